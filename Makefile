@@ -1,0 +1,49 @@
+# equic-bench. `make` lists the targets.
+
+GO      ?= go
+BIN     := bin
+NAMES   := equic-bench equic-server equic-client equic-probe
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+LINT    := $(GO) tool -modfile=tools.mod golangci-lint
+
+# The command line's tests run whole trials and want the machine to themselves:
+# last, and alone.
+TRIALS  := ./cmd/equic-bench
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## static binaries in bin/
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(BIN)/ $(addprefix ./cmd/,$(NAMES))
+
+.PHONY: test
+test: build ## all tests (root and a Docker engine are needed for most of them)
+	$(GO) test -race $$($(GO) list ./... | grep -v '/cmd/equic-bench$$')
+	$(GO) test -count=1 -timeout=15m $(TRIALS)
+
+.PHONY: bench
+bench: build ## the paper's experiment: nine containers, three variants, figures and table
+	$(BIN)/equic-bench run scenarios/paper.yaml
+	$(BIN)/equic-bench report
+
+.PHONY: report
+report: build ## draw the newest run's figures anew
+	$(BIN)/equic-bench report
+
+.PHONY: generate
+generate: ## compile bpf/ (needs clang and llvm) and write compose.yaml
+	$(GO) generate ./...
+	$(GO) run ./cmd/equic-bench compose scenarios/paper.yaml > compose.yaml.new
+	mv compose.yaml.new compose.yaml
+
+.PHONY: lint
+lint: ## golangci-lint with the import rules of docs/architecture.md
+	$(LINT) run
+
+.PHONY: clean
+clean: ## remove bin/; `equic-bench clean` removes what a dead run left
+	rm -rf $(BIN)
