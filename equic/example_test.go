@@ -1,0 +1,49 @@
+package equic_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// A server protects its port until it gets SIGINT or SIGTERM. Where the
+// program is killed instead, the kernel detaches.
+func Example() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := serve(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(ctx context.Context) error {
+	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Port: 4433, Quota: 5})
+	if err != nil {
+		return err
+	}
+	defer gateway.Close()
+
+	// For each connection, once its handshake is complete:
+	client := netip.MustParseAddr("192.0.2.10")
+	if err := gateway.Inc(client); err != nil {
+		log.Print(err) // the client is counted even so: serve it
+	}
+	// and once it is closed:
+	if err := gateway.Dec(client); err != nil {
+		log.Print(err)
+	}
+
+	<-ctx.Done()
+	stats, err := gateway.Stats()
+	if err != nil {
+		return err
+	}
+	fmt.Println("dropped", stats.Dropped, "of", stats.Seen, "packets in", gateway.Mode(), "mode")
+	return nil
+}

@@ -1,0 +1,202 @@
+package equic
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
+	for _, mode := range []Mode{Native, Generic} {
+		t.Run(string(mode), func(t *testing.T) {
+			p := newPair(t)
+			g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 2, Mode: mode})
+			send, receive := p.connect(t, serverPort)
+			client := netip.MustParseAddr(clientAddress)
+
+			send("unknown")
+			receive("unknown")
+			must(t, g.Inc(client))
+			g.clients.flush()
+			send("under quota")
+			receive("under quota")
+			must(t, g.Inc(client))
+			const dropped = 100
+			for range dropped {
+				send("at quota")
+			}
+			await(t, "the drops are counted", func() bool { return packets(t, g, DropOverQuota) == dropped })
+			must(t, g.Dec(client))
+			send("under quota again")
+			receive("under quota again") // and none of the dropped before it
+			must(t, g.Dec(client))
+			g.clients.flush()
+			send("forgotten")
+			receive("forgotten")
+
+			got, err := g.Stats()
+			must(t, err)
+			if got.Dropped != dropped || got.Seen != got.Passed+got.Dropped {
+				t.Errorf("stats %+v, want %d dropped and sums that agree", got, dropped)
+			}
+			if got.Packets[PassUnderQuota] != 2 || got.Packets[PassUnknownClient] != 2 {
+				t.Errorf("packets %v, want 2 under quota and 2 of an unknown client", got.Packets)
+			}
+		})
+	}
+}
+
+func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
+	p := newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 1})
+	must(t, g.Inc(netip.MustParseAddr(clientAddress)))
+	send, receive := p.connect(t, serverPort+1)
+	send("other port")
+	receive("other port")
+	if n := packets(t, g, PassOtherPort); n != 1 {
+		t.Errorf("%d packets to another port, want 1", n)
+	}
+}
+
+func TestTheKernelsMapHoldsWhatWasCounted(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, MaxClients: 4})
+	want := hammer(t, g.Inc, g.Dec)
+	if diff := cmp.Diff(want, kernelCounts(t, g)); diff != "" {
+		t.Errorf("kernel's map (-want +got):\n%s", diff)
+	}
+	for range want[alice.String()] {
+		must(t, g.Dec(alice))
+	}
+	await(t, "a client at zero leaves the map", func() bool {
+		_, present := kernelCounts(t, g)[alice.String()]
+		return !present
+	})
+	if err := g.Dec(alice); err == nil {
+		t.Error("counted below zero")
+	}
+}
+
+func TestTheKernelsMapFills(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 1, MaxClients: 1})
+	must(t, g.Inc(alice))
+	if err := g.Inc(bob); !errors.Is(err, ErrFull) {
+		t.Fatalf("error %v, want ErrFull", err)
+	}
+	if got := g.Count(bob); got != 1 {
+		t.Errorf("count %d, want 1", got)
+	}
+	must(t, g.Dec(alice))
+	if diff := cmp.Diff(map[string]uint32{bob.String(): 1}, kernelCounts(t, g)); diff != "" {
+		t.Errorf("kernel's map (-want +got):\n%s", diff)
+	}
+	must(t, g.Dec(bob))
+	if got := kernelCounts(t, g); len(got) != 0 {
+		t.Errorf("kernel's map %v, want none", got)
+	}
+}
+
+func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
+	must(t, g.Inc(alice))
+	before, err := g.Stats()
+	must(t, err)
+	cost, err := g.MeasureDrop(t.Context())
+	must(t, err)
+	after, err := g.Stats()
+	must(t, err)
+	if cost.DropNS <= 0 || cost.EmptyNS <= 0 {
+		t.Errorf("cost %+v, want more than nothing", cost)
+	}
+	t.Logf("%+v", cost)
+	if n := after.Packets[DropOverQuota] + after.Packets[PassUnknownClient]; n != 0 {
+		t.Errorf("stats went from %+v to %+v by measuring", before, after)
+	}
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 1}, kernelCounts(t, g)); diff != "" {
+		t.Errorf("kernel's map (-want +got):\n%s", diff)
+	}
+}
+
+func TestMeasuringStopsWithItsContext(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := g.MeasureDrop(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+func TestAClosedGatewaySaysSo(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
+	must(t, g.Inc(alice))
+	must(t, g.Close())
+	_, statsErr := g.Stats()
+	for call, err := range map[string]error{"Inc": g.Inc(alice), "Dec": g.Dec(alice), "Stats": statsErr} {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: error %v, want ErrClosed", call, err)
+		}
+	}
+	if got := g.Count(alice); got != 1 {
+		t.Errorf("count %d, want 1", got)
+	}
+}
+
+// connect makes a socket in each namespace, and returns what sends a datagram
+// through the veth pair and what expects one.
+func (p pair) connect(t *testing.T, port int) (send, receive func(string)) {
+	t.Helper()
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: port})
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Close()) })
+	must(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
+	p.enter(t, p.client)
+	client, err := net.DialUDP("udp4", nil, server.LocalAddr().(*net.UDPAddr))
+	must(t, err)
+	t.Cleanup(func() { must(t, client.Close()) })
+	p.enter(t, p.server)
+
+	send = func(text string) {
+		_, err := client.Write([]byte(text))
+		must(t, err)
+	}
+	receive = func(want string) {
+		t.Helper()
+		b := make([]byte, 64)
+		n, err := server.Read(b)
+		must(t, err)
+		if got := string(b[:n]); got != want {
+			t.Errorf("received %q, want %q", got, want)
+		}
+	}
+	return send, receive
+}
+
+func packets(t *testing.T, g *Gateway, reason string) uint64 {
+	t.Helper()
+	s, err := g.Stats()
+	must(t, err)
+	return s.Packets[reason]
+}
+
+// kernelCounts are the entries of the kernel's map by address.
+func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
+	t.Helper()
+	counts := make(map[string]uint32)
+	var key [16]byte
+	var n uint32
+	entries := g.objs.Clients.Iterate()
+	for entries.Next(&key, &n) {
+		counts[netip.AddrFrom16(key).Unmap().String()] = n
+	}
+	must(t, entries.Err())
+	return counts
+}

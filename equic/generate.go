@@ -1,0 +1,8 @@
+package equic
+
+// The object is committed, so that neither a build nor a program that uses
+// this package needs a compiler. To regenerate it: clang 14, libbpf-dev and
+// `make generate`. It has no target-specific code: one little-endian object
+// serves amd64 and arm64.
+//
+//go:generate go tool bpf2go -tags linux -target bpfel gateway ../bpf/equic.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
