@@ -1,0 +1,159 @@
+package results
+
+import "time"
+
+// SchemaVersion is the version of the run directory's layout. A reader refuses
+// a run of another version.
+const SchemaVersion = 1
+
+// Manifest says what was run and on what. It is written when a run starts and
+// again when it ends.
+type Manifest struct {
+	Schema         int       `json:"schema"`
+	ID             string    `json:"id"`
+	Started        time.Time `json:"started"`
+	Ended          time.Time `json:"ended,omitzero"`
+	Command        []string  `json:"command"`
+	Scenario       string    `json:"scenario"` // its name
+	ScenarioSHA256 string    `json:"scenario_sha256"`
+	Seed           uint64    `json:"seed"`
+
+	Experiment Experiment     `json:"experiment"`
+	Plan       []PlannedTrial `json:"plan"`
+
+	// Binaries maps the name of each binary in the nodes to its SHA-256.
+	Binaries map[string]string `json:"binaries"`
+	// Modules maps module paths to versions, as linked into equic-bench.
+	Modules map[string]string `json:"modules"`
+	Version string            `json:"version"`
+	Go      string            `json:"go"`
+
+	Machine  Machine  `json:"machine"`
+	Runtime  Runtime  `json:"runtime"`
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Experiment is the resolved scenario: everything that a reader of the records
+// must know to turn them into figures.
+type Experiment struct {
+	Variants   []string `json:"variants"`
+	Sequential Load     `json:"sequential"`
+	Parallel   Load     `json:"parallel"` // the attack
+	BodyBytes  int64    `json:"body_bytes"`
+	Quota      int      `json:"quota"`
+	// RequestTimeoutNS bounds each request, from its actual start.
+	RequestTimeoutNS int64 `json:"request_timeout_ns"`
+	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
+	// ServerKey is the type of the key in the server's certificate.
+	ServerKey string `json:"server_key"`
+	// ServerMemoryBytes is the server's memory limit; zero is none.
+	ServerMemoryBytes int64  `json:"server_memory_bytes"`
+	ServerCPUs        []int  `json:"server_cpus"`
+	ClientCPUs        []int  `json:"client_cpus"`
+	XDPMode           string `json:"xdp_mode"` // asked for
+	SampleIntervalNS  int64  `json:"sample_interval_ns"`
+}
+
+// Load is what one group of clients does.
+type Load struct {
+	Clients  int `json:"clients"`
+	Requests int `json:"requests"` // per client
+	// RatePerSecond is the scheduled rate per client; zero is a closed loop.
+	RatePerSecond float64 `json:"rate_per_second"`
+	DelayNS       int64   `json:"delay_ns"` // from the epoch
+	MaxInFlight   int     `json:"max_in_flight"`
+}
+
+// ScheduledNS is how long the schedule of one client lasts: from its first
+// intended start to one interval after its last. Zero for a closed loop.
+func (l Load) ScheduledNS() int64 {
+	if l.RatePerSecond <= 0 {
+		return 0
+	}
+	return int64(float64(l.Requests) / l.RatePerSecond * 1e9)
+}
+
+// PlannedTrial is one trial of the plan.
+type PlannedTrial struct {
+	Index   int    `json:"index"` // from 1
+	Block   int    `json:"block"` // from 1; each block has every variant once
+	Variant string `json:"variant"`
+}
+
+// Machine is the host, as far as it can change a figure.
+type Machine struct {
+	OS          string  `json:"os"`
+	Kernel      string  `json:"kernel"`
+	Arch        string  `json:"arch"`
+	CPUModel    string  `json:"cpu_model"`
+	CPUs        int     `json:"cpus"`
+	Governor    string  `json:"governor,omitempty"`
+	MemoryBytes int64   `json:"memory_bytes"`
+	SwapBytes   int64   `json:"swap_bytes"`
+	ClockSource string  `json:"clock_source,omitempty"`
+	Load1       float64 `json:"load1"` // one-minute load average at the start
+	// RmemMaxBytes is net.core.rmem_max.
+	RmemMaxBytes int64 `json:"rmem_max_bytes,omitempty"`
+}
+
+// Runtime is what the nodes ran in.
+type Runtime struct {
+	Name       string `json:"name"` // "docker" or "netns"
+	Version    string `json:"version"`
+	API        string `json:"api,omitempty"`
+	Image      string `json:"image,omitempty"` // its id, not reproducible
+	CgroupMode string `json:"cgroup_mode,omitempty"`
+	// Limits says what the runtime enforced, and with what.
+	Limits []string `json:"limits,omitempty"`
+	// Capabilities are those of a server that attaches XDP.
+	Capabilities []string `json:"capabilities,omitempty"`
+}
+
+// Check is one rule of docs/method.md held against a trial.
+type Check struct {
+	Rule     string `json:"rule"`
+	OK       bool   `json:"ok"`
+	Evidence string `json:"evidence"`
+}
+
+// Node is one node of a trial.
+type Node struct {
+	Name     string `json:"name"` // "server", "sequential-1", "parallel-4"
+	Role     string `json:"role"` // "server", "sequential" or "parallel"
+	Address  string `json:"address"`
+	ReadyNS  int64  `json:"ready_ns"` // relative to the epoch
+	ExitCode int    `json:"exit_code"`
+	Lines    int    `json:"lines"` // records in its file
+	Records  string `json:"records"`
+	Log      string `json:"log,omitempty"`
+}
+
+// The roles of a node.
+const (
+	RoleServer     = "server"
+	RoleSequential = "sequential"
+	RoleParallel   = "parallel"
+)
+
+// Trial is one execution of one variant: trial.json.
+type Trial struct {
+	PlannedTrial
+	Attempt     int       `json:"attempt"` // from 1
+	Epoch       time.Time `json:"epoch"`
+	EpochUnixNS int64     `json:"epoch_unix_ns"`
+	Started     time.Time `json:"started"`
+	Ended       time.Time `json:"ended"`
+	// LoadEndNS is when the last client ended, relative to the epoch.
+	LoadEndNS int64    `json:"load_end_ns"`
+	XDPMode   string   `json:"xdp_mode,omitempty"` // in force
+	Nodes     []Node   `json:"nodes"`
+	Valid     bool     `json:"valid"`
+	Checks    []Check  `json:"checks"`
+	Warnings  []string `json:"warnings,omitempty"`
+	// OverheadNS is the time of the trial that is not the scenario's own.
+	OverheadNS int64 `json:"overhead_ns"`
+}
+
+// Name is the name of the trial's folder: "001-no-block", and
+// "001-no-block-attempt-2" for a repetition of an invalid one.
+func (t *Trial) Name() string { return trialName(t.PlannedTrial, t.Attempt) }

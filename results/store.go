@@ -1,0 +1,326 @@
+package results
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The files of a run directory.
+const (
+	ManifestFile  = "manifest.json"
+	ScenarioFile  = "scenario.yaml"
+	TrialFile     = "trial.json"
+	TrialsDir     = "trials"
+	ReportDir     = "report"
+	ChecksumsFile = "SHA256SUMS"
+
+	// partial marks a trial folder that is being written; a reader skips it.
+	partial = ".partial-"
+)
+
+// ErrNoRun says that a folder is no run, or holds none.
+var ErrNoRun = errors.New("no run")
+
+// Writer writes one run directory. Trials appear in it whole or not at all.
+type Writer struct {
+	Dir string
+	ID  string
+}
+
+// Create makes the directory root/<UTC time>-<scenario>, with a suffix where
+// two runs start in the same second.
+func Create(root, scenario string, now time.Time) (*Writer, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, fmt.Errorf("create results folder: %w", err)
+	}
+	base := now.UTC().Format("20060102T150405Z") + "-" + scenario
+	for n := 1; ; n++ {
+		id := base
+		if n > 1 {
+			id = fmt.Sprintf("%s-%d", base, n)
+		}
+		dir := filepath.Join(root, id)
+		err := os.Mkdir(dir, 0o755)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("create run directory: %w", err)
+		}
+		return &Writer{Dir: dir, ID: id}, os.Mkdir(filepath.Join(dir, TrialsDir), 0o755)
+	}
+}
+
+// WriteScenario keeps the scenario as given.
+func (w *Writer) WriteScenario(text []byte) error {
+	return writeFile(filepath.Join(w.Dir, ScenarioFile), text)
+}
+
+// WriteManifest replaces manifest.json.
+func (w *Writer) WriteManifest(m *Manifest) error {
+	return writeJSON(filepath.Join(w.Dir, ManifestFile), m)
+}
+
+// TrialWriter collects the files of one trial.
+type TrialWriter struct {
+	tmp, final string
+}
+
+// BeginTrial makes the trial's folder under a temporary name.
+func (w *Writer) BeginTrial(p PlannedTrial, attempt int) (*TrialWriter, error) {
+	name := trialName(p, attempt)
+	t := &TrialWriter{
+		tmp:   filepath.Join(w.Dir, TrialsDir, partial+name),
+		final: filepath.Join(w.Dir, TrialsDir, name),
+	}
+	if err := os.RemoveAll(t.tmp); err != nil {
+		return nil, fmt.Errorf("begin trial %s: %w", name, err)
+	}
+	if err := os.Mkdir(t.tmp, 0o755); err != nil {
+		return nil, fmt.Errorf("begin trial %s: %w", name, err)
+	}
+	return t, nil
+}
+
+// Create makes a file of the trial, for a node's records or log.
+func (t *TrialWriter) Create(name string) (*os.File, error) {
+	return os.Create(filepath.Join(t.tmp, name))
+}
+
+// Path is where a file of the trial is until Commit.
+func (t *TrialWriter) Path(name string) string { return filepath.Join(t.tmp, name) }
+
+// Commit writes trial.json, syncs everything to disk and gives the folder its
+// final name.
+func (t *TrialWriter) Commit(trial *Trial) error {
+	if err := writeJSON(filepath.Join(t.tmp, TrialFile), trial); err != nil {
+		return err
+	}
+	if err := syncTree(t.tmp); err != nil {
+		return fmt.Errorf("commit trial %s: %w", trial.Name(), err)
+	}
+	if err := os.Rename(t.tmp, t.final); err != nil {
+		return fmt.Errorf("commit trial %s: %w", trial.Name(), err)
+	}
+	return syncPath(filepath.Dir(t.final))
+}
+
+// Abort removes what was written of the trial.
+func (t *TrialWriter) Abort() error { return os.RemoveAll(t.tmp) }
+
+// Seal writes SHA256SUMS over every raw file of the run: all but the report,
+// which follows from them.
+func (w *Writer) Seal() error {
+	sums, err := checksums(w.Dir)
+	if err != nil {
+		return fmt.Errorf("checksums of %s: %w", w.Dir, err)
+	}
+	return writeFile(filepath.Join(w.Dir, ChecksumsFile), sums)
+}
+
+// Discard removes a run directory, for a run that ended without a whole trial.
+func (w *Writer) Discard() error { return os.RemoveAll(w.Dir) }
+
+// Run is a run directory opened for reading.
+type Run struct {
+	Dir      string
+	Manifest Manifest
+	Trials   []*Trial // whole trials, in the order of their names
+}
+
+// Open reads the manifest and the trials' metadata of a run directory.
+func Open(dir string) (*Run, error) {
+	r := &Run{Dir: dir}
+	if _, err := os.Stat(filepath.Join(dir, ManifestFile)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoRun, err)
+	}
+	if err := readJSON(filepath.Join(dir, ManifestFile), &r.Manifest); err != nil {
+		return nil, fmt.Errorf("open run %s: %w", dir, err)
+	}
+	if r.Manifest.Schema != SchemaVersion {
+		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d", dir, r.Manifest.Schema, SchemaVersion)
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, TrialsDir))
+	if err != nil {
+		return nil, fmt.Errorf("open run %s: %w", dir, err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), partial) {
+			continue
+		}
+		t := new(Trial)
+		if err := readJSON(filepath.Join(dir, TrialsDir, e.Name(), TrialFile), t); err != nil {
+			return nil, fmt.Errorf("open run %s: %w", dir, err)
+		}
+		r.Trials = append(r.Trials, t)
+	}
+	return r, nil
+}
+
+// Newest is the directory of the newest run under root that has a whole trial.
+func Newest(root string) (string, error) {
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("look for runs: %w", err)
+	}
+	for _, e := range slices.Backward(entries) {
+		dir := filepath.Join(root, e.Name())
+		trials, err := filepath.Glob(filepath.Join(dir, TrialsDir, "[0-9]*", TrialFile))
+		if err == nil && len(trials) > 0 {
+			return dir, nil
+		}
+	}
+	return "", fmt.Errorf("%w under %s: make one with `equic-bench run scenarios/quick.yaml`", ErrNoRun, root)
+}
+
+// Lines calls yield for each record of one node of a trial, in the order in
+// which it was printed. An error names the file and the line.
+func (r *Run) Lines(t *Trial, n *Node, yield func(*Line) error) error {
+	path := filepath.Join(r.Dir, TrialsDir, t.Name(), n.Records)
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read records: %w", err)
+	}
+	defer f.Close()
+	return ReadLines(f, path, yield)
+}
+
+// ReadLines decodes JSON lines. The name is used in errors.
+func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 64<<10), 1<<20)
+	for n := 1; s.Scan(); n++ {
+		line := new(Line)
+		if err := json.Unmarshal(s.Bytes(), line); err != nil {
+			return fmt.Errorf("%s:%d: not a record: %w", name, n, err)
+		}
+		if err := yield(line); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}
+
+func trialName(p PlannedTrial, attempt int) string {
+	name := fmt.Sprintf("%03d-%s", p.Index, p.Variant)
+	if attempt > 1 {
+		name += fmt.Sprintf("-attempt-%d", attempt)
+	}
+	return name
+}
+
+func checksums(dir string) ([]byte, error) {
+	var sums []byte
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if rel == ReportDir || strings.HasPrefix(e.Name(), partial) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if rel == ChecksumsFile {
+			return nil
+		}
+		sum, err := FileSHA256(path)
+		if err != nil {
+			return err
+		}
+		sums = fmt.Appendf(sums, "%s  %s\n", sum, filepath.ToSlash(rel))
+		return nil
+	})
+	return sums, err
+}
+
+// FileSHA256 is the SHA-256 of a file, in hexadecimal.
+func FileSHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func readJSON(path string, v any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func writeJSON(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	return writeFile(path, append(text, '\n'))
+}
+
+// writeFile replaces a file at once: temporary name, sync, rename.
+func writeFile(path string, text []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o644), f.Sync()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncPath(path)
+	})
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

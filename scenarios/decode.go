@@ -1,0 +1,129 @@
+package scenarios
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder reads the YAML nodes of one file and collects what is wrong.
+type decoder struct {
+	file     string
+	problems []Problem
+	lines    map[string]int // of each key that was read, by its path: "server.quota"
+}
+
+// reader reads one value into the place that it was made for. The path is that
+// of the value's key.
+type reader func(n *yaml.Node, path string)
+
+// fields are the keys that a mapping may have.
+type fields map[string]reader
+
+func (d *decoder) problem(line int, what, remedy string) {
+	d.problems = append(d.problems, Problem{File: d.file, Line: line, What: what, Remedy: remedy})
+}
+
+// wrong reports a value that its key does not take.
+func (d *decoder) wrong(n *yaml.Node, path, what, remedy string) {
+	d.problem(n.Line, path+": "+what, remedy)
+}
+
+// err is everything that was wrong, in the order of the lines, or nil.
+func (d *decoder) err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+	return &Error{Problems: slices.Compact(d.problems)}
+}
+
+// line is that of a key, or of the nearest key above it where it is not given.
+func (d *decoder) line(paths ...string) int {
+	for _, path := range paths {
+		if line, ok := d.lines[path]; ok {
+			return line
+		}
+	}
+	return 1
+}
+
+// read follows an alias to what it stands for, and reads it.
+func (d *decoder) read(n *yaml.Node, path string, r reader) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	r(n, path)
+}
+
+// mapping reads keys and their values. The required keys must be there.
+func (d *decoder) mapping(known fields, required ...string) reader {
+	return func(n *yaml.Node, path string) {
+		if n.Kind != yaml.MappingNode {
+			d.wrong(n, or(path, "the file"), "is not a list of keys", "write `key: value` lines under it")
+			return
+		}
+		seen := map[string]int{}
+		for i := 0; i < len(n.Content); i += 2 {
+			d.entry(n.Content[i], n.Content[i+1], path, known, seen)
+		}
+		for _, key := range required {
+			if seen[key] == 0 {
+				d.wrong(n, join(path, key), "is missing", "add it")
+			}
+		}
+	}
+}
+
+// entry reads one key of a mapping and its value.
+func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen map[string]int) {
+	full := join(path, key.Value)
+	r, ok := known[key.Value]
+	switch {
+	case key.Kind != yaml.ScalarNode || !ok:
+		d.problem(key.Line, fmt.Sprintf("unknown key %q", full), nearest(key.Value, slices.Collect(maps.Keys(known))))
+		return
+	case seen[key.Value] != 0:
+		d.problem(key.Line, fmt.Sprintf("%s is given again, after line %d", full, seen[key.Value]), "keep one of them")
+		return
+	}
+	seen[key.Value] = key.Line
+	d.lines[full] = key.Line
+	d.read(value, full, r)
+}
+
+// list reads each item of a list; none may be given twice.
+func (d *decoder) list(begin func(), item reader) reader {
+	return func(n *yaml.Node, path string) {
+		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+			d.wrong(n, path, "is not a list", "write the items in brackets, such as [a, b]")
+			return
+		}
+		begin()
+		seen := map[string]bool{}
+		for _, c := range n.Content {
+			if c.Kind == yaml.ScalarNode && seen[c.Value] {
+				d.wrong(c, path, fmt.Sprintf("%s is given twice", c.Value), "keep one of them")
+				continue
+			}
+			seen[c.Value] = true
+			d.read(c, path, item)
+		}
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,153 @@
+package scenarios
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Load reads and checks a scenario file. What is wrong with the file, its
+// absence included, is an *Error.
+func Load(path string) (*Scenario, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: "name a scenario such as scenarios/quick.yaml"}}}
+	}
+	if err != nil {
+		return nil, &Error{[]Problem{{File: path, What: "cannot be read: " + err.Error(), Remedy: "name a readable file such as scenarios/quick.yaml"}}}
+	}
+	return Parse(path, text)
+}
+
+// Parse checks the text of a scenario and fills in the defaults. The name is
+// the file's, for errors. Everything wrong is reported at once, as an *Error.
+func Parse(name string, text []byte) (*Scenario, error) {
+	s := defaults()
+	s.Path, s.Text = name, text
+	d := &decoder{file: name, lines: map[string]int{}}
+	root := d.document(text)
+	if root == nil {
+		return nil, d.err()
+	}
+	d.read(root, "", d.scenario(s))
+	s.Parallel.CPUs, s.Parallel.Timeout = s.Sequential.CPUs, s.Sequential.Timeout // keys of both
+	d.check(s)
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// defaults is the scenario before its file is read: the paper's figures where
+// the paper gives them.
+func defaults() *Scenario {
+	return &Scenario{
+		Variants:    []Variant{NoBlock, UserspaceBlock, XDPBlock},
+		Repetitions: 1,
+		Server: Server{
+			Body:        256 << 10,
+			Quota:       5,
+			IdleTimeout: 5 * time.Second,
+			Key:         "ecdsa-p256",
+			CPUs:        []int{0},
+			Memory:      2 << 30,
+			XDPMode:     "native",
+		},
+		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}},
+		Parallel:   Clients{MaxInFlight: 1000},
+		Network:    Network{Subnet: "172.31.99.0/24", Port: 4433},
+		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second},
+	}
+}
+
+// scenario says how each key of a scenario file is read.
+func (d *decoder) scenario(s *Scenario) reader {
+	return d.mapping(fields{
+		"name":        d.name(&s.Name),
+		"description": d.text(&s.Description),
+		"variants":    d.variants(&s.Variants),
+		"repetitions": d.integer(&s.Repetitions, 1, 1000),
+		"server": d.mapping(fields{
+			"body":         d.size(&s.Server.Body, 1, 64<<20),
+			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000),
+			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute),
+			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048"),
+			"cpus":         d.cpus(&s.Server.CPUs),
+			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40),
+			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic"),
+		}),
+		"clients": d.mapping(fields{
+			"cpus":       d.cpus(&s.Sequential.CPUs),
+			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute),
+			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests"),
+			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay"),
+		}, "sequential", "parallel"),
+		"network": d.mapping(fields{
+			"subnet": d.text(&s.Network.Subnet),
+			"port":   d.integer(&s.Network.Port, 1, 65535),
+		}),
+		"trial": d.mapping(fields{
+			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute),
+			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute),
+			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute),
+		}),
+	}, "name", "clients")
+}
+
+func (d *decoder) clients(c *Clients) fields {
+	return fields{
+		"count":    d.integer(&c.Count, 1, 240),
+		"requests": d.integer(&c.Requests, 1, 1_000_000),
+		"rate":     d.rate(&c.Rate),
+	}
+}
+
+func (d *decoder) attack(c *Clients) fields {
+	f := d.clients(c)
+	f["delay"] = d.duration(&c.Delay, 0, time.Hour)
+	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000)
+	return f
+}
+
+// document is the root of the only YAML document of a file, or nil.
+func (d *decoder) document(text []byte) *yaml.Node {
+	in := yaml.NewDecoder(bytes.NewReader(text))
+	var first, second yaml.Node
+	if err := in.Decode(&first); err != nil {
+		d.syntax(err)
+		return nil
+	}
+	switch err := in.Decode(&second); {
+	case err == nil:
+		d.problem(second.Line, "a second document begins", "keep one scenario in each file")
+		return nil
+	case !errors.Is(err, io.EOF):
+		d.syntax(err)
+		return nil
+	}
+	return first.Content[0]
+}
+
+// syntaxError takes the parser's errors apart.
+var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func (d *decoder) syntax(err error) {
+	if errors.Is(err, io.EOF) {
+		d.problem(0, "the file is empty", "start from a copy of scenarios/quick.yaml")
+		return
+	}
+	text, line := strings.ReplaceAll(err.Error(), "\n", " "), 0
+	if m := syntaxError.FindStringSubmatch(text); m != nil {
+		text = m[2]
+		line, _ = strconv.Atoi(m[1]) // no number: the whole file
+	}
+	d.problem(line, "not YAML: "+text, "look near that line for a missing quote, bracket or colon, or a tab")
+}

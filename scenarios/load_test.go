@@ -1,0 +1,256 @@
+package scenarios
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestBadScenariosAreRefusedWithEveryReason(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no bad scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Parse(filepath.Base(file), text)
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("got %v, want an *Error", err)
+			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("differs from %s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
+	limits := map[string]time.Duration{ // of a whole run, nodes made and removed
+		"paper": 6 * time.Minute,
+		"quick": 2 * time.Minute,
+		"smoke": 30 * time.Second,
+	}
+	for name, limit := range limits {
+		t.Run(name, func(t *testing.T) {
+			s, err := Load(name + ".yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Name != name {
+				t.Errorf("its name is %q", s.Name)
+			}
+			if w := s.Warnings(); len(w) > 0 {
+				t.Errorf("warnings: %q", w)
+			}
+			if run := time.Duration(len(s.Variants)) * s.ExpectedTrial(); run >= limit {
+				t.Errorf("its trials take %s, the limit is %s", run, limit)
+			}
+		})
+	}
+}
+
+func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
+	s, err := Load("paper.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Scenario{
+		Name:        "paper",
+		Description: s.Description,
+		Variants:    []Variant{NoBlock, UserspaceBlock, XDPBlock},
+		Repetitions: 1,
+		Server: Server{
+			Body: 262144, Quota: 5, IdleTimeout: 5 * time.Second,
+			Key: "rsa-2048", CPUs: []int{0}, Memory: 2 << 30, XDPMode: "native",
+		},
+		Sequential: Clients{
+			Count: 4, Requests: 1000, Rate: 10,
+			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1},
+		},
+		Parallel: Clients{
+			Count: 4, Requests: 1000, Rate: s.Parallel.Rate, Delay: 30 * time.Second,
+			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1},
+		},
+		Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
+		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain},
+		Path:    "paper.yaml",
+		Text:    s.Text,
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if s.Sequential.Scheduled() != 100*time.Second {
+		t.Errorf("the sequential load lasts %s", s.Sequential.Scheduled())
+	}
+}
+
+// least is a scenario with nothing but the required keys.
+const least = `name: least
+clients:
+  sequential: {count: 1, requests: 20, rate: 10/s}
+  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}
+`
+
+func TestMissingKeysTakeTheirDefaults(t *testing.T) {
+	s, err := Parse("least.yaml", []byte(least))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Name, want.Path, want.Text = "least", "least.yaml", []byte(least)
+	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
+	want.Parallel = Clients{
+		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
+		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1},
+	}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := s.ExpectedTrial(); got != 7*time.Second {
+		t.Errorf("expected trial: %s, want 7s", got)
+	}
+}
+
+func TestAFileThatIsNotThereIsAProblemOfTheScenario(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if _, ok := errors.AsType[*Error](err); !ok {
+		t.Fatalf("got %v, want an *Error", err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	tests := map[string]struct {
+		change string // one replacement in least: "old => new"
+		want   string
+	}{
+		"a closed loop may miss the attack":              {", rate: 10/s}\n  parallel => }\n  parallel", "has no rate"},
+		"an attack at once leaves no quiet phase before": {"delay: 1s => delay: 0s", "before the attack"},
+		"a long attack leaves no quiet phase after":      {"requests: 5 => requests: 50", "after the attack"},
+		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
+		"a shared CPU mixes both sides":                  {"name: least => name: least\nserver: {cpus: [0, 1]}", "CPU 1 is the server's and the clients'"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			before, after, _ := strings.Cut(test.change, " => ")
+			s, err := Parse("least.yaml", []byte(strings.Replace(least, before, after, 1)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := s.Warnings()
+			if len(w) != 1 || !strings.Contains(w[0], test.want) {
+				t.Errorf("got %q, want one warning with %q", w, test.want)
+			}
+		})
+	}
+}
+
+func TestEveryNodeHasAnAddressOfItsOwn(t *testing.T) {
+	n := Network{Subnet: "10.1.2.32/27"}
+	if got := n.ServerAddress().String(); got != "10.1.2.34" {
+		t.Errorf("server: %s", got)
+	}
+	if got := n.ClientAddress(7).String(); got != "10.1.2.50" {
+		t.Errorf("the eighth client: %s", got)
+	}
+}
+
+func TestVariantsAreCheckedByName(t *testing.T) {
+	tests := map[string]struct {
+		names []string
+		want  string
+	}{
+		"known ones pass":                    {[]string{"xdp-block", "no-block"}, ""},
+		"an unknown one gets a suggestion":   {[]string{"xdpblock"}, `did you mean "xdp-block"?`},
+		"one may not be given twice":         {[]string{"no-block", "no-block"}, "given twice"},
+		"none at all is not an experiment":   {nil, "no variant is given"},
+		"a far one gets the list of names":   {[]string{"nftables"}, "use one of no-block"},
+		"the later gateway is not a promise": {[]string{"xdp-block-new"}, "unknown"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseVariants(test.names)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestSizesKeepTheirUnit(t *testing.T) {
+	tests := map[string]int64{"1B": 1, "1000B": 1000, "256KiB": 262144, "512MiB": 536870912, "2GiB": 2147483648, "0B": 0}
+	for text, bytes := range tests {
+		if got, err := ParseSize(text); err != nil || got != bytes {
+			t.Errorf("ParseSize(%q) = %d, %v; want %d", text, got, err, bytes)
+		}
+		if got := Size(bytes); got != text {
+			t.Errorf("Size(%d) = %q, want %q", bytes, got, text)
+		}
+	}
+	for _, text := range []string{"", "1", "KiB", "1.5KiB", "-1B", "1 KiB", "1kib", "9999999999GiB", "+1B"} {
+		if got, err := ParseSize(text); err == nil {
+			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range append(files, "paper.yaml", "quick.yaml", "smoke.yaml") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Add([]byte("name: &a [*a]"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := Parse("fuzz.yaml", text)
+		if err != nil {
+			if _, ok := errors.AsType[*Error](err); !ok {
+				t.Fatalf("got %v, want an *Error", err)
+			}
+			return
+		}
+		// What was accepted must be usable.
+		last := s.Network.ClientAddress(s.Sequential.Count + s.Parallel.Count - 1)
+		if !s.Network.ServerAddress().Less(last) {
+			t.Errorf("the last client has %s", last)
+		}
+		if s.ExpectedTrial() <= 0 {
+			t.Errorf("expected trial: %s", s.ExpectedTrial())
+		}
+		s.Warnings()
+	})
+}

@@ -1,0 +1,150 @@
+// Package scenarios holds the experiments, one YAML file each, and loads
+// them: strictly, with defaults, and with errors that name file, line and
+// remedy.
+//
+// It is the first step of the pipeline: orchestrate plans trials from what
+// Load returns.
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Scenario is one experiment: a server, its clients, and the variants to
+// compare. Load returns it complete: every default filled in, every value
+// checked.
+type Scenario struct {
+	Name        string
+	Description string
+	Variants    []Variant
+	Repetitions int
+	Server      Server
+	Sequential  Clients
+	Parallel    Clients // the attack
+	Network     Network
+	Trial       Trial
+
+	// Path and Text are the file as given.
+	Path string
+	Text []byte
+}
+
+// Variant names what turns a client away (docs/method.md, Variants).
+type Variant string
+
+// The variants, in the order of the paper's figures.
+const (
+	NoBlock        Variant = "no-block"
+	UserspaceBlock Variant = "userspace-block"
+	UserspaceEarly Variant = "userspace-early"
+	XDPBlock       Variant = "xdp-block"
+)
+
+// Server is the measured server and its limits.
+type Server struct {
+	Body        int64 // bytes of the response to "/"
+	Quota       int   // simultaneous connections admitted per client address
+	IdleTimeout time.Duration
+	Key         string // of its certificate: "ecdsa-p256" or "rsa-2048"
+	CPUs        []int
+	Memory      int64 // bytes; zero is no limit
+	XDPMode     string
+}
+
+// Clients is one group of clients.
+type Clients struct {
+	Count       int
+	Requests    int           // per client
+	Rate        float64       // per client and second; zero is a closed loop
+	Delay       time.Duration // from the epoch
+	MaxInFlight int           // per client; 1 for sequential clients
+	Timeout     time.Duration // per request
+	CPUs        []int
+}
+
+// Scheduled is how long the schedule of one client lasts, from its first
+// intended start to one interval after its last. Zero for a closed loop.
+func (c Clients) Scheduled() time.Duration {
+	if c.Rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(c.Requests) / c.Rate * float64(time.Second))
+}
+
+// End is when the schedule ends, from the epoch.
+func (c Clients) End() time.Duration { return c.Delay + c.Scheduled() }
+
+// mostInFlight is how many requests of one client are in flight at once when
+// none of them is answered.
+func (c Clients) mostInFlight() int {
+	return min(c.Requests, int(math.Ceil(c.Rate*c.Timeout.Seconds())))
+}
+
+// Network is the trial's own network.
+type Network struct {
+	Subnet string // CIDR, IPv4; the server is .2, the clients follow from .11
+	Port   int
+}
+
+// The places of the nodes in their subnet.
+const (
+	serverHost      = 2
+	firstClientHost = 11
+)
+
+// ServerAddress is the server's address. The subnet must be a checked one.
+func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
+
+// ClientAddress is the address of a client. Clients count from zero: first
+// the sequential ones, then the parallel ones.
+func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
+
+func (n Network) host(number int) netip.Addr {
+	address := netip.MustParsePrefix(n.Subnet).Addr().As4()
+	address[3] += byte(number)
+	return netip.AddrFrom4(address)
+}
+
+// Trial bounds and samples one trial.
+type Trial struct {
+	Startup        time.Duration // from the start of the nodes to the epoch
+	SampleInterval time.Duration
+	Drain          time.Duration // longest wait for clients after their schedules and time-outs
+}
+
+// ExpectedTrial is how long a trial lasts from the start of its nodes to the
+// end of its schedules. Making and removing the nodes comes on top, and so
+// does the time of sequential clients in a closed loop: nobody knows it before.
+func (s *Scenario) ExpectedTrial() time.Duration {
+	return s.Trial.Startup + max(s.Sequential.End(), s.Parallel.End())
+}
+
+// Warnings are the properties of a scenario that are allowed, but that make
+// its figures say less than they seem to.
+func (s *Scenario) Warnings() []string {
+	var warnings []string
+	warn := func(when bool, format string, args ...any) {
+		if when {
+			warnings = append(warnings, fmt.Sprintf(format, args...))
+		}
+	}
+	warn(s.Sequential.Rate == 0,
+		"clients.sequential has no rate: a fast server may finish it before the attack begins")
+	warn(s.Parallel.Delay == 0,
+		"clients.parallel.delay is 0s: there is no quiet phase before the attack to compare with")
+	warn(s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End(),
+		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",
+		s.Parallel.End(), s.Sequential.End())
+	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
+		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
+		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout, s.Parallel.mostInFlight())
+	for _, cpu := range s.Server.CPUs {
+		warn(slices.Contains(s.Sequential.CPUs, cpu),
+			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)
+	}
+	return warnings
+}

@@ -1,0 +1,239 @@
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// scalar is the text of a single value. Anything else is reported, with what
+// was expected there.
+func (d *decoder) scalar(n *yaml.Node, path, expected string) (string, bool) {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
+		d.wrong(n, path, "has no single value", "write "+expected)
+		return "", false
+	}
+	return n.Value, true
+}
+
+func (d *decoder) text(to *string) reader {
+	return func(n *yaml.Node, path string) {
+		if v, ok := d.scalar(n, path, "some text"); ok {
+			*to = v
+		}
+	}
+}
+
+// name reads what becomes a part of file names.
+func (d *decoder) name(to *string) reader {
+	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, "a name")
+		if !ok {
+			return
+		}
+		if !valid.MatchString(v) {
+			d.wrong(n, path, fmt.Sprintf("%q cannot name a run directory", v), remedy)
+			return
+		}
+		*to = v
+	}
+}
+
+func (d *decoder) choice(to *string, known ...string) reader {
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, "one of "+strings.Join(known, ", "))
+		if !ok {
+			return
+		}
+		if !slices.Contains(known, v) {
+			d.wrong(n, path, fmt.Sprintf("%q is unknown", v), nearest(v, slices.Clone(known)))
+			return
+		}
+		*to = v
+	}
+}
+
+func (d *decoder) integer(to *int, low, high int) reader {
+	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, expected)
+		if !ok {
+			return
+		}
+		number, err := strconv.Atoi(strings.ReplaceAll(v, "_", ""))
+		switch {
+		case err != nil:
+			d.wrong(n, path, fmt.Sprintf("%q is not a whole number", v), "write "+expected)
+			return
+		case n.Tag != "!!int":
+			d.wrong(n, path, fmt.Sprintf("%q is text", v), "write it without quotes")
+			return
+		}
+		if number < low || number > high {
+			d.wrong(n, path, v+" is out of range", "write "+expected)
+			return
+		}
+		*to = number
+	}
+}
+
+func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
+	expected := fmt.Sprintf("a time from %s to %s with its unit, such as 500ms, 30s or 2m", brief(low), brief(high))
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, expected)
+		if !ok {
+			return
+		}
+		t, err := time.ParseDuration(v)
+		if err != nil || n.Tag == "!!int" {
+			d.wrong(n, path, fmt.Sprintf("%q is not a time with a unit", v), "write "+expected)
+			return
+		}
+		if t < low || t > high {
+			d.wrong(n, path, v+" is out of range", "write "+expected)
+			return
+		}
+		*to = t
+	}
+}
+
+// brief is a duration without its zero parts: 10m, not 10m0s.
+func brief(t time.Duration) string {
+	text := t.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// size reads a number of bytes in binary units.
+func (d *decoder) size(to *int64, low, high int64) reader {
+	expected := fmt.Sprintf("a whole number from %s to %s with its unit: B, KiB, MiB or GiB", Size(low), Size(high))
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, expected)
+		if !ok {
+			return
+		}
+		bytes, err := ParseSize(v)
+		if err != nil {
+			d.wrong(n, path, fmt.Sprintf("%q is not a size with a unit", v), "write "+expected)
+			return
+		}
+		if bytes < low || bytes > high {
+			d.wrong(n, path, v+" is out of range", "write "+expected)
+			return
+		}
+		*to = bytes
+	}
+}
+
+// units are those of sizes, the largest first.
+var units = []struct {
+	name  string
+	shift uint
+}{{"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"B", 0}}
+
+// ParseSize reads a number of bytes in binary units: "512B", "256KiB", "1GiB".
+func ParseSize(text string) (int64, error) {
+	for _, unit := range units {
+		digits, ok := strings.CutSuffix(text, unit.name)
+		if !ok {
+			continue
+		}
+		number, err := strconv.ParseUint(digits, 10, 63-int(unit.shift))
+		if err != nil {
+			break
+		}
+		return int64(number) << unit.shift, nil
+	}
+	return 0, fmt.Errorf("parse size %q: not a whole number of B, KiB, MiB or GiB", text)
+}
+
+// Size writes a number of bytes as ParseSize reads it, in the largest unit
+// that keeps it whole.
+func Size(bytes int64) string {
+	for _, unit := range units {
+		if bytes != 0 && bytes%(1<<unit.shift) == 0 {
+			return strconv.FormatInt(bytes>>unit.shift, 10) + unit.name
+		}
+	}
+	return "0B"
+}
+
+// rate reads a number of requests per second.
+func (d *decoder) rate(to *float64) reader {
+	const expected = "requests per second above 0 and up to 10000, such as 10/s"
+	return func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, expected)
+		if !ok {
+			return
+		}
+		digits, unit := strings.CutSuffix(v, "/s")
+		rate, err := strconv.ParseFloat(digits, 64)
+		if !unit || err != nil || math.IsNaN(rate) {
+			d.wrong(n, path, fmt.Sprintf("%q is not a rate", v), "write "+expected)
+			return
+		}
+		if rate < 0.001 || rate > 10_000 {
+			d.wrong(n, path, v+" is out of range", "write "+expected)
+			return
+		}
+		*to = rate
+	}
+}
+
+func (d *decoder) cpus(to *[]int) reader {
+	var cpu int
+	number := d.integer(&cpu, 0, 4095)
+	return d.list(func() { *to = nil }, func(n *yaml.Node, path string) {
+		cpu = -1
+		if number(n, path); cpu >= 0 {
+			*to = append(*to, cpu)
+		}
+	})
+}
+
+func (d *decoder) variants(to *[]Variant) reader {
+	var name string
+	known := d.choice(&name, variantNames()...)
+	return d.list(func() { *to = nil }, func(n *yaml.Node, path string) {
+		name = ""
+		if known(n, path); name != "" {
+			*to = append(*to, Variant(name))
+		}
+	})
+}
+
+// ParseVariants checks names of variants: at least one, each known, none
+// twice.
+func ParseVariants(names []string) ([]Variant, error) {
+	var variants []Variant
+	for _, name := range names {
+		if !slices.Contains(variantNames(), name) {
+			return nil, fmt.Errorf("variant %q is unknown; %s", name, nearest(name, variantNames()))
+		}
+		if slices.Contains(variants, Variant(name)) {
+			return nil, fmt.Errorf("variant %s is given twice; keep one of them", name)
+		}
+		variants = append(variants, Variant(name))
+	}
+	if len(variants) == 0 {
+		return nil, fmt.Errorf("no variant is given; use some of %s", strings.Join(variantNames(), ", "))
+	}
+	return variants, nil
+}
+
+func variantNames() []string {
+	return []string{string(NoBlock), string(UserspaceBlock), string(UserspaceEarly), string(XDPBlock)}
+}
