@@ -1,0 +1,95 @@
+// Command equic-probe runs one command and measures it: the first process of
+// every node of a trial. The command's standard output passes through; the
+// probe's records follow it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/equic-bench/equic-bench/measure"
+)
+
+// exitUsage is the exit code for a command line that makes no sense.
+const exitUsage = 2
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv("EQUIC_EPOCH"), os.Stdout, os.Stderr))
+}
+
+// run returns the exit code: the command's own, or one of package measure's.
+func run(ctx context.Context, args []string, epoch string, stdout io.Writer, stderr *os.File) int {
+	opts, err := parse(args, epoch, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "equic-probe:", err)
+		return exitUsage
+	}
+	opts.Stdout, opts.Stderr = stdout, stderr
+	code, err := measure.Run(ctx, opts)
+	if err != nil {
+		fmt.Fprintln(stderr, "equic-probe:", err)
+	}
+	return code
+}
+
+func parse(args []string, epoch string, stderr io.Writer) (opts measure.Options, err error) {
+	flags := flag.NewFlagSet("equic-probe", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.DurationVar(&opts.Interval, "interval", measure.DefaultInterval, "time between two samples")
+	flags.BoolVar(&opts.Syscalls, "syscalls", false, "count system calls (needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN)")
+	flags.Func("cpus", "`list` of the CPUs to sample, as 0,1 (default: those that it may use)", func(list string) error {
+		opts.CPUs, err = parseCPUs(list)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(stderr, "usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
+			flags.SetOutput(stderr)
+			flags.PrintDefaults()
+		}
+		return opts, err
+	}
+	if opts.Interval <= 0 {
+		return opts, fmt.Errorf("--interval %v: must be above zero", opts.Interval)
+	}
+	if opts.Command = flags.Args(); len(opts.Command) == 0 {
+		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
+	}
+	opts.Epoch, err = parseEpoch(epoch)
+	return opts, err
+}
+
+func parseCPUs(list string) ([]int, error) {
+	var cpus []int
+	for word := range strings.SplitSeq(list, ",") {
+		cpu, err := strconv.ParseUint(word, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not the number of a CPU", word)
+		}
+		cpus = append(cpus, int(cpu))
+	}
+	return cpus, nil
+}
+
+// parseEpoch reads EQUIC_EPOCH, nanoseconds of Unix time; the zero time where
+// it is not set.
+func parseEpoch(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	ns, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("EQUIC_EPOCH=%q: not nanoseconds of Unix time", text)
+	}
+	return time.Unix(0, ns), nil
+}

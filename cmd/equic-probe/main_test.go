@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/measure"
+)
+
+func TestExitCodeAndMessage(t *testing.T) {
+	for _, test := range []struct {
+		name, epoch string
+		args        []string
+		code        int
+		message     string // on standard error
+	}{
+		{name: "the command's success is passed on", args: []string{"--", "sh", "-c", "exit 0"}},
+		{name: "the command's failure is passed on", args: []string{"--", "sh", "-c", "exit 3"}, code: 3},
+		{name: "a command that does not exist is 127", args: []string{"--", "/nothing"}, code: 127, message: "start /nothing"},
+		{name: "a directory as command is 126", args: []string{"--", "/"}, code: 126, message: "start /"},
+		{name: "a measurement that fails is 125", args: []string{"--cpus", "65535", "--", "sh"}, code: 125, message: "/proc/stat"},
+		{name: "no command is bad usage", code: 2, message: "no command"},
+		{name: "an unknown flag is bad usage", args: []string{"--nothing"}, code: 2, message: "nothing"},
+		{name: "a list of CPUs that is none is bad usage", args: []string{"--cpus", "0,x", "--", "sh"}, code: 2, message: `"x"`},
+		{name: "an interval of zero is bad usage", args: []string{"--interval", "0s", "--", "sh"}, code: 2, message: "--interval"},
+		{name: "an epoch that is none is bad usage", epoch: "noon", args: []string{"--", "sh"}, code: 2, message: "EQUIC_EPOCH"},
+		{name: "help is no failure", args: []string{"--help"}, message: "usage:"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "stderr")
+			stderr, err := os.Create(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stdout bytes.Buffer
+			code := run(t.Context(), test.args, test.epoch, &stdout, stderr)
+			if err := stderr.Close(); err != nil {
+				t.Fatal(err)
+			}
+			message, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if code != test.code || !strings.Contains(string(message), test.message) {
+				t.Errorf("got %d, %q; want %d, %q", code, message, test.code, test.message)
+			}
+			if test.message == "" && !strings.Contains(stdout.String(), `{"probe":`) {
+				t.Errorf("no record in %q", &stdout)
+			}
+		})
+	}
+}
+
+func TestParseFillsTheOptions(t *testing.T) {
+	var stderr bytes.Buffer
+	args := []string{"--interval", "50ms", "--syscalls", "--cpus", "1,0", "--", "/equic-server", "--quota", "5"}
+	got, err := parse(args, "1500000000000000001", &stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := measure.Options{
+		Command:  []string{"/equic-server", "--quota", "5"},
+		Interval: 50 * time.Millisecond,
+		Epoch:    time.Unix(1_500_000_000, 1),
+		CPUs:     []int{1, 0},
+		Syscalls: true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

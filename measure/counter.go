@@ -1,0 +1,146 @@
+package measure
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// counter counts the system calls of one process, in the kernel
+// (bpf/syscalls.bpf.c).
+type counter struct {
+	objects syscallsObjects
+	links   []link.Link
+
+	once   sync.Once
+	frozen []results.Syscall
+	err    error
+}
+
+// attachCounter starts to count: the first child of this process to exec from
+// now on is counted, from the end of its exec to its death.
+func attachCounter() (_ *counter, err error) {
+	if err := requireCapabilities(); err != nil {
+		return nil, err
+	}
+	c := new(counter)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	if err := loadSyscallsObjects(&c.objects, nil); err != nil {
+		return nil, fmt.Errorf("load programs: %w", err)
+	}
+	for _, p := range []*ebpf.Program{c.objects.OnExec, c.objects.OnSysEnter, c.objects.OnSysExit, c.objects.OnSwitch} {
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		if err != nil {
+			return nil, fmt.Errorf("attach program: %w", err)
+		}
+		c.links = append(c.links, l)
+	}
+	if _, err := c.objects.Watch.Run(&ebpf.RunOptions{}); err != nil {
+		return nil, fmt.Errorf("choose the process: %w", err)
+	}
+	// Give back what loading took: the node's memory is limited, and the
+	// command's to use.
+	debug.FreeOSMemory()
+	return c, nil
+}
+
+// Close stops counting.
+func (c *counter) Close() error {
+	var err error
+	for _, l := range c.links {
+		err = errors.Join(err, l.Close())
+	}
+	return errors.Join(err, c.objects.Close())
+}
+
+// freeze keeps the counts as they are now; the first call decides.
+func (c *counter) freeze() {
+	c.once.Do(func() { c.frozen, c.err = c.read() })
+}
+
+// counts is what freeze kept, or where nothing did, the counts so far.
+func (c *counter) counts() ([]results.Syscall, error) {
+	c.freeze()
+	return c.frozen, c.err
+}
+
+// read is the counts so far of every system call that was made, by number.
+func (c *counter) read() ([]results.Syscall, error) {
+	var pid uint32
+	if err := c.objects.Watched.Get(&pid); err != nil {
+		return nil, fmt.Errorf("read the process: %w", err)
+	}
+	if pid == 0 {
+		return nil, errors.New("the command's exec was not seen")
+	}
+	var calls []results.Syscall
+	for number := range c.objects.Counts.MaxEntries() {
+		var perCPU []syscallsCount
+		if err := c.objects.Counts.Lookup(number, &perCPU); err != nil {
+			return nil, fmt.Errorf("read count %d: %w", number, err)
+		}
+		call := results.Syscall{Number: int(number), Name: syscallName(int(number))}
+		for _, n := range perCPU {
+			call.Calls += n.Calls
+			call.Errors += n.Errors
+			call.TimeNS += n.TimeNs
+		}
+		if call.Calls > 0 {
+			calls = append(calls, call)
+		}
+	}
+	return calls, nil
+}
+
+// syscallName is the name of a system call on this architecture, and
+// "syscall_N" for one that is not known.
+func syscallName(number int) string {
+	if name := knownSyscall(number); name != "" {
+		return name
+	}
+	return fmt.Sprintf("syscall_%d", number)
+}
+
+// requireCapabilities says which capability is missing, where the kernel would
+// only say EPERM.
+func requireCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	missing := missingCapabilities(uint64(data[1].Effective)<<32 | uint64(data[0].Effective))
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("missing %s (or CAP_SYS_ADMIN in place of both): %w", strings.Join(missing, " and "), unix.EPERM)
+}
+
+// missingCapabilities is what a set of capabilities lacks to load and attach
+// the counter.
+func missingCapabilities(effective uint64) []string {
+	has := func(capability uint) bool { return effective&(1<<capability) != 0 }
+	var missing []string
+	if has(unix.CAP_SYS_ADMIN) {
+		return nil
+	}
+	if !has(unix.CAP_BPF) {
+		missing = append(missing, "CAP_BPF")
+	}
+	if !has(unix.CAP_PERFMON) {
+		missing = append(missing, "CAP_PERFMON")
+	}
+	return missing
+}

@@ -1,0 +1,280 @@
+package measure
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// TestMain lets the test binary stand in for the processes around it: the
+// measured command, and a probe that is process 1.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "as-command" {
+		os.Exit(command(os.Args[2], os.Args[3:]))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "as-process-1" {
+		os.Exit(processOne(os.Args[2:]))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// self is the command line of a measured command.
+func self(t *testing.T, args ...string) []string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append([]string{path, "as-command"}, args...)
+}
+
+// outcome is what Run left.
+type outcome struct {
+	code     int
+	output   string // the command's own
+	syscalls map[string]results.Syscall
+	samples  []results.Sample
+	probe    *results.Probe
+}
+
+// runProbe runs a command under Run and takes its output apart.
+func runProbe(t *testing.T, opts Options) outcome {
+	t.Helper()
+	var stdout bytes.Buffer
+	opts.Stdout = &stdout
+	code, err := Run(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := takeApart(t, stdout.Bytes())
+	o.code = code
+	return o
+}
+
+func takeApart(t *testing.T, stdout []byte) outcome {
+	t.Helper()
+	o := outcome{syscalls: map[string]results.Syscall{}}
+	records := bytes.Index(stdout, []byte(`{"s`))
+	if records < 0 {
+		t.Fatalf("no records in %q", stdout)
+	}
+	o.output = string(stdout[:records])
+	lastNumber := -1
+	err := results.ReadLines(bytes.NewReader(stdout[records:]), "stdout", func(l *results.Line) error {
+		switch {
+		case o.probe != nil:
+			return fmt.Errorf("a record follows the last: %+v", l)
+		case l.Syscall != nil:
+			if l.Syscall.Number <= lastNumber || l.Syscall.Calls == 0 {
+				return fmt.Errorf("system call out of order or without calls: %+v", l.Syscall)
+			}
+			lastNumber = l.Syscall.Number
+			o.syscalls[l.Syscall.Name] = *l.Syscall
+		case l.Sample != nil:
+			o.samples = append(o.samples, *l.Sample)
+		case l.Probe != nil:
+			o.probe = l.Probe
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.probe == nil {
+		t.Fatal("no probe record")
+	}
+	return o
+}
+
+// requireRoot skips a test that needs root; under CI it fails instead.
+func requireRoot(t *testing.T) {
+	t.Helper()
+	switch {
+	case testing.Short():
+		t.Skip("needs root, and -short asks for none")
+	case os.Geteuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatal("needs root")
+	default:
+		t.Skip("needs root")
+	}
+}
+
+// command is what the measured command does, and its exit code.
+func command(what string, args []string) int {
+	switch what {
+	case "exit":
+		code, _ := strconv.Atoi(args[0])
+		return code
+	case "die":
+		number, _ := strconv.Atoi(args[0])
+		_ = unix.Kill(os.Getpid(), unix.Signal(number))
+		select {}
+	case "burn":
+		for ns := int64(0); ns < 300e6; ns, _ = processCPUTime(os.Getpid()) {
+			_ = math.Sqrt(float64(ns))
+		}
+	case "grow":
+		return grow()
+	case "write":
+		fmt.Print(manyLines())
+	case "await-signal":
+		return awaitSignal()
+	case "call":
+		return callTheKernel()
+	case "leave-heir":
+		return leaveHeir()
+	case "make-orphans":
+		return makeOrphans()
+	case "idle":
+		<-time.After(time.Minute)
+	}
+	return 0
+}
+
+// grow allocates 64 MiB after a while, and holds it for a while.
+func grow() int {
+	<-time.After(100 * time.Millisecond)
+	block := make([]byte, 64<<20)
+	for i := range block {
+		block[i] = 1
+	}
+	<-time.After(100 * time.Millisecond)
+	runtime.KeepAlive(block)
+	return 0
+}
+
+// manyLines is a million bytes of lines of all lengths, the last left open.
+func manyLines() string {
+	var b strings.Builder
+	for n := 0; b.Len() < 1_000_000; n++ {
+		fmt.Fprintf(&b, "%d%s\n", n, strings.Repeat("x", n%997))
+	}
+	b.WriteString("the last line is left open")
+	return b.String()
+}
+
+// awaitSignal says that it is ready, and exits with the number of the signal.
+func awaitSignal() int {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals)
+	signal.Ignore(unix.SIGURG) // the Go runtime's own
+	fmt.Println("waiting")
+	s := (<-signals).(unix.Signal)
+	return int(s)
+}
+
+// callTheKernel makes system calls that the Go runtime never makes: 1000 on
+// four threads, ten that fail, and one that takes 20 ms.
+func callTheKernel() int {
+	var threads sync.WaitGroup
+	for range 4 {
+		threads.Go(func() {
+			runtime.LockOSThread()
+			for range 250 {
+				_ = unix.Getppid()
+			}
+		})
+	}
+	threads.Wait()
+	for range 10 {
+		_ = unix.Unlinkat(unix.AT_FDCWD, "/nothing/of/that/name", 0)
+	}
+	pause := unix.Timespec{Nsec: 20e6}
+	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &pause, &pause) == unix.EINTR {
+		continue // with what is left of the pause
+	}
+	return 0
+}
+
+// leaveHeir leaves a process behind that holds standard output open.
+func leaveHeir() int {
+	heir := exec.CommandContext(context.Background(), os.Args[0], "as-command", "idle")
+	heir.Stdout = os.Stdout
+	if err := heir.Start(); err != nil {
+		return 1
+	}
+	fmt.Println(heir.Process.Pid)
+	return 0
+}
+
+// makeOrphans has processes die whose parents are dead already, and exits with
+// 0 once process 1 has reaped them all.
+func makeOrphans() int {
+	for range 5 {
+		out, err := exec.CommandContext(context.Background(), "/bin/sh", "-c", "/bin/true & echo $!").Output()
+		if err != nil {
+			return 1
+		}
+		orphan, err := strconv.Atoi(strings.TrimSpace(string(out)))
+		if err != nil {
+			return 2
+		}
+		tick := time.NewTicker(time.Millisecond)
+		for unix.Kill(orphan, 0) == nil {
+			<-tick.C
+		}
+		tick.Stop()
+	}
+	return 0
+}
+
+// processOne is a probe in a process namespace of its own.
+func processOne(args []string) int {
+	if os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "not process 1")
+		return 99
+	}
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		fmt.Fprintln(os.Stderr, "make mounts private:", err)
+		return 99
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		fmt.Fprintln(os.Stderr, "mount /proc:", err)
+		return 99
+	}
+	code, err := Run(context.Background(), Options{
+		Command:  append([]string{os.Args[0], "as-command"}, args...),
+		Syscalls: true,
+		Stdout:   os.Stdout,
+		Stderr:   os.Stderr,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	return code
+}
+
+// lineWriter hands on the first line that is written to it, and keeps all.
+type lineWriter struct {
+	bytes.Buffer
+	first chan<- string
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	n, err := w.Buffer.Write(p)
+	if w.first != nil && bytes.Contains(p, []byte("\n")) {
+		line, _ := bytes.NewBuffer(w.Bytes()).ReadString('\n')
+		w.first <- line
+		w.first = nil
+	}
+	return n, err
+}
+
+var _ io.Writer = (*lineWriter)(nil)

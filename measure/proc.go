@@ -1,0 +1,233 @@
+package measure
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+)
+
+// tickNS is one tick of /proc/stat: USER_HZ is 100 on every Linux.
+const tickNS = 10_000_000
+
+// memory is a process's, from /proc/<pid>/status.
+type memory struct {
+	rssBytes, peakBytes, swapBytes int64
+}
+
+// parseStatus reads the memory of a process. It is not ok for a process
+// without memory of its own: one that has ended.
+func parseStatus(text []byte) (m memory, ok bool) {
+	rss, ok1 := kilobytes(text, "\nVmRSS:")
+	peak, ok2 := kilobytes(text, "\nVmHWM:")
+	swap, ok3 := kilobytes(text, "\nVmSwap:")
+	return memory{rssBytes: rss, peakBytes: peak, swapBytes: swap}, ok1 && ok2 && ok3
+}
+
+// kilobytes is the value of a field in kB, in bytes.
+func kilobytes(text []byte, name string) (int64, bool) {
+	i := bytes.Index(text, []byte(name))
+	if i < 0 {
+		return 0, false
+	}
+	word, _ := nextWord(text[i+len(name):])
+	n, ok := number(word)
+	if !ok || n > math.MaxInt64>>10 {
+		return 0, false
+	}
+	return int64(n) << 10, true
+}
+
+// cpuTimes are summed over CPUs, since boot.
+type cpuTimes struct {
+	busyNS, softIRQNS, stealNS int64
+}
+
+// The columns of a CPU's line in /proc/stat (proc(5)).
+const (
+	statUser = iota
+	statNice
+	statSystem
+	statIdle
+	statIOWait
+	statIRQ
+	statSoftIRQ
+	statSteal
+	statColumns
+)
+
+// parseStat sums the times of some CPUs from /proc/stat. Busy is user, nice,
+// system and hard interrupts. It is an error if one of the CPUs is missing.
+func parseStat(text []byte, cpus []int) (cpuTimes, error) {
+	var sum cpuTimes
+	found := 0
+	for line := range bytes.Lines(text) {
+		cpu, rest, ok := cpuLine(line)
+		if !ok || !slices.Contains(cpus, cpu) {
+			continue
+		}
+		var t [statColumns]int64
+		for i := range t {
+			var word []byte
+			word, rest = nextWord(rest)
+			n, ok := number(word)
+			if !ok || n > math.MaxInt64/tickNS {
+				return cpuTimes{}, fmt.Errorf("/proc/stat: CPU %d: column %d is %q", cpu, i+1, word)
+			}
+			t[i] = int64(n) * tickNS
+		}
+		sum.busyNS += t[statUser] + t[statNice] + t[statSystem] + t[statIRQ]
+		sum.softIRQNS += t[statSoftIRQ]
+		sum.stealNS += t[statSteal]
+		found++
+	}
+	if found != len(cpus) {
+		return cpuTimes{}, fmt.Errorf("/proc/stat has %d of the CPUs %v", found, cpus)
+	}
+	return sum, nil
+}
+
+// cpuLine splits "cpu1 2 3 ..." into 1 and "2 3 ...".
+func cpuLine(line []byte) (cpu int, rest []byte, ok bool) {
+	name, rest := nextWord(line)
+	digits, ok := bytes.CutPrefix(name, []byte("cpu"))
+	if !ok {
+		return 0, nil, false
+	}
+	n, ok := number(digits)
+	return int(n), rest, ok && n < 1<<20
+}
+
+// udpCounters are those of a network namespace, since it was made.
+type udpCounters struct {
+	inDatagrams, inErrors, rcvbufErrors uint64
+}
+
+// parseSNMP reads the UDP counters of /proc/net/snmp: a line of names, then a
+// line of values.
+func parseSNMP(text []byte) (udpCounters, error) {
+	var u udpCounters
+	prefix := []byte("Udp: ")
+	var names []byte
+	for line := range bytes.Lines(text) {
+		rest, ok := bytes.CutPrefix(line, prefix)
+		if !ok {
+			continue
+		}
+		if names == nil {
+			names = rest
+			continue
+		}
+		return u, u.assign(names, rest)
+	}
+	return u, errors.New("/proc/net/snmp has no UDP counters")
+}
+
+func (u *udpCounters) assign(names, values []byte) error {
+	found := 0
+	for {
+		var name, value []byte
+		name, names = nextWord(names)
+		value, values = nextWord(values)
+		if len(name) == 0 {
+			break
+		}
+		field := u.field(name)
+		if field == nil {
+			continue
+		}
+		n, ok := number(value)
+		if !ok {
+			return fmt.Errorf("/proc/net/snmp: UDP counter %s is %q", name, value)
+		}
+		*field = n
+		found++
+	}
+	if found != 3 {
+		return fmt.Errorf("/proc/net/snmp: %d of 3 UDP counters", found)
+	}
+	return nil
+}
+
+func (u *udpCounters) field(name []byte) *uint64 {
+	switch string(name) {
+	case "InDatagrams":
+		return &u.inDatagrams
+	case "InErrors":
+		return &u.inErrors
+	case "RcvbufErrors":
+		return &u.rcvbufErrors
+	}
+	return nil
+}
+
+// throttledPeriods is how many periods of the control group's CPU quota were
+// cut short so far; -1 where the host does not tell.
+func throttledPeriods() int64 {
+	for _, path := range []string{
+		"/sys/fs/cgroup/cpu.stat",             // version 2
+		"/sys/fs/cgroup/cpu/cpu.stat",         // version 1
+		"/sys/fs/cgroup/cpu,cpuacct/cpu.stat", // version 1, mounted together
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if n, ok := parseThrottled(text); ok {
+			return n
+		}
+	}
+	return -1
+}
+
+// throttledSince is the periods cut short since an earlier throttledPeriods.
+func throttledSince(before int64) int64 {
+	now := throttledPeriods()
+	if before < 0 || now < 0 {
+		return -1
+	}
+	return now - before
+}
+
+// parseThrottled reads nr_throttled from a control group's cpu.stat.
+func parseThrottled(text []byte) (int64, bool) {
+	for line := range bytes.Lines(text) {
+		name, rest := nextWord(line)
+		if string(name) != "nr_throttled" {
+			continue
+		}
+		word, _ := nextWord(rest)
+		n, ok := number(word)
+		return int64(n), ok && n <= math.MaxInt64
+	}
+	return 0, false
+}
+
+// nextWord cuts the first word off a text, at spaces, tabs and line ends.
+func nextWord(text []byte) (word, rest []byte) {
+	start := 0
+	for start < len(text) && isSpace(text[start]) {
+		start++
+	}
+	end := start
+	for end < len(text) && !isSpace(text[end]) {
+		end++
+	}
+	return text[start:end], text[end:]
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
+
+// number parses decimal digits, and allocates nothing.
+func number(word []byte) (uint64, bool) {
+	var n uint64
+	for _, c := range word {
+		if c < '0' || c > '9' || n > (math.MaxUint64-9)/10 {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, len(word) > 0
+}

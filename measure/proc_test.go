@@ -1,0 +1,144 @@
+package measure
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+const (
+	statusText = "Name:\tserver\nState:\tS (sleeping)\nVmHWM:\t   30720 kB\nVmRSS:\t   20480 kB\nVmSwap:\t       4 kB\nThreads:\t7\n"
+	statText   = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 400 5 6 7 8 9 10\ncpu1 10 20 30 400 50 60 70 80 90 100\nintr 12 0\n"
+	snmpText   = "Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 39 1 2 40 3\nUdpLite: InDatagrams\nUdpLite: 9\n"
+)
+
+func TestParseStatus(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       memory
+		ok         bool
+	}{
+		{"a running process has memory", statusText, memory{20 << 20, 30 << 20, 4 << 10}, true},
+		{"a zombie has none", "Name:\tserver\nState:\tZ (zombie)\n", memory{}, false},
+		{"a field cut short is no field", "\nVmHWM: 1 kB\nVmSwap: 0 kB\nVmRSS:", memory{}, false},
+		{"a value out of range is no value", "\nVmHWM: 1 kB\nVmSwap: 0 kB\nVmRSS: 99999999999999999999 kB\n", memory{}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := parseStatus([]byte(test.text))
+			if ok != test.ok || ok && got != test.want {
+				t.Errorf("got %+v, %v", got, ok)
+			}
+		})
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		cpus       []int
+		want       cpuTimes
+		ok         bool
+	}{
+		{"busy excludes idle, iowait, softirq and steal", statText, []int{0}, cpuTimes{120e6, 70e6, 80e6}, true},
+		{"the times of several CPUs are summed", statText, []int{0, 1}, cpuTimes{1320e6, 770e6, 880e6}, true},
+		{"no CPUs have no time", statText, nil, cpuTimes{}, true},
+		{"a CPU that is not there is an error", statText, []int{0, 2}, cpuTimes{}, false},
+		{"a line cut short is an error", "cpu0 1 2 3", []int{0}, cpuTimes{}, false},
+		{"a word for a number is an error", "cpu0 1 2 x 4 5 6 7 8\n", []int{0}, cpuTimes{}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseStat([]byte(test.text), test.cpus)
+			if (err == nil) != test.ok || got != test.want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestParseSNMP(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       udpCounters
+		ok         bool
+	}{
+		{"counters are found by name", snmpText, udpCounters{39, 2, 3}, true},
+		{"without UDP it is an error", "Ip: Forwarding\nIp: 1\n", udpCounters{}, false},
+		{"names without values are an error", "Udp: InDatagrams InErrors RcvbufErrors\nUdp: 1 2\n", udpCounters{}, false},
+		{"a counter that is missing is an error", "Udp: InDatagrams InErrors\nUdp: 1 2\n", udpCounters{}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseSNMP([]byte(test.text))
+			if (err == nil) != test.ok || test.ok && got != test.want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestParseThrottled(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       int64
+		ok         bool
+	}{
+		{"version 1", "nr_periods 10\nnr_throttled 3\nthrottled_time 5\n", 3, true},
+		{"version 2", "usage_usec 7\nnr_periods 10\nnr_throttled 4\nthrottled_usec 5\n", 4, true},
+		{"a group without a CPU controller", "usage_usec 7\n", 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got, ok := parseThrottled([]byte(test.text)); got != test.want || ok != test.ok {
+				t.Errorf("got %d, %v", got, ok)
+			}
+		})
+	}
+}
+
+func TestNextTickIsTheNextMultipleAlsoBeforeTheEpoch(t *testing.T) {
+	for _, test := range []struct{ now, want int64 }{
+		{0, 100}, {1, 100}, {99, 100}, {100, 200}, {-1, 0}, {-100, 0}, {-101, -100}, {-250, -200},
+	} {
+		if got := nextTick(test.now, 100); got != test.want {
+			t.Errorf("after %d: got %d, want %d", test.now, got, test.want)
+		}
+	}
+}
+
+func TestReadingASampleAllocatesNothing(t *testing.T) {
+	cpus, err := affinity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := newSampler(os.Getpid(), Options{Interval: time.Second, Epoch: time.Now(), CPUs: cpus})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	allocations := testing.AllocsPerRun(10, func() {
+		if err := s.take(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations for a sample", allocations)
+	}
+}
+
+func FuzzParsers(f *testing.F) {
+	for _, text := range []string{statusText, statText, snmpText, "nr_throttled 3\n"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if m, ok := parseStatus(text); ok && (m.rssBytes < 0 || m.peakBytes < 0 || m.swapBytes < 0) {
+			t.Errorf("negative memory: %+v", m)
+		}
+		if n, ok := parseThrottled(text); ok && n < 0 {
+			t.Errorf("negative count: %d", n)
+		}
+		if sum, err := parseStat(text, []int{0, 1}); err != nil && sum != (cpuTimes{}) {
+			t.Errorf("%+v beside the error %v", sum, err)
+		}
+		if u, err := parseSNMP(text); err == nil && u == (udpCounters{}) && len(text) < len("Udp: ")*2 {
+			t.Errorf("counters out of %q", text)
+		}
+	})
+}

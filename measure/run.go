@@ -1,0 +1,228 @@
+// Package measure runs one command and measures it: CPU time, memory and
+// system calls, as time series on the trial's clock.
+//
+// It is what equic-probe is made of, the first process of every node. It knows
+// nothing of the command but its process id, and of the machine only what
+// /proc, the CPU clocks and the kernel's tracepoints tell, so a node measures
+// itself wherever it runs. Its records (results.Sample, results.Syscall,
+// results.Probe) follow the command's own on standard output.
+package measure
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// The exit codes that are not the command's own.
+const (
+	ExitFailed        = 125 // measuring failed
+	ExitNotExecutable = 126 // the command cannot be executed
+	ExitNotFound      = 127 // the command does not exist
+)
+
+// DefaultInterval is the time between two samples: 10 Hz.
+const DefaultInterval = 100 * time.Millisecond
+
+// Options say what to run and how to measure it.
+type Options struct {
+	// Command is the program, looked up in PATH, and its arguments.
+	Command []string
+	// Interval is the time between two samples; zero is DefaultInterval.
+	Interval time.Duration
+	// Epoch is the instant that all times are relative to; zero is now.
+	// Samples are due at its multiples of Interval.
+	Epoch time.Time
+	// CPUs are the CPUs whose busy time is sampled; nil are those that this
+	// process may use.
+	CPUs []int
+	// Syscalls asks for the system calls to be counted. That needs CAP_BPF and
+	// CAP_PERFMON, or CAP_SYS_ADMIN.
+	Syscalls bool
+	// Stdout receives the command's standard output, then the records.
+	Stdout io.Writer
+	// Stderr is handed to the command as it is; nil is nowhere.
+	Stderr *os.File
+}
+
+func (o *Options) complete() error {
+	if len(o.Command) == 0 {
+		return errors.New("no command to measure")
+	}
+	if o.Interval < 0 {
+		return fmt.Errorf("sampling interval %v is negative", o.Interval)
+	}
+	if o.Interval == 0 {
+		o.Interval = DefaultInterval
+	}
+	if o.Epoch.IsZero() {
+		o.Epoch = time.Now()
+	}
+	if o.CPUs == nil {
+		cpus, err := affinity()
+		if err != nil {
+			return err
+		}
+		o.CPUs = cpus
+	}
+	return nil
+}
+
+// Run runs the command to its end, with the signals that arrive meanwhile
+// forwarded to it, and returns its exit code: 128 + n where signal n ended it.
+// With an error the code is one of the Exit constants. The command is killed
+// when ctx ends, or when this process dies.
+//
+// As process 1 Run also reaps the orphans that become its children.
+func Run(ctx context.Context, opts Options) (exitCode int, err error) {
+	if err := opts.complete(); err != nil {
+		return ExitFailed, err
+	}
+	// From here on, so that one that comes before the child is not lost.
+	signals := catchSignals()
+	defer signal.Stop(signals)
+	var calls *counter
+	if opts.Syscalls {
+		if calls, err = attachCounter(); err != nil {
+			return ExitFailed, fmt.Errorf("count system calls: %w", err)
+		}
+		defer func() { err = errors.Join(err, calls.Close()) }()
+	}
+	// The kernel tells the child of the death of the thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+
+	throttled := throttledPeriods()
+	c, err := startChild(opts.Command, opts.Stderr)
+	if err != nil {
+		return exitCodeOf(err), err
+	}
+	s, err := newSampler(c.pid(), opts)
+	if err != nil {
+		_, killErr := c.kill()
+		return ExitFailed, errors.Join(err, killErr)
+	}
+	defer s.close()
+
+	err = observe(ctx, c, s, signals, calls, opts.Stdout)
+	end, reapErr := c.reap()
+	if err = errors.Join(err, reapErr); err != nil {
+		return ExitFailed, err
+	}
+	r := report{child: end, sampler: s, throttled: throttledSince(throttled)}
+	if calls != nil {
+		if r.syscalls, err = calls.counts(); err != nil {
+			return ExitFailed, fmt.Errorf("count system calls: %w", err)
+		}
+		r.counted = true
+	}
+	if err := r.print(opts.Stdout); err != nil {
+		return ExitFailed, fmt.Errorf("print records: %w", err)
+	}
+	return end.exitCode(), nil
+}
+
+// observe samples the child, passes its output on and its signals to it, until
+// it has ended. It is not reaped yet: its CPU clock still runs.
+func observe(ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, stdout io.Writer) error {
+	stopKilling := context.AfterFunc(ctx, c.signalKill)
+	defer stopKilling()
+
+	ended, end := context.WithCancel(context.WithoutCancel(ctx))
+	var sampleErr, outputErr error
+	var tasks sync.WaitGroup
+	tasks.Go(func() { c.forward(ended, signals, calls) })
+	tasks.Go(func() { sampleErr = s.run(ended) })
+	tasks.Go(func() { outputErr = c.passOutput(stdout) })
+	waitErr := c.awaitEnd()
+	end()
+	c.endOutput()
+	tasks.Wait()
+	if waitErr == nil && sampleErr == nil {
+		sampleErr = s.take()
+	}
+	return errors.Join(waitErr, sampleErr, outputErr)
+}
+
+// report is all that is printed once the child has ended.
+type report struct {
+	child     *ending
+	sampler   *sampler
+	throttled int64
+	counted   bool
+	syscalls  []results.Syscall
+}
+
+func (r *report) print(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	e := json.NewEncoder(b)
+	for i := range r.syscalls {
+		if err := e.Encode(results.Line{Syscall: &r.syscalls[i]}); err != nil {
+			return err
+		}
+	}
+	for i := range r.sampler.samples {
+		if err := e.Encode(results.Line{Sample: &r.sampler.samples[i]}); err != nil {
+			return err
+		}
+	}
+	end, err := r.probe()
+	if err != nil {
+		return err
+	}
+	if err := e.Encode(results.Line{Probe: end}); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+func (r *report) probe() (*results.Probe, error) {
+	own, err := processCPUTime(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	peak, err := r.peakRSS()
+	if err != nil {
+		return nil, err
+	}
+	return &results.Probe{
+		ExitCode:         r.child.exitCode(),
+		Signal:           r.child.signal(),
+		UserNS:           r.child.usage.Utime.Nano(),
+		SystemNS:         r.child.usage.Stime.Nano(),
+		PeakRSSBytes:     peak,
+		OwnCPUNS:         own,
+		CPUs:             r.sampler.cpus,
+		Samples:          len(r.sampler.samples),
+		Missed:           r.sampler.missed,
+		ThrottledPeriods: r.throttled,
+		SyscallCounter:   r.counted,
+	}, nil
+}
+
+// peakRSS is the child's high-water mark, in bytes: the higher of the mark as
+// last read while the child ran and the kernel's at its end. The latter counts
+// the time before exec too, when the child still shared this process's memory,
+// so it only counts if it is above this process's own.
+func (r *report) peakRSS() (int64, error) {
+	var own unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil {
+		return 0, fmt.Errorf("read own resource usage: %w", err)
+	}
+	if r.child.usage.Maxrss > own.Maxrss || r.sampler.peakRSSBytes == 0 {
+		return max(r.child.usage.Maxrss<<10, r.sampler.peakRSSBytes), nil
+	}
+	return r.sampler.peakRSSBytes, nil
+}
