@@ -1,0 +1,77 @@
+// Command equic-server is the measured server of a trial: HTTP/3 with a quota
+// of simultaneous connections per client address. It prints records (JSON
+// lines) on standard output and logs on standard error, and ends in order on
+// SIGTERM and SIGINT.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := options(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintln(stderr, "equic-server:", err)
+		return 2
+	}
+	if err := server.Run(ctx, o, stdout); err != nil {
+		_, _ = fmt.Fprintln(stderr, "equic-server:", err)
+		return 1
+	}
+	return 0
+}
+
+func options(args []string, stderr io.Writer) (o server.Options, err error) {
+	flags := flag.NewFlagSet("equic-server", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.Listen, "listen", ":4433", "UDP address to listen on")
+	limiter := flags.String("limiter", "none", "what turns clients away: none, userspace, userspace-early, xdp; or the variant's name")
+	flags.IntVar(&o.Quota, "quota", 5, "simultaneous connections admitted per client address")
+	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of the response to / in bytes")
+	flags.DurationVar(&o.IdleTimeout, "idle-timeout", 5*time.Second, "QUIC idle timeout")
+	key := flags.String("key", string(server.KeyECDSA), "key of the certificate: ecdsa-p256 or rsa-2048")
+	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp limiter")
+	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.Limiter, err = server.ParseLimiter(*limiter); err != nil {
+		return o, err
+	}
+	o.Key = server.KeyType(*key)
+	if o.XDPMode, err = equic.ParseMode(*mode); err != nil {
+		return o, err
+	}
+	if o.Clock, err = results.NewClock(os.Getenv); err != nil {
+		return o, err
+	}
+	o.Node = os.Getenv(results.EnvNode)
+	o.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	return o, nil
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// book keeps every connection: who is admitted now, and what became of whom.
+// All limiters count with it.
+type book struct {
+	clock *results.Clock
+	live  sync.WaitGroup // connections whose record is open
+
+	mu           sync.Mutex
+	open         map[*connection]*quic.Conn // admitted, not yet ended
+	counts       map[netip.Addr]int         // admitted connections by client
+	peak         int
+	stopping     bool
+	done         []*results.Connection
+	refusalList  []results.Refusal
+	accepted     int
+	updateErrors uint64
+}
+
+// connection is one connection from its first packet on.
+type connection struct {
+	client netip.Addr // at the first packet: a later migration changes no count
+	start  time.Time
+
+	mu          sync.Mutex
+	handshakeNS int64
+	bodyBytes   int64
+	served      int
+	refused     bool
+	admitted    bool
+	ended       bool
+}
+
+func newBook(clock *results.Clock) *book {
+	return &book{clock: clock, open: make(map[*connection]*quic.Conn), counts: make(map[netip.Addr]int)}
+}
+
+type connectionKey struct{}
+
+// connectionOf is the connection that a context of the transport belongs to.
+func connectionOf(ctx context.Context) *connection {
+	return ctx.Value(connectionKey{}).(*connection)
+}
+
+// connContext opens the record of a connection at its first packet; it is
+// closed when the transport lets go of the connection, handshake or not.
+func (s *server) connContext(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	c := &connection{client: addrPort(info.RemoteAddr).Addr(), start: time.Now()}
+	s.book.live.Add(1)
+	context.AfterFunc(ctx, func() {
+		defer s.book.live.Done()
+		s.book.end(c, context.Cause(ctx))
+	})
+	return context.WithValue(ctx, connectionKey{}, c), nil
+}
+
+// admit counts a connection whose handshake is complete, unless its client has
+// limit connections already; a limit of zero is none.
+func (b *book) admit(c *connection, conn *quic.Conn, limit int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b.accepted++
+	c.handshakeNS = int64(time.Since(c.start))
+	if c.ended {
+		return true // never counted, so never released
+	}
+	if limit > 0 && b.counts[c.client] >= limit {
+		c.refused = true
+		return false
+	}
+	c.admitted = true
+	b.open[c] = conn
+	b.counts[c.client]++
+	b.peak = max(b.peak, b.counts[c.client])
+	return true
+}
+
+// admitted is how many connections of a client are admitted now.
+func (b *book) admitted(client netip.Addr) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.counts[client]
+}
+
+// end closes a connection's record and releases its count.
+func (b *book) end(c *connection, cause error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	r := &results.Connection{
+		Client:      c.client.String(),
+		StartNS:     b.clock.At(c.start),
+		HandshakeNS: c.handshakeNS,
+		EndNS:       int64(time.Since(c.start)),
+		BodyBytes:   c.bodyBytes,
+		Served:      c.served,
+		End:         ending(cause, c.refused, b.stopping),
+	}
+	if r.End == results.ConnectionLost && cause != nil {
+		r.Error = cause.Error()
+	}
+	b.done = append(b.done, r)
+	if c.admitted {
+		b.release(c)
+	}
+}
+
+// release gives back what admit counted.
+func (b *book) release(c *connection) {
+	delete(b.open, c)
+	b.counts[c.client]--
+	if b.counts[c.client] == 0 {
+		delete(b.counts, c.client)
+	}
+}
+
+func ending(cause error, refused, stopping bool) results.ConnectionEnd {
+	var application *quic.ApplicationError
+	var idle *quic.IdleTimeoutError
+	switch {
+	case refused:
+		return results.RefusedByQuota
+	case errors.As(cause, &idle):
+		return results.IdleTimeout
+	case errors.As(cause, &application) && application.Remote:
+		return results.ClosedByClient
+	case stopping:
+		return results.ServerStopped
+	}
+	return results.ConnectionLost
+}
+
+// closeAll closes the admitted connections that are still open.
+func (b *book) closeAll() {
+	b.mu.Lock()
+	b.stopping = true
+	open := make([]*quic.Conn, 0, len(b.open))
+	for _, conn := range b.open {
+		open = append(open, conn)
+	}
+	b.mu.Unlock()
+	for _, conn := range open {
+		// An error would say that the connection ended by itself meanwhile.
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "server stops")
+	}
+}
+
+func (b *book) refused(r results.Refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refusalList = append(b.refusalList, r)
+}
+
+func (b *book) updateFailed() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.updateErrors++
+}
+
+func (b *book) lines() []results.Line {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	lines := make([]results.Line, len(b.done))
+	for i, c := range b.done {
+		lines[i].Connection = c
+	}
+	return lines
+}
+
+func (b *book) refusals() []results.Refusal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refusalList
+}
+
+func (b *book) totals() *results.Server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := &results.Server{Connections: b.accepted, PeakPerClient: b.peak}
+	for _, c := range b.done {
+		t.Served += c.Served
+	}
+	for _, n := range b.counts {
+		t.StillCounted += n
+	}
+	return t
+}
+
+// wrote adds bytes of a response.
+func (c *connection) wrote(n int64, whole bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bodyBytes += n
+	if whole {
+		c.served++
+	}
+}

@@ -1,0 +1,34 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// gatewayRecord asks the XDP program what it did, and measures what a drop
+// costs it, now that the load is over.
+func (s *server) gatewayRecord(ctx context.Context) (*results.Gateway, error) {
+	stats, err := s.gateway.Stats()
+	if err != nil {
+		return nil, fmt.Errorf("read gateway statistics: %w", err)
+	}
+	cost, err := s.gateway.MeasureDrop(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("measure a drop: %w", err)
+	}
+	s.book.mu.Lock()
+	defer s.book.mu.Unlock()
+	return &results.Gateway{
+		Interface:    s.o.Interface,
+		Mode:         s.gateway.Mode().String(),
+		Packets:      stats.Packets,
+		Seen:         stats.Seen,
+		Passed:       stats.Passed,
+		Dropped:      stats.Dropped,
+		DropNS:       cost.DropNS,
+		EmptyNS:      cost.EmptyNS,
+		UpdateErrors: s.book.updateErrors,
+	}, nil
+}

@@ -1,0 +1,204 @@
+// Package server is the measured server: HTTP/3 with a quota of simultaneous
+// connections per client address, and a limiter that says where the server
+// turns away who is over it.
+//
+// It runs in the server node of a trial (cmd/equic-server is its main) and
+// prints the record types of results.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// stopGrace is how long a stopping server waits for requests under way.
+const stopGrace = time.Second
+
+// Options describe one server.
+type Options struct {
+	Listen      string // UDP address, host:port
+	Limiter     Limiter
+	Quota       int           // simultaneous connections admitted per client address
+	BodyBytes   int64         // of the response to "/"
+	IdleTimeout time.Duration // QUIC idle timeout
+	Key         KeyType       // of the certificate; empty is KeyECDSA
+	Interface   string        // for LimiterXDP
+	XDPMode     equic.Mode    // for LimiterXDP
+	Node        string
+	Clock       *results.Clock
+	Log         *slog.Logger
+}
+
+func (o *Options) validate() error {
+	switch {
+	case !o.Limiter.known():
+		return fmt.Errorf("unknown limiter %q: want one of %v", o.Limiter, Limiters)
+	case o.Quota < 1:
+		return fmt.Errorf("quota %d: want at least 1", o.Quota)
+	case o.BodyBytes < 0 || o.BodyBytes > MaxBodyBytes:
+		return fmt.Errorf("body of %d bytes: want 0 to %d", o.BodyBytes, MaxBodyBytes)
+	case o.IdleTimeout <= 0:
+		return fmt.Errorf("idle timeout %v: want more than zero", o.IdleTimeout)
+	}
+	return nil
+}
+
+// server is one running server.
+type server struct {
+	o       Options
+	book    *book
+	gateway *equic.Gateway // nil but for LimiterXDP
+	early   *earlyRefusals
+	h3      *http3.Server
+	work    sync.WaitGroup // what is done for connections beside the accept loop
+}
+
+// Run serves until ctx ends, then stops in order and prints its records to
+// out: ready when it listens (and, for LimiterXDP, has attached), and at the
+// end every connection, every refusal, what the gateway did, and the totals.
+func Run(ctx context.Context, o Options, out io.Writer) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	s := &server{o: o, book: newBook(o.Clock), early: newEarlyRefusals()}
+	socket, err := listenUDP(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closed(socket.Close())) }()
+	tlsConfig, err := selfSigned(o.Key)
+	if err != nil {
+		return err
+	}
+	if o.Limiter == LimiterXDP {
+		if err := s.attach(socket); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.gateway.Close()) }()
+	}
+
+	tr := &quic.Transport{Conn: socket, ConnectionIDLength: 8, ConnContext: s.connContext}
+	listener, err := tr.Listen(http3.ConfigureTLSConfig(tlsConfig), s.quicConfig())
+	if err != nil {
+		return fmt.Errorf("listen for QUIC on %s: %w", o.Listen, err)
+	}
+	s.h3 = &http3.Server{Handler: handler(o.BodyBytes)}
+
+	printer := results.NewPrinter(out)
+	if err := printer.Print(results.Line{Ready: s.ready(socket)}); err != nil {
+		return errors.Join(err, tr.Close())
+	}
+	acceptErr := s.acceptAll(ctx, listener)
+	s.drain(context.WithoutCancel(ctx))
+	if err := errors.Join(closed(listener.Close()), tr.Close()); err != nil {
+		return fmt.Errorf("close listener: %w", err)
+	}
+	s.work.Wait()
+	s.book.live.Wait()
+	lines, err := s.lines(context.WithoutCancel(ctx))
+	return errors.Join(acceptErr, printer.Print(lines...), err)
+}
+
+func (s *server) quicConfig() *quic.Config {
+	c := &quic.Config{MaxIdleTimeout: s.o.IdleTimeout}
+	if s.o.Limiter == LimiterUserspaceEarly {
+		c.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
+			return c, s.refuseEarly(info)
+		}
+	}
+	return c
+}
+
+// attach puts the XDP program in front of the socket's port.
+func (s *server) attach(socket *net.UDPConn) error {
+	gateway, err := equic.Attach(equic.Options{
+		Interface: s.o.Interface,
+		Port:      uint16(socket.LocalAddr().(*net.UDPAddr).Port), //nolint:gosec // a port has 16 bits
+		Quota:     s.o.Quota,
+		Mode:      s.o.XDPMode,
+	})
+	if err != nil {
+		return err
+	}
+	s.gateway = gateway
+	return nil
+}
+
+func (s *server) ready(socket *net.UDPConn) *results.Ready {
+	r := &results.Ready{Node: s.o.Node, AtNS: s.o.Clock.Now(), ReceiveBufferBytes: receiveBuffer(socket)}
+	if s.gateway != nil {
+		r.XDPMode = s.gateway.Mode().String()
+	}
+	return r
+}
+
+// acceptAll takes every connection whose handshake is complete. It never
+// blocks on one of them: the transport's accept queue is short.
+func (s *server) acceptAll(ctx context.Context, listener *quic.Listener) error {
+	for {
+		conn, err := listener.Accept(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil //nolint:nilerr // the server was asked to stop
+			}
+			return fmt.Errorf("accept connections: %w", err)
+		}
+		s.admitOrRefuse(conn) //nolint:contextcheck // a connection has a context of its own
+	}
+}
+
+// drain lets requests under way end, for stopGrace at most, then closes every
+// connection.
+func (s *server) drain(ctx context.Context) {
+	handled := make(chan error, 1)
+	// Shutdown waits for all connections; closeAll below sees that they end.
+	go func() { handled <- s.h3.Shutdown(ctx) }()
+	grace := time.NewTimer(stopGrace)
+	defer grace.Stop()
+	select {
+	case err := <-handled:
+		handled <- err
+	case <-grace.C:
+	}
+	s.book.closeAll()
+	if err := <-handled; err != nil {
+		s.o.Log.Warn("shut down HTTP/3", "err", err)
+	}
+}
+
+// lines are the records of the whole run.
+func (s *server) lines(ctx context.Context) ([]results.Line, error) {
+	lines := s.book.lines()
+	refusals := append(s.book.refusals(), s.early.refusals()...)
+	for i := range refusals {
+		lines = append(lines, results.Line{Refusal: &refusals[i]})
+	}
+	total := s.book.totals()
+	total.Limiter = string(s.o.Limiter)
+	total.Refusals = len(refusals)
+	if s.gateway == nil {
+		return append(lines, results.Line{Server: total}), nil
+	}
+	gateway, err := s.gatewayRecord(ctx)
+	return append(lines, results.Line{Gateway: gateway}, results.Line{Server: total}), err
+}
+
+// closed forgives an error that says that something is closed already.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
