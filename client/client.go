@@ -1,0 +1,101 @@
+// Package client is the load generator: it sends HTTP/3 requests to one
+// server, each on a new connection, and records how each of them ended.
+//
+// It runs in the client nodes of a trial (cmd/equic-client is its main) and
+// prints the record types of results.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Mode says how the requests of one client follow each other.
+type Mode string
+
+// The modes of docs/method.md, Load.
+const (
+	// Sequential sends one request at a time. Where the rate asks for the next
+	// before the last one ended, the next starts late.
+	Sequential Mode = "sequential"
+	// Parallel is open-loop: requests start on schedule whether or not earlier
+	// ones ended, up to MaxInFlight.
+	Parallel Mode = "parallel"
+)
+
+// Options describe the load of one client.
+type Options struct {
+	Server      string // host:port
+	Mode        Mode
+	Requests    int
+	Rate        float64       // scheduled starts per second; zero: each starts when the last ends
+	Delay       time.Duration // from the epoch to the first start
+	MaxInFlight int           // for Parallel; zero is Requests
+	Timeout     time.Duration // per request, from its actual start
+	BodyBytes   int64         // what a whole response to "/" has
+	Node        string        // the node's name
+	Clock       *results.Clock
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Server == "":
+		return errors.New("no server given: want host:port")
+	case o.Mode != Sequential && o.Mode != Parallel:
+		return fmt.Errorf("unknown mode %q: want %s or %s", o.Mode, Sequential, Parallel)
+	case o.Requests < 1:
+		return fmt.Errorf("%d requests: want at least 1", o.Requests)
+	case o.Rate < 0:
+		return fmt.Errorf("rate %g/s: want zero or more", o.Rate)
+	case o.Mode == Parallel && o.Rate == 0:
+		return errors.New("parallel requests need a rate: they are started by schedule")
+	case o.Delay < 0:
+		return fmt.Errorf("delay %v: want zero or more", o.Delay)
+	case o.MaxInFlight < 0:
+		return fmt.Errorf("max in flight %d: want zero or more", o.MaxInFlight)
+	case o.Timeout <= 0:
+		return fmt.Errorf("timeout %v: want more than zero", o.Timeout)
+	case o.BodyBytes < 0:
+		return fmt.Errorf("body of %d bytes: want zero or more", o.BodyBytes)
+	}
+	return nil
+}
+
+// scheduledNS is the intended start of request i, relative to the epoch.
+func (o *Options) scheduledNS(i int) int64 {
+	if o.Rate == 0 {
+		return int64(o.Delay)
+	}
+	return int64(o.Delay) + int64(float64(i)/o.Rate*1e9)
+}
+
+// Run sends the load and prints its records to out: ready, then progress at
+// most once a second, and at the end every request in the order of the
+// schedule and the client's totals. Requests that fail are records, not
+// errors. When ctx ends, the requests in flight are cut off and what has been
+// recorded is printed.
+func Run(ctx context.Context, o Options, out io.Writer) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	d, err := newDialer(o)
+	if err != nil {
+		return err
+	}
+	printer := results.NewPrinter(out)
+	ready := results.Ready{Node: o.Node, AtNS: o.Clock.Now()}
+	if err := printer.Print(results.Line{Ready: &ready}); err != nil {
+		return err
+	}
+
+	l := newLoad(o, d.request)
+	stop := l.printProgress(printer)
+	l.run(ctx)
+	stop()
+	return printer.Print(l.lines()...)
+}

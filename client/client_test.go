@@ -1,0 +1,259 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"go.uber.org/goleak"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func testClock(t *testing.T) *results.Clock {
+	t.Helper()
+	c, err := results.NewClock(func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// blackHole is a UDP address at which nobody answers.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	return socket.LocalAddr().String()
+}
+
+func TestRequestsThatNobodyAnswersTimeOutOnSchedule(t *testing.T) {
+	var out bytes.Buffer
+	o := Options{
+		Server: blackHole(t), Mode: Parallel, Requests: 20, Rate: 200, Timeout: 300 * time.Millisecond,
+		BodyBytes: 1, Node: "parallel-1", Clock: testClock(t),
+	}
+	if err := Run(t.Context(), o, &out); err != nil {
+		t.Fatal(err)
+	}
+	var ready, requests int
+	var total *results.Client
+	err := results.ReadLines(&out, "client", func(l *results.Line) error {
+		switch {
+		case l.Ready != nil:
+			ready++
+		case l.Request != nil:
+			r := l.Request
+			if r.Outcome != results.Timeout || r.HandshakeNS != 0 || r.Seq != requests || r.StartNS < r.ScheduledNS {
+				return fmt.Errorf("request %+v", r)
+			}
+			if want := int64(requests) * 5e6; r.ScheduledNS != want {
+				return fmt.Errorf("scheduled at %d, want %d", r.ScheduledNS, want)
+			}
+			requests++
+		case l.Client != nil:
+			total = l.Client
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ready != 1 || requests != 20 || total == nil || total.Requests != 20 || total.Held != 0 {
+		t.Errorf("%d ready, %d requests, totals %+v", ready, requests, total)
+	}
+}
+
+// gate is a request that ends when it is let go.
+type gate struct {
+	mu      sync.Mutex
+	waiting int
+	most    int
+	open    chan struct{}
+}
+
+func (g *gate) request(context.Context) results.Request {
+	g.mu.Lock()
+	g.waiting++
+	g.most = max(g.most, g.waiting)
+	g.mu.Unlock()
+	<-g.open
+	g.mu.Lock()
+	g.waiting--
+	g.mu.Unlock()
+	return results.Request{Outcome: results.OK, EndNS: 1}
+}
+
+func TestAnOpenLoopDoesNotWaitForEarlierRequests(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, Clock: testClock(t)}, func(ctx context.Context) results.Request {
+		r := g.request(ctx)
+		return r
+	})
+	done := make(chan struct{})
+	go func() { l.run(t.Context()); close(done) }()
+	waitFor(t, func() bool { return l.progress().Started == 10 })
+	close(g.open)
+	<-done
+	if l.peak != 10 || l.held != 0 {
+		t.Errorf("peak %d, held %d; want 10 and 0", l.peak, l.held)
+	}
+}
+
+func TestMaxInFlightHoldsRequestsBackAndCountsThem(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, MaxInFlight: 3, Clock: testClock(t)}, g.request)
+	done := make(chan struct{})
+	go func() { l.run(t.Context()); close(done) }()
+	waitFor(t, func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.started == 3 && l.held == 1 })
+	close(g.open)
+	<-done
+	if g.most != 3 || l.peak != 3 || len(l.done) != 10 {
+		t.Errorf("most %d, peak %d, %d done; want 3, 3 and 10", g.most, l.peak, len(l.done))
+	}
+}
+
+func TestASequentialClientKeepsTheScheduleOfALateRequest(t *testing.T) {
+	n := 0
+	slow := func(context.Context) results.Request {
+		n++
+		if n == 1 {
+			<-time.After(50 * time.Millisecond)
+		}
+		return results.Request{Outcome: results.OK, EndNS: 1}
+	}
+	l := newLoad(Options{Mode: Sequential, Requests: 3, Rate: 100, Clock: testClock(t)}, slow)
+	l.run(t.Context())
+	second := l.done[1]
+	if second.ScheduledNS != 10e6 || second.StartNS < 50e6 {
+		t.Errorf("second request scheduled at %d, started at %d; want 10 ms, and after 50 ms", second.ScheduledNS, second.StartNS)
+	}
+	if got := second.ResponseNS(); got < 40e6 {
+		t.Errorf("response time %d ns; want the wait of 40 ms in it", got)
+	}
+	if l.peak != 1 {
+		t.Errorf("%d requests at once; want 1", l.peak)
+	}
+}
+
+func TestAClosedLoopHasNoSchedule(t *testing.T) {
+	l := newLoad(Options{Mode: Sequential, Requests: 2, Clock: testClock(t)}, func(context.Context) results.Request {
+		return results.Request{Outcome: results.OK}
+	})
+	l.run(t.Context())
+	for _, r := range l.done {
+		if r.ScheduledNS != r.StartNS {
+			t.Errorf("scheduled %d, started %d; want the same", r.ScheduledNS, r.StartNS)
+		}
+	}
+}
+
+func TestAnInterruptedClientPrintsWhatItHas(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var out bytes.Buffer
+	o := Options{
+		Server: blackHole(t), Mode: Sequential, Requests: 1000, Rate: 10, Timeout: time.Minute,
+		BodyBytes: 1, Clock: testClock(t),
+	}
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := Run(ctx, o, &out); err != nil {
+		t.Fatal(err)
+	}
+	requests := 0
+	err := results.ReadLines(&out, "client", func(l *results.Line) error {
+		if l.Request != nil {
+			requests++
+		}
+		return nil
+	})
+	if err != nil || requests != 1 {
+		t.Errorf("%d requests, %v; want the one that was under way", requests, err)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	expired, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for _, c := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want results.Outcome
+		code uint64
+	}{
+		{"no error is ok", t.Context(), nil, results.OK, 0},
+		{"refused before the handshake", t.Context(), &quic.TransportError{Remote: true, ErrorCode: quic.ConnectionRefused}, results.Refused, 2},
+		{"refused after the handshake", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x107}, results.Refused, 0x107},
+		{"refused under the request", t.Context(), &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad}, results.Refused, 0x107},
+		{"our own refusal is an error", t.Context(), &quic.TransportError{ErrorCode: quic.ConnectionRefused}, results.Failed, 0},
+		{"another code is an error", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x102}, results.Failed, 0},
+		{"no handshake in time", t.Context(), &quic.HandshakeTimeoutError{}, results.Timeout, 0},
+		{"an idle connection", t.Context(), &quic.IdleTimeoutError{}, results.Timeout, 0},
+		{"the request's own time-out", expired, errors.New("cut off"), results.Timeout, 0},
+		{"anything else", t.Context(), io.ErrUnexpectedEOF, results.Failed, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.err
+			if err != nil {
+				err = fmt.Errorf("request: %w", err)
+			}
+			got, code := outcome(c.ctx, err)
+			if got != c.want || (code != nil) != (c.code != 0) || code != nil && *code != c.code {
+				t.Errorf("got %s, code %v; want %s, code %d", got, code, c.want, c.code)
+			}
+		})
+	}
+}
+
+func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
+	good := Options{Server: "127.0.0.1:1", Mode: Parallel, Requests: 1, Rate: 1, Timeout: time.Second}
+	for _, c := range []struct {
+		name string
+		bend func(*Options)
+	}{
+		{"no server", func(o *Options) { o.Server = "" }},
+		{"a server without a port", func(o *Options) { o.Server = "127.0.0.1" }},
+		{"an unknown mode", func(o *Options) { o.Mode = "both" }},
+		{"no requests", func(o *Options) { o.Requests = 0 }},
+		{"a parallel client without a rate", func(o *Options) { o.Rate = 0 }},
+		{"a negative rate", func(o *Options) { o.Rate = -1 }},
+		{"a negative delay", func(o *Options) { o.Delay = -1 }},
+		{"no time-out", func(o *Options) { o.Timeout = 0 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := good
+			c.bend(&o)
+			if err := Run(t.Context(), o, io.Discard); err == nil {
+				t.Error("the client ran")
+			}
+		})
+	}
+}
+
+// waitFor waits for a condition, for 10 s at most.
+func waitFor(t *testing.T, condition func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-deadline:
+			t.Fatal("the condition did not come true in 10 s")
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package client
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// load runs the schedule of one client and keeps its records.
+type load struct {
+	o       Options
+	request func(context.Context) results.Request
+
+	mu       sync.Mutex
+	started  int
+	done     []results.Request // in the order of their ends
+	ok       int
+	inFlight int
+	peak     int
+	held     int
+}
+
+func newLoad(o Options, request func(context.Context) results.Request) *load {
+	if o.Mode == Sequential {
+		o.MaxInFlight = 1
+	} else if o.MaxInFlight == 0 {
+		o.MaxInFlight = o.Requests
+	}
+	return &load{o: o, request: request, done: make([]results.Request, 0, o.Requests)}
+}
+
+// run starts every request no sooner than its schedule says, and returns when
+// all have ended.
+func (l *load) run(ctx context.Context) {
+	slots := make(chan struct{}, l.o.MaxInFlight)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for i := range l.o.Requests {
+		if !l.waitUntil(ctx, l.o.scheduledNS(i)) || !l.acquire(ctx, slots) {
+			return
+		}
+		wg.Go(func() {
+			l.one(ctx, i)
+			<-slots
+		})
+	}
+}
+
+// waitUntil waits for a time relative to the epoch; false means that ctx ended.
+func (l *load) waitUntil(ctx context.Context, ns int64) bool {
+	wait := l.o.Clock.Until(ns)
+	if wait <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// acquire takes a slot, and notes if none was free.
+func (l *load) acquire(ctx context.Context, slots chan struct{}) bool {
+	select {
+	case slots <- struct{}{}:
+		return true
+	default:
+	}
+	l.mu.Lock()
+	l.held++
+	l.mu.Unlock()
+	select {
+	case slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (l *load) one(ctx context.Context, seq int) {
+	l.mu.Lock()
+	l.started++
+	l.inFlight++
+	l.peak = max(l.peak, l.inFlight)
+	l.mu.Unlock()
+
+	startNS := l.o.Clock.Now()
+	r := l.request(ctx)
+	r.Seq, r.StartNS = seq, startNS
+	r.ScheduledNS = startNS
+	if l.o.Rate > 0 {
+		r.ScheduledNS = l.o.scheduledNS(seq)
+	}
+
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
+	l.done = append(l.done, r)
+	if r.Outcome == results.OK {
+		l.ok++
+	}
+}
+
+// printProgress prints the counts once a second until stop is called. A lost
+// progress line is no loss: an output that is gone shows when the records are
+// printed.
+func (l *load) printProgress(p *results.Printer) (stop func()) {
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				_ = p.Print(results.Line{Progress: l.progress()})
+			}
+		}
+	})
+	return func() { close(quit); wg.Wait() }
+}
+
+func (l *load) progress() *results.Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return &results.Progress{AtNS: l.o.Clock.Now(), Started: l.started, Done: len(l.done), OK: l.ok}
+}
+
+// lines are the records of the whole load, in the order of the schedule.
+func (l *load) lines() []results.Line {
+	bySeq := make([]*results.Request, l.o.Requests)
+	for i := range l.done {
+		bySeq[l.done[i].Seq] = &l.done[i]
+	}
+	lines := make([]results.Line, 0, len(l.done)+2)
+	lines = append(lines, results.Line{Progress: l.progress()})
+	for _, r := range bySeq {
+		if r != nil {
+			lines = append(lines, results.Line{Request: r})
+		}
+	}
+	total := results.Client{Requests: len(l.done), PeakInFlight: l.peak, Held: l.held}
+	return append(lines, results.Line{Client: &total})
+}

@@ -1,0 +1,165 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// handshakeTimeout is how long a client waits for any answer to its first
+// packets: the transport's default, so that a client whose packets are dropped
+// in silence waits as long as one that uses the transport as it is.
+const handshakeTimeout = 5 * time.Second
+
+// dialer sends single requests. What requests may share without changing what
+// they cost the server (settings, buffers) they share; a socket and a
+// connection each has of its own, as a new process would.
+type dialer struct {
+	o     Options
+	addr  *net.UDPAddr
+	url   string
+	tls   *tls.Config
+	quic  *quic.Config
+	http3 *http3.Transport
+	bufs  sync.Pool
+}
+
+func newDialer(o Options) (*dialer, error) {
+	addr, err := net.ResolveUDPAddr("udp", o.Server)
+	if err != nil {
+		return nil, fmt.Errorf("resolve server address %q: %w", o.Server, err)
+	}
+	return &dialer{
+		o:    o,
+		addr: addr,
+		url:  "https://" + o.Server + "/",
+		// The server makes a certificate of its own at each start; there is no
+		// name to verify, and verifying costs the client, not the server.
+		tls:   &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}}, //nolint:gosec // see above
+		quic:  &quic.Config{HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout},
+		http3: &http3.Transport{DisableCompression: true},
+		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
+	}, nil
+}
+
+// request sends one request and waits for its end.
+func (d *dialer) request(ctx context.Context) results.Request {
+	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
+	defer cancel()
+	t := timer{start: time.Now()}
+	err := d.exchange(ctx, &t)
+	t.r.EndNS = t.since()
+	t.r.Outcome, t.r.Code = outcome(ctx, err)
+	if err != nil {
+		t.r.Error = err.Error()
+	}
+	t.close()
+	return t.r
+}
+
+// timer fills the phases of one request and closes what the request opened,
+// after its end was timed.
+type timer struct {
+	start   time.Time
+	r       results.Request
+	closers []func()
+}
+
+func (t *timer) since() int64 { return int64(time.Since(t.start)) }
+
+func (t *timer) close() {
+	for _, c := range slices.Backward(t.closers) {
+		c()
+	}
+}
+
+// exchange makes the connection, sends the request and reads the response.
+func (d *dialer) exchange(ctx context.Context, t *timer) error {
+	socket, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return fmt.Errorf("open socket: %w", err)
+	}
+	tr := &quic.Transport{Conn: socket}
+	t.closers = append(t.closers, func() { _ = socket.Close() }, func() { _ = tr.Close() })
+
+	conn, err := tr.Dial(ctx, d.addr, d.tls, d.quic)
+	if err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	t.r.HandshakeNS = t.since()
+	closeCode := http3.ErrCodeRequestCanceled
+	t.closers = append(t.closers, func() { _ = conn.CloseWithError(quic.ApplicationErrorCode(closeCode), "") })
+
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url, http.NoBody)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	resp, err := d.http3.NewClientConn(conn).RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	t.r.FirstByteNS = t.since()
+	if t.r.BodyBytes, err = d.drain(resp.Body); err != nil {
+		return fmt.Errorf("response body: %w", err)
+	}
+	t.r.BodyNS = t.since()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("response: status %d", resp.StatusCode)
+	}
+	if t.r.BodyBytes != d.o.BodyBytes {
+		return fmt.Errorf("response body: %d bytes, want %d", t.r.BodyBytes, d.o.BodyBytes)
+	}
+	closeCode = http3.ErrCodeNoError
+	return nil
+}
+
+// drain reads the body to its end and returns its length.
+func (d *dialer) drain(body io.ReadCloser) (int64, error) {
+	buf := d.bufs.Get().(*[32 << 10]byte)
+	defer d.bufs.Put(buf)
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, body, buf[:])
+	return n, errors.Join(err, body.Close())
+}
+
+// outcome classifies the end of a request (docs/method.md, Load).
+func outcome(ctx context.Context, err error) (results.Outcome, *uint64) {
+	if err == nil {
+		return results.OK, nil
+	}
+	if code, refused := refusal(err); refused {
+		return results.Refused, &code
+	}
+	var timeout net.Error
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
+		return results.Timeout, nil
+	}
+	return results.Failed, nil
+}
+
+// refusal tells whether the server turned the client away: with
+// CONNECTION_REFUSED (RFC 9000, section 20.1) before the handshake, or with
+// H3_EXCESSIVE_LOAD (RFC 9114, section 8.1) after it.
+func refusal(err error) (code uint64, refused bool) {
+	if transport, ok := errors.AsType[*quic.TransportError](err); ok {
+		return uint64(transport.ErrorCode), transport.Remote && transport.ErrorCode == quic.ConnectionRefused
+	}
+	if h3, ok := errors.AsType[*http3.Error](err); ok {
+		return uint64(h3.ErrorCode), h3.Remote && h3.ErrorCode == http3.ErrCodeExcessiveLoad
+	}
+	if application, ok := errors.AsType[*quic.ApplicationError](err); ok {
+		return uint64(application.ErrorCode), application.Remote && http3.ErrCode(application.ErrorCode) == http3.ErrCodeExcessiveLoad
+	}
+	return 0, false
+}
