@@ -1,0 +1,185 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// reading is one trial's records, reduced while they stream by to what the
+// metrics need. Times are in ns from the epoch, durations in ms.
+type reading struct {
+	experiment *results.Experiment
+
+	endNS  int64 // of the window; the last completion for a closed loop
+	attack span
+
+	requests map[string]map[string]Number
+	offered  int
+	done     []int64 // completions of ok sequential requests
+	response []float64
+	service  []float64
+	split    [3][]float64 // response before, during and after the attack
+	phases   [3][]float64 // handshake, first byte, body
+
+	attackStarts int
+	turnedAway   int // attack requests that were not served
+	peakInFlight int
+	held         int
+
+	admitted      int
+	cpuUS, wallUS []float64 // of refusals
+	samples       []results.Sample
+	syscalls      []results.Syscall
+	gateway       *results.Gateway
+	server        *results.Server
+	probe         *results.Probe
+}
+
+// span is a stretch of time from the epoch; empty where from > to.
+type span struct{ fromNS, toNS int64 }
+
+func (s span) empty() bool { return s.fromNS > s.toNS }
+
+// read streams the records of one trial. The attackers come first: only they
+// tell when the attack was.
+func read(run *results.Run, trial *results.Trial) (*reading, error) {
+	r := &reading{
+		experiment: &run.Manifest.Experiment,
+		endNS:      loadEndNS(run.Manifest.Experiment.Sequential),
+		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
+		requests:   map[string]map[string]Number{},
+	}
+	steps := []struct {
+		role string
+		take func(*results.Line)
+	}{
+		{results.RoleParallel, r.takeParallel},
+		{results.RoleSequential, r.takeSequential},
+		{results.RoleServer, r.takeServer},
+	}
+	for _, step := range steps {
+		if step.role != results.RoleServer {
+			r.requests[step.role] = noRequests()
+		}
+		for i := range trial.Nodes {
+			node := &trial.Nodes[i]
+			if node.Role != step.role {
+				continue
+			}
+			err := run.Lines(trial, node, func(line *results.Line) error { step.take(line); return nil })
+			if err != nil {
+				return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
+			}
+		}
+	}
+	return r, nil
+}
+
+// loadEndNS is the scheduled end of the sequential load; zero for a closed loop.
+func loadEndNS(l results.Load) int64 {
+	if l.ScheduledNS() == 0 {
+		return 0
+	}
+	return l.DelayNS + l.ScheduledNS()
+}
+
+func noRequests() map[string]Number {
+	counts := map[string]Number{}
+	for _, o := range results.Outcomes {
+		counts[string(o)] = 0
+	}
+	return counts
+}
+
+func (r *reading) takeParallel(line *results.Line) {
+	if c := line.Client; c != nil {
+		r.peakInFlight = max(r.peakInFlight, c.PeakInFlight)
+		r.held += c.Held
+	}
+	q := line.Request
+	if q == nil {
+		return
+	}
+	r.requests[results.RoleParallel][string(q.Outcome)]++
+	r.offered++
+	r.attackStarts++
+	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
+	r.attack.toNS = max(r.attack.toNS, q.StartNS)
+	if q.Outcome != results.OK {
+		r.turnedAway++
+	}
+}
+
+func (r *reading) takeSequential(line *results.Line) {
+	q := line.Request
+	if q == nil {
+		return
+	}
+	r.requests[results.RoleSequential][string(q.Outcome)]++
+	r.offered++
+	if q.Outcome != results.OK {
+		return
+	}
+	done := q.StartNS + q.EndNS
+	r.done = append(r.done, done)
+	if loadEndNS(r.experiment.Sequential) == 0 {
+		r.endNS = max(r.endNS, done)
+	}
+	response := milliseconds(q.ResponseNS())
+	r.response = append(r.response, response)
+	r.service = append(r.service, milliseconds(q.ServiceNS()))
+	part := r.part(q.ScheduledNS)
+	r.split[part] = append(r.split[part], response)
+	for i, ns := range []int64{q.HandshakeNS, q.FirstByteNS, q.BodyNS} {
+		if ns > 0 {
+			r.phases[i] = append(r.phases[i], milliseconds(ns))
+		}
+	}
+}
+
+// part is 0 before the attack, 1 during it and 2 after. Without an attack all
+// is before it.
+func (r *reading) part(atNS int64) int {
+	switch {
+	case r.attack.empty() || atNS < r.attack.fromNS:
+		return 0
+	case atNS <= r.attack.toNS:
+		return 1
+	}
+	return 2
+}
+
+func (r *reading) takeServer(line *results.Line) {
+	switch {
+	case line.Connection != nil:
+		if line.Connection.HandshakeNS > 0 && line.Connection.End != results.RefusedByQuota {
+			r.admitted++
+		}
+	case line.Refusal != nil:
+		r.cpuUS = append(r.cpuUS, float64(line.Refusal.CPUNS)/1e3)
+		r.wallUS = append(r.wallUS, float64(line.Refusal.WallNS)/1e3)
+	case line.Sample != nil:
+		r.samples = append(r.samples, *line.Sample)
+	case line.Syscall != nil:
+		r.syscalls = append(r.syscalls, *line.Syscall)
+	case line.Gateway != nil:
+		r.gateway = line.Gateway
+	case line.Server != nil:
+		r.server = line.Server
+	case line.Probe != nil:
+		r.probe = line.Probe
+	}
+}
+
+// cpus is how many CPUs the server may use: the denominator of percentages.
+func (r *reading) cpus() int {
+	if r.probe != nil && len(r.probe.CPUs) > 0 {
+		return len(r.probe.CPUs)
+	}
+	return max(1, len(r.experiment.ServerCPUs))
+}
+
+func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
+func seconds(ns int64) float64      { return float64(ns) / 1e9 }

@@ -1,0 +1,200 @@
+// Package report turns the raw records of a run into its figures and tables:
+// figures 3 to 6 of the paper with their data, table I, the paper's claims
+// against what was measured, summary.json and report.md.
+//
+// It is the end of the pipeline: results.Open gives it a run, stats computes.
+// It needs no root, engine or network, and the same records always give the
+// same bytes.
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// The files of a report, besides its figures.
+const (
+	SummaryFile  = "summary.json"
+	MarkdownFile = "report.md"
+)
+
+// summarySchema is the version of summary.json's layout.
+const summarySchema = 1
+
+// ErrNoTrials is the error of a run that has no valid trial to report on.
+var ErrNoTrials = errors.New("no valid trial")
+
+// Write regenerates the report of a run directory from its raw records, and
+// returns its numbers. The old report stays until the new one is whole. A run
+// without a single valid trial gives an error that wraps ErrNoTrials and says
+// what is wrong with the trials there are.
+func Write(runDir string) (_ *Summary, err error) {
+	run, err := results.Open(runDir)
+	if err != nil {
+		return nil, err
+	}
+	summary, series, err := analyse(run)
+	if err != nil {
+		return nil, fmt.Errorf("report on %s: %w", runDir, err)
+	}
+	tmp, err := os.MkdirTemp(runDir, ".report-")
+	if err != nil {
+		return nil, fmt.Errorf("make report folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.RemoveAll(tmp))
+		}
+	}()
+	if err := writeAll(tmp, summary, series); err != nil {
+		return nil, fmt.Errorf("report on %s: %w", runDir, err)
+	}
+	return summary, replace(filepath.Join(runDir, results.ReportDir), tmp)
+}
+
+// replace gives the folder tmp the name dir, in place of what was there.
+func replace(dir, tmp string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove the old report: %w", err)
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("put the report in place: %w", err)
+	}
+	return os.Chmod(dir, 0o755)
+}
+
+func writeAll(dir string, s *Summary, series []*series) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", SummaryFile, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, SummaryFile), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	figures := []*figure{figure3(s, series), figure4(s), figure5(s), figure6(s, series)}
+	for _, f := range figures {
+		if err := f.write(dir); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, MarkdownFile), markdown(s, figures), 0o644)
+}
+
+// analyse reads every valid trial and summarises the run.
+func analyse(run *results.Run) (*Summary, []*series, error) {
+	s := newSummary(run)
+	var all []*series
+	for _, name := range run.Manifest.Experiment.Variants {
+		v := Variant{Name: name}
+		var metrics []*Metrics
+		var drawn []*series
+		for _, t := range run.Trials {
+			if !t.Valid || t.Variant != name {
+				continue
+			}
+			r, err := read(run, t)
+			if err != nil {
+				return nil, nil, err
+			}
+			metrics = append(metrics, r.metrics())
+			drawn = append(drawn, r.series(name))
+		}
+		v.Trials = len(metrics)
+		v.Note = trialsNote(len(metrics))
+		if len(metrics) > 0 {
+			v.Metrics = medianOf(metrics)
+			all = append(all, mergeSeries(drawn))
+		}
+		s.Variants = append(s.Variants, v)
+	}
+	if len(all) == 0 {
+		return nil, nil, noTrials(s)
+	}
+	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
+	s.Interval = trialsNote(s.Blocks)
+	s.Claims = s.claims()
+	return s, all, nil
+}
+
+func newSummary(run *results.Run) *Summary {
+	m := &run.Manifest
+	s := &Summary{
+		Schema:   summarySchema,
+		Run:      m.ID,
+		Scenario: m.Scenario,
+		Seed:     m.Seed,
+		Window:   window(&m.Experiment),
+		Trials:   []Trial{},
+		Warnings: append([]string{}, m.Warnings...),
+		manifest: m,
+	}
+	for _, t := range run.Trials {
+		s.Trials = append(s.Trials, trialState(t))
+	}
+	return s
+}
+
+func window(e *results.Experiment) Window {
+	w := Window{
+		LoadEndS:    unknown(),
+		AttackFromS: unknown(),
+		AttackToS:   unknown(),
+		CPUs:        len(e.ServerCPUs),
+		MemoryBytes: e.ServerMemoryBytes,
+	}
+	if end := loadEndNS(e.Sequential); end > 0 {
+		w.LoadEndS = Number(seconds(end))
+	}
+	if e.Parallel.Clients > 0 {
+		w.AttackFromS = Number(seconds(e.Parallel.DelayNS))
+		w.AttackToS = Number(seconds(e.Parallel.DelayNS + e.Parallel.ScheduledNS()))
+	}
+	return w
+}
+
+func trialState(t *results.Trial) Trial {
+	state := Trial{
+		Name: t.Name(), Variant: t.Variant, Block: t.Block, Attempt: t.Attempt, Valid: t.Valid,
+		Reasons: []string{}, Warnings: append([]string{}, t.Warnings...), Checks: append([]results.Check{}, t.Checks...),
+	}
+	for _, c := range t.Checks {
+		if !c.OK {
+			state.Reasons = append(state.Reasons, c.Rule+": "+c.Evidence)
+		}
+	}
+	if !t.Valid && len(state.Reasons) == 0 {
+		state.Reasons = append(state.Reasons, "marked invalid without a failed check")
+	}
+	return state
+}
+
+// trialsNote says what so many trials of each variant allow.
+func trialsNote(n int) string {
+	switch {
+	case n == 0:
+		return "no valid trial"
+	case n == 1:
+		return "one trial, no interval"
+	case n < 6:
+		return fmt.Sprintf("median of %d trials; fewer than 6 blocks, no 95 %% interval", n)
+	}
+	return fmt.Sprintf("median of %d trials", n)
+}
+
+// noTrials is the error of a run with nothing to report.
+func noTrials(s *Summary) error {
+	if len(s.Trials) == 0 {
+		return fmt.Errorf("%w: the run has no whole trial at all; repeat it with `equic-bench run`", ErrNoTrials)
+	}
+	err := fmt.Errorf("%w: all %d are invalid", ErrNoTrials, len(s.Trials))
+	for _, t := range s.Trials {
+		err = fmt.Errorf("%w; %s: %s", err, t.Name, t.Reasons[0])
+	}
+	return err
+}

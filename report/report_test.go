@@ -1,0 +1,360 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// write reports on a run that must have something to report.
+func write(t *testing.T, dir string) *Summary {
+	t.Helper()
+	s, err := Write(dir)
+	must(t, err)
+	return s
+}
+
+// summarise is write without drawing the figures.
+func summarise(t *testing.T, dir string) *Summary {
+	t.Helper()
+	run, err := results.Open(dir)
+	must(t, err)
+	s, _, err := analyse(run)
+	must(t, err)
+	return s
+}
+
+func reported(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, results.ReportDir, name))
+	must(t, err)
+	return text
+}
+
+func TestReportOfASyntheticRunIsAsKept(t *testing.T) {
+	dir := oneBlock().write(t)
+	s := write(t, dir)
+	var text bytes.Buffer
+	must(t, Text(&text, s))
+	got := map[string][]byte{"text.txt": text.Bytes()}
+	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
+		got[name] = reported(t, dir, name)
+	}
+	for name, text := range got {
+		path := filepath.Join("testdata", "synthetic", name)
+		if *update {
+			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			must(t, os.WriteFile(path, text, 0o644))
+			continue
+		}
+		want, err := os.ReadFile(path)
+		must(t, err)
+		if diff := cmp.Diff(string(want), string(text)); diff != "" {
+			t.Errorf("%s (-kept +now; if it is meant, run with -update):\n%s", name, diff)
+		}
+	}
+}
+
+func TestReportIsByteIdenticalWhenWrittenTwice(t *testing.T) {
+	dir := oneBlock().write(t)
+	all := func() map[string][]byte {
+		write(t, dir)
+		entries, err := os.ReadDir(filepath.Join(dir, results.ReportDir))
+		must(t, err)
+		files := map[string][]byte{}
+		for _, e := range entries {
+			files[e.Name()] = reported(t, dir, e.Name())
+		}
+		return files
+	}
+	first, second := all(), all()
+	if len(first) != 14 { // four figures in three formats, summary.json, report.md
+		t.Errorf("the report has %d files, want 14", len(first))
+	}
+	for name := range first {
+		if !bytes.Equal(first[name], second[name]) {
+			t.Errorf("%s differs the second time", name)
+		}
+	}
+	if len(first) != len(second) {
+		t.Errorf("%d files, then %d", len(first), len(second))
+	}
+}
+
+func TestReportReplacesAnOldOneWhole(t *testing.T) {
+	dir := oneBlock().write(t)
+	stale := filepath.Join(dir, results.ReportDir, "figure-9.svg")
+	must(t, os.MkdirAll(filepath.Dir(stale), 0o755))
+	must(t, os.WriteFile(stale, nil, 0o644))
+	write(t, dir)
+	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a stale figure is still there: %v", err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".report-*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The public code of the paper draws the CPU samples as memory too.
+func TestMemoryDistributionIsOfMemory(t *testing.T) {
+	s := oneBlock()
+	const resident = 64 << 20 // a quarter of the limit
+	for i := range s.trials {
+		s.trials[i].server = func(line *results.Line) {
+			if line.Sample != nil {
+				line.Sample.RSSBytes = resident
+			}
+		}
+	}
+	dir := s.write(t)
+	write(t, dir)
+	rows, err := csv.NewReader(bytes.NewReader(reported(t, dir, "figure-6.csv"))).ReadAll()
+	must(t, err)
+	memory, cpu := map[string]bool{}, map[string]bool{}
+	for _, row := range rows[1:] {
+		if row[1] == "memory" {
+			memory[row[2]] = true
+		} else {
+			cpu[row[2]] = true
+		}
+	}
+	if want := map[string]bool{"25": true}; !cmp.Equal(memory, want) {
+		t.Errorf("memory values in the figure: %v, want 25 %% only", memory)
+	}
+	if len(cpu) < 100 {
+		t.Errorf("only %d distinct CPU values in the figure", len(cpu))
+	}
+}
+
+func TestEmptySecondIsKept(t *testing.T) {
+	s := oneBlock()
+	s.trials[1].request = func(role string, q *results.Request) {
+		if at := q.StartNS + q.EndNS; role == results.RoleSequential && at >= 20*second && at < 25*second {
+			q.Outcome = results.Failed
+		}
+	}
+	sum := summarise(t, s.write(t))
+	got := sum.Variants[1].Throughput
+	if got.Harmonic != 0 || got.Min != 0 || got.ZeroBins != 5 {
+		t.Errorf("harmonic %v, min %v, empty bins %v; want 0, 0 and 5", got.Harmonic, got.Min, got.ZeroBins)
+	}
+	if !(got.Paper > 20) || got.PaperZeroBins != 1 {
+		t.Errorf("paper's estimator %v over bins of which %v are empty; want above 20, and 1", got.Paper, got.PaperZeroBins)
+	}
+	claim := sum.Claims[0]
+	if claim.Verdict != Smaller || !math.IsInf(float64(claim.Measured), 1) || !strings.Contains(claim.Reason, "paper's estimator") {
+		t.Errorf("claim on throughput: %+v", claim)
+	}
+}
+
+func TestInvalidTrialIsListedAndNeverAveraged(t *testing.T) {
+	clean := summarise(t, oneBlock().write(t))
+	s := oneBlock()
+	s.trials = append(s.trials, synthTrial{
+		variant: "xdp-block", block: 2, invalid: "sequential-2 was ready 0.3 s late",
+		request: func(_ string, q *results.Request) { q.EndNS *= 1000 },
+	})
+	dir := s.write(t)
+	sum := write(t, dir)
+	want, err := json.Marshal(clean.Variants)
+	must(t, err)
+	got, err := json.Marshal(sum.Variants)
+	must(t, err)
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("the invalid trial changed the figures:\n%s", diff)
+	}
+	if last := sum.Trials[3]; last.Valid || len(last.Reasons) != 1 || !strings.Contains(last.Reasons[0], "0.3 s late") {
+		t.Errorf("the invalid trial is listed as %+v", last)
+	}
+	if !bytes.Contains(reported(t, dir, "report.md"), []byte("0.3 s late")) {
+		t.Error("report.md does not say why the trial is invalid")
+	}
+}
+
+func TestMissingVariantMakesClaimsInconclusive(t *testing.T) {
+	s := oneBlock()
+	s.trials[2].invalid = "the server was throttled"
+	sum := summarise(t, s.write(t))
+	if len(sum.Claims) != 7 {
+		t.Fatalf("%d claims, want 7", len(sum.Claims))
+	}
+	for _, c := range sum.Claims {
+		if c.Verdict != Inconclusive || c.Reason != "no valid trial of xdp-block" || !math.IsNaN(float64(c.Measured)) {
+			t.Errorf("%s: %s, measured %v, because %s", c.ID, c.Verdict, c.Measured, c.Reason)
+		}
+	}
+	if v := sum.Variants[2]; v.Trials != 0 || v.Metrics != nil {
+		t.Errorf("xdp-block has figures: %+v", v)
+	}
+}
+
+func TestRunWithNothingToReportIsAnError(t *testing.T) {
+	empty := oneBlock()
+	empty.trials = nil
+	bad := oneBlock()
+	for i := range bad.trials {
+		bad.trials[i].invalid = "the server died"
+	}
+	tests := []struct {
+		name string
+		run  *synth
+		says string
+	}{
+		{"a run without trials", empty, "no whole trial at all"},
+		{"a run of invalid trials only", bad, "the server died"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tt.run.write(t)
+			_, err := Write(dir)
+			if !errors.Is(err, ErrNoTrials) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v, want one that says %q", err, tt.says)
+			}
+			if _, err := os.Stat(filepath.Join(dir, results.ReportDir)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("a report was left: %v", err)
+			}
+		})
+	}
+	t.Run("no run at all", func(t *testing.T) {
+		if _, err := Write(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("error %v, want that the manifest does not exist", err)
+		}
+	})
+}
+
+func TestBrokenRecordIsAnErrorThatNamesItsLine(t *testing.T) {
+	dir := oneBlock().write(t)
+	path := filepath.Join(dir, results.TrialsDir, "002-userspace-block", "sequential-3.jsonl")
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString("{\"request\":\n")
+	must(t, errors.Join(err, f.Close()))
+	if _, err := Write(dir); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
+		t.Errorf("error %v, want one that names sequential-3.jsonl:502", err)
+	}
+}
+
+func TestVariantIsTheMedianOfItsTrials(t *testing.T) {
+	s := oneBlock()
+	s.experiment.Variants = []string{"xdp-block"}
+	s.trials = nil
+	for i, rss := range []int64{30, 10, 20} {
+		s.trials = append(s.trials, synthTrial{variant: "xdp-block", block: i + 1, server: func(line *results.Line) {
+			if line.Sample != nil {
+				line.Sample.RSSBytes = rss << 20
+			}
+		}})
+	}
+	sum := summarise(t, s.write(t))
+	v := sum.Variants[0]
+	if v.Trials != 3 || v.MemoryBytes.P90 != 20<<20 || v.Note != "median of 3 trials; fewer than 6 blocks, no 95 % interval" {
+		t.Errorf("%d trials, memory %v, note %q", v.Trials, v.MemoryBytes.P90, v.Note)
+	}
+}
+
+func TestClosedLoopWithoutAttack(t *testing.T) {
+	s := oneBlock()
+	s.experiment.Sequential.RatePerSecond = 0
+	s.experiment.Parallel = results.Load{}
+	sum := summarise(t, s.write(t))
+	v := sum.Variants[0]
+	// 500 requests of about 9 ms each: a window of 4 s and a bit.
+	if v.Throughput.ZeroBins != 0 || !(v.Throughput.Harmonic > 400 && v.Throughput.Harmonic < 480) {
+		t.Errorf("throughput %+v", v.Throughput)
+	}
+	if !math.IsNaN(float64(v.Recovery.OnsetS)) || v.Duration.During.Count != 0 || v.Duration.Before.Count != 2000 {
+		t.Errorf("there was no attack, yet recovery is %v and %v requests were during it", v.Recovery.OnsetS, v.Duration.During.Count)
+	}
+}
+
+func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
+	s := oneBlock()
+	s.experiment.ServerMemoryBytes = 0
+	dir := s.write(t)
+	v := write(t, dir).Variants[2]
+	if !math.IsNaN(float64(v.Memory.P90)) || v.MemoryBytes.P90 != 45<<20 {
+		t.Errorf("memory %v %%, %v bytes; want none and 45 MiB", v.Memory.P90, v.MemoryBytes.P90)
+	}
+	if !bytes.Contains(reported(t, dir, "figure-6.csv"), []byte("memory,45,MiB,1\n")) {
+		t.Error("figure 6 does not show memory in MiB")
+	}
+}
+
+// Every value of the synthetic run below can be worked out by hand.
+func TestFiguresThatCanBeWorkedOutByHand(t *testing.T) {
+	s := oneBlock()
+	flat := func(role string, q *results.Request) {
+		q.StartNS, q.EndNS = q.ScheduledNS, 10e6
+		if role == results.RoleSequential && q.ScheduledNS >= 20*second && q.ScheduledNS < 23*second {
+			q.Outcome = results.Timeout
+		}
+	}
+	for i := range s.trials {
+		s.trials[i].request = flat
+	}
+	v := summarise(t, s.write(t)).Variants[1]
+	// 50 bins of 40 requests, three of them empty.
+	checks := map[string][2]Number{
+		"harmonic":                       {v.Throughput.Harmonic, 0},
+		"arithmetic":                     {v.Throughput.Arithmetic, 40 * 47.0 / 50},
+		"paper: 9 bins of 40, one of 16": {v.Throughput.Paper, 10 / (9.0/40 + 1.0/16)},
+		"median before":                  {v.Throughput.MedianBefore, 40},
+		"response p99":                   {v.Duration.P99, 10},
+		"during":                         {v.Duration.During.Count, 5 * 40},
+		"before":                         {v.Duration.Before.Count, 15 * 40},
+		"scheduled":                      {v.Attack.ScheduledRPS, 200},
+		"achieved":                       {v.Attack.AchievedRPS, 200},
+		"recovery":                       {v.Recovery.OnsetS, 0},
+		"seconds below":                  {v.Recovery.BelowS, 3},
+		"calls per offered":              {v.Syscalls.PerOffered, 51999.0 / 3200},
+		"calls per admitted":             {v.Syscalls.PerAdmitted, 51999.0 / 2000},
+		"refused":                        {v.Requests["parallel"]["refused"], 4 * 295},
+		"timeouts":                       {v.Requests["sequential"]["timeout"], 120},
+		"turned away":                    {v.BlockTime.TurnedAway, 4 * 295},
+	}
+	for what, c := range checks {
+		if math.Abs(float64(c[0]-c[1])) > 1e-9 {
+			t.Errorf("%s is %v, want %v", what, float64(c[0]), float64(c[1]))
+		}
+	}
+}
+
+func TestSummaryJSONHasNullsAndNoNaN(t *testing.T) {
+	dir := oneBlock().write(t)
+	write(t, dir)
+	var back map[string]any
+	must(t, json.Unmarshal(reported(t, dir, "summary.json"), &back))
+	for i, v := range back["variants"].([]any) {
+		v := v.(map[string]any)
+		for _, key := range []string{
+			"throughput_rps", "duration_ms", "block_time_us", "block_time", "cpu_percent", "memory_percent", "syscalls", "requests",
+		} {
+			if _, ok := v[key]; !ok {
+				t.Errorf("variant %d has no %s", i, key)
+			}
+		}
+		if isNull := v["block_time_us"] == nil; isNull != (v["name"] == "no-block") {
+			t.Errorf("%s: block_time_us is %v", v["name"], v["block_time_us"])
+		}
+	}
+	var summary Summary
+	must(t, json.Unmarshal(reported(t, dir, "summary.json"), &summary))
+	if got := summary.Variants[2].BlockTimeUS.String(); got != strconv.FormatFloat(0.0825, 'f', -1, 64) {
+		t.Errorf("xdp-block takes %s us, want 0.0825", got)
+	}
+}

@@ -1,0 +1,244 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+const second = int64(1e9)
+
+// synth is a run made by code: plausible, the same on every machine, and not
+// measured.
+type synth struct {
+	experiment results.Experiment
+	trials     []synthTrial
+}
+
+// synthTrial is one trial of it; the hooks change its records.
+type synthTrial struct {
+	variant string
+	block   int
+	invalid string // the evidence of a failed check; "" is a valid trial
+	request func(role string, q *results.Request)
+	server  func(line *results.Line)
+}
+
+// shape is how a variant behaves under attack.
+type shape struct {
+	serviceMS, attackedMS float64 // of a sequential request
+	lastsS                int64   // for how long it is disturbed
+	refuses               bool
+	drops                 bool
+	cpu, attackedCPU      float64 // busy share
+	rssMiB, growthMiB     int64
+	calls                 uint64
+}
+
+func shapeOf(variant string) shape {
+	switch variant {
+	case "no-block":
+		return shape{serviceMS: 9, attackedMS: 620, lastsS: 19, cpu: 0.17, attackedCPU: 0.96, rssMiB: 40, growthMiB: 120, calls: 91000}
+	case "userspace-block":
+		return shape{serviceMS: 9, attackedMS: 170, lastsS: 9, refuses: true, cpu: 0.17, attackedCPU: 0.84, rssMiB: 40, growthMiB: 35, calls: 52000}
+	}
+	return shape{serviceMS: 9, attackedMS: 11, lastsS: 7, drops: true, cpu: 0.17, attackedCPU: 0.21, rssMiB: 42, growthMiB: 3, calls: 21000}
+}
+
+func paperVariants() []string { return []string{"no-block", "userspace-block", "xdp-block"} }
+
+// oneBlock is three variants, one trial each.
+func oneBlock() *synth {
+	s := &synth{experiment: results.Experiment{
+		Variants:   paperVariants(),
+		Sequential: results.Load{Clients: 4, Requests: 500, RatePerSecond: 10, MaxInFlight: 1},
+		Parallel:   results.Load{Clients: 4, Requests: 300, RatePerSecond: 50, DelayNS: 15 * second, MaxInFlight: 64},
+		BodyBytes:  256 << 10, Quota: 5, ServerMemoryBytes: 256 << 20,
+		RequestTimeoutNS: 5 * second, IdleTimeoutNS: 5 * second,
+		ServerCPUs: []int{0}, ClientCPUs: []int{1}, ServerKey: "rsa-2048", XDPMode: "native", SampleIntervalNS: second / 2,
+	}}
+	for _, v := range s.experiment.Variants {
+		s.trials = append(s.trials, synthTrial{variant: v, block: 1})
+	}
+	return s
+}
+
+// write makes the run directory and returns its path.
+func (s *synth) write(t *testing.T) string {
+	t.Helper()
+	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w, err := results.Create(t.TempDir(), "synthetic", started)
+	must(t, err)
+	m := &results.Manifest{
+		Schema: results.SchemaVersion, ID: w.ID, Started: started, Command: []string{"/usr/bin/equic-bench", "run", "scenarios/synthetic.yaml"},
+		Scenario: "synthetic", ScenarioSHA256: "0123", Seed: 42, Experiment: s.experiment, Version: "v0.0.0-test", Go: "go1.26",
+		Machine:  results.Machine{OS: "linux", Kernel: "6.18", Arch: "amd64", CPUModel: "Example CPU", CPUs: 2, MemoryBytes: 8 << 30},
+		Runtime:  results.Runtime{Name: "docker", Version: "20.10"},
+		Warnings: []string{"made by code, not measured"},
+	}
+	must(t, w.WriteManifest(m))
+	for i, trial := range s.trials {
+		s.writeTrial(t, w, i+1, trial)
+	}
+	return w.Dir
+}
+
+func (s *synth) writeTrial(t *testing.T, w *results.Writer, index int, trial synthTrial) {
+	t.Helper()
+	planned := results.PlannedTrial{Index: index, Block: trial.block, Variant: trial.variant}
+	tw, err := w.BeginTrial(planned, 1)
+	must(t, err)
+	meta := &results.Trial{
+		PlannedTrial: planned, Attempt: 1, Valid: trial.invalid == "",
+		Checks: []results.Check{{Rule: "every node was ready before the epoch", OK: trial.invalid == "", Evidence: trial.invalid}},
+	}
+	rng := rand.New(rand.NewPCG(7, uint64(index)))
+	add := func(role, name string, emit func(*json.Encoder)) {
+		file, err := tw.Create(name + ".jsonl")
+		must(t, err)
+		emit(json.NewEncoder(file))
+		must(t, file.Close())
+		meta.Nodes = append(meta.Nodes, results.Node{Name: name, Role: role, Records: name + ".jsonl"})
+	}
+	add(results.RoleServer, "server", func(e *json.Encoder) { s.serverRecords(t, e, trial, rng) })
+	for i := range s.experiment.Sequential.Clients {
+		add(results.RoleSequential, fmt.Sprintf("sequential-%d", i+1), func(e *json.Encoder) {
+			s.clientRecords(t, e, trial, results.RoleSequential, s.experiment.Sequential, rng)
+		})
+	}
+	for i := range s.experiment.Parallel.Clients {
+		add(results.RoleParallel, fmt.Sprintf("parallel-%d", i+1), func(e *json.Encoder) {
+			s.clientRecords(t, e, trial, results.RoleParallel, s.experiment.Parallel, rng)
+		})
+	}
+	must(t, tw.Commit(meta))
+}
+
+// disturbed reports whether the attack is felt at a time.
+func (s *synth) disturbed(sh shape, atNS int64) bool {
+	from := s.experiment.Parallel.DelayNS
+	return s.experiment.Parallel.Clients > 0 && atNS >= from && atNS < from+sh.lastsS*second
+}
+
+func (s *synth) clientRecords(t *testing.T, e *json.Encoder, trial synthTrial, role string, load results.Load, rng *rand.Rand) {
+	t.Helper()
+	sh := shapeOf(trial.variant)
+	free := load.DelayNS // when a sequential client may go on
+	for i := range load.Requests {
+		q := &results.Request{Seq: i, Outcome: results.OK}
+		if load.RatePerSecond > 0 {
+			q.ScheduledNS = load.DelayNS + int64(float64(i)/load.RatePerSecond*1e9)
+		} else {
+			q.ScheduledNS = free
+		}
+		q.StartNS = q.ScheduledNS
+		ms := sh.serviceMS
+		if role == results.RoleSequential {
+			q.StartNS = max(q.StartNS, free)
+		}
+		if s.disturbed(sh, q.StartNS) {
+			ms = sh.attackedMS
+		}
+		q.EndNS = int64(ms * (0.8 + 0.4*rng.Float64()) * 1e6)
+		q.HandshakeNS, q.FirstByteNS, q.BodyNS = q.EndNS*4/10, q.EndNS*6/10, q.EndNS
+		if role == results.RoleParallel && i >= 5 {
+			turnAway(q, sh)
+		}
+		if trial.request != nil {
+			trial.request(role, q)
+		}
+		free = q.StartNS + q.EndNS
+		must(t, e.Encode(results.Line{Request: q}))
+	}
+	must(t, e.Encode(results.Line{Client: &results.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}}))
+}
+
+// turnAway makes a request of an attacker the one of a client over quota.
+func turnAway(q *results.Request, sh shape) {
+	switch {
+	case sh.refuses:
+		q.Outcome, q.EndNS = results.Refused, 4e6
+	case sh.drops:
+		q.Outcome, q.EndNS = results.Timeout, 5*second
+	default:
+		return
+	}
+	q.HandshakeNS, q.FirstByteNS, q.BodyNS = 0, 0, 0
+}
+
+func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, rng *rand.Rand) {
+	t.Helper()
+	sh := shapeOf(trial.variant)
+	emit := func(line *results.Line) {
+		if trial.server != nil {
+			trial.server(line)
+		}
+		must(t, e.Encode(line))
+	}
+	server := &results.Server{Limiter: "none", Connections: 2000, Served: 2000}
+	for range 2000 {
+		emit(&results.Line{Connection: &results.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: results.ClosedByClient}})
+	}
+	if sh.refuses {
+		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", 1180, 5
+		for range server.Refusals {
+			cpu := int64(180e3 + 120e3*rng.Float64())
+			emit(&results.Line{Refusal: &results.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
+		}
+	}
+	if sh.drops {
+		server.Limiter, server.PeakPerClient = "xdp", 5
+		emit(&results.Line{Gateway: &results.Gateway{
+			Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31,
+			Packets: map[string]uint64{"over-quota": 5000, "under-quota": 55400, "not-udp": 600},
+		}})
+	}
+	emit(&results.Line{Server: server})
+	for _, c := range []results.Syscall{
+		{Number: 47, Name: "recvmsg", Calls: sh.calls / 2, Errors: 120, TimeNS: sh.calls * 4000},
+		{Number: 46, Name: "sendmsg", Calls: sh.calls / 3, TimeNS: sh.calls * 9000},
+		{Number: 202, Name: "futex", Calls: sh.calls / 6, Errors: 9, TimeNS: sh.calls * 11000},
+	} {
+		emit(&results.Line{Syscall: &c})
+	}
+	n := s.samples(sh, rng, emit)
+	emit(&results.Line{Probe: &results.Probe{
+		UserNS: 9 * second, SystemNS: 4 * second, PeakRSSBytes: (sh.rssMiB + sh.growthMiB + 1) << 20,
+		OwnCPUNS: second / 5, CPUs: s.experiment.ServerCPUs, Samples: n, SyscallCounter: true,
+	}})
+}
+
+// samples prints one sample each interval, from 2 s before the epoch to 3 s
+// after the load, and returns how many.
+func (s *synth) samples(sh shape, rng *rand.Rand, emit func(*results.Line)) int {
+	state := results.Sample{RSSBytes: sh.rssMiB << 20}
+	n := 0
+	for at := -2 * second; at <= 53*second; at += s.experiment.SampleIntervalNS {
+		share := sh.cpu
+		if s.disturbed(sh, at) {
+			share = sh.attackedCPU
+			state.RSSBytes = min(state.RSSBytes+(sh.growthMiB<<20)/8, (sh.rssMiB+sh.growthMiB)<<20)
+		}
+		used := int64(share * (0.92 + 0.08*rng.Float64()) * float64(s.experiment.SampleIntervalNS))
+		state.AtNS = at
+		state.CPUNS += used
+		state.BusyNS += used * 9 / 10
+		state.SoftIRQNS += used / 5
+		state.UDPInDatagrams += 400
+		sample := state
+		emit(&results.Line{Sample: &sample})
+		n++
+	}
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,122 @@
+package report
+
+import (
+	"math"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+const (
+	secondNS = int64(1e9)
+	// paperBinNS is the width of the paper's bins (section VIII).
+	paperBinNS = 5 * secondNS
+
+	// Recovered is: within band of the median before the attack, for steady
+	// bins of 1 s (docs/method.md, recovery).
+	band   = 0.10
+	steady = 5
+)
+
+// perSecond counts completions in bins of the given width and gives them as a
+// rate per second. Empty bins are kept; a rest at the end that does not fill a
+// bin is left out.
+func perSecond(doneNS []int64, widthNS, endNS int64) []float64 {
+	bins := make([]float64, max(0, endNS/widthNS))
+	for _, at := range doneNS {
+		if i := at / widthNS; at >= 0 && i < int64(len(bins)) {
+			bins[i] += 1 / seconds(widthNS)
+		}
+	}
+	return bins
+}
+
+func (r *reading) throughput() Throughput {
+	fine := perSecond(r.done, secondNS, r.endNS)
+	paper := perSecond(r.done, paperBinNS, r.endNS)
+	load := r.experiment.Sequential
+	return Throughput{
+		Harmonic:       Number(stats.Harmonic(fine)),
+		Arithmetic:     Number(stats.Arithmetic(fine)),
+		Min:            Number(stats.Min(fine)),
+		ZeroBins:       zeros(fine),
+		Paper:          Number(stats.HarmonicNonZero(paper)),
+		PaperZeroBins:  zeros(paper),
+		MedianBefore:   Number(stats.Median(r.before(fine, secondNS))),
+		ScheduledPerS:  scheduledRate(load),
+		CompletedShare: Number(float64(len(r.done)) / float64(load.Clients*load.Requests)),
+	}
+}
+
+func zeros(bins []float64) Number {
+	var n Number
+	for _, v := range bins {
+		if v == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// before is the bins that end before the attack starts; all without an attack.
+func (r *reading) before(bins []float64, widthNS int64) []float64 {
+	if r.attack.empty() {
+		return bins
+	}
+	return bins[:min(int64(len(bins)), max(0, r.attack.fromNS/widthNS))]
+}
+
+func (r *reading) recovery() Recovery {
+	none := Recovery{OnsetS: unknown(), Recovered: unknown(), ObservedS: unknown(), BelowS: unknown(), PaperBin: unknown()}
+	fine := perSecond(r.done, secondNS, r.endNS)
+	usual := stats.Median(r.before(fine, secondNS))
+	if r.attack.empty() || math.IsNaN(usual) || usual == 0 || r.attack.fromNS >= r.endNS {
+		return none
+	}
+	onset := max(0, r.attack.fromNS)
+	rec := Recovery{
+		OnsetS:    Number(math.Inf(1)),
+		ObservedS: Number(seconds(r.endNS - onset)),
+		PaperBin:  r.paperRecovery(),
+	}
+	for _, rate := range fine[onset/secondNS:] {
+		if rate < usual*(1-band) {
+			rec.BelowS++
+		}
+	}
+	if bin := firstSteady(fine, int(onset/secondNS), usual, steady); bin >= 0 {
+		rec.OnsetS = Number(max(0, seconds(int64(bin)*secondNS-onset)))
+		rec.Recovered = 1
+	}
+	return rec
+}
+
+// paperRecovery is the number of the first 5 s bin from the attack on that is
+// within the band again, counted from the start of the run; +Inf where none is.
+func (r *reading) paperRecovery() Number {
+	bins := perSecond(r.done, paperBinNS, r.endNS)
+	usual := stats.Median(r.before(bins, paperBinNS))
+	if math.IsNaN(usual) || usual == 0 {
+		return unknown()
+	}
+	bin := firstSteady(bins, int(max(0, r.attack.fromNS)/paperBinNS), usual, 1)
+	if bin < 0 {
+		return Number(math.Inf(1))
+	}
+	return Number(bin)
+}
+
+// firstSteady is the first bin at or after from that begins n bins within the
+// band around usual; -1 where there is none.
+func firstSteady(bins []float64, from int, usual float64, n int) int {
+	run := 0
+	for i := from; i < len(bins); i++ {
+		if math.Abs(bins[i]-usual) > usual*band+1e-9 {
+			run = 0
+			continue
+		}
+		if run++; run == n {
+			return i - n + 1
+		}
+	}
+	return -1
+}

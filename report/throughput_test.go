@@ -1,0 +1,38 @@
+package report
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPerSecondKeepsEmptyBinsAndLeavesThePartialOneOut(t *testing.T) {
+	done := []int64{-1, 0, 999_999_999, 1_000_000_000, 3_500_000_000, 4_200_000_000}
+	got := perSecond(done, secondNS, 4_500_000_000)
+	if want := []float64{2, 1, 0, 1}; !cmp.Equal(got, want) {
+		t.Errorf("bins %v, want %v", got, want)
+	}
+}
+
+func TestFirstSteady(t *testing.T) {
+	tests := []struct {
+		name string
+		bins []float64
+		from int
+		want int
+	}{
+		{"undisturbed throughput has recovered at once", []float64{40, 40, 40, 40, 40, 40}, 1, 1},
+		{"ten per cent off is still within", []float64{40, 36, 44, 36, 44, 36}, 1, 1},
+		{"just over ten per cent off is not", []float64{40, 35, 40, 40, 40, 40, 40}, 1, 2},
+		{"a catch-up burst is not recovered", []float64{40, 5, 80, 40, 40, 40, 40, 40}, 1, 3},
+		{"four good bins are too few", []float64{40, 5, 40, 40, 40, 40, 5, 40, 40, 40, 40, 40}, 1, 7},
+		{"never is said so", []float64{40, 5, 5, 40, 40, 40, 40}, 1, -1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := firstSteady(tt.bins, tt.from, 40, steady); got != tt.want {
+				t.Errorf("bin %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
