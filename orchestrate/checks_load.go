@@ -1,0 +1,219 @@
+package orchestrate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+const (
+	secondNS = int64(1e9)
+
+	// leastOverlap is the share of the attack during which sequential requests
+	// must have been starting.
+	leastOverlap = 0.5
+	// Saturation: clients whose CPUs are busier than generatorBusy while the
+	// server's are below serverIdle, for more than generatorShare of the attack.
+	generatorBusy  = 0.95
+	serverIdle     = 0.80
+	generatorShare = 0.2
+	// A sequential start is late from lateNS on; more than lateShare of the
+	// quiet starts, or one later than tooLateNS, spoil the trial.
+	lateNS    = int64(100e6)
+	tooLateNS = int64(1e9)
+	lateShare = 0.01
+	// leastRate is the share of the scheduled attack that must be achieved
+	// without a warning.
+	leastRate = 0.95
+)
+
+// attackOverlapsLoad uses actual starts on both sides: a closed loop of fast
+// requests can be over before the attack begins.
+func attackOverlapsLoad(e *evidence) (bool, string) {
+	attack, attacked := e.starts(results.RoleParallel)
+	load, loaded := e.starts(results.RoleSequential)
+	if !attacked || !loaded {
+		return !attackPlanned(e), "one group of clients has no requests: there is nothing to overlap"
+	}
+	both := window{max(attack.from, load.from), min(attack.to, load.to)}
+	share := 0.0
+	switch {
+	case attack.ns() > 0:
+		share = float64(both.ns()) / float64(attack.ns())
+	case load.from <= attack.from && attack.from <= load.to:
+		share = 1
+	}
+	return share >= leastOverlap, fmt.Sprintf("attack from %s to %s, sequential load from %s to %s: %.0f %% of the attack met load",
+		seconds(attack.from), seconds(attack.to), seconds(load.from), seconds(load.to), 100*share)
+}
+
+func attackPlanned(e *evidence) bool {
+	return e.scenario.Parallel.Count*e.scenario.Parallel.Requests > 0 &&
+		e.scenario.Sequential.Count*e.scenario.Sequential.Requests > 0
+}
+
+// saturation counts the slices of the attack, of about one second each, in
+// which clients were saturated.
+type saturation struct{ slices, clientsOnly, both int }
+
+func (e *evidence) saturation() saturation {
+	attack, ok := e.starts(results.RoleParallel)
+	if !ok || attack.ns() == 0 {
+		return saturation{}
+	}
+	n := max(1, attack.ns()/secondNS)
+	s := saturation{slices: int(n)}
+	for i := range n {
+		slice := window{attack.from + attack.ns()*i/n, attack.from + attack.ns()*(i+1)/n}
+		if e.busiestClient(slice) < generatorBusy {
+			continue
+		}
+		if e.server().busy(slice) < serverIdle {
+			s.clientsOnly++
+		} else {
+			s.both++
+		}
+	}
+	return s
+}
+
+// busiestClient is the busy share of the CPUs of sequential or of parallel
+// clients, whichever is larger. All clients of a role share their CPUs: one
+// node's samples stand for them all.
+func (e *evidence) busiestClient(w window) float64 {
+	var most float64
+	role := results.RoleServer
+	for _, n := range e.nodes {
+		if n.role != role {
+			role = n.role
+			most = max(most, n.busy(w))
+		}
+	}
+	return most
+}
+
+func generatorNotBottleneck(e *evidence) (bool, string) {
+	s := e.saturation()
+	facts := fmt.Sprintf("clients' CPUs busy 95 %% or more while the server's were under 80 %%: %d of %d s of the attack", s.clientsOnly, s.slices)
+	if rate := e.attackRate(); rate != "" {
+		facts += "; " + rate
+	}
+	return float64(s.clientsOnly) <= generatorShare*float64(s.slices), facts
+}
+
+// attackRate sets the achieved rate of the attack beside the scheduled one.
+func (e *evidence) attackRate() string {
+	achieved, scheduled := e.attackRates()
+	switch {
+	case achieved == 0:
+		return ""
+	case scheduled == 0:
+		return fmt.Sprintf("attack: %.0f/s achieved in a closed loop", achieved)
+	}
+	return fmt.Sprintf("attack: %.0f/s achieved of %.0f/s scheduled", achieved, scheduled)
+}
+
+// attackRates are per second, over all attackers; achieved is zero where there
+// are fewer than two requests.
+func (e *evidence) attackRates() (achieved, scheduled float64) {
+	attack, _ := e.starts(results.RoleParallel)
+	n := 0
+	for _, c := range e.clients() {
+		if c.role == results.RoleParallel {
+			n += len(c.requests)
+		}
+	}
+	if attack.ns() > 0 {
+		achieved = float64(n-1) / (float64(attack.ns()) / 1e9)
+	}
+	return achieved, e.scenario.Parallel.Rate * float64(e.scenario.Parallel.Count)
+}
+
+// sequentialOnTime looks at the phases before and after the attack. A request
+// is late only if its client was free to start it: waiting for the one before
+// is the server's doing.
+func sequentialOnTime(e *evidence) (bool, string) {
+	attack := e.attackSpan()
+	var quiet, late int
+	var worst int64
+	for _, n := range e.clients() {
+		if n.role != results.RoleSequential {
+			continue
+		}
+		for _, l := range n.lateness(attack) {
+			quiet++
+			worst = max(worst, l)
+			if l > lateNS {
+				late++
+			}
+		}
+	}
+	ok := worst <= tooLateNS && float64(late) <= lateShare*float64(quiet)
+	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s (allowed: 1 %%, and 1 s)",
+		late, quiet, seconds(worst))
+}
+
+// attackSpan is the window from the first attacking request to the end of the
+// last.
+func (e *evidence) attackSpan() window {
+	attack := e.requests(results.RoleParallel)
+	if len(attack) == 0 {
+		return window{1<<63 - 1, 1<<63 - 1}
+	}
+	w := window{attack[0].start, attack[0].end}
+	for _, r := range attack {
+		w.to = max(w.to, r.end)
+	}
+	return w
+}
+
+// lateness is how late each request outside a window started, after both its
+// schedule and the end of the request before it.
+func (n *nodeEvidence) lateness(except window) []int64 {
+	ordered := slices.Clone(n.requests)
+	slices.SortFunc(ordered, func(a, b span) int { return int(a.start - b.start) })
+	var late []int64
+	var free int64
+	for _, r := range ordered {
+		if r.scheduled < except.from || r.scheduled > except.to {
+			late = append(late, r.start-max(r.scheduled, free))
+		}
+		free = max(free, r.end)
+	}
+	return late
+}
+
+// warnings are what a reader should know of a trial that is valid all the same.
+func (e *evidence) warnings() []string {
+	var all []string
+	if achieved, scheduled := e.attackRates(); scheduled > 0 && achieved < leastRate*scheduled {
+		all = append(all, e.attackRate())
+	}
+	if s := e.saturation(); s.both > 0 {
+		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
+	}
+	if s := e.server().server; e.variant != scenarios.NoBlock && attackPlanned(e) && s != nil && s.PeakPerClient < e.scenario.Server.Quota {
+		all = append(all, fmt.Sprintf("no client reached the quota: at most %d of %d connections at once, so nobody was blocked", s.PeakPerClient, e.scenario.Server.Quota))
+	}
+	for _, n := range e.nodes {
+		all = append(all, n.warnings()...)
+	}
+	return all
+}
+
+func (n *nodeEvidence) warnings() []string {
+	var all []string
+	warn := func(format string, args ...any) { all = append(all, n.name+" "+fmt.Sprintf(format, args...)) }
+	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 {
+		warn("lost %d datagrams to a full receive buffer", lost)
+	}
+	if n.role == results.RoleParallel && n.client != nil && n.client.Held > 0 {
+		warn("held back %d requests at its limit in flight", n.client.Held)
+	}
+	if n.probe != nil && n.probe.Missed > n.probe.Samples/20 {
+		warn("took %d of %d samples more than one interval late", n.probe.Missed, n.probe.Samples)
+	}
+	return all
+}

@@ -1,0 +1,297 @@
+package orchestrate
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// seq1 and server say whose record it is.
+func seq1(p *process) bool   { return p.spec.Name == "sequential-1" }
+func server(p *process) bool { return p.spec.Role == results.RoleServer }
+func attacker(p *process) bool {
+	return p.spec.Role == results.RoleParallel
+}
+
+func TestEachRuleIsBrokenByItsFault(t *testing.T) {
+	type editor func(p *process, l *results.Line) bool
+	tests := map[string]struct {
+		variant scenarios.Variant
+		edit    editor
+		rule    string
+		says    string
+	}{
+		"a request is missing": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			return !seq1(p) || l.Request == nil || l.Request.Seq != 3
+		}, ruleComplete, "sequential-1 left 39 requests and counts 40, of 40 planned"},
+		"a request is there twice, another not at all": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil && l.Request.Seq == 3 {
+				l.Request.Seq = 4
+			}
+			return true
+		}, ruleComplete, "sequential-1 left 1 requests whose number repeats"},
+		"a request has no outcome": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil && l.Request.Seq == 3 {
+				l.Request.Outcome = ""
+			}
+			return true
+		}, ruleComplete, "outcome is unknown"},
+		"a client leaves no totals": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			return !seq1(p) || l.Client == nil
+		}, ruleComplete, "sequential-1 left no client record"},
+		"the server leaves no totals": {scenarios.NoBlock, func(_ *process, l *results.Line) bool {
+			return l.Server == nil
+		}, ruleComplete, "server left no server record"},
+		"the gateway leaves no totals": {scenarios.XDPBlock, func(_ *process, l *results.Line) bool {
+			return l.Gateway == nil
+		}, ruleComplete, "server left no gateway record"},
+		"the kernel drops nothing of a client at its quota": {scenarios.XDPBlock, func(_ *process, l *results.Line) bool {
+			if l.Gateway != nil {
+				l.Gateway.Dropped = 0
+			}
+			return true
+		}, ruleKernel, "dropped no packet"},
+		"a count does not reach the kernel": {scenarios.XDPBlock, func(_ *process, l *results.Line) bool {
+			if l.Gateway != nil {
+				l.Gateway.UpdateErrors = 1
+			}
+			return true
+		}, ruleKernel, "1 counts did not reach"},
+		"a probe leaves no record": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			return !seq1(p) || l.Probe == nil
+		}, ruleComplete, "sequential-1 left no probe record"},
+		"system calls were not counted": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Probe != nil {
+				l.Probe.SyscallCounter = false
+			}
+			return true
+		}, ruleComplete, "server did not count its system calls"},
+		"a sample is missing": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			return !seq1(p) || l.Sample == nil || l.Sample.AtNS != 0
+		}, ruleComplete, "sequential-1 left 49 samples, of 50 taken"},
+		"a node started twice": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Progress != nil {
+				l.Progress, l.Ready = nil, &results.Ready{AtNS: -1}
+			}
+			return true
+		}, ruleAlive, "sequential-1 was ready 2 times"},
+		"a node was throttled": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Probe != nil {
+				l.Probe.ThrottledPeriods = 2
+			}
+			return true
+		}, ruleThrottled, "server was throttled in 2 periods"},
+		"a node was swapped": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Sample != nil && l.Sample.AtNS == 0 {
+				l.Sample.SwapBytes = 4096
+			}
+			return true
+		}, ruleSwapped, "server had 4096 bytes swapped out"},
+		"a client got more than the server served": {scenarios.NoBlock, func(_ *process, l *results.Line) bool {
+			if l.Connection != nil && l.Connection.Client == "10.9.8.11" {
+				l.Connection.Served--
+			}
+			return true
+		}, ruleServed, "sequential-1 got 40 responses whole and at most 40, but the server says 39"},
+		"the server served more than a client asked for": {scenarios.NoBlock, func(_ *process, l *results.Line) bool {
+			if l.Connection != nil && l.Connection.Client == "10.9.8.11" {
+				l.Connection.Served++
+			}
+			return true
+		}, ruleServed, "the server says 41"},
+		"a connection is still counted": {scenarios.NoBlock, func(_ *process, l *results.Line) bool {
+			if l.Server != nil {
+				l.Server.StillCounted = 1
+			}
+			return true
+		}, ruleQuota, "1 connections are still counted"},
+		"a client was over quota": {scenarios.UserspaceBlock, func(_ *process, l *results.Line) bool {
+			if l.Server != nil {
+				l.Server.PeakPerClient = 6
+			}
+			return true
+		}, ruleQuota, "6 connections at once, the quota is 5"},
+		"XDP took another mode": {scenarios.XDPBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Ready != nil {
+				l.Ready.XDPMode = "generic"
+			}
+			return true
+		}, ruleXDPMode, `in force "generic", asked for "native"`},
+		"XDP is attached where it should not be": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Ready != nil {
+				l.Ready.XDPMode = "native"
+			}
+			return true
+		}, ruleXDPMode, `in force "native", asked for ""`},
+		"the load was over before the attack": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if p.spec.Role == results.RoleSequential && l.Request != nil {
+				l.Request.ScheduledNS /= 10
+				l.Request.StartNS /= 10
+			}
+			return true
+		}, ruleOverlap, "sequential load from 0.000 s to 0.390 s: 0 % of the attack met load"},
+		"the clients were saturated and the server was not": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if attacker(p) && l.Sample != nil {
+				l.Sample.BusyNS = 2e9 + l.Sample.AtNS
+			}
+			return true
+		}, ruleGenerator, "1 of 1 s of the attack; attack: 41/s achieved of 40/s scheduled"},
+		"the clients were saturated by softirqs": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if attacker(p) && l.Sample != nil {
+				l.Sample.SoftIRQNS = 2e9 + l.Sample.AtNS/2
+			}
+			return true
+		}, ruleGenerator, "1 of 1 s of the attack"},
+		"a sequential request started two seconds late": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil && l.Request.Seq == 39 {
+				l.Request.StartNS += 2e9
+			}
+			return true
+		}, ruleSequential, "the latest 2.000 s"},
+		"sequential requests started 0.2 s late, and those after them caught up": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil && l.Request.Seq >= 32 {
+				l.Request.StartNS += [...]int64{200e6, 105e6, 10e6, 0}[l.Request.Seq%4]
+			}
+			return true
+		}, ruleSequential, "2 of 60 sequential requests outside the attack"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := oneTrial(test.variant), testOptions(t)
+				rt := newFake(s)
+				rt.edit = test.edit
+				outcome, err := Run(t.Context(), s, rt, o)
+				if !errors.Is(err, ErrInvalid) {
+					t.Fatalf("error %v, want ErrInvalid", err)
+				}
+				for i := range outcome.Trials {
+					expectBroken(t, &outcome.Trials[i], test.rule, test.says)
+				}
+			})
+		})
+	}
+}
+
+func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
+	tests := map[string]struct {
+		edit    func(p *process, l *results.Line) bool
+		warning string // empty: none
+	}{
+		"nobody reached the quota": {func(_ *process, l *results.Line) bool {
+			if l.Server != nil {
+				l.Server.PeakPerClient = 4
+			}
+			return true
+		}, "no client reached the quota: at most 4 of 5"},
+		"a served response came too late": {func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil && l.Request.Seq == 3 {
+				l.Request.Outcome = results.Timeout
+			}
+			return true
+		}, ""},
+		"the server kept a client from starting in time": {func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Request != nil {
+				switch l.Request.Seq {
+				case 30:
+					l.Request.EndNS = 3e9
+				case 31:
+					l.Request.StartNS = 6e9
+				}
+				if l.Request.Seq > 31 {
+					l.Request.StartNS = 6e9 + int64(l.Request.Seq-31)*5e6
+				}
+			}
+			return true
+		}, ""},
+		"server and clients were both saturated": {func(_ *process, l *results.Line) bool {
+			if l.Sample != nil {
+				l.Sample.BusyNS = 2e9 + l.Sample.AtNS
+			}
+			return true
+		}, "server and clients were both saturated in 1 of 1 s of the attack"},
+		"the attack was slower than scheduled": {func(p *process, l *results.Line) bool {
+			if attacker(p) && l.Request != nil {
+				l.Request.StartNS += l.Request.StartNS - 1e9
+			}
+			return true
+		}, "attack: 21/s achieved of 40/s scheduled"},
+		"datagrams were lost": {func(p *process, l *results.Line) bool {
+			if server(p) && l.Sample != nil && l.Sample.AtNS > 0 {
+				l.Sample.UDPRcvbufErrors = 9
+			}
+			return true
+		}, "server lost 9 datagrams to a full receive buffer"},
+		"an attacker reached its limit in flight": {func(p *process, l *results.Line) bool {
+			if p.spec.Name == "parallel-1" && l.Client != nil {
+				l.Client.Held = 4
+			}
+			return true
+		}, "parallel-1 held back 4 requests"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := oneTrial(scenarios.UserspaceBlock), testOptions(t)
+				rt := newFake(s)
+				rt.edit = test.edit
+				outcome, err := Run(t.Context(), s, rt, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				warnings := strings.Join(outcome.Trials[0].Warnings, "\n")
+				if !strings.Contains(warnings, test.warning) || test.warning == "" && warnings != "" {
+					t.Errorf("warnings %q, want %q", warnings, test.warning)
+				}
+			})
+		})
+	}
+}
+
+func TestBusyTimeIsInterpolatedBetweenSamples(t *testing.T) {
+	n := &nodeEvidence{
+		probe: &results.Probe{CPUs: []int{0, 1}},
+		usage: []usage{{0, 0}, {1e9, 1e9}, {2e9, 3e9}},
+	}
+	tests := map[string]struct {
+		w    window
+		want float64
+	}{
+		"one CPU of two busy":                   {window{0, 1e9}, 0.5},
+		"between samples":                       {window{5e8, 15e8}, 0.75},
+		"no growth is known outside of samples": {window{2e9, 3e9}, 0},
+		"an empty window":                       {window{1e9, 1e9}, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := n.busy(test.w); got != test.want {
+				t.Errorf("busy %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTheDeadlineCoversTheLongestClient(t *testing.T) {
+	closed := scenarios.Clients{Count: 1, Requests: 10, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
+	open := scenarios.Clients{Count: 1, Requests: 10, Rate: 1, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
+	tests := map[string]struct {
+		clients scenarios.Clients
+		want    time.Duration
+	}{
+		"a schedule and one time-out":                  {open, time.Minute + 11*time.Second},
+		"a closed loop in which every round times out": {closed, time.Minute + 3*time.Second},
+		"no clients": {scenarios.Clients{Delay: time.Minute}, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := longest(test.clients); got != test.want {
+				t.Errorf("longest %s, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,71 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"golang.org/x/sync/errgroup"
+)
+
+// Clean removes the containers and networks of runs whose process is gone.
+// Those of a run in progress stay.
+func (r *Runtime) Clean(ctx context.Context) error {
+	return r.remove(ctx, func(labels map[string]string) bool { return !alive(labels[labelOwner]) }, labelRun)
+}
+
+// remove removes the containers, then the networks, that carry all of the
+// labels ("name" or "name=value") and that chosen picks.
+func (r *Runtime) remove(ctx context.Context, chosen func(labels map[string]string) bool, labels ...string) error {
+	return errors.Join(r.removeContainers(ctx, chosen, labels), r.removeNetworks(ctx, chosen, labels))
+}
+
+func (r *Runtime) removeContainers(ctx context.Context, chosen func(map[string]string) bool, labels []string) error {
+	all, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled(labels)})
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	var g errgroup.Group // not WithContext: one failure must not stop the others
+	for _, c := range all {
+		if !chosen(c.Labels) {
+			continue
+		}
+		g.Go(func() error {
+			err := r.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true, RemoveVolumes: true})
+			if err != nil && !errdefs.IsNotFound(err) {
+				return fmt.Errorf("remove container %v: %w", c.Names, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (r *Runtime) removeNetworks(ctx context.Context, chosen func(map[string]string) bool, labels []string) error {
+	all, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: labelled(labels)})
+	if err != nil {
+		return fmt.Errorf("list networks: %w", err)
+	}
+	var errs []error
+	for _, n := range all {
+		if !chosen(n.Labels) {
+			continue
+		}
+		if err := r.engine.NetworkRemove(ctx, n.ID); err != nil && !errdefs.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("remove network %s: %w", n.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func labelled(labels []string) filters.Args {
+	args := filters.NewArgs()
+	for _, l := range labels {
+		args.Add("label", l)
+	}
+	return args
+}

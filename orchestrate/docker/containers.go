@@ -1,0 +1,107 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// capabilities let a node load eBPF programs, trace system calls and attach
+// XDP to its own interface.
+func capabilities() []string { return []string{"BPF", "NET_ADMIN", "PERFMON"} }
+
+// olderCapabilities are for engines and kernels from before CAP_BPF, which was
+// part of CAP_SYS_ADMIN.
+func olderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
+
+// createContainer makes one node, with fewer, larger capabilities where the
+// engine is too old for the smaller ones.
+func (r *Runtime) createContainer(ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string) (string, error) {
+	id, err := r.create(ctx, spec, n, net)
+	if err != nil && n.Kernel && unknownCapability(err) && r.fallBack() {
+		id, err = r.create(ctx, spec, n, net)
+	}
+	if err != nil {
+		return "", fmt.Errorf("create container %s: %w", n.Name, err)
+	}
+	return id, nil
+}
+
+// fallBack chooses the older capabilities; false means that they have been
+// chosen before.
+func (r *Runtime) fallBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.older {
+		return false
+	}
+	r.kernel, r.older = olderCapabilities(), true
+	return true
+}
+
+// unknownCapability knows the engine's complaint by its words: it has no code
+// of its own.
+func unknownCapability(err error) bool {
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "capability") || strings.Contains(text, "capadd")
+}
+
+func (r *Runtime) create(ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string) (string, error) {
+	r.mu.Lock()
+	image, capAdd := r.image, slices.Clone(r.kernel)
+	r.mu.Unlock()
+	if !n.Kernel {
+		capAdd = nil
+	}
+	made, err := r.engine.ContainerCreate(ctx,
+		&container.Config{
+			Image:        image,
+			Hostname:     n.Name,
+			Entrypoint:   n.Command,
+			Env:          n.Env,
+			Labels:       r.labels(spec, n.Role),
+			AttachStdout: true,
+			AttachStderr: true,
+		},
+		hostConfig(n, net, capAdd),
+		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
+			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Address.String()}},
+		}},
+		nil, resourceName(spec, n.Name))
+	return made.ID, err
+}
+
+// hostConfig takes everything from a node that it does not need. Output goes
+// to us alone: a log driver would write it to disk a second time.
+func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.HostConfig {
+	return &container.HostConfig{
+		NetworkMode:    container.NetworkMode(net),
+		CapDrop:        []string{"ALL"},
+		CapAdd:         capAdd,
+		ReadonlyRootfs: true,
+		SecurityOpt:    []string{"no-new-privileges"},
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
+		LogConfig:      container.LogConfig{Type: "none"},
+		Resources: container.Resources{
+			CpusetCpus: cpuset(n.CPUs),
+			Memory:     n.MemoryBytes,
+			MemorySwap: n.MemoryBytes, // memory and swap together: no swap
+		},
+	}
+}
+
+// cpuset writes a list of CPUs as control groups read it.
+func cpuset(cpus []int) string {
+	texts := make([]string, len(cpus))
+	for i, cpu := range cpus {
+		texts[i] = strconv.Itoa(cpu)
+	}
+	return strings.Join(texts, ",")
+}

@@ -1,0 +1,137 @@
+// Package docker runs the nodes of a trial as containers of a local engine. It
+// is an orchestrate.Runtime, and the only importer of the Docker SDK.
+//
+// All that it makes carries the label equic-bench.run. Nothing is downloaded:
+// the nodes' image is made of three static binaries.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/client"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// ErrNoEngine says that no Docker engine answers here.
+var ErrNoEngine = errors.New("no Docker engine")
+
+// ErrSubnetTaken says that another network has the scenario's subnet.
+var ErrSubnetTaken = errors.New("subnet is taken")
+
+// answerLimit bounds the first words with an engine.
+const answerLimit = 10 * time.Second
+
+// Options are the settings of a Runtime.
+type Options struct {
+	// BinDir is the folder of the static binaries that nodes run. Empty serves
+	// for Clean alone.
+	BinDir string
+}
+
+// Runtime makes containers on one engine. Its methods may be called from
+// several goroutines.
+type Runtime struct {
+	engine  *client.Client
+	options Options
+	owner   string // this process, for Clean
+
+	mu       sync.Mutex
+	platform orchestrate.Platform
+	image    string
+	// kernel holds the capabilities that let a node load eBPF programs; older
+	// says that they are those for engines that do not know CAP_BPF.
+	kernel []string
+	older  bool
+}
+
+var _ orchestrate.Runtime = (*Runtime)(nil)
+
+// New connects to the engine that the environment names (DOCKER_HOST and so
+// on), else to the local one. The error is ErrNoEngine where none answers.
+func New(ctx context.Context, o Options) (_ *Runtime, err error) {
+	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, noEngine("read the environment for the engine", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, engine.Close())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	defer cancel()
+	info, err := engine.Info(ctx)
+	if err != nil {
+		return nil, noEngine("ask the engine at "+engine.DaemonHost(), err)
+	}
+	if info.OSType != "linux" {
+		return nil, noEngine("ask the engine at "+engine.DaemonHost(), fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
+	}
+	return &Runtime{
+		engine:   engine,
+		options:  o,
+		owner:    thisProcess(),
+		platform: platform(info, engine.ClientVersion()),
+		kernel:   capabilities(),
+	}, nil
+}
+
+func noEngine(tried string, err error) error {
+	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, or root)", ErrNoEngine, tried, err)
+}
+
+// platform describes an engine.
+func platform(info system.Info, api string) orchestrate.Platform {
+	p := orchestrate.Platform{
+		Runtime: results.Runtime{
+			Name:       "docker",
+			Version:    info.ServerVersion,
+			API:        api,
+			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
+			Limits:     []string{"all capabilities dropped but the server's", "no new privileges", "read-only root", "no restart", "internal network"},
+		},
+		CPUs:   info.NCPU,
+		BinDir: "/",
+	}
+	if !info.CPUSet {
+		p.Warnings = append(p.Warnings, "the engine cannot bind containers to CPUs (no cpuset control group): server and clients disturb each other")
+	}
+	if !info.MemoryLimit {
+		p.Warnings = append(p.Warnings, "the engine cannot limit memory (no memory control group)")
+	} else if !info.SwapLimit {
+		p.Warnings = append(p.Warnings, "the engine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid")
+	}
+	return p
+}
+
+// Platform describes the engine, the image and the capabilities in use.
+func (r *Runtime) Platform() orchestrate.Platform {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.platform
+	p.Runtime.Image = r.image
+	p.Runtime.Capabilities = r.kernel
+	return p
+}
+
+// Prepare makes the nodes' image, unless the engine has it already.
+func (r *Runtime) Prepare(ctx context.Context, _ string) error {
+	id, err := r.buildImage(ctx)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.image = id
+	return nil
+}
+
+// Close ends the connection to the engine. It removes no node.
+func (r *Runtime) Close() error { return r.engine.Close() }

@@ -1,0 +1,97 @@
+package docker
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// The labels of all that a run makes.
+const (
+	labelRun     = "equic-bench.run"   // the run's ID
+	labelOwner   = "equic-bench.owner" // the process of the run, see thisProcess
+	labelTrial   = "equic-bench.trial" // index and attempt: "2.1"
+	labelVariant = "equic-bench.variant"
+	labelRole    = "equic-bench.role" // nodes only
+)
+
+func (r *Runtime) labels(spec orchestrate.Spec, role string) map[string]string {
+	l := map[string]string{
+		labelRun:     spec.Run,
+		labelOwner:   r.owner,
+		labelTrial:   trialID(spec),
+		labelVariant: spec.Trial.Variant,
+	}
+	if role != "" {
+		l[labelRole] = role
+	}
+	return l
+}
+
+// trialID tells the trials and attempts of a run apart.
+func trialID(spec orchestrate.Spec) string {
+	return fmt.Sprintf("%d.%d", spec.Trial.Index, spec.Attempt)
+}
+
+// resourceName is short and unlike any other run's: "equic-3f2a9c-server".
+func resourceName(spec orchestrate.Spec, what string) string {
+	sum := sha256.Sum256([]byte(spec.Run))
+	return "equic-" + hex.EncodeToString(sum[:3]) + "-" + what
+}
+
+// thisProcess names this process so that it can be told from any other, a
+// later one with the same number included.
+func thisProcess() string {
+	return processName(strconv.Itoa(os.Getpid()))
+}
+
+// processName is "<host>/<boot>/<pid namespace>/<pid>/<start>", with the start
+// in clock ticks since boot (proc(5), stat). It has fewer parts where the
+// process does not exist, or the host tells less.
+func processName(pid string) string {
+	host, _ := os.Hostname() // empty serves as well
+	parts := []string{host}
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil {
+		parts = append(parts, strings.TrimSpace(string(boot)))
+	}
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil {
+		parts = append(parts, ns)
+	}
+	parts = append(parts, pid)
+	if start := processStart(pid); start != "" {
+		parts = append(parts, start)
+	}
+	return strings.Join(parts, "/")
+}
+
+// processStart is field 22 of a process's stat, counted behind its name, which
+// may hold anything but ends with the last parenthesis.
+func processStart(pid string) string {
+	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return ""
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // from the third on
+	if len(fields) < 20 {
+		return ""
+	}
+	return fields[22-3]
+}
+
+// alive says whether the process that a label names still runs. What cannot be
+// seen from here, on another host or in another pid namespace, counts as gone.
+func alive(owner string) bool {
+	parts := strings.Split(owner, "/")
+	if len(parts) < 2 {
+		return false
+	}
+	return processName(parts[len(parts)-2]) == owner
+}

@@ -1,0 +1,50 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/docker/docker/api/types/network"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// createNetwork makes the trial's own network: a bridge that leads nowhere.
+func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (string, error) {
+	if err := r.subnetFree(ctx, spec.Subnet); err != nil {
+		return "", err
+	}
+	made, err := r.engine.NetworkCreate(ctx, resourceName(spec, "net"), network.CreateOptions{
+		Driver:   "bridge",
+		Internal: true,
+		IPAM:     &network.IPAM{Config: []network.IPAMConfig{{Subnet: spec.Subnet.String()}}},
+		Labels:   r.labels(spec, ""),
+	})
+	if err != nil {
+		return "", fmt.Errorf("create network %s: %w; if it is taken, set network.subnet in the scenario", spec.Subnet, err)
+	}
+	return made.ID, nil
+}
+
+// subnetFree says which network is in the way of a subnet.
+func (r *Runtime) subnetFree(ctx context.Context, subnet netip.Prefix) error {
+	all, err := r.engine.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list networks: %w", err)
+	}
+	for _, n := range all {
+		for _, c := range n.IPAM.Config {
+			other, err := netip.ParsePrefix(c.Subnet)
+			if err != nil || !other.Overlaps(subnet) {
+				continue
+			}
+			remedy := "set network.subnet in the scenario to a free one"
+			if n.Labels[labelRun] != "" {
+				remedy = "if no other run is using it, remove it with `equic-bench clean`, else " + remedy
+			}
+			return fmt.Errorf("%w: subnet %s: the network %s has %s; %s", ErrSubnetTaken, subnet, n.Name, other, remedy)
+		}
+	}
+	return nil
+}

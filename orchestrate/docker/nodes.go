@@ -1,0 +1,194 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/pkg/stdcopy"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// createLimit bounds the making, and the removal, of a trial's network and
+// containers.
+const createLimit = 30 * time.Second
+
+// nodes are the containers of one trial.
+type nodes struct {
+	runtime *Runtime
+	spec    orchestrate.Spec
+	byName  map[string]*node
+}
+
+var _ orchestrate.Nodes = (*nodes)(nil)
+
+// node is one container.
+type node struct {
+	id   string
+	done chan struct{} // closed when the node has ended and its output is copied
+
+	mu      sync.Mutex
+	release func() // ends the connections to the engine; nil before Start
+	code    int
+	err     error
+}
+
+// Open makes the network, then all containers at once, and starts none.
+//
+// The caller's context is looked at before and after, not while the engine is
+// at work: an engine that is interrupted may complete a creation that nobody
+// knows of.
+func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrate.Nodes, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n := &nodes{runtime: r, spec: spec, byName: map[string]*node{}}
+	for _, s := range spec.Nodes {
+		n.byName[s.Name] = &node{done: make(chan struct{})}
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.abandon(ctx))
+		}
+	}()
+	if err := n.create(context.WithoutCancel(ctx)); err != nil {
+		return nil, err
+	}
+	return n, ctx.Err()
+}
+
+func (n *nodes) create(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, createLimit)
+	defer cancel()
+	net, err := n.runtime.createNetwork(ctx, n.spec)
+	if err != nil {
+		return err
+	}
+	var g errgroup.Group
+	for _, s := range n.spec.Nodes {
+		g.Go(func() error {
+			id, err := n.runtime.createContainer(ctx, n.spec, s, net)
+			node := n.byName[s.Name]
+			node.mu.Lock()
+			defer node.mu.Unlock()
+			node.id = id
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// abandon removes what an Open that went wrong has made.
+func (n *nodes) abandon(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	defer cancel()
+	return n.Remove(ctx)
+}
+
+// Start attaches to a node's output, then starts it: nothing is missed.
+func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	node, engine := n.byName[name], n.runtime.engine
+	output, err := engine.ContainerAttach(ctx, node.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return fmt.Errorf("attach to container %s: %w", name, err)
+	}
+	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives this call, until Detach
+	exit, failed := engine.ContainerWait(waiting, node.id, container.WaitConditionNextExit)
+	node.mu.Lock()
+	node.release = func() {
+		cancel()
+		output.Close()
+	}
+	node.mu.Unlock()
+	go node.follow(output, stdout, stderr, exit, failed)
+	if err := engine.ContainerStart(ctx, node.id, container.StartOptions{}); err != nil {
+		return fmt.Errorf("start container %s: %w", name, err)
+	}
+	return nil
+}
+
+// follow copies a node's output to its end, then takes its exit code.
+func (n *node) follow(output types.HijackedResponse, stdout, stderr io.Writer, exit <-chan container.WaitResponse, failed <-chan error) {
+	defer close(n.done)
+	_, err := stdcopy.StdCopy(stdout, stderr, output.Reader)
+	if err != nil {
+		err = fmt.Errorf("copy output: %w", err)
+	}
+	select {
+	case e := <-exit:
+		n.end(int(e.StatusCode), errors.Join(err, exitError(e)))
+	case waitErr := <-failed:
+		n.end(0, errors.Join(err, waitErr))
+	}
+}
+
+// exitError is what kept the engine from telling an exit code.
+func exitError(e container.WaitResponse) error {
+	if e.Error == nil {
+		return nil
+	}
+	return errors.New(e.Error.Message)
+}
+
+func (n *node) end(code int, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.code, n.err = code, err
+}
+
+// Wait returns a node's exit code once its output is copied.
+func (n *nodes) Wait(ctx context.Context, name string) (int, error) {
+	node := n.byName[name]
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-node.done:
+	}
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	return node.code, node.err
+}
+
+// Signal sends a signal to the node's first process.
+func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) error {
+	err := n.runtime.engine.ContainerKill(ctx, n.byName[name].id, unix.SignalName(signal))
+	if err != nil && !errdefs.IsConflict(err) { // conflict: it is not running
+		return fmt.Errorf("send %s to container %s: %w", unix.SignalName(signal), name, err)
+	}
+	return nil
+}
+
+// Detach leaves the containers and forgets their output.
+func (n *nodes) Detach() {
+	for _, node := range n.byName {
+		node.detach()
+	}
+}
+
+func (n *node) detach() {
+	n.mu.Lock()
+	release := n.release
+	n.mu.Unlock()
+	if release == nil {
+		return
+	}
+	release()
+	<-n.done
+}
+
+// Remove kills what still runs and removes containers and network.
+func (n *nodes) Remove(ctx context.Context) error {
+	n.Detach()
+	all := func(map[string]string) bool { return true }
+	return n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec))
+}

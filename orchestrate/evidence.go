@@ -1,0 +1,202 @@
+package orchestrate
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// evidence is what the rules look at: a trial's records, read back from its
+// files one line at a time and reduced to what the rules need.
+type evidence struct {
+	scenario *scenarios.Scenario
+	variant  scenarios.Variant
+	members  []*member
+	nodes    []*nodeEvidence // in the order of members
+}
+
+// nodeEvidence is the records of one node.
+type nodeEvidence struct {
+	name, role, address string
+
+	readies   int
+	ready     results.Ready
+	client    *results.Client
+	server    *results.Server
+	gateway   *results.Gateway
+	probe     *results.Probe
+	probeLast bool
+
+	requests []span
+	outcomes map[results.Outcome]int
+	distinct []bool // by sequence number
+	strange  int    // requests whose number repeats or is not planned, or whose outcome is unknown
+
+	served map[string]int // responses of a server, by client address
+	usage  []usage
+	swap   int64 // the most that was swapped out
+	first  results.Sample
+	last   results.Sample
+}
+
+// span is one request in time, relative to the epoch.
+type span struct{ scheduled, start, end int64 }
+
+// usage is the busy time of a node's CPUs, softirq included, since boot.
+type usage struct{ at, busy int64 }
+
+// gather reads the trial's records back. What cannot be read is no record: the
+// recorder has held those back, so an error is the disk's.
+func (t *trial) gather() (*evidence, error) {
+	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), members: t.members}
+	for _, m := range t.members {
+		n := &nodeEvidence{
+			name:     m.spec.Name,
+			role:     m.spec.Role,
+			address:  m.spec.Address.String(),
+			outcomes: map[results.Outcome]int{},
+			distinct: make([]bool, e.group(m.spec.Role).Requests),
+			served:   map[string]int{},
+		}
+		if err := n.read(t.out.Path(recordsFile(m.spec.Name))); err != nil {
+			return nil, err
+		}
+		e.nodes = append(e.nodes, n)
+	}
+	return e, nil
+}
+
+func (n *nodeEvidence) read(path string) (err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("read the records of %s: %w", n.name, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return results.ReadLines(f, n.name, func(l *results.Line) error {
+		n.add(l)
+		return nil
+	})
+}
+
+func (n *nodeEvidence) add(l *results.Line) {
+	n.probeLast = l.Probe != nil
+	switch {
+	case l.Ready != nil:
+		n.readies++
+		n.ready = *l.Ready
+	case l.Request != nil:
+		n.addRequest(l.Request)
+	case l.Connection != nil:
+		n.served[l.Connection.Client] += l.Connection.Served
+	case l.Sample != nil:
+		n.addSample(l.Sample)
+	case l.Client != nil:
+		n.client = l.Client
+	case l.Server != nil:
+		n.server = l.Server
+	case l.Gateway != nil:
+		n.gateway = l.Gateway
+	case l.Probe != nil:
+		n.probe = l.Probe
+	}
+}
+
+func (n *nodeEvidence) addRequest(r *results.Request) {
+	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS})
+	n.outcomes[r.Outcome]++
+	if !slices.Contains(results.Outcomes, r.Outcome) || r.Seq < 0 || r.Seq >= len(n.distinct) || n.distinct[r.Seq] {
+		n.strange++
+		return
+	}
+	n.distinct[r.Seq] = true
+}
+
+func (n *nodeEvidence) addSample(s *results.Sample) {
+	if len(n.usage) == 0 {
+		n.first = *s
+	}
+	n.last = *s
+	n.usage = append(n.usage, usage{s.AtNS, s.BusyNS + s.SoftIRQNS})
+	n.swap = max(n.swap, s.SwapBytes)
+}
+
+func (e *evidence) server() *nodeEvidence { return e.nodes[0] }
+
+func (e *evidence) clients() []*nodeEvidence { return e.nodes[1:] }
+
+// group is the scenario's settings for a role; a server's has no requests.
+func (e *evidence) group(role string) scenarios.Clients {
+	switch role {
+	case results.RoleSequential:
+		return e.scenario.Sequential
+	case results.RoleParallel:
+		return e.scenario.Parallel
+	}
+	return scenarios.Clients{}
+}
+
+// requests are those of all clients of a role, in the order of their start.
+func (e *evidence) requests(role string) []span {
+	var all []span
+	for _, n := range e.nodes {
+		if n.role == role {
+			all = append(all, n.requests...)
+		}
+	}
+	slices.SortFunc(all, func(a, b span) int { return int(a.start - b.start) })
+	return all
+}
+
+// window is a stretch of a trial, relative to the epoch.
+type window struct{ from, to int64 }
+
+func (w window) ns() int64 { return max(0, w.to-w.from) }
+
+// starts is the window from the first to the last actual start of a role's
+// requests; ok is false where there are none.
+func (e *evidence) starts(role string) (w window, ok bool) {
+	all := e.requests(role)
+	if len(all) == 0 {
+		return window{}, false
+	}
+	return window{all[0].start, all[len(all)-1].start}, true
+}
+
+// lastEnd is when the last request of any client ended.
+func (e *evidence) lastEnd() int64 {
+	var end int64
+	for _, n := range e.clients() {
+		for _, r := range n.requests {
+			end = max(end, r.end)
+		}
+	}
+	return end
+}
+
+// busy is the share of a node's CPUs that was busy in a window, from 0 to 1, as
+// far as samples cover it. Between two samples the busy time is taken to grow
+// evenly.
+func (n *nodeEvidence) busy(w window) float64 {
+	if n.probe == nil || len(n.probe.CPUs) == 0 || len(n.usage) == 0 {
+		return 0
+	}
+	w = window{max(w.from, n.usage[0].at), min(w.to, n.usage[len(n.usage)-1].at)}
+	if w.ns() == 0 {
+		return 0
+	}
+	return (n.busyAt(w.to) - n.busyAt(w.from)) / float64(w.ns()) / float64(len(n.probe.CPUs))
+}
+
+// busyAt is the busy time at a moment that samples cover.
+func (n *nodeEvidence) busyAt(at int64) float64 {
+	i, _ := slices.BinarySearchFunc(n.usage, at, func(u usage, at int64) int { return int(u.at - at) })
+	if i == 0 {
+		return float64(n.usage[0].busy)
+	}
+	a, b := n.usage[i-1], n.usage[i]
+	return float64(a.busy) + float64(b.busy-a.busy)*float64(at-a.at)/float64(b.at-a.at)
+}

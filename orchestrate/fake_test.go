@@ -1,0 +1,354 @@
+package orchestrate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fakeRuntime runs nodes as goroutines. Without further orders they behave
+// like a calm server and its clients.
+type fakeRuntime struct {
+	scenario *scenarios.Scenario
+	platform Platform
+	prepare  func(ctx context.Context) error
+	open     func(ctx context.Context, s Spec) error
+	// programs replace the behaviour of nodes, by name.
+	programs map[string]program
+	// edit changes a record before it is printed; false drops it.
+	edit func(p *process, l *results.Line) bool
+
+	mu     sync.Mutex
+	opened int
+	live   map[*fakeNodes]bool
+}
+
+func (r *fakeRuntime) Platform() Platform { return r.platform }
+
+func (r *fakeRuntime) Prepare(ctx context.Context, _ string) error {
+	if r.prepare == nil {
+		return nil
+	}
+	return r.prepare(ctx)
+}
+
+func (r *fakeRuntime) Open(ctx context.Context, s Spec) (Nodes, error) {
+	if r.open != nil {
+		if err := r.open(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := &fakeNodes{runtime: r, spec: s, processes: map[string]*process{}}
+	r.opened++
+	r.live[n] = true
+	return n, nil
+}
+
+// left is how many trials' nodes have not been removed.
+func (r *fakeRuntime) left() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.live)
+}
+
+// fakeNodes are the nodes of one trial.
+type fakeNodes struct {
+	runtime *fakeRuntime
+	spec    Spec
+
+	mu        sync.Mutex
+	processes map[string]*process
+}
+
+func (n *fakeNodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(n.spec.Nodes, func(s NodeSpec) bool { return s.Name == name })
+	p := &process{
+		runtime: n.runtime, trial: n.spec, spec: n.spec.Nodes[i],
+		stdout: stdout, stderr: stderr,
+		signals: make(chan syscall.Signal, 2), done: make(chan struct{}),
+	}
+	n.mu.Lock()
+	n.processes[name] = p
+	n.mu.Unlock()
+	go p.run()
+	return nil
+}
+
+func (n *fakeNodes) process(name string) *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.processes[name]
+}
+
+func (n *fakeNodes) Wait(ctx context.Context, name string) (int, error) {
+	p := n.process(name)
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-p.done:
+		return p.exitCode, nil
+	}
+}
+
+func (n *fakeNodes) Signal(_ context.Context, name string, s syscall.Signal) error {
+	select {
+	case n.process(name).signals <- s:
+	default:
+	}
+	return nil
+}
+
+func (n *fakeNodes) Detach() {
+	n.mu.Lock()
+	all := slices.Collect(maps.Values(n.processes))
+	n.mu.Unlock()
+	for _, p := range all {
+		select {
+		case p.signals <- syscall.SIGKILL:
+		default:
+		}
+		<-p.done
+	}
+}
+
+func (n *fakeNodes) Remove(ctx context.Context) error {
+	n.Detach()
+	n.runtime.mu.Lock()
+	defer n.runtime.mu.Unlock()
+	delete(n.runtime.live, n)
+	return ctx.Err()
+}
+
+// program is what a node does; it returns its exit code.
+type program func(p *process) int
+
+// process is one running node.
+type process struct {
+	runtime        *fakeRuntime
+	trial          Spec
+	spec           NodeSpec
+	stdout, stderr io.Writer
+	signals        chan syscall.Signal
+	done           chan struct{}
+	exitCode       int
+}
+
+func (p *process) run() {
+	defer close(p.done)
+	do := map[string]program{results.RoleServer: calmServer}[p.spec.Role]
+	if do == nil {
+		do = calmClient
+	}
+	if other := p.runtime.programs[p.spec.Name]; other != nil {
+		do = other
+	}
+	p.exitCode = do(p)
+}
+
+// print prints records, after the test's edit.
+func (p *process) print(lines ...results.Line) {
+	for _, l := range lines {
+		if p.runtime.edit != nil && !p.runtime.edit(p, &l) {
+			continue
+		}
+		text, err := json.Marshal(l)
+		if err != nil {
+			panic(err)
+		}
+		p.say(string(text) + "\n")
+	}
+}
+
+func (p *process) say(text string) {
+	if _, err := io.WriteString(p.stdout, text); err != nil {
+		panic(err)
+	}
+}
+
+func (p *process) epoch() time.Time {
+	for _, e := range p.spec.Env {
+		if text, ok := strings.CutPrefix(e, "EQUIC_EPOCH="); ok {
+			ns, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			return time.Unix(0, ns)
+		}
+	}
+	panic("node " + p.spec.Name + " was given no epoch")
+}
+
+func (p *process) now() int64 { return time.Since(p.epoch()).Nanoseconds() }
+
+// until waits for a time after the epoch, or for a signal, whose exit code it
+// returns.
+func (p *process) until(at time.Duration) (code int, interrupted bool) {
+	timer := time.NewTimer(time.Until(p.epoch().Add(at)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return 0, false
+	case s := <-p.signals:
+		return 128 + int(s), true
+	}
+}
+
+// calmServer is ready at once, serves everybody, and stops when it is told to.
+func calmServer(p *process) int {
+	ready := results.Ready{Node: p.spec.Name, AtNS: p.now()}
+	xdp := p.trial.Trial.Variant == string(scenarios.XDPBlock)
+	if xdp {
+		ready.XDPMode = p.runtime.scenario.Server.XDPMode
+	}
+	p.print(results.Line{Ready: &ready})
+	if s := <-p.signals; s != syscall.SIGTERM {
+		return 128 + int(s)
+	}
+	for _, n := range p.trial.Nodes[1:] {
+		p.print(results.Line{Connection: &results.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
+	}
+	if xdp {
+		p.print(results.Line{Gateway: &results.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4}})
+	}
+	p.print(results.Line{Server: &results.Server{PeakPerClient: p.runtime.scenario.Server.Quota}})
+	p.probe()
+	return 0
+}
+
+// calmClient keeps its schedule, and every request of it takes 5 ms.
+func calmClient(p *process) int {
+	c := p.group(p.spec.Role)
+	p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now()}})
+	if code, interrupted := p.until(c.Delay + c.Scheduled()/2); interrupted {
+		return code
+	}
+	p.print(results.Line{Progress: &results.Progress{Started: c.Requests / 2, Done: c.Requests / 2}})
+	if code, interrupted := p.until(c.End()); interrupted {
+		return code
+	}
+	for i := range c.Requests {
+		at := (c.Delay + c.Scheduled()*time.Duration(i)/time.Duration(c.Requests)).Nanoseconds()
+		p.print(results.Line{Request: &results.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 5e6, Outcome: results.OK}})
+	}
+	p.print(results.Line{Client: &results.Client{Requests: c.Requests}})
+	p.probe()
+	return 0
+}
+
+func (p *process) group(role string) scenarios.Clients {
+	if role == results.RoleSequential {
+		return p.runtime.scenario.Sequential
+	}
+	return p.runtime.scenario.Parallel
+}
+
+// probe prints samples of a node whose CPUs are half busy, and the end.
+func (p *process) probe() {
+	n := 0
+	for at := -p.runtime.scenario.Trial.Startup.Nanoseconds(); at < p.now(); at += 1e8 {
+		p.print(results.Line{Sample: &results.Sample{AtNS: at, BusyNS: 1e9 + at/2}})
+		n++
+	}
+	p.print(results.Line{Probe: &results.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
+}
+
+// testScenario is a small experiment: four seconds of load, and an attack of
+// one second in it.
+func testScenario() *scenarios.Scenario {
+	return &scenarios.Scenario{
+		Name:        "test",
+		Variants:    []scenarios.Variant{scenarios.NoBlock, scenarios.UserspaceBlock, scenarios.XDPBlock},
+		Repetitions: 1,
+		Server: scenarios.Server{
+			Body: 1024, Quota: 5, IdleTimeout: time.Second, CPUs: []int{0}, Memory: 64 << 20, XDPMode: "native",
+		},
+		Sequential: scenarios.Clients{Count: 2, Requests: 40, Rate: 10, MaxInFlight: 1, Timeout: time.Second, CPUs: []int{1}},
+		Parallel: scenarios.Clients{
+			Count: 2, Requests: 20, Rate: 20, Delay: time.Second, MaxInFlight: 20, Timeout: time.Second, CPUs: []int{1},
+		},
+		Network: scenarios.Network{Subnet: "10.9.8.0/24", Port: 4433},
+		Trial:   scenarios.Trial{Startup: time.Second, SampleInterval: 100 * time.Millisecond, Drain: 2 * time.Second},
+		Text:    []byte("name: test\n"),
+	}
+}
+
+// oneTrial is testScenario with one variant.
+func oneTrial(v scenarios.Variant) *scenarios.Scenario {
+	s := testScenario()
+	s.Variants = []scenarios.Variant{v}
+	return s
+}
+
+func newFake(s *scenarios.Scenario) *fakeRuntime {
+	return &fakeRuntime{
+		scenario: s,
+		platform: Platform{Runtime: results.Runtime{Name: "fake"}, CPUs: 2, BinDir: "/"},
+		live:     map[*fakeNodes]bool{},
+	}
+}
+
+func testOptions(t *testing.T) Options {
+	t.Helper()
+	bin := t.TempDir()
+	for _, name := range Binaries() {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Options{Results: t.TempDir(), Seed: 7, BinDir: bin, Command: []string{"equic-bench", "run"}, Version: "test"}
+}
+
+// checkSealed opens a run directory and holds it against its checksums.
+func checkSealed(t *testing.T, dir string) *results.Run {
+	t.Helper()
+	run, err := results.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.Manifest.Ended.IsZero() {
+		t.Error("the manifest does not say when the run ended")
+	}
+	sums, err := os.ReadFile(filepath.Join(dir, results.ChecksumsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(sums)) {
+		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		if got, err := results.FileSHA256(filepath.Join(dir, name)); err != nil || got != sum {
+			t.Errorf("%s: checksum %s, want %s (%v)", name, got, sum, err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, results.TrialsDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(entries) != len(run.Trials) {
+		t.Errorf("%d trial folders, %d whole trials", len(entries), len(run.Trials))
+	}
+	return run
+}
+
+var errEngine = errors.New("engine is gone")

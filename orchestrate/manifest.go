@@ -1,0 +1,130 @@
+package orchestrate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// newManifest says all that is known before a run starts.
+func newManifest(s *scenarios.Scenario, plan []results.PlannedTrial, o Options, now time.Time) (*results.Manifest, error) {
+	binaries, err := digests(o.BinDir)
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(s.Text)
+	return &results.Manifest{
+		Schema:         results.SchemaVersion,
+		Started:        now,
+		Command:        o.Command,
+		Scenario:       s.Name,
+		ScenarioSHA256: hex.EncodeToString(digest[:]),
+		Seed:           o.Seed,
+		Experiment:     experiment(s),
+		Plan:           plan,
+		Binaries:       binaries,
+		Modules:        modules(),
+		Version:        o.Version,
+		Go:             runtime.Version(),
+		Machine:        readMachine(os.DirFS("/")),
+	}, nil
+}
+
+// digests are the SHA-256 of the nodes' binaries, by name.
+func digests(dir string) (map[string]string, error) {
+	sums := map[string]string{}
+	for _, name := range Binaries() {
+		sum, err := results.FileSHA256(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w; run `make build`, or say with --bin where they are", ErrNoBinary, name, err)
+		}
+		sums[name] = sum
+	}
+	return sums, nil
+}
+
+// modules are the versions linked into this program.
+func modules() map[string]string {
+	versions := map[string]string{}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return versions
+	}
+	for _, m := range info.Deps {
+		if m.Replace != nil {
+			m = m.Replace
+		}
+		versions[m.Path] = m.Version
+	}
+	return versions
+}
+
+// experiment is the scenario as readers of the records need it.
+func experiment(s *scenarios.Scenario) results.Experiment {
+	e := results.Experiment{
+		Sequential:        load(s.Sequential),
+		Parallel:          load(s.Parallel),
+		BodyBytes:         s.Server.Body,
+		Quota:             s.Server.Quota,
+		RequestTimeoutNS:  max(s.Sequential.Timeout, s.Parallel.Timeout).Nanoseconds(),
+		IdleTimeoutNS:     s.Server.IdleTimeout.Nanoseconds(),
+		ServerKey:         s.Server.Key,
+		ServerMemoryBytes: s.Server.Memory,
+		ServerCPUs:        s.Server.CPUs,
+		ClientCPUs:        union(s.Sequential.CPUs, s.Parallel.CPUs),
+		XDPMode:           s.Server.XDPMode,
+		SampleIntervalNS:  s.Trial.SampleInterval.Nanoseconds(),
+	}
+	for _, v := range s.Variants {
+		e.Variants = append(e.Variants, string(v))
+	}
+	return e
+}
+
+func load(c scenarios.Clients) results.Load {
+	return results.Load{
+		Clients:       c.Count,
+		Requests:      c.Requests,
+		RatePerSecond: c.Rate,
+		DelayNS:       c.Delay.Nanoseconds(),
+		MaxInFlight:   c.MaxInFlight,
+	}
+}
+
+func union(a, b []int) []int {
+	set := map[int]bool{}
+	for _, n := range slices.Concat(a, b) {
+		set[n] = true
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// limits says what the nodes are bound to.
+func (p placement) limits(memoryBytes int64) []string {
+	all := []string{
+		"server on CPUs " + cpuText(p.server),
+		"sequential clients on CPUs " + cpuText(p.sequential),
+		"parallel clients on CPUs " + cpuText(p.parallel),
+	}
+	if memoryBytes > 0 {
+		all = append(all, fmt.Sprintf("server memory %d bytes, no swap", memoryBytes))
+	}
+	return all
+}
+
+func cpuText(set []int) string {
+	if len(set) == 0 {
+		return "all"
+	}
+	return fmt.Sprint(set)
+}

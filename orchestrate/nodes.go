@@ -1,0 +1,150 @@
+package orchestrate
+
+import (
+	"fmt"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// Binaries names the programs that run in the nodes.
+func Binaries() []string {
+	return []string{"equic-probe", "equic-server", "equic-client"}
+}
+
+// newSpec describes the nodes of one trial.
+func newSpec(s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform) (Spec, error) {
+	subnet, err := netip.ParsePrefix(s.Network.Subnet)
+	if err != nil {
+		return Spec{}, fmt.Errorf("network.subnet: %w", err)
+	}
+	cpus, _ := placeNodes(s, platform.CPUs)
+	nodes := NodeSpecs(s, p.Variant, platform.BinDir)
+	for i := range nodes {
+		n := &nodes[i]
+		n.CPUs = cpus.of(n.Role)
+		n.Env = []string{
+			results.EnvNode + "=" + n.Name,
+			results.EnvEpoch + "=" + strconv.FormatInt(epoch.UnixNano(), 10),
+		}
+	}
+	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil
+}
+
+// NodeSpecs describes the nodes of a scenario as they are in every trial of a
+// variant: the server first, then the sequential and the parallel clients. The
+// binaries are in the folder bin.
+func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
+	b := specBuilder{scenario: s, bin: bin}
+	nodes := []NodeSpec{b.server(variant)}
+	for i := range s.Sequential.Count {
+		nodes = append(nodes, b.client(results.RoleSequential, i, s.Sequential))
+	}
+	for i := range s.Parallel.Count {
+		nodes = append(nodes, b.client(results.RoleParallel, i, s.Parallel))
+	}
+	for i := range nodes[1:] {
+		nodes[i+1].Address = s.Network.ClientAddress(i)
+	}
+	return nodes
+}
+
+// specBuilder writes the command lines of one scenario's nodes.
+type specBuilder struct {
+	scenario *scenarios.Scenario
+	bin      string
+}
+
+// server gives every variant the same process with the same capabilities: the
+// system calls are counted in all of them.
+func (b *specBuilder) server(variant string) NodeSpec {
+	s := b.scenario
+	return NodeSpec{
+		Name:        results.RoleServer,
+		Role:        results.RoleServer,
+		Address:     s.Network.ServerAddress(),
+		CPUs:        s.Server.CPUs,
+		MemoryBytes: s.Server.Memory,
+		Kernel:      true,
+		Command: append(b.probe("--syscalls"),
+			path.Join(b.bin, "equic-server"),
+			"--listen", ":"+strconv.Itoa(s.Network.Port),
+			"--limiter", variant, // the server knows them by these names too
+			"--quota", strconv.Itoa(s.Server.Quota),
+			"--body", strconv.FormatInt(s.Server.Body, 10),
+			"--idle-timeout", s.Server.IdleTimeout.String(),
+			"--key", s.Server.Key,
+			"--interface", "eth0",
+			"--xdp-mode", s.Server.XDPMode,
+		),
+	}
+}
+
+func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
+	server := netip.AddrPortFrom(b.scenario.Network.ServerAddress(), uint16(b.scenario.Network.Port))
+	return NodeSpec{
+		Name: role + "-" + strconv.Itoa(i+1),
+		Role: role,
+		CPUs: c.CPUs,
+		Command: append(b.probe(),
+			path.Join(b.bin, "equic-client"),
+			"--server", server.String(),
+			"--mode", role,
+			"--requests", strconv.Itoa(c.Requests),
+			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
+			"--delay", c.Delay.String(),
+			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
+			"--timeout", c.Timeout.String(),
+			"--body", strconv.FormatInt(b.scenario.Server.Body, 10),
+		),
+	}
+}
+
+func (b *specBuilder) probe(flags ...string) []string {
+	argv := []string{path.Join(b.bin, "equic-probe"), "--interval", b.scenario.Trial.SampleInterval.String()}
+	return append(append(argv, flags...), "--")
+}
+
+// placement is which CPUs each group of nodes may use; an empty set is all.
+type placement struct {
+	server, sequential, parallel []int
+}
+
+func (p placement) of(role string) []int {
+	switch role {
+	case results.RoleServer:
+		return p.server
+	case results.RoleSequential:
+		return p.sequential
+	}
+	return p.parallel
+}
+
+// placeNodes fits the scenario's CPU sets to a machine with n CPUs (zero:
+// unknown), and warns where the nodes get others than the scenario asks for.
+func placeNodes(s *scenarios.Scenario, n int) (placement, []string) {
+	asked := placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}
+	if n == 0 {
+		return asked, nil
+	}
+	fit := func(set []int) []int {
+		return slices.DeleteFunc(slices.Clone(set), func(cpu int) bool { return cpu >= n })
+	}
+	got := placement{fit(asked.server), fit(asked.sequential), fit(asked.parallel)}
+	if emptied(asked.server, got.server) || emptied(asked.sequential, got.sequential) || emptied(asked.parallel, got.parallel) {
+		return placement{}, []string{fmt.Sprintf(
+			"this machine has %d CPUs and the scenario asks for others: no node is bound to CPUs, so server and clients disturb each other", n)}
+	}
+	if len(got.server)+len(got.sequential)+len(got.parallel) < len(asked.server)+len(asked.sequential)+len(asked.parallel) {
+		return got, []string{fmt.Sprintf(
+			"this machine has %d CPUs, fewer than the scenario asks for: server %v, sequential %v, parallel %v", n, got.server, got.sequential, got.parallel)}
+	}
+	return got, nil
+}
+
+func emptied(asked, got []int) bool { return len(asked) > 0 && len(got) == 0 }

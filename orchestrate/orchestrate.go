@@ -1,0 +1,219 @@
+// Package orchestrate decides when things happen: it plans the trials of a
+// scenario, runs them one after the other, and checks each of them.
+//
+// It stands between scenarios, which say what to run, and results, which keep
+// what came out. Where the nodes run is the business of a Runtime: this package
+// knows neither containers nor namespaces. See docs/architecture.md, A trial.
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// ErrInvalid says that a trial stayed invalid after all its attempts.
+var ErrInvalid = errors.New("trial invalid")
+
+// ErrNoBinary says that a node's program is not where it should be.
+var ErrNoBinary = errors.New("no binary for the nodes")
+
+// Attempts is how often a trial is run until it is valid.
+const Attempts = 3
+
+// teardownLimit bounds the removal of a trial's nodes.
+const teardownLimit = 30 * time.Second
+
+// The phases of a run, as events name them.
+const (
+	PhasePrepare = "prepare"       // make what all trials share
+	PhaseStart   = "start"         // nodes start, up to the epoch
+	PhaseBefore  = "before attack" // load without attack
+	PhaseAttack  = "attack"        // the parallel clients' schedule
+	PhaseAfter   = "after attack"
+	PhaseStop    = "stop"  // the server prints its records
+	PhaseCheck   = "check" // records are checked and written
+	PhaseDone    = "done"  // the trial is written; Message says how it went
+)
+
+// Event says how far a run is.
+type Event struct {
+	Trial  results.PlannedTrial // zero while the run is prepared
+	Trials int                  // planned
+	Phase  string
+	// Elapsed is the time since the trial's start, Expected how long its
+	// schedule takes.
+	Elapsed, Expected time.Duration
+	// Requests is how many have ended in this trial, as clients last said.
+	Requests, RequestsTotal int
+	// Message is for the reader: a warning, or why a trial is invalid.
+	Message string
+}
+
+// Options are the settings of a run that are not part of the experiment.
+type Options struct {
+	Results string // folder of the run directories
+	Seed    uint64
+	// Keep leaves the last trial's nodes and network in place, for inspection.
+	Keep bool
+	// OnEvent is called from Run's own goroutine; nil is silence.
+	OnEvent func(Event)
+	// Command and Version are recorded: the command line, and the program's
+	// version.
+	Command []string
+	Version string
+	// BinDir is the folder of the nodes' binaries, whose digests are recorded.
+	BinDir string
+}
+
+// Outcome is what a run left.
+type Outcome struct {
+	Dir    string          // the run directory
+	Trials []results.Trial // whole trials in the order in which they ran, invalid ones too
+}
+
+// Run plans a scenario, runs every trial, and writes a run directory. An
+// invalid trial is run again, up to Attempts times; if it stays invalid, the
+// other trials are run still, and the error is ErrInvalid.
+//
+// When ctx ends, Run removes everything that it started, seals the run
+// directory with the trials that are whole, and returns the context's error.
+// The Outcome is true whether or not there is an error. A run without a whole
+// trial leaves no run directory.
+func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {
+	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed)}
+	if err := r.create(); err != nil {
+		return Outcome{}, err
+	}
+	defer func() { err = errors.Join(err, r.finish()) }()
+	err = r.run(ctx)
+	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if len(r.trials) == 0 {
+		return Outcome{}, err // finish discards the run directory
+	}
+	return Outcome{Dir: r.writer.Dir, Trials: r.trials}, err
+}
+
+// runner is one run in progress.
+type runner struct {
+	scenario *scenarios.Scenario
+	runtime  Runtime
+	options  Options
+	plan     []results.PlannedTrial
+	writer   *results.Writer
+	manifest *results.Manifest
+	trials   []results.Trial
+	kept     Nodes // of the last trial, with Options.Keep
+}
+
+// create makes the run directory, with a manifest from the first moment on.
+func (r *runner) create() (err error) {
+	r.manifest, err = newManifest(r.scenario, r.plan, r.options, time.Now())
+	if err != nil {
+		return err
+	}
+	r.writer, err = results.Create(r.options.Results, r.scenario.Name, r.manifest.Started)
+	if err != nil {
+		return err
+	}
+	r.manifest.ID = r.writer.ID
+	r.describe()
+	return errors.Join(r.writer.WriteScenario(r.scenario.Text), r.writer.WriteManifest(r.manifest))
+}
+
+// describe records what is known of the platform by now.
+func (r *runner) describe() {
+	platform := r.runtime.Platform()
+	cpus, warnings := placeNodes(r.scenario, platform.CPUs)
+	r.manifest.Runtime = platform.Runtime
+	r.manifest.Runtime.Limits = append(cpus.limits(r.scenario.Server.Memory), platform.Runtime.Limits...)
+	r.manifest.Warnings = append(warnings, platform.Warnings...)
+	if w := busyMachine(r.manifest.Machine); w != "" {
+		r.manifest.Warnings = append(r.manifest.Warnings, w)
+	}
+}
+
+// finish seals the run directory, or discards it where no trial is whole.
+func (r *runner) finish() error {
+	if r.kept != nil {
+		r.kept.Detach()
+	}
+	if len(r.trials) == 0 {
+		return r.writer.Discard()
+	}
+	r.describe()
+	r.manifest.Ended = time.Now()
+	return errors.Join(r.writer.WriteManifest(r.manifest), r.writer.Seal())
+}
+
+func (r *runner) run(ctx context.Context) error {
+	for _, w := range r.manifest.Warnings {
+		r.emit(Event{Phase: PhasePrepare, Message: "warning: " + w})
+	}
+	r.emit(Event{Phase: PhasePrepare})
+	if err := r.runtime.Prepare(ctx, r.writer.ID); err != nil {
+		return fmt.Errorf("prepare the run: %w", err)
+	}
+	var invalid []error
+	for _, p := range r.plan {
+		last, err := r.attempts(ctx, p)
+		if err != nil {
+			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Variant, err))...)
+		}
+		if !last.Valid {
+			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s", ErrInvalid, last.Attempt, p.Index, p.Variant, whyInvalid(last)))
+		}
+	}
+	return errors.Join(invalid...)
+}
+
+// attempts runs one trial until it is valid, and returns the last attempt.
+func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results.Trial, error) {
+	for attempt := 1; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		trial, err := r.trial(ctx, p, attempt)
+		if trial != nil {
+			r.trials = append(r.trials, *trial)
+			r.emit(Event{Trial: p, Phase: PhaseDone, Message: verdict(trial)})
+			for _, w := range trial.Warnings {
+				r.emit(Event{Trial: p, Phase: PhaseDone, Message: "warning: " + w})
+			}
+		}
+		if err != nil || trial.Valid || attempt == Attempts {
+			return trial, err
+		}
+	}
+}
+
+func (r *runner) emit(e Event) {
+	if r.options.OnEvent != nil {
+		e.Trials = len(r.plan)
+		r.options.OnEvent(e)
+	}
+}
+
+// verdict says in one line how a trial went.
+func verdict(t *results.Trial) string {
+	if t.Valid {
+		return "valid"
+	}
+	return fmt.Sprintf("invalid (attempt %d of %d): %s", t.Attempt, Attempts, whyInvalid(t))
+}
+
+// whyInvalid is the first rule that a trial breaks, with its evidence.
+func whyInvalid(t *results.Trial) string {
+	for _, c := range t.Checks {
+		if !c.OK {
+			return c.Rule + ": " + c.Evidence
+		}
+	}
+	return "no rule is broken"
+}

@@ -1,0 +1,195 @@
+package orchestrate
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// limits bound what a node may print, so that a node gone wrong costs neither
+// memory nor disk.
+type limits struct {
+	lineBytes int
+	bytes     int64
+	lines     int
+}
+
+// nodeLimits are several times what the largest scenario prints.
+func nodeLimits() limits {
+	return limits{lineBytes: 256 << 10, bytes: 64 << 20, lines: 1_000_000}
+}
+
+// recorder takes the standard output of one node. It writes whole records to
+// the node's file, and keeps what the trial must know while the node runs.
+//
+// After the first fault it swallows the rest: the file holds records only.
+type recorder struct {
+	limits limits
+	notify func() // called after each record that changes the state
+
+	mu      sync.Mutex
+	file    *os.File
+	out     *bufio.Writer
+	partial []byte // a line whose end has not come yet
+	state   recorded
+	err     error // of the file
+}
+
+// recorded is what a recorder has seen so far.
+type recorded struct {
+	lines    int
+	bytes    int64
+	readies  int
+	ready    results.Ready
+	progress results.Progress
+	client   *results.Client
+	fault    string // why the output is not a list of records; empty: it is
+}
+
+func newRecorder(f *os.File, l limits, notify func()) *recorder {
+	return &recorder{limits: l, notify: notify, file: f, out: bufio.NewWriter(f)}
+}
+
+// Write takes output in pieces of any size. It never fails: a node must not
+// block or die for what becomes of its output.
+func (r *recorder) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for rest := p; len(rest) > 0 && r.state.fault == ""; {
+		line, after, whole := bytes.Cut(rest, []byte("\n"))
+		rest = after
+		if len(r.partial)+len(line) > r.limits.lineBytes {
+			r.fail("a line is longer than %d bytes", r.limits.lineBytes)
+			break
+		}
+		r.partial = append(r.partial, line...)
+		if whole {
+			r.take(r.partial)
+			r.partial = r.partial[:0]
+		}
+	}
+	return len(p), nil
+}
+
+// take keeps one line.
+func (r *recorder) take(line []byte) {
+	record := new(results.Line)
+	if err := json.Unmarshal(line, record); err != nil || keys(record) != 1 {
+		r.fail("line %d is not a record: %s", r.state.lines+1, quote(line))
+		return
+	}
+	r.state.lines++
+	r.state.bytes += int64(len(line)) + 1
+	if r.state.lines > r.limits.lines || r.state.bytes > r.limits.bytes {
+		r.fail("more than %d lines or %d bytes", r.limits.lines, r.limits.bytes)
+		return
+	}
+	r.note(record)
+	_, err := r.out.Write(line)
+	r.err = errors.Join(r.err, err, r.out.WriteByte('\n'))
+}
+
+// note updates the state that the trial waits for.
+func (r *recorder) note(l *results.Line) {
+	switch {
+	case l.Ready != nil:
+		r.state.readies++
+		r.state.ready = *l.Ready
+	case l.Progress != nil:
+		r.state.progress = *l.Progress
+	case l.Client != nil:
+		r.state.client = l.Client
+	default:
+		return
+	}
+	r.notify()
+}
+
+func (r *recorder) fail(format string, args ...any) {
+	r.state.fault = fmt.Sprintf(format, args...)
+	r.partial = nil
+	r.notify()
+}
+
+// seen is the state so far.
+func (r *recorder) seen() recorded {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// Close writes out what is buffered. A line without an end is a fault.
+func (r *recorder) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.partial) > 0 {
+		r.fail("the last line has no end: %s", quote(r.partial))
+	}
+	return errors.Join(r.err, r.out.Flush(), r.file.Close())
+}
+
+// keys counts the records in a line.
+func keys(l *results.Line) int {
+	n := 0
+	for _, there := range []bool{
+		l.Ready != nil, l.Progress != nil, l.Request != nil, l.Connection != nil, l.Refusal != nil, l.Gateway != nil,
+		l.Server != nil, l.Client != nil, l.Sample != nil, l.Syscall != nil, l.Probe != nil,
+	} {
+		if there {
+			n++
+		}
+	}
+	return n
+}
+
+// quote shows the beginning of a line, printable.
+func quote(line []byte) string {
+	const show = 120
+	if len(line) > show {
+		return fmt.Sprintf("%q...", line[:show])
+	}
+	return fmt.Sprintf("%q", line)
+}
+
+// logLimit bounds a node's log; what comes after it is dropped.
+const logLimit = 4 << 20
+
+// logFile takes the standard error of one node, and keeps its last line.
+type logFile struct {
+	mu   sync.Mutex
+	file *os.File
+	size int
+	last []byte
+	err  error
+}
+
+// Write takes log text. Like recorder.Write it never fails.
+func (l *logFile) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	keep := p[:min(len(p), logLimit-l.size)]
+	l.size += len(keep)
+	_, err := l.file.Write(keep)
+	l.err = errors.Join(l.err, err)
+	if text := bytes.TrimSpace(p); len(text) > 0 {
+		line := text[bytes.LastIndexByte(text, '\n')+1:]
+		l.last = append(l.last[:0], line[:min(len(line), 300)]...)
+	}
+	return len(p), nil
+}
+
+// tail is the last line that the node logged.
+func (l *logFile) tail() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.last)
+}
+
+// Close closes the file.
+func (l *logFile) Close() error { return errors.Join(l.err, l.file.Close()) }

@@ -1,0 +1,76 @@
+package orchestrate
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"syscall"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Runtime makes places for nodes to run in: containers, or network namespaces.
+type Runtime interface {
+	// Platform says what the nodes run in, as far as is known by now. What a
+	// runtime finds out by doing, such as which capabilities the engine knows,
+	// is in it after the first trial.
+	Platform() Platform
+	// Prepare makes what all trials of a run share, such as an image.
+	Prepare(ctx context.Context, run string) error
+	// Open makes the network and the nodes of a trial, and starts none of them.
+	// Where it returns an error, it leaves nothing behind.
+	Open(ctx context.Context, spec Spec) (Nodes, error)
+}
+
+// Nodes are the nodes of one trial, by name. All methods may be called from
+// several goroutines.
+type Nodes interface {
+	// Start starts a node. Its standard output and error go to the writers,
+	// in order, each from one goroutine at a time.
+	Start(ctx context.Context, name string, stdout, stderr io.Writer) error
+	// Wait returns a started node's exit code (128 + signal where a signal
+	// ended it), once it has ended and all that it printed has been written.
+	Wait(ctx context.Context, name string) (int, error)
+	// Signal sends a signal to a node. A node that has ended is no error.
+	Signal(ctx context.Context, name string, signal syscall.Signal) error
+	// Detach stops copying output and leaves nodes and network as they are.
+	Detach()
+	// Remove ends what still runs and removes the nodes and their network.
+	// After Detach and Remove nothing is written to the writers any more.
+	Remove(ctx context.Context) error
+}
+
+// Platform is where a runtime's nodes run.
+type Platform struct {
+	Runtime results.Runtime
+	// CPUs is how many CPUs the nodes may use, numbered from 0. Zero is
+	// unknown.
+	CPUs int
+	// BinDir is the folder of the nodes' binaries, as the nodes see it.
+	BinDir   string
+	Warnings []string
+}
+
+// Spec is what a runtime must know to make the nodes of one trial.
+type Spec struct {
+	Run     string // the run's ID, for labels
+	Trial   results.PlannedTrial
+	Attempt int
+	Subnet  netip.Prefix
+	Nodes   []NodeSpec // the server first
+}
+
+// NodeSpec is one node: a process with an address of its own.
+type NodeSpec struct {
+	Name    string
+	Role    string // results.RoleServer and so on
+	Address netip.Addr
+	Command []string // argv
+	Env     []string // NAME=value
+	CPUs    []int    // none: all
+	// MemoryBytes limits memory, without swap. Zero is no limit.
+	MemoryBytes int64
+	// Kernel says that the node loads eBPF programs and attaches XDP to its
+	// interface: it needs the capabilities for that, and no node else has any.
+	Kernel bool
+}

@@ -1,0 +1,338 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+const (
+	// readyGrace is how long after the epoch a node's word that it was ready
+	// in time may arrive here.
+	readyGrace = time.Second
+	// stopLimit bounds the end of a node after a signal.
+	stopLimit = 10 * time.Second
+)
+
+// trial is one attempt at one planned trial, in progress.
+type trial struct {
+	runner  *runner
+	plan    results.PlannedTrial
+	attempt int
+	started time.Time
+	epoch   time.Time
+	spec    Spec
+	out     *results.TrialWriter
+	nodes   Nodes
+	members []*member // the server first
+	// stopping says that the load is over and the server told to stop.
+	stopping bool
+
+	changed  chan struct{}  // holds a token when a member's state has changed
+	watchers sync.WaitGroup // one per started node
+	leftover error          // of removing the nodes: it does not spoil the records
+}
+
+// brokenError ends a trial early: it is invalid, and the run goes on.
+type brokenError struct{ reason string }
+
+func (e *brokenError) Error() string { return e.reason }
+
+// trial runs one attempt. The trial is nil where it is not whole; else it is
+// written, and an error says that something else went wrong.
+func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int) (*results.Trial, error) {
+	t := &trial{runner: r, plan: p, attempt: attempt, changed: make(chan struct{}, 1)}
+	if err := r.removeKept(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
+	early, err := t.execute(ctx)
+	err = errors.Join(err, t.closeFiles())
+	if err != nil {
+		return nil, errors.Join(err, t.leftover, t.out.Abort())
+	}
+	t.emit(PhaseCheck)
+	whole, err := t.judge(early)
+	if err != nil {
+		return nil, errors.Join(err, t.leftover, t.out.Abort())
+	}
+	if err := t.out.Commit(whole); err != nil {
+		return nil, errors.Join(err, t.leftover)
+	}
+	return whole, t.leftover
+}
+
+// removeKept makes room for the next trial where Options.Keep left nodes.
+func (r *runner) removeKept(ctx context.Context) error {
+	if r.kept == nil {
+		return nil
+	}
+	err := r.kept.Remove(ctx)
+	r.kept = nil
+	return err
+}
+
+// begin chooses the epoch and makes the trial's files.
+func (t *trial) begin() (err error) {
+	r := t.runner
+	t.started = time.Now()
+	t.epoch = t.started.Add(r.scenario.Trial.Startup)
+	t.spec, err = newSpec(r.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
+	if err != nil {
+		return err
+	}
+	t.out, err = r.writer.BeginTrial(t.plan, t.attempt)
+	if err != nil {
+		return err
+	}
+	for _, spec := range t.spec.Nodes {
+		m, err := newMember(spec, t.out, t.notify)
+		if err != nil {
+			return errors.Join(err, t.closeFiles(), t.out.Abort())
+		}
+		t.members = append(t.members, m)
+	}
+	return nil
+}
+
+func (t *trial) closeFiles() error {
+	var errs []error
+	for _, m := range t.members {
+		errs = append(errs, m.records.Close(), m.log.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// execute makes the nodes, runs the load, and removes the nodes. It returns why
+// the trial ended early, or an error where the runtime or the caller's context
+// ended it.
+func (t *trial) execute(ctx context.Context) (early string, err error) {
+	t.emit(PhaseStart)
+	t.nodes, err = t.runner.runtime.Open(ctx, t.spec)
+	if err != nil {
+		return "", err
+	}
+	watch, unwatch := context.WithCancel(ctx)
+	defer func() {
+		unwatch()
+		t.leftover = t.teardown(ctx)
+		t.watchers.Wait()
+	}()
+	err = t.load(ctx, watch)
+	if broken, ok := errors.AsType[*brokenError](err); ok {
+		return broken.reason, t.kill(ctx)
+	}
+	return "", err
+}
+
+// teardown lets go of the nodes: it removes them, or with Options.Keep leaves
+// them to the next trial.
+func (t *trial) teardown(ctx context.Context) error {
+	if t.runner.options.Keep {
+		t.nodes.Detach()
+		t.runner.kept = t.nodes
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownLimit)
+	defer cancel()
+	return t.nodes.Remove(ctx)
+}
+
+// load starts the server, then the clients, waits for their end, and stops the
+// server. Watchers live as long as the context watch.
+func (t *trial) load(ctx, watch context.Context) error {
+	server, clients := t.members[0], t.members[1:]
+	if err := t.start(ctx, watch, server); err != nil {
+		return err
+	}
+	readyBy := t.epoch.Add(readyGrace)
+	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
+		return err
+	}
+	if err := t.start(ctx, watch, clients...); err != nil {
+		return err
+	}
+	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
+		return err
+	}
+	if err := t.await(ctx, t.deadline(), clients, (*member).ended, "still running after schedule, time-out and trial.drain"); err != nil {
+		return err
+	}
+	t.stopping = true
+	t.emit(PhaseStop)
+	server.stop()
+	if err := t.nodes.Signal(ctx, server.spec.Name, syscall.SIGTERM); err != nil {
+		return err
+	}
+	return t.await(ctx, time.Now().Add(stopLimit), t.members[:1], (*member).ended,
+		fmt.Sprintf("still running %s after SIGTERM", stopLimit))
+}
+
+// start starts nodes, all at once, and watches each until it ends.
+func (t *trial) start(ctx, watch context.Context, members ...*member) error {
+	var g errgroup.Group
+	for _, m := range members {
+		g.Go(func() error {
+			if err := t.nodes.Start(ctx, m.spec.Name, m.records, m.log); err != nil {
+				return fmt.Errorf("start %s: %w", m.spec.Name, err)
+			}
+			m.start()
+			t.watchers.Go(func() {
+				code, err := t.nodes.Wait(watch, m.spec.Name)
+				m.end(code, err)
+				t.notify()
+			})
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// await blocks until done holds for all members. It returns a brokenError as
+// soon as any node fails, or when the time is up; late then says what is wrong.
+func (t *trial) await(ctx context.Context, until time.Time, members []*member, done func(*member) bool, late string) error {
+	limit := time.NewTimer(time.Until(until))
+	defer limit.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		waiting := firstNot(members, done)
+		if err := t.failure(); err != nil {
+			return err
+		}
+		if waiting == nil {
+			return nil
+		}
+		t.emit(t.phase(time.Now()))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-limit.C:
+			return &brokenError{waiting.spec.Name + " is " + late}
+		case <-t.changed:
+		case <-tick.C:
+		}
+	}
+}
+
+// failure is the first failure of a node, if any has failed.
+func (t *trial) failure() error {
+	for _, m := range t.members {
+		if reason, err := m.failure(t.epoch); err != nil {
+			return fmt.Errorf("wait for %s: %w", m.spec.Name, err)
+		} else if reason != "" {
+			return &brokenError{reason}
+		}
+	}
+	return nil
+}
+
+// kill ends what still runs of a broken trial, and waits until all output has
+// arrived.
+func (t *trial) kill(ctx context.Context) error {
+	for _, m := range t.members {
+		if !m.running() {
+			continue
+		}
+		m.kill()
+		if err := t.nodes.Signal(ctx, m.spec.Name, syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, stopLimit, errors.New("a node outlives SIGKILL"))
+	defer cancel()
+	for {
+		if firstNot(t.members, func(m *member) bool { return !m.running() }) == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.changed:
+		}
+	}
+}
+
+// deadline is when the last client must have ended: its schedule, the time-out
+// of its last request, and the scenario's patience.
+func (t *trial) deadline() time.Time {
+	s := t.runner.scenario
+	end := max(longest(s.Sequential), longest(s.Parallel))
+	return t.epoch.Add(end + s.Trial.Drain)
+}
+
+// longest is how long a group of clients may take: its schedule and the
+// time-out of the last request. In a closed loop every request may take its
+// time-out.
+func longest(c scenarios.Clients) time.Duration {
+	if c.Count == 0 {
+		return 0
+	}
+	if c.Rate > 0 {
+		return c.End() + c.Timeout
+	}
+	inFlight := max(c.MaxInFlight, 1)
+	rounds := (c.Requests + inFlight - 1) / inFlight
+	return c.Delay + time.Duration(rounds)*c.Timeout
+}
+
+// phase is where in the scenario's schedule a moment lies.
+func (t *trial) phase(now time.Time) string {
+	attack := t.runner.scenario.Parallel
+	at := now.Sub(t.epoch)
+	switch {
+	case t.stopping:
+		return PhaseStop
+	case at < 0:
+		return PhaseStart
+	case attack.Count == 0 || at < attack.Delay:
+		return PhaseBefore
+	case at < attack.End():
+		return PhaseAttack
+	default:
+		return PhaseAfter
+	}
+}
+
+// notify wakes await; it never blocks.
+func (t *trial) notify() {
+	select {
+	case t.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (t *trial) emit(phase string) {
+	s := t.runner.scenario
+	e := Event{
+		Trial:         t.plan,
+		Phase:         phase,
+		Elapsed:       time.Since(t.started),
+		Expected:      s.ExpectedTrial(),
+		RequestsTotal: s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests,
+	}
+	for _, m := range t.members {
+		e.Requests += m.requests()
+	}
+	t.runner.emit(e)
+}
+
+// firstNot is the first member for which done does not hold, or nil.
+func firstNot(members []*member, done func(*member) bool) *member {
+	for _, m := range members {
+		if !done(m) {
+			return m
+		}
+	}
+	return nil
+}
