@@ -1,0 +1,66 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+func composeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "compose SCENARIO",
+		Short:   "Print a Compose file with the scenario's nodes, for use by hand",
+		Example: "  equic-bench compose scenarios/paper.yaml > compose.yaml",
+		Args:    arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := scenarios.Load(args[0])
+			if err != nil {
+				return err
+			}
+			return compose(c.OutOrStdout(), s)
+		},
+	}
+}
+
+//go:embed compose.yaml.tmpl
+var composeTemplate string
+
+// compose writes the Compose file of a scenario.
+func compose(w io.Writer, s *scenarios.Scenario) error {
+	t, err := template.New("compose.yaml").Funcs(template.FuncMap{"cpus": cpuList, "size": scenarios.Size}).Parse(composeTemplate)
+	if err != nil {
+		return fmt.Errorf("read the Compose template: %w", err)
+	}
+	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
+	if err := t.Execute(w, composeFile{s, nodes[0], nodes[1:]}); err != nil {
+		return fmt.Errorf("write the Compose file of %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// composeVariant has the variant come from the environment.
+const composeVariant = "${EQUIC_VARIANT:-xdp-block}"
+
+// composeFile is what the template is filled with.
+type composeFile struct {
+	*scenarios.Scenario
+	ServerNode orchestrate.NodeSpec
+	Clients    []orchestrate.NodeSpec
+}
+
+// cpuList is a list of CPUs as control groups write it: "0,2".
+func cpuList(cpus []int) string {
+	texts := make([]string, len(cpus))
+	for i, cpu := range cpus {
+		texts[i] = strconv.Itoa(cpu)
+	}
+	return strings.Join(texts, ",")
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// What is measured links only what it needs, and what draws runs on any laptop
+// (docs/architecture.md, rules 4 and 6). The linter holds direct imports; this
+// holds what comes with them.
+func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
+	const (
+		docker = "github.com/docker/docker"
+		plot   = "gonum.org/v1/plot"
+		quic   = "github.com/quic-go/quic-go"
+		ebpf   = "github.com/cilium/ebpf"
+		ours   = "github.com/equic-bench/equic-bench/"
+	)
+	for of, forbidden := range map[string][]string{
+		"cmd/equic-server": {docker, plot, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"cmd/equic-client": {docker, plot, ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
+		"cmd/equic-probe":  {docker, plot, quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"report":           {docker, quic, ebpf},
+		"orchestrate":      {docker, plot, quic, ebpf},
+		"equic":            {docker, plot, quic, ours + "results"},
+	} {
+		t.Run(of, func(t *testing.T) {
+			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ours+of).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for dep := range strings.Lines(string(out)) {
+				for _, no := range forbidden {
+					if strings.HasPrefix(dep, no) {
+						t.Errorf("links %s", strings.TrimSpace(dep))
+					}
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// describe prints what a run would do.
+func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
+	plan := orchestrate.Plan(s, o.seed)
+	expected := time.Duration(len(plan)) * s.ExpectedTrial()
+	if o.json {
+		return json.NewEncoder(w).Encode(struct {
+			Scenario   string                 `json:"scenario"`
+			Seed       uint64                 `json:"seed"`
+			ExpectedNS int64                  `json:"expected_ns"`
+			Trials     []results.PlannedTrial `json:"trials"`
+		}{s.Name, o.seed, int64(expected), plan})
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
+	line("%s: %s of %s, %s in all, and some seconds around each", s.Name, plural(len(plan), "trial"), clock(s.ExpectedTrial()), clock(expected))
+	line("")
+	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
+		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuList(s.Server.CPUs), scenarios.Size(s.Server.Memory))
+	line("sequential\t%s", load(s.Sequential))
+	line("attack\t%s", load(s.Parallel))
+	line("order\tdrawn from seed %d", o.seed)
+	line("")
+	for _, p := range plan {
+		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Variant)
+	}
+	return t.Flush()
+}
+
+// load says what a group of clients does.
+func load(c scenarios.Clients) string {
+	who := fmt.Sprintf("%s on CPUs %s, %s each", plural(c.Count, "client"), cpuList(c.CPUs), plural(c.Requests, "request"))
+	if c.Rate == 0 {
+		return who + ", each after the last"
+	}
+	return fmt.Sprintf("%s at %g/s, from %s to %s", who, c.Rate, clock(c.Delay), clock(c.End()))
+}
+
+// clock is a time as people read it on one: "1:45".
+func clock(t time.Duration) string {
+	seconds := int(t.Round(time.Second) / time.Second)
+	if seconds < 3600 {
+		return fmt.Sprintf("%d:%02d", seconds/60, seconds%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", seconds/3600, seconds/60%60, seconds%60)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

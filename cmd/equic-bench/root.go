@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// The exit codes.
+const (
+	exitFine        = 0
+	exitInternal    = 1
+	exitUsage       = 2
+	exitMachine     = 3
+	exitTrial       = 4
+	exitInterrupted = 130
+)
+
+const about = `equic-bench measures what it costs a QUIC server to turn a client away, and
+where that is done best: nowhere, in user space, or in the kernel by XDP.
+
+Standard output is data, standard error is progress. Exit codes:
+  0    fine
+  1    internal error
+  2    wrong usage, or a scenario with errors
+  3    this machine cannot run it
+  4    a trial failed or is invalid
+  130  interrupted`
+
+// run is the whole program: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand() //nolint:contextcheck // its commands get theirs from ExecuteContext
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		_, _ = fmt.Fprintln(stderr, message(err)) // nowhere else to say it
+	}
+	return exitCode(err)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "equic-bench",
+		Short:         "Measure what it costs a QUIC server to turn a client away",
+		Long:          about,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage(c, "unknown command %q", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	root.AddCommand(
+		runCommand(), reportCommand(), validateCommand(), composeCommand(),
+		cleanCommand(), versionCommand(),
+	)
+	return root
+}
+
+// usageError is a mistake in the arguments.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(c *cobra.Command, format string, args ...any) error {
+	return &usageError{err: fmt.Errorf(format, args...), command: c.CommandPath()}
+}
+
+// arguments takes between least and most arguments.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usage(c, "an argument is missing: %s", c.Use)
+		case len(args) > most:
+			return usage(c, "unexpected argument %q", args[most])
+		}
+		return nil
+	}
+}
+
+// message is what the user reads of an error.
+func message(err error) string {
+	if wrong, ok := errors.AsType[*usageError](err); ok {
+		return fmt.Sprintf("equic-bench: %v; see `%s --help`", err, wrong.command)
+	}
+	if wrong, ok := errors.AsType[*scenarios.Error](err); ok {
+		return wrong.Error()
+	}
+	if errors.Is(err, context.Canceled) {
+		return "equic-bench: interrupted: " + strings.ReplaceAll(err.Error(), ": context canceled", "")
+	}
+	return fmt.Sprintf("equic-bench: %v", err)
+}
+
+func exitCode(err error) int {
+	_, wrongUsage := errors.AsType[*usageError](err)
+	_, wrongScenario := errors.AsType[*scenarios.Error](err)
+	switch {
+	case err == nil:
+		return exitFine
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary):
+		return exitUsage
+	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return exitMachine
+	case errors.Is(err, orchestrate.ErrInvalid):
+		return exitTrial
+	}
+	return exitInternal
+}

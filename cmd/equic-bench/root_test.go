@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		want int
+	}{
+		"no error is fine":                       {nil, 0},
+		"an unknown error is internal":           {errors.New("disk full"), 1},
+		"a wrong flag is a usage error":          {usage(rootCommand(), "unknown flag"), 2},
+		"a scenario with errors is one as well":  {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
+		"no engine is the machine's":             {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},
+		"an invalid trial is a trial's":          {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},
+		"Ctrl-C is an interruption":              {fmt.Errorf("run: %w", context.Canceled), 130},
+		"Ctrl-C after an invalid trial is still": {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := exitCode(test.err); got != test.want {
+				t.Errorf("exit code %d, want %d", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// defaultResults is where runs are kept.
+const defaultResults = "results/runs"
+
+// runOptions are the flags of run.
+type runOptions struct {
+	runtime     string
+	repetitions int
+	seed        uint64
+	variants    []string
+	results     string
+	bin         string
+	dryRun      bool
+	keep        bool
+	quiet       bool
+	json        bool
+}
+
+func runCommand() *cobra.Command {
+	var o runOptions
+	c := &cobra.Command{
+		Use:   "run SCENARIO",
+		Short: "Run a scenario, and print the path of its results",
+		Example: `  equic-bench run scenarios/quick.yaml
+  equic-bench run scenarios/paper.yaml --repetitions 6 --variants userspace-block,xdp-block`,
+		Args: arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := o.scenario(c, args[0])
+			if err != nil {
+				return err
+			}
+			if !c.Flags().Changed("seed") {
+				o.seed = rand.Uint64N(1_000_000) // short, as people copy it
+			}
+			if o.dryRun {
+				return o.describe(c.OutOrStdout(), s)
+			}
+			return o.run(c, s)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.runtime, "runtime", "auto", "what the nodes run in: auto or docker")
+	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
+	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
+	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
+	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
+	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and its expected time, run nothing")
+	f.BoolVar(&o.keep, "keep", false, "leave the last trial's nodes in place, for inspection")
+	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
+	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	return c
+}
+
+// scenario loads a scenario and puts in what the flags say otherwise.
+func (o *runOptions) scenario(c *cobra.Command, path string) (*scenarios.Scenario, error) {
+	if o.runtime != "auto" && o.runtime != "docker" {
+		return nil, usage(c, "runtime %q is unknown, use auto or docker", o.runtime)
+	}
+	s, err := scenarios.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	if c.Flags().Changed("variants") {
+		if s.Variants, err = scenarios.ParseVariants(o.variants); err != nil {
+			return nil, usage(c, "%w", err)
+		}
+	}
+	if c.Flags().Changed("repetitions") {
+		if s.Repetitions = o.repetitions; s.Repetitions < 1 {
+			return nil, usage(c, "repetitions: %d is out of range, use 1 or more", o.repetitions)
+		}
+	}
+	warn(c.ErrOrStderr(), s.Warnings())
+	return s, nil
+}
+
+// run runs the plan in containers.
+func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
+	ctx := c.Context()
+	bin, err := o.binaries()
+	if err != nil {
+		return err
+	}
+	engine, err := docker.New(ctx, docker.Options{BinDir: bin})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+
+	progress := newProgress(c.ErrOrStderr(), o.quiet)
+	progress.say("%s: %s, seed %d, runtime docker", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed)
+	outcome, err := orchestrate.Run(ctx, s, engine, orchestrate.Options{
+		Results: o.results,
+		Seed:    o.seed,
+		Keep:    o.keep,
+		OnEvent: progress.event,
+		Command: os.Args,
+		Version: programVersion(),
+		BinDir:  bin,
+	})
+	progress.end()
+	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
+}
+
+// binaries is the folder of the nodes' binaries.
+func (o *runOptions) binaries() (string, error) {
+	if o.bin != "" {
+		return o.bin, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the folder of equic-bench, give --bin: %w", err)
+	}
+	return filepath.Dir(self), nil
+}
+
+// print says where the results of a run are, as far as it got.
+func (o *runOptions) print(w io.Writer, outcome orchestrate.Outcome) error {
+	if outcome.Dir == "" {
+		return nil
+	}
+	if !o.json {
+		_, err := fmt.Fprintln(w, outcome.Dir)
+		return err
+	}
+	invalid := 0
+	for _, t := range outcome.Trials {
+		if !t.Valid {
+			invalid++
+		}
+	}
+	return json.NewEncoder(w).Encode(struct {
+		Run     string `json:"run"`
+		Seed    uint64 `json:"seed"`
+		Trials  int    `json:"trials"` // attempts included
+		Invalid int    `json:"invalid_trials"`
+	}{outcome.Dir, o.seed, len(outcome.Trials), invalid})
+}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// These tests run whole trials of the built binaries on the machine's engine.
+
+const (
+	smoke = "../../scenarios/smoke.yaml"
+	// patience bounds each wait for a run.
+	patience = 3 * time.Minute
+)
+
+// needEngine skips, or under CI=true fails, where no trial can be run.
+func needEngine(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: whole trials take a minute")
+	}
+	if err := exec.CommandContext(t.Context(), "docker", "version").Run(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no Docker engine answers: %v", err)
+		}
+		t.Skipf("no Docker engine answers: %v", err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("no binaries, run `make build` first: %v", err)
+	}
+}
+
+const binary = "../../bin/equic-bench"
+
+// bench is one command under test.
+type bench struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	stderr bytes.Buffer // of what waitFor has read
+	lines  chan string
+	read   chan struct{} // closed when standard error is at its end
+}
+
+// startBench starts equic-bench. A test that fails half-way interrupts it, so
+// that it removes its containers.
+func startBench(t *testing.T, args ...string) *bench {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	b := &bench{t: t, cmd: exec.CommandContext(ctx, binary, args...), lines: make(chan string, 1024), read: make(chan struct{})}
+	b.cmd.Stdout = &b.stdout
+	b.cmd.Cancel = func() error { return b.cmd.Process.Signal(os.Interrupt) }
+	pipe, err := b.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go b.scan(pipe)
+	t.Cleanup(func() {
+		cancel()
+		for range b.lines { // until it has ended
+		}
+		_ = b.cmd.Wait() // an error only repeats what the test has said
+	})
+	return b
+}
+
+func (b *bench) scan(r io.Reader) {
+	defer close(b.read)
+	defer close(b.lines)
+	for s := bufio.NewScanner(r); s.Scan(); {
+		b.lines <- s.Text()
+	}
+}
+
+// waitFor reads progress until a line has the text.
+func (b *bench) waitFor(text string) {
+	b.t.Helper()
+	for line := range b.lines {
+		b.stderr.WriteString(line + "\n")
+		if strings.Contains(line, text) {
+			return
+		}
+	}
+	b.t.Fatalf("equic-bench ended without %q on standard error:\n%s", text, &b.stderr)
+}
+
+// exit waits for the end of equic-bench and returns its exit code.
+func (b *bench) exit() int {
+	b.t.Helper()
+	for line := range b.lines {
+		b.stderr.WriteString(line + "\n")
+	}
+	<-b.read
+	_ = b.cmd.Wait() // its exit code is what is asked for
+	b.t.Logf("standard error:\n%s", &b.stderr)
+	return b.cmd.ProcessState.ExitCode()
+}
+
+// openRun opens the only run under a results folder, ended or not.
+func openRun(t *testing.T, root string) *results.Run {
+	t.Helper()
+	dirs, err := os.ReadDir(root)
+	if err != nil || len(dirs) != 1 {
+		t.Fatalf("%d runs under %s, %v; want one", len(dirs), root, err)
+	}
+	r, err := results.Open(filepath.Join(root, dirs[0].Name()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// nothingLeft asserts that the engine holds nothing of a run, and the run's
+// folder no half trial.
+func nothingLeft(t *testing.T, r *results.Run) {
+	t.Helper()
+	filter := "label=equic-bench.run=" + r.Manifest.ID
+	for _, args := range [][]string{
+		{"ps", "--all", "--quiet", "--filter", filter},
+		{"network", "ls", "--quiet", "--filter", filter},
+	} {
+		out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput()
+		if err != nil || len(bytes.TrimSpace(out)) > 0 {
+			t.Errorf("docker %s: %s, %v; want nothing", strings.Join(args, " "), out, err)
+		}
+	}
+	trials, err := filepath.Glob(filepath.Join(r.Dir, results.TrialsDir, ".*"))
+	if err != nil || len(trials) > 0 {
+		t.Errorf("half trials left: %v, %v", trials, err)
+	}
+}
+
+func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
+	needEngine(t)
+	root := t.TempDir()
+	b := startBench(t, "run", smoke, "--results", root, "--json")
+	if code := b.exit(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	var printed struct {
+		Run     string `json:"run"`
+		Trials  int    `json:"trials"`
+		Invalid int    `json:"invalid_trials"`
+	}
+	if err := json.Unmarshal(b.stdout.Bytes(), &printed); err != nil {
+		t.Fatalf("standard output %q: %v", &b.stdout, err)
+	}
+	r := openRun(t, root)
+	nothingLeft(t, r)
+	if printed.Run != r.Dir || printed.Trials != len(r.Trials) {
+		t.Errorf("printed %+v; the run is %s with %d trials", printed, r.Dir, len(r.Trials))
+	}
+	seen := make(map[string]bool)
+	for _, trial := range r.Trials {
+		if trial.Valid {
+			seen[trial.Variant] = true
+			checkTrial(t, r, trial)
+		}
+	}
+	for _, v := range r.Manifest.Experiment.Variants {
+		if !seen[v] {
+			t.Errorf("no valid trial of %s", v)
+		}
+	}
+	checkReport(t, r.Dir)
+}
+
+// checkTrial asserts what must be true of a valid trial of each variant.
+func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
+	t.Helper()
+	var refusals, syscalls int
+	var gateway *results.Gateway
+	requests := make(map[string]int)
+	for i := range trial.Nodes {
+		node := &trial.Nodes[i]
+		err := r.Lines(trial, node, func(l *results.Line) error {
+			switch {
+			case l.Refusal != nil:
+				refusals++
+			case l.Request != nil:
+				requests[node.Role]++
+			case l.Syscall != nil:
+				syscalls++
+			case l.Gateway != nil:
+				gateway = l.Gateway
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	e := r.Manifest.Experiment
+	for role, load := range map[string]results.Load{results.RoleSequential: e.Sequential, results.RoleParallel: e.Parallel} {
+		if want := load.Clients * load.Requests; requests[role] != want {
+			t.Errorf("%s: %d %s requests have an outcome, want %d", trial.Variant, requests[role], role, want)
+		}
+	}
+	if syscalls == 0 {
+		t.Errorf("%s: no system calls were counted", trial.Variant)
+	}
+	if inKernel := gateway != nil; inKernel != (trial.Variant == "xdp-block") {
+		t.Errorf("%s: gateway %+v", trial.Variant, gateway)
+	}
+	switch trial.Variant {
+	case "no-block":
+		if refusals != 0 {
+			t.Errorf("no-block: %d refusals", refusals)
+		}
+	case "xdp-block":
+		if gateway != nil && (gateway.Dropped == 0 || gateway.Mode != "native" || gateway.DropNS <= 0) {
+			t.Errorf("xdp-block: gateway %+v", *gateway)
+		}
+	default:
+		if refusals == 0 {
+			t.Errorf("%s: nobody was refused", trial.Variant)
+		}
+	}
+}
+
+// checkReport asserts that the report has its figures and comes out the same
+// when it is made again.
+func checkReport(t *testing.T, dir string) {
+	t.Helper()
+	if code := startBench(t, "report", dir).exit(); code != 0 {
+		t.Fatalf("report: exit code %d", code)
+	}
+	first := readTree(t, filepath.Join(dir, results.ReportDir))
+	for _, name := range []string{
+		"figure-3.svg", "figure-3.png", "figure-4.svg", "figure-4.png", "figure-5.svg", "figure-5.png",
+		"figure-6.svg", "figure-6.png", "summary.json", "report.md",
+	} {
+		if len(first[name]) == 0 {
+			t.Errorf("report/%s is missing or empty", name)
+		}
+	}
+	if code := startBench(t, "report", dir).exit(); code != 0 {
+		t.Fatalf("second report: exit code %d", code)
+	}
+	second := readTree(t, filepath.Join(dir, results.ReportDir))
+	for name, text := range first {
+		if !bytes.Equal(text, second[name]) {
+			t.Errorf("report/%s differs when made again", name)
+		}
+	}
+}
+
+func readTree(t *testing.T, dir string) map[string][]byte {
+	t.Helper()
+	files := make(map[string][]byte)
+	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files[path], err = os.ReadFile(filepath.Join(dir, path))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
+	needEngine(t)
+	root := t.TempDir()
+	b := startBench(t, "run", smoke, "--results", root, "--variants", "no-block")
+	b.waitFor("attack")
+	r := openRun(t, root)
+	server := containerOf(t, r, results.RoleServer)
+	if out, err := exec.CommandContext(t.Context(), "docker", "kill", server).CombinedOutput(); err != nil {
+		t.Fatalf("docker kill %s: %s, %v", server, out, err)
+	}
+	if code := b.exit(); code != 0 {
+		t.Errorf("exit code %d; want 0, as the trial is repeated", code)
+	}
+	r = openRun(t, root)
+	nothingLeft(t, r)
+	first := r.Trials[slices.IndexFunc(r.Trials, func(t *results.Trial) bool { return t.Attempt == 1 })]
+	if first.Valid {
+		t.Fatal("the trial whose server was killed is valid")
+	}
+	if why := evidence(first); !strings.Contains(why, "server") {
+		t.Errorf("the trial is invalid because of %q; want the server named", why)
+	}
+	if last := r.Trials[len(r.Trials)-1]; !last.Valid || last.Attempt < 2 {
+		t.Errorf("attempt %d is the last, valid %v; want a valid repetition", last.Attempt, last.Valid)
+	}
+}
+
+// containerOf is the id of a run's running container with a role.
+func containerOf(t *testing.T, r *results.Run, role string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "docker", "ps", "--quiet",
+		"--filter", "label=equic-bench.run="+r.Manifest.ID, "--filter", "label=equic-bench.role="+role).Output()
+	ids := strings.Fields(string(out))
+	if err != nil || len(ids) != 1 {
+		t.Fatalf("containers with role %s: %v, %v; want one", role, ids, err)
+	}
+	return ids[0]
+}
+
+func evidence(trial *results.Trial) string {
+	var broken []string
+	for _, c := range trial.Checks {
+		if !c.OK {
+			broken = append(broken, c.Rule+": "+c.Evidence)
+		}
+	}
+	return strings.Join(broken, "; ")
+}
+
+func TestAnInterruptedRunKeepsItsWholeTrialsAndNothingElse(t *testing.T) {
+	needEngine(t)
+	root := t.TempDir()
+	b := startBench(t, "run", smoke, "--results", root, "--variants", "no-block,xdp-block")
+	b.waitFor("2 of 2")
+	b.waitFor("attack")
+	if err := b.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := b.exit(); code != 130 {
+		t.Errorf("exit code %d, want 130", code)
+	}
+	r := openRun(t, root)
+	nothingLeft(t, r)
+	if len(r.Trials) == 0 || slices.ContainsFunc(r.Trials, func(t *results.Trial) bool { return t.Index != 1 }) {
+		t.Errorf("%d trials kept; want those of the first of the plan", len(r.Trials))
+	}
+	if _, err := os.Stat(filepath.Join(r.Dir, results.ChecksumsFile)); err != nil {
+		t.Errorf("the run directory is not sealed: %v", err)
+	}
+}
