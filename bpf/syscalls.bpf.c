@@ -66,6 +66,14 @@ struct {
 	__type(value, struct count);
 } counts SEC(".maps");
 
+/* The calls of all numbers: what is read often, for a series over time. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} total SEC(".maps");
+
 /* Kept with the thread, and freed with it by the kernel: it cannot fill up. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
@@ -110,9 +118,10 @@ int on_exec(__u64 *ctx)
 SEC("tp_btf/sys_enter")
 int on_sys_enter(__u64 *ctx)
 {
-	__u32 number = ctx[1];
+	__u32 number = ctx[1], zero = 0;
 	struct count *count;
 	struct call *call;
+	__u64 *all;
 
 	if (current_tgid() != watched)
 		return 0;
@@ -120,6 +129,9 @@ int on_sys_enter(__u64 *ctx)
 	if (!count)
 		return 0;
 	count->calls++;
+	all = bpf_map_lookup_elem(&total, &zero);
+	if (all)
+		(*all)++;
 	call = bpf_task_storage_get(&current_call, bpf_get_current_task_btf(), NULL,
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call)

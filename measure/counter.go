@@ -19,6 +19,7 @@ import (
 type counter struct {
 	objects syscallsObjects
 	links   []link.Link
+	perCPU  []uint64 // of total, which one goroutine calls
 
 	once   sync.Once
 	frozen []results.Syscall
@@ -74,6 +75,18 @@ func (c *counter) freeze() {
 func (c *counter) counts() ([]results.Syscall, error) {
 	c.freeze()
 	return c.frozen, c.err
+}
+
+// total is how many calls were made so far, whatever their number.
+func (c *counter) total() (uint64, error) {
+	if err := c.objects.Total.Lookup(uint32(0), &c.perCPU); err != nil {
+		return 0, fmt.Errorf("read the count of system calls: %w", err)
+	}
+	var sum uint64
+	for _, n := range c.perCPU {
+		sum += n
+	}
+	return sum, nil
 }
 
 // read is the counts so far of every system call that was made, by number.

@@ -108,7 +108,7 @@ func TestReadingASampleAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newSampler(os.Getpid(), Options{Interval: time.Second, Epoch: time.Now(), CPUs: cpus})
+	s, err := newSampler(os.Getpid(), Options{Interval: time.Second, Epoch: time.Now(), CPUs: cpus}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

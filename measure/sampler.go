@@ -21,6 +21,7 @@ type sampler struct {
 	interval time.Duration
 	pid      int
 	cpus     []int
+	calls    *counter // nil where none are counted
 
 	status, stat, snmp *os.File
 	buf                []byte
@@ -32,12 +33,13 @@ type sampler struct {
 
 // newSampler opens what it reads of process pid, and reads it once, so that
 // what cannot be sampled shows before the load and not after it.
-func newSampler(pid int, opts Options) (_ *sampler, err error) {
+func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	s := &sampler{
 		clock:    newClock(opts.Epoch),
 		interval: opts.Interval,
 		pid:      pid,
 		cpus:     opts.CPUs,
+		calls:    calls,
 		buf:      make([]byte, 128<<10), // /proc/stat of 1024 CPUs
 		samples:  make([]results.Sample, 0, 4096),
 	}
@@ -106,6 +108,11 @@ func (s *sampler) read() (sample results.Sample, err error) {
 	sample.AtNS = s.clock.now()
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err
+	}
+	if s.calls != nil {
+		if sample.Syscalls, err = s.calls.total(); err != nil {
+			return sample, err
+		}
 	}
 	if err := s.readMemory(&sample); err != nil {
 		return sample, err

@@ -34,6 +34,7 @@ type syscallsCount struct {
 const (
 	syscallsMapCounts      = "counts"
 	syscallsMapCurrentCall = "current_call"
+	syscallsMapTotal       = "total"
 	syscallsProgOnExec     = "on_exec"
 	syscallsProgOnSwitch   = "on_switch"
 	syscallsProgOnSysEnter = "on_sys_enter"
@@ -98,6 +99,7 @@ type syscallsProgramSpecs struct {
 type syscallsMapSpecs struct {
 	Counts      *ebpf.MapSpec `ebpf:"counts"`
 	CurrentCall *ebpf.MapSpec `ebpf:"current_call"`
+	Total       *ebpf.MapSpec `ebpf:"total"`
 }
 
 // syscallsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -130,12 +132,14 @@ func (o *syscallsObjects) Close() error {
 type syscallsMaps struct {
 	Counts      *ebpf.Map `ebpf:"counts"`
 	CurrentCall *ebpf.Map `ebpf:"current_call"`
+	Total       *ebpf.Map `ebpf:"total"`
 }
 
 func (m *syscallsMaps) Close() error {
 	return _SyscallsClose(
 		m.Counts,
 		m.CurrentCall,
+		m.Total,
 	)
 }
 

@@ -179,6 +179,9 @@ type Sample struct {
 	BusyNS    int64 `json:"busy_ns"`
 	SoftIRQNS int64 `json:"softirq_ns"`
 	StealNS   int64 `json:"steal_ns,omitempty"`
+	// Syscalls is how many system calls the process has made since its exec;
+	// zero where none are counted.
+	Syscalls uint64 `json:"syscalls,omitempty"`
 	// Of the node's network namespace (/proc/net/snmp).
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`

@@ -282,7 +282,7 @@ func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
 	needEngine(t)
 	root := t.TempDir()
 	b := startBench(t, "run", smoke, "--results", root, "--variants", "no-block")
-	b.waitFor("attack")
+	b.waitFor(": attack,")
 	r := openRun(t, root)
 	server := containerOf(t, r, results.RoleServer)
 	if out, err := exec.CommandContext(t.Context(), "docker", "kill", server).CombinedOutput(); err != nil {
@@ -331,8 +331,8 @@ func TestAnInterruptedRunKeepsItsWholeTrialsAndNothingElse(t *testing.T) {
 	needEngine(t)
 	root := t.TempDir()
 	b := startBench(t, "run", smoke, "--results", root, "--variants", "no-block,xdp-block")
-	b.waitFor("2 of 2")
-	b.waitFor("attack")
+	b.waitFor("2 of 2, ")
+	b.waitFor(": attack,")
 	if err := b.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
