@@ -47,7 +47,7 @@ const volatile __u16 server_port = 0; /* host order */
 const volatile __u32 quota = 0;
 
 /* Open connections of each client. User space writes a count below the quota
- * within 50 ms, or never if the connection is gone by then: an absent client is
+ * within a second, or never if the connection is gone by then: an absent client is
  * below its quota. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

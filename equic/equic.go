@@ -69,7 +69,7 @@ type Gateway struct {
 // client's packets are dropped.
 //
 // What changes the client's verdict is in the kernel when Inc or Dec returns.
-// Other counts, which only readers of the map see, follow within 50 ms; a
+// Other counts, which only readers of the map see, follow within a second; a
 // client that comes and goes in that time costs no system call.
 //
 // Each Inc of a valid address needs its Dec, even after an error: ErrFull,

@@ -19,8 +19,9 @@ type kernelMap interface {
 }
 
 // writeDelay is how late a count that changes no verdict may reach the kernel:
-// longer than most requests take, shorter than a person looks.
-const writeDelay = 50 * time.Millisecond
+// long enough that the timer, which wakes an otherwise sleeping program, costs
+// nothing, short enough for a person who looks.
+const writeDelay = time.Second
 
 // ledger counts connections by client. The counts live here, under a mutex;
 // the kernel's map gets absolute values. Reading, adding and writing in the
