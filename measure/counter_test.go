@@ -42,6 +42,13 @@ func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
 	if pause := o.syscalls["clock_nanosleep"]; pause.Calls == 0 || pause.TimeNS == 0 || pause.TimeNS >= 10e6 {
 		t.Errorf("a pause of 20 ms: got %+v; want its CPU time, without the waiting", pause)
 	}
+	var sum uint64
+	for _, call := range o.syscalls {
+		sum += call.Calls
+	}
+	if last := o.samples[len(o.samples)-1]; last.Syscalls != sum {
+		t.Errorf("the last sample has %d calls, the counts by number sum up to %d", last.Syscalls, sum)
+	}
 	if _, ok := o.syscalls["execve"]; ok {
 		t.Error("the exec that began the command was counted")
 	}
