@@ -149,6 +149,7 @@ func (r *reading) syscallTotals() Syscalls {
 	if r.probe == nil || !r.probe.SyscallCounter {
 		t.Calls, t.Errors, t.Seconds = unknown(), unknown(), unknown()
 		t.PerAdmitted, t.PerOffered = unknown(), unknown()
+		t.PerSecond = Split{unknown(), unknown(), unknown()}
 		return t
 	}
 	for _, s := range r.syscalls {
@@ -163,7 +164,40 @@ func (r *reading) syscallTotals() Syscalls {
 	}
 	t.PerAdmitted = ratio(float64(t.Calls), float64(r.admitted))
 	t.PerOffered = ratio(float64(t.Calls), float64(r.offered))
+	t.PerSecond = r.syscallRates()
 	return t
+}
+
+// syscallRates are calls per second before, during and after the attack.
+func (r *reading) syscallRates() Split {
+	if r.attack.empty() {
+		return Split{r.syscallRate(span{0, r.endNS}), unknown(), unknown()}
+	}
+	return Split{
+		Before: r.syscallRate(span{0, r.attack.fromNS}),
+		During: r.syscallRate(r.attack),
+		After:  r.syscallRate(span{r.attack.toNS, r.endNS}),
+	}
+}
+
+// syscallRate is the calls per second between the first and the last sample of
+// a stretch of time.
+func (r *reading) syscallRate(s span) Number {
+	var first, last *results.Sample
+	for i := range r.samples {
+		sample := &r.samples[i]
+		if sample.AtNS < s.fromNS || sample.AtNS > s.toNS {
+			continue
+		}
+		if first == nil {
+			first = sample
+		}
+		last = sample
+	}
+	if first == last {
+		return unknown()
+	}
+	return ratio(float64(last.Syscalls-first.Syscalls), seconds(last.AtNS-first.AtNS))
 }
 
 func (r *reading) attackTotals() Attack {

@@ -124,10 +124,11 @@ func syscallsRule() rule {
 		},
 		value: func(m *Metrics) Number { return m.Syscalls.Calls },
 		details: func(_ *Summary, with, without *Metrics) string {
-			return fmt.Sprintf("errors %s and %s, time %s and %s s, calls per offered request %s and %s",
+			return fmt.Sprintf("errors %s and %s, time %s and %s s, calls per offered request %s and %s, calls per second during the attack %s and %s",
 				short(without.Syscalls.Errors), short(with.Syscalls.Errors),
 				short(without.Syscalls.Seconds), short(with.Syscalls.Seconds),
-				short(without.Syscalls.PerOffered), short(with.Syscalls.PerOffered))
+				short(without.Syscalls.PerOffered), short(with.Syscalls.PerOffered),
+				short(without.Syscalls.PerSecond.During), short(with.Syscalls.PerSecond.During))
 		},
 	}
 }

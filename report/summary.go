@@ -194,9 +194,19 @@ type Syscalls struct {
 	Seconds Number `json:"seconds"` // CPU time from entry to exit, without waiting
 	// Per connection that was let in (handshake complete, not refused), and
 	// per request that any client started.
-	PerAdmitted Number                 `json:"calls_per_admitted"`
-	PerOffered  Number                 `json:"calls_per_offered"`
-	ByName      map[string]SyscallLine `json:"by_name"`
+	PerAdmitted Number `json:"calls_per_admitted"`
+	PerOffered Number `json:"calls_per_offered"`
+	// Calls per second before the first start of the attack, from there to its
+	// last start, and after that to the end of the window.
+	PerSecond Split                  `json:"calls_per_second"`
+	ByName    map[string]SyscallLine `json:"by_name"`
+}
+
+// Split is a metric before, during and after the attack.
+type Split struct {
+	Before Number `json:"before"`
+	During Number `json:"during"`
+	After  Number `json:"after"`
 }
 
 // SyscallLine is one system call by its name.

@@ -229,6 +229,7 @@ func (s *synth) samples(sh shape, rng *rand.Rand, emit func(*results.Line)) int 
 		state.BusyNS += used * 9 / 10
 		state.SoftIRQNS += used / 5
 		state.UDPInDatagrams += 400
+		state.Syscalls += uint64(used / 50_000)
 		sample := state
 		emit(&results.Line{Sample: &sample})
 		n++

@@ -145,10 +145,10 @@ func metricLines() []metricLine {
 
 // syscallsTable is table I.
 func syscallsTable(s *Summary) titled {
-	t := newTable("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)", "calls per admitted", "calls per offered")
+	t := newTable("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)", "calls per admitted", "calls per offered", "calls/s before the attack", "during", "after")
 	for _, v := range s.measured() {
 		c := v.Syscalls
-		t.AppendRow(table.Row{v.Name, short(c.Calls), short(c.Errors), short(c.Seconds), short(c.PerAdmitted), short(c.PerOffered)})
+		t.AppendRow(table.Row{v.Name, short(c.Calls), short(c.Errors), short(c.Seconds), short(c.PerAdmitted), short(c.PerOffered), short(c.PerSecond.Before), short(c.PerSecond.During), short(c.PerSecond.After)})
 	}
 	return t
 }
