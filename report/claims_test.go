@@ -69,8 +69,8 @@ func TestClaimOnRecovery(t *testing.T) {
 
 // The change may be as large as claimed while the statement itself is not true.
 func TestClaimOnCPUNeedsItsHalvesToHold(t *testing.T) {
-	m := func(p90, below, above Number) *Metrics {
-		return &Metrics{CPU: CPU{Distribution: Distribution{P90: p90}, Below40: below, AtLeast90: above}}
+	m := func(during, below, above Number) *Metrics {
+		return &Metrics{CPU: CPU{Parts: Split{During: during}, Below40: below, AtLeast90: above}}
 	}
 	tests := []struct {
 		name    string

@@ -107,8 +107,11 @@ func (r *reading) busyPercent() []float64 { return r.ratesPercent(busyNS) }
 
 func (r *reading) cpu() CPU {
 	sorted := stats.Sorted(r.cpuPercent())
+	percent := 100 / (1e9 * Number(r.cpus())) // of ns per second
+	rates := r.rates(func(s *results.Sample) int64 { return s.CPUNS })
 	return CPU{
 		Distribution: distribution(sorted),
+		Parts:        Split{rates.Before * percent, rates.During * percent, rates.After * percent},
 		Below40:      Number(stats.ShareBelow(sorted, 40)),
 		AtLeast90:    Number(1 - stats.ShareBelow(sorted, 90)),
 	}
@@ -164,25 +167,26 @@ func (r *reading) syscallTotals() Syscalls {
 	}
 	t.PerAdmitted = ratio(float64(t.Calls), float64(r.admitted))
 	t.PerOffered = ratio(float64(t.Calls), float64(r.offered))
-	t.PerSecond = r.syscallRates()
+	t.PerSecond = r.rates(func(s *results.Sample) int64 { return int64(s.Syscalls) }) //nolint:gosec // a count of calls
 	return t
 }
 
-// syscallRates are calls per second before, during and after the attack.
-func (r *reading) syscallRates() Split {
+// rates are what a counter gains per second before, during and after the
+// attack.
+func (r *reading) rates(counter func(*results.Sample) int64) Split {
 	if r.attack.empty() {
-		return Split{r.syscallRate(span{0, r.endNS}), unknown(), unknown()}
+		return Split{r.rate(span{0, r.endNS}, counter), unknown(), unknown()}
 	}
 	return Split{
-		Before: r.syscallRate(span{0, r.attack.fromNS}),
-		During: r.syscallRate(r.attack),
-		After:  r.syscallRate(span{r.attack.toNS, r.endNS}),
+		Before: r.rate(span{0, r.attack.fromNS}, counter),
+		During: r.rate(r.attack, counter),
+		After:  r.rate(span{r.attack.toNS, r.endNS}, counter),
 	}
 }
 
-// syscallRate is the calls per second between the first and the last sample of
-// a stretch of time.
-func (r *reading) syscallRate(s span) Number {
+// rate is what a counter gains per second between the first and the last sample
+// of a stretch of time.
+func (r *reading) rate(s span, counter func(*results.Sample) int64) Number {
 	var first, last *results.Sample
 	for i := range r.samples {
 		sample := &r.samples[i]
@@ -197,7 +201,7 @@ func (r *reading) syscallRate(s span) Number {
 	if first == last {
 		return unknown()
 	}
-	return ratio(float64(last.Syscalls-first.Syscalls), seconds(last.AtNS-first.AtNS))
+	return ratio(float64(counter(last)-counter(first)), seconds(last.AtNS-first.AtNS))
 }
 
 func (r *reading) attackTotals() Attack {

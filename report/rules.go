@@ -133,29 +133,35 @@ func syscallsRule() rule {
 	}
 }
 
-// cpuRule takes the claim's two halves, each at its own quantile, at one: with
-// eQUIC the 90th percentile is below 40 %, without it is at least 90 %. The
-// halves themselves must hold too.
+// cpuRule judges the claim where it is about: during the attack, as its mean.
+// The paper's attack filled most of its experiment, so that it could speak of
+// shares of the whole time; ours is a fraction of the load. The paper's change
+// is that of its two figures, each at its own share. Over the whole time the
+// claim's two halves must hold too.
 func cpuRule() rule {
 	return rule{
 		claim: Claim{
 			ID: "cpu", Where: "fig. 6", Paper: (40.0/90 - 1) * 100,
 			Statement: "with eQUIC the CPU is used below 40 % for 90 % of the time, without it at 90 % for 80 % of the time",
-			Quantity:  "90th percentile of the server's CPU use", ValueUnit: "%",
+			Quantity:  "mean of the server's CPU use during the attack", ValueUnit: "%",
 		},
-		value: func(m *Metrics) Number { return m.CPU.P90 },
+		value: func(m *Metrics) Number { return m.CPU.Parts.During },
 		caveat: func(with, without *Metrics) string {
 			if with.CPU.Below40 >= 0.9 && without.CPU.AtLeast90 >= 0.8 {
 				return ""
 			}
-			return fmt.Sprintf("the change is as large as claimed, but the claim is about shares of the time: xdp-block is below 40 %% CPU for %s %% of it (paper: 90), userspace-block at 90 %% or more for %s %% (paper: 80)",
-				short(with.CPU.Below40*100), short(without.CPU.AtLeast90*100))
+			return "the change is as large as claimed, but the claim is about shares of the time: " + sharesOfTime(with, without)
 		},
 		details: func(_ *Summary, with, without *Metrics) string {
-			return fmt.Sprintf("xdp-block is below 40 %% for %s %% of the time (paper: 90), userspace-block at 90 %% or more for %s %% (paper: 80)",
-				short(with.CPU.Below40*100), short(without.CPU.AtLeast90*100))
+			return fmt.Sprintf("over the whole load the mean is %s %% and %s %%, the 90th percentile %s %% and %s %%; %s",
+				short(without.CPU.Mean), short(with.CPU.Mean), short(without.CPU.P90), short(with.CPU.P90), sharesOfTime(with, without))
 		},
 	}
+}
+
+func sharesOfTime(with, without *Metrics) string {
+	return fmt.Sprintf("xdp-block is below 40 %% CPU for %s %% of it (paper: 90), userspace-block at 90 %% or more for %s %% (paper: 80)",
+		short(with.CPU.Below40*100), short(without.CPU.AtLeast90*100))
 }
 
 func memoryRule() rule {

@@ -178,6 +178,8 @@ type CPU struct {
 	// The paper's two thresholds, as shares of the time in 0..1.
 	Below40   Number `json:"share_below_40"`
 	AtLeast90 Number `json:"share_at_least_90"`
+	// The mean before, during and after the attack.
+	Parts Split `json:"mean_by_part"`
 }
 
 // MemoryBytes is the server's resident set. Peak is the kernel's own
@@ -195,7 +197,7 @@ type Syscalls struct {
 	// Per connection that was let in (handshake complete, not refused), and
 	// per request that any client started.
 	PerAdmitted Number `json:"calls_per_admitted"`
-	PerOffered Number `json:"calls_per_offered"`
+	PerOffered  Number `json:"calls_per_offered"`
 	// Calls per second before the first start of the attack, from there to its
 	// last start, and after that to the end of the window.
 	PerSecond Split                  `json:"calls_per_second"`

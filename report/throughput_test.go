@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/results"
 )
 
 func TestPerSecondKeepsEmptyBinsAndLeavesThePartialOneOut(t *testing.T) {
@@ -34,5 +36,26 @@ func TestFirstSteady(t *testing.T) {
 				t.Errorf("bin %d, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// The counter gains 10 per 100 ms, and 50 during the attack from 1 s to 2 s.
+func TestRatesAreOfTheSamplesWithinEachPart(t *testing.T) {
+	r := &reading{endNS: 4e9, attack: span{fromNS: 1e9, toNS: 2e9}}
+	var calls uint64
+	for at := int64(-1e9); at <= 5e9; at += 1e8 {
+		r.samples = append(r.samples, results.Sample{AtNS: at, Syscalls: calls})
+		calls += 10
+		if at >= 1e9 && at < 2e9 {
+			calls += 40
+		}
+	}
+	counter := func(s *results.Sample) int64 { return int64(s.Syscalls) }
+	if got, want := r.rates(counter), (Split{100, 500, 100}); got != want {
+		t.Errorf("rates %+v, want %+v", got, want)
+	}
+	r.attack = span{fromNS: 1, toNS: 0}
+	if got := r.rates(counter); got.Before != 200 || got.During.known() || got.After.known() {
+		t.Errorf("without an attack %+v, want all of it before", got)
 	}
 }
