@@ -1,10 +1,12 @@
 package equic
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -28,16 +30,71 @@ func Attach(options Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
-	g := &Gateway{options: o, objs: objs, clients: newLedger(objs.Clients, uint32(o.Quota))}
+	g := &Gateway{options: o, objs: objs, applications: o.applications()}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, objs.Close())
+			err = errors.Join(err, g.events.close(), unpin(objs, o.PinDir), objs.Close())
 		}
 	}()
+	if err := g.configure(); err != nil {
+		return nil, fmt.Errorf("set up XDP program: %w", err)
+	}
 	if g.link, g.mode, err = attach(objs.Equic, iface, o.Mode); err != nil {
 		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
 	}
 	return g, nil
+}
+
+// configure brings the options into the maps of a loaded program.
+func (g *Gateway) configure() (err error) {
+	o, objs := &g.options, g.objs
+	by := prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}
+	if g.events, err = newNotifier(o.Events, by, objs.Events); err != nil {
+		return err
+	}
+	quotas := make(map[uint16]uint32)
+	for i, a := range g.applications {
+		quotas[o.Ports[i].Number] = a.Quota
+		if err := g.write(i, a); err != nil {
+			return err
+		}
+	}
+	g.clients = newLedger(kernelMap{objs.Clients}, by, quotas, g.events.letIn)
+	g.allowed = newList(objs.Allowed, func(empty bool) error { return g.changeLists(listAllowed, empty) })
+	g.denied = newList(objs.Denied, func(empty bool) error { return g.changeLists(listDenied, empty) })
+	for _, p := range o.Allowed {
+		err = errors.Join(err, g.allowed.Add(p))
+	}
+	for _, p := range o.Denied {
+		err = errors.Join(err, g.denied.Add(p))
+	}
+	return errors.Join(err, pin(objs, o.PinDir))
+}
+
+// The program's numbers (enum policy, enum lists in bpf/equic.bpf.c).
+const (
+	policyClient = 0
+	policyNew    = 1
+	listAllowed  = 1
+	listDenied   = 2
+)
+
+// applications are the ports of complete options as the program knows them.
+func (o *Options) applications() []gatewayApplication {
+	list := make([]gatewayApplication, len(o.Ports))
+	for i, p := range o.Ports {
+		list[i] = gatewayApplication{Quota: uint32(p.Quota), Policy: policyClient} //nolint:gosec // validated
+		if p.Policy == PolicyNew {
+			list[i].Policy = policyNew
+		}
+		r, _ := newRate(p.InitialsPerSecond, p.Burst) // validated
+		list[i].setRate(r)
+	}
+	return list
+}
+
+func (a *gatewayApplication) setRate(r rate) {
+	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst) //nolint:gosec // not negative
 }
 
 // load makes the program and its maps from complete options.
@@ -50,8 +107,22 @@ func load(o Options) (*gatewayObjects, error) {
 	if err := spec.Assign(&specs); err != nil {
 		return nil, err
 	}
-	specs.Clients.MaxEntries = uint32(o.MaxClients)
-	if err := errors.Join(specs.ServerPort.Set(o.Port), specs.Quota.Set(uint32(o.Quota))); err != nil {
+	specs.Clients.MaxEntries = uint32(o.MaxClients) //nolint:gosec // validated
+	specs.Buckets.MaxEntries = uint32(o.MaxClients) //nolint:gosec // validated
+	var of [1 << 16]uint8
+	for i, p := range o.Ports {
+		of[p.Number] = uint8(i + 1) //nolint:gosec // at most MaxPorts
+	}
+	err = errors.Join(
+		specs.ApplicationOf.Set(of),
+		specs.Ipv4Mask.Set(mask(o.IPv4Prefix)[0]),
+		specs.Ipv6Mask.Set(mask(o.IPv6Prefix)),
+	)
+	if o.Events != nil {
+		interval := uint64(time.Second) / uint64(o.EventsPerSecond) //nolint:gosec // validated
+		err = errors.Join(err, specs.EventIntervalNs.Set(interval), specs.EventBurstNs.Set(uint64(time.Second)))
+	}
+	if err != nil {
 		return nil, err
 	}
 	objs := new(gatewayObjects)
@@ -59,6 +130,16 @@ func load(o Options) (*gatewayObjects, error) {
 		return nil, explainPermission(err)
 	}
 	return objs, nil
+}
+
+// mask is the mask of a prefix, in network order.
+func mask(bits int) [4]uint32 {
+	b := net.CIDRMask(bits, 128)
+	var words [4]uint32
+	for i := range words {
+		words[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return words
 }
 
 // attach tries the modes that were asked for, and returns the one in force.

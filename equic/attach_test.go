@@ -2,17 +2,19 @@ package equic
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 func TestOptionsThatCannotWorkSaySo(t *testing.T) {
-	good := Options{Interface: "lo", Port: serverPort}
+	good := Options{Interface: "lo", Ports: onePort}
 	tests := []struct {
 		name   string
 		change func(*Options)
@@ -20,7 +22,19 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 	}{
 		{"no interface", func(o *Options) { o.Interface = "" }, "no interface given"},
 		{"an interface that is not there", func(o *Options) { o.Interface = "nope0" }, `no such interface among ["lo"`},
-		{"no port", func(o *Options) { o.Port = 0 }, "port is 0"},
+		{"no port", func(o *Options) { o.Ports = nil }, "no ports given"},
+		{"port zero", func(o *Options) { o.Ports = []Port{{}} }, "port is 0"},
+		{"a port twice", func(o *Options) { o.Ports = []Port{{Number: 443}, {Number: 443}} }, "port 443 is given twice"},
+		{"too many ports", func(o *Options) { o.Ports = make([]Port, MaxPorts+1) }, "64 ports given: give 63 at most"},
+		{"a port's negative quota", func(o *Options) { o.Ports = []Port{{Number: 443, Quota: -1}} }, "port 443: quota is -1"},
+		{"a port's unknown policy", func(o *Options) { o.Ports = []Port{{Number: 443, Policy: "old"}} }, `port 443: policy is "old"`},
+		{"an unknown policy", func(o *Options) { o.Policy = "old" }, `policy is "old"`},
+		{"a rate that is too high", func(o *Options) { o.InitialsPerSecond = 1e9 }, "initials per second is 1e+09"},
+		{"a negative burst", func(o *Options) { o.InitialsPerSecond, o.Burst = 1, -1 }, "burst is -1"},
+		{"an IPv4 prefix of 33 bits", func(o *Options) { o.IPv4Prefix = 33 }, "IPv4 prefix is 33"},
+		{"an IPv6 prefix of 129 bits", func(o *Options) { o.IPv6Prefix = 129 }, "IPv6 prefix is 129"},
+		{"a prefix that is not one", func(o *Options) { o.Denied = make([]netip.Prefix, 1) }, "not valid"},
+		{"a negative rate of events", func(o *Options) { o.EventsPerSecond = -1 }, "events per second is -1"},
 		{"a negative quota", func(o *Options) { o.Quota = -1 }, "quota is -1"},
 		{"a quota that does not fit the kernel's count", func(o *Options) { o.Quota = 1 << 32 }, "quota is 4294967296"},
 		{"an unknown mode", func(o *Options) { o.Mode = "offload" }, `mode is "offload"`},
@@ -42,11 +56,15 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 }
 
 func TestZeroOptionsAreTheDefaults(t *testing.T) {
-	got, err := Options{Interface: "eth0", Port: 443}.complete()
+	got, err := Options{Interface: "eth0", Ports: []Port{{Number: 443}, {Number: 8443, Quota: 9, Policy: "client"}}}.complete()
 	must(t, err)
-	want := Options{Interface: "eth0", Port: 443, Quota: 5, Mode: "native", MaxClients: 65536}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	want := Options{
+		Interface: "eth0",
+		Ports:     []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
+		Quota:     5, Policy: "new", Mode: "native", MaxClients: 65536, IPv4Prefix: 32, IPv6Prefix: 64, EventsPerSecond: 1000,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
 	}
 }
 
@@ -56,7 +74,7 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 	} {
 		t.Run("asked for "+string(test.ask), func(t *testing.T) {
 			newPair(t)
-			g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Mode: test.ask})
+			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: test.ask})
 			if got := g.Mode(); got != test.want {
 				t.Errorf("the gateway says %s, want %s", got, test.want)
 			}
@@ -75,9 +93,9 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 func TestAutoFallsBackToGenericWhereTheDriverHasNoNative(t *testing.T) {
 	newPair(t)
 	must(t, netlink.LinkSetUp(linkByName(t, "lo")))
-	_, err := Attach(Options{Interface: "lo", Port: serverPort})
+	_, err := Attach(Options{Interface: "lo", Ports: onePort})
 	wantError(t, err, unix.EOPNOTSUPP, "use mode generic")
-	g := mustAttach(t, Options{Interface: "lo", Port: serverPort, Mode: Auto})
+	g := mustAttach(t, Options{Interface: "lo", Ports: onePort, Mode: Auto})
 	if got := g.Mode(); got != Generic {
 		t.Errorf("mode %s, want %s", got, Generic)
 	}
@@ -96,8 +114,8 @@ func TestAnInterfaceThatHasAProgramIsRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			newPair(t)
-			first := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Mode: test.first})
-			_, err := Attach(Options{Interface: serverIface, Port: serverPort, Mode: test.second})
+			first := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: test.first})
+			_, err := Attach(Options{Interface: serverIface, Ports: onePort, Mode: test.second})
 			wantError(t, err, test.want, "another XDP program is attached already")
 			if got := attachedMode(t); got != first.Mode() {
 				t.Errorf("the first program is in mode %q now, want %s", got, first.Mode())
@@ -109,12 +127,12 @@ func TestAnInterfaceThatHasAProgramIsRefused(t *testing.T) {
 func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 	p := newPair(t)
 	p.setMTU(t, 9000)
-	_, err := Attach(Options{Interface: serverIface, Port: serverPort})
+	_, err := Attach(Options{Interface: serverIface, Ports: onePort})
 	wantError(t, err, unix.ERANGE, "the MTU is too large for native XDP")
 	if got := attachedMode(t); got != "" {
 		t.Errorf("attached in mode %s after an error", got)
 	}
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Mode: Auto})
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: Auto})
 	if got := g.Mode(); got != Generic {
 		t.Errorf("mode %s, want %s", got, Generic)
 	}
@@ -144,7 +162,7 @@ func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 func TestReasonsOfTheProgramAreAsManyAsTheNames(t *testing.T) {
 	spec, err := loadGateway()
 	must(t, err)
-	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries); got != want {
+	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/(MaxPorts+1); got != want {
 		t.Errorf("%d names for %d reasons", got, want)
 	}
 }
@@ -153,7 +171,7 @@ func TestMapsKeepTheirTypesSoThatADumpIsReadable(t *testing.T) {
 	spec, err := loadGateway()
 	must(t, err)
 	for name, m := range spec.Maps {
-		if m.Type != ebpf.Array && (m.Key == nil || m.Value == nil) {
+		if m.Type != ebpf.Array && m.Type != ebpf.RingBuf && (m.Key == nil || m.Value == nil) {
 			t.Errorf("map %s has no BTF", name)
 		}
 	}
@@ -167,7 +185,7 @@ func TestMeasuringNeedsAProgramThatDrops(t *testing.T) {
 	})
 	must(t, err)
 	defer pass.Close()
-	if _, err := burst(pass, udpPacket(alice, serverPort)); err == nil {
+	if _, err := burst(pass, initialPacket(alice, serverPort)); err == nil {
 		t.Error("want an error")
 	}
 }

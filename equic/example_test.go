@@ -23,7 +23,7 @@ func Example() {
 }
 
 func serve(ctx context.Context) error {
-	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Port: 4433, Quota: 5})
+	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
 	if err != nil {
 		return err
 	}
@@ -31,11 +31,11 @@ func serve(ctx context.Context) error {
 
 	// For each connection, once its handshake is complete:
 	client := netip.MustParseAddr("192.0.2.10")
-	if err := gateway.Inc(client); err != nil {
+	if err := gateway.Inc(443, client); err != nil {
 		log.Print(err) // the client is counted even so: serve it
 	}
 	// and once it is closed:
-	if err := gateway.Dec(client); err != nil {
+	if err := gateway.Dec(443, client); err != nil {
 		log.Print(err)
 	}
 

@@ -13,20 +13,65 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type gatewayAddress struct {
-	_     structs.HostLayout
-	Bytes [16]uint8
+type gatewayApplication struct {
+	_          structs.HostLayout
+	Quota      uint32
+	Policy     uint16
+	Lists      uint16
+	IntervalNs uint64
+	BurstNs    uint64
+}
+
+type gatewayBucket struct {
+	_       structs.HostLayout
+	FullNs  uint64
+	Dropped uint64
+}
+
+type gatewayClient struct {
+	_           structs.HostLayout
+	Connections uint32
+	Dropped     uint32
+}
+
+type gatewayKey struct {
+	_      structs.HostLayout
+	Prefix struct {
+		_     structs.HostLayout
+		Words [4]uint32
+	}
+	Port uint16
+	Zero uint16
+}
+
+type gatewayPrefix struct {
+	_       structs.HostLayout
+	Length  uint32
+	Address struct {
+		_     structs.HostLayout
+		Words [4]uint32
+	}
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	gatewayMapClients    = "clients"
-	gatewayMapPackets    = "packets"
-	gatewayProgEquic     = "equic"
-	gatewayVarQuota      = "quota"
-	gatewayVarServerPort = "server_port"
+	gatewayMapAllowed         = "allowed"
+	gatewayMapApplications    = "applications"
+	gatewayMapBuckets         = "buckets"
+	gatewayMapClients         = "clients"
+	gatewayMapDenied          = "denied"
+	gatewayMapEvents          = "events"
+	gatewayMapEventsLost      = "events_lost"
+	gatewayMapPackets         = "packets"
+	gatewayProgEquic          = "equic"
+	gatewayVarApplicationOf   = "application_of"
+	gatewayVarEventBurstNs    = "event_burst_ns"
+	gatewayVarEventIntervalNs = "event_interval_ns"
+	gatewayVarEventsFullNs    = "events_full_ns"
+	gatewayVarIpv4Mask        = "ipv4_mask"
+	gatewayVarIpv6Mask        = "ipv6_mask"
 )
 
 // loadGateway returns the embedded CollectionSpec for gateway.
@@ -78,16 +123,26 @@ type gatewayProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gatewayMapSpecs struct {
-	Clients *ebpf.MapSpec `ebpf:"clients"`
-	Packets *ebpf.MapSpec `ebpf:"packets"`
+	Allowed      *ebpf.MapSpec `ebpf:"allowed"`
+	Applications *ebpf.MapSpec `ebpf:"applications"`
+	Buckets      *ebpf.MapSpec `ebpf:"buckets"`
+	Clients      *ebpf.MapSpec `ebpf:"clients"`
+	Denied       *ebpf.MapSpec `ebpf:"denied"`
+	Events       *ebpf.MapSpec `ebpf:"events"`
+	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
+	Packets      *ebpf.MapSpec `ebpf:"packets"`
 }
 
 // gatewayVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gatewayVariableSpecs struct {
-	Quota      *ebpf.VariableSpec `ebpf:"quota"`
-	ServerPort *ebpf.VariableSpec `ebpf:"server_port"`
+	ApplicationOf   *ebpf.VariableSpec `ebpf:"application_of"`
+	EventBurstNs    *ebpf.VariableSpec `ebpf:"event_burst_ns"`
+	EventIntervalNs *ebpf.VariableSpec `ebpf:"event_interval_ns"`
+	EventsFullNs    *ebpf.VariableSpec `ebpf:"events_full_ns"`
+	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
+	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
 }
 
 // gatewayObjects contains all objects after they have been loaded into the kernel.
@@ -110,13 +165,25 @@ func (o *gatewayObjects) Close() error {
 //
 // It can be passed to loadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gatewayMaps struct {
-	Clients *ebpf.Map `ebpf:"clients"`
-	Packets *ebpf.Map `ebpf:"packets"`
+	Allowed      *ebpf.Map `ebpf:"allowed"`
+	Applications *ebpf.Map `ebpf:"applications"`
+	Buckets      *ebpf.Map `ebpf:"buckets"`
+	Clients      *ebpf.Map `ebpf:"clients"`
+	Denied       *ebpf.Map `ebpf:"denied"`
+	Events       *ebpf.Map `ebpf:"events"`
+	EventsLost   *ebpf.Map `ebpf:"events_lost"`
+	Packets      *ebpf.Map `ebpf:"packets"`
 }
 
 func (m *gatewayMaps) Close() error {
 	return _GatewayClose(
+		m.Allowed,
+		m.Applications,
+		m.Buckets,
 		m.Clients,
+		m.Denied,
+		m.Events,
+		m.EventsLost,
 		m.Packets,
 	)
 }
@@ -125,8 +192,12 @@ func (m *gatewayMaps) Close() error {
 //
 // It can be passed to loadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gatewayVariables struct {
-	Quota      *ebpf.Variable `ebpf:"quota"`
-	ServerPort *ebpf.Variable `ebpf:"server_port"`
+	ApplicationOf   *ebpf.Variable `ebpf:"application_of"`
+	EventBurstNs    *ebpf.Variable `ebpf:"event_burst_ns"`
+	EventIntervalNs *ebpf.Variable `ebpf:"event_interval_ns"`
+	EventsFullNs    *ebpf.Variable `ebpf:"events_full_ns"`
+	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
+	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
 }
 
 // gatewayPrograms contains all programs after they have been loaded into the kernel.

@@ -15,26 +15,26 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 	for _, mode := range []Mode{Native, Generic} {
 		t.Run(string(mode), func(t *testing.T) {
 			p := newPair(t)
-			g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 2, Mode: mode})
+			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 2, Mode: mode})
 			send, receive := p.connect(t, serverPort)
 			client := netip.MustParseAddr(clientAddress)
 
 			send("unknown")
 			receive("unknown")
-			must(t, g.Inc(client))
+			must(t, g.Inc(serverPort, client))
 			g.clients.flush()
 			send("under quota")
 			receive("under quota")
-			must(t, g.Inc(client))
+			must(t, g.Inc(serverPort, client))
 			const dropped = 100
 			for range dropped {
 				send("at quota")
 			}
 			await(t, "the drops are counted", func() bool { return packets(t, g, DropOverQuota) == dropped })
-			must(t, g.Dec(client))
+			must(t, g.Dec(serverPort, client))
 			send("under quota again")
 			receive("under quota again") // and none of the dropped before it
-			must(t, g.Dec(client))
+			must(t, g.Dec(serverPort, client))
 			g.clients.flush()
 			send("forgotten")
 			receive("forgotten")
@@ -53,8 +53,8 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 
 func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
 	p := newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 1})
-	must(t, g.Inc(netip.MustParseAddr(clientAddress)))
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
+	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
 	send, receive := p.connect(t, serverPort+1)
 	send("other port")
 	receive("other port")
@@ -65,38 +65,40 @@ func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
 
 func TestTheKernelsMapHoldsWhatWasCounted(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, MaxClients: 4})
-	want := hammer(t, g.Inc, g.Dec)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, MaxClients: 4})
+	want := hammer(t,
+		func(addr netip.Addr) error { return g.Inc(serverPort, addr) },
+		func(addr netip.Addr) error { return g.Dec(serverPort, addr) })
 	if diff := cmp.Diff(want, kernelCounts(t, g)); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
 	for range want[alice.String()] {
-		must(t, g.Dec(alice))
+		must(t, g.Dec(serverPort, alice))
 	}
 	await(t, "a client at zero leaves the map", func() bool {
 		_, present := kernelCounts(t, g)[alice.String()]
 		return !present
 	})
-	if err := g.Dec(alice); err == nil {
+	if err := g.Dec(serverPort, alice); err == nil {
 		t.Error("counted below zero")
 	}
 }
 
 func TestTheKernelsMapFills(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort, Quota: 1, MaxClients: 1})
-	must(t, g.Inc(alice))
-	if err := g.Inc(bob); !errors.Is(err, ErrFull) {
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1, MaxClients: 1})
+	must(t, g.Inc(serverPort, alice))
+	if err := g.Inc(serverPort, bob); !errors.Is(err, ErrFull) {
 		t.Fatalf("error %v, want ErrFull", err)
 	}
-	if got := g.Count(bob); got != 1 {
+	if got := g.Count(serverPort, bob); got != 1 {
 		t.Errorf("count %d, want 1", got)
 	}
-	must(t, g.Dec(alice))
+	must(t, g.Dec(serverPort, alice))
 	if diff := cmp.Diff(map[string]uint32{bob.String(): 1}, kernelCounts(t, g)); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
-	must(t, g.Dec(bob))
+	must(t, g.Dec(serverPort, bob))
 	if got := kernelCounts(t, g); len(got) != 0 {
 		t.Errorf("kernel's map %v, want none", got)
 	}
@@ -104,8 +106,8 @@ func TestTheKernelsMapFills(t *testing.T) {
 
 func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
-	must(t, g.Inc(alice))
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
+	must(t, g.Inc(serverPort, alice))
 	before, err := g.Stats()
 	must(t, err)
 	cost, err := g.MeasureDrop(t.Context())
@@ -126,7 +128,7 @@ func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
 
 func TestMeasuringStopsWithItsContext(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := g.MeasureDrop(ctx); !errors.Is(err, context.Canceled) {
@@ -136,16 +138,16 @@ func TestMeasuringStopsWithItsContext(t *testing.T) {
 
 func TestAClosedGatewaySaysSo(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Port: serverPort})
-	must(t, g.Inc(alice))
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
+	must(t, g.Inc(serverPort, alice))
 	must(t, g.Close())
 	_, statsErr := g.Stats()
-	for call, err := range map[string]error{"Inc": g.Inc(alice), "Dec": g.Dec(alice), "Stats": statsErr} {
+	for call, err := range map[string]error{"Inc": g.Inc(serverPort, alice), "Dec": g.Dec(serverPort, alice), "Stats": statsErr} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s: error %v, want ErrClosed", call, err)
 		}
 	}
-	if got := g.Count(alice); got != 1 {
+	if got := g.Count(serverPort, alice); got != 1 {
 		t.Errorf("count %d, want 1", got)
 	}
 }
@@ -191,11 +193,11 @@ func packets(t *testing.T, g *Gateway, reason string) uint64 {
 func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	t.Helper()
 	counts := make(map[string]uint32)
-	var key [16]byte
-	var n uint32
+	var key clientKey
+	var value clientValue
 	entries := g.objs.Clients.Iterate()
-	for entries.Next(&key, &n) {
-		counts[netip.AddrFrom16(key).Unmap().String()] = n
+	for entries.Next(&key, &value) {
+		counts[netip.AddrFrom16(key.Prefix).Unmap().String()] = value.Connections
 	}
 	must(t, entries.Err())
 	return counts

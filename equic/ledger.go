@@ -3,25 +3,33 @@ package equic
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
-
-// kernelMap is what a ledger needs of the map of clients.
-type kernelMap interface {
-	Put(key, value any) error
-	Delete(key any) error
-}
 
 // writeDelay is how late a count that changes no verdict may reach the kernel:
 // long enough that the timer, which wakes an otherwise sleeping program, costs
 // nothing, short enough for a person who looks.
 const writeDelay = time.Second
+
+// flushChunk is how many late counts are written while callers wait.
+const flushChunk = 1024
+
+// kernelClients is what a ledger needs of the kernel's map of clients.
+type kernelClients interface {
+	// put writes values by key, and returns how many it wrote before an error;
+	// unix.E2BIG says that the map is full.
+	put([]clientKey, []clientValue) (int, error)
+	delete(clientKey) error
+	// dropped says whether packets of a client were dropped since its value was
+	// put.
+	dropped(clientKey) (bool, error)
+}
 
 // ledger counts connections by client. The counts live here, under a mutex;
 // the kernel's map gets absolute values. Reading, adding and writing in the
@@ -32,74 +40,171 @@ const writeDelay = time.Second
 // other is for the reader of the map alone, and written within writeDelay. So
 // a client that comes, is served and goes costs no system call.
 type ledger struct {
-	quota  uint32
-	kernel kernelMap
+	kernel   kernelClients
+	prefixes prefixes
+	letIn    func(clientKey) // called when a client that was dropped no longer is; not nil
 
-	mu     sync.Mutex
-	closed bool
-	counts map[netip.Addr]uint32
-	held   map[netip.Addr]uint32 // the counts in the kernel's map
-	late   map[netip.Addr]bool   // clients whose counts are still to be written
-	timer  *time.Timer           // of the next flush
-	armed  bool                  // the timer runs
-	err    error                 // of late writes, the first, for close
-	// unwritten are the clients at their quota that the full map did not take.
-	unwritten map[netip.Addr]bool
+	mu      sync.Mutex
+	closed  bool
+	quotas  map[uint16]uint32
+	clients map[clientKey]*entry
+	late    []clientKey          // written by the next flush
+	waiting map[clientKey]*entry // at their quota, but the map was full
+	timer   *time.Timer          // of the next flush
+	full    uint64               // times that a client at its quota found the map full
+	err     error                // of late writes, the first, for close
 }
 
-func newLedger(kernel kernelMap, quota uint32) *ledger {
+// entry is one client.
+type entry struct {
+	count uint32
+	held  uint32 // the count in the kernel's map; zero if it is not there
+	late  bool   // in the list of late ones
+}
+
+func newLedger(kernel kernelClients, p prefixes, quotas map[uint16]uint32, letIn func(clientKey)) *ledger {
 	return &ledger{
-		quota:     quota,
-		kernel:    kernel,
-		counts:    make(map[netip.Addr]uint32),
-		held:      make(map[netip.Addr]uint32),
-		late:      make(map[netip.Addr]bool),
-		unwritten: make(map[netip.Addr]bool),
+		kernel:   kernel,
+		prefixes: p,
+		letIn:    letIn,
+		quotas:   quotas,
+		clients:  make(map[clientKey]*entry),
+		waiting:  make(map[clientKey]*entry),
 	}
 }
 
-func (l *ledger) inc(addr netip.Addr) error {
-	if !addr.IsValid() {
-		return errors.New("count a connection: the address is not valid")
-	}
+func (l *ledger) inc(port uint16, addr netip.Addr) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return fmt.Errorf("count a connection of %s: %w", addr, ErrClosed)
+	k, err := l.check(port, addr)
+	if err != nil {
+		return fmt.Errorf("count a connection of %s: %w", addr, err)
 	}
-	client := canonical(addr)
-	l.counts[client]++
-	if err := l.update(client); err != nil {
+	e := l.clients[k]
+	if e == nil {
+		e = new(entry)
+		l.clients[k] = e
+	}
+	e.count++
+	if err := l.update(k, e); err != nil {
 		return fmt.Errorf("count a connection of %s: %w", addr, err)
 	}
 	return nil
 }
 
-func (l *ledger) dec(addr netip.Addr) error {
+func (l *ledger) dec(port uint16, addr netip.Addr) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return fmt.Errorf("release a connection of %s: %w", addr, ErrClosed)
+	k, err := l.check(port, addr)
+	if err != nil {
+		return fmt.Errorf("release a connection of %s: %w", addr, err)
 	}
-	client := canonical(addr)
-	if l.counts[client] == 0 {
+	e := l.clients[k]
+	if e == nil || e.count == 0 {
 		return fmt.Errorf("release a connection of %s: it has none", addr)
 	}
-	l.counts[client]--
-	if l.counts[client] == 0 {
-		delete(l.counts, client)
-	}
-	err := l.update(client)
-	if err != nil && !errors.Is(err, ErrFull) { // inc has said that it is full
+	e.count--
+	if err := l.update(k, e); err != nil && !errors.Is(err, ErrFull) { // inc has said that it is full
 		return fmt.Errorf("release a connection of %s: %w", addr, err)
 	}
 	return nil
 }
 
-func (l *ledger) count(addr netip.Addr) int {
+// check is the key of a client. Callers hold mu.
+func (l *ledger) check(port uint16, addr netip.Addr) (clientKey, error) {
+	if l.closed {
+		return clientKey{}, ErrClosed
+	}
+	if !addr.IsValid() {
+		return clientKey{}, errors.New("the address is not valid")
+	}
+	if _, ok := l.quotas[port]; !ok {
+		return clientKey{}, fmt.Errorf("%w: %d", ErrPort, port)
+	}
+	return l.prefixes.key(port, addr), nil
+}
+
+func (l *ledger) count(port uint16, addr netip.Addr) int {
+	if !addr.IsValid() {
+		return 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int(l.counts[canonical(addr)])
+	if e := l.clients[l.prefixes.key(port, addr)]; e != nil {
+		return int(e.count)
+	}
+	return 0
+}
+
+// fullMap is how many times a client at its quota found the map full.
+func (l *ledger) fullMap() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full
+}
+
+// counted is a copy of who has connections now.
+func (l *ledger) counted() []Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := make([]Client, 0, len(l.clients))
+	for k, e := range l.clients {
+		if e.count > 0 {
+			list = append(list, Client{
+				Prefix:      l.prefixes.prefix(k),
+				Port:        k.Port,
+				Connections: int(e.count),
+				Blocked:     e.held >= l.quotas[k.Port],
+			})
+		}
+	}
+	return list
+}
+
+// setQuota changes the quota of a port; tell has the program know it. A client
+// is never blocked by a quota that is not in force: the counts are written
+// before a lower one, and after a higher one.
+func (l *ledger) setQuota(port uint16, quota uint32, tell func() error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	before, ok := l.quotas[port]
+	if !ok {
+		return fmt.Errorf("%w: %d", ErrPort, port)
+	}
+	var err error
+	if quota < before {
+		l.quotas[port] = quota
+		err = l.writePort(port)
+		return errors.Join(err, tell())
+	}
+	if err := tell(); err != nil {
+		return err
+	}
+	for k, e := range l.clients {
+		if k.Port == port && e.held >= before && e.held < quota {
+			l.sayLetIn(k)
+		}
+	}
+	l.quotas[port] = quota
+	return nil
+}
+
+// writePort writes the counts of the clients of a port that are at its quota.
+// Callers hold mu.
+func (l *ledger) writePort(port uint16) error {
+	var first error
+	for k, e := range l.clients {
+		if k.Port != port || e.count < l.quotas[port] || e.held == e.count {
+			continue
+		}
+		if err := l.write(k, e); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // close makes later changes fail; it returns when none is under way, with what
@@ -116,92 +221,180 @@ func (l *ledger) close() error {
 
 // update brings a client's changed count to the kernel, now or later. Callers
 // hold mu.
-func (l *ledger) update(client netip.Addr) error {
-	if l.counts[client] >= l.quota || l.held[client] >= l.quota {
-		return l.write(client)
+func (l *ledger) update(k clientKey, e *entry) error {
+	if quota := l.quotas[k.Port]; e.count >= quota || e.held >= quota {
+		return l.write(k, e)
 	}
-	l.putOff(client)
+	delete(l.waiting, k)
+	l.putOff(k, e)
 	return nil
 }
 
 // putOff has a client's count written by the next flush. Callers hold mu.
-func (l *ledger) putOff(client netip.Addr) {
-	l.late[client] = true
-	if !l.armed {
-		l.armed = true
-		l.timer = time.AfterFunc(writeDelay, l.flush)
-	}
-}
-
-// flush writes the counts that are late.
-func (l *ledger) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.armed = false
-	if l.closed {
+func (l *ledger) putOff(k clientKey, e *entry) {
+	if e.late {
 		return
 	}
-	for _, client := range slices.Collect(maps.Keys(l.late)) { // a failed write puts its client back
-		l.writeLate(client)
+	e.late = true
+	l.late = append(l.late, k)
+	if l.timer == nil {
+		l.timer = time.AfterFunc(writeDelay, l.flush)
+	} else if len(l.late) == 1 {
+		l.timer.Reset(writeDelay)
 	}
 }
 
-// writeLate writes a count for which no caller waits. That the map is full is
-// said where it matters: at the quota. Callers hold mu.
-func (l *ledger) writeLate(client netip.Addr) {
-	if err := l.write(client); err != nil && !errors.Is(err, ErrFull) && l.err == nil {
-		l.err = fmt.Errorf("write the count of %s: %w", client, err)
+// flush writes the counts that are late, a chunk at a time, so that callers do
+// not wait for all of them. Counts that could not be written wait for the next.
+func (l *ledger) flush() {
+	for l.flushSome() {
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && len(l.late) > 0 {
+		l.timer.Reset(writeDelay)
+	}
+}
+
+// flushSome writes one chunk, and says whether to go on: there is more, and all
+// of this could be written.
+func (l *ledger) flushSome() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	n := min(flushChunk, len(l.late))
+	chunk := slices.Clone(l.late[len(l.late)-n:])
+	l.late = l.late[:len(l.late)-n]
+	rest := len(l.late)
+	var keys []clientKey
+	var values []clientValue
+	for _, k := range chunk {
+		e := l.clients[k]
+		e.late = false
+		switch e.count {
+		case e.held:
+			l.drop(k, e)
+		case 0:
+			l.noteLate(k, l.forget(k, e))
+		default:
+			keys = append(keys, k)
+			values = append(values, clientValue{Connections: e.count})
+		}
+	}
+	// Those that left have made room. A write that fails puts its client back.
+	l.putAll(keys, values)
+	return len(l.late) > 0 && len(l.late) == rest
+}
+
+// putAll writes late counts at once, and those that this fails for one by one.
+// Callers hold mu.
+func (l *ledger) putAll(keys []clientKey, values []clientValue) {
+	if len(keys) == 0 {
+		return
+	}
+	n, err := l.kernel.put(keys, values)
+	for i, k := range keys[:n] {
+		l.clients[k].held = values[i].Connections
+	}
+	if err == nil {
+		return
+	}
+	for _, k := range keys[n:] {
+		l.noteLate(k, l.write(k, l.clients[k]))
+	}
+}
+
+// noteLate keeps the error of a write for which no caller waits. That the map
+// is full is said where it matters: at the quota. Callers hold mu.
+func (l *ledger) noteLate(k clientKey, err error) {
+	if err != nil && !errors.Is(err, ErrFull) && l.err == nil {
+		l.err = fmt.Errorf("write the count of %s: %w", l.prefixes.prefix(k), err)
 	}
 }
 
 // write makes the kernel hold a client's count. Where the kernel fails, the
 // next flush tries again: a client must not stay blocked for it. Callers hold
 // mu.
-func (l *ledger) write(client netip.Addr) error {
-	delete(l.late, client)
-	count := l.counts[client]
-	if count == l.held[client] {
-		delete(l.unwritten, client)
+func (l *ledger) write(k clientKey, e *entry) error {
+	if e.count == 0 && e.held > 0 {
+		return l.forget(k, e)
+	}
+	quota := l.quotas[k.Port]
+	if e.count == e.held || e.count == 0 {
+		delete(l.waiting, k)
+		l.drop(k, e)
 		return nil
 	}
-	if count == 0 {
-		return l.forget(client)
+	value := clientValue{Connections: e.count}
+	if e.held >= quota && e.count >= quota {
+		value.Dropped = l.wasDropped(k)
 	}
-	err := l.kernel.Put(client.As16(), count)
+	if e.held >= quota && e.count < quota {
+		l.sayLetIn(k)
+	}
+	_, err := l.kernel.put([]clientKey{k}, []clientValue{value})
 	switch {
 	case errors.Is(err, unix.E2BIG):
-		delete(l.unwritten, client)
-		if count >= l.quota {
-			l.unwritten[client] = true
+		delete(l.waiting, k)
+		if e.count >= quota {
+			l.full++
+			l.waiting[k] = e
 		}
 		return ErrFull
 	case err != nil:
-		l.putOff(client)
+		l.putOff(k, e)
 		return err
 	}
-	l.held[client] = count
-	delete(l.unwritten, client)
+	e.held = e.count
+	delete(l.waiting, k)
 	return nil
 }
 
 // forget removes a client from the kernel's map, and gives the place to one
 // that found the map full. Callers hold mu.
-func (l *ledger) forget(client netip.Addr) error {
-	delete(l.unwritten, client)
-	if err := l.kernel.Delete(client.As16()); err != nil {
-		l.putOff(client)
+func (l *ledger) forget(k clientKey, e *entry) error {
+	if e.held >= l.quotas[k.Port] {
+		l.sayLetIn(k)
+	}
+	// A key that is not there was removed by another program (Options.PinDir).
+	if err := l.kernel.delete(k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		l.putOff(k, e)
 		return err
 	}
-	delete(l.held, client)
-	for waiting := range l.unwritten {
-		l.writeLate(waiting)
-		if l.held[waiting] != 0 {
+	e.held = 0
+	delete(l.waiting, k)
+	l.drop(k, e)
+	for waitingKey, waiting := range l.waiting {
+		l.noteLate(waitingKey, l.write(waitingKey, waiting))
+		if waiting.held != 0 {
 			break
 		}
 	}
 	return nil
 }
 
-// canonical is the form in which an address is counted: one form for IPv4 and
-// IPv4 mapped into IPv6, and no zone. As16 of it is the kernel's key.
-func canonical(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+// drop forgets a client of which nothing is left. Callers hold mu.
+func (l *ledger) drop(k clientKey, e *entry) {
+	if e.count == 0 && e.held == 0 && !e.late {
+		delete(l.clients, k)
+	}
+}
+
+// wasDropped is one if packets of a client were dropped, as the kernel's value
+// has it. What cannot be read has the next drop told anew. Callers hold mu.
+func (l *ledger) wasDropped(k clientKey) uint32 {
+	if dropped, err := l.kernel.dropped(k); err == nil && dropped {
+		return 1
+	}
+	return 0
+}
+
+// sayLetIn tells of a client that is no longer over its quota, if anything of
+// it was dropped. Callers hold mu, and change the kernel's value after it.
+func (l *ledger) sayLetIn(k clientKey) {
+	if l.wasDropped(k) == 1 {
+		l.letIn(k)
+	}
+}

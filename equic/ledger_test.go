@@ -15,31 +15,33 @@ import (
 // fakeMap is the kernel's map, with its limit and its errors.
 type fakeMap struct {
 	limit   int
-	entries map[[16]byte]uint32
+	entries map[clientKey]clientValue
 	broken  error
+	puts    int
 }
 
 func newFakeMap(limit int) *fakeMap {
-	return &fakeMap{limit: limit, entries: make(map[[16]byte]uint32)}
+	return &fakeMap{limit: limit, entries: make(map[clientKey]clientValue)}
 }
 
-func (m *fakeMap) Put(key, value any) error {
+func (m *fakeMap) put(keys []clientKey, values []clientValue) (int, error) {
+	m.puts++
+	for i, k := range keys {
+		if m.broken != nil {
+			return i, m.broken
+		}
+		if _, present := m.entries[k]; !present && len(m.entries) == m.limit {
+			return i, fmt.Errorf("update: %w", unix.E2BIG)
+		}
+		m.entries[k] = values[i]
+	}
+	return len(keys), nil
+}
+
+func (m *fakeMap) delete(k clientKey) error {
 	if m.broken != nil {
 		return m.broken
 	}
-	k := key.([16]byte)
-	if _, present := m.entries[k]; !present && len(m.entries) == m.limit {
-		return fmt.Errorf("update: %w", unix.E2BIG)
-	}
-	m.entries[k] = value.(uint32)
-	return nil
-}
-
-func (m *fakeMap) Delete(key any) error {
-	if m.broken != nil {
-		return m.broken
-	}
-	k := key.([16]byte)
 	if _, present := m.entries[k]; !present {
 		return fmt.Errorf("delete: %w", ebpf.ErrKeyNotExist)
 	}
@@ -47,11 +49,48 @@ func (m *fakeMap) Delete(key any) error {
 	return nil
 }
 
+func (m *fakeMap) dropped(k clientKey) (bool, error) {
+	v, present := m.entries[k]
+	if !present {
+		return false, ebpf.ErrKeyNotExist
+	}
+	return v.Dropped != 0, nil
+}
+
+// drop is what the program does when it drops the first packet of a client.
+func (m *fakeMap) drop(addr netip.Addr) {
+	k := byAddress.key(serverPort, addr)
+	v := m.entries[k]
+	v.Dropped = 1
+	m.entries[k] = v
+}
+
+// byAddress tells every address apart.
+var byAddress = prefixes{ipv4: 32, ipv6: 128}
+
+// portLedger is a ledger of one port.
+type portLedger struct {
+	*ledger
+	letIn []netip.Prefix
+}
+
+func newPortLedger(kernel kernelClients, quota uint32) *portLedger {
+	l := new(portLedger)
+	l.ledger = newLedger(kernel, byAddress, map[uint16]uint32{serverPort: quota}, func(k clientKey) {
+		l.letIn = append(l.letIn, byAddress.prefix(k))
+	})
+	return l
+}
+
+func (l *portLedger) inc(addr netip.Addr) error { return l.ledger.inc(serverPort, addr) }
+func (l *portLedger) dec(addr netip.Addr) error { return l.ledger.dec(serverPort, addr) }
+func (l *portLedger) count(addr netip.Addr) int { return l.ledger.count(serverPort, addr) }
+
 // counts are the map's entries by address.
 func (m *fakeMap) counts() map[string]uint32 {
 	counts := make(map[string]uint32)
-	for k, n := range m.entries {
-		counts[netip.AddrFrom16(k).Unmap().String()] = n
+	for k, v := range m.entries {
+		counts[netip.AddrFrom16(k.Prefix).Unmap().String()] = v.Connections
 	}
 	return counts
 }
@@ -64,7 +103,7 @@ var (
 
 func TestCountsReachTheKernelAsAbsoluteValues(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	for _, addr := range []netip.Addr{alice, alice, bob, carol, alice} {
 		must(t, l.inc(addr))
 	}
@@ -77,14 +116,14 @@ func TestCountsReachTheKernelAsAbsoluteValues(t *testing.T) {
 	if got := l.count(alice); got != 2 {
 		t.Errorf("count %d, want 2", got)
 	}
-	if len(l.counts) != 2 {
-		t.Errorf("%d clients kept, want 2: a client at zero is forgotten", len(l.counts))
+	if len(l.clients) != 2 {
+		t.Errorf("%d clients kept, want 2: a client at zero is forgotten", len(l.clients))
 	}
 }
 
 func TestMappedAndZonedFormsAreTheSameClient(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	must(t, l.inc(alice))
 	must(t, l.inc(netip.AddrFrom16(alice.As16())))
 	must(t, l.inc(carol.WithZone("eth0")))
@@ -99,7 +138,7 @@ func TestMappedAndZonedFormsAreTheSameClient(t *testing.T) {
 
 func TestDecBelowZeroIsAnErrorAndChangesNothing(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	if err := l.dec(alice); err == nil {
 		t.Error("a client that was never counted was released")
 	}
@@ -117,18 +156,18 @@ func TestDecBelowZeroIsAnErrorAndChangesNothing(t *testing.T) {
 }
 
 func TestAnInvalidAddressIsNotCounted(t *testing.T) {
-	l := newLedger(newFakeMap(8), 1)
+	l := newPortLedger(newFakeMap(8), 1)
 	if err := l.inc(netip.Addr{}); err == nil {
 		t.Error("want an error")
 	}
-	if len(l.counts) != 0 {
-		t.Errorf("counted: %v", l.counts)
+	if len(l.clients) != 0 {
+		t.Errorf("counted: %v", l.clients)
 	}
 }
 
 func TestAFullMapIsSaidAndTheCountStaysRight(t *testing.T) {
 	kernel := newFakeMap(1)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	must(t, l.inc(alice))
 	for range 2 {
 		if err := l.inc(bob); !errors.Is(err, ErrFull) {
@@ -146,14 +185,14 @@ func TestAFullMapIsSaidAndTheCountStaysRight(t *testing.T) {
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
-	if len(l.unwritten) != 0 {
-		t.Errorf("still unwritten: %v", l.unwritten)
+	if len(l.waiting) != 0 {
+		t.Errorf("still waiting: %v", l.waiting)
 	}
 }
 
 func TestAFreedPlaceGoesToAClientThatFoundTheMapFull(t *testing.T) {
 	kernel := newFakeMap(1)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	must(t, l.inc(alice))
 	for range 3 {
 		if err := l.inc(bob); !errors.Is(err, ErrFull) {
@@ -169,7 +208,7 @@ func TestAFreedPlaceGoesToAClientThatFoundTheMapFull(t *testing.T) {
 
 func TestAnErrorOfTheKernelLeavesTheClientCounted(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	kernel.broken = unix.EIO
 	if err := l.inc(alice); !errors.Is(err, unix.EIO) {
 		t.Fatalf("error %v, want EIO", err)
@@ -182,7 +221,7 @@ func TestAnErrorOfTheKernelLeavesTheClientCounted(t *testing.T) {
 }
 
 func TestAClosedLedgerChangesNothing(t *testing.T) {
-	l := newLedger(newFakeMap(8), 1)
+	l := newPortLedger(newFakeMap(8), 1)
 	must(t, l.inc(alice))
 	must(t, l.close())
 	if err := l.inc(alice); !errors.Is(err, ErrClosed) {
@@ -198,7 +237,7 @@ func TestAClosedLedgerChangesNothing(t *testing.T) {
 
 func TestNoCountIsLostAmongGoroutines(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	want := hammer(t, l.inc, l.dec)
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
@@ -211,7 +250,7 @@ func TestNoCountIsLostAmongGoroutines(t *testing.T) {
 // With a quota of 3, counts of 1 and 2 change no verdict.
 func TestCountsUnderQuotaReachTheKernelLater(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 3)
+	l := newPortLedger(kernel, 3)
 	must(t, l.inc(alice))
 	must(t, l.inc(alice))
 	must(t, l.inc(bob))
@@ -226,14 +265,14 @@ func TestCountsUnderQuotaReachTheKernelLater(t *testing.T) {
 	must(t, l.dec(alice))
 	must(t, l.dec(alice))
 	l.flush()
-	if len(kernel.entries)+len(l.held)+len(l.late) != 0 {
-		t.Errorf("left: kernel %v, held %v, late %v", kernel.counts(), l.held, l.late)
+	if len(kernel.entries)+len(l.clients)+len(l.late) != 0 {
+		t.Errorf("left: kernel %v, clients %v, late %v", kernel.counts(), l.clients, l.late)
 	}
 }
 
 func TestCountsThatChangeAVerdictReachTheKernelAtOnce(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 3)
+	l := newPortLedger(kernel, 3)
 	for _, step := range []struct {
 		name string
 		do   func(netip.Addr) error
@@ -260,7 +299,7 @@ func TestCountsThatChangeAVerdictReachTheKernelAtOnce(t *testing.T) {
 
 func TestAFullMapIsSaidAtTheQuota(t *testing.T) {
 	kernel := newFakeMap(0)
-	l := newLedger(kernel, 2)
+	l := newPortLedger(kernel, 2)
 	must(t, l.inc(alice))
 	l.flush()
 	if err := l.inc(alice); !errors.Is(err, ErrFull) {
@@ -273,7 +312,7 @@ func TestAFullMapIsSaidAtTheQuota(t *testing.T) {
 
 func TestAFreedPlaceGoesToAClientAtItsQuota(t *testing.T) {
 	kernel := newFakeMap(1)
-	l := newLedger(kernel, 2)
+	l := newPortLedger(kernel, 2)
 	must(t, l.inc(alice))
 	must(t, l.inc(alice)) // holds the only place
 	must(t, l.inc(carol))
@@ -292,7 +331,7 @@ func TestAFreedPlaceGoesToAClientAtItsQuota(t *testing.T) {
 
 func TestAClientDoesNotStayBlockedByAWriteThatFailed(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 1)
+	l := newPortLedger(kernel, 1)
 	must(t, l.inc(alice))
 	kernel.broken = unix.EIO
 	if err := l.dec(alice); !errors.Is(err, unix.EIO) {
@@ -307,12 +346,129 @@ func TestAClientDoesNotStayBlockedByAWriteThatFailed(t *testing.T) {
 
 func TestALateWriteThatFailsIsSaidOnClose(t *testing.T) {
 	kernel := newFakeMap(8)
-	l := newLedger(kernel, 2)
+	l := newPortLedger(kernel, 2)
 	must(t, l.inc(alice))
 	kernel.broken = unix.EIO
 	l.flush()
 	if err := l.close(); !errors.Is(err, unix.EIO) {
 		t.Errorf("close: error %v, want EIO", err)
+	}
+}
+
+func TestClientsAreToldApartByTheirPrefixAndPort(t *testing.T) {
+	kernel := newFakeMap(8)
+	l := newLedger(kernel, prefixes{ipv4: 24, ipv6: 64}, map[uint16]uint32{443: 2, 8443: 9}, nil)
+	for _, c := range []struct {
+		port uint16
+		addr string
+	}{
+		{443, "192.0.2.1"}, {443, "192.0.2.200"}, {8443, "192.0.2.1"}, {443, "192.0.3.1"},
+		{443, "2001:db8::1"}, {443, "2001:db8::ffff:0:0:1"}, {443, "2001:db8:0:1::1"},
+	} {
+		must(t, l.inc(c.port, netip.MustParseAddr(c.addr)))
+	}
+	l.flush()
+	got := make(map[string]int)
+	for _, c := range l.counted() {
+		got[fmt.Sprintf("%v %d blocked=%v", c.Prefix, c.Port, c.Blocked)] = c.Connections
+	}
+	want := map[string]int{
+		"192.0.2.0/24 443 blocked=true": 2, "192.0.2.0/24 8443 blocked=false": 1, "192.0.3.0/24 443 blocked=false": 1,
+		"2001:db8::/64 443 blocked=true": 2, "2001:db8:0:1::/64 443 blocked=false": 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("clients (-want +got):\n%s", diff)
+	}
+	if len(kernel.entries) != len(want) {
+		t.Errorf("the kernel has %d clients, want %d", len(kernel.entries), len(want))
+	}
+	if err := l.inc(53, alice); !errors.Is(err, ErrPort) {
+		t.Errorf("a port that is not protected: error %v, want ErrPort", err)
+	}
+}
+
+func TestAChangedQuotaIsInForceAtOnce(t *testing.T) {
+	kernel := newFakeMap(8)
+	l := newPortLedger(kernel, 5)
+	for range 3 {
+		must(t, l.inc(alice))
+	}
+	must(t, l.inc(bob))
+	told := 0
+	must(t, l.setQuota(serverPort, 3, func() error {
+		told++
+		if diff := cmp.Diff(map[string]uint32{alice.String(): 3}, kernel.counts()); diff != "" {
+			t.Errorf("before a lower quota is in force, the kernel's map (-want +got):\n%s", diff)
+		}
+		return nil
+	}))
+	kernel.drop(alice)
+	must(t, l.setQuota(serverPort, 4, func() error { told++; return nil }))
+	if diff := cmp.Diff([]string{"192.0.2.10/32"}, text(l.letIn)); diff != "" || told != 2 {
+		t.Errorf("let in (-want +got), told %d times:\n%s", told, diff)
+	}
+	if err := l.setQuota(1, 3, nil); !errors.Is(err, ErrPort) {
+		t.Errorf("error %v, want ErrPort", err)
+	}
+}
+
+func TestAClientOfWhichPacketsWereDroppedIsSaidToBeLetIn(t *testing.T) {
+	kernel := newFakeMap(8)
+	l := newPortLedger(kernel, 2)
+	for range 3 {
+		must(t, errors.Join(l.inc(alice), l.inc(bob)))
+	}
+	kernel.drop(alice)
+	must(t, l.inc(alice)) // a count at the quota keeps what the program noted
+	for range 2 {
+		must(t, errors.Join(l.dec(alice), l.dec(bob)))
+	}
+	if len(l.letIn) != 0 {
+		t.Errorf("let in at its quota: %v", l.letIn)
+	}
+	must(t, l.dec(alice))
+	if diff := cmp.Diff([]string{"192.0.2.10/32"}, text(l.letIn)); diff != "" {
+		t.Errorf("let in (-want +got):\n%s", diff)
+	}
+}
+
+func text(list []netip.Prefix) []string {
+	var s []string
+	for _, p := range list {
+		s = append(s, p.String())
+	}
+	return s
+}
+
+func TestManyLateCountsAreWrittenTogether(t *testing.T) {
+	const clients = 3 * flushChunk
+	kernel := newFakeMap(clients - 10)
+	l := newPortLedger(kernel, 2)
+	addr := netip.MustParseAddr("10.0.0.0")
+	for range clients {
+		addr = addr.Next()
+		must(t, l.inc(addr))
+	}
+	l.flush()
+	if len(kernel.entries) != clients-10 || len(l.late) != 0 {
+		t.Errorf("%d written and %d late, want a full map and none", len(kernel.entries), len(l.late))
+	}
+	if kernel.puts > 3+flushChunk { // one by one in the chunk that found the map full
+		t.Errorf("%d writes for %d clients", kernel.puts, clients)
+	}
+	must(t, l.close())
+}
+
+func TestCountsThatCouldNotBeWrittenWaitForTheNextFlush(t *testing.T) {
+	kernel := newFakeMap(8)
+	l := newPortLedger(kernel, 2)
+	must(t, errors.Join(l.inc(alice), l.inc(bob)))
+	kernel.broken = unix.EIO
+	l.flush()
+	kernel.broken = nil
+	l.flush()
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 1, bob.String(): 1}, kernel.counts()); diff != "" {
+		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
 }
 

@@ -65,6 +65,7 @@ func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 
 func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	o.MaxClients = 1
+	o.Events = nil
 	objs, err := load(o)
 	if err != nil {
 		return DropCost{}, err
@@ -77,13 +78,19 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	defer func() { err = errors.Join(err, empty.Close()) }()
 
 	client := netip.MustParseAddr("192.0.2.1") // RFC 5737: for documentation
-	if err := objs.Clients.Put(client.As16(), uint32(o.Quota)); err != nil {
+	port := o.Ports[0]
+	by := prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}
+	err = errors.Join(
+		objs.Applications.Put(uint32(1), o.applications()[0]),
+		objs.Clients.Put(by.key(port.Number, client), clientValue{Connections: uint32(port.Quota)}), //nolint:gosec // validated
+	)
+	if err != nil {
 		return DropCost{}, err
 	}
 	if err := pinThread(); err != nil {
 		return DropCost{}, err
 	}
-	return compareBursts(ctx, objs.Equic, empty, udpPacket(client, o.Port))
+	return compareBursts(ctx, objs.Equic, empty, initialPacket(client, port.Number))
 }
 
 // compareBursts runs both programs in turn. The first pair warms the caches
@@ -150,20 +157,22 @@ func pinThread() error {
 	return nil
 }
 
-// udpPacket is an Ethernet frame with the least that the program reads: IPv4
-// without options, and a UDP header without payload.
-func udpPacket(source netip.Addr, port uint16) []byte {
-	const ethernet, ipv4, udp = 14, 20, 8
-	p := make([]byte, ethernet+ipv4+udp)
+// initialPacket is an Ethernet frame with IPv4 without options, UDP, and the
+// start of a QUIC version 1 Initial, padded as a client must: it is dropped
+// under either policy.
+func initialPacket(source netip.Addr, port uint16) []byte {
+	const ethernet, ipv4, udp, payload = 14, 20, 8, 1200
+	p := make([]byte, ethernet+ipv4+udp+payload)
 	binary.BigEndian.PutUint16(p[12:], unix.ETH_P_IP)
 	ip := p[ethernet:]
 	ip[0] = 4<<4 | ipv4/4
-	binary.BigEndian.PutUint16(ip[2:], ipv4+udp)
+	binary.BigEndian.PutUint16(ip[2:], ipv4+udp+payload)
 	ip[8] = 64 // hops
 	ip[9] = unix.IPPROTO_UDP
 	copy(ip[12:16], source.AsSlice())
 	binary.BigEndian.PutUint16(ip[ipv4+2:], port)
-	binary.BigEndian.PutUint16(ip[ipv4+4:], udp)
+	binary.BigEndian.PutUint16(ip[ipv4+4:], udp+payload)
+	copy(ip[ipv4+udp:], []byte{0xc0, 0, 0, 0, 1}) // RFC 9000, 17.2.2
 	return p
 }
 

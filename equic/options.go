@@ -5,13 +5,21 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"net/netip"
+	"slices"
+	"time"
 )
 
 // Defaults of Options.
 const (
 	DefaultQuota      = 5 // the paper's
 	DefaultMaxClients = 65536
+	DefaultIPv4Prefix = 32 // bits
+	DefaultIPv6Prefix = 64 // bits: what a provider gives to one customer at least
 )
+
+// MaxPorts is how many ports one gateway protects at most.
+const MaxPorts = 63
 
 // Mode is where in the receive path the program runs.
 type Mode string
@@ -37,22 +45,95 @@ func ParseMode(name string) (Mode, error) {
 // String is the mode's name, as in Options.
 func (m Mode) String() string { return string(m) }
 
+// Policy says which packets of a client at its quota are dropped.
+type Policy string
+
+// The policies.
+const (
+	// PolicyNew drops the packets that open a connection (Initial, 0-RTT, and
+	// long headers of versions that the program does not know). Established
+	// connections live on, so those who share an address keep what they have.
+	PolicyNew Policy = "new"
+	// PolicyClient drops every packet: Algorithm 1 of the paper. A blocked
+	// client's connections end by the server's idle timeout alone, and until
+	// then it stays blocked.
+	PolicyClient Policy = "client"
+)
+
+// ParsePolicy reads a policy's name; the empty name is PolicyNew.
+func ParsePolicy(name string) (Policy, error) {
+	switch p := Policy(name); p {
+	case "":
+		return PolicyNew, nil
+	case PolicyNew, PolicyClient:
+		return p, nil
+	}
+	return "", fmt.Errorf("policy is %q: give %s or %s", name, PolicyNew, PolicyClient)
+}
+
 // Options say what Attach protects, and how.
 type Options struct {
 	// Interface is the name of the interface on which clients' packets
 	// arrive, in the caller's network namespace. Required.
 	Interface string
-	// Port is the server's UDP port. Other ports are not touched. Required.
-	Port uint16
-	// Quota is how many simultaneous connections a client may have: at this
-	// count its packets are dropped. Zero is DefaultQuota.
+	// Ports are the server's UDP ports, MaxPorts at most, each an application
+	// with counts and limits of its own. Other ports are not touched. Required.
+	Ports []Port
+
+	// What a Port leaves at zero.
+	//
+	// Quota is how many simultaneous connections a client may have; a client
+	// that has as many is blocked. Zero is DefaultQuota.
 	Quota int
+	// Policy says which packets of a blocked client are dropped. Empty is
+	// PolicyNew.
+	Policy Policy
+	// InitialsPerSecond limits, for each client, the packets that open a
+	// connection, whatever its quota. One attempt takes two to three of them: a
+	// client hello with a post-quantum key share fills two, and the client
+	// acknowledges the server's. Zero is no limit.
+	InitialsPerSecond float64
+	// Burst is how many such packets a client may send at once. Zero is one
+	// second's worth, and at least 4.
+	Burst int
+
 	// Mode is where the program runs. Empty is Native.
 	Mode Mode
-	// MaxClients is how many clients the kernel's map holds at once; its
-	// memory is taken at the start, about 100 bytes each. Zero is
+	// MaxClients is how many clients the kernel's maps hold at once; their
+	// memory is taken at the start, about 250 bytes for each. Zero is
 	// DefaultMaxClients.
 	MaxClients int
+	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes by
+	// which clients are told apart. Zero is DefaultIPv4Prefix and
+	// DefaultIPv6Prefix.
+	IPv4Prefix, IPv6Prefix int
+
+	// Allowed clients are never dropped, Denied ones always, unless allowed
+	// too. Gateway.Allowed and Gateway.Denied change them.
+	Allowed, Denied []netip.Prefix
+
+	// Events receives what happens to clients. Sending never blocks: an event
+	// for which the channel has no room is lost, and counted in
+	// Stats.EventsLost. The channel is never closed. Nil is no events.
+	Events chan<- Event
+	// EventsPerSecond limits the events in the kernel; those above it are lost
+	// and counted. Zero is 1000.
+	EventsPerSecond int
+
+	// PinDir is a folder in a BPF file system in which the maps `clients` and
+	// `applications` are pinned until Close, for other programs to read or
+	// write (README.md). It is made if missing. Empty is no pins.
+	PinDir string
+}
+
+// Port is one application: a UDP port and its limits. Limits left at zero are
+// those of Options; a negative InitialsPerSecond is no limit.
+type Port struct {
+	Number            uint16
+	Quota             int
+	Policy            Policy
+	InitialsPerSecond float64
+	Burst             int
 }
 
 // complete fills in the defaults, then validates.
@@ -63,23 +144,141 @@ func (o Options) complete() (Options, error) {
 	if o.MaxClients == 0 {
 		o.MaxClients = DefaultMaxClients
 	}
+	if o.IPv4Prefix == 0 {
+		o.IPv4Prefix = DefaultIPv4Prefix
+	}
+	if o.IPv6Prefix == 0 {
+		o.IPv6Prefix = DefaultIPv6Prefix
+	}
+	if o.EventsPerSecond == 0 {
+		o.EventsPerSecond = 1000
+	}
 	mode, err := ParseMode(string(o.Mode))
+	if err != nil {
+		return o, err
+	}
 	o.Mode = mode
-	return o, errors.Join(o.validate(), err)
+	policy, err := ParsePolicy(string(o.Policy))
+	if err != nil {
+		return o, err
+	}
+	o.Policy = policy
+	o.Ports = slices.Clone(o.Ports)
+	for i := range o.Ports {
+		if o.Ports[i], err = o.completePort(o.Ports[i]); err != nil {
+			return o, err
+		}
+	}
+	return o, o.validate()
 }
 
-func (o Options) validate() error {
+func (o *Options) completePort(p Port) (Port, error) {
+	if p.Quota == 0 {
+		p.Quota = o.Quota
+	}
+	if p.Policy == "" {
+		p.Policy = o.Policy
+	}
+	policy, err := ParsePolicy(string(p.Policy))
+	if err != nil {
+		return p, fmt.Errorf("port %d: %w", p.Number, err)
+	}
+	p.Policy = policy
+	if p.InitialsPerSecond == 0 {
+		p.InitialsPerSecond = o.InitialsPerSecond
+	}
+	if p.Burst == 0 {
+		p.Burst = o.Burst
+	}
+	return p, nil
+}
+
+func (o *Options) validate() error {
 	switch {
 	case o.Interface == "":
 		return errors.New("no interface given: name the one on which clients arrive, such as eth0")
-	case o.Port == 0:
-		return errors.New("port is 0: give the server's UDP port, 1 to 65535")
-	case o.Quota < 1 || o.Quota > math.MaxInt32:
-		return fmt.Errorf("quota is %d: give 1 to %d connections", o.Quota, math.MaxInt32)
+	case len(o.Ports) == 0:
+		return errors.New("no ports given: give the server's UDP port")
+	case len(o.Ports) > MaxPorts:
+		return fmt.Errorf("%d ports given: give %d at most", len(o.Ports), MaxPorts)
 	case o.MaxClients < 1 || o.MaxClients > math.MaxInt32:
 		return fmt.Errorf("max clients is %d: give 1 to %d", o.MaxClients, math.MaxInt32)
+	case o.IPv4Prefix < 1 || o.IPv4Prefix > 32:
+		return fmt.Errorf("IPv4 prefix is %d: give 1 to 32 bits", o.IPv4Prefix)
+	case o.IPv6Prefix < 1 || o.IPv6Prefix > 128:
+		return fmt.Errorf("IPv6 prefix is %d: give 1 to 128 bits", o.IPv6Prefix)
+	case o.EventsPerSecond < 1 || o.EventsPerSecond > 1_000_000:
+		return fmt.Errorf("events per second is %d: give 1 to 1000000", o.EventsPerSecond)
+	}
+	seen := make(map[uint16]bool)
+	for _, p := range o.Ports {
+		if seen[p.Number] {
+			return fmt.Errorf("port %d is given twice", p.Number)
+		}
+		seen[p.Number] = true
+		if err := p.validate(); err != nil {
+			return err
+		}
+	}
+	for _, list := range [][]netip.Prefix{o.Allowed, o.Denied} {
+		for _, p := range list {
+			if !p.IsValid() {
+				return errors.New("a prefix in the lists is not valid")
+			}
+		}
 	}
 	return nil
+}
+
+func (p Port) validate() error {
+	if p.Number == 0 {
+		return errors.New("port is 0: give the server's UDP port, 1 to 65535")
+	}
+	if err := validQuota(p.Quota); err != nil {
+		return fmt.Errorf("port %d: %w", p.Number, err)
+	}
+	if _, err := newRate(p.InitialsPerSecond, p.Burst); err != nil {
+		return fmt.Errorf("port %d: %w", p.Number, err)
+	}
+	return nil
+}
+
+func validQuota(n int) error {
+	if n < 1 || n > math.MaxInt32 {
+		return fmt.Errorf("quota is %d: give 1 to %d connections", n, math.MaxInt32)
+	}
+	return nil
+}
+
+// rate is a token bucket as the program keeps it: the time from token to
+// token, and how far ahead of time tokens may be taken. Zero is no limit.
+type rate struct {
+	interval, burst time.Duration
+}
+
+// The least burst that is taken by itself, and the rates that can be kept.
+const (
+	minDefaultBurst = 4
+	minRate         = 0.001
+	maxRate         = 1e6
+	maxBurst        = 1e6
+)
+
+func newRate(perSecond float64, burst int) (rate, error) {
+	if burst < 0 || burst > maxBurst {
+		return rate{}, fmt.Errorf("burst is %d: give 1 to %d packets", burst, int(maxBurst))
+	}
+	if perSecond <= 0 {
+		return rate{}, nil
+	}
+	if !(perSecond >= minRate && perSecond <= maxRate) {
+		return rate{}, fmt.Errorf("initials per second is %v: give %v to %v, or 0 for no limit", perSecond, minRate, maxRate)
+	}
+	if burst == 0 {
+		burst = max(minDefaultBurst, int(math.Ceil(perSecond)))
+	}
+	interval := time.Duration(float64(time.Second) / perSecond)
+	return rate{interval: interval, burst: time.Duration(burst-1) * interval}, nil
 }
 
 // findInterface looks an interface up in the caller's network namespace.

@@ -19,15 +19,14 @@ const (
 	under    = "198.51.100.2"
 	at       = "198.51.100.3"
 	over     = "198.51.100.4"
+	over6    = "2001:db8::1"
 )
 
 func TestVerdictOnAPacket(t *testing.T) {
 	needRoot(t)
-	objs, err := load(Options{Port: serverPort, Quota: 3, MaxClients: 8})
-	must(t, err)
-	defer objs.Close()
-	for client, n := range map[string]uint32{under: 2, at: 3, over: 4} {
-		must(t, objs.Clients.Put(netip.MustParseAddr(client).As16(), n))
+	p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8})
+	for client, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
+		p.put(t, client, n)
 	}
 	whole := packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort))
 	tests := []struct {
@@ -51,10 +50,13 @@ func TestVerdictOnAPacket(t *testing.T) {
 		{"the port as source passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), &layers.UDP{SrcPort: serverPort, DstPort: 53}), PassOtherPort},
 		{"TCP to the port passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, protocol(layers.IPProtocolTCP)), &layers.TCP{DstPort: serverPort}), PassNotUDP},
 		{"ICMP passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}), PassNotUDP},
-		{"ARP passes", packet(t, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIPv4},
-		{"IPv6 passes", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6(), udp(serverPort)), PassNotIPv4},
-		{"a VLAN tag passes", packet(t, ethernet(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), PassNotIPv4},
-		{"two VLAN tags pass", packet(t, ethernet(layers.EthernetTypeQinQ), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), PassNotIPv4},
+		{"ARP passes", packet(t, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{"an IPv6 client over its quota is dropped", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6(over6), udp(serverPort)), DropOverQuota},
+		{"its neighbour in the same /64 too", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6("2001:db8::2"), udp(serverPort)), DropOverQuota},
+		{"an IPv6 client of another /64 passes", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6("2001:db8:0:1::1"), udp(serverPort)), PassUnknownClient},
+		{"a client over its quota behind a VLAN tag is dropped", packet(t, ethernet(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), DropOverQuota},
+		{"and behind two", packet(t, ethernet(layers.EthernetTypeQinQ), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), DropOverQuota},
+		{"behind three it passes", packet(t, ethernet(layers.EthernetTypeQinQ), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), PassTooDeep},
 		{"an Ethernet header alone passes", whole[:14], PassMalformed},
 		{"an IP header cut short passes", whole[:33], PassMalformed},
 		{"a missing UDP header passes", whole[:34], PassMalformed},
@@ -66,11 +68,11 @@ func TestVerdictOnAPacket(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			before, err := readStats(objs.Packets)
+			before, err := p.stats()
 			must(t, err)
-			verdict, out, err := objs.Equic.Test(test.packet)
+			verdict, out, err := p.objs.Equic.Test(test.packet)
 			must(t, err)
-			after, err := readStats(objs.Packets)
+			after, err := p.stats()
 			must(t, err)
 
 			if want := verdictOf(test.reason); verdict != want {
@@ -92,7 +94,7 @@ func TestVerdictOnAPacket(t *testing.T) {
 }
 
 func TestPacketOfTheMeasurementIsWhatALayerLibraryReads(t *testing.T) {
-	raw := udpPacket(netip.MustParseAddr(over), serverPort)
+	raw := initialPacket(netip.MustParseAddr(over), serverPort)
 	p := gopacket.NewPacket(raw, layers.LayerTypeEthernet, gopacket.Default)
 	if failure := p.ErrorLayer(); failure != nil {
 		t.Fatal(failure.Error())
@@ -103,6 +105,43 @@ func TestPacketOfTheMeasurementIsWhatALayerLibraryReads(t *testing.T) {
 	if got := p.TransportLayer().(*layers.UDP).DstPort; got != serverPort {
 		t.Errorf("port %d, want %d", got, serverPort)
 	}
+}
+
+// onePort is the test's server.
+var onePort = []Port{{Number: serverPort}}
+
+// program is the loaded program without an interface.
+type program struct {
+	objs    *gatewayObjects
+	options Options
+}
+
+// newProgram loads the program for the length of the test.
+func newProgram(t *testing.T, o Options) *program {
+	t.Helper()
+	needRoot(t)
+	o.Interface = "none"
+	o, err := o.complete()
+	must(t, err)
+	objs, err := load(o)
+	must(t, err)
+	t.Cleanup(func() { must(t, objs.Close()) })
+	for i, a := range o.applications() {
+		must(t, objs.Applications.Put(uint32(i+1), a))
+	}
+	return &program{objs: objs, options: o}
+}
+
+// put gives a client a number of connections at the first port.
+func (p *program) put(t *testing.T, client string, connections uint32) {
+	t.Helper()
+	by := prefixes{ipv4: p.options.IPv4Prefix, ipv6: p.options.IPv6Prefix}
+	key := by.key(p.options.Ports[0].Number, netip.MustParseAddr(client))
+	must(t, p.objs.Clients.Put(key, clientValue{Connections: connections}))
+}
+
+func (p *program) stats() (Stats, error) {
+	return readStats(p.objs.Packets, p.objs.EventsLost, p.options.Ports)
 }
 
 func verdictOf(reason string) uint32 {
@@ -138,10 +177,10 @@ func ipv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
 	return ip
 }
 
-func ipv6() *layers.IPv6 {
+func ipv6(source string) *layers.IPv6 {
 	return &layers.IPv6{
 		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
-		SrcIP: net.ParseIP("2001:db8::1"), DstIP: net.ParseIP("2001:db8::2"),
+		SrcIP: net.ParseIP(source), DstIP: net.ParseIP("2001:db8::2"),
 	}
 }
 

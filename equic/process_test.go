@@ -32,7 +32,7 @@ func childMain(behaviour string) int {
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 	}
-	g, err := Attach(Options{Interface: serverIface, Port: serverPort})
+	g, err := Attach(Options{Interface: serverIface, Ports: onePort})
 	if err != nil {
 		fmt.Println("error:", strings.ReplaceAll(err.Error(), "\n", " "))
 		return 1

@@ -90,14 +90,14 @@ func (s *server) count(c *connection, conn *quic.Conn) {
 	if s.gateway == nil {
 		return
 	}
-	if err := s.gateway.Inc(c.client); err != nil {
+	if err := s.gateway.Inc(s.port, c.client); err != nil {
 		s.book.updateFailed()
 		s.o.Log.Warn("count connection in the kernel", "client", c.client, "err", err)
 	}
 	s.work.Add(1)
 	context.AfterFunc(conn.Context(), func() {
 		defer s.work.Done()
-		if err := s.gateway.Dec(c.client); err != nil {
+		if err := s.gateway.Dec(s.port, c.client); err != nil {
 			s.book.updateFailed()
 			s.o.Log.Warn("release connection in the kernel", "client", c.client, "err", err)
 		}

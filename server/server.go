@@ -60,6 +60,7 @@ type server struct {
 	o       Options
 	book    *book
 	gateway *equic.Gateway // nil but for LimiterXDP
+	port    uint16         // of the gateway
 	early   *earlyRefusals
 	h3      *http3.Server
 	work    sync.WaitGroup // what is done for connections beside the accept loop
@@ -123,10 +124,12 @@ func (s *server) quicConfig() *quic.Config {
 
 // attach puts the XDP program in front of the socket's port.
 func (s *server) attach(socket *net.UDPConn) error {
+	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port) //nolint:gosec // a port has 16 bits
 	gateway, err := equic.Attach(equic.Options{
 		Interface: s.o.Interface,
-		Port:      uint16(socket.LocalAddr().(*net.UDPAddr).Port), //nolint:gosec // a port has 16 bits
+		Ports:     []equic.Port{{Number: s.port}},
 		Quota:     s.o.Quota,
+		Policy:    equic.PolicyClient,
 		Mode:      s.o.XDPMode,
 	})
 	if err != nil {

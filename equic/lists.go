@@ -1,0 +1,97 @@
+package equic
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+)
+
+// List is a set of address prefixes in the kernel: Gateway.Allowed or
+// Gateway.Denied. Its methods may be called from any goroutine, and take effect
+// before they return.
+type List struct {
+	kernel  *ebpf.Map
+	changed func(empty bool) error // called with mu held
+
+	mu       sync.Mutex
+	prefixes map[netip.Prefix]bool
+}
+
+func newList(kernel *ebpf.Map, changed func(empty bool) error) *List {
+	return &List{kernel: kernel, changed: changed, prefixes: make(map[netip.Prefix]bool)}
+}
+
+// prefixKey is the kernel's (struct prefix in bpf/equic.bpf.c).
+type prefixKey struct {
+	Length  uint32
+	Address [16]byte
+}
+
+// Add puts a prefix on the list. IPv4 and IPv4 mapped into IPv6 are the same;
+// bits behind the length are ignored. It is no error if the prefix is there.
+func (l *List) Add(p netip.Prefix) error {
+	p, key, err := listed(p)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.kernel.Put(key, uint8(1)); err != nil {
+		return fmt.Errorf("list %s: %w", p, err)
+	}
+	l.prefixes[p] = true
+	if len(l.prefixes) == 1 {
+		return l.changed(false)
+	}
+	return nil
+}
+
+// Remove takes a prefix off the list. It is an error if it is not there;
+// prefixes within it or around it do not count.
+func (l *List) Remove(p netip.Prefix) error {
+	p, key, err := listed(p)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.prefixes[p] {
+		return fmt.Errorf("remove %s: it is not on the list", p)
+	}
+	if err := l.kernel.Delete(key); err != nil {
+		return fmt.Errorf("remove %s: %w", p, err)
+	}
+	delete(l.prefixes, p)
+	if len(l.prefixes) == 0 {
+		return l.changed(true)
+	}
+	return nil
+}
+
+// Prefixes are what is on the list, in order.
+func (l *List) Prefixes() []netip.Prefix {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(l.prefixes), func(a, b netip.Prefix) int { return a.Compare(b) })
+}
+
+// listed is a prefix in the form in which it is kept, and the kernel's key.
+func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
+	if !p.IsValid() {
+		return p, prefixKey{}, fmt.Errorf("prefix %q is not valid", p)
+	}
+	const mapped = 96 // bits of ::ffff:0:0/96
+	if p.Addr().Is4In6() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	}
+	p = p.Masked()
+	key := prefixKey{Length: uint32(p.Bits()), Address: p.Addr().As16()} //nolint:gosec // 0 to 128
+	if p.Addr().Is4() {
+		key.Length += mapped
+	}
+	return p, key, nil
+}
