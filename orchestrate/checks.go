@@ -203,7 +203,7 @@ func (n *nodeEvidence) serverIncomplete(v scenarios.Variant) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
-	case v == scenarios.XDPBlock && n.gateway == nil:
+	case v.InKernel() && n.gateway == nil:
 		return "left no gateway record"
 	case n.probe != nil && !n.probe.SyscallCounter:
 		return "did not count its system calls"
@@ -279,7 +279,7 @@ func quotaHeld(e *evidence) (bool, string) {
 func kernelBlocked(e *evidence) (bool, string) {
 	g, s := e.server().gateway, e.server().server
 	switch {
-	case e.variant != scenarios.XDPBlock:
+	case !e.variant.InKernel():
 		return true, "not asked for"
 	case g == nil || s == nil:
 		return false, "the server left no gateway record or no totals"
@@ -293,7 +293,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 
 func xdpModeAsAsked(e *evidence) (bool, string) {
 	got, asked := e.server().ready.XDPMode, e.scenario.Server.XDPMode
-	if e.variant != scenarios.XDPBlock {
+	if !e.variant.InKernel() {
 		asked = ""
 	}
 	if got != asked {

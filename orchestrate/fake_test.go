@@ -219,7 +219,7 @@ func (p *process) until(at time.Duration) (code int, interrupted bool) {
 // calmServer is ready at once, serves everybody, and stops when it is told to.
 func calmServer(p *process) int {
 	ready := results.Ready{Node: p.spec.Name, AtNS: p.now()}
-	xdp := p.trial.Trial.Variant == string(scenarios.XDPBlock)
+	xdp := scenarios.Variant(p.trial.Trial.Variant).InKernel()
 	if xdp {
 		ready.XDPMode = p.runtime.scenario.Server.XDPMode
 	}

@@ -53,11 +53,11 @@ func figure3(s *Summary, all []*series) *figure {
 
 // heights is the top of the axis's data and the highest bin. Clients that were
 // held up catch up in bursts; those would flatten all the rest, so bins of 1 s
-// are cut at twice the highest bin of 5 s.
+// are cut a quarter above the highest bin of 5 s.
 func heights(all []*series) (top, highest float64) {
 	for _, v := range all {
 		for _, rate := range v.paper {
-			top = max(top, 2*rate)
+			top = max(top, 1.25*rate)
 		}
 		for _, rate := range v.fine {
 			highest = max(highest, rate)

@@ -42,7 +42,11 @@ const (
 	UserspaceBlock Variant = "userspace-block"
 	UserspaceEarly Variant = "userspace-early"
 	XDPBlock       Variant = "xdp-block"
+	XDPBlockNew    Variant = "xdp-block-new"
 )
+
+// InKernel says whether an XDP program turns the client away.
+func (v Variant) InKernel() bool { return v == XDPBlock || v == XDPBlockNew }
 
 // Server is the measured server and its limits.
 type Server struct {

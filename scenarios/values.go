@@ -235,5 +235,5 @@ func ParseVariants(names []string) ([]Variant, error) {
 }
 
 func variantNames() []string {
-	return []string{string(NoBlock), string(UserspaceBlock), string(UserspaceEarly), string(XDPBlock)}
+	return []string{string(NoBlock), string(UserspaceBlock), string(UserspaceEarly), string(XDPBlock), string(XDPBlockNew)}
 }

@@ -216,7 +216,7 @@ func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 	if syscalls == 0 {
 		t.Errorf("%s: no system calls were counted", trial.Variant)
 	}
-	if inKernel := gateway != nil; inKernel != (trial.Variant == "xdp-block") {
+	if inKernel := gateway != nil; inKernel != strings.HasPrefix(trial.Variant, "xdp-") {
 		t.Errorf("%s: gateway %+v", trial.Variant, gateway)
 	}
 	switch trial.Variant {
@@ -224,9 +224,9 @@ func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 		if refusals != 0 {
 			t.Errorf("no-block: %d refusals", refusals)
 		}
-	case "xdp-block":
+	case "xdp-block", "xdp-block-new":
 		if gateway != nil && (gateway.Dropped == 0 || gateway.Mode != "native" || gateway.DropNS <= 0) {
-			t.Errorf("xdp-block: gateway %+v", *gateway)
+			t.Errorf("%s: gateway %+v", trial.Variant, *gateway)
 		}
 	default:
 		if refusals == 0 {
