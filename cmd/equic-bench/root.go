@@ -13,6 +13,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/orchestrate/netns"
 	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -125,7 +126,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary):
 		return exitUsage
-	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return exitMachine
 	case errors.Is(err, orchestrate.ErrInvalid):
 		return exitTrial

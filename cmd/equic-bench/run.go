@@ -8,11 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
-	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -56,7 +56,7 @@ func runCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.runtime, "runtime", "auto", "what the nodes run in: auto or docker")
+	f.StringVar(&o.runtime, "runtime", runtimeAuto, "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an engine answers, else netns")
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
@@ -71,8 +71,8 @@ func runCommand() *cobra.Command {
 
 // scenario loads a scenario and puts in what the flags say otherwise.
 func (o *runOptions) scenario(c *cobra.Command, path string) (*scenarios.Scenario, error) {
-	if o.runtime != "auto" && o.runtime != "docker" {
-		return nil, usage(c, "runtime %q is unknown, use auto or docker", o.runtime)
+	if !knownRuntime(o.runtime) {
+		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(runtimeNames, ", "))
 	}
 	s, err := scenarios.Load(path)
 	if err != nil {
@@ -92,22 +92,25 @@ func (o *runOptions) scenario(c *cobra.Command, path string) (*scenarios.Scenari
 	return s, nil
 }
 
-// run runs the plan in containers.
+// run runs the plan.
 func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 	ctx := c.Context()
 	bin, err := o.binaries()
 	if err != nil {
 		return err
 	}
-	engine, err := docker.New(ctx, docker.Options{BinDir: bin})
+	rt, err := openRuntime(ctx, o.runtime, bin)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	if o.keep && rt.name == runtimeNetns {
+		return usage(c, "--keep needs the runtime docker: network namespaces end with the run")
+	}
 
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
-	progress.say("%s: %s, seed %d, runtime docker", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed)
-	outcome, err := orchestrate.Run(ctx, s, engine, orchestrate.Options{
+	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed, rt)
+	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
 		Results: o.results,
 		Seed:    o.seed,
 		Keep:    o.keep,

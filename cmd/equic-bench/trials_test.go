@@ -149,8 +149,15 @@ func nothingLeft(t *testing.T, r *results.Run) {
 
 func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
 	needEngine(t)
+	for _, runtime := range []string{runtimeDocker, runtimeNetns} {
+		t.Run(runtime, func(t *testing.T) { runSmoke(t, runtime) })
+	}
+}
+
+func runSmoke(t *testing.T, runtime string) {
+	t.Helper()
 	root := t.TempDir()
-	b := startBench(t, "run", smoke, "--results", root, "--json")
+	b := startBench(t, "run", smoke, "--results", root, "--json", "--runtime", runtime)
 	if code := b.exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -164,6 +171,9 @@ func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
 	}
 	r := openRun(t, root)
 	nothingLeft(t, r)
+	if got := r.Manifest.Runtime.Name; got != runtime {
+		t.Errorf("the manifest says runtime %q, want %q", got, runtime)
+	}
 	if printed.Run != r.Dir || printed.Trials != len(r.Trials) {
 		t.Errorf("printed %+v; the run is %s with %d trials", printed, r.Dir, len(r.Trials))
 	}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/orchestrate/netns"
+)
+
+// The values of --runtime.
+const (
+	runtimeAuto   = "auto"
+	runtimeDocker = "docker"
+	runtimeNetns  = "netns"
+)
+
+var runtimeNames = []string{runtimeAuto, runtimeDocker, runtimeNetns}
+
+func knownRuntime(name string) bool { return slices.Contains(runtimeNames, name) }
+
+// place is a runtime that was chosen, and the words for it.
+type place struct {
+	orchestrate.Runtime
+	io.Closer
+
+	name string
+	why  string // it was chosen; empty where it was asked for
+}
+
+// openRuntime opens the runtime of a name. "auto" takes Docker where an engine
+// answers, else network namespaces where the user is root.
+func openRuntime(ctx context.Context, name, bin string) (place, error) {
+	if name == runtimeNetns {
+		return openNetns(bin, "")
+	}
+	engine, err := docker.New(ctx, docker.Options{BinDir: bin})
+	if err == nil {
+		return place{Runtime: engine, Closer: engine, name: runtimeDocker}, nil
+	}
+	if name == runtimeDocker || !errors.Is(err, docker.ErrNoEngine) {
+		return place{}, err
+	}
+	chosen, netnsErr := openNetns(bin, "no Docker engine answers")
+	if netnsErr != nil {
+		return place{}, errors.Join(err, netnsErr)
+	}
+	return chosen, nil
+}
+
+func openNetns(bin, why string) (place, error) {
+	rt, err := netns.New(bin)
+	if err != nil {
+		return place{}, err
+	}
+	return place{Runtime: rt, Closer: rt, name: runtimeNetns, why: why}, nil
+}
+
+// String is the runtime's name, and why it was chosen.
+func (p place) String() string {
+	if p.why == "" {
+		return p.name
+	}
+	return fmt.Sprintf("%s (%s)", p.name, p.why)
+}

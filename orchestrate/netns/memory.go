@@ -1,0 +1,119 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/cgroups/v3"
+	"github.com/containerd/cgroups/v3/cgroup1"
+	"github.com/containerd/cgroups/v3/cgroup2"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// groupPrefix begins the name of every control group that this package makes.
+const groupPrefix = "equic-bench-"
+
+const (
+	unified = "/sys/fs/cgroup"        // version 2
+	legacy  = "/sys/fs/cgroup/memory" // version 1, also on hybrid hosts
+)
+
+// memoryControl is the version of the memory control group that this process may
+// use; empty where there is none.
+func memoryControl() string {
+	var root, version string
+	switch cgroups.Mode() {
+	case cgroups.Unified:
+		root, version = unified, "v2"
+	case cgroups.Legacy, cgroups.Hybrid:
+		root, version = legacy, "v1"
+	default:
+		return ""
+	}
+	probe := filepath.Join(root, groupPrefix+"probe-"+fmt.Sprint(os.Getpid()))
+	if err := os.Mkdir(probe, 0o755); err != nil {
+		return ""
+	}
+	_ = os.Remove(probe) // it was just made, and is empty
+	return version
+}
+
+// memoryGroup limits the memory of the processes in it.
+type memoryGroup interface {
+	add(pid int) error
+	remove() error
+}
+
+// newMemoryGroup makes a control group with a limit in bytes, and no swap where
+// the kernel can tell.
+func newMemoryGroup(version, name string, limit int64) (memoryGroup, error) {
+	if version == "v2" {
+		noSwap := int64(0)
+		m, err := cgroup2.NewManager(unified, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit, Swap: &noSwap}})
+		if err != nil {
+			return nil, fmt.Errorf("make control group %s: %w", name, err)
+		}
+		return groupV2{m}, nil
+	}
+	make1 := func(memory *specs.LinuxMemory) (cgroup1.Cgroup, error) {
+		return cgroup1.New(cgroup1.StaticPath("/"+name), &specs.LinuxResources{Memory: memory}, cgroup1.WithHierarchy(memoryHierarchy))
+	}
+	c, err := make1(&specs.LinuxMemory{Limit: &limit, Swap: &limit})
+	if err != nil { // a kernel that does not account swap
+		c, err = make1(&specs.LinuxMemory{Limit: &limit})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make control group %s: %w", name, err)
+	}
+	return groupV1{c}, nil
+}
+
+// memoryHierarchy is the memory controller alone.
+func memoryHierarchy() ([]cgroup1.Subsystem, error) {
+	return []cgroup1.Subsystem{cgroup1.NewMemory(filepath.Dir(legacy))}, nil
+}
+
+type groupV1 struct{ cgroup1.Cgroup }
+
+func (g groupV1) add(pid int) error { return g.Add(cgroup1.Process{Pid: pid}) }
+func (g groupV1) remove() error     { return g.Delete() }
+
+type groupV2 struct{ *cgroup2.Manager }
+
+func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) } //nolint:gosec // a process id is positive
+func (g groupV2) remove() error     { return g.Delete() }
+
+// Clean removes the empty control groups of runs that were killed. Those of a
+// run in progress have processes in them, and stay.
+func Clean() error {
+	var err error
+	for _, root := range []string{unified, legacy} {
+		entries, readErr := os.ReadDir(root)
+		if readErr != nil {
+			continue // no such hierarchy here
+		}
+		for _, e := range entries {
+			if !e.IsDir() || !strings.HasPrefix(e.Name(), groupPrefix) {
+				continue
+			}
+			path := filepath.Join(root, e.Name())
+			if busy(path) {
+				continue
+			}
+			if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
+				err = errors.Join(err, fmt.Errorf("remove control group: %w", removeErr))
+			}
+		}
+	}
+	return err
+}
+
+// busy says whether processes are in a control group.
+func busy(path string) bool {
+	pids, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+	return err == nil && len(pids) > 0
+}

@@ -1,0 +1,103 @@
+// Package netns runs the nodes of a trial as processes in network namespaces,
+// without a daemon and without an image. It is an orchestrate.Runtime, and the
+// only importer of netlink but for tests. It needs root.
+//
+// The namespaces have no names: the kernel frees them, and all interfaces in
+// them, with the last process and file descriptor that refers to them. The nodes
+// die with this process, whatever ends it. So a killed run leaves no network and
+// no process; an empty memory control group may stay, until Clean.
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// ErrNotRoot says that this user may not make network namespaces.
+var ErrNotRoot = errors.New("network namespaces need root")
+
+// Runtime makes namespaces on this machine. Its methods may be called from
+// several goroutines.
+type Runtime struct {
+	bin    string // an absolute path
+	memory string // how memory is limited; empty is not at all
+	kernel string // its release
+}
+
+var _ orchestrate.Runtime = (*Runtime)(nil)
+
+// New looks at what this machine can do. bin is the folder of the nodes'
+// binaries. The error is ErrNotRoot where the user may not make namespaces.
+func New(bin string) (*Runtime, error) {
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("%w: run as root, or start a Docker engine", ErrNotRoot)
+	}
+	bin, err := filepath.Abs(bin)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of the binaries: %w", err)
+	}
+	if err := tryNamespace(); err != nil {
+		return nil, fmt.Errorf("%w, and this root may not: %w; a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN", ErrNotRoot, err)
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return nil, fmt.Errorf("read the kernel's version: %w", err)
+	}
+	return &Runtime{bin: bin, memory: memoryControl(), kernel: unix.ByteSliceToString(name.Release[:])}, nil
+}
+
+// tryNamespace makes a namespace and lets it go.
+func tryNamespace() error {
+	ns, err := newNamespace()
+	if err != nil {
+		return err
+	}
+	return ns.Close()
+}
+
+// Platform describes this machine as a place for nodes.
+func (r *Runtime) Platform() orchestrate.Platform {
+	p := orchestrate.Platform{
+		Runtime: results.Runtime{
+			Name:       "netns",
+			Version:    "Linux " + r.kernel,
+			CgroupMode: r.memory,
+			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
+		},
+		CPUs:   runtime.NumCPU(),
+		BinDir: r.bin,
+	}
+	if r.memory == "" {
+		p.Warnings = []string{"this machine has no control group for memory: the server's memory is not limited"}
+	} else {
+		p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
+	}
+	return p
+}
+
+// Prepare sees that the binaries are there.
+func (r *Runtime) Prepare(context.Context, string) error {
+	var missing []string
+	for _, name := range orchestrate.Binaries() {
+		if _, err := os.Stat(filepath.Join(r.bin, name)); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %s not in %s: run make build, or give --bin", orchestrate.ErrNoBinary, strings.Join(missing, ", "), r.bin)
+	}
+	return nil
+}
+
+// Close does nothing: what a run made went with its trials.
+func (*Runtime) Close() error { return nil }

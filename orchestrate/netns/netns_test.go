@@ -1,0 +1,388 @@
+package netns
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// roleVariable makes the test binary a node, or a run that is killed.
+const roleVariable = "EQUIC_NETNS_TEST"
+
+const serverAddress, clientAddress = "172.31.77.2", "172.31.77.10"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(play(role))
+	}
+	os.Exit(m.Run())
+}
+
+// play is what a helper process does; its output is what the tests read.
+func play(role string) int {
+	switch role {
+	case "describe":
+		describe()
+	case "sleep":
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, syscall.SIGTERM)
+		fmt.Println("asleep", os.Getpid())
+		<-stop
+		fmt.Println("last words")
+		return 7
+	case "echo":
+		return echo()
+	case "ask":
+		return ask()
+	case "grow":
+		var kept [][]byte
+		for range 256 {
+			kept = append(kept, bytes.Repeat([]byte{1}, 1<<20))
+		}
+		fmt.Println(len(kept))
+	case "run and be killed":
+		return runAndBeKilled()
+	}
+	return 0
+}
+
+func describe() {
+	interfaces, _ := net.Interfaces()
+	for _, i := range interfaces {
+		addresses, _ := i.Addrs()
+		fmt.Println(i.Name, addresses)
+	}
+	var set unix.CPUSet
+	_ = unix.SchedGetaffinity(0, &set)
+	fmt.Println("cpus", set.Count(), set.IsSet(0))
+	fmt.Println("environment", os.Environ())
+	fmt.Fprintln(os.Stderr, "to standard error")
+}
+
+// echo answers one datagram.
+func echo() int {
+	var config net.ListenConfig
+	s, err := config.ListenPacket(context.Background(), "udp4", serverAddress+":4433")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	b := make([]byte, 64)
+	n, from, err := s.ReadFrom(b)
+	if err == nil {
+		_, err = s.WriteTo(b[:n], from)
+	}
+	fmt.Println(string(b[:n]), from, err)
+	return 0
+}
+
+func ask() int {
+	var dialer net.Dialer
+	c, err := dialer.DialContext(context.Background(), "udp4", serverAddress+":4433")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, err = c.Write([]byte("hello"))
+	b := make([]byte, 64)
+	n, readErr := c.Read(b)
+	fmt.Println(string(b[:n]), errors.Join(err, readErr))
+	return 0
+}
+
+// runAndBeKilled is a run with one node, which never ends by itself.
+func runAndBeKilled() int {
+	rt, err := New(".")
+	if err == nil {
+		var n orchestrate.Nodes
+		if n, err = rt.Open(context.Background(), spec("sleep")); err == nil {
+			err = n.Start(context.Background(), "server", os.Stdout, os.Stderr)
+		}
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	select {}
+}
+
+// spec is a server and a client that play their roles.
+func spec(server string, client ...string) orchestrate.Spec {
+	node := func(name, address, role string) orchestrate.NodeSpec {
+		return orchestrate.NodeSpec{
+			Name: name, Role: results.RoleServer, Address: netip.MustParseAddr(address),
+			Command: []string{"/proc/self/exe"}, Env: []string{roleVariable + "=" + role}, CPUs: []int{0},
+		}
+	}
+	s := orchestrate.Spec{
+		Run: "test-" + strconv.Itoa(os.Getpid()), Trial: results.PlannedTrial{Index: 1, Variant: "no-block"}, Attempt: 1,
+		Subnet: netip.MustParsePrefix("172.31.77.0/24"),
+		Nodes:  []orchestrate.NodeSpec{node("server", serverAddress, server)},
+	}
+	for _, role := range client {
+		s.Nodes = append(s.Nodes, node("client", clientAddress, role))
+	}
+	return s
+}
+
+func open(t *testing.T, s orchestrate.Spec) orchestrate.Nodes {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root, and CI=true forbids to skip")
+		}
+		t.Skip("needs root")
+	}
+	rt, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := rt.Open(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Remove(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+func start(t *testing.T, n orchestrate.Nodes, name string) (stdout, stderr *bytes.Buffer) {
+	t.Helper()
+	stdout, stderr = new(bytes.Buffer), new(bytes.Buffer)
+	if err := n.Start(t.Context(), name, stdout, stderr); err != nil {
+		t.Fatal(err)
+	}
+	return stdout, stderr
+}
+
+func wait(t *testing.T, n orchestrate.Nodes, name string) int {
+	t.Helper()
+	code, err := n.Wait(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+func TestANodeHasItsAddressItsCPUsAndItsEnvironment(t *testing.T) {
+	n := open(t, spec("describe"))
+	stdout, stderr := start(t, n, "server")
+	if code := wait(t, n, "server"); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	want := "lo [127.0.0.1/8]\neth0 [" + serverAddress + "/24]\ncpus 1 true\nenvironment [" + roleVariable + "=describe]\n"
+	if stdout.String() != want || stderr.String() != "to standard error\n" {
+		t.Errorf("standard output %q, want %q; standard error %q", stdout, want, stderr)
+	}
+}
+
+func TestNodesReachEachOther(t *testing.T) {
+	n := open(t, spec("echo", "ask"))
+	listening, w := io.Pipe()
+	if err := n.Start(t.Context(), "server", w, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, len("listening\n"))
+	if _, err := io.ReadFull(listening, line); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, listening) }()
+	stdout, _ := start(t, n, "client")
+	if code := wait(t, n, "client"); code != 0 || stdout.String() != "hello <nil>\n" {
+		t.Errorf("exit code %d, answer %q", code, stdout)
+	}
+	if code := wait(t, n, "server"); code != 0 {
+		t.Errorf("server: exit code %d", code)
+	}
+}
+
+func TestASignalReachesTheNode(t *testing.T) {
+	for _, test := range []struct {
+		signal syscall.Signal
+		code   int
+		words  bool
+	}{{syscall.SIGTERM, 7, true}, {syscall.SIGKILL, 137, false}} {
+		t.Run(unix.SignalName(test.signal), func(t *testing.T) {
+			n := open(t, spec("sleep"))
+			reader, w := io.Pipe()
+			if err := n.Start(t.Context(), "server", w, io.Discard); err != nil {
+				t.Fatal(err)
+			}
+			first := make([]byte, len("asleep"))
+			if _, err := io.ReadFull(reader, first); err != nil {
+				t.Fatal(err)
+			}
+			rest := make(chan string)
+			go func() { all, _ := io.ReadAll(reader); rest <- string(all) }()
+			if err := n.Signal(t.Context(), "server", test.signal); err != nil {
+				t.Fatal(err)
+			}
+			if code := wait(t, n, "server"); code != test.code {
+				t.Errorf("exit code %d, want %d", code, test.code)
+			}
+			_ = w.Close()
+			if got := <-rest; strings.Contains(got, "last words") != test.words {
+				t.Errorf("output %q", got)
+			}
+			if err := n.Signal(t.Context(), "server", test.signal); err != nil {
+				t.Errorf("a node that has ended: %v", err)
+			}
+		})
+	}
+}
+
+func TestANodeOverItsMemoryLimitIsKilled(t *testing.T) {
+	s := spec("grow")
+	s.Nodes[0].MemoryBytes = 64 << 20
+	n := open(t, s)
+	if n.(*nodes).runtime.memory == "" {
+		t.Skip("no control group for memory here")
+	}
+	start(t, n, "server")
+	if code := wait(t, n, "server"); code != 137 {
+		t.Errorf("exit code %d, want 137", code)
+	}
+}
+
+func TestRemoveLeavesNothing(t *testing.T) {
+	before := descriptors(t)
+	s := spec("sleep", "sleep")
+	s.Nodes[0].MemoryBytes = 64 << 20
+	n := open(t, s)
+	start(t, n, "server")
+	start(t, n, "client")
+	var pids []int
+	for _, node := range n.(*nodes).byName {
+		pids = append(pids, node.process.Pid)
+	}
+	if err := n.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("process %d: %v, want it gone", pid, err)
+		}
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d file descriptors, %d before", after, before)
+	}
+	if left := groups(t, s.Run); len(left) > 0 {
+		t.Errorf("control groups are left: %v", left)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func groups(t *testing.T, run string) []string {
+	t.Helper()
+	var all []string
+	for _, root := range []string{unified, legacy} {
+		found, err := filepath.Glob(filepath.Join(root, groupPrefix+run+"*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+func TestNodesDieWithAKilledRun(t *testing.T) {
+	open(t, spec("describe")) // or skip
+	run := exec.CommandContext(t.Context(), "/proc/self/exe")
+	run.Env = []string{roleVariable + "=run and be killed"}
+	out, err := run.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscanf(out, "asleep %d\n", &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.Wait() // it was killed
+	limit, tick := time.After(10*time.Second), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !gone(pid) {
+		select {
+		case <-limit:
+			t.Fatalf("node %d outlives its run", pid)
+		case <-tick.C:
+		}
+	}
+}
+
+// gone says whether a process has ended; a zombie has, too.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.HasPrefix(rest, "Z")
+}
+
+func TestWhatCannotStartSaysSo(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*orchestrate.NodeSpec)
+		want   string
+	}{
+		"no such program": {func(n *orchestrate.NodeSpec) { n.Command = []string{"/no/such/program"} }, "/no/such/program"},
+		"no such CPU":     {func(n *orchestrate.NodeSpec) { n.CPUs = []int{1000} }, "bind it to CPUs [1000]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := spec("describe")
+			test.change(&s.Nodes[0])
+			n := open(t, s)
+			err := n.Start(t.Context(), "server", io.Discard, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "server") {
+				t.Errorf("error %v, want one that names server and %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestMissingBinariesAreNamed(t *testing.T) {
+	rt := &Runtime{bin: t.TempDir()}
+	if err := os.WriteFile(filepath.Join(rt.bin, "equic-probe"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := rt.Prepare(t.Context(), "run")
+	if !errors.Is(err, orchestrate.ErrNoBinary) || !strings.Contains(err.Error(), "equic-server, equic-client") || strings.Contains(err.Error(), "equic-probe,") {
+		t.Errorf("error %v, want the two that are missing", err)
+	}
+}

@@ -1,0 +1,145 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// nodeInterface is the interface of a node in its namespace.
+const nodeInterface = "eth0"
+
+// network is the namespaces of one trial: one with a bridge, and one for each
+// node, joined to it by a veth pair. A bridge in the host's own namespace would
+// be filtered by a Docker engine's rules.
+type network struct {
+	bridge netns.NsHandle
+	nodes  map[string]netns.NsHandle
+}
+
+// newNetwork makes the network of a trial. Where it returns an error, it leaves
+// nothing behind.
+func newNetwork(spec orchestrate.Spec) (_ *network, err error) {
+	n := &network{bridge: netns.None(), nodes: make(map[string]netns.NsHandle)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close())
+		}
+	}()
+	if n.bridge, err = newNamespace(); err != nil {
+		return nil, err
+	}
+	h, err := netlink.NewHandleAt(n.bridge)
+	if err != nil {
+		return nil, fmt.Errorf("reach the bridge's namespace: %w", err)
+	}
+	defer h.Close()
+	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	if err := errors.Join(h.LinkAdd(bridge), h.LinkSetUp(bridge)); err != nil {
+		return nil, fmt.Errorf("make a bridge: %w", err)
+	}
+	for i, node := range spec.Nodes {
+		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
+			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
+		}
+	}
+	return n, nil
+}
+
+// join makes a node's namespace, and a veth pair from there to the bridge.
+func (n *network) join(bridgeSide *netlink.Handle, bridge netlink.Link, i int, node orchestrate.NodeSpec, bits int) error {
+	ns, err := newNamespace()
+	if err != nil {
+		return err
+	}
+	n.nodes[node.Name] = ns
+	veth := &netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: "node" + strconv.Itoa(i), MasterIndex: bridge.Attrs().Index},
+		PeerName:      nodeInterface,
+		PeerNamespace: netlink.NsFd(ns),
+	}
+	if err := errors.Join(bridgeSide.LinkAdd(veth), bridgeSide.LinkSetUp(veth)); err != nil {
+		return err
+	}
+	h, err := netlink.NewHandleAt(ns)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
+}
+
+// bringUp sets an interface up, with an address if there is one.
+func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if address.IsValid() {
+		ip := &net.IPNet{IP: address.Addr().AsSlice(), Mask: net.CIDRMask(address.Bits(), address.Addr().BitLen())}
+		if err := h.AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
+			return fmt.Errorf("give %s the address %s: %w", name, address, err)
+		}
+	}
+	return h.LinkSetUp(link)
+}
+
+// close lets go of the namespaces. The kernel frees them once no process is in
+// them any more.
+func (n *network) close() error {
+	var err error
+	for name, ns := range n.nodes {
+		err = errors.Join(err, ns.Close())
+		delete(n.nodes, name)
+	}
+	if n.bridge.IsOpen() { // closing closes it for good
+		err = errors.Join(err, n.bridge.Close())
+	}
+	return err
+}
+
+// newNamespace makes a network namespace without a name. IPv6 is off in it, as in
+// a container: its multicast would be traffic that no node sent.
+func newNamespace() (netns.NsHandle, error) {
+	type made struct {
+		ns  netns.NsHandle
+		err error
+	}
+	done := make(chan made)
+	go func() {
+		// Not unlocked: the thread ends with the goroutine, and nothing else runs
+		// in the new namespace by mistake.
+		runtime.LockOSThread()
+		ns, err := netns.New()
+		if err != nil {
+			done <- made{netns.None(), fmt.Errorf("make a network namespace: %w", err)}
+			return
+		}
+		done <- made{ns, disableIPv6()}
+	}()
+	m := <-done
+	if m.err != nil && m.ns.IsOpen() {
+		m.err = errors.Join(m.err, m.ns.Close())
+	}
+	return m.ns, m.err
+}
+
+// disableIPv6 acts on the calling thread's namespace.
+func disableIPv6() error {
+	for _, which := range []string{"all", "default"} {
+		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
+			return fmt.Errorf("disable IPv6: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"syscall"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// nodes are the processes of one trial.
+type nodes struct {
+	runtime *Runtime
+	spec    orchestrate.Spec
+	network *network
+	byName  map[string]*node
+}
+
+var _ orchestrate.Nodes = (*nodes)(nil)
+
+// node is one process: the probe, whose child dies with it.
+type node struct {
+	spec  orchestrate.NodeSpec
+	ns    netns.NsHandle
+	group memoryGroup   // nil for no limit
+	done  chan struct{} // closed when a started node has ended and its output is copied
+
+	mu      sync.Mutex
+	process *os.Process // nil before the start
+	code    int
+	err     error
+}
+
+// Open makes the network of a trial, and the control groups of its nodes.
+func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrate.Nodes, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	network, err := newNetwork(spec)
+	if err != nil {
+		return nil, err
+	}
+	n := &nodes{runtime: r, spec: spec, network: network, byName: make(map[string]*node)}
+	for _, s := range spec.Nodes {
+		made := &node{spec: s, ns: network.nodes[s.Name], done: make(chan struct{})}
+		n.byName[s.Name] = made
+		if r.memory == "" || s.MemoryBytes <= 0 {
+			continue
+		}
+		name := fmt.Sprintf("%s%s-%03d-%d-%s", groupPrefix, spec.Run, spec.Trial.Index, spec.Attempt, s.Name)
+		if made.group, err = newMemoryGroup(r.memory, name, s.MemoryBytes); err != nil {
+			return nil, errors.Join(err, n.Remove(context.WithoutCancel(ctx)))
+		}
+	}
+	return n, nil
+}
+
+// Start starts a node's process in its namespace, on its CPUs, and in its
+// control group.
+func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	node := n.byName[name]
+	started := make(chan error)
+	go node.run(stdout, stderr, started)
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	return nil
+}
+
+// run is the life of a node. The thread is the node's alone: it carries the
+// namespace and the CPUs to the process, which dies with it, and is never used
+// for anything else.
+func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
+	runtime.LockOSThread()
+	command, err := n.start(stdout, stderr)
+	started <- err
+	if err != nil {
+		return
+	}
+	err = command.Wait()
+	if _, exited := errors.AsType[*exec.ExitError](err); exited {
+		err = nil
+	}
+	n.mu.Lock()
+	n.code, n.err = exitCode(command.ProcessState), err
+	n.mu.Unlock()
+	close(n.done)
+}
+
+func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
+	if err := netns.Set(n.ns); err != nil {
+		return nil, fmt.Errorf("enter its network namespace: %w", err)
+	}
+	if err := bind(n.spec.CPUs); err != nil {
+		return nil, err
+	}
+	command := exec.Command(n.spec.Command[0], n.spec.Command[1:]...) //nolint:noctx // ended by Signal and Remove
+	command.Env, command.Stdout, command.Stderr = n.spec.Env, stdout, stderr
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Setpgid:   true, // Ctrl-C is for the run, which ends its nodes in order
+		Pdeathsig: syscall.SIGKILL,
+		Ptrace:    n.group != nil, // stops at its first instruction
+	}
+	if command.Env == nil {
+		command.Env = []string{} // nil would be ours
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	if n.group != nil {
+		if err := n.limit(command.Process.Pid); err != nil {
+			return nil, errors.Join(err, command.Process.Kill(), ignoreExit(command.Wait()))
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.process = command.Process
+	return command, nil
+}
+
+// limit puts a stopped process into its control group, before it has children
+// that would not be moved with it, and lets it run.
+func (n *node) limit(pid int) error {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			if err != nil || !status.Stopped() {
+				return fmt.Errorf("wait for its first instruction: %w", errors.Join(err, stateError(status)))
+			}
+			break
+		}
+	}
+	if err := n.group.add(pid); err != nil {
+		return fmt.Errorf("put it into its control group: %w", err)
+	}
+	if err := unix.PtraceDetach(pid); err != nil {
+		return fmt.Errorf("let it run: %w", err)
+	}
+	return nil
+}
+
+func stateError(s unix.WaitStatus) error {
+	if s.Stopped() {
+		return nil
+	}
+	return fmt.Errorf("wait status %#x", int(s))
+}
+
+func ignoreExit(err error) error {
+	if _, exited := errors.AsType[*exec.ExitError](err); exited {
+		return nil
+	}
+	return err
+}
+
+// bind keeps the calling thread, and what it starts, on CPUs; none is all.
+func bind(cpus []int) error {
+	if len(cpus) == 0 {
+		return nil
+	}
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return fmt.Errorf("bind it to CPUs %v: %w", cpus, err)
+	}
+	return nil
+}
+
+// exitCode is 128 + signal where a signal ended the process.
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}
+
+// Wait returns a node's exit code once its output is copied.
+func (n *nodes) Wait(ctx context.Context, name string) (int, error) {
+	node := n.byName[name]
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-node.done:
+	}
+	node.mu.Lock()
+	defer node.mu.Unlock()
+	return node.code, node.err
+}
+
+// Signal sends a signal to a node's process.
+func (n *nodes) Signal(_ context.Context, name string, signal syscall.Signal) error {
+	if err := n.byName[name].signal(signal); err != nil {
+		return fmt.Errorf("send %s to %s: %w", unix.SignalName(signal), name, err)
+	}
+	return nil
+}
+
+func (n *node) signal(signal syscall.Signal) error {
+	n.mu.Lock()
+	process := n.process
+	n.mu.Unlock()
+	if process == nil {
+		return nil
+	}
+	if err := process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Detach leaves the nodes alone until this process ends, which ends them too.
+func (*nodes) Detach() {}
+
+// Remove kills what still runs, and lets go of namespaces and control groups. A
+// second call finds nothing to do.
+func (n *nodes) Remove(ctx context.Context) error {
+	var err error
+	for _, node := range n.byName {
+		err = errors.Join(err, node.signal(syscall.SIGKILL))
+	}
+	for name, node := range n.byName {
+		err = errors.Join(err, node.remove(ctx, name))
+	}
+	return errors.Join(err, n.network.close())
+}
+
+func (n *node) remove(ctx context.Context, name string) error {
+	n.mu.Lock()
+	started := n.process != nil
+	n.mu.Unlock()
+	if started {
+		select {
+		case <-n.done:
+		case <-ctx.Done():
+			return fmt.Errorf("%s outlives SIGKILL: %w", name, ctx.Err())
+		}
+	}
+	if n.group == nil {
+		return nil
+	}
+	if err := n.group.remove(); err != nil {
+		return fmt.Errorf("remove the control group of %s: %w", name, err)
+	}
+	n.group = nil
+	return nil
+}
