@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/equic-bench/equic-bench/results"
@@ -58,6 +59,9 @@ type Event struct {
 type Options struct {
 	Results string // folder of the run directories
 	Seed    uint64
+	// Resume is the directory of a run to continue, at its first trial that is
+	// not whole, with its own plan. Results and Seed then say nothing.
+	Resume string
 	// Keep leaves the last trial's nodes and network in place, for inspection.
 	Keep bool
 	// OnEvent is called from Run's own goroutine; nil is silence.
@@ -74,6 +78,9 @@ type Options struct {
 type Outcome struct {
 	Dir    string          // the run directory
 	Trials []results.Trial // whole trials in the order in which they ran, invalid ones too
+	// Overhead is the median over trials of the time that is not the scenario's
+	// own.
+	Overhead time.Duration
 }
 
 // Run plans a scenario, runs every trial, and writes a run directory. An
@@ -86,7 +93,11 @@ type Outcome struct {
 // trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {
 	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed)}
-	if err := r.create(); err != nil {
+	open := r.create
+	if o.Resume != "" {
+		open = r.resume
+	}
+	if err := open(); err != nil {
 		return Outcome{}, err
 	}
 	defer func() { err = errors.Join(err, r.finish()) }()
@@ -97,7 +108,7 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if len(r.trials) == 0 {
 		return Outcome{}, err // finish discards the run directory
 	}
-	return Outcome{Dir: r.writer.Dir, Trials: r.trials}, err
+	return Outcome{Dir: r.writer.Dir, Trials: r.trials, Overhead: time.Duration(medianOverhead(r.trials))}, err
 }
 
 // runner is one run in progress.
@@ -148,8 +159,19 @@ func (r *runner) finish() error {
 		return r.writer.Discard()
 	}
 	r.describe()
-	r.manifest.Ended = time.Now()
+	r.manifest.Ended, r.manifest.OverheadNS = time.Now(), medianOverhead(r.trials)
 	return errors.Join(r.writer.WriteManifest(r.manifest), r.writer.Seal())
+}
+
+// medianOverhead is the median over trials of the time that is not the
+// scenario's own, in nanoseconds.
+func medianOverhead(trials []results.Trial) int64 {
+	all := make([]int64, len(trials))
+	for i := range trials {
+		all[i] = trials[i].OverheadNS
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 func (r *runner) run(ctx context.Context) error {
@@ -175,7 +197,11 @@ func (r *runner) run(ctx context.Context) error {
 
 // attempts runs one trial until it is valid, and returns the last attempt.
 func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results.Trial, error) {
-	for attempt := 1; ; attempt++ {
+	attempt, over := r.tried(p)
+	if over {
+		return r.last(p), nil
+	}
+	for attempt++; ; attempt++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -46,6 +47,10 @@ type Platform struct {
 	// CPUs is how many CPUs the nodes may use, numbered from 0. Zero is
 	// unknown.
 	CPUs int
+	// Startup is how long a number of nodes takes at most until all are ready,
+	// where the runtime knows it; nil leaves it to the scenario, which is the
+	// upper bound.
+	Startup func(nodes int) time.Duration
 	// BinDir is the folder of the nodes' binaries, as the nodes see it.
 	BinDir   string
 	Warnings []string

@@ -86,7 +86,7 @@ func (r *runner) removeKept(ctx context.Context) error {
 func (t *trial) begin() (err error) {
 	r := t.runner
 	t.started = time.Now()
-	t.epoch = t.started.Add(r.scenario.Trial.Startup)
+	t.epoch = t.started.Add(t.startup())
 	t.spec, err = newSpec(r.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
 	if err != nil {
 		return err
@@ -103,6 +103,18 @@ func (t *trial) begin() (err error) {
 		t.members = append(t.members, m)
 	}
 	return nil
+}
+
+// startup is the time from the start of the trial to its epoch. A runtime that
+// was too sure of itself gets more for each further attempt.
+func (t *trial) startup() time.Duration {
+	allowed := t.runner.scenario.Trial.Startup
+	own := t.runner.runtime.Platform().Startup
+	if own == nil {
+		return allowed
+	}
+	nodes := 1 + t.runner.scenario.Sequential.Count + t.runner.scenario.Parallel.Count
+	return min(allowed, own(nodes)*time.Duration(t.attempt))
 }
 
 func (t *trial) closeFiles() error {

@@ -9,14 +9,19 @@ const SchemaVersion = 1
 // Manifest says what was run and on what. It is written when a run starts and
 // again when it ends.
 type Manifest struct {
-	Schema         int       `json:"schema"`
-	ID             string    `json:"id"`
-	Started        time.Time `json:"started"`
-	Ended          time.Time `json:"ended,omitzero"`
-	Command        []string  `json:"command"`
-	Scenario       string    `json:"scenario"` // its name
-	ScenarioSHA256 string    `json:"scenario_sha256"`
-	Seed           uint64    `json:"seed"`
+	Schema  int       `json:"schema"`
+	ID      string    `json:"id"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Resumed is when the run was continued after an end that came too early.
+	Resumed []time.Time `json:"resumed,omitempty"`
+	// OverheadNS is the median over trials of the time that is not the
+	// scenario's own.
+	OverheadNS     int64    `json:"overhead_ns,omitempty"`
+	Command        []string `json:"command"`
+	Scenario       string   `json:"scenario"` // its name
+	ScenarioSHA256 string   `json:"scenario_sha256"`
+	Seed           uint64   `json:"seed"`
 
 	Experiment Experiment     `json:"experiment"`
 	Plan       []PlannedTrial `json:"plan"`

@@ -62,6 +62,21 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 	}
 }
 
+// Reopen continues a run directory that was opened for reading: it is no longer
+// sealed, and what was being written when the run ended is removed.
+func Reopen(r *Run) (*Writer, error) {
+	half, err := filepath.Glob(filepath.Join(r.Dir, TrialsDir, partial+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
+	}
+	for _, path := range append(half, filepath.Join(r.Dir, ChecksumsFile)) {
+		if err := os.RemoveAll(path); err != nil {
+			return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
+		}
+	}
+	return &Writer{Dir: r.Dir, ID: r.Manifest.ID}, nil
+}
+
 // WriteScenario keeps the scenario as given.
 func (w *Writer) WriteScenario(text []byte) error {
 	return writeFile(filepath.Join(w.Dir, ScenarioFile), text)

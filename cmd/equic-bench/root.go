@@ -124,9 +124,9 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary):
+	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume):
 		return exitUsage
-	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, errBusy), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return exitMachine
 	case errors.Is(err, orchestrate.ErrInvalid):
 		return exitTrial

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -26,6 +27,7 @@ type runOptions struct {
 	seed        uint64
 	variants    []string
 	results     string
+	resume      string
 	bin         string
 	dryRun      bool
 	keep        bool
@@ -36,17 +38,18 @@ type runOptions struct {
 func runCommand() *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
-		Use:   "run SCENARIO",
+		Use:   "run SCENARIO | run --resume RUN",
 		Short: "Run a scenario, and print the path of its results",
 		Example: `  equic-bench run scenarios/quick.yaml
-  equic-bench run scenarios/paper.yaml --repetitions 6 --variants userspace-block,xdp-block`,
-		Args: arguments(1, 1),
+  equic-bench run scenarios/paper.yaml --repetitions 6 --variants userspace-block,xdp-block
+  equic-bench run --resume results/runs/20260102T030405Z-paper`,
+		Args: arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			s, err := o.scenario(c, args[0])
+			s, err := o.scenario(c, args)
 			if err != nil {
 				return err
 			}
-			if !c.Flags().Changed("seed") {
+			if !c.Flags().Changed("seed") && o.resume == "" {
 				o.seed = rand.Uint64N(1_000_000) // short, as people copy it
 			}
 			if o.dryRun {
@@ -62,6 +65,7 @@ func runCommand() *cobra.Command {
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
 	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
 	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
+	f.StringVar(&o.resume, "resume", "", "continue this run directory at its first trial that is not whole, as it was planned")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and its expected time, run nothing")
 	f.BoolVar(&o.keep, "keep", false, "leave the last trial's nodes in place, for inspection")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
@@ -70,11 +74,17 @@ func runCommand() *cobra.Command {
 }
 
 // scenario loads a scenario and puts in what the flags say otherwise.
-func (o *runOptions) scenario(c *cobra.Command, path string) (*scenarios.Scenario, error) {
+func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
 	if !knownRuntime(o.runtime) {
 		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(runtimeNames, ", "))
 	}
-	s, err := scenarios.Load(path)
+	if o.resume != "" {
+		return o.resumed(c, args)
+	}
+	if len(args) == 0 {
+		return nil, usage(c, "an argument is missing: name a scenario, such as scenarios/quick.yaml, or --resume a run")
+	}
+	s, err := scenarios.Load(args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +99,36 @@ func (o *runOptions) scenario(c *cobra.Command, path string) (*scenarios.Scenari
 		}
 	}
 	warn(c.ErrOrStderr(), s.Warnings())
+	return s, nil
+}
+
+// resumed loads the scenario that a run keeps, and its seed: what runs is what
+// was planned.
+func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
+	if len(args) > 0 {
+		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
+	}
+	for _, name := range []string{"variants", "repetitions", "seed", "results"} {
+		if c.Flags().Changed(name) {
+			return nil, usage(c, "--resume continues the run as it was planned: leave out --%s", name)
+		}
+	}
+	run, err := results.Open(o.resume)
+	if err != nil {
+		return nil, err
+	}
+	s, err := scenarios.Load(filepath.Join(run.Dir, results.ScenarioFile))
+	if err != nil {
+		return nil, err
+	}
+	if s.Variants, err = scenarios.ParseVariants(run.Manifest.Experiment.Variants); err != nil {
+		return nil, fmt.Errorf("resume %s: %w", run.Dir, err)
+	}
+	s.Repetitions = len(run.Manifest.Plan) / max(1, len(s.Variants))
+	o.seed = run.Manifest.Seed
+	if !c.Flags().Changed("runtime") {
+		o.runtime = run.Manifest.Runtime.Name
+	}
 	return s, nil
 }
 
@@ -108,11 +148,18 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		return usage(c, "--keep needs the runtime docker: network namespaces end with the run")
 	}
 
+	release, err := lockMachine(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
 	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed, rt)
 	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
 		Results: o.results,
 		Seed:    o.seed,
+		Resume:  o.resume,
 		Keep:    o.keep,
 		OnEvent: progress.event,
 		Command: os.Args,
@@ -120,6 +167,9 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		BinDir:  bin,
 	})
 	progress.end()
+	if len(outcome.Trials) > 0 {
+		progress.say("overhead: %.1f s per trial", outcome.Overhead.Seconds())
+	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }
 

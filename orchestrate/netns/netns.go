@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -74,8 +75,9 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			CgroupMode: r.memory,
 			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
 		},
-		CPUs:   runtime.NumCPU(),
-		BinDir: r.bin,
+		CPUs:    runtime.NumCPU(),
+		Startup: startup,
+		BinDir:  r.bin,
 	}
 	if r.memory == "" {
 		p.Warnings = []string{"this machine has no control group for memory: the server's memory is not limited"}
@@ -83,6 +85,11 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
 	}
 	return p
+}
+
+// startup is several times what nodes took on two CPUs.
+func startup(nodes int) time.Duration {
+	return 700*time.Millisecond + time.Duration(nodes)*50*time.Millisecond
 }
 
 // Prepare sees that the binaries are there.

@@ -1,0 +1,99 @@
+package orchestrate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// ErrResume says that a run cannot be continued.
+var ErrResume = errors.New("cannot resume")
+
+// resume opens a run that ended early, to continue it with the plan that it
+// recorded. What would run must be what ran.
+func (r *runner) resume() error {
+	run, err := results.Open(r.options.Resume)
+	if err != nil {
+		return err
+	}
+	fresh, err := newManifest(r.scenario, run.Manifest.Plan, r.options, time.Now())
+	if err != nil {
+		return err
+	}
+	platform := r.runtime.Platform()
+	if differences := differences(&run.Manifest, fresh, platform.Runtime.Name); len(differences) > 0 {
+		return fmt.Errorf("%w %s: %s: start a new run", ErrResume, run.Dir, strings.Join(differences, "; "))
+	}
+	r.manifest, r.plan = &run.Manifest, run.Manifest.Plan
+	for _, t := range run.Trials {
+		r.trials = append(r.trials, *t)
+	}
+	if r.next() == len(r.plan) {
+		return fmt.Errorf("%w %s: all of its %d trials are whole", ErrResume, run.Dir, len(r.plan))
+	}
+	r.manifest.Resumed = append(r.manifest.Resumed, fresh.Started)
+	r.writer, err = results.Reopen(run)
+	return err
+}
+
+// differences are why two manifests are not of one run.
+func differences(was, is *results.Manifest, runtime string) []string {
+	var all []string
+	differ := func(what, was, is string) {
+		if was != is {
+			all = append(all, fmt.Sprintf("%s was %s and is %s", what, was, is))
+		}
+	}
+	if was.ScenarioSHA256 != is.ScenarioSHA256 {
+		all = append(all, "the scenario is another")
+	}
+	for _, name := range slices.Sorted(maps.Keys(was.Binaries)) {
+		if was.Binaries[name] != is.Binaries[name] {
+			all = append(all, name+" is another binary")
+		}
+	}
+	differ("the runtime", was.Runtime.Name, runtime)
+	differ("the kernel", was.Machine.Kernel, is.Machine.Kernel)
+	differ("the CPU", was.Machine.CPUModel, is.Machine.CPUModel)
+	differ("the number of CPUs", fmt.Sprint(was.Machine.CPUs), fmt.Sprint(is.Machine.CPUs))
+	return all
+}
+
+// next is the index in the plan of the first trial that is neither valid nor
+// tried to the end.
+func (r *runner) next() int {
+	for i, p := range r.plan {
+		if _, over := r.tried(p); !over {
+			return i
+		}
+	}
+	return len(r.plan)
+}
+
+// tried is how often a planned trial was run, and whether that is enough.
+func (r *runner) tried(p results.PlannedTrial) (attempts int, over bool) {
+	for _, t := range r.trials {
+		if t.Index != p.Index {
+			continue
+		}
+		attempts = max(attempts, t.Attempt)
+		over = over || t.Valid || t.Attempt >= Attempts
+	}
+	return attempts, over
+}
+
+// last is the last attempt at a planned trial.
+func (r *runner) last(p results.PlannedTrial) *results.Trial {
+	var last *results.Trial
+	for i := range r.trials {
+		if t := &r.trials[i]; t.Index == p.Index && (last == nil || t.Attempt > last.Attempt) {
+			last = t
+		}
+	}
+	return last
+}

@@ -1,0 +1,157 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// interruptedRun is a run of three trials that ended in its second.
+func interruptedRun(t *testing.T, s *scenarios.Scenario, o Options) (dir string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.OnEvent = func(e Event) {
+		if e.Trial.Index == 2 && e.Phase == PhaseAttack {
+			cancel()
+		}
+	}
+	outcome, err := Run(ctx, s, newFake(s), o)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want that of the context", err)
+	}
+	return outcome.Dir
+}
+
+func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		o.Resume = interruptedRun(t, s, o)
+		before := checkSealed(t, o.Resume)
+		// What the power took: half a trial, and the seal.
+		half := filepath.Join(o.Resume, results.TrialsDir, ".partial-002-x")
+		if err := errors.Join(os.Mkdir(half, 0o755), os.Remove(filepath.Join(o.Resume, results.ChecksumsFile))); err != nil {
+			t.Fatal(err)
+		}
+		o.Seed = 99 // does not matter
+		rt := newFake(s)
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := checkSealed(t, o.Resume)
+		if outcome.Dir != o.Resume || len(after.Trials) != 3 || rt.opened != 2 {
+			t.Errorf("%d trials in %s, %d of them run now; want 3 in %s, 2 now", len(after.Trials), outcome.Dir, rt.opened, o.Resume)
+		}
+		for i, trial := range after.Trials {
+			if trial.PlannedTrial != before.Manifest.Plan[i] || !trial.Valid {
+				t.Errorf("trial %+v, want %+v as planned", trial.PlannedTrial, before.Manifest.Plan[i])
+			}
+		}
+		if after.Manifest.Seed != before.Manifest.Seed || len(after.Manifest.Resumed) != 1 {
+			t.Errorf("seed %d, resumed %v; want seed %d and one time", after.Manifest.Seed, after.Manifest.Resumed, before.Manifest.Seed)
+		}
+	})
+}
+
+func TestAResumedTrialHasTheAttemptsThatWereLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		broken := func(p *process) int {
+			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			return 1
+		}
+		rt := newFake(s)
+		rt.programs = map[string]program{"server": broken}
+		o.OnEvent = func(e Event) {
+			if e.Phase == PhaseDone && strings.Contains(e.Message, "attempt 2 of") {
+				cancel()
+			}
+		}
+		outcome, err := Run(ctx, s, rt, o)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("error %v, want that of the context", err)
+		}
+		o.Resume, o.OnEvent = outcome.Dir, nil
+		rt = newFake(s)
+		rt.programs = map[string]program{"server": broken}
+		outcome, err = Run(t.Context(), s, rt, o)
+		if !errors.Is(err, ErrInvalid) || rt.opened != 1 || len(outcome.Trials) != Attempts {
+			t.Errorf("error %v, %d attempts now, %d in all; want ErrInvalid, 1 and %d", err, rt.opened, len(outcome.Trials), Attempts)
+		}
+	})
+}
+
+func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
+	tests := map[string]struct {
+		change func(*scenarios.Scenario, *Options, *fakeRuntime)
+		want   string
+	}{
+		"another binary": {func(_ *scenarios.Scenario, o *Options, _ *fakeRuntime) {
+			if err := os.WriteFile(filepath.Join(o.BinDir, "equic-server"), []byte("new"), 0o600); err != nil {
+				panic(err)
+			}
+		}, "equic-server is another binary"},
+		"another scenario": {func(s *scenarios.Scenario, _ *Options, _ *fakeRuntime) { s.Text = []byte("name: other\n") }, "the scenario is another"},
+		"another runtime": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.Runtime.Name = "netns"
+		}, "the runtime was fake and is netns"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := testScenario(), testOptions(t)
+				o.Resume = interruptedRun(t, s, o)
+				rt := newFake(s)
+				test.change(s, &o, rt)
+				_, err := Run(t.Context(), s, rt, o)
+				if !errors.Is(err, ErrResume) || !strings.Contains(err.Error(), test.want) || rt.opened != 0 {
+					t.Errorf("error %v, want one that says %q, before anything runs", err, test.want)
+				}
+				checkSealed(t, o.Resume)
+			})
+		})
+	}
+	t.Run("a whole run", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+			outcome, err := Run(t.Context(), s, newFake(s), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Resume = outcome.Dir
+			if _, err := Run(t.Context(), s, newFake(s), o); !errors.Is(err, ErrResume) {
+				t.Errorf("error %v, want ErrResume", err)
+			}
+		})
+	})
+}
+
+func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s.Trial.Startup = 10 * time.Second
+		rt := newFake(s)
+		rt.platform.Startup = func(nodes int) time.Duration { return time.Duration(nodes) * 100 * time.Millisecond }
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial := outcome.Trials[0]
+		if got := trial.Epoch.Sub(trial.Started); got != 500*time.Millisecond {
+			t.Errorf("the epoch is %s after the start, want 100 ms for each of 5 nodes", got)
+		}
+		if outcome.Overhead < 500*time.Millisecond || outcome.Overhead > 2*time.Second {
+			t.Errorf("overhead %s", outcome.Overhead)
+		}
+	})
+}
