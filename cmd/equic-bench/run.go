@@ -148,6 +148,9 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		return usage(c, "--keep needs the runtime docker: network namespaces end with the run")
 	}
 
+	if err := verdict(examine(ctx, needOf(s), o.results)); err != nil {
+		return fmt.Errorf("%w; `equic-bench doctor %s` says what to do", err, s.Path)
+	}
 	release, err := lockMachine(ctx)
 	if err != nil {
 		return err

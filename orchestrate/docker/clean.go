@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -68,4 +69,29 @@ func labelled(labels []string) filters.Args {
 		args.Add("label", l)
 	}
 	return args
+}
+
+// Leftovers names what Clean would remove.
+func (r *Runtime) Leftovers(ctx context.Context) ([]string, error) {
+	dead := func(labels map[string]string) bool { return !alive(labels[labelOwner]) }
+	var names []string
+	containers, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled([]string{labelRun})})
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	for _, c := range containers {
+		if dead(c.Labels) {
+			names = append(names, strings.Join(c.Names, ", "))
+		}
+	}
+	networks, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: labelled([]string{labelRun})})
+	if err != nil {
+		return nil, fmt.Errorf("list networks: %w", err)
+	}
+	for _, n := range networks {
+		if dead(n.Labels) {
+			names = append(names, "network "+n.Name)
+		}
+	}
+	return names, nil
 }

@@ -143,3 +143,32 @@ func disableIPv6() error {
 	}
 	return nil
 }
+
+// Try calls f in a throw-away network namespace whose interface eth0 is one end
+// of a veth pair, as every node's is.
+func Try(f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // not unlocked: the thread ends, and the namespace with it
+		result <- try(f)
+	}()
+	return <-result
+}
+
+func try(f func() error) (err error) {
+	ns, err := netns.New()
+	if err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	defer func() { err = errors.Join(err, ns.Close()) }()
+	h, err := netlink.NewHandle()
+	if err != nil {
+		return fmt.Errorf("reach the namespace: %w", err)
+	}
+	defer h.Close()
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: nodeInterface}, PeerName: "peer"}
+	if err := errors.Join(h.LinkAdd(veth), bringUp(h, nodeInterface, netip.Prefix{}), bringUp(h, "peer", netip.Prefix{})); err != nil {
+		return fmt.Errorf("make a veth pair: %w", err)
+	}
+	return f()
+}

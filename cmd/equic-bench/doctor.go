@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/doctor"
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/measure"
+	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// errMachine says that this machine cannot run what was asked for.
+var errMachine = errors.New("this machine cannot run it")
+
+// roomBytes is what a results folder should have free: a few large runs.
+const roomBytes = 512 << 20
+
+func doctorCommand() *cobra.Command {
+	var asJSON bool
+	var root string
+	c := &cobra.Command{
+		Use:   "doctor [SCENARIO]",
+		Short: "Say what this machine can and cannot run, each with the remedy",
+		Long: `Looks at the kernel, the hardware, the engine and what is left of earlier runs,
+and tries for real, on a throw-away veth pair, what needs root. With SCENARIO it
+holds the machine against that scenario's CPUs, memory and variants.`,
+		Example: "  equic-bench doctor scenarios/paper.yaml",
+		Args:    arguments(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			need := doctor.Need{XDP: true}
+			if len(args) == 1 {
+				s, err := scenarios.Load(args[0])
+				if err != nil {
+					return err
+				}
+				need = needOf(s)
+			}
+			checks := examine(c.Context(), need, root)
+			if err := printChecks(c.OutOrStdout(), checks, asJSON); err != nil {
+				return err
+			}
+			return verdict(checks)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	c.Flags().StringVar(&root, "results", defaultResults, "folder of the run directories")
+	return c
+}
+
+func needOf(s *scenarios.Scenario) doctor.Need {
+	return doctor.Need{
+		ServerCPUs:  s.Server.CPUs,
+		ClientCPUs:  slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Sequential.CPUs, s.Parallel.CPUs)))),
+		MemoryBytes: s.Server.Memory,
+		XDP:         slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
+	}
+}
+
+// examine looks at everything.
+func examine(ctx context.Context, need doctor.Need, root string) []doctor.Check {
+	checks := doctor.Machine(os.DirFS("/"), need)
+	checks = append(checks, triedChecks(need.XDP)...)
+	checks = append(checks, runtimeChecks(ctx)...)
+	return append(checks, resultsCheck(root))
+}
+
+// verdict is an error that names what is missing.
+func verdict(checks []doctor.Check) error {
+	var missing []string
+	for _, c := range checks {
+		if c.Status == doctor.Missing {
+			missing = append(missing, c.Name+": "+c.Found)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errMachine, strings.Join(missing, "; "))
+}
+
+// triedChecks are what only trying tells. Without root they are left to the
+// nodes, which have the capabilities that an engine gives them.
+func triedChecks(xdp bool) []doctor.Check {
+	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
+	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
+	if os.Geteuid() != 0 {
+		for _, c := range []*doctor.Check{&native, &calls} {
+			c.Status, c.Found = doctor.Warning, "not tried"
+			c.Means, c.Remedy = "only root can try it; an engine's nodes may be able to", "sudo equic-bench doctor"
+		}
+		return []doctor.Check{native, calls}
+	}
+	if err := netns.Try(tryXDP); err != nil {
+		native.Status, native.Found, native.Means = doctor.Warning, oneLine(err), "xdp-block and xdp-block-new do not run"
+		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
+		if xdp {
+			native.Status = doctor.Missing
+		}
+	}
+	if err := measure.TryCounter(); err != nil {
+		calls.Status, calls.Found = doctor.Missing, oneLine(err)
+		calls.Means, calls.Remedy = "no trial runs: each counts the server's system calls", "see the kernel's message"
+	}
+	return []doctor.Check{native, calls}
+}
+
+func tryXDP() error {
+	g, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 4433}}, MaxClients: 1})
+	if err != nil {
+		return err
+	}
+	return g.Close()
+}
+
+// runtimeChecks are of the places where nodes can run: one is enough.
+func runtimeChecks(ctx context.Context) []doctor.Check {
+	engine := doctor.Check{Name: "Docker engine", Status: doctor.OK}
+	namespaces := doctor.Check{Name: "namespaces", Status: doctor.OK, Found: "can be made"}
+	leftovers := doctor.Check{Name: "leftovers", Status: doctor.OK, Found: "none"}
+	rt, engineErr := docker.New(ctx, docker.Options{})
+	if engineErr == nil {
+		p := rt.Platform().Runtime
+		engine.Found = fmt.Sprintf("%s, API %s, control groups %s", p.Version, p.API, p.CgroupMode)
+		left, err := rt.Leftovers(ctx)
+		if err != nil || len(left) > 0 {
+			leftovers.Status, leftovers.Found = doctor.Warning, strings.Join(left, ", ")
+			leftovers.Means, leftovers.Remedy = "a run that was killed left them", "equic-bench clean"
+		}
+		if err := errors.Join(err, rt.Close()); err != nil {
+			leftovers.Found = oneLine(err)
+		}
+	} else {
+		engine.Status, engine.Found = doctor.Warning, oneLine(engineErr)
+		engine.Means, engine.Remedy = "nodes run in network namespaces instead, as root", "start the engine, or run as root"
+	}
+	if _, err := netns.New("."); err != nil {
+		namespaces.Status, namespaces.Found = doctor.Warning, oneLine(err)
+		namespaces.Means, namespaces.Remedy = "--runtime netns does not run", "run as root"
+		if engineErr != nil {
+			namespaces.Status, namespaces.Means = doctor.Missing, "there is no place for nodes to run in"
+			namespaces.Remedy = "start a Docker engine, or run as root"
+		}
+	}
+	return []doctor.Check{engine, namespaces, leftovers}
+}
+
+// resultsCheck sees that a run can be written.
+func resultsCheck(root string) doctor.Check {
+	c := doctor.Check{Name: "results", Status: doctor.OK}
+	dir := existing(root)
+	if err := writable(dir); err != nil {
+		c.Status, c.Found = doctor.Missing, oneLine(err)
+		c.Means, c.Remedy = "no run can be written", "choose another folder with --results"
+		return c
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "it may be full"
+		return c
+	}
+	free := int64(fs.Bavail) * fs.Bsize //nolint:gosec // no file system is that large
+	c.Found = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
+	if free < roomBytes {
+		c.Status, c.Means = doctor.Warning, "a long run may fill the disk; its whole trials stay"
+		c.Remedy = "make room, or choose another folder with --results"
+	}
+	return c
+}
+
+// existing is the nearest folder above a path, or the path itself, that is
+// there.
+func existing(path string) string {
+	for {
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			return path
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return path
+		}
+		path = parent
+	}
+}
+
+func writable(dir string) error {
+	f, err := os.CreateTemp(dir, ".equic-bench-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// printChecks prints the checks, with what to do below each that is not well.
+func printChecks(w io.Writer, checks []doctor.Check, asJSON bool) error {
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(checks)
+	}
+	for _, c := range checks {
+		if _, err := fmt.Fprintf(w, "%-8s %-14s %s\n", c.Status, c.Name, c.Found); err != nil {
+			return err
+		}
+		for _, more := range []string{c.Means, c.Remedy} {
+			if c.Status != doctor.OK && more != "" {
+				if _, err := fmt.Fprintf(w, "%23s %s\n", "", more); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,246 @@
+// Package doctor says what this machine can and cannot run, each with the
+// remedy. It reads what the kernel tells in /proc and /sys; what has to be tried
+// (engines, namespaces, programs) is tried by the command line, which knows how.
+package doctor
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Status is how a check came out.
+type Status string
+
+// The statuses.
+const (
+	OK      Status = "ok"
+	Warning Status = "warning" // figures may suffer, or it could not be looked at
+	Missing Status = "missing" // what Means says cannot run here
+)
+
+// Check is one thing that was looked at.
+type Check struct {
+	Name   string `json:"name"`
+	Status Status `json:"status"`
+	Found  string `json:"found"`
+	// Means says what a status other than OK means, Remedy what to do.
+	Means  string `json:"means,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Need is what a scenario asks of a machine.
+type Need struct {
+	ServerCPUs, ClientCPUs []int
+	MemoryBytes            int64 // of the server; zero is no limit
+	XDP                    bool  // a variant attaches an XDP program
+}
+
+// The least kernels: bpf_xdp_load_bytes is of 5.18; the counter of system calls
+// needs less.
+const (
+	leastMajor, leastMinor = 5, 18
+	// receiveBuffer is what quic-go asks for, in bytes.
+	receiveBuffer = 7 << 20
+)
+
+// Machine looks at the kernel and the hardware. root is "/" as a file system.
+func Machine(root fs.FS, need Need) []Check {
+	m := machine{root}
+	return []Check{
+		m.kernel(need.XDP), m.btf(), m.cpus(need), m.memory(need), m.swap(), m.governor(), m.throttling(), m.clock(), m.buffers(), m.load(),
+	}
+}
+
+// Worst is the worst status of checks.
+func Worst(checks []Check) Status {
+	worst := OK
+	for _, c := range checks {
+		if c.Status == Missing || worst == OK {
+			worst = c.Status
+		}
+		if worst == Missing {
+			break
+		}
+	}
+	return worst
+}
+
+type machine struct{ root fs.FS }
+
+func (m machine) kernel(xdp bool) Check {
+	release := m.text("proc/sys/kernel/osrelease")
+	c := Check{Name: "kernel", Status: OK, Found: "Linux " + release}
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		c.Status, c.Means = Warning, "its version cannot be read"
+		return c
+	}
+	if major > leastMajor || major == leastMajor && minor >= leastMinor {
+		return c
+	}
+	c.Status, c.Means = Warning, "xdp-block and xdp-block-new need Linux 5.18"
+	if xdp {
+		c.Status = Missing
+	}
+	c.Remedy = "use a newer kernel, or run --variants no-block,userspace-block,userspace-early"
+	return c
+}
+
+func (m machine) btf() Check {
+	c := Check{Name: "BTF", Status: OK, Found: "/sys/kernel/btf/vmlinux"}
+	if _, err := fs.Stat(m.root, "sys/kernel/btf/vmlinux"); err != nil {
+		c.Status, c.Found = Missing, "no /sys/kernel/btf/vmlinux"
+		c.Means = "system calls cannot be counted, and no trial runs without"
+		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF; distributions' kernels have it"
+	}
+	return c
+}
+
+func (m machine) cpus(need Need) Check {
+	n := m.cpuCount()
+	c := Check{Name: "CPUs", Status: OK, Found: fmt.Sprintf("%d; server on %v, clients on %v", n, need.ServerCPUs, need.ClientCPUs)}
+	asked := slices.Concat(need.ServerCPUs, need.ClientCPUs)
+	if n == 0 || len(asked) == 0 || slices.Max(asked) < n {
+		return c
+	}
+	c.Status, c.Found = Warning, fmt.Sprintf("%d; the scenario asks for numbers up to %d", n, slices.Max(asked))
+	c.Means = "nodes run on other CPUs than the scenario says: server and clients may disturb each other"
+	c.Remedy = "change server.cpus and clients.cpus in the scenario"
+	return c
+}
+
+// cpuCount is the number of CPUs that are online.
+func (m machine) cpuCount() int {
+	n := 0
+	for part := range strings.SplitSeq(m.text("sys/devices/system/cpu/online"), ",") {
+		first, last, isRange := strings.Cut(part, "-")
+		from, err := strconv.Atoi(first)
+		if err != nil {
+			return 0
+		}
+		to := from
+		if isRange {
+			if to, err = strconv.Atoi(last); err != nil {
+				return 0
+			}
+		}
+		n += to - from + 1
+	}
+	return n
+}
+
+func (m machine) memory(need Need) Check {
+	available := m.kibibytes("proc/meminfo", "MemAvailable")
+	c := Check{Name: "memory", Status: OK, Found: mebibytes(available) + " available"}
+	if want := need.MemoryBytes + need.MemoryBytes/4; need.MemoryBytes > 0 && available < want {
+		c.Status = Warning
+		c.Means = fmt.Sprintf("the server may use %s, and the clients need some too: nodes may be killed", mebibytes(need.MemoryBytes))
+		c.Remedy = "end other programs, or lower server.memory"
+	}
+	return c
+}
+
+func (m machine) swap() Check {
+	total := m.kibibytes("proc/meminfo", "SwapTotal")
+	c := Check{Name: "swap", Status: OK, Found: "none"}
+	if total > 0 {
+		c.Status, c.Found = Warning, mebibytes(total)
+		c.Means = "a node that is swapped makes its trial invalid"
+		c.Remedy = "swapoff -a while you measure"
+	}
+	return c
+}
+
+func (m machine) governor() Check {
+	governor := m.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+	c := Check{Name: "frequency", Status: OK, Found: "governor " + governor}
+	switch governor {
+	case "performance":
+	case "":
+		c.Found = "not told (a virtual machine, or a fixed frequency)"
+	default:
+		c.Status, c.Means = Warning, "the CPU's frequency follows the load: trials differ more"
+		c.Remedy = "cpupower frequency-set -g performance"
+	}
+	return c
+}
+
+func (m machine) throttling() Check {
+	paths, err := fs.Glob(m.root, "sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count")
+	c := Check{Name: "throttling", Status: OK, Found: "not told"}
+	if err != nil || len(paths) == 0 {
+		return c
+	}
+	var sum int64
+	for _, p := range paths {
+		n, _ := strconv.ParseInt(m.text(p), 10, 64) // what is no number counts nothing
+		sum += n
+	}
+	c.Found = fmt.Sprintf("%d times since the start of the machine", sum)
+	if sum > 0 {
+		c.Status, c.Means = Warning, "the machine has been too hot: it may be so again while you measure"
+		c.Remedy = "cool it, and look whether the count grows during a run"
+	}
+	return c
+}
+
+func (m machine) clock() Check {
+	source := m.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+	c := Check{Name: "clock", Status: OK, Found: source}
+	switch source {
+	case "tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter":
+	case "":
+		c.Found = "not told"
+	default:
+		c.Status, c.Means = Warning, "reading this clock is a system call: it costs more, and is counted"
+		c.Remedy = "boot with clocksource=tsc, where the CPU's is stable"
+	}
+	return c
+}
+
+func (m machine) buffers() Check {
+	n, _ := strconv.ParseInt(m.text("proc/sys/net/core/rmem_max"), 10, 64) // zero warns
+	c := Check{Name: "buffers", Status: OK, Found: fmt.Sprintf("net.core.rmem_max %d bytes", n)}
+	if n < receiveBuffer {
+		c.Status = Warning
+		c.Means = "clients' receive buffers are smaller than quic-go asks for; the server's are raised by its capability"
+		c.Remedy = fmt.Sprintf("sysctl -w net.core.rmem_max=%d", receiveBuffer)
+	}
+	return c
+}
+
+func (m machine) load() Check {
+	first, _, _ := strings.Cut(m.text("proc/loadavg"), " ")
+	c := Check{Name: "load", Status: OK, Found: first + " in the last minute"}
+	load, err := strconv.ParseFloat(first, 64)
+	if n := m.cpuCount(); err == nil && n > 0 && load >= float64(n)/2 {
+		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
+		c.Remedy = "wait for its end, or end it"
+	}
+	return c
+}
+
+// text is the content of a file without outer space, or empty.
+func (m machine) text(path string) string {
+	b, err := fs.ReadFile(m.root, path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// kibibytes reads a line "name: 123 kB", which proc(5) means as KiB, in bytes.
+func (m machine) kibibytes(path, name string) int64 {
+	for line := range strings.Lines(m.text(path)) {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // else zero
+			return n << 10
+		}
+	}
+	return 0
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

@@ -1,0 +1,102 @@
+package doctor
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+// healthy is a machine with which nothing is wrong.
+func healthy() map[string]string {
+	return map[string]string{
+		"proc/sys/kernel/osrelease":                                        "6.1.0-18-amd64\n",
+		"sys/kernel/btf/vmlinux":                                           "x",
+		"sys/devices/system/cpu/online":                                    "0-3\n",
+		"proc/meminfo":                                                     "MemTotal: 8000000 kB\nMemAvailable:    6000000 kB\nSwapTotal:       0 kB\n",
+		"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor":             "performance\n",
+		"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "0\n",
+		"sys/devices/system/clocksource/clocksource0/current_clocksource":  "tsc\n",
+		"proc/sys/net/core/rmem_max":                                       "8388608\n",
+		"proc/loadavg":                                                     "0.10 0.20 0.30 1/100 999\n",
+	}
+}
+
+func root(files map[string]string) fstest.MapFS {
+	fs := fstest.MapFS{}
+	for name, text := range files {
+		fs[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return fs
+}
+
+func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
+	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true}
+	if checks := Machine(root(healthy()), need); Worst(checks) != OK {
+		t.Errorf("a healthy machine: %+v", checks)
+	}
+	tests := map[string]struct {
+		file, text string
+		check      string
+		status     Status
+		found      string
+	}{
+		"an old kernel":           {"proc/sys/kernel/osrelease", "5.15.0-91-generic", "kernel", Missing, "5.15.0"},
+		"an unreadable kernel":    {"proc/sys/kernel/osrelease", "?", "kernel", Warning, "?"},
+		"no BTF":                  {"sys/kernel/btf/vmlinux", "", "BTF", Missing, "no /sys"},
+		"fewer CPUs":              {"sys/devices/system/cpu/online", "0-1", "CPUs", Warning, "up to 3"},
+		"CPUs in pieces":          {"sys/devices/system/cpu/online", "0,2", "CPUs", Warning, "2;"},
+		"little memory":           {"proc/meminfo", "MemAvailable: 1000 kB\n", "memory", Warning, "0 MiB"},
+		"swap":                    {"proc/meminfo", "MemAvailable: 6000000 kB\nSwapTotal: 2048 kB\n", "swap", Warning, "2 MiB"},
+		"a governor that saves":   {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave", "frequency", Warning, "powersave"},
+		"a machine that was hot":  {"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3", "throttling", Warning, "3 times"},
+		"a slow clock":            {"sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet", "clock", Warning, "hpet"},
+		"small buffers":           {"proc/sys/net/core/rmem_max", "212992", "buffers", Warning, "212992"},
+		"a machine that has work": {"proc/loadavg", "2.5 1 1 1/2 3", "load", Warning, "2.5"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			files := healthy()
+			files[test.file] = test.text
+			if test.text == "" {
+				delete(files, test.file)
+			}
+			checks := Machine(root(files), need)
+			for _, c := range checks {
+				if c.Name != test.check {
+					if c.Status != OK {
+						t.Errorf("%s too is %s: %+v", c.Name, c.Status, c)
+					}
+					continue
+				}
+				if c.Status != test.status || !strings.Contains(c.Found, test.found) || c.Means == "" {
+					t.Errorf("%+v, want %s with %q", c, test.status, test.found)
+				}
+			}
+			if got := Worst(checks); got != test.status {
+				t.Errorf("the worst is %s, want %s", got, test.status)
+			}
+		})
+	}
+}
+
+func TestAnOldKernelStillRunsWhatNeedsNoXDP(t *testing.T) {
+	files := healthy()
+	files["proc/sys/kernel/osrelease"] = "5.15.0"
+	if got := Worst(Machine(root(files), Need{})); got != Warning {
+		t.Errorf("%s, want a warning", got)
+	}
+}
+
+func TestWhatAVirtualMachineDoesNotTellIsNoFault(t *testing.T) {
+	files := healthy()
+	for _, name := range []string{
+		"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor",
+		"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count",
+		"sys/devices/system/clocksource/clocksource0/current_clocksource",
+	} {
+		delete(files, name)
+	}
+	if checks := Machine(root(files), Need{}); Worst(checks) != OK {
+		t.Errorf("%+v", checks)
+	}
+}
