@@ -21,7 +21,7 @@ func (d *decoder) checkOverlap(s *Scenario) {
 	if s.Sequential.Rate == 0 || s.Parallel.Delay < end {
 		return
 	}
-	d.problem(d.line("clients.parallel.delay"),
+	d.problem(d.key("clients.parallel.delay"),
 		fmt.Sprintf("clients.parallel.delay: the attack begins at %s, but the sequential load ends at %s", s.Parallel.Delay, end),
 		fmt.Sprintf("make the delay shorter than %s, or the sequential load longer", end))
 }
@@ -30,26 +30,26 @@ func (d *decoder) checkOverlap(s *Scenario) {
 // ranges (RFC 1918).
 func (d *decoder) checkNetwork(s *Scenario) {
 	const example = "such as 172.31.99.0/24"
-	line := d.line("network.subnet", "network")
+	at := d.key("network.subnet", "network")
 	subnet, err := netip.ParsePrefix(s.Network.Subnet)
 	switch {
 	case err != nil || !subnet.Addr().Is4():
-		d.problem(line, fmt.Sprintf("network.subnet: %q is not an IPv4 subnet", s.Network.Subnet), "write one "+example)
+		d.problem(at, fmt.Sprintf("network.subnet: %q is not an IPv4 subnet", s.Network.Subnet), "write one "+example)
 		return
 	case subnet.Masked() != subnet:
-		d.problem(line, fmt.Sprintf("network.subnet: %s has bits behind its mask", subnet), fmt.Sprintf("write %s", subnet.Masked()))
+		d.problem(at, fmt.Sprintf("network.subnet: %s has bits behind its mask", subnet), fmt.Sprintf("write %s", subnet.Masked()))
 		return
 	case !subnet.Addr().IsPrivate():
-		d.problem(line, fmt.Sprintf("network.subnet: %s is not private", subnet), "take one from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, "+example)
+		d.problem(at, fmt.Sprintf("network.subnet: %s is not private", subnet), "take one from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, "+example)
 		return
 	case subnet.Bits() < 24 || subnet.Bits() > 28:
-		d.problem(line, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()), "write /24 to /28, "+example)
+		d.problem(at, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()), "write /24 to /28, "+example)
 		return
 	}
 	clients := s.Sequential.Count + s.Parallel.Count
 	room := 1<<(32-subnet.Bits()) - 1 - firstClientHost // the last address is the broadcast
 	if clients > room {
-		d.problem(line, fmt.Sprintf("network.subnet: %s has room for %d clients, not for %d", subnet, room, clients),
+		d.problem(at, fmt.Sprintf("network.subnet: %s has room for %d clients, not for %d", subnet, room, clients),
 			"write a larger subnet, up to /24, or fewer clients")
 	}
 }

@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,8 +13,14 @@ import (
 type decoder struct {
 	file     string
 	problems []Problem
-	lines    map[string]int // of each key that was read, by its path: "server.quota"
+	keys     map[string]position // of each that was read, by its path: "server.quota"
 }
+
+// position is a place in the file, from 1; a column of zero is the whole line, a
+// line of zero the whole file.
+type position struct{ line, column int }
+
+func positionOf(n *yaml.Node) position { return position{n.Line, n.Column} }
 
 // reader reads one value into the place that it was made for. The path is that
 // of the value's key.
@@ -22,13 +29,13 @@ type reader func(n *yaml.Node, path string)
 // fields are the keys that a mapping may have.
 type fields map[string]reader
 
-func (d *decoder) problem(line int, what, remedy string) {
-	d.problems = append(d.problems, Problem{File: d.file, Line: line, What: what, Remedy: remedy})
+func (d *decoder) problem(at position, what, remedy string) {
+	d.problems = append(d.problems, Problem{File: d.file, Line: at.line, Column: at.column, What: what, Remedy: remedy})
 }
 
 // wrong reports a value that its key does not take.
 func (d *decoder) wrong(n *yaml.Node, path, what, remedy string) {
-	d.problem(n.Line, path+": "+what, remedy)
+	d.problem(positionOf(n), path+": "+what, remedy)
 }
 
 // err is everything that was wrong, in the order of the lines, or nil.
@@ -36,18 +43,20 @@ func (d *decoder) err() error {
 	if len(d.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortStableFunc(d.problems, func(a, b Problem) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
+	})
 	return &Error{Problems: slices.Compact(d.problems)}
 }
 
-// line is that of a key, or of the nearest key above it where it is not given.
-func (d *decoder) line(paths ...string) int {
+// key is where a key is, or the nearest key above it where it is not given.
+func (d *decoder) key(paths ...string) position {
 	for _, path := range paths {
-		if line, ok := d.lines[path]; ok {
-			return line
+		if at, ok := d.keys[path]; ok {
+			return at
 		}
 	}
-	return 1
+	return position{line: 1}
 }
 
 // read follows an alias to what it stands for, and reads it.
@@ -83,14 +92,14 @@ func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen m
 	r, ok := known[key.Value]
 	switch {
 	case key.Kind != yaml.ScalarNode || !ok:
-		d.problem(key.Line, fmt.Sprintf("unknown key %q", full), nearest(key.Value, slices.Collect(maps.Keys(known))))
+		d.problem(positionOf(key), fmt.Sprintf("unknown key %q", full), nearest(key.Value, slices.Collect(maps.Keys(known))))
 		return
 	case seen[key.Value] != 0:
-		d.problem(key.Line, fmt.Sprintf("%s is given again, after line %d", full, seen[key.Value]), "keep one of them")
+		d.problem(positionOf(key), fmt.Sprintf("%s is given again, after line %d", full, seen[key.Value]), "keep one of them")
 		return
 	}
 	seen[key.Value] = key.Line
-	d.lines[full] = key.Line
+	d.keys[full] = positionOf(key)
 	d.read(value, full, r)
 }
 

@@ -25,15 +25,19 @@ func (e *Error) Error() string {
 type Problem struct {
 	File   string
 	Line   int // from 1; zero where it is the whole file's
+	Column int // from 1; zero where it is the whole line's
 	What   string
 	Remedy string
 }
 
-// String is "file:line: what; remedy".
+// String is "file:line:column: what; remedy".
 func (p Problem) String() string {
 	where := p.File
 	if p.Line > 0 {
-		where = fmt.Sprintf("%s:%d", p.File, p.Line)
+		where += fmt.Sprintf(":%d", p.Line)
+	}
+	if p.Column > 0 {
+		where += fmt.Sprintf(":%d", p.Column)
 	}
 	return fmt.Sprintf("%s: %s; %s", where, p.What, p.Remedy)
 }

@@ -32,7 +32,7 @@ func Load(path string) (*Scenario, error) {
 func Parse(name string, text []byte) (*Scenario, error) {
 	s := defaults()
 	s.Path, s.Text = name, text
-	d := &decoder{file: name, lines: map[string]int{}}
+	d := &decoder{file: name, keys: map[string]position{}}
 	root := d.document(text)
 	if root == nil {
 		return nil, d.err()
@@ -127,7 +127,7 @@ func (d *decoder) document(text []byte) *yaml.Node {
 	}
 	switch err := in.Decode(&second); {
 	case err == nil:
-		d.problem(second.Line, "a second document begins", "keep one scenario in each file")
+		d.problem(positionOf(&second), "a second document begins", "keep one scenario in each file")
 		return nil
 	case !errors.Is(err, io.EOF):
 		d.syntax(err)
@@ -141,7 +141,7 @@ var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 func (d *decoder) syntax(err error) {
 	if errors.Is(err, io.EOF) {
-		d.problem(0, "the file is empty", "start from a copy of scenarios/quick.yaml")
+		d.problem(position{}, "the file is empty", "start from a copy of scenarios/quick.yaml")
 		return
 	}
 	text, line := strings.ReplaceAll(err.Error(), "\n", " "), 0
@@ -149,5 +149,5 @@ func (d *decoder) syntax(err error) {
 		text = m[2]
 		line, _ = strconv.Atoi(m[1]) // no number: the whole file
 	}
-	d.problem(line, "not YAML: "+text, "look near that line for a missing quote, bracket or colon, or a tab")
+	d.problem(position{line: line}, "not YAML: "+text, "look near that line for a missing quote, bracket or colon, or a tab")
 }

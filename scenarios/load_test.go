@@ -185,11 +185,11 @@ func TestVariantsAreCheckedByName(t *testing.T) {
 		names []string
 		want  string
 	}{
-		"known ones pass":                    {[]string{"xdp-block", "no-block", "xdp-block-new"}, ""},
-		"an unknown one gets a suggestion":   {[]string{"xdpblock"}, `did you mean "xdp-block"?`},
-		"one may not be given twice":         {[]string{"no-block", "no-block"}, "given twice"},
-		"none at all is not an experiment":   {nil, "no variant is given"},
-		"a far one gets the list of names":   {[]string{"nftables"}, "use one of no-block"},
+		"known ones pass":                  {[]string{"xdp-block", "no-block", "xdp-block-new"}, ""},
+		"an unknown one gets a suggestion": {[]string{"xdpblock"}, `did you mean "xdp-block"?`},
+		"one may not be given twice":       {[]string{"no-block", "no-block"}, "given twice"},
+		"none at all is not an experiment": {nil, "no variant is given"},
+		"a far one gets the list of names": {[]string{"nftables"}, "use one of no-block"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, file := range append(files, "paper.yaml", "quick.yaml", "smoke.yaml") {
+	for _, file := range append(files, "paper.yaml", "quick.yaml", "policies.yaml", "smoke.yaml", "hundred.yaml") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
