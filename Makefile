@@ -35,10 +35,12 @@ report: build ## draw the newest run's figures anew
 	$(BIN)/equic-bench report
 
 .PHONY: generate
-generate: ## compile bpf/ (needs clang and llvm) and write compose.yaml
+generate: ## compile bpf/ (needs clang and llvm), write compose.yaml and schema.json
 	$(GO) generate ./...
 	$(GO) run ./cmd/equic-bench compose scenarios/paper.yaml > compose.yaml.new
 	mv compose.yaml.new compose.yaml
+	$(GO) run ./cmd/equic-bench schema > scenarios/schema.json.new
+	mv scenarios/schema.json.new scenarios/schema.json
 
 .PHONY: lint
 lint: ## golangci-lint with the import rules of docs/architecture.md

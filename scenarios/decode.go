@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -23,8 +24,11 @@ type position struct{ line, column int }
 func positionOf(n *yaml.Node) position { return position{n.Line, n.Column} }
 
 // reader reads one value into the place that it was made for. The path is that
-// of the value's key.
-type reader func(n *yaml.Node, path string)
+// of the value's key. The schema says the same to an editor.
+type reader struct {
+	read   func(n *yaml.Node, path string)
+	schema *jsonschema.Schema
+}
 
 // fields are the keys that a mapping may have.
 type fields map[string]reader
@@ -64,12 +68,12 @@ func (d *decoder) read(n *yaml.Node, path string, r reader) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	r(n, path)
+	r.read(n, path)
 }
 
 // mapping reads keys and their values. The required keys must be there.
 func (d *decoder) mapping(known fields, required ...string) reader {
-	return func(n *yaml.Node, path string) {
+	return reader{schema: mappingSchema(known, required), read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.MappingNode {
 			d.wrong(n, or(path, "the file"), "is not a list of keys", "write `key: value` lines under it")
 			return
@@ -83,7 +87,7 @@ func (d *decoder) mapping(known fields, required ...string) reader {
 				d.wrong(n, join(path, key), "is missing", "add it")
 			}
 		}
-	}
+	}}
 }
 
 // entry reads one key of a mapping and its value.
@@ -105,7 +109,7 @@ func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen m
 
 // list reads each item of a list; none may be given twice.
 func (d *decoder) list(begin func(), item reader) reader {
-	return func(n *yaml.Node, path string) {
+	return reader{schema: listSchema(item), read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 			d.wrong(n, path, "is not a list", "write the items in brackets, such as [a, b]")
 			return
@@ -120,7 +124,7 @@ func (d *decoder) list(begin func(), item reader) reader {
 			seen[c.Value] = true
 			d.read(c, path, item)
 		}
-	}
+	}}
 }
 
 func join(path, key string) string {

@@ -71,49 +71,50 @@ func defaults() *Scenario {
 // scenario says how each key of a scenario file is read.
 func (d *decoder) scenario(s *Scenario) reader {
 	return d.mapping(fields{
-		"name":        d.name(&s.Name),
-		"description": d.text(&s.Description),
-		"variants":    d.variants(&s.Variants),
-		"repetitions": d.integer(&s.Repetitions, 1, 1000),
+		"name":        d.name(&s.Name).about("A part of the run directory's name: lower-case letters, digits and hyphens."),
+		"description": d.text(&s.Description).about("One line for people."),
+		"variants":    d.variants(&s.Variants).about("What turns a client away, each in trials of its own (docs/method.md, Variants)."),
+		"repetitions": d.integer(&s.Repetitions, 1, 1000).about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median needs six."),
 		"server": d.mapping(fields{
-			"body":         d.size(&s.Server.Body, 1, 64<<20),
-			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000),
-			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute),
-			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048"),
-			"cpus":         d.cpus(&s.Server.CPUs),
-			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40),
-			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic"),
-		}),
+			"body":         d.size(&s.Server.Body, 1, 64<<20).about("The response to a request."),
+			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Simultaneous connections of a client."),
+			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).about("QUIC's. Until then a client that xdp-block blocks stays blocked."),
+			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048").about("Of the certificate: it decides who pays more for a handshake, server or client."),
+			"cpus":         d.cpus(&s.Server.CPUs).about("The CPUs of the server, from 0."),
+			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40).about("The server's limit, without swap; memory percentages are of it."),
+			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic").about("Where the XDP program runs: in the driver, or in the network stack."),
+		}).about("The measured server."),
 		"clients": d.mapping(fields{
-			"cpus":       d.cpus(&s.Sequential.CPUs),
-			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute),
-			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests"),
-			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay"),
-		}, "sequential", "parallel"),
+			"cpus":       d.cpus(&s.Sequential.CPUs).about("The CPUs of all clients: not the server's."),
+			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Of each request."),
+			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
+			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended."),
+		}, "sequential", "parallel").about("The two groups of clients."),
 		"network": d.mapping(fields{
-			"subnet": d.text(&s.Network.Subnet),
-			"port":   d.integer(&s.Network.Port, 1, 65535),
-		}),
+			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
+			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
+		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
-			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute),
-			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute),
-			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute),
-		}),
+			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("At most so long until all nodes are ready; a node that is later makes the trial invalid."),
+			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute).about("Time between two samples of CPU and memory."),
+			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
+		}).about("The course of one trial."),
 	}, "name", "clients")
 }
 
 func (d *decoder) clients(c *Clients) fields {
 	return fields{
-		"count":    d.integer(&c.Count, 1, 240),
-		"requests": d.integer(&c.Requests, 1, 1_000_000),
-		"rate":     d.rate(&c.Rate),
+		"count":    d.integer(&c.Count, 1, 240).about("How many clients, each with an address of its own."),
+		"requests": d.integer(&c.Requests, 1, 1_000_000).about("Of each client."),
+		"rate":     d.rate(&c.Rate).about("Intended starts per second of each client. Without it a client starts when its last request has ended."),
 	}
 }
 
 func (d *decoder) attack(c *Clients) fields {
 	f := d.clients(c)
-	f["delay"] = d.duration(&c.Delay, 0, time.Hour)
-	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000)
+	f["rate"] = d.rate(&c.Rate).about("Intended starts per second of each attacker.")
+	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
+	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
 	return f
 }
 

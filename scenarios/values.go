@@ -23,18 +23,18 @@ func (d *decoder) scalar(n *yaml.Node, path, expected string) (string, bool) {
 }
 
 func (d *decoder) text(to *string) reader {
-	return func(n *yaml.Node, path string) {
+	return reader{schema: textSchema(*to), read: func(n *yaml.Node, path string) {
 		if v, ok := d.scalar(n, path, "some text"); ok {
 			*to = v
 		}
-	}
+	}}
 }
 
 // name reads what becomes a part of file names.
 func (d *decoder) name(to *string) reader {
 	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
-	return func(n *yaml.Node, path string) {
+	return reader{schema: patternSchema(valid.String(), *to), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "a name")
 		if !ok {
 			return
@@ -44,11 +44,11 @@ func (d *decoder) name(to *string) reader {
 			return
 		}
 		*to = v
-	}
+	}}
 }
 
 func (d *decoder) choice(to *string, known ...string) reader {
-	return func(n *yaml.Node, path string) {
+	return reader{schema: choiceSchema(*to, known), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "one of "+strings.Join(known, ", "))
 		if !ok {
 			return
@@ -58,12 +58,12 @@ func (d *decoder) choice(to *string, known ...string) reader {
 			return
 		}
 		*to = v
-	}
+	}}
 }
 
 func (d *decoder) integer(to *int, low, high int) reader {
 	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return func(n *yaml.Node, path string) {
+	return reader{schema: integerSchema(*to, low, high), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -82,12 +82,12 @@ func (d *decoder) integer(to *int, low, high int) reader {
 			return
 		}
 		*to = number
-	}
+	}}
 }
 
 func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
 	expected := fmt.Sprintf("a time from %s to %s with its unit, such as 500ms, 30s or 2m", brief(low), brief(high))
-	return func(n *yaml.Node, path string) {
+	return reader{schema: durationSchema(*to, low, high), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -102,7 +102,7 @@ func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
 			return
 		}
 		*to = t
-	}
+	}}
 }
 
 // brief is a duration without its zero parts: 10m, not 10m0s.
@@ -120,7 +120,7 @@ func brief(t time.Duration) string {
 // size reads a number of bytes in binary units.
 func (d *decoder) size(to *int64, low, high int64) reader {
 	expected := fmt.Sprintf("a whole number from %s to %s with its unit: B, KiB, MiB or GiB", Size(low), Size(high))
-	return func(n *yaml.Node, path string) {
+	return reader{schema: sizeSchema(*to, low, high), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -135,7 +135,7 @@ func (d *decoder) size(to *int64, low, high int64) reader {
 			return
 		}
 		*to = bytes
-	}
+	}}
 }
 
 // units are those of sizes, the largest first.
@@ -174,7 +174,7 @@ func Size(bytes int64) string {
 // rate reads a number of requests per second.
 func (d *decoder) rate(to *float64) reader {
 	const expected = "requests per second above 0 and up to 10000, such as 10/s"
-	return func(n *yaml.Node, path string) {
+	return reader{schema: rateSchema(), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -190,29 +190,31 @@ func (d *decoder) rate(to *float64) reader {
 			return
 		}
 		*to = rate
-	}
+	}}
 }
 
 func (d *decoder) cpus(to *[]int) reader {
-	var cpu int
+	cpu := -1 // no default for the numbers in the list
 	number := d.integer(&cpu, 0, 4095)
-	return d.list(func() { *to = nil }, func(n *yaml.Node, path string) {
+	before := *to
+	return withDefault(d.list(func() { *to = nil }, reader{schema: number.schema, read: func(n *yaml.Node, path string) {
 		cpu = -1
-		if number(n, path); cpu >= 0 {
+		if number.read(n, path); cpu >= 0 {
 			*to = append(*to, cpu)
 		}
-	})
+	}}), before)
 }
 
 func (d *decoder) variants(to *[]Variant) reader {
 	var name string
 	known := d.choice(&name, variantNames()...)
-	return d.list(func() { *to = nil }, func(n *yaml.Node, path string) {
+	before := *to
+	return withDefault(d.list(func() { *to = nil }, reader{schema: known.schema, read: func(n *yaml.Node, path string) {
 		name = ""
-		if known(n, path); name != "" {
+		if known.read(n, path); name != "" {
 			*to = append(*to, Variant(name))
 		}
-	})
+	}}), before)
 }
 
 // ParseVariants checks names of variants: at least one, each known, none

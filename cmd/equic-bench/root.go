@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(), reportCommand(), validateCommand(), composeCommand(),
+		runCommand(), reportCommand(), validateCommand(), schemaCommand(), composeCommand(),
 		doctorCommand(), cleanCommand(), versionCommand(),
 	)
 	return root

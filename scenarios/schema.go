@@ -1,0 +1,126 @@
+package scenarios
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+// Schema is the JSON Schema of a scenario file (draft 2020-12), for editors: the
+// keys, their units, ranges and defaults. It is made of what Parse reads by, so
+// it cannot say anything else. What depends on more than one key (the attack
+// must overlap the load, the subnet must have room) only Parse checks.
+func Schema() ([]byte, error) {
+	schema := new(decoder).scenario(defaults()).schema
+	schema.Schema = "https://json-schema.org/draft/2020-12/schema"
+	schema.Title = "equic-bench scenario"
+	text, err := json.MarshalIndent(schema, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write the schema: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// about says in words what a key is for.
+func (r reader) about(text string) reader {
+	r.schema.Description = text
+	return r
+}
+
+// withDefault notes what a key is where the file does not say it. A zero value is
+// no default.
+func withDefault[T any](r reader, value []T) reader {
+	if len(value) > 0 {
+		r.schema.Default = asJSON(value)
+	}
+	return r
+}
+
+// asJSON writes a value of a type that always can be.
+func asJSON(v any) json.RawMessage {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings, numbers and lists of them
+	}
+	return text
+}
+
+func mappingSchema(known fields, required []string) *jsonschema.Schema {
+	s := &jsonschema.Schema{
+		Type:                 "object",
+		Properties:           make(map[string]*jsonschema.Schema, len(known)),
+		Required:             required,
+		AdditionalProperties: &jsonschema.Schema{Not: &jsonschema.Schema{}}, // false
+		PropertyOrder:        slices.Sorted(maps.Keys(known)),
+	}
+	for key, r := range known {
+		s.Properties[key] = r.schema
+	}
+	return s
+}
+
+func listSchema(item reader) *jsonschema.Schema {
+	least := 1
+	return &jsonschema.Schema{Type: "array", Items: item.schema, MinItems: &least, UniqueItems: true}
+}
+
+func textSchema(value string) *jsonschema.Schema {
+	least := 1
+	s := &jsonschema.Schema{Type: "string", MinLength: &least}
+	if value != "" {
+		s.Default = asJSON(value)
+	}
+	return s
+}
+
+func patternSchema(pattern, value string) *jsonschema.Schema {
+	s := textSchema(value)
+	s.Pattern = pattern
+	return s
+}
+
+func choiceSchema(value string, known []string) *jsonschema.Schema {
+	s := textSchema(value)
+	s.MinLength = nil
+	for _, k := range known {
+		s.Enum = append(s.Enum, k)
+	}
+	return s
+}
+
+func integerSchema(value, low, high int) *jsonschema.Schema {
+	least, most := float64(low), float64(high)
+	s := &jsonschema.Schema{Type: "integer", Minimum: &least, Maximum: &most}
+	if value >= low && value <= high {
+		s.Default = asJSON(value)
+	}
+	return s
+}
+
+func durationSchema(value, low, high time.Duration) *jsonschema.Schema {
+	s := patternSchema(`^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`, "")
+	s.Examples = []any{fmt.Sprintf("%s to %s", brief(low), brief(high))}
+	if value > 0 {
+		s.Default = asJSON(brief(value))
+	}
+	return s
+}
+
+func sizeSchema(value, low, high int64) *jsonschema.Schema {
+	s := patternSchema(`^[0-9]+(B|KiB|MiB|GiB)$`, "")
+	s.Examples = []any{fmt.Sprintf("%s to %s", Size(low), Size(high))}
+	if value > 0 {
+		s.Default = asJSON(Size(value))
+	}
+	return s
+}
+
+func rateSchema() *jsonschema.Schema {
+	s := patternSchema(`^[0-9]*\.?[0-9]+/s$`, "")
+	s.Examples = []any{"10/s"}
+	return s
+}
