@@ -28,7 +28,9 @@
 
 #define VLAN_TAG 4 /* bytes */
 #define IPV4_FRAGMENT_OFFSET 0x1fff
+#define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV6_FRAGMENT_OFFSET 0xfff8
+#define IPV6_MORE_FRAGMENTS 0x0001
 #define IPV4_WORDS_WITHOUT_OPTIONS 5
 #define MAX_EXTENSIONS 8 /* IPv6 extension headers that are read */
 
@@ -154,6 +156,8 @@ struct {
 	__type(value, struct bucket);
 } buckets SEC(".maps");
 
+/* The value is one. All of IPv4 is there with a zero, unless it is listed: it
+ * would be part of ::/0 else. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -203,6 +207,8 @@ struct datagram {
 	__u16 port;
 	__u8 first;
 	__u8 readable; /* bytes of the payload that could be read, five at most */
+	__u8 jumbo; /* over IPv6: it may have no length */
+	__u8 fragment; /* the first: the others may hold what it begins with */
 };
 
 static __always_inline void count(void *map, __u32 index)
@@ -223,13 +229,19 @@ static __always_inline void *at(struct xdp_md *ctx, const __u32 offset)
 	return p;
 }
 
-/* Takes the datagram apart; REASONS says that it was read. */
-static __always_inline enum reason take(struct datagram *d, const struct start *start, __u8 readable)
+/* Takes the datagram at an offset apart; REASONS says that it was read. Over
+ * IPv6, a length of zero is that of a jumbogram, which ends with its packet
+ * (RFC 2675, 4): Linux takes it at any size. */
+static __always_inline enum reason take(struct xdp_md *ctx, __u32 offset, struct datagram *d, const struct start *start,
+					__u8 readable)
 {
-	__u16 length = bpf_ntohs(start->length);
+	__u32 length = bpf_ntohs(start->length);
 
-	if (length < UDP_HEADER)
-		return PASS_MALFORMED;
+	if (length < UDP_HEADER) {
+		if (length || !d->jumbo)
+			return PASS_MALFORMED;
+		length = bpf_xdp_get_buff_len(ctx) - offset;
+	}
 	d->length = length - UDP_HEADER;
 	d->port = bpf_ntohs(start->destination);
 	d->first = start->first;
@@ -244,11 +256,11 @@ static __always_inline enum reason read_slowly(struct xdp_md *ctx, __u32 offset,
 	struct start start = {};
 
 	if (!bpf_xdp_load_bytes(ctx, offset, &start, sizeof(start)))
-		return take(d, &start, 5);
+		return take(ctx, offset, d, &start, 5);
 	if (!bpf_xdp_load_bytes(ctx, offset, &start, UDP_HEADER + 1))
-		return take(d, &start, 1);
+		return take(ctx, offset, d, &start, 1);
 	if (!bpf_xdp_load_bytes(ctx, offset, &start, UDP_HEADER))
-		return take(d, &start, 0);
+		return take(ctx, offset, d, &start, 0);
 	return PASS_MALFORMED;
 }
 
@@ -260,7 +272,7 @@ static __always_inline enum reason read_datagram(struct xdp_md *ctx, const __u32
 
 	if ((void *)(start + 1) > data_end)
 		return read_slowly(ctx, offset, d);
-	return take(d, start, 5);
+	return take(ctx, offset, d, start, 5);
 }
 
 static __always_inline enum reason read_ipv4(struct xdp_md *ctx, const __u32 offset, struct datagram *d)
@@ -274,6 +286,7 @@ static __always_inline enum reason read_ipv4(struct xdp_md *ctx, const __u32 off
 		return PASS_NOT_UDP;
 	if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
 		return PASS_FRAGMENT;
+	d->fragment = (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS)) != 0;
 	d->source.words[0] = 0;
 	d->source.words[1] = 0;
 	d->source.words[2] = bpf_htonl(0xffff);
@@ -290,29 +303,38 @@ struct extension {
 	__be16 fragment;
 };
 
-/* Walks over the extension headers to the datagram (RFC 8200, 4). */
-static __always_inline enum reason read_extended(struct xdp_md *ctx, __u32 offset, __u8 next, struct datagram *d)
+static __always_inline int is_extension(__u32 next)
 {
+	switch (next) {
+	case IPPROTO_HOPOPTS:
+	case IPPROTO_ROUTING:
+	case IPPROTO_DSTOPTS:
+	case IPPROTO_FRAGMENT:
+	case IPPROTO_AH:
+		return 1;
+	}
+	return 0;
+}
+
+#define FOUND 0x10000 /* at the offset in the low bits */
+#define FOUND_FRAGMENT 0x20000 /* and it is the first of several fragments */
+
+/* Walks over the extension headers to the datagram (RFC 8200, 4), and returns
+ * FOUND or the reason why there is none. Global, so that the verifier looks at
+ * it once: the ways through it are many. */
+__noinline int find_datagram(struct xdp_md *ctx, __u32 offset, __u32 next)
+{
+	__u32 found = FOUND;
 	struct extension e;
 
-	for (int i = 0; i < MAX_EXTENSIONS; i++) {
-		switch (next) {
-		case IPPROTO_UDP:
-			return read_slowly(ctx, offset, d);
-		case IPPROTO_HOPOPTS:
-		case IPPROTO_ROUTING:
-		case IPPROTO_DSTOPTS:
-		case IPPROTO_FRAGMENT:
-		case IPPROTO_AH:
-			break;
-		default:
-			return PASS_NOT_UDP;
-		}
+	for (int i = 0; i < MAX_EXTENSIONS && is_extension(next); i++) {
 		if (bpf_xdp_load_bytes(ctx, offset, &e, sizeof(e)))
 			return PASS_MALFORMED;
 		if (next == IPPROTO_FRAGMENT) {
 			if (e.fragment & bpf_htons(IPV6_FRAGMENT_OFFSET))
 				return PASS_FRAGMENT;
+			if (e.fragment & bpf_htons(IPV6_MORE_FRAGMENTS))
+				found = FOUND | FOUND_FRAGMENT;
 			offset += 8;
 		} else if (next == IPPROTO_AH) {
 			offset += (e.length + 2) * 4; /* RFC 4302, 2.2 */
@@ -322,8 +344,18 @@ static __always_inline enum reason read_extended(struct xdp_md *ctx, __u32 offse
 		next = e.next;
 	}
 	if (next == IPPROTO_UDP)
-		return read_slowly(ctx, offset, d);
-	return PASS_TOO_DEEP;
+		return found | (offset & 0xffff);
+	return is_extension(next) ? PASS_TOO_DEEP : PASS_NOT_UDP;
+}
+
+static __always_inline enum reason read_extended(struct xdp_md *ctx, __u32 offset, __u8 next, struct datagram *d)
+{
+	__u32 found = find_datagram(ctx, offset, next);
+
+	if (!(found & FOUND))
+		return found < REASONS ? found : PASS_MALFORMED;
+	d->fragment = (found & FOUND_FRAGMENT) != 0;
+	return read_slowly(ctx, found & 0xffff, d);
 }
 
 static __always_inline enum reason read_ipv6(struct xdp_md *ctx, const __u32 offset, struct datagram *d)
@@ -334,6 +366,7 @@ static __always_inline enum reason read_ipv6(struct xdp_md *ctx, const __u32 off
 	if ((void *)(ip + 1) > data_end || ip->version != 6)
 		return PASS_MALFORMED;
 	__builtin_memcpy(&d->source, &ip->saddr, sizeof(d->source));
+	d->jumbo = 1;
 	if (ip->nexthdr == IPPROTO_UDP)
 		return read_datagram(ctx, offset + sizeof(*ip), d);
 	return read_extended(ctx, offset + sizeof(*ip), ip->nexthdr, d);
@@ -382,7 +415,7 @@ static __always_inline enum reason read_packet(struct xdp_md *ctx, struct datagr
 enum kind {
 	KIND_UNREADABLE,
 	KIND_ESTABLISHED, /* it opens no connection */
-	KIND_OPENING,
+	KIND_OPENING, /* or a fragment, which QUIC forbids (RFC 9000, 14) */
 	KIND_INITIAL, /* it opens one, and is an Initial */
 };
 
@@ -390,6 +423,8 @@ static __always_inline enum kind kind_of(const struct datagram *d)
 {
 	__u8 type;
 
+	if (d->fragment)
+		return KIND_OPENING;
 	if (d->readable < 1 || d->length < 1)
 		return KIND_UNREADABLE;
 	if (!(d->first & QUIC_LONG_HEADER))
@@ -449,7 +484,9 @@ static __always_inline int is_listed(void *list, const struct datagram *d)
 {
 	struct prefix p = { .length = 128, .address = d->source };
 
-	return bpf_map_lookup_elem(list, &p) != NULL;
+	__u8 *listed = bpf_map_lookup_elem(list, &p);
+
+	return listed && *listed;
 }
 
 static __always_inline void make_key(const struct datagram *d, struct key *k)

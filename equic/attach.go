@@ -20,7 +20,7 @@ import (
 func Attach(options Options) (_ *Gateway, err error) {
 	o, err := options.complete()
 	if err != nil {
-		return nil, fmt.Errorf("options of the gateway: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	iface, err := findInterface(o.Interface)
 	if err != nil {
@@ -33,7 +33,7 @@ func Attach(options Options) (_ *Gateway, err error) {
 	g := &Gateway{options: o, objs: objs, applications: o.applications()}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.events.close(), unpin(objs, o.PinDir), objs.Close())
+			err = errors.Join(err, g.events.close(), objs.Close())
 		}
 	}()
 	if err := g.configure(); err != nil {
@@ -41,6 +41,11 @@ func Attach(options Options) (_ *Gateway, err error) {
 	}
 	if g.link, g.mode, err = attach(objs.Equic, iface, o.Mode); err != nil {
 		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
+	}
+	// Not before: the pins that are there may be those of the program in its
+	// place.
+	if err := pin(objs, o.PinDir); err != nil {
+		return nil, errors.Join(err, unpin(objs, o.PinDir), g.link.Close())
 	}
 	return g, nil
 }
@@ -60,15 +65,19 @@ func (g *Gateway) configure() (err error) {
 		}
 	}
 	g.clients = newLedger(kernelMap{objs.Clients}, by, quotas, g.events.letIn)
-	g.allowed = newList(objs.Allowed, func(empty bool) error { return g.changeLists(listAllowed, empty) })
-	g.denied = newList(objs.Denied, func(empty bool) error { return g.changeLists(listDenied, empty) })
+	if g.allowed, err = newList(objs.Allowed, func(empty bool) error { return g.changeLists(listAllowed, empty) }); err != nil {
+		return err
+	}
+	if g.denied, err = newList(objs.Denied, func(empty bool) error { return g.changeLists(listDenied, empty) }); err != nil {
+		return err
+	}
 	for _, p := range o.Allowed {
 		err = errors.Join(err, g.allowed.Add(p))
 	}
 	for _, p := range o.Denied {
 		err = errors.Join(err, g.denied.Add(p))
 	}
-	return errors.Join(err, pin(objs, o.PinDir))
+	return err
 }
 
 // The program's numbers (enum policy, enum lists in bpf/equic.bpf.c).

@@ -68,6 +68,8 @@ var (
 	ErrFull = errors.New("map of clients is full")
 	// ErrClosed says that the gateway is closed.
 	ErrClosed = errors.New("gateway is closed")
+	// ErrOptions says that Options cannot work; the text says which and why.
+	ErrOptions = errors.New("options of the gateway")
 	// ErrPort says that a port is not one of Options.Ports.
 	ErrPort = errors.New("port is not protected")
 )
@@ -110,6 +112,35 @@ type Client struct {
 // ErrFull, and any other error of the kernel's, leave the client counted. With
 // ErrPort, or ErrClosed after Close, nothing is counted.
 func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.clients.inc(port, addr) }
+
+// TryInc counts one more connection as Inc does, but only if the client is
+// below the port's quota, or on the list Allowed. It is for a server that
+// refuses by itself what the kernel let pass: of any number of callers at once,
+// no more than the quota are admitted.
+//
+// What is admitted is counted and needs its Dec, even where there is an error
+// too: ErrFull, or another of the kernel's. What is not admitted is not counted.
+func (g *Gateway) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
+	admitted, err = g.clients.tryInc(port, addr)
+	if admitted || err != nil || !g.isAllowed(addr) {
+		return admitted, err
+	}
+	err = g.clients.inc(port, addr)
+	return !errors.Is(err, ErrClosed), err
+}
+
+// isAllowed says whether an address is on the list Allowed, as the kernel has
+// it.
+func (g *Gateway) isAllowed(addr netip.Addr) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.applications[0].Lists&listAllowed == 0 {
+		return false
+	}
+	var listed uint8
+	key := prefixKey{Length: 128, Address: addr.As16()}
+	return g.objs.Allowed.Lookup(key, &listed) == nil && listed != 0
+}
 
 // Dec counts one connection of a client less, and forgets the client at zero.
 // It is an error, and changes nothing, if the client has no connection, or

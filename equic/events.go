@@ -29,7 +29,10 @@ const (
 	RateLifted EventKind = "rate_lifted"
 )
 
-// Event is one change of what is done to a client's packets.
+// Event is one change of what is done to a client's packets. Blocked comes from
+// the kernel's buffer and Unblocked from Dec, so two that follow each other
+// closely may arrive in the other order: go by Time. A packet that is dropped
+// while a count is being written may be told of twice, or not at all.
 type Event struct {
 	Time   time.Time
 	Kind   EventKind

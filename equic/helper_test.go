@@ -2,6 +2,7 @@ package equic
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -28,18 +30,18 @@ func TestMain(m *testing.M) {
 
 // needRoot skips a test that loads programs into the kernel. Where CI=true it
 // fails instead: there, such a skip would hide an untested program.
-func needRoot(t *testing.T) {
-	t.Helper()
+func needRoot(tb testing.TB) {
+	tb.Helper()
 	if testing.Short() {
-		t.Skip("short: needs root")
+		tb.Skip("short: needs root")
 	}
 	if os.Geteuid() == 0 {
 		return
 	}
 	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, and CI=true forbids to skip")
+		tb.Fatal("needs root, and CI=true forbids to skip")
 	}
-	t.Skip("needs root")
+	tb.Skip("needs root")
 }
 
 // pair is a veth pair between two network namespaces of its own: a client's
@@ -51,6 +53,9 @@ type pair struct {
 const (
 	clientAddress = "192.0.2.2"
 	serverAddress = "192.0.2.1"
+
+	clientAddress6 = "2001:db8:1::2"
+	serverAddress6 = "2001:db8:1::1"
 )
 
 // newPair makes a veth pair and leaves the test in the server's namespace. It
@@ -86,6 +91,47 @@ func (p pair) setMTU(t *testing.T, size int) {
 	p.enter(t, p.client)
 	must(t, netlink.LinkSetMTU(linkByName(t, clientIface), size))
 	p.enter(t, p.server)
+}
+
+// addIPv6 gives both ends an IPv6 address, and leaves the test in the server's
+// namespace.
+func (p pair) addIPv6(t *testing.T) {
+	t.Helper()
+	p.enter(t, p.client)
+	addAddress(t, linkByName(t, clientIface), clientAddress6+"/64")
+	p.enter(t, p.server)
+	addAddress(t, linkByName(t, serverIface), serverAddress6+"/64")
+}
+
+// addVLAN puts a VLAN device on both ends, with addresses of its own, and
+// leaves the test in the server's namespace. It skips the test where the kernel
+// has no such devices.
+func (p pair) addVLAN(t *testing.T, id int, clientAddress, serverAddress string) {
+	t.Helper()
+	add := func(iface, address string) {
+		t.Helper()
+		parent := netlink.LinkAttrs{Name: "vlan0", ParentIndex: linkByName(t, iface).Attrs().Index}
+		err := netlink.LinkAdd(&netlink.Vlan{LinkAttrs: parent, VlanId: id})
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			t.Skip("the kernel has no VLAN devices (8021q)")
+		}
+		must(t, err)
+		setUp(t, "vlan0", address)
+	}
+	p.enter(t, p.client)
+	add(clientIface, clientAddress)
+	p.enter(t, p.server)
+	add(serverIface, serverAddress)
+}
+
+// addAddress adds an address that is in use at once: an IPv6 address is held
+// back by default until it is known that no other host has it.
+func addAddress(t *testing.T, l netlink.Link, address string) {
+	t.Helper()
+	addr, err := netlink.ParseAddr(address)
+	must(t, err)
+	addr.Flags = unix.IFA_F_NODAD
+	must(t, netlink.AddrAdd(l, addr))
 }
 
 func newNamespace(t *testing.T) netns.NsHandle {
@@ -151,9 +197,9 @@ func await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }

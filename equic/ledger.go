@@ -80,6 +80,25 @@ func (l *ledger) inc(port uint16, addr netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("count a connection of %s: %w", addr, err)
 	}
+	return l.add(k, addr)
+}
+
+// tryInc counts a connection, unless its client is at the quota already.
+func (l *ledger) tryInc(port uint16, addr netip.Addr) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k, err := l.check(port, addr)
+	if err != nil {
+		return false, fmt.Errorf("count a connection of %s: %w", addr, err)
+	}
+	if e := l.clients[k]; e != nil && e.count >= l.quotas[port] {
+		return false, nil
+	}
+	return true, l.add(k, addr)
+}
+
+// add counts one more connection. Callers hold mu.
+func (l *ledger) add(k clientKey, addr netip.Addr) error {
 	e := l.clients[k]
 	if e == nil {
 		e = new(entry)
@@ -178,26 +197,47 @@ func (l *ledger) setQuota(port uint16, quota uint32, tell func() error) error {
 	if quota < before {
 		l.quotas[port] = quota
 		err = l.writePort(port)
-		return errors.Join(err, tell())
+		if tellErr := tell(); tellErr != nil {
+			return errors.Join(err, tellErr, l.raiseQuota(port, before))
+		}
+		return err
 	}
 	if err := tell(); err != nil {
 		return err
 	}
-	for k, e := range l.clients {
-		if k.Port == port && e.held >= before && e.held < quota {
-			l.sayLetIn(k)
-		}
-	}
-	l.quotas[port] = quota
-	return nil
+	return l.raiseQuota(port, quota)
 }
 
-// writePort writes the counts of the clients of a port that are at its quota.
-// Callers hold mu.
+// raiseQuota tells of the clients of a port that a raised quota lets in, and has
+// the kernel tell of their next drop anew. Callers hold mu.
+func (l *ledger) raiseQuota(port uint16, quota uint32) error {
+	before := l.quotas[port]
+	l.quotas[port] = quota
+	var first error
+	for k, e := range l.clients {
+		if k.Port != port {
+			continue
+		}
+		if e.count < quota {
+			delete(l.waiting, k)
+		}
+		if e.held < before || e.held >= quota || l.wasDropped(k) == 0 {
+			continue
+		}
+		l.letIn(k)
+		if _, err := l.kernel.put([]clientKey{k}, []clientValue{{Connections: e.held}}); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// writePort writes the counts of the clients of a port that are at its quota, or
+// that the kernel would take to be by an old count. Callers hold mu.
 func (l *ledger) writePort(port uint16) error {
 	var first error
 	for k, e := range l.clients {
-		if k.Port != port || e.count < l.quotas[port] || e.held == e.count {
+		if k.Port != port || max(e.count, e.held) < l.quotas[port] || e.held == e.count {
 			continue
 		}
 		if err := l.write(k, e); err != nil && first == nil {
@@ -297,6 +337,7 @@ func (l *ledger) putAll(keys []clientKey, values []clientValue) {
 	n, err := l.kernel.put(keys, values)
 	for i, k := range keys[:n] {
 		l.clients[k].held = values[i].Connections
+		delete(l.waiting, k)
 	}
 	if err == nil {
 		return

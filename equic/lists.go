@@ -21,9 +21,20 @@ type List struct {
 	prefixes map[netip.Prefix]bool
 }
 
-func newList(kernel *ebpf.Map, changed func(empty bool) error) *List {
-	return &List{kernel: kernel, changed: changed, prefixes: make(map[netip.Prefix]bool)}
+func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
+	l := &List{kernel: kernel, changed: changed, prefixes: make(map[netip.Prefix]bool)}
+	if err := kernel.Put(allIPv4, uint8(0)); err != nil {
+		return nil, fmt.Errorf("begin a list: %w", err)
+	}
+	return l, nil
 }
+
+// mapped is the length of ::ffff:0:0/96, in which the kernel has IPv4.
+const mapped = 96
+
+// allIPv4 is always in the kernel's map: as a zero unless it is on the list, so
+// that an IPv6 prefix around it, such as ::/0, does not hold for IPv4.
+var allIPv4 = prefixKey{Length: mapped, Address: netip.IPv4Unspecified().As16()}
 
 // prefixKey is the kernel's (struct prefix in bpf/equic.bpf.c).
 type prefixKey struct {
@@ -62,7 +73,12 @@ func (l *List) Remove(p netip.Prefix) error {
 	if !l.prefixes[p] {
 		return fmt.Errorf("remove %s: it is not on the list", p)
 	}
-	if err := l.kernel.Delete(key); err != nil {
+	if key == allIPv4 {
+		err = l.kernel.Put(key, uint8(0))
+	} else {
+		err = l.kernel.Delete(key)
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", p, err)
 	}
 	delete(l.prefixes, p)
@@ -84,7 +100,6 @@ func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
 	if !p.IsValid() {
 		return p, prefixKey{}, fmt.Errorf("prefix %q is not valid", p)
 	}
-	const mapped = 96 // bits of ::ffff:0:0/96
 	if p.Addr().Is4In6() && p.Bits() >= mapped {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
 	}

@@ -50,8 +50,9 @@ type Policy string
 
 // The policies.
 const (
-	// PolicyNew drops the packets that open a connection (Initial, 0-RTT, and
-	// long headers of versions that the program does not know). Established
+	// PolicyNew drops the packets that open a connection (Initial, 0-RTT, long
+	// headers of versions that the program does not know, and the first of
+	// several IP fragments, which RFC 9000 forbids). Established
 	// connections live on, so those who share an address keep what they have.
 	PolicyNew Policy = "new"
 	// PolicyClient drops every packet: Algorithm 1 of the paper. A blocked
@@ -122,7 +123,7 @@ type Options struct {
 
 	// PinDir is a folder in a BPF file system in which the maps `clients` and
 	// `applications` are pinned until Close, for other programs to read or
-	// write (README.md). It is made if missing. Empty is no pins.
+	// write (docs/gateway.md). It is made if missing. Empty is no pins.
 	PinDir string
 }
 

@@ -1,95 +1,179 @@
 package equic
 
 import (
-	"maps"
-	"net"
 	"net/netip"
-	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
 )
 
-const (
-	xdpPass = 2
-
-	stranger = "198.51.100.1"
-	under    = "198.51.100.2"
-	at       = "198.51.100.3"
-	over     = "198.51.100.4"
-	over6    = "2001:db8::1"
-)
-
-func TestVerdictOnAPacket(t *testing.T) {
-	needRoot(t)
+func TestIPv4PacketsAreReadAndCounted(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8})
-	for client, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
-		p.put(t, client, n)
+	p.fillClients(t)
+	p.expectAll(t, ipv4Cases(t))
+}
+
+func TestIPv6PacketsAreReadAndCounted(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8})
+	p.fillClients(t)
+	p.expectAll(t, ipv6Cases(t))
+}
+
+func TestVLANTagsAreReadAndCounted(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8})
+	p.fillClients(t)
+	p.expectAll(t, vlanCases(t))
+}
+
+// v4 is an IPv4 packet of a client over its quota.
+func v4(tb testing.TB, change func(*layers.IPv4), rest ...gopacket.SerializableLayer) []byte {
+	tb.Helper()
+	if rest == nil {
+		rest = []gopacket.SerializableLayer{udp(serverPort)}
 	}
-	whole := packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort))
-	tests := []struct {
-		name   string
-		packet []byte
-		reason string
-	}{
-		{"a client without a connection passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(stranger, nil), udp(serverPort)), PassUnknownClient},
-		{"a client under its quota passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(under, nil), udp(serverPort)), PassUnderQuota},
-		{"a client at its quota is dropped", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(at, nil), udp(serverPort)), DropOverQuota},
+	return packet(tb, append([]gopacket.SerializableLayer{ethernet(layers.EthernetTypeIPv4), ipv4(over, change)}, rest...)...)
+}
+
+func ipv4Cases(tb testing.TB) []packetCase {
+	tb.Helper()
+	whole := datagram(tb, over, nil)
+	return []packetCase{
+		{"a client without a connection passes", datagram(tb, stranger, nil), PassUnknownClient},
+		{"a client under its quota passes", datagram(tb, under, nil), PassUnderQuota},
+		{"a client at its quota is dropped", datagram(tb, at, nil), DropOverQuota},
 		{"a client over its quota is dropped", whole, DropOverQuota},
-		{"a client over its quota with the shortest IP option is dropped", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, options(4)), udp(serverPort)), DropOverQuota},
-		{"a client over its quota with the most IP options is dropped", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, options(40)), udp(serverPort)), DropOverQuota},
-		{"options that look like a UDP header to the port are not read as one", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, disguised()), udp(serverPort+1)), PassOtherPort},
-		{"the first fragment has a UDP header and is dropped", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, fragment(0, layers.IPv4MoreFragments)), udp(serverPort)), DropOverQuota},
-		{"a middle fragment passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, fragment(185, layers.IPv4MoreFragments)), udp(serverPort)), PassFragment},
-		{"the last fragment passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, fragment(185, 0)), udp(serverPort)), PassFragment},
-		{"a packet that must not be fragmented is dropped like any other", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, fragment(0, layers.IPv4DontFragment)), udp(serverPort)), DropOverQuota},
-		{"another UDP port passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), udp(53)), PassOtherPort},
-		{"the port with its bytes swapped passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort>>8|serverPort<<8&0xffff)), PassOtherPort},
-		{"the port as source passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, nil), &layers.UDP{SrcPort: serverPort, DstPort: 53}), PassOtherPort},
-		{"TCP to the port passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, protocol(layers.IPProtocolTCP)), &layers.TCP{DstPort: serverPort}), PassNotUDP},
-		{"ICMP passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}), PassNotUDP},
-		{"ARP passes", packet(t, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
-		{"an IPv6 client over its quota is dropped", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6(over6), udp(serverPort)), DropOverQuota},
-		{"its neighbour in the same /64 too", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6("2001:db8::2"), udp(serverPort)), DropOverQuota},
-		{"an IPv6 client of another /64 passes", packet(t, ethernet(layers.EthernetTypeIPv6), ipv6("2001:db8:0:1::1"), udp(serverPort)), PassUnknownClient},
-		{"a client over its quota behind a VLAN tag is dropped", packet(t, ethernet(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), DropOverQuota},
-		{"and behind two", packet(t, ethernet(layers.EthernetTypeQinQ), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), DropOverQuota},
-		{"behind three it passes", packet(t, ethernet(layers.EthernetTypeQinQ), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeDot1Q), vlan(layers.EthernetTypeIPv4), ipv4(over, nil), udp(serverPort)), PassTooDeep},
+		{"with the shortest IP option it is dropped", v4(tb, options(4)), DropOverQuota},
+		{"with the most IP options it is dropped", v4(tb, options(40)), DropOverQuota},
+		{"options that look like a UDP header to the port are not read as one", v4(tb, disguised(), udp(serverPort+1)), PassOtherPort},
+		{"the first fragment has a UDP header and is dropped", v4(tb, fragment(0, layers.IPv4MoreFragments)), DropOverQuota},
+		{"the first fragment with options is dropped", v4(tb, func(ip *layers.IPv4) {
+			options(8)(ip)
+			fragment(0, layers.IPv4MoreFragments)(ip)
+		}), DropOverQuota},
+		{"a middle fragment passes", v4(tb, fragment(185, layers.IPv4MoreFragments)), PassFragment},
+		{"the last fragment passes", v4(tb, fragment(185, 0)), PassFragment},
+		{"the fragment with the least offset passes", v4(tb, fragment(1, 0)), PassFragment},
+		{"the fragment with the greatest offset passes", v4(tb, fragment(0x1fff, 0)), PassFragment},
+		{"a packet that must not be fragmented is dropped like any other", v4(tb, fragment(0, layers.IPv4DontFragment)), DropOverQuota},
+		{"a packet with the evil bit is dropped like any other", v4(tb, fragment(0, layers.IPv4EvilBit)), DropOverQuota},
+		{"another UDP port passes", v4(tb, nil, udp(53)), PassOtherPort},
+		{"port zero passes", v4(tb, nil, udp(0)), PassOtherPort},
+		{"the port with its bytes swapped passes", v4(tb, nil, udp(serverPort>>8|serverPort<<8&0xffff)), PassOtherPort},
+		{"the port as source passes", v4(tb, nil, &layers.UDP{SrcPort: serverPort, DstPort: 53}), PassOtherPort},
+		{"TCP to the port passes", v4(tb, protocol(layers.IPProtocolTCP), &layers.TCP{DstPort: serverPort}), PassNotUDP},
+		{"UDP-Lite to the port passes", v4(tb, protocol(layers.IPProtocolUDPLite)), PassNotUDP},
+		{"ICMP passes", v4(tb, protocol(layers.IPProtocolICMPv4), &layers.ICMPv4{}), PassNotUDP},
+		{"ARP passes", packet(tb, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
 		{"an Ethernet header alone passes", whole[:14], PassMalformed},
 		{"an IP header cut short passes", whole[:33], PassMalformed},
 		{"a missing UDP header passes", whole[:34], PassMalformed},
 		{"a UDP header cut short passes", whole[:41], PassMalformed},
-		{"a UDP header cut short behind options passes", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(over, options(8)), udp(serverPort))[:49], PassMalformed},
+		{"a UDP header cut short behind options passes", v4(tb, options(8))[:49], PassMalformed},
 		{"a header length under five words passes", with(whole, 14, 0x44), PassMalformed},
 		{"a header length beyond the packet passes", with(whole, 14, 0x4f), PassMalformed},
 		{"version 6 behind the type of IPv4 passes", with(whole, 14, 0x65), PassMalformed},
+		{"a UDP length below its header's passes", with(whole, 38, 0, 7), PassMalformed},
+		{"a UDP length of zero passes: IPv4 has no jumbograms", with(whole, 38, 0, 0), PassMalformed},
+		{"a UDP length beyond the packet is dropped: the stack would drop it too", with(whole, 38, 0xff, 0xff), DropOverQuota},
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			before, err := p.stats()
-			must(t, err)
-			verdict, out, err := p.objs.Equic.Test(test.packet)
-			must(t, err)
-			after, err := p.stats()
-			must(t, err)
+}
 
-			if want := verdictOf(test.reason); verdict != want {
-				t.Errorf("verdict %d, want %d", verdict, want)
-			}
-			want := maps.Clone(before.Packets)
-			want[test.reason]++
-			if diff := cmp.Diff(want, after.Packets); diff != "" {
-				t.Errorf("counters (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(test.packet, out); diff != "" {
-				t.Errorf("the packet changed (-in +out):\n%s", diff)
-			}
-			if after.Seen != before.Seen+1 || after.Seen != after.Passed+after.Dropped {
-				t.Errorf("totals do not add up: %+v", after)
-			}
-		})
+// v6 is an IPv6 packet of a client over its quota, with extension headers.
+func v6(tb testing.TB, chain ...extension) []byte {
+	tb.Helper()
+	return extended(tb, chain, unix.IPPROTO_UDP, udpHeader(serverPort, 0))
+}
+
+// udpHeader is one without a checksum, and with room for a payload.
+func udpHeader(port, payload int) []byte {
+	length := 8 + payload
+	return append([]byte{0x9c, 0x40, byte(port >> 8), byte(port), byte(length >> 8), byte(length), 0, 0}, make([]byte, payload)...)
+}
+
+func ipv6Cases(tb testing.TB) []packetCase {
+	tb.Helper()
+	const hopByHop, routing, destination = unix.IPPROTO_HOPOPTS, unix.IPPROTO_ROUTING, unix.IPPROTO_DSTOPTS
+	whole := datagram(tb, over6, nil)
+	two := v6(tb, optional(hopByHop, 1), optional(destination, 3))
+	return []packetCase{
+		{"a client over its quota is dropped", whole, DropOverQuota},
+		{"its neighbour in the same /64 too", datagram(tb, "2001:db8::2", nil), DropOverQuota},
+		{"a client of another /64 passes", datagram(tb, "2001:db8:0:1::1", nil), PassUnknownClient},
+		{"an IPv4 address mapped into IPv6 is the IPv4 client", datagram6(tb, "::ffff:"+over), DropOverQuota},
+		{"another UDP port passes", datagramTo(tb, over6, 53, nil), PassOtherPort},
+		{"behind a hop-by-hop header it is dropped", v6(tb, optional(hopByHop, 1)), DropOverQuota},
+		{"behind a routing header it is dropped", v6(tb, optional(routing, 3)), DropOverQuota},
+		{"behind a destination header it is dropped", v6(tb, optional(destination, 2)), DropOverQuota},
+		{"behind the longest destination header it is dropped", v6(tb, optional(destination, 256)), DropOverQuota},
+		{"behind an authentication header it is dropped", v6(tb, authentication(24)), DropOverQuota},
+		{"behind the shortest authentication header it is dropped", v6(tb, authentication(12)), DropOverQuota},
+		{"the first fragment is dropped", v6(tb, fragment6(0, true)), DropOverQuota},
+		{"an atomic fragment is dropped", v6(tb, fragment6(0, false)), DropOverQuota},
+		{"a middle fragment passes", v6(tb, fragment6(185, true)), PassFragment},
+		{"the last fragment passes", v6(tb, fragment6(1, false)), PassFragment},
+		{"a later fragment behind other headers passes", v6(tb, optional(hopByHop, 1), optional(routing, 1), fragment6(1, false)), PassFragment},
+		{"the length of a fragment header is not read: the field is reserved", with(v6(tb, fragment6(0, false)), 14+40+1, 0xff), DropOverQuota},
+		{
+			"every header in the order of RFC 8200 is read",
+			v6(tb, optional(hopByHop, 1), optional(destination, 1), optional(routing, 1), fragment6(0, false), authentication(16), optional(destination, 1)),
+			DropOverQuota,
+		},
+		{"behind eight headers it is dropped", v6(tb, repeated(8)...), DropOverQuota},
+		{"behind nine it passes", v6(tb, repeated(9)...), PassTooDeep},
+		{"TCP behind eight headers passes as such", extended(tb, repeated(8), unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
+		{"TCP passes", extended(tb, nil, unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
+		{"TCP behind a header passes", extended(tb, repeated(1), unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
+		{"no next header passes", extended(tb, repeated(1), unix.IPPROTO_NONE, nil), PassNotUDP},
+		{"an encrypted packet passes", extended(tb, nil, unix.IPPROTO_ESP, make([]byte, 40)), PassNotUDP},
+		{"an IPv6 header cut short passes", whole[:14+39], PassMalformed},
+		{"a missing UDP header passes", whole[:14+40], PassMalformed},
+		{"a UDP header cut short passes", whole[:14+47], PassMalformed},
+		{"version 4 behind the type of IPv6 passes", with(whole, 14, 0x45), PassMalformed},
+		{"a missing extension header passes", two[:14+40], PassMalformed},
+		{"an extension header cut short passes", two[:14+40+3], PassMalformed},
+		{"a second extension header that is missing passes", two[:14+40+8], PassMalformed},
+		{"a second extension header cut short passes", two[:14+40+8+9], PassMalformed},
+		{"a UDP header cut short behind extension headers passes", two[:len(two)-1], PassMalformed},
+		{"an extension header longer than the packet passes", with(two, 14+40+1, 0xff), PassMalformed},
+		{"a UDP length of zero is that of a jumbogram, and it is dropped", with(whole, 14+40+4, 0, 0), DropOverQuota},
+		{"a UDP length below its header's passes", with(whole, 14+40+4, 0, 7), PassMalformed},
+	}
+}
+
+// datagram6 is an IPv6 packet of an address in whatever form.
+func datagram6(tb testing.TB, source string) []byte {
+	tb.Helper()
+	frame := datagram(tb, over6, nil)
+	from := netip.MustParseAddr(source).As16()
+	return with(frame, 14+8, from[:]...)
+}
+
+func vlanCases(tb testing.TB) []packetCase {
+	tb.Helper()
+	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4, layers.EthernetTypeIPv6
+	ip4, ip6 := ipv4(over, nil), ipv6(over6)
+	one := packet(tb, ethernet(tag), vlan(v4), ip4, udp(serverPort))
+	two := packet(tb, ethernet(service), vlan(tag), vlan(v4), ip4, udp(serverPort))
+	return []packetCase{
+		{"IPv4 behind one tag is dropped", one, DropOverQuota},
+		{"IPv6 behind one tag is dropped", packet(tb, ethernet(tag), vlan(v6), ip6, udp(serverPort)), DropOverQuota},
+		{"behind a service tag alone it is dropped", packet(tb, ethernet(service), vlan(v4), ip4, udp(serverPort)), DropOverQuota},
+		{"IPv4 behind two tags is dropped", two, DropOverQuota},
+		{"IPv6 behind two tags is dropped", packet(tb, ethernet(service), vlan(tag), vlan(v6), ip6, udp(serverPort)), DropOverQuota},
+		{"behind two customer tags it is dropped", packet(tb, ethernet(tag), vlan(tag), vlan(v4), ip4, udp(serverPort)), DropOverQuota},
+		{"behind three tags IPv4 passes", packet(tb, ethernet(service), vlan(tag), vlan(tag), vlan(v4), ip4, udp(serverPort)), PassTooDeep},
+		{"behind three tags IPv6 passes", packet(tb, ethernet(tag), vlan(service), vlan(tag), vlan(v6), ip6, udp(serverPort)), PassTooDeep},
+		{"options behind a tag are read", packet(tb, ethernet(tag), vlan(v4), ipv4(over, options(12)), udp(serverPort)), DropOverQuota},
+		{"options behind two tags are read", packet(tb, ethernet(tag), vlan(tag), vlan(v4), ipv4(over, options(40)), udp(serverPort)), DropOverQuota},
+		{"another port behind a tag passes", packet(tb, ethernet(tag), vlan(v4), ip4, udp(53)), PassOtherPort},
+		{"ARP behind a tag passes", packet(tb, ethernet(tag), vlan(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{"a missing tag passes", one[:14], PassMalformed},
+		{"a tag cut short passes", one[:17], PassMalformed},
+		{"a second tag cut short passes", two[:21], PassMalformed},
+		{"an IP header cut short behind two tags passes", two[:22+19], PassMalformed},
+		{"a UDP header cut short behind two tags passes", two[:len(two)-1], PassMalformed},
 	}
 }
 
@@ -105,126 +189,4 @@ func TestPacketOfTheMeasurementIsWhatALayerLibraryReads(t *testing.T) {
 	if got := p.TransportLayer().(*layers.UDP).DstPort; got != serverPort {
 		t.Errorf("port %d, want %d", got, serverPort)
 	}
-}
-
-// onePort is the test's server.
-var onePort = []Port{{Number: serverPort}}
-
-// program is the loaded program without an interface.
-type program struct {
-	objs    *gatewayObjects
-	options Options
-}
-
-// newProgram loads the program for the length of the test.
-func newProgram(t *testing.T, o Options) *program {
-	t.Helper()
-	needRoot(t)
-	o.Interface = "none"
-	o, err := o.complete()
-	must(t, err)
-	objs, err := load(o)
-	must(t, err)
-	t.Cleanup(func() { must(t, objs.Close()) })
-	for i, a := range o.applications() {
-		must(t, objs.Applications.Put(uint32(i+1), a))
-	}
-	return &program{objs: objs, options: o}
-}
-
-// put gives a client a number of connections at the first port.
-func (p *program) put(t *testing.T, client string, connections uint32) {
-	t.Helper()
-	by := prefixes{ipv4: p.options.IPv4Prefix, ipv6: p.options.IPv6Prefix}
-	key := by.key(p.options.Ports[0].Number, netip.MustParseAddr(client))
-	must(t, p.objs.Clients.Put(key, clientValue{Connections: connections}))
-}
-
-func (p *program) stats() (Stats, error) {
-	return readStats(p.objs.Packets, p.objs.EventsLost, p.options.Ports)
-}
-
-func verdictOf(reason string) uint32 {
-	if strings.HasPrefix(reason, "drop_") {
-		return xdpDrop
-	}
-	return xdpPass
-}
-
-func packet(t *testing.T, stack ...gopacket.SerializableLayer) []byte {
-	t.Helper()
-	b := gopacket.NewSerializeBuffer()
-	must(t, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack...))
-	return b.Bytes()
-}
-
-func ethernet(kind layers.EthernetType) *layers.Ethernet {
-	return &layers.Ethernet{
-		SrcMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 1},
-		DstMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 2},
-		EthernetType: kind,
-	}
-}
-
-func ipv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
-	ip := &layers.IPv4{
-		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
-		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(serverAddress),
-	}
-	if change != nil {
-		change(ip)
-	}
-	return ip
-}
-
-func ipv6(source string) *layers.IPv6 {
-	return &layers.IPv6{
-		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
-		SrcIP: net.ParseIP(source), DstIP: net.ParseIP("2001:db8::2"),
-	}
-}
-
-func vlan(kind layers.EthernetType) *layers.Dot1Q {
-	return &layers.Dot1Q{VLANIdentifier: 7, Type: kind}
-}
-
-func udp(port int) *layers.UDP {
-	return &layers.UDP{SrcPort: 40000, DstPort: layers.UDPPort(port)}
-}
-
-func protocol(p layers.IPProtocol) func(*layers.IPv4) {
-	return func(ip *layers.IPv4) { ip.Protocol = p }
-}
-
-func fragment(offset uint16, flags layers.IPv4Flag) func(*layers.IPv4) {
-	return func(ip *layers.IPv4) { ip.FragOffset, ip.Flags = offset, flags }
-}
-
-// options fills a number of bytes, a multiple of 4, with options that do
-// nothing.
-func options(bytes int) func(*layers.IPv4) {
-	return func(ip *layers.IPv4) {
-		for range bytes {
-			ip.Options = append(ip.Options, layers.IPv4Option{OptionType: 1})
-		}
-	}
-}
-
-// disguised puts the server's port where the destination port stands in a
-// packet without options: bytes 22 and 23 of the IP header.
-func disguised() func(*layers.IPv4) {
-	return func(ip *layers.IPv4) {
-		ip.Options = []layers.IPv4Option{{
-			OptionType:   0x88,
-			OptionLength: 8,
-			OptionData:   []byte{serverPort >> 8, serverPort & 0xff, 0, 0, 0, 0},
-		}}
-	}
-}
-
-// with is a copy of a packet with one byte changed.
-func with(packet []byte, offset int, value byte) []byte {
-	changed := append([]byte(nil), packet...)
-	changed[offset] = value
-	return changed
 }

@@ -1,0 +1,213 @@
+package equic
+
+import (
+	"encoding/binary"
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+// packet is a frame of these layers, the first Ethernet, with lengths and
+// checksums in order and without padding.
+func packet(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
+	tb.Helper()
+	var network gopacket.NetworkLayer
+	for _, layer := range stack {
+		switch l := layer.(type) {
+		case *layers.IPv4:
+			network = l
+		case *layers.IPv6:
+			network = l
+		case *layers.UDP:
+			must(tb, l.SetNetworkLayerForChecksum(network))
+		case *layers.TCP:
+			must(tb, l.SetNetworkLayerForChecksum(network))
+		}
+	}
+	b := gopacket.NewSerializeBuffer()
+	// The library pads a frame to 60 bytes: the size without tells where it ends.
+	must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
+	size := len(b.Bytes())
+	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	must(tb, gopacket.SerializeLayers(b, how, stack...))
+	return slices.Clone(b.Bytes()[:14+size])
+}
+
+// datagram is a frame without tags and options, to the test's server.
+func datagram(tb testing.TB, source string, payload []byte) []byte {
+	tb.Helper()
+	return datagramTo(tb, source, serverPort, payload)
+}
+
+// datagramTo is a frame without tags and options to a port.
+func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
+	tb.Helper()
+	if net.ParseIP(source).To4() == nil {
+		return packet(tb, ethernet(layers.EthernetTypeIPv6), ipv6(source), udp(port), gopacket.Payload(payload))
+	}
+	return packet(tb, ethernet(layers.EthernetTypeIPv4), ipv4(source, nil), udp(port), gopacket.Payload(payload))
+}
+
+// long is a QUIC packet with a long header (RFC 8999, 5.1) of the given bits of
+// type and size; it may be too short for its version.
+func long(version uint32, kind byte, size int) []byte {
+	p := binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version)
+	if size < len(p) {
+		return p[:size]
+	}
+	return append(p, make([]byte, size-len(p))...)
+}
+
+// initial is the first packet of a client, as RFC 9000, 14.1 has it.
+func initial() []byte { return long(quicV1, 0, quicMinInitial) }
+
+// short is a QUIC packet with a short header, as established connections send.
+func short() []byte { return append([]byte{0x40}, make([]byte, 40)...) }
+
+func ethernet(kind layers.EthernetType) *layers.Ethernet {
+	return &layers.Ethernet{
+		SrcMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 1},
+		DstMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 2},
+		EthernetType: kind,
+	}
+}
+
+func ipv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
+	ip := &layers.IPv4{
+		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
+		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(serverAddress),
+	}
+	if change != nil {
+		change(ip)
+	}
+	return ip
+}
+
+func ipv6(source string) *layers.IPv6 {
+	return &layers.IPv6{
+		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
+		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(serverAddress6),
+	}
+}
+
+// extended is a packet of over6 with extension headers before what stands for
+// the UDP datagram; last is the number of the protocol behind them.
+func extended(tb testing.TB, chain []extension, last byte, rest []byte) []byte {
+	tb.Helper()
+	var headers []byte
+	ip := ipv6(over6)
+	ip.NextHeader = layers.IPProtocol(last)
+	for i, e := range chain {
+		if i == 0 {
+			ip.NextHeader = layers.IPProtocol(e.kind)
+		}
+		next := last
+		if i+1 < len(chain) {
+			next = chain[i+1].kind
+		}
+		headers = append(headers, next)
+		headers = append(headers, e.body...)
+	}
+	return packet(tb, ethernet(layers.EthernetTypeIPv6), ip, gopacket.Payload(append(headers, rest...)))
+}
+
+// extension is an IPv6 extension header: its protocol number, and its bytes
+// behind the first, which holds the next header's number.
+type extension struct {
+	kind byte
+	body []byte
+}
+
+// optional is a hop-by-hop, routing or destination header of so many times 8
+// bytes (RFC 8200, 4.3 to 4.6), with nothing in it that a host would act on.
+func optional(kind byte, units int) extension {
+	body := make([]byte, units*8-1)
+	body[0] = byte(units - 1)
+	if kind != unix.IPPROTO_ROUTING {
+		body[1], body[2] = 1, byte(len(body)-3) // one option, PadN
+	}
+	return extension{kind, body}
+}
+
+// authentication is an AH header of so many bytes, a multiple of 4 (RFC 4302,
+// 2.2).
+func authentication(bytes int) extension {
+	body := make([]byte, bytes-1)
+	body[0] = byte(bytes/4 - 2)
+	return extension{unix.IPPROTO_AH, body}
+}
+
+// fragment6 is a fragment header (RFC 8200, 4.5); the offset is in units of 8
+// bytes.
+func fragment6(offset uint16, more bool) extension {
+	body := make([]byte, 7)
+	field := offset << 3
+	if more {
+		field |= 1
+	}
+	binary.BigEndian.PutUint16(body[1:], field)
+	return extension{unix.IPPROTO_FRAGMENT, body}
+}
+
+// repeated is a chain of destination headers.
+func repeated(n int) []extension {
+	var chain []extension
+	for range n {
+		chain = append(chain, optional(unix.IPPROTO_DSTOPTS, 1))
+	}
+	return chain
+}
+
+func vlan(kind layers.EthernetType) *layers.Dot1Q {
+	return &layers.Dot1Q{VLANIdentifier: 7, Type: kind}
+}
+
+func udp(port int) *layers.UDP {
+	return &layers.UDP{SrcPort: 40000, DstPort: layers.UDPPort(port)}
+}
+
+func protocol(p layers.IPProtocol) func(*layers.IPv4) {
+	return func(ip *layers.IPv4) { ip.Protocol = p }
+}
+
+func fragment(offset uint16, flags layers.IPv4Flag) func(*layers.IPv4) {
+	return func(ip *layers.IPv4) { ip.FragOffset, ip.Flags = offset, flags }
+}
+
+// options fills a number of bytes, a multiple of 4, with options that do
+// nothing.
+func options(bytes int) func(*layers.IPv4) {
+	return func(ip *layers.IPv4) {
+		for range bytes {
+			ip.Options = append(ip.Options, layers.IPv4Option{OptionType: 1})
+		}
+	}
+}
+
+// disguised puts the server's port where the destination port stands in a
+// packet without options: bytes 22 and 23 of the IP header.
+func disguised() func(*layers.IPv4) {
+	return func(ip *layers.IPv4) {
+		ip.Options = []layers.IPv4Option{{
+			OptionType:   0x88,
+			OptionLength: 8,
+			OptionData:   []byte{serverPort >> 8, serverPort & 0xff, 0, 0, 0, 0},
+		}}
+	}
+}
+
+// with is a copy of a packet with some bytes changed.
+func with(packet []byte, offset int, values ...byte) []byte {
+	changed := slices.Clone(packet)
+	copy(changed[offset:], values)
+	return changed
+}
+
+// padded is a packet with bytes behind its end, as Ethernet pads short ones.
+func padded(packet []byte, padding ...byte) []byte {
+	return append(slices.Clone(packet), padding...)
+}

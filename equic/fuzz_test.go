@@ -1,0 +1,218 @@
+package equic
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/google/go-cmp/cmp"
+	"github.com/gopacket/gopacket"
+)
+
+// twin is a loaded program beside its reference.
+type twin struct {
+	*program
+	reference
+	counted map[counter]uint64 // by the program up to now
+}
+
+// The kernel's test run takes frames of these sizes, in bytes: an Ethernet
+// header, and one page less what XDP keeps for itself.
+const (
+	minFrame = 14
+	maxFrame = 3400
+)
+
+// newTwins loads programs of different options, for both policies.
+func newTwins(tb testing.TB) []*twin {
+	tb.Helper()
+	var twins []*twin
+	for _, o := range []Options{
+		{Policy: PolicyNew},
+		{Policy: PolicyClient},
+		{Policy: PolicyNew, IPv4Prefix: 20, IPv6Prefix: 44, InitialsPerSecond: maxRate, Burst: maxBurst},
+		{
+			Policy: PolicyClient, IPv4Prefix: 9, IPv6Prefix: 128, InitialsPerSecond: maxRate, Burst: maxBurst,
+			Allowed: prefixList("198.51.100.2/32", "2001:db8::2/127"),
+			Denied:  prefixList("198.51.100.0/30", "2001:db8::/127", "128.0.0.0/1"),
+		},
+	} {
+		o.Ports = []Port{{Number: serverPort, Quota: 3}, {Number: 443, Quota: 1, Policy: PolicyNew}}
+		o.MaxClients = 1024 // the kernel's LRU map evicts early where it is small
+		p := newProgram(tb, o)
+		twins = append(twins, &twin{p, reference{p.options, make(map[client]uint32)}, make(map[counter]uint64)})
+	}
+	return twins
+}
+
+// FuzzProgramAgreesWithReference gives frames to the loaded program and to the
+// reference; they must agree on what becomes of it, whose it is, what is
+// counted and who takes a token.
+func FuzzProgramAgreesWithReference(f *testing.F) {
+	needRoot(f)
+	for i, frame := range seeds(f) {
+		f.Add(frame, byte(i), byte(i/4))
+	}
+	twins := newTwins(f)
+	f.Fuzz(func(t *testing.T, frame []byte, options, connections byte) {
+		if len(frame) < minFrame || len(frame) > maxFrame {
+			t.Skip("the kernel's test run does not take a frame of this size")
+		}
+		if diff := twins[int(options)%len(twins)].compare(t, frame, uint32(connections)%5); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// Every packet of the tables, with each byte of its headers changed.
+func TestProgramAgreesWithReferenceOnChangedPackets(t *testing.T) {
+	const headers = 80 // bytes
+	twins := newTwins(t)
+	runs := 0
+	for i, frame := range seeds(t) {
+		w := twins[i%len(twins)]
+		for offset := minFrame - 2; offset < min(headers, len(frame)); offset++ {
+			old := frame[offset]
+			for _, value := range []byte{old + 1, old ^ 0x80, 0, 0xff} {
+				frame[offset] = value
+				runs++
+				if diff := w.compare(t, frame, uint32(runs)%5); diff != "" {
+					t.Errorf("byte %d of %x is %#x: %s", offset, frame[:min(headers, len(frame))], value, diff)
+				}
+			}
+			frame[offset] = old
+		}
+	}
+	t.Logf("%d packets", runs)
+}
+
+// seeds are the packets of all tables.
+func seeds(tb testing.TB) [][]byte {
+	tb.Helper()
+	var frames [][]byte
+	for _, c := range slices.Concat(ipv4Cases(tb), ipv6Cases(tb), vlanCases(tb)) {
+		frames = append(frames, c.packet)
+	}
+	for _, c := range payloadCases() {
+		frames = append(frames,
+			datagram(tb, over, c.payload), datagramTo(tb, over6, 443, c.payload),
+			v4(tb, options(8), udp(serverPort), gopacket.Payload(c.payload)))
+	}
+	return frames
+}
+
+// compare runs a frame whose client has so many connections, or none that the
+// kernel knows of; empty says that both agree.
+func (w *twin) compare(tb testing.TB, frame []byte, connections uint32) string {
+	tb.Helper()
+	clear(w.counts)
+	who := w.judge(frame).client
+	if who.port != 0 && connections > 0 {
+		w.counts[who] = connections
+		w.put(tb, who.port, who.prefix.Addr().String(), connections)
+		defer func() { must(tb, w.objs.Clients.Delete(w.key(who))) }()
+	}
+	want := w.judge(frame)
+	verdict := w.run(tb, frame)
+	expected := w.counted
+	expected[counter{want.port, want.reason}]++
+	w.counted = w.counters(tb)
+	if !maps.Equal(expected, w.counted) {
+		return fmt.Sprintf("counters (-reference +program):\n%s", cmp.Diff(expected, w.counted))
+	}
+	if verdict != verdictOf(want.reason) {
+		return fmt.Sprintf("verdict %d, and the reference says %s", verdict, want.reason)
+	}
+	return w.compareToken(tb, want)
+}
+
+// compareToken checks who took a token, and forgets it.
+func (w *twin) compareToken(tb testing.TB, want judgement) string {
+	tb.Helper()
+	if !want.token && w.program.options.InitialsPerSecond == 0 {
+		return ""
+	}
+	var got []clientKey
+	var k clientKey
+	var ignored gatewayBucket
+	entries := w.objs.Buckets.Iterate()
+	for entries.Next(&k, &ignored) {
+		got = append(got, k)
+	}
+	must(tb, entries.Err())
+	for _, k := range got {
+		must(tb, w.objs.Buckets.Delete(k))
+	}
+	var expected []clientKey
+	if want.token {
+		expected = append(expected, w.key(want.client))
+	}
+	if !slices.Equal(expected, got) {
+		return fmt.Sprintf("takes a token (-reference +program):\n%s", cmp.Diff(expected, got))
+	}
+	return ""
+}
+
+// key is the kernel's key of a client.
+func (w *twin) key(c client) clientKey {
+	return clientKey{Prefix: c.prefix.Addr().As16(), Port: c.port}
+}
+
+// counter is one of the program's: the port is zero where a packet is to none.
+type counter struct {
+	port   uint16
+	reason string
+}
+
+// counters are all of the program's that are not zero.
+func (w *twin) counters(tb testing.TB) map[counter]uint64 {
+	tb.Helper()
+	counts := make(map[counter]uint64)
+	keys := make([]uint32, w.objs.Packets.MaxEntries())
+	values := make([]uint64, len(keys)*ebpf.MustPossibleCPU())
+	var cursor ebpf.MapBatchCursor
+	n, err := w.objs.Packets.BatchLookup(&cursor, keys, values, nil)
+	must(tb, err)
+	for i := range n {
+		var sum uint64
+		for _, v := range values[i*ebpf.MustPossibleCPU():][:ebpf.MustPossibleCPU()] {
+			sum += v
+		}
+		if sum == 0 {
+			continue
+		}
+		c := counter{reason: reasons[int(keys[i])%len(reasons)]}
+		if application := int(keys[i]) / len(reasons); application > 0 {
+			c.port = w.program.options.Ports[application-1].Number
+		}
+		counts[c] = sum
+	}
+	return counts
+}
+
+// The reference is held against cases that are known, so that both are not
+// wrong in the same way.
+func TestTheReferenceKnowsTheTables(t *testing.T) {
+	o, err := Options{Interface: "none", Ports: onePort, Quota: 3, Policy: PolicyClient}.complete()
+	must(t, err)
+	r := reference{o, map[client]uint32{}}
+	for source, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
+		r.counts[r.client(netip.MustParseAddr(source), serverPort)] = n
+	}
+	for _, c := range slices.Concat(ipv4Cases(t), ipv6Cases(t), vlanCases(t)) {
+		if got := r.judge(c.packet).reason; got != c.reason {
+			t.Errorf("%s: %s, want %s", c.name, got, c.reason)
+		}
+	}
+	for _, c := range payloadCases() {
+		for policy, want := range map[Policy]string{PolicyClient: c.client, PolicyNew: c.newOnly} {
+			r.options.Ports[0].Policy = policy
+			if got := r.judge(datagram(t, over, c.payload)).reason; got != want {
+				t.Errorf("%s under %s: %s, want %s", c.name, policy, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package equic
+
+import (
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// metricsOf asks a gateway's handler.
+func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	MetricsHandler(g).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	return answer
+}
+
+func TestMetricsAreWhatPrometheusReads(t *testing.T) {
+	p := newProgram(t, Options{
+		Ports: []Port{{Number: 443, Quota: 2}, {Number: 8443, Quota: 9}}, MaxClients: 8,
+		Events: make(chan Event), // nobody takes any
+	})
+	for range 2 {
+		must(t, p.Inc(443, alice))
+	}
+	must(t, p.Inc(443, bob))
+	must(t, p.Inc(8443, alice))
+	p.clients.flush()
+	for _, frame := range [][]byte{
+		datagramTo(t, alice.String(), 443, initial()),
+		datagramTo(t, alice.String(), 443, short()),
+		datagramTo(t, bob.String(), 443, initial()),
+		datagramTo(t, alice.String(), 8443, initial()),
+		datagramTo(t, alice.String(), 8443, long(quicV1, 0, 100)),
+		datagramTo(t, alice.String(), 53, nil),
+	} {
+		p.run(t, frame)
+	}
+	await(t, "the event is lost", func() bool { return eventsLost(t, p) == 1 })
+	answer := metricsOf(t, p.Gateway)
+	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Errorf("status %d, content type %q", answer.Code, got)
+	}
+	golden := filepath.Join("testdata", "metrics.golden")
+	if *update {
+		must(t, os.WriteFile(golden, answer.Body.Bytes(), 0o644))
+	}
+	want, err := os.ReadFile(golden)
+	must(t, err)
+	if diff := cmp.Diff(string(want), answer.Body.String()); diff != "" {
+		t.Errorf("metrics (-want +got), -update rewrites them:\n%s", diff)
+	}
+}
+
+func TestMetricsOfAClosedGatewaySayThatItIsClosed(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort})
+	if answer := metricsOf(t, g); answer.Code != http.StatusOK {
+		t.Errorf("status %d while open", answer.Code)
+	}
+	must(t, g.Close())
+	if answer := metricsOf(t, g); answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d after Close, want 503", answer.Code)
+	}
+}

@@ -1,0 +1,270 @@
+package equic
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
+	p := newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyNew, Quota: 1})
+	f := p.newFlow(t, serverAddress, serverPort)
+	f.arrives(t, initial())
+	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+	for range 10 {
+		f.arrives(t, short())
+		f.stalls(t, g, initial(), DropOverQuota)
+	}
+	f.arrives(t, long(quicV1, 2, 1200)) // the end of a handshake
+	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+	f.arrives(t, initial())
+}
+
+func TestAnEstablishedFlowStallsUnderPolicyClient(t *testing.T) {
+	p := newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
+	f := p.newFlow(t, serverAddress, serverPort)
+	f.arrives(t, initial())
+	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+	for range 10 {
+		f.stalls(t, g, short(), DropOverQuota)
+		f.stalls(t, g, initial(), DropOverQuota)
+	}
+	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+	f.arrives(t, []byte("after the stall"))
+}
+
+// The published program reads neither of these, and lets them pass; and it
+// drops every UDP port.
+func TestTheBypassesOfThePublishedProgramDoNotWork(t *testing.T) {
+	tests := []struct {
+		name           string
+		client, server string
+		options        bool
+	}{
+		{"IPv6", clientAddress6, serverAddress6, false},
+		{"a VLAN", "198.18.0.2", "198.18.0.1", false},
+		{"IP options", clientAddress, serverAddress, true},
+	}
+	for _, test := range tests {
+		for _, mode := range []Mode{Native, Generic} {
+			for _, policy := range []Policy{PolicyNew, PolicyClient} {
+				t.Run(fmt.Sprintf("%s, %s, %s", test.name, mode, policy), func(t *testing.T) {
+					p := newPair(t)
+					p.addIPv6(t)
+					if test.name == "a VLAN" {
+						p.addVLAN(t, 7, test.client, test.server)
+					}
+					g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: policy, Quota: 1, Mode: mode})
+					f, other := p.newFlow(t, test.server, serverPort), p.newFlow(t, test.server, serverPort+1)
+					if test.options {
+						f.setIPOptions(t)
+					}
+					checkBypass(t, g, f, other, netip.MustParseAddr(test.client))
+				})
+			}
+		}
+	}
+}
+
+// checkBypass checks that a client is dropped at its quota and let in again,
+// and all the time reaches another port.
+func checkBypass(t *testing.T, g *Gateway, f, other flow, client netip.Addr) {
+	t.Helper()
+	f.arrives(t, initial())
+	must(t, g.Inc(serverPort, client))
+	f.stalls(t, g, initial(), DropOverQuota)
+	other.arrives(t, initial())
+	must(t, g.Dec(serverPort, client))
+	f.arrives(t, []byte("let in again"))
+}
+
+// Tags that are in the frame itself, where no hardware takes them off.
+func TestATagInTheFrameIsNoBypass(t *testing.T) {
+	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4, layers.EthernetTypeIPv6
+	tests := []struct {
+		name   string
+		source string
+		stack  []gopacket.SerializableLayer
+	}{
+		{"one", over, []gopacket.SerializableLayer{ethernet(tag), vlan(v4), ipv4(over, nil)}},
+		{"two", over, []gopacket.SerializableLayer{ethernet(service), vlan(tag), vlan(v4), ipv4(over, nil)}},
+		{"one, with IPv6", over6, []gopacket.SerializableLayer{ethernet(tag), vlan(v6), ipv6(over6)}},
+		{"two, with IPv6", over6, []gopacket.SerializableLayer{ethernet(service), vlan(tag), vlan(v6), ipv6(over6)}},
+	}
+	for _, mode := range []Mode{Native, Generic} {
+		for _, test := range tests {
+			t.Run(test.name+", "+string(mode), func(t *testing.T) {
+				p := newPair(t)
+				g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode})
+				send, tap := p.newWire(t), p.newTap(t)
+				sendAs := func(mark byte) []byte {
+					body := with(initial(), quicMinInitial-1, mark)
+					send(packet(t, append(slices.Clone(test.stack), udp(serverPort), gopacket.Payload(body))...))
+					return body
+				}
+				tap(sendAs(1), nil)
+				must(t, g.Inc(serverPort, netip.MustParseAddr(test.source)))
+				dropped := sendAs(2)
+				await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+				must(t, g.Dec(serverPort, netip.MustParseAddr(test.source)))
+				if early := tap(sendAs(3), dropped); early {
+					t.Error("a packet of a client at its quota went through")
+				}
+			})
+		}
+	}
+}
+
+// Linux takes an IPv6 datagram whose length says zero to be as long as its
+// packet, of whatever size.
+func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
+	p := newPair(t)
+	p.addIPv6(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1})
+	f := p.newFlow(t, serverAddress6, serverPort)
+	send := p.newWire(t)
+	frame := withoutLength(datagram(t, clientAddress6, initial()))
+	send(frame)
+	f.receive(t, initial())
+	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress6)))
+	send(frame)
+	await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress6)))
+	f.arrives(t, []byte("let in again"))
+}
+
+// withoutLength makes the UDP length of an IPv6 frame zero, and its checksum
+// right again: that counts the length still, once.
+func withoutLength(frame []byte) []byte {
+	const udp = 14 + 40
+	sum := uint32(binary.BigEndian.Uint16(frame[udp+6:])) + uint32(binary.BigEndian.Uint16(frame[udp+4:]))
+	sum = sum&0xffff + sum>>16
+	return with(frame, udp+4, 0, 0, byte(sum>>8), byte(sum))
+}
+
+// RFC 9000, 14 forbids to fragment a datagram, so a first fragment is no honest
+// client's: what it opens shows only when the stack has put it together.
+func TestFragmentsAreNoBypass(t *testing.T) {
+	whole := datagram(t, clientAddress, initial())[14+20:]
+	six := datagram(t, clientAddress6, initial())[14+40:]
+	const cut = 8 // bytes: the first fragment has the UDP header alone
+	for _, test := range []struct {
+		name, client, server string
+		fragments            [][]byte
+	}{
+		{"IPv4", clientAddress, serverAddress, [][]byte{
+			packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(clientAddress, fragment(0, layers.IPv4MoreFragments)), gopacket.Payload(whole[:cut])),
+			packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(clientAddress, fragment(cut/8, 0)), gopacket.Payload(whole[cut:])),
+		}},
+		{"IPv6", clientAddress6, serverAddress6, [][]byte{
+			fragmented(t, fragment6(0, true), six[:cut]),
+			fragmented(t, fragment6(cut/8, false), six[cut:]),
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPair(t)
+			p.addIPv6(t)
+			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1})
+			f := p.newFlow(t, test.server, serverPort)
+			send := p.newWire(t)
+			for _, frame := range test.fragments {
+				send(frame)
+			}
+			f.receive(t, initial())
+			must(t, g.Inc(serverPort, netip.MustParseAddr(test.client)))
+			for _, frame := range test.fragments {
+				send(frame)
+			}
+			await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+			f.arrives(t, short())
+		})
+	}
+}
+
+// fragmented is a fragment of the client's IPv6 address.
+func fragmented(t *testing.T, header extension, rest []byte) []byte {
+	t.Helper()
+	from := netip.MustParseAddr(clientAddress6).As16()
+	return with(extended(t, []extension{header}, unix.IPPROTO_UDP, rest), 14+8, from[:]...)
+}
+
+// An Initial says nothing about who sent it. Only the server counts, after a
+// handshake.
+func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
+	p := newPair(t)
+	p.addIPv6(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, InitialsPerSecond: 100})
+	send := p.newWire(t)
+	victim := netip.MustParseAddr(clientAddress)
+	const sources, each = 500, 3
+	four, six := netip.MustParseAddr("198.51.0.0"), netip.MustParseAddr("2001:db8:2::")
+	for range sources {
+		four, six = four.Next(), six.Next()
+		for range each {
+			send(datagram(t, four.String(), initial()))
+			send(datagram(t, six.String(), initial()))
+		}
+	}
+	for range each {
+		send(datagram(t, victim.String(), initial()))
+	}
+	await(t, "all are seen", func() bool {
+		s, err := g.Stats()
+		must(t, err)
+		return s.Ports[serverPort].Seen == (2*sources+1)*each
+	})
+	g.clients.flush()
+	if got := kernelCounts(t, g); len(got) != 0 {
+		t.Errorf("the kernel counts %d clients, want none", len(got))
+	}
+	for c := range g.Clients() {
+		t.Errorf("%v is counted", c)
+	}
+	if n := packets(t, g, DropOverQuota); n != 0 {
+		t.Errorf("%d dropped for a quota, want none", n)
+	}
+	f := p.newFlow(t, serverAddress, serverPort)
+	f.send(t, initial())
+	await(t, "the victim passes", func() bool { return packets(t, g, PassUnknownClient) > 0 })
+}
+
+func TestSettingsChangeWhileAttached(t *testing.T) {
+	p := newPair(t)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1})
+	f := p.newFlow(t, serverAddress, serverPort)
+	client := netip.MustParseAddr(clientAddress)
+	must(t, g.Inc(serverPort, client))
+	f.stalls(t, g, initial(), DropOverQuota)
+
+	must(t, g.SetQuota(serverPort, 2))
+	f.arrives(t, []byte{0xc0, 1, 2, 3, 4, 5}) // of a version of its own
+	if got := g.Quota(serverPort); got != 2 {
+		t.Errorf("quota %d, want 2", got)
+	}
+	must(t, g.SetQuota(serverPort, 1))
+	f.stalls(t, g, initial(), DropOverQuota)
+	must(t, g.Allowed().Add(netip.PrefixFrom(client, 24)))
+	f.arrives(t, initial())
+	must(t, g.Allowed().Remove(netip.PrefixFrom(client, 24)))
+	f.stalls(t, g, initial(), DropOverQuota)
+	must(t, g.Denied().Add(netip.PrefixFrom(client, 32)))
+	f.stalls(t, g, short(), DropDenied)
+	must(t, g.Denied().Remove(netip.PrefixFrom(client, 32)))
+	must(t, g.Dec(serverPort, client))
+	f.arrives(t, initial())
+
+	must(t, g.SetRate(serverPort, slow, 1))
+	f.arrives(t, initial())
+	f.stalls(t, g, initial(), DropRate)
+	f.arrives(t, short())
+	must(t, g.SetRate(serverPort, 0, 0))
+	f.arrives(t, initial())
+}

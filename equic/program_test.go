@@ -1,0 +1,135 @@
+package equic
+
+import (
+	"bytes"
+	"maps"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+const xdpPass = 2
+
+// Clients by what they have at the first port of a program of fillClients.
+const (
+	stranger = "198.51.100.1"
+	under    = "198.51.100.2"
+	at       = "198.51.100.3"
+	over     = "198.51.100.4"
+	over6    = "2001:db8::1"
+)
+
+// onePort is the test's server.
+var onePort = []Port{{Number: serverPort}}
+
+// program is a gateway without an interface: packets are given to it by the
+// kernel's test run.
+type program struct {
+	*Gateway
+}
+
+// newProgram loads the program for the length of the test.
+func newProgram(tb testing.TB, o Options) *program {
+	tb.Helper()
+	needRoot(tb)
+	o.Interface = "none"
+	o, err := o.complete()
+	must(tb, err)
+	objs, err := load(o)
+	must(tb, err)
+	tb.Cleanup(func() { must(tb, objs.Close()) })
+	g := &Gateway{options: o, objs: objs, applications: o.applications()}
+	must(tb, g.configure())
+	tb.Cleanup(func() {
+		must(tb, g.clients.close())
+		must(tb, g.events.close())
+	})
+	return &program{g}
+}
+
+// put gives a client a number of connections at a port, in the kernel's map.
+func (p *program) put(tb testing.TB, port uint16, client string, connections uint32) {
+	tb.Helper()
+	by := prefixes{ipv4: p.options.IPv4Prefix, ipv6: p.options.IPv6Prefix}
+	key := by.key(port, netip.MustParseAddr(client))
+	must(tb, p.objs.Clients.Put(key, clientValue{Connections: connections}))
+}
+
+// fillClients has the clients above at the first port, whose quota is 3.
+func (p *program) fillClients(tb testing.TB) {
+	tb.Helper()
+	for client, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
+		p.put(tb, p.options.Ports[0].Number, client, n)
+	}
+}
+
+// run gives the program a packet, and returns its verdict.
+func (p *program) run(tb testing.TB, packet []byte) uint32 {
+	tb.Helper()
+	verdict, out, err := p.objs.Equic.Test(packet)
+	must(tb, err)
+	if !bytes.Equal(packet, out) {
+		tb.Errorf("the packet changed (-in +out):\n%s", cmp.Diff(packet, out))
+	}
+	return verdict
+}
+
+// expect gives the program a packet that must end with a reason, and checks
+// that it counts exactly that, for the port.
+func (p *program) expect(tb testing.TB, packet []byte, reason string, port uint16) {
+	tb.Helper()
+	before, err := p.Stats()
+	must(tb, err)
+	verdict := p.run(tb, packet)
+	got, err := p.Stats()
+	must(tb, err)
+	if want := verdictOf(reason); verdict != want {
+		tb.Errorf("verdict %d, want %d", verdict, want)
+	}
+	want := before
+	want.Counts = counted(before.Counts, reason)
+	if _, ofPort := before.Ports[port].Packets[reason]; ofPort {
+		want.Ports = maps.Clone(before.Ports)
+		want.Ports[port] = counted(before.Ports[port], reason)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		tb.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// counted is a copy of counts with one packet more.
+func counted(c Counts, reason string) Counts {
+	c.Packets = maps.Clone(c.Packets)
+	c.Packets[reason]++
+	c.Seen++
+	if verdictOf(reason) == xdpDrop {
+		c.Dropped++
+	} else {
+		c.Passed++
+	}
+	return c
+}
+
+func verdictOf(reason string) uint32 {
+	if strings.HasPrefix(reason, "drop_") {
+		return xdpDrop
+	}
+	return xdpPass
+}
+
+// packetCase is a packet and what becomes of it.
+type packetCase struct {
+	name   string
+	packet []byte
+	reason string
+}
+
+// expectAll runs a table of packets to the test's server.
+func (p *program) expectAll(t *testing.T, cases []packetCase) {
+	t.Helper()
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { p.expect(t, c.packet, c.reason, serverPort) })
+	}
+}

@@ -1,0 +1,155 @@
+package equic
+
+import (
+	"testing"
+	"time"
+)
+
+// slow is a rate at which no token comes back while a test runs: one in 1000
+// seconds.
+const slow = minRate
+
+func TestABurstPassesAndWhatIsAboveItIsDropped(t *testing.T) {
+	for _, burst := range []int{1, 2, 7} {
+		p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: burst})
+		for range burst {
+			p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
+		}
+		for range 3 {
+			p.expect(t, datagram(t, stranger, initial()), DropRate, serverPort)
+		}
+	}
+}
+
+func TestARateHoldsForEachClientAlone(t *testing.T) {
+	p := newProgram(t, Options{Ports: []Port{{Number: serverPort}, {Number: 443}}, InitialsPerSecond: slow, Burst: 1})
+	p.expect(t, datagram(t, over6, initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagram(t, over6, initial()), DropRate, serverPort)
+	p.expect(t, datagram(t, "2001:db8::2", initial()), DropRate, serverPort) // the same /64
+	p.expect(t, datagram(t, "2001:db8:0:1::1", initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagramTo(t, over6, 443, initial()), PassUnknownClient, 443)
+}
+
+func TestTokensComeBackWithTime(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: 20, Burst: 1})
+	frame := datagram(t, stranger, initial())
+	p.expect(t, frame, PassUnknownClient, serverPort)
+	start := time.Now()
+	await(t, "the client may open a connection again", func() bool { return p.run(t, frame) == xdpPass })
+	if waited := time.Since(start); waited > 5*time.Second {
+		t.Errorf("waited %v for a token of 50 ms", waited)
+	}
+}
+
+// Many more than the rate in a known time: none can be taken that was not there.
+func TestNoMorePassThanTheRateAndTheBurst(t *testing.T) {
+	const perSecond, burst = 200, 10
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: perSecond, Burst: burst})
+	frame := datagram(t, stranger, initial())
+	start := time.Now()
+	var passed float64
+	for range 5000 {
+		if p.run(t, frame) == xdpPass {
+			passed++
+		}
+	}
+	took := time.Since(start).Seconds()
+	if most := burst + 1 + perSecond*took; passed > most {
+		t.Errorf("%v passed in %v s, want %v at most", passed, took, most)
+	}
+	if passed < burst {
+		t.Errorf("%v passed, want the burst of %d at least", passed, burst)
+	}
+}
+
+func TestWithoutARateNothingIsLimited(t *testing.T) {
+	for name, o := range map[string]Options{
+		"by default":            {Ports: onePort},
+		"a burst alone":         {Ports: onePort, Burst: 1},
+		"a port without a rate": {Ports: []Port{{Number: serverPort, InitialsPerSecond: -1}}, InitialsPerSecond: slow, Burst: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t, o)
+			for range 100 {
+				p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
+			}
+		})
+	}
+}
+
+// Each of these is sent between two packets that open a connection, with a
+// burst of two: they take no token, and are not dropped for want of one.
+func TestPacketsThatOpenNoConnectionTakeNoToken(t *testing.T) {
+	for _, policy := range []Policy{PolicyNew, PolicyClient} {
+		for _, c := range payloadCases() {
+			if c.newOnly != PassEstablished && c.newOnly != PassNotQUIC && c.newOnly != DropShortInitial {
+				continue
+			}
+			t.Run(c.name+" under "+string(policy), func(t *testing.T) {
+				p := newProgram(t, Options{Ports: onePort, Policy: policy, InitialsPerSecond: slow, Burst: 2, MaxClients: 256})
+				want := c.newOnly
+				if policy == PolicyClient && want != DropShortInitial {
+					want = PassUnknownClient
+				}
+				for _, reason := range []string{PassUnknownClient, PassUnknownClient, DropRate} {
+					p.expect(t, datagram(t, stranger, c.payload), want, serverPort)
+					p.expect(t, datagram(t, stranger, initial()), reason, serverPort)
+				}
+				p.expect(t, datagram(t, stranger, c.payload), want, serverPort)
+			})
+		}
+	}
+}
+
+func TestEveryPacketThatOpensAConnectionTakesAToken(t *testing.T) {
+	for name, payload := range map[string][]byte{
+		"an Initial":                initial(),
+		"an Initial of version 2":   long(quicV2, 1, 1200),
+		"0-RTT":                     long(quicV1, 1, 40),
+		"0-RTT of version 2":        long(quicV2, 2, 40),
+		"any of an unknown version": long(unknownVersion, 2, 40),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1})
+			p.expect(t, datagram(t, stranger, payload), PassUnknownClient, serverPort)
+			p.expect(t, datagram(t, stranger, payload), DropRate, serverPort)
+		})
+	}
+}
+
+func TestAClientOverItsQuotaTakesNoToken(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, Quota: 1, InitialsPerSecond: slow, Burst: 1})
+	must(t, p.Inc(serverPort, alice))
+	for range 3 {
+		p.expect(t, datagram(t, alice.String(), initial()), DropOverQuota, serverPort)
+	}
+	must(t, p.Dec(serverPort, alice))
+	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
+}
+
+func TestAnAllowedClientHasNoRate(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1, Allowed: prefixList(stranger + "/32")})
+	for range 5 {
+		p.expect(t, datagram(t, stranger, initial()), PassAllowed, serverPort)
+	}
+}
+
+func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort})
+	send := func(reason string) {
+		t.Helper()
+		p.expect(t, datagram(t, stranger, initial()), reason, serverPort)
+	}
+	send(PassUnknownClient)
+	must(t, p.SetRate(serverPort, slow, 2))
+	send(PassUnknownClient)
+	send(PassUnknownClient)
+	send(DropRate)
+	must(t, p.SetRate(serverPort, slow, 3))
+	send(PassUnknownClient)
+	send(DropRate)
+	must(t, p.SetRate(serverPort, 0, 0))
+	send(PassUnknownClient)
+}

@@ -1,0 +1,232 @@
+package equic
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// QUIC's versions, and the least size of a datagram with an Initial.
+const (
+	quicV1         = 0x00000001 // RFC 9000
+	quicV2         = 0x6b3343cf // RFC 9369
+	quicMinInitial = 1200       // bytes; RFC 9000, 14.1
+)
+
+// reference says what the program must do to a frame: the documentation of the
+// options and reasons, and the RFCs, in plain Go. It shares no code with the
+// gateway but the names. Rates are left out: it only says who takes a token.
+//
+// Headers are read in their order, and the first that decides ends it. The
+// length fields of IP itself are not compared with the frame: the stack drops
+// what contradicts itself.
+type reference struct {
+	options Options           // complete
+	counts  map[client]uint32 // in the kernel's map
+}
+
+// client is who a datagram comes from.
+type client struct {
+	prefix netip.Prefix
+	port   uint16
+}
+
+// judgement is what becomes of a frame.
+type judgement struct {
+	reason string
+	client client // zero where the frame's fate does not hang on its count
+	port   uint16 // zero where it is none that is protected
+	token  bool   // it opens a connection, and nothing but a rate stops it
+}
+
+func (r *reference) judge(frame []byte) judgement {
+	d, reason := readFrame(frame)
+	if reason != "" {
+		return judgement{reason: reason}
+	}
+	i := slices.IndexFunc(r.options.Ports, func(p Port) bool { return p.Number == d.port })
+	if i < 0 {
+		return judgement{reason: PassOtherPort}
+	}
+	j := r.judgeDatagram(d, r.options.Ports[i])
+	j.port = d.port
+	return j
+}
+
+func (r *reference) judgeDatagram(d udpDatagram, p Port) judgement {
+	holds := func(prefix netip.Prefix) bool { return prefix.Contains(d.source) }
+	if slices.ContainsFunc(r.options.Allowed, holds) {
+		return judgement{reason: PassAllowed}
+	}
+	if slices.ContainsFunc(r.options.Denied, holds) {
+		return judgement{reason: DropDenied}
+	}
+	kind := d.kind()
+	if p.Policy == PolicyNew && (kind == "") {
+		return judgement{reason: PassNotQUIC}
+	}
+	if p.Policy == PolicyNew && !opens(kind) {
+		return judgement{reason: PassEstablished}
+	}
+	if kind == "initial" && d.length < quicMinInitial {
+		return judgement{reason: DropShortInitial}
+	}
+	j := judgement{client: r.client(d.source, p.Number)}
+	switch count, known := r.counts[j.client]; {
+	case !known:
+		j.reason = PassUnknownClient
+	case count < uint32(p.Quota):
+		j.reason = PassUnderQuota
+	default:
+		j.reason = DropOverQuota
+	}
+	j.token = opens(kind) && j.reason != DropOverQuota && p.InitialsPerSecond > 0
+	return j
+}
+
+func (r *reference) client(addr netip.Addr, port uint16) client {
+	bits := r.options.IPv6Prefix
+	if addr.Is4() {
+		bits = r.options.IPv4Prefix
+	}
+	return client{netip.PrefixFrom(addr, bits).Masked(), port}
+}
+
+// udpDatagram is what is read of one.
+type udpDatagram struct {
+	source  netip.Addr // never an IPv4 address mapped into IPv6
+	port    uint16
+	length  int    // of the payload, by the UDP header
+	payload []byte // as much of it as the frame has
+	partial bool   // the first of several fragments
+}
+
+// kind is what the first QUIC packet of a datagram is; empty where the datagram
+// is too short to tell.
+func (d udpDatagram) kind() string {
+	switch {
+	case d.partial: // RFC 9000, 14: no datagram is fragmented
+		return "fragment"
+	case len(d.payload) < 1:
+		return ""
+	case d.payload[0]&0x80 == 0: // RFC 8999, 5.2
+		return "short header"
+	case len(d.payload) < 5: // RFC 8999, 5.1
+		return ""
+	}
+	bits := d.payload[0] >> 4 & 3
+	switch binary.BigEndian.Uint32(d.payload[1:]) {
+	case 0: // RFC 8999, 6
+		return "version negotiation"
+	case quicV1: // RFC 9000, 17.2
+		return [...]string{"initial", "0-rtt", "handshake", "retry"}[bits]
+	case quicV2: // RFC 9369, 3.2
+		return [...]string{"retry", "initial", "0-rtt", "handshake"}[bits]
+	}
+	return "unknown version"
+}
+
+// opens says whether a packet may be the first of a connection.
+func opens(kind string) bool {
+	return slices.Contains([]string{"initial", "0-rtt", "unknown version", "fragment"}, kind)
+}
+
+// readFrame takes a frame apart, or says why it can't.
+func readFrame(frame []byte) (udpDatagram, string) {
+	const addresses, mostTags = 12, 2
+	rest := frame[min(addresses, len(frame)):]
+	for tags := 0; len(rest) >= 2; tags++ {
+		switch binary.BigEndian.Uint16(rest) {
+		case 0x0800:
+			return readIPv4(rest[2:])
+		case 0x86dd:
+			return readIPv6(rest[2:])
+		case 0x8100, 0x88a8: // IEEE 802.1Q: two more bytes of the tag, then the next type
+		default:
+			return udpDatagram{}, PassNotIP
+		}
+		if tags == mostTags {
+			return udpDatagram{}, PassTooDeep
+		}
+		rest = rest[min(4, len(rest)):]
+	}
+	return udpDatagram{}, PassMalformed
+}
+
+// readIPv4 reads a packet by RFC 791.
+func readIPv4(b []byte) (udpDatagram, string) {
+	if len(b) < 20 || b[0]>>4 != 4 || b[0]&15 < 5 {
+		return udpDatagram{}, PassMalformed
+	}
+	if b[9] != 17 {
+		return udpDatagram{}, PassNotUDP
+	}
+	if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
+		return udpDatagram{}, PassFragment
+	}
+	header := int(b[0]&15) * 4
+	if len(b) < header {
+		return udpDatagram{}, PassMalformed
+	}
+	d, reason := readUDP(b[header:], netip.AddrFrom4([4]byte(b[12:16])), false)
+	d.partial = b[6]&0x20 != 0
+	return d, reason
+}
+
+// readIPv6 reads a packet by RFC 8200. Of an extension header the first four
+// bytes must be there.
+func readIPv6(b []byte) (udpDatagram, string) {
+	if len(b) < 40 || b[0]>>4 != 6 {
+		return udpDatagram{}, PassMalformed
+	}
+	source := netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+	next, rest, partial := b[6], b[40:], false
+	for headers := 0; next != 17; headers++ {
+		size := func(units int) int { return units * 8 }
+		switch next {
+		case 0, 43, 60: // hop-by-hop, routing, destination
+		case 44: // fragment: 8 bytes; its second byte is reserved (4.5)
+			size = func(int) int { return 8 }
+		case 51: // AH: RFC 4302, 2.2
+			size = func(units int) int { return (units + 1) * 4 }
+		default:
+			return udpDatagram{}, PassNotUDP
+		}
+		if headers == 8 {
+			return udpDatagram{}, PassTooDeep
+		}
+		if len(rest) < 4 {
+			return udpDatagram{}, PassMalformed
+		}
+		if next == 44 && binary.BigEndian.Uint16(rest[2:])>>3 != 0 {
+			return udpDatagram{}, PassFragment
+		}
+		partial = partial || next == 44 && rest[3]&1 != 0
+		next, rest = rest[0], rest[min(size(int(rest[1])+1), len(rest)):]
+	}
+	d, reason := readUDP(rest, source, true)
+	d.partial = partial
+	return d, reason
+}
+
+// readUDP reads a datagram by RFC 768. Over IPv6 a length of zero is that of a
+// jumbogram, which goes to the end of the packet (RFC 2675, 4).
+func readUDP(b []byte, source netip.Addr, jumbo bool) (udpDatagram, string) {
+	const header = 8
+	if len(b) < header {
+		return udpDatagram{}, PassMalformed
+	}
+	length := int(binary.BigEndian.Uint16(b[4:]))
+	if length == 0 && jumbo {
+		length = len(b)
+	}
+	if length < header {
+		return udpDatagram{}, PassMalformed
+	}
+	return udpDatagram{
+		source:  source,
+		port:    binary.BigEndian.Uint16(b[2:]),
+		length:  length - header,
+		payload: b[header:min(length, len(b))],
+	}, ""
+}

@@ -1,0 +1,124 @@
+package equic
+
+import (
+	"bytes"
+	"net"
+	"net/netip"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// flow is a client's socket and a server's, in the namespaces of a pair.
+type flow struct {
+	client, server *net.UDPConn
+}
+
+// newFlow connects to a server's address, and leaves the test in the server's
+// namespace.
+func (p pair) newFlow(t *testing.T, server string, port uint16) flow {
+	t.Helper()
+	at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(server), port))
+	var f flow
+	var err error
+	f.server, err = net.ListenUDP("udp", at)
+	must(t, err)
+	t.Cleanup(func() { must(t, f.server.Close()) })
+	must(t, f.server.SetReadDeadline(time.Now().Add(10*time.Second)))
+	p.enter(t, p.client)
+	f.client, err = net.DialUDP("udp", nil, at)
+	must(t, err)
+	t.Cleanup(func() { must(t, f.client.Close()) })
+	p.enter(t, p.server)
+	return f
+}
+
+func (f flow) send(t *testing.T, payload []byte) {
+	t.Helper()
+	_, err := f.client.Write(payload)
+	must(t, err)
+}
+
+// receive expects a payload as the next that the server gets.
+func (f flow) receive(t *testing.T, want []byte) {
+	t.Helper()
+	b := make([]byte, 2048)
+	n, err := f.server.Read(b)
+	must(t, err)
+	if string(b[:n]) != string(want) {
+		t.Errorf("received %d bytes that begin with %x, want %d that begin with %x", n, b[:min(n, 8)], len(want), want[:min(len(want), 8)])
+	}
+}
+
+// arrives sends what the server must get.
+func (f flow) arrives(t *testing.T, payload []byte) {
+	t.Helper()
+	f.send(t, payload)
+	f.receive(t, payload)
+}
+
+// stalls sends what the gateway must drop, and count. That the server does not
+// get it shows with what it gets next.
+func (f flow) stalls(t *testing.T, g *Gateway, payload []byte, reason string) {
+	t.Helper()
+	before := packets(t, g, reason)
+	f.send(t, payload)
+	await(t, reason, func() bool { return packets(t, g, reason) == before+1 })
+}
+
+// setIPOptions has the client's packets carry IP options that do nothing.
+func (f flow) setIPOptions(t *testing.T) {
+	t.Helper()
+	raw, err := f.client.SyscallConn()
+	must(t, err)
+	var failure error
+	must(t, raw.Control(func(fd uintptr) {
+		failure = syscall.SetsockoptString(int(fd), unix.IPPROTO_IP, unix.IP_OPTIONS, "\x01\x01\x01\x00")
+	}))
+	must(t, failure)
+}
+
+// newTap returns what waits for a frame with a payload on the server's
+// interface, behind the gateway, and says whether another came before it.
+func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
+	t.Helper()
+	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8 // network order
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}))
+	index := linkByName(t, serverIface).Attrs().Index
+	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: all}))
+	return func(payload, notBefore []byte) (early bool) {
+		t.Helper()
+		b := make([]byte, 2048)
+		for {
+			n, _, err := unix.Recvfrom(fd, b, 0)
+			must(t, err)
+			if bytes.HasSuffix(b[:n], payload) {
+				return early
+			}
+			early = early || bytes.HasSuffix(b[:n], notBefore)
+		}
+	}
+}
+
+// newWire returns what sends whole frames from the client's end. Their
+// addresses of the link are filled in.
+func (p pair) newWire(t *testing.T) func(frame []byte) {
+	t.Helper()
+	to := linkByName(t, serverIface).Attrs().HardwareAddr
+	p.enter(t, p.client)
+	l := linkByName(t, clientIface).Attrs()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	p.enter(t, p.server)
+	return func(frame []byte) {
+		t.Helper()
+		frame = with(with(frame, 0, to...), len(to), l.HardwareAddr...)
+		must(t, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
+	}
+}
