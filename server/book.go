@@ -13,39 +13,36 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// book keeps every connection: who is admitted now, and what became of whom.
-// All limiters count with it.
+// book keeps the record of every connection. The counting is quicguard's.
 type book struct {
 	clock *results.Clock
 	live  sync.WaitGroup // connections whose record is open
 
-	mu           sync.Mutex
-	open         map[*connection]*quic.Conn // admitted, not yet ended
-	counts       map[netip.Addr]int         // admitted connections by client
-	peak         int
-	stopping     bool
-	done         []*results.Connection
-	refusalList  []results.Refusal
-	accepted     int
-	updateErrors uint64
+	mu          sync.Mutex
+	open        map[*connection]*quic.Conn // admitted, not yet ended
+	peak        int
+	stopping    bool
+	done        []*results.Connection
+	refusalList []results.Refusal
+	accepted    int
 }
 
 // connection is one connection from its first packet on.
 type connection struct {
-	client netip.Addr // at the first packet: a later migration changes no count
+	client netip.Addr // at the first packet
 	start  time.Time
 
-	mu          sync.Mutex
-	handshakeNS int64
-	bodyBytes   int64
-	served      int
+	handshakeNS int64 // guarded by the book
 	refused     bool
-	admitted    bool
 	ended       bool
+
+	mu        sync.Mutex // guards what follows
+	bodyBytes int64
+	served    int
 }
 
 func newBook(clock *results.Clock) *book {
-	return &book{clock: clock, open: make(map[*connection]*quic.Conn), counts: make(map[netip.Addr]int)}
+	return &book{clock: clock, open: make(map[*connection]*quic.Conn)}
 }
 
 type connectionKey struct{}
@@ -67,37 +64,33 @@ func (s *server) connContext(ctx context.Context, info *quic.ClientInfo) (contex
 	return context.WithValue(ctx, connectionKey{}, c), nil
 }
 
-// admit counts a connection whose handshake is complete, unless its client has
-// limit connections already; a limit of zero is none.
-func (b *book) admit(c *connection, conn *quic.Conn, limit int) bool {
+// admit books a connection whose handshake is complete, and how many its client
+// has with it.
+func (b *book) admit(c *connection, conn *quic.Conn, connections int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	b.shook(c)
+	b.peak = max(b.peak, connections)
+	if !c.ended {
+		b.open[c] = conn
+	}
+}
+
+// refuse books a connection that is over quota, before it is closed.
+func (b *book) refuse(c *connection) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.shook(c)
+	c.refused = true
+}
+
+// shook books a complete handshake. Callers hold mu.
+func (b *book) shook(c *connection) {
 	b.accepted++
 	c.handshakeNS = int64(time.Since(c.start))
-	if c.ended {
-		return true // never counted, so never released
-	}
-	if limit > 0 && b.counts[c.client] >= limit {
-		c.refused = true
-		return false
-	}
-	c.admitted = true
-	b.open[c] = conn
-	b.counts[c.client]++
-	b.peak = max(b.peak, b.counts[c.client])
-	return true
 }
 
-// admitted is how many connections of a client are admitted now.
-func (b *book) admitted(client netip.Addr) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.counts[client]
-}
-
-// end closes a connection's record and releases its count.
+// end closes a connection's record.
 func (b *book) end(c *connection, cause error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -117,18 +110,7 @@ func (b *book) end(c *connection, cause error) {
 		r.Error = cause.Error()
 	}
 	b.done = append(b.done, r)
-	if c.admitted {
-		b.release(c)
-	}
-}
-
-// release gives back what admit counted.
-func (b *book) release(c *connection) {
 	delete(b.open, c)
-	b.counts[c.client]--
-	if b.counts[c.client] == 0 {
-		delete(b.counts, c.client)
-	}
 }
 
 func ending(cause error, refused, stopping bool) results.ConnectionEnd {
@@ -162,16 +144,10 @@ func (b *book) closeAll() {
 	}
 }
 
-func (b *book) refused(r results.Refusal) {
+func (b *book) addRefusal(r results.Refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusalList = append(b.refusalList, r)
-}
-
-func (b *book) updateFailed() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.updateErrors++
 }
 
 func (b *book) lines() []results.Line {
@@ -196,9 +172,6 @@ func (b *book) totals() *results.Server {
 	t := &results.Server{Connections: b.accepted, PeakPerClient: b.peak}
 	for _, c := range b.done {
 		t.Served += c.Served
-	}
-	for _, n := range b.counts {
-		t.StillCounted += n
 	}
 	return t
 }

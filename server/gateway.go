@@ -18,8 +18,6 @@ func (s *server) gatewayRecord(ctx context.Context) (*results.Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measure a drop: %w", err)
 	}
-	s.book.mu.Lock()
-	defer s.book.mu.Unlock()
 	return &results.Gateway{
 		Interface:    s.o.Interface,
 		Mode:         s.gateway.Mode().String(),
@@ -29,6 +27,6 @@ func (s *server) gatewayRecord(ctx context.Context) (*results.Gateway, error) {
 		Dropped:      stats.Dropped,
 		DropNS:       cost.DropNS,
 		EmptyNS:      cost.EmptyNS,
-		UpdateErrors: s.book.updateErrors,
+		UpdateErrors: s.guard.Stats().Failed,
 	}, nil
 }

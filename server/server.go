@@ -20,6 +20,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/equic/quicguard"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -34,8 +35,8 @@ type Options struct {
 	BodyBytes   int64         // of the response to "/"
 	IdleTimeout time.Duration // QUIC idle timeout
 	Key         KeyType       // of the certificate; empty is KeyECDSA
-	Interface   string        // for LimiterXDP
-	XDPMode     equic.Mode    // for LimiterXDP
+	Interface   string        // for LimiterXDP and LimiterXDPNew
+	XDPMode     equic.Mode    // for the same
 	Node        string
 	Clock       *results.Clock
 	Log         *slog.Logger
@@ -58,22 +59,24 @@ func (o *Options) validate() error {
 // server is one running server.
 type server struct {
 	o       Options
+	port    uint16
 	book    *book
-	gateway *equic.Gateway // nil but for LimiterXDP
-	port    uint16         // of the gateway
+	gateway *equic.Gateway // nil where the kernel does not block
+	counter counter        // the gateway, or one of user space
+	guard   *quicguard.Listener
 	early   *earlyRefusals
 	h3      *http3.Server
-	work    sync.WaitGroup // what is done for connections beside the accept loop
+	serving sync.WaitGroup // connections in HTTP/3's hands
 }
 
 // Run serves until ctx ends, then stops in order and prints its records to
-// out: ready when it listens (and, for LimiterXDP, has attached), and at the
+// out: ready when it listens (and, if the kernel blocks, has attached), and at the
 // end every connection, every refusal, what the gateway did, and the totals.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	s := &server{o: o, book: newBook(o.Clock), early: newEarlyRefusals()}
+	s := &server{o: o, book: newBook(o.Clock), counter: newCounter(o), early: newEarlyRefusals()}
 	socket, err := listenUDP(ctx, o.Listen)
 	if err != nil {
 		return err
@@ -83,8 +86,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	if o.Limiter == LimiterXDP {
-		if err := s.attach(socket); err != nil {
+	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port) //nolint:gosec // a port has 16 bits
+	if o.Limiter.xdp() {
+		if err := s.attach(); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, s.gateway.Close()) }()
@@ -95,18 +99,20 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen for QUIC on %s: %w", o.Listen, err)
 	}
+	s.protect(listener) //nolint:contextcheck // a connection has a context of its own
 	s.h3 = &http3.Server{Handler: handler(o.BodyBytes)}
 
 	printer := results.NewPrinter(out)
 	if err := printer.Print(results.Line{Ready: s.ready(socket)}); err != nil {
 		return errors.Join(err, tr.Close())
 	}
-	acceptErr := s.acceptAll(ctx, listener)
+	acceptErr := s.acceptAll(ctx)
 	s.drain(context.WithoutCancel(ctx))
-	if err := errors.Join(closed(listener.Close()), tr.Close()); err != nil {
+	if err := errors.Join(closed(s.guard.Close()), tr.Close()); err != nil {
 		return fmt.Errorf("close listener: %w", err)
 	}
-	s.work.Wait()
+	s.serving.Wait()
+	s.guard.Wait()
 	s.book.live.Wait()
 	lines, err := s.lines(context.WithoutCancel(ctx))
 	return errors.Join(acceptErr, printer.Print(lines...), err)
@@ -122,20 +128,19 @@ func (s *server) quicConfig() *quic.Config {
 	return c
 }
 
-// attach puts the XDP program in front of the socket's port.
-func (s *server) attach(socket *net.UDPConn) error {
-	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port) //nolint:gosec // a port has 16 bits
+// attach puts the XDP program in front of the server's port.
+func (s *server) attach() error {
 	gateway, err := equic.Attach(equic.Options{
 		Interface: s.o.Interface,
 		Ports:     []equic.Port{{Number: s.port}},
 		Quota:     s.o.Quota,
-		Policy:    equic.PolicyClient,
+		Policy:    s.o.Limiter.policy(),
 		Mode:      s.o.XDPMode,
 	})
 	if err != nil {
 		return err
 	}
-	s.gateway = gateway
+	s.gateway, s.counter = gateway, gateway
 	return nil
 }
 
@@ -147,18 +152,21 @@ func (s *server) ready(socket *net.UDPConn) *results.Ready {
 	return r
 }
 
-// acceptAll takes every connection whose handshake is complete. It never
-// blocks on one of them: the transport's accept queue is short.
-func (s *server) acceptAll(ctx context.Context, listener *quic.Listener) error {
+// acceptAll serves every connection that the guard admits. It never blocks on
+// one of them: the transport's accept queue is short.
+func (s *server) acceptAll(ctx context.Context) error {
 	for {
-		conn, err := listener.Accept(ctx)
+		conn, err := s.guard.Accept(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the server was asked to stop
 			}
 			return fmt.Errorf("accept connections: %w", err)
 		}
-		s.admitOrRefuse(conn) //nolint:contextcheck // a connection has a context of its own
+		s.serving.Go(func() {
+			// What ends the connection is kept in its context's cause.
+			_ = s.h3.ServeQUICConn(conn)
+		})
 	}
 }
 
@@ -191,6 +199,9 @@ func (s *server) lines(ctx context.Context) ([]results.Line, error) {
 	total := s.book.totals()
 	total.Limiter = string(s.o.Limiter)
 	total.Refusals = len(refusals)
+	for c := range s.counter.Clients() {
+		total.StillCounted += c.Connections
+	}
 	if s.gateway == nil {
 		return append(lines, results.Line{Server: total}), nil
 	}

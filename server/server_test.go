@@ -34,18 +34,25 @@ type running struct {
 // start runs a server on loopback and waits until it is ready.
 func start(t *testing.T, limiter Limiter, quota int) *running {
 	t.Helper()
+	return startWith(t, Options{Listen: freeAddress(t), Limiter: limiter, Quota: quota}, func() {})
+}
+
+// startWith runs a server in a goroutine that has entered where it runs.
+func startWith(t *testing.T, o Options, enter func()) *running {
+	t.Helper()
 	clock, err := results.NewClock(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{t: t, address: freeAddress(t), cancel: cancel, ended: make(chan error, 1), out: new(bytes.Buffer)}
+	r := &running{t: t, address: o.Listen, cancel: cancel, ended: make(chan error, 1), out: new(bytes.Buffer)}
 	ready := make(chan struct{})
-	o := Options{
-		Listen: r.address, Limiter: limiter, Quota: quota, BodyBytes: 256 << 10, IdleTimeout: 5 * time.Second,
-		Clock: clock, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}
-	go func() { r.ended <- Run(ctx, o, &signalWriter{w: r.out, first: ready}) }()
+	o.BodyBytes, o.IdleTimeout = 256<<10, 5*time.Second
+	o.Clock, o.Log = clock, slog.New(slog.NewTextHandler(io.Discard, nil))
+	go func() {
+		enter()
+		r.ended <- Run(ctx, o, &signalWriter{w: r.out, first: ready})
+	}()
 	select {
 	case <-ready:
 	case err := <-r.ended:
@@ -83,6 +90,7 @@ func freeAddress(t *testing.T) string {
 type records struct {
 	connections []*results.Connection
 	refusals    []*results.Refusal
+	gateway     *results.Gateway
 	server      *results.Server
 }
 
@@ -99,6 +107,8 @@ func (r *running) stop() (got records) {
 			got.connections = append(got.connections, l.Connection)
 		case l.Refusal != nil:
 			got.refusals = append(got.refusals, l.Refusal)
+		case l.Gateway != nil:
+			got.gateway = l.Gateway
 		case l.Server != nil:
 			got.server = l.Server
 		}
@@ -116,7 +126,12 @@ func (r *running) stop() (got records) {
 // dial makes one connection with a socket of its own.
 func (r *running) dial() (*quic.Conn, error) {
 	r.t.Helper()
-	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	return r.dialWith(r.t.Context())
+}
+
+func (r *running) dialWith(ctx context.Context) (*quic.Conn, error) {
+	r.t.Helper()
+	socket, err := net.ListenUDP("udp4", nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -127,7 +142,7 @@ func (r *running) dial() (*quic.Conn, error) {
 		r.t.Fatal(err)
 	}
 	tlsConfig := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}}
-	return tr.Dial(r.t.Context(), to, tlsConfig, nil)
+	return tr.Dial(ctx, to, tlsConfig, nil)
 }
 
 // get sends one request on a connection and returns status and body length.
@@ -361,6 +376,7 @@ func TestParseLimiterTakesLimitersAndVariants(t *testing.T) {
 		"userspace": LimiterUserspace, "userspace-block": LimiterUserspace,
 		"userspace-early": LimiterUserspaceEarly,
 		"xdp":             LimiterXDP, "xdp-block": LimiterXDP,
+		"xdp-new": LimiterXDPNew, "xdp-block-new": LimiterXDPNew,
 	} {
 		if got, err := ParseLimiter(name); err != nil || got != want {
 			t.Errorf("ParseLimiter(%q) = %q, %v; want %q", name, got, err, want)

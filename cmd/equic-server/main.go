@@ -48,12 +48,12 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	flags := flag.NewFlagSet("equic-server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Listen, "listen", ":4433", "UDP address to listen on")
-	limiter := flags.String("limiter", "none", "what turns clients away: none, userspace, userspace-early, xdp; or the variant's name")
+	limiter := flags.String("limiter", "none", "what turns clients away: none, userspace, userspace-early, xdp, xdp-new; or the variant's name")
 	flags.IntVar(&o.Quota, "quota", 5, "simultaneous connections admitted per client address")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of the response to / in bytes")
 	flags.DurationVar(&o.IdleTimeout, "idle-timeout", 5*time.Second, "QUIC idle timeout")
 	key := flags.String("key", string(server.KeyECDSA), "key of the certificate: ecdsa-p256 or rsa-2048")
-	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp limiter")
+	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp limiters")
 	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
 	if err := flags.Parse(args); err != nil {
 		return o, err

@@ -1,0 +1,189 @@
+package quicguard
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"math/big"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await polls a condition until it holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// localhost is the address that clients have unless a test says otherwise.
+var localhost = netip.MustParseAddr("127.0.0.1")
+
+// certificate is a self-signed one.
+var certificate = sync.OnceValues(func() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+})
+
+func serverTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	cert, err := certificate()
+	must(t, err)
+	return http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
+}
+
+// transport is a transport with a socket of its own.
+func transport(t *testing.T, addr netip.Addr) *quic.Transport {
+	t.Helper()
+	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
+	must(t, err)
+	return transportOn(t, socket)
+}
+
+func transportOn(t *testing.T, socket net.PacketConn) *quic.Transport {
+	t.Helper()
+	tr := &quic.Transport{Conn: socket}
+	t.Cleanup(func() { _ = tr.Close(); _ = socket.Close() })
+	return tr
+}
+
+// watched is a listener that tells how far it is.
+type watched struct {
+	http3.QUICListener
+	accepted atomic.Int32
+	closed   chan struct{}
+}
+
+func (w *watched) Accept(ctx context.Context) (*quic.Conn, error) {
+	conn, err := w.QUICListener.Accept(ctx)
+	if err == nil {
+		w.accepted.Add(1)
+	}
+	return conn, err
+}
+
+func (w *watched) Close() error {
+	defer close(w.closed)
+	return w.QUICListener.Close()
+}
+
+// listen is a listener on a loopback address, for the length of the test.
+func listen(t *testing.T, early bool, config *quic.Config) *watched {
+	t.Helper()
+	return listenOn(t, transport(t, localhost), early, config)
+}
+
+func listenOn(t *testing.T, tr *quic.Transport, early bool, config *quic.Config) *watched {
+	t.Helper()
+	w := &watched{closed: make(chan struct{})}
+	var err error
+	if early {
+		w.QUICListener, err = tr.ListenEarly(serverTLS(t), config)
+	} else {
+		w.QUICListener, err = tr.Listen(serverTLS(t), config)
+	}
+	must(t, err)
+	return w
+}
+
+// greet has a server greet each connection that is accepted, by a stream, until
+// the listener is closed. It returns the connections as they come.
+func greet(t *testing.T, l *Listener) <-chan *quic.Conn {
+	t.Helper()
+	conns := make(chan *quic.Conn, 256)
+	var loop sync.WaitGroup
+	loop.Go(func() {
+		for {
+			conn, err := l.Accept(context.Background())
+			if err != nil {
+				return
+			}
+			conns <- conn
+			loop.Go(func() {
+				if s, err := conn.OpenUniStream(); err == nil {
+					_, _ = s.Write([]byte("welcome"))
+					_ = s.Close()
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.inner.(*watched).QUICListener.Close()
+		loop.Wait()
+	})
+	return conns
+}
+
+// dial makes a connection and waits for what becomes of it: no error is a
+// greeting.
+func dial(t *testing.T, tr *quic.Transport, to net.Addr) (*quic.Conn, error) {
+	t.Helper()
+	conn, err := tr.Dial(t.Context(), to, clientTLS(), nil)
+	if err == nil {
+		_, err = conn.AcceptUniStream(t.Context())
+	}
+	return conn, err
+}
+
+func clientTLS() *tls.Config {
+	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}}
+}
+
+// mustDial makes n admitted connections from one address.
+func mustDial(t *testing.T, n int, from netip.Addr, to net.Addr) []*quic.Conn {
+	t.Helper()
+	conns := make([]*quic.Conn, n)
+	for i := range conns {
+		conn, err := dial(t, transport(t, from), to)
+		if err != nil {
+			t.Fatalf("connection %d under quota: %v", i, err)
+		}
+		conns[i] = conn
+	}
+	return conns
+}
+
+// isRefusal says whether an error is the guard's.
+func isRefusal(err error) bool {
+	var application *quic.ApplicationError
+	return errors.As(err, &application) && application.Remote && application.ErrorCode == quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad)
+}
+
+func hangUp(conn *quic.Conn) {
+	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+}

@@ -1,0 +1,209 @@
+package quicguard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// Listener is a guarded listener: an http3.QUICListener. Its methods may be
+// called from any goroutine.
+type Listener struct {
+	inner   http3.QUICListener
+	counter Counter
+	options Options // complete
+	err     error   // why it cannot be guarded, for Accept
+
+	early   early
+	closing tasks // Accepts, refusals and waits for handshakes that are under way
+	open    tasks // counted connections
+
+	admitted, refused, uncounted, failed atomic.Uint64
+}
+
+// Wrap guards a *quic.Listener or a *quic.EarlyListener, or another of the
+// kind, with the default options. The counter is a *equic.Gateway as a rule;
+// with nil the quota is equic.DefaultQuota, counted and enforced here alone.
+//
+// A listener that cannot be guarded, as its port is not one of the gateway's,
+// says so at the first Accept.
+func Wrap(listener http3.QUICListener, counter Counter) *Listener {
+	return WrapWith(listener, counter, Options{})
+}
+
+// WrapWith is Wrap with options.
+func WrapWith(listener http3.QUICListener, counter Counter, options Options) *Listener {
+	options = options.complete()
+	if g, ok := counter.(*equic.Gateway); counter == nil || ok && g == nil {
+		counter = NewUserSpace(options.Quota)
+	}
+	l := &Listener{inner: listener, counter: counter, options: options}
+	l.early.init()
+	if options.Port == 0 {
+		l.options.Port = portOf(listener.Addr())
+	}
+	if g, ok := counter.(*equic.Gateway); ok && g.Quota(l.options.Port) == 0 {
+		l.err = fmt.Errorf("guard %s: %w: %d (give it in equic.Options.Ports, or the gateway's port in quicguard.Options.Port)",
+			listener.Addr(), equic.ErrPort, l.options.Port)
+	}
+	return l
+}
+
+// Accept waits for a connection whose handshake is complete, and whose client
+// is below its quota. Other connections are dealt with meanwhile, so it must be
+// called in a loop.
+//
+// This is so for a *quic.EarlyListener too. Its connections wait for their
+// handshakes beside each other, so no client can hold up another; but the server
+// sees no request before the handshake's end. It would have to serve requests of
+// connections that do not count yet, and a client that never completes a
+// handshake could have as many of these as it likes.
+func (l *Listener) Accept(ctx context.Context) (*quic.Conn, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	l.closing.start()
+	defer l.closing.done()
+	for {
+		conn, more := l.early.take()
+		if conn != nil {
+			return conn, nil
+		}
+		conn, err := acceptUnless(ctx, more, l.inner)
+		switch {
+		case err == nil:
+			if l.take(conn) { //nolint:contextcheck // a connection has a context of its own
+				return conn, nil
+			}
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, context.Canceled) && more.Err() != nil:
+			// An early connection is ready.
+		default:
+			if errors.Is(err, quic.ErrServerClosed) {
+				l.end()
+			}
+			return nil, err
+		}
+	}
+}
+
+// acceptUnless accepts until one of two contexts ends.
+func acceptUnless(ctx, other context.Context, from http3.QUICListener) (*quic.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(other, cancel)()
+	return from.Accept(ctx)
+}
+
+// take says whether a connection can be handed out at once. A connection whose
+// handshake is not complete is handed out later.
+func (l *Listener) take(conn *quic.Conn) bool {
+	// Now, not when the connection ends: it may migrate.
+	client := addressOf(conn.RemoteAddr())
+	select {
+	case <-conn.HandshakeComplete():
+		return l.decide(conn, client)
+	default:
+	}
+	l.closing.start()
+	go func() {
+		defer l.closing.done()
+		l.await(conn, client)
+	}()
+	return false
+}
+
+// decide admits a connection, or has it refused.
+func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
+	admitted, err := l.counter.TryInc(l.options.Port, client)
+	if err != nil {
+		l.note(client, err)
+	}
+	switch {
+	case admitted:
+		l.admitted.Add(1)
+		l.options.OnAdmit(conn, client)
+		l.open.start()
+		context.AfterFunc(conn.Context(), func() { l.release(conn, client) })
+	case err != nil:
+		l.admitted.Add(1)
+		l.uncounted.Add(1)
+		l.options.OnAdmit(conn, client)
+	default:
+		l.refused.Add(1)
+		l.options.OnRefuse(conn, client)
+		l.closing.start()
+		go func() {
+			defer l.closing.done()
+			l.options.Refuse(conn, client)
+		}()
+	}
+	return admitted || err != nil
+}
+
+func (l *Listener) release(conn *quic.Conn, client netip.Addr) {
+	defer l.open.done()
+	l.options.OnRelease(conn, client)
+	// A closed gateway has forgotten the connection already.
+	if err := l.counter.Dec(l.options.Port, client); err != nil && !errors.Is(err, equic.ErrClosed) {
+		l.note(client, err)
+	}
+}
+
+func (l *Listener) note(client netip.Addr, err error) {
+	l.failed.Add(1)
+	l.options.OnError(client, err)
+}
+
+// Addr is the address that the listener listens on.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Close closes the listener and early connections that Accept has not returned,
+// and waits for what the guard has under way: Accepts and refusals. Connections
+// that the server has live on if quic-go lets them (a listener of a
+// quic.Transport), and are released when they end: Wait waits for that.
+func (l *Listener) Close() error {
+	err := l.inner.Close()
+	l.end()
+	l.closing.wait()
+	return err
+}
+
+// Wait waits until all counted connections have ended and are released. Call it
+// after Close and after what closes the connections, and before the gateway's
+// Close if the gateway's counts matter.
+func (l *Listener) Wait() { l.open.wait() }
+
+// Stats are the totals so far.
+func (l *Listener) Stats() Stats {
+	return Stats{
+		Admitted:  l.admitted.Load(),
+		Refused:   l.refused.Load(),
+		Uncounted: l.uncounted.Load(),
+		Failed:    l.failed.Load(),
+		Open:      l.open.running(),
+	}
+}
+
+func addressOf(a net.Addr) netip.Addr {
+	if udp, ok := a.(*net.UDPAddr); ok {
+		return udp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{} // which no counter takes
+}
+
+func portOf(a net.Addr) uint16 {
+	if udp, ok := a.(*net.UDPAddr); ok {
+		return udp.AddrPort().Port()
+	}
+	return 0
+}

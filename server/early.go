@@ -1,0 +1,77 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// refuseEarly decides on a connection attempt; an error has the transport
+// answer CONNECTION_REFUSED and forget it.
+func (s *server) refuseEarly(info *quic.ClientInfo) error {
+	clock := startCostClock()
+	defer clock.release()
+	from := addrPort(info.RemoteAddr)
+	if s.counter.Count(s.port, from.Addr()) < s.o.Quota {
+		return nil
+	}
+	wall, cpu := clock.read()
+	s.early.add(from, results.Refusal{
+		Client: from.Addr().String(),
+		AtNS:   s.o.Clock.At(clock.start),
+		Stage:  stageEarly,
+		WallNS: wall,
+		CPUNS:  cpu,
+	})
+	return errOverQuota
+}
+
+// sameAttempt is how long packets from one address and port belong to one
+// connection attempt: longer than a client retries, shorter than it takes to
+// use a port again.
+const sameAttempt = 10 * time.Second
+
+// earlyRefusals counts one refusal per connection attempt. A refused attempt
+// leaves no state in the transport, so each further packet of it (a client
+// hello with a post-quantum key share fills two) is decided on anew; their
+// costs are added up.
+type earlyRefusals struct {
+	mu   sync.Mutex
+	list []results.Refusal
+	last map[netip.AddrPort]int // the attempt's index in list
+}
+
+func newEarlyRefusals() *earlyRefusals {
+	return &earlyRefusals{last: make(map[netip.AddrPort]int)}
+}
+
+func (e *earlyRefusals) add(from netip.AddrPort, r results.Refusal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if i, ok := e.last[from]; ok && r.AtNS-e.list[i].AtNS < int64(sameAttempt) {
+		e.list[i].WallNS += r.WallNS
+		e.list[i].CPUNS += r.CPUNS
+		return
+	}
+	e.last[from] = len(e.list)
+	e.list = append(e.list, r)
+}
+
+func (e *earlyRefusals) refusals() []results.Refusal {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.list
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if udp, ok := a.(*net.UDPAddr); ok {
+		ap := udp.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	return netip.AddrPort{}
+}
