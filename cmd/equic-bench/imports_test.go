@@ -18,12 +18,14 @@ func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 		ours   = "github.com/equic-bench/equic-bench/"
 	)
 	for of, forbidden := range map[string][]string{
-		"cmd/equic-server": {docker, plot, ours + "orchestrate", ours + "scenarios", ours + "report"},
-		"cmd/equic-client": {docker, plot, ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
-		"cmd/equic-probe":  {docker, plot, quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
-		"report":           {docker, quic, ebpf},
-		"orchestrate":      {docker, plot, quic, ebpf},
-		"equic":            {docker, plot, quic, ours + "results"},
+		"cmd/equic-server":  {docker, plot, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"cmd/equic-client":  {docker, plot, ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
+		"cmd/equic-probe":   {docker, plot, quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"report":            {docker, quic, ebpf},
+		"orchestrate":       {docker, plot, quic, ebpf},
+		"equic":             {docker, plot, quic, ours + "results"},
+		"equic/quicguard":   {docker, plot, ours + "results"},
+		"cmd/equic-gateway": {docker, plot, quic, ours + "results"},
 	} {
 		t.Run(of, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ours+of).Output()

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+const (
+	// eventRoom is how many events wait for a slow reader before any is lost.
+	eventRoom = 4096
+	// eventPatience is how long the end waits for events to be written.
+	eventPatience = time.Second
+)
+
+// event is one line of --events.
+type event struct {
+	Time   time.Time       `json:"time"`
+	Event  equic.EventKind `json:"event"`
+	Client netip.Prefix    `json:"client"`
+	Port   uint16          `json:"port"`
+}
+
+// eventWriter writes events as JSON lines.
+type eventWriter struct {
+	in   chan equic.Event
+	done chan struct{} // closed when the writer has ended
+	log  *slog.Logger
+}
+
+func startEvents(to io.Writer, log *slog.Logger) *eventWriter {
+	w := &eventWriter{in: make(chan equic.Event, eventRoom), done: make(chan struct{}), log: log}
+	go w.run(to)
+	return w
+}
+
+// run writes until the channel is closed. Where nobody reads any more it says so
+// once, and drops what comes.
+func (w *eventWriter) run(to io.Writer) {
+	defer close(w.done)
+	lines := json.NewEncoder(to)
+	failed := false
+	for e := range w.in {
+		if failed {
+			continue
+		}
+		if err := lines.Encode(event{Time: e.Time, Event: e.Kind, Client: e.Client, Port: e.Port}); err != nil {
+			w.log.Error("write events: no more are written, the gateway goes on", "error", err)
+			failed = true
+		}
+	}
+}
+
+// stop writes what is there. Call it when the gateway is closed, and so sends
+// nothing more. A reader that does not read is not waited for: the process ends.
+func (w *eventWriter) stop() {
+	close(w.in)
+	select {
+	case <-w.done:
+	case <-time.After(eventPatience):
+		w.log.Error("write events: nobody reads them, the last ones are lost")
+	}
+}

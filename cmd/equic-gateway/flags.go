@@ -1,0 +1,149 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/equic/control"
+)
+
+const defaultSocket = "/run/equic-gateway.sock"
+
+// flags are the command line as it was given.
+type flags struct {
+	gateway         equic.Options // what needs no parsing
+	mode, policy    string
+	ports           []string
+	allowed, denied []string
+	socket, metrics string
+	events          bool
+}
+
+func (f *flags) register(set *pflag.FlagSet) {
+	set.SortFlags = false
+	o := &f.gateway
+	set.StringVar(&o.Interface, "interface", "", "network interface on which clients arrive (required)")
+	set.StringArrayVar(&f.ports, "port", nil, "UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
+	set.IntVar(&o.Quota, "quota", equic.DefaultQuota, "connections that a client may have at once")
+	set.StringVar(&f.policy, "policy", string(equic.PolicyNew), "what is dropped of a client at its quota: new (what opens a connection) or client (every packet)")
+	set.Float64Var(&o.InitialsPerSecond, "rate", 0, "packets that open a connection, per client and second; 0 is no limit")
+	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
+	set.StringVar(&f.mode, "mode", string(equic.Native), "where the program runs: native (in the driver), generic, or auto")
+	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
+	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
+	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
+	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
+	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
+	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
+	set.StringVar(&o.PinDir, "pin", "", "folder in a BPF file system to pin the maps in")
+	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
+	set.BoolVar(&f.events, "events", false, "write events to standard output, as JSON lines")
+}
+
+// options are the command line, parsed.
+type options struct {
+	gateway equic.Options
+	socket  string
+	metrics string // empty: off
+	events  bool
+}
+
+func (f *flags) parse() (options, error) {
+	o := options{gateway: f.gateway, socket: f.socket, metrics: f.metrics, events: f.events}
+	g := &o.gateway
+	if f.gateway.Interface == "" || len(f.ports) == 0 {
+		return o, wrong("give --interface and --port, such as --interface eth0 --port 443")
+	}
+	if f.socket == "" {
+		return o, wrong("--socket is empty: give a path, such as %s", defaultSocket)
+	}
+	if err := f.refuseZeros(); err != nil {
+		return o, err
+	}
+	var err error
+	if g.Mode, err = equic.ParseMode(f.mode); err != nil {
+		return o, wrong("--mode: %w", err)
+	}
+	if g.Policy, err = equic.ParsePolicy(f.policy); err != nil {
+		return o, wrong("--policy: %w", err)
+	}
+	if g.Allowed, err = prefixes(f.allowed); err != nil {
+		return o, wrong("--allow: %w", err)
+	}
+	if g.Denied, err = prefixes(f.denied); err != nil {
+		return o, wrong("--deny: %w", err)
+	}
+	for _, text := range f.ports {
+		p, err := parsePort(text, *g)
+		if err != nil {
+			return o, wrong("--port: %w", err)
+		}
+		g.Ports = append(g.Ports, p)
+	}
+	return o, loopback(f.metrics)
+}
+
+// refuseZeros holds back zeros that equic.Options would take for the default.
+func (f *flags) refuseZeros() error {
+	o := f.gateway
+	for name, n := range map[string]int{
+		"quota": o.Quota, "max-clients": o.MaxClients, "ipv4-prefix": o.IPv4Prefix, "ipv6-prefix": o.IPv6Prefix,
+	} {
+		if n == 0 {
+			return wrong("--%s is 0: give 1 or more, or leave it out", name)
+		}
+	}
+	return nil
+}
+
+// parsePort reads PORT or PORT=QUOTA. What is not given there is filled in, for
+// `status` to show.
+func parsePort(text string, o equic.Options) (equic.Port, error) {
+	p := equic.Port{Quota: o.Quota, Policy: o.Policy, InitialsPerSecond: o.InitialsPerSecond, Burst: o.Burst}
+	number, quota, given := strings.Cut(text, "=")
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || n == 0 {
+		return p, fmt.Errorf("%q is no port: give 1 to 65535, such as 443 or 443=20", text)
+	}
+	p.Number = uint16(n)
+	if given {
+		if p.Quota, err = strconv.Atoi(quota); err != nil || p.Quota < 1 {
+			return p, fmt.Errorf("%q has no quota behind the =: give 1 or more, such as 443=20", text)
+		}
+	}
+	return p, nil
+}
+
+func prefixes(texts []string) ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range texts {
+		p, err := control.ParsePrefix(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+// loopback holds back an address that others than this machine reach: the
+// metrics have no protection of their own.
+func loopback(address string) error {
+	if address == "" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return wrong("--metrics: %w: give one such as 127.0.0.1:9443", err)
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.Unmap().IsLoopback() {
+		return wrong("--metrics: %q is no loopback address: give one such as 127.0.0.1:9443, and put a proxy before it", address)
+	}
+	return nil
+}

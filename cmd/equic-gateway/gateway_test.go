@@ -1,0 +1,249 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+func TestAClientAtItsQuotaIsDroppedUntilItsConnectionEnds(t *testing.T) {
+	client := newPair(t)
+	p := start(t, "--quota", "2", "--events")
+	s := p.dial(t)
+	p.awaitCount(t, client, equic.PassUnknownClient)
+	s.want(t, "inc "+clientAddress, "ok")
+	s.want(t, "inc "+clientAddress, "ok")
+	p.awaitCount(t, client, equic.DropOverQuota)
+	s.want(t, "clients", `[{"client":"192.0.2.2/32","port":443,"connections":2,"blocked":true}]`)
+	wantEvent(t, p, equic.Blocked)
+	s.want(t, "dec "+clientAddress, "ok")
+	wantEvent(t, p, equic.Unblocked)
+	p.awaitCount(t, client, equic.PassUnderQuota)
+}
+
+func wantEvent(t *testing.T, p program, kind equic.EventKind) {
+	t.Helper()
+	line, err := p.out.ReadString('\n')
+	must(t, err)
+	var e event
+	must(t, json.Unmarshal([]byte(line), &e))
+	if e.Event != kind || e.Client.String() != clientAddress+"/32" || e.Port != 443 || e.Time.IsZero() {
+		t.Errorf("event %s, want %s of %s", line, kind, clientAddress)
+	}
+}
+
+func TestLimitsAndListsTakeEffectWhileItRuns(t *testing.T) {
+	client := newPair(t)
+	p := start(t, "--port", "8443=9", "--deny", clientAddress)
+	s := p.dial(t)
+	p.awaitCount(t, client, equic.DropDenied)
+	s.want(t, "allow 192.0.2.0/24", "ok")
+	p.awaitCount(t, client, equic.PassAllowed)
+	s.want(t, "unallow 192.0.2.0/24", "ok")
+	s.want(t, "undeny "+clientAddress, "ok")
+	p.awaitCount(t, client, equic.PassUnknownClient)
+	s.want(t, "inc "+clientAddress+" 443", "ok")
+	s.want(t, "quota 1 443", "ok")
+	p.awaitCount(t, client, equic.DropOverQuota)
+	s.want(t, "quota 2 443", "ok")
+	s.want(t, "rate 0.001 1 443", "ok")
+	p.awaitCount(t, client, equic.DropRate)
+	got := p.status(t)
+	if len(got.Ports) != 2 || got.Ports[0].Quota != 2 || got.Ports[0].Burst != 1 || got.Ports[1].Quota != 9 {
+		t.Errorf("status of the ports: %+v", got.Ports)
+	}
+}
+
+func TestWhatAServerCountedGoesWithIt(t *testing.T) {
+	client := newPair(t)
+	p := start(t, "--quota", "1")
+	s := p.dial(t)
+	s.want(t, "inc "+clientAddress, "ok")
+	p.awaitCount(t, client, equic.DropOverQuota)
+	must(t, s.Close())
+	await(t, "nobody is counted", func() bool { return p.status(t).Clients == 0 })
+	p.awaitCount(t, client, equic.PassUnknownClient)
+}
+
+func TestTheProgramEndsInOrder(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		signal os.Signal
+		code   int
+		said   string
+	}{
+		{"by SIGTERM", syscall.SIGTERM, exitFine, "msg=ended"},
+		{"by SIGINT", os.Interrupt, exitInterrupted, "equic-gateway: interrupted"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_ = newPair(t)
+			pins := bpfFolder(t)
+			p := start(t, "--events", "--metrics", "127.0.0.1:0", "--pin", pins)
+			s := p.dial(t)
+			s.want(t, "inc "+clientAddress, "ok")
+			if code := p.end(t, test.signal); code != test.code || !strings.Contains(p.log.String(), test.said) {
+				t.Errorf("exit code %d, want %d; log:\n%s", code, test.code, p.log)
+			}
+			if attached(t) {
+				t.Error("a program is still attached")
+			}
+			for _, path := range []string{p.socket, p.socket + ".lock", pins} {
+				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s is left: %v", path, err)
+				}
+			}
+		})
+	}
+}
+
+func TestKilledItLeavesNothingAttachedAndTheNextOneStarts(t *testing.T) {
+	_ = newPair(t)
+	pins := bpfFolder(t)
+	p := start(t, "--pin", pins)
+	s := p.dial(t)
+	s.want(t, "inc "+clientAddress, "ok")
+	if code := p.end(t, syscall.SIGKILL); code != -1 {
+		t.Errorf("exit code %d of a killed program", code)
+	}
+	await(t, "nothing is attached", func() bool { return !attached(t) })
+	if _, err := os.Lstat(p.socket); err != nil {
+		t.Errorf("the test wants a stale socket: %v", err)
+	}
+	next := commandAt(t, p.socket, "--pin", pins)
+	next.start(t)
+	if got := next.status(t); got.Clients != 0 || got.Mode != "native" {
+		t.Errorf("status of the next one: %+v", got)
+	}
+}
+
+func TestASecondOneIsRefused(t *testing.T) {
+	_ = newPair(t)
+	first := start(t)
+	for want, second := range map[string]program{
+		"another process listens there":           commandAt(t, first.socket),
+		"another XDP program is attached already": command(t),
+	} {
+		if code, said := fails(t, second); code != exitMachine || !strings.Contains(said, want) {
+			t.Errorf("exit code %d, want %d; it said %q, want %q", code, exitMachine, said, want)
+		}
+	}
+	if !attached(t) || first.status(t).Mode != "native" {
+		t.Error("the first one does not work any more")
+	}
+}
+
+// fails runs a program that ends by itself. Its output may be long: it is read
+// first.
+func fails(t *testing.T, p program) (code int, said string) {
+	t.Helper()
+	must(t, p.Start())
+	_, err := io.Copy(io.Discard, p.out)
+	must(t, err)
+	_ = p.Wait() // its end is judged by its state
+	return p.ProcessState.ExitCode(), p.log.String()
+}
+
+func TestWhatTheMachineLacksIsNamed(t *testing.T) {
+	t.Run("no capability", func(t *testing.T) {
+		_ = newPair(t)
+		p := asNobody(t)
+		if code, said := fails(t, p); code != exitMachine || !strings.Contains(said, "missing CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_ADMIN") {
+			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
+		}
+	})
+	t.Run("a folder that holds no BPF objects", func(t *testing.T) {
+		_ = newPair(t)
+		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine || !strings.Contains(said, "is that a BPF file system?") {
+			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
+		}
+	})
+	t.Run("an address for the metrics that is taken", func(t *testing.T) {
+		_ = newPair(t)
+		var config net.ListenConfig
+		taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		must(t, err)
+		defer func() { must(t, taken.Close()) }()
+		if code, said := fails(t, command(t, "--metrics", taken.Addr().String())); code != exitMachine || !strings.Contains(said, "address already in use") {
+			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
+		}
+		if attached(t) {
+			t.Error("a program is still attached")
+		}
+	})
+}
+
+// asNobody is the program as a user without rights, with its socket in a folder
+// where it may make one.
+func asNobody(t *testing.T) program {
+	t.Helper()
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "equic-gateway") //nolint:usetesting // t.TempDir is below a folder that only root may enter
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chown(dir, nobody, nobody))
+	p := commandAt(t, dir+"/socket")
+	p.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return p
+}
+
+func TestPrometheusReadsTheMetrics(t *testing.T) {
+	_ = newPair(t)
+	p := start(t, "--metrics", "127.0.0.1:0")
+	p.dial(t).want(t, "inc "+clientAddress, "ok")
+	var url []string
+	await(t, "the log names the address", func() bool {
+		url = regexp.MustCompile(`url=(http://(127[0-9.:]+)/metrics)`).FindStringSubmatch(p.log.String())
+		return url != nil
+	})
+	var d net.Dialer
+	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // by this thread: it is in the namespace
+	must(t, err)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url[1], nil)
+	must(t, err)
+	request.Close = true
+	must(t, request.Write(conn))
+	body, err := io.ReadAll(conn)
+	must(t, err)
+	must(t, conn.Close())
+	if !strings.HasPrefix(string(body), "HTTP/1.1 200 ") || !strings.Contains(string(body), `equic_connections{port="443"} `) {
+		t.Errorf("got %s", body)
+	}
+}
+
+func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
+	client := newPair(t)
+	p := start(t, "--quota", "1", "--events")
+	p.close()
+	s := p.dial(t)
+	for range 2 { // the second goes nowhere, silently
+		s.want(t, "inc "+clientAddress, "ok")
+		p.awaitCount(t, client, equic.DropOverQuota)
+		s.want(t, "dec "+clientAddress, "ok")
+	}
+	await(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "write events: no more are written") })
+	if code := p.end(t, syscall.SIGTERM); code != exitFine {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// bpfFolder is the name of a folder in a BPF file system of the test's own.
+func bpfFolder(t *testing.T) string {
+	t.Helper()
+	needRoot(t)
+	dir := t.TempDir()
+	must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
+	return dir + "/pins"
+}

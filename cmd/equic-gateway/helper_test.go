@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+)
+
+// programVariable makes the test binary the program itself.
+const programVariable = "EQUIC_GATEWAY_TEST_PROGRAM"
+
+// TestMain runs the tests, or the program for one of them.
+func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// The interface's name is one that no machine has: a mistake in a test must not
+// reach its network.
+const (
+	serverInterface = "equictest0"
+	serverAddress   = "192.0.2.1"
+	clientAddress   = "192.0.2.2"
+)
+
+// needRoot skips a test that loads programs into the kernel. Where CI=true it
+// fails instead: there, such a skip would hide an untested program.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: needs root")
+	}
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("needs root, and CI=true forbids to skip")
+	}
+	t.Skip("needs root")
+}
+
+// newPair makes a veth pair between two network namespaces of its own, leaves
+// the test in the server's, and returns a socket in the client's that sends to
+// the server's port 443. The namespaces go with the test's thread, which is
+// locked and never unlocked.
+func newPair(t *testing.T) (client net.Conn) {
+	t.Helper()
+	needRoot(t)
+	runtime.LockOSThread()
+	clients, server := newNamespace(t), newNamespace(t)
+	must(t, netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: serverInterface}, PeerName: "equictest1", PeerNamespace: netlink.NsFd(clients),
+	}))
+	setUp(t, serverInterface, serverAddress+"/24")
+	setUp(t, "lo", "127.0.0.1/8")
+	must(t, netns.Set(clients))
+	setUp(t, "equictest1", clientAddress+"/24")
+	var d net.Dialer
+	conn, err := d.DialContext(t.Context(), "udp", serverAddress+":443")
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	must(t, netns.Set(server))
+	return conn
+}
+
+func newNamespace(t *testing.T) netns.NsHandle {
+	t.Helper()
+	ns, err := netns.New()
+	must(t, err)
+	t.Cleanup(func() { must(t, ns.Close()) })
+	return ns
+}
+
+func setUp(t *testing.T, name, address string) {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	must(t, err)
+	addr, err := netlink.ParseAddr(address)
+	must(t, err)
+	if err := netlink.AddrAdd(l, addr); !errors.Is(err, syscall.EEXIST) {
+		must(t, err)
+	}
+	must(t, netlink.LinkSetUp(l))
+}
+
+// attached says whether the server's interface has an XDP program.
+func attached(t *testing.T) bool {
+	t.Helper()
+	l, err := netlink.LinkByName(serverInterface)
+	must(t, err)
+	xdp := l.Attrs().Xdp
+	return xdp != nil && xdp.Attached
+}
+
+// sendInitial sends what looks like the begin of a QUIC v1 connection.
+func sendInitial(client net.Conn) {
+	// ECONNREFUSED tells of an earlier one: nobody listens at the server.
+	_, _ = client.Write(append([]byte{0xc0, 0, 0, 0, 1}, make([]byte, 1195)...))
+}
+
+// program is a running equic-gateway.
+type program struct {
+	*exec.Cmd
+	socket string
+	out    *bufio.Reader // standard output
+	close  func()        // closes the reading end of it
+	log    *buffer       // standard error
+}
+
+// command is the program, with arguments that most tests want. Call it on the
+// test's own thread, not in t.Run: others are not in the namespace.
+func command(t *testing.T, arguments ...string) program {
+	t.Helper()
+	return commandAt(t, filepath.Join(t.TempDir(), "socket"), arguments...)
+}
+
+func commandAt(t *testing.T, socket string, arguments ...string) program {
+	t.Helper()
+	arguments = append([]string{"--interface", serverInterface, "--port", "443", "--socket", socket}, arguments...)
+	// Not os.Args[0]: another user may not reach the folder it is in.
+	p := program{Cmd: exec.CommandContext(t.Context(), "/proc/self/exe", arguments...), socket: socket, log: new(buffer)}
+	p.Env = append(os.Environ(), programVariable+"=1")
+	p.Stderr = p.log
+	out, err := p.StdoutPipe()
+	must(t, err)
+	p.out, p.close = bufio.NewReader(out), func() { _ = out.Close() }
+	return p
+}
+
+// start runs the program until the test ends, and waits until it protects.
+func start(t *testing.T, arguments ...string) program {
+	t.Helper()
+	p := command(t, arguments...)
+	p.start(t)
+	return p
+}
+
+func (p program) start(t *testing.T) {
+	t.Helper()
+	must(t, p.Start())
+	t.Cleanup(func() {
+		if p.ProcessState == nil {
+			_ = p.Process.Kill()
+			_ = p.Wait()
+		}
+		if t.Failed() {
+			t.Logf("the program's log:\n%s", p.log)
+		}
+	})
+	_ = p.status(t) // answered once it is attached
+}
+
+// end sends a signal, and returns the exit code; negative if it was killed.
+func (p program) end(t *testing.T, signal os.Signal) int {
+	t.Helper()
+	must(t, p.Process.Signal(signal))
+	_ = p.Wait() // its end is judged by its state
+	return p.ProcessState.ExitCode()
+}
+
+// dial connects a server to the program.
+func (p program) dial(t *testing.T) server {
+	t.Helper()
+	var d net.Dialer
+	var conn net.Conn
+	await(t, "the socket takes connections", func() (ok bool) {
+		var err error
+		conn, err = d.DialContext(t.Context(), "unix", p.socket)
+		return err == nil
+	})
+	must(t, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung program hangs the test
+	t.Cleanup(func() { _ = conn.Close() })
+	return server{Conn: conn, in: bufio.NewReader(conn)}
+}
+
+// server is a connection to the program.
+type server struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (s server) ask(t *testing.T, line string) string {
+	t.Helper()
+	_, err := io.WriteString(s, line+"\n")
+	must(t, err)
+	reply, err := s.in.ReadString('\n')
+	must(t, err)
+	return strings.TrimSuffix(reply, "\n")
+}
+
+func (s server) want(t *testing.T, line, reply string) {
+	t.Helper()
+	if got := s.ask(t, line); got != reply {
+		t.Fatalf("%s: got %q, want %q", line, got, reply)
+	}
+}
+
+// state is what tests read of `status`.
+type state struct {
+	Mode                   string
+	Clients, Blocked       int
+	Seen, Dropped, MapFull uint64
+	Packets                map[string]uint64
+	Ports                  []struct {
+		Port, Quota int
+		Policy      string
+		Burst       int
+		Packets     map[string]uint64
+	}
+	Allowed, Denied []string
+}
+
+func (p program) status(t *testing.T) (s state) {
+	t.Helper()
+	conn := p.dial(t)
+	defer func() { _ = conn.Close() }()
+	must(t, json.Unmarshal([]byte(conn.ask(t, "status")), &s))
+	return s
+}
+
+// awaitCount sends Initials until the program has counted one by a reason. The
+// first may wait for the neighbour's address.
+func (p program) awaitCount(t *testing.T, client net.Conn, reason string) {
+	t.Helper()
+	before := p.status(t).Packets[reason]
+	await(t, "a packet is counted as "+reason, func() bool {
+		sendInitial(client)
+		return p.status(t).Packets[reason] > before
+	})
+}
+
+// await polls a condition until it holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// buffer takes what a process writes while a test reads it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

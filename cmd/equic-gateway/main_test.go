@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/pflag"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+func TestWrongUsageSaysWhatToDo(t *testing.T) {
+	good := []string{"--interface", "nope0", "--port", "443"}
+	tests := []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no interface", []string{"--port", "443"}, "give --interface and --port"},
+		{"no port", []string{"--interface", "eth0"}, "give --interface and --port"},
+		{"an argument", append(good, "now"), `unexpected argument "now"`},
+		{"an unknown flag", append(good, "--fast"), "unknown flag: --fast"},
+		{"port zero", append(good, "--port", "0"), `"0" is no port`},
+		{"a port that is too large", append(good, "--port", "65536"), `"65536" is no port`},
+		{"a port that is a name", append(good, "--port", "https"), `"https" is no port`},
+		{"a port with no quota behind the sign", append(good, "--port", "80="), `"80=" has no quota behind the =`},
+		{"a port with quota zero", append(good, "--port", "80=0"), `"80=0" has no quota behind the =`},
+		{"a port twice", append(good, "--port", "443"), "port 443 is given twice"},
+		{"quota zero", append(good, "--quota", "0"), "--quota is 0"},
+		{"a negative quota", append(good, "--quota", "-1"), "quota is -1"},
+		{"no clients", append(good, "--max-clients", "0"), "--max-clients is 0"},
+		{"an IPv4 prefix of no bits", append(good, "--ipv4-prefix", "0"), "--ipv4-prefix is 0"},
+		{"an IPv6 prefix of 129 bits", append(good, "--ipv6-prefix", "129"), "IPv6 prefix is 129"},
+		{"an unknown policy", append(good, "--policy", "old"), `--policy: policy is "old"`},
+		{"an unknown mode", append(good, "--mode", "offload"), `--mode: mode is "offload"`},
+		{"a rate that is too high", append(good, "--rate", "1e9"), "initials per second is 1e+09"},
+		{"a burst that is negative", append(good, "--burst", "-1"), "burst is -1"},
+		{"an allowed name", append(good, "--allow", "friend"), `--allow: "friend" is no prefix`},
+		{"a denied name", append(good, "--deny", "foe"), `--deny: "foe" is no prefix`},
+		{"no socket", append(good, "--socket", ""), "--socket is empty"},
+		{"metrics for the world", append(good, "--metrics", "0.0.0.0:9443"), `"0.0.0.0:9443" is no loopback address`},
+		{"metrics for all interfaces", append(good, "--metrics", ":9443"), `":9443" is no loopback address`},
+		{"metrics at no port", append(good, "--metrics", "127.0.0.1"), "missing port in address"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			args := append([]string{"--socket", filepath.Join(t.TempDir(), "socket")}, test.args...)
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), args, &stdout, &stderr)
+			if code != exitUsage || !strings.Contains(stderr.String(), test.want) || !strings.Contains(stderr.String(), "--help") {
+				t.Errorf("exit code %d, error %q; want %d and %q", code, stderr.String(), exitUsage, test.want)
+			}
+			if stdout.Len() != 0 {
+				t.Errorf("standard output has %q", stdout.String())
+			}
+		})
+	}
+}
+
+func TestFlagsBecomeOptions(t *testing.T) {
+	var f flags
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.register(set)
+	must(t, set.Parse([]string{
+		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
+		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--ipv4-prefix", "24", "--ipv6-prefix", "56",
+		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pin", "pins",
+		"--metrics", "[::1]:9443", "--socket", "s", "--events",
+	}))
+	got, err := f.parse()
+	must(t, err)
+	port := equic.Port{Number: 443, Quota: 20, Policy: equic.PolicyClient, InitialsPerSecond: 2.5, Burst: 9}
+	other := port
+	other.Number, other.Quota = 8443, 7
+	want := options{
+		gateway: equic.Options{
+			Interface: "eth0", Ports: []equic.Port{port, other}, Quota: 7, Policy: equic.PolicyClient,
+			InitialsPerSecond: 2.5, Burst: 9, Mode: equic.Auto, MaxClients: 100, IPv4Prefix: 24, IPv6Prefix: 56,
+			Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
+			Denied:  []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
+			PinDir:  "pins",
+		},
+		socket: "s", metrics: "[::1]:9443", events: true,
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnInterfaceThatIsNotThereIsTheMachinesFault(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"--interface", "nope0", "--port", "443", "--socket", socket}, &stdout, &stderr)
+	if code != exitMachine || !strings.Contains(stderr.String(), "no such interface among") {
+		t.Errorf("exit code %d, error %q", code, stderr.String())
+	}
+	if left, err := os.ReadDir(filepath.Dir(socket)); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestHelpNamesEveryFlagAndExitCodeThatTheManualNames(t *testing.T) {
+	var help, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--help"}, &help, &stderr); code != exitFine {
+		t.Fatalf("exit code %d, %s", code, stderr.String())
+	}
+	manual, err := os.ReadFile("../../docs/gateway.md")
+	must(t, err)
+	var f flags
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	f.register(set)
+	set.VisitAll(func(flag *pflag.Flag) {
+		for where, text := range map[string]string{"help": help.String(), "manual": string(manual)} {
+			if !strings.Contains(text, "--"+flag.Name) {
+				t.Errorf("the %s does not name --%s", where, flag.Name)
+			}
+		}
+	})
+	for _, code := range []string{"  0 ", "  1 ", "  2 ", "  3 ", "  130 "} {
+		if !strings.Contains(help.String(), "\n"+code) {
+			t.Errorf("the help does not name exit code%s", code)
+		}
+	}
+}

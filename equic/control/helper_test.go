@@ -1,0 +1,293 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// TestMain runs the tests, or a server that one of them kills.
+func TestMain(m *testing.M) {
+	if socket := os.Getenv(countingVariable); socket != "" {
+		countForEver(socket)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// fake is a gateway without a kernel.
+type fake struct {
+	mu      sync.Mutex
+	counts  map[client]int
+	quotas  map[uint16]int
+	rates   map[uint16]string
+	full    netip.Addr // a client at its quota for which the map has no place
+	broken  netip.Addr // one that the kernel cannot count
+	closed  bool
+	crowded int // clients that `clients` tells besides
+}
+
+func newFake() *fake {
+	return &fake{
+		counts: make(map[client]int),
+		quotas: map[uint16]int{443: 2, 8443: 2},
+		rates:  make(map[uint16]string),
+		full:   netip.MustParseAddr("203.0.113.1"),
+		broken: netip.MustParseAddr("203.0.113.2"),
+	}
+}
+
+func (f *fake) Inc(port uint16, addr netip.Addr) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return equic.ErrClosed
+	}
+	f.counts[client{port, addr}]++
+	switch addr {
+	case f.full:
+		return fmt.Errorf("count a connection of %s: %w", addr, equic.ErrFull)
+	case f.broken:
+		return fmt.Errorf("count a connection of %s: out\nof order", addr)
+	}
+	return nil
+}
+
+func (f *fake) Dec(port uint16, addr netip.Addr) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := client{port, addr}
+	if f.counts[c] == 0 {
+		return fmt.Errorf("release a connection of %s: it has none", addr)
+	}
+	if f.counts[c]--; f.counts[c] == 0 {
+		delete(f.counts, c)
+	}
+	return nil
+}
+
+func (f *fake) Quota(port uint16) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.quotas[port]
+}
+
+func (f *fake) SetQuota(port uint16, quota int) error {
+	if quota < 1 {
+		return fmt.Errorf("set quota of port %d: quota is %d", port, quota)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.quotas[port] = quota
+	return nil
+}
+
+func (f *fake) SetRate(port uint16, perSecond float64, burst int) error {
+	if burst < 0 {
+		return fmt.Errorf("set rate of port %d: burst is %d", port, burst)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rates[port] = fmt.Sprint(perSecond, " at once ", burst)
+	return nil
+}
+
+func (f *fake) Mode() equic.Mode { return equic.Native }
+
+func (f *fake) Stats() (equic.Stats, error) {
+	if f.closed {
+		return equic.Stats{}, equic.ErrClosed
+	}
+	of := equic.Counts{Seen: 7, Passed: 4, Dropped: 3, Packets: map[string]uint64{equic.PassEstablished: 4, equic.DropOverQuota: 3}}
+	all := of
+	all.Seen, all.Passed = 8, 5
+	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
+	return equic.Stats{Counts: all, Ports: map[uint16]equic.Counts{443: of}, FullMap: 1, EventsLost: 2}, nil
+}
+
+func (f *fake) Clients() iter.Seq[equic.Client] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []equic.Client
+	for c, n := range f.counts {
+		list = append(list, equic.Client{
+			Prefix: netip.PrefixFrom(c.addr, c.addr.BitLen()), Port: c.port, Connections: n, Blocked: n >= f.quotas[c.port],
+		})
+	}
+	slices.SortFunc(list, func(a, b equic.Client) int { return a.Prefix.Compare(b.Prefix) })
+	for range f.crowded {
+		list = append(list, equic.Client{Prefix: netip.MustParsePrefix("2001:db8::/64"), Port: 443, Connections: 1})
+	}
+	return slices.Values(list)
+}
+
+// total is how many connections are counted.
+func (f *fake) total() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, m := range f.counts {
+		n += m
+	}
+	return n
+}
+
+// fakeList is a list of prefixes without a kernel.
+type fakeList struct {
+	mu   sync.Mutex
+	list []netip.Prefix
+}
+
+func (l *fakeList) Add(p netip.Prefix) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, p)
+	return nil
+}
+
+func (l *fakeList) Remove(p netip.Prefix) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.Index(l.list, p)
+	if i < 0 {
+		return fmt.Errorf("remove %s: it is not on the list", p)
+	}
+	l.list = slices.Delete(l.list, i, i+1)
+	return nil
+}
+
+func (l *fakeList) Prefixes() []netip.Prefix {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.list)
+}
+
+// controlled is a fake gateway behind a socket.
+type controlled struct {
+	*fake
+	path   string
+	server *Server
+	stop   func() // ends the server, and waits for it
+}
+
+// control serves a fake gateway with the given ports until the test ends.
+func control(tb testing.TB, ports ...uint16) controlled {
+	tb.Helper()
+	c := prepare(tb, ports...)
+	c.start(tb)
+	return c
+}
+
+// prepare makes what control starts.
+func prepare(tb testing.TB, ports ...uint16) controlled {
+	tb.Helper()
+	o := Options{Gateway: newFake(), Allowed: new(fakeList), Denied: new(fakeList), Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	for _, p := range ports {
+		o.Ports = append(o.Ports, equic.Port{Number: p, Quota: 2, Policy: equic.PolicyNew})
+	}
+	return controlled{fake: o.Gateway.(*fake), path: filepath.Join(tb.TempDir(), "socket"), server: NewServer(o)}
+}
+
+func (c *controlled) start(tb testing.TB) {
+	tb.Helper()
+	l, err := Listen(tb.Context(), c.path)
+	must(tb, err)
+	c.serve(tb, l)
+}
+
+func (c *controlled) serve(tb testing.TB, l net.Listener) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.server.Serve(ctx, l) }()
+	c.stop = sync.OnceFunc(func() {
+		cancel()
+		must(tb, <-done)
+	})
+	tb.Cleanup(c.stop)
+}
+
+// peer is one connection to a socket.
+type peer struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func dial(tb testing.TB, path string) peer {
+	tb.Helper()
+	var d net.Dialer
+	conn, err := d.DialContext(tb.Context(), "unix", path)
+	must(tb, err)
+	must(tb, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung server hangs the test
+	tb.Cleanup(func() { _ = conn.Close() })
+	return peer{Conn: conn, in: bufio.NewReader(conn)}
+}
+
+// send writes as it is.
+func (p peer) send(tb testing.TB, text string) {
+	tb.Helper()
+	_, err := io.WriteString(p, text)
+	must(tb, err)
+}
+
+// reply reads one line.
+func (p peer) reply(tb testing.TB) string {
+	tb.Helper()
+	line, err := p.in.ReadString('\n')
+	must(tb, err)
+	return strings.TrimSuffix(line, "\n")
+}
+
+// ask sends a line and reads the reply.
+func (p peer) ask(tb testing.TB, line string) string {
+	tb.Helper()
+	p.send(tb, line+"\n")
+	return p.reply(tb)
+}
+
+// want asks, and fails if the reply is another.
+func (p peer) want(t *testing.T, line, reply string) {
+	t.Helper()
+	if got := p.ask(t, line); got != reply {
+		t.Fatalf("%s: got %q, want %q", line, got, reply)
+	}
+}
+
+// await polls a condition until it holds.
+func await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

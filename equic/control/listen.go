@@ -1,0 +1,126 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrInUse says that another process listens on the socket.
+var ErrInUse = errors.New("another process listens there: end it, or give another path")
+
+// probeTimeout bounds the question whether a socket is alive.
+const probeTimeout = 2 * time.Second
+
+// Listen makes a Unix socket that only the caller's user may connect to: its
+// permissions are 0600 from the first moment on. The socket that a dead process
+// left behind is replaced; the one of a living process is ErrInUse, and a file
+// of another kind is an error. A file beside it, with ".lock" behind its name,
+// keeps two processes from replacing each other's. Closing the listener removes
+// both.
+func Listen(ctx context.Context, path string) (_ net.Listener, err error) {
+	held, err := takeLock(path + ".lock")
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, held.release())
+		}
+	}()
+	if err := removeStale(ctx, path); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	config := net.ListenConfig{Control: private}
+	l, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err // it names the path
+	}
+	return &listener{Listener: l, lock: held}, nil
+}
+
+// private sets the permissions of a socket before bind(2) makes its file, which
+// takes them over: there is no moment in which others may connect.
+func private(_, _ string, c syscall.RawConn) error {
+	var err error
+	return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
+}
+
+// removeStale removes a socket to which nobody listens.
+func removeStale(ctx context.Context, path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("a file that is no socket (%s) is there: remove it, or give another path", info.Mode())
+	}
+	dialer := net.Dialer{Timeout: probeTimeout}
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	if err == nil {
+		return errors.Join(ErrInUse, conn.Close())
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("%w (%w)", ErrInUse, err)
+	}
+	return os.Remove(path)
+}
+
+// listener removes its socket, then its lock, when it is closed.
+type listener struct {
+	net.Listener
+	lock  *lock
+	close sync.Once
+}
+
+func (l *listener) Close() (err error) {
+	l.close.Do(func() { err = errors.Join(l.Listener.Close(), l.lock.release()) })
+	return err
+}
+
+// lock is a file that one process holds at a time, and that the kernel lets go
+// of when the process ends in any way.
+type lock struct{ file *os.File }
+
+func takeLock(path string) (_ *lock, err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrInUse
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("flock "+path, err)
+	}
+	own, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// The process that held the lock before may have removed the file since it
+	// was opened here, and another may have made a new one.
+	if now, err := os.Lstat(path); err != nil || !os.SameFile(own, now) {
+		return nil, ErrInUse
+	}
+	return &lock{file: f}, nil
+}
+
+func (l *lock) release() error {
+	return errors.Join(os.Remove(l.file.Name()), l.file.Close())
+}

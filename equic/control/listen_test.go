@@ -1,0 +1,185 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestTheSocketIsForItsUserAlone(t *testing.T) {
+	// Whatever the process' umask: the socket may not depend on it.
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	path := filepath.Join(t.TempDir(), "socket")
+	modes, stop := watch(t, path)
+	l, err := Listen(t.Context(), path)
+	must(t, err)
+	defer func() { must(t, l.Close()) }()
+	info, err := os.Lstat(path)
+	must(t, err)
+	if got := info.Mode(); got != fs.ModeSocket|0o600 {
+		t.Errorf("mode %s, want 0600", got)
+	}
+	stop()
+	for mode := range modes() {
+		if mode != fs.ModeSocket|0o600 {
+			t.Errorf("the mode was %s for a moment", mode)
+		}
+	}
+}
+
+// watch looks at a path without rest until stop, and returns the modes that it
+// had.
+func watch(t *testing.T, path string) (modes func() map[fs.FileMode]bool, stop func()) {
+	t.Helper()
+	seen := make(map[fs.FileMode]bool)
+	end, started := make(chan struct{}), make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		close(started)
+		for {
+			select {
+			case <-end:
+				return
+			default:
+			}
+			if info, err := os.Lstat(path); err == nil {
+				seen[info.Mode()] = true
+			}
+		}
+	})
+	<-started
+	return func() map[fs.FileMode]bool { return seen }, func() {
+		close(end)
+		looking.Wait()
+	}
+}
+
+func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	path := filepath.Join(t.TempDir(), "socket")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(t, err)
+	f := os.NewFile(uintptr(fd), "socket")
+	defer func() { _ = f.Close() }()
+	raw, err := f.SyscallConn()
+	must(t, err)
+	must(t, private("", "", raw))
+	must(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	info, err := os.Lstat(path) // right after bind(2), and nothing was changed since
+	must(t, err)
+	if got := info.Mode(); got != fs.ModeSocket|0o600 {
+		t.Errorf("mode %s, want 0600", got)
+	}
+}
+
+func TestTheSocketOfADeadProcessIsReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	must(t, err)
+	dead.SetUnlinkOnClose(false)
+	must(t, dead.Close())
+	must(t, os.WriteFile(path+".lock", nil, 0o600)) // it had one too
+	l, err := Listen(t.Context(), path)
+	must(t, err)
+	must(t, l.Close())
+	for _, name := range []string{path, path + ".lock"} {
+		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is left: %v", name, err)
+		}
+	}
+}
+
+func TestASocketThatIsAliveIsAnError(t *testing.T) {
+	t.Run("of a gateway", func(t *testing.T) {
+		c := control(t, 443)
+		wantInUse(t, c.path)
+		dial(t, c.path).want(t, "inc 192.0.2.7", "ok")
+	})
+	t.Run("of another program", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "socket")
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		must(t, err)
+		defer func() { must(t, l.Close()) }()
+		wantInUse(t, path)
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("the socket is gone: %v", err)
+		}
+	})
+	t.Run("of another kind", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "socket")
+		l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+		must(t, err)
+		defer func() { must(t, l.Close()) }()
+		wantInUse(t, path)
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("the socket is gone: %v", err)
+		}
+	})
+}
+
+func wantInUse(t *testing.T, path string) {
+	t.Helper()
+	l, err := Listen(t.Context(), path)
+	if err == nil {
+		_ = l.Close()
+	}
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want one that says who is in the way of %s", err, path)
+	}
+}
+
+func TestAFileThatIsNoSocketIsLeftAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "precious")
+	must(t, os.WriteFile(path, []byte("data"), 0o600))
+	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "a file that is no socket") {
+		t.Errorf("got %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "data" {
+		t.Errorf("the file holds %q now, %v", b, err)
+	}
+	if _, err := os.Lstat(path + ".lock"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock is left: %v", err)
+	}
+}
+
+func TestAFolderThatIsNotThereIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "no", "socket")
+	if _, err := Listen(t.Context(), path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOfManyAtOnceOneListens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	listeners := make(chan net.Listener, 16)
+	var all sync.WaitGroup
+	for range cap(listeners) {
+		all.Go(func() {
+			l, err := Listen(t.Context(), path)
+			switch {
+			case err == nil:
+				listeners <- l
+			case !errors.Is(err, ErrInUse):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	close(listeners)
+	if len(listeners) != 1 {
+		t.Errorf("%d listen, want 1", len(listeners))
+	}
+	for l := range listeners {
+		must(t, l.Close())
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// The manual's programs in C are compiled and run as they are printed there.
+const manual = "../../docs/gateway.md"
+
+func TestTheManualsClientInCCounts(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "count")
+	compile(t, 0, "-o", program)
+	c := control(t, 443)
+	client := exec.CommandContext(t.Context(), program, c.path, "192.0.2.7", "2001:db8::7", "nobody")
+	var said strings.Builder
+	client.Stderr = &said
+	in, err := client.StdinPipe()
+	must(t, err)
+	out, err := client.StdoutPipe()
+	must(t, err)
+	must(t, client.Start())
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "counted\n" {
+		t.Errorf("it printed %q, %v", line, err)
+	}
+	if got := c.total(); got != 2 {
+		t.Errorf("%d connections are counted, want 2", got)
+	}
+	// Another connection keeps one, so that it is seen who releases.
+	other := dial(t, c.path)
+	other.want(t, "inc 192.0.2.7", "ok")
+	must(t, in.Close())
+	must(t, client.Wait())
+	await(t, "its connections are released", func() bool { return c.total() == 1 })
+	if !strings.Contains(said.String(), `nobody: error: "nobody" is no address`) {
+		t.Errorf("standard error has %q", said.String())
+	}
+}
+
+func TestTheManualsClientInCSaysThatThereIsNoGateway(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "count")
+	compile(t, 0, "-o", program)
+	out, err := exec.CommandContext(t.Context(), program, filepath.Join(t.TempDir(), "socket")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "connect to the gateway: No such file or directory") {
+		t.Errorf("it printed %q, %v", out, err)
+	}
+}
+
+func TestTheManualsStructuresHaveTheirSizes(t *testing.T) {
+	compile(t, 1, "-c", "-o", os.DevNull)
+}
+
+func TestTheManualNamesEveryRequest(t *testing.T) {
+	text := readManual(t)
+	for _, r := range requests() {
+		if !strings.Contains(text, "`"+r.form+"`") {
+			t.Errorf("the manual does not have %q", r.form)
+		}
+	}
+}
+
+// compile compiles the manual's nth block of C. Without a compiler it skips, but
+// fails where CI=true.
+func compile(t *testing.T, n int, arguments ...string) {
+	t.Helper()
+	if _, err := exec.LookPath("cc"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs a C compiler, and CI=true forbids to skip")
+		}
+		t.Skip("needs a C compiler")
+	}
+	blocks := regexp.MustCompile("(?s)\n```c\n(.*?)\n```\n").FindAllStringSubmatch(readManual(t), -1)
+	if len(blocks) <= n {
+		t.Fatalf("%s has %d blocks of C", manual, len(blocks))
+	}
+	c := exec.CommandContext(t.Context(), "cc", append(arguments, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-x", "c", "-")...)
+	c.Stdin = strings.NewReader(blocks[n][1] + "\n")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", c, err, out)
+	}
+}
+
+func readManual(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(manual)
+	must(t, err)
+	return string(b)
+}

@@ -1,0 +1,130 @@
+package control
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// names are the requests, as an error lists them.
+const names = "inc, dec, status, clients, quota, rate, allow, unallow, deny, undeny"
+
+// request is what a connection may ask for.
+type request struct {
+	form        string // as an error shows it
+	least, most int    // arguments
+	do          func(s *session, arguments []string) (reply string, err error)
+}
+
+func requests() map[string]request {
+	return map[string]request{
+		"inc":     {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
+		"dec":     {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
+		"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
+		"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
+		"quota":   {"quota N [PORT]", 1, 2, quota},
+		"rate":    {"rate R [BURST [PORT]]", 1, 3, rate},
+		"allow":   {"allow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Add })},
+		"unallow": {"unallow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Remove })},
+		"deny":    {"deny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Add })},
+		"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
+	}
+}
+
+// counts is inc or dec.
+func counts(do func(*session, client) error) func(*session, []string) (string, error) {
+	return func(s *session, arguments []string) (string, error) {
+		addr, err := netip.ParseAddr(arguments[0])
+		if err != nil {
+			return "", fmt.Errorf("%.64q is no address: give one such as 192.0.2.7 or 2001:db8::7", arguments[0])
+		}
+		port, err := s.server.port(arguments[1:])
+		if err != nil {
+			return "", err
+		}
+		return "", do(s, client{port: port, addr: addr.Unmap().WithZone("")})
+	}
+}
+
+// quota changes the quota of a port.
+func quota(s *session, arguments []string) (string, error) {
+	n, err := strconv.Atoi(arguments[0])
+	if err != nil {
+		return "", fmt.Errorf("quota is %.32q: give a number of connections", arguments[0])
+	}
+	port, err := s.server.port(arguments[1:])
+	if err != nil {
+		return "", err
+	}
+	return "", s.server.Gateway.SetQuota(port, n)
+}
+
+// rate changes the rate of a port.
+func rate(s *session, arguments []string) (string, error) {
+	perSecond, err := strconv.ParseFloat(arguments[0], 64)
+	if err != nil {
+		return "", fmt.Errorf("rate is %.32q: give packets per second, or 0 for no limit", arguments[0])
+	}
+	burst := 0
+	if len(arguments) > 1 {
+		if burst, err = strconv.Atoi(arguments[1]); err != nil {
+			return "", fmt.Errorf("burst is %.32q: give a number of packets, or 0 for one second's worth", arguments[1])
+		}
+	}
+	port, err := s.server.port(arguments[min(2, len(arguments)):])
+	if err != nil {
+		return "", err
+	}
+	return "", s.server.rates.set(port, perSecond, burst, s.server.Gateway.SetRate)
+}
+
+// lists changes a list of prefixes.
+func lists(change func(*Server) func(netip.Prefix) error) func(*session, []string) (string, error) {
+	return func(s *session, arguments []string) (string, error) {
+		p, err := ParsePrefix(arguments[0])
+		if err != nil {
+			return "", err
+		}
+		return "", change(s.server)(p)
+	}
+}
+
+// ParsePrefix reads a prefix. A single address is one of full length.
+func ParsePrefix(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%.64q is no prefix: give one such as 192.0.2.0/24, or an address", text)
+	}
+	return p, nil
+}
+
+// port reads the argument PORT, which may be left out where there is only one.
+func (s *Server) port(arguments []string) (uint16, error) {
+	if len(arguments) == 0 {
+		if len(s.Ports) != 1 {
+			return 0, fmt.Errorf("several ports are protected: give one of %s", portNames(s.Ports))
+		}
+		return s.Ports[0].Number, nil
+	}
+	n, err := strconv.ParseUint(arguments[0], 10, 16)
+	for _, p := range s.Ports {
+		if err == nil && uint64(p.Number) == n {
+			return p.Number, nil
+		}
+	}
+	return 0, fmt.Errorf("port %.32q is not protected: give one of %s", arguments[0], portNames(s.Ports))
+}
+
+func portNames(ports []equic.Port) string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = strconv.Itoa(int(p.Number))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,183 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// bufferSize is that of a connection's requests and of its replies, in bytes.
+const bufferSize = 16 << 10
+
+// client is who a connection counts.
+type client struct {
+	port uint16
+	addr netip.Addr
+}
+
+// session is one connection of a server. Only its own goroutine uses it.
+type session struct {
+	server *Server
+	conn   net.Conn
+	in     *bufio.Reader
+	out    *bufio.Writer
+	timed  *timedWriter      // below out
+	counts map[client]uint32 // what it counted and did not release
+}
+
+func newSession(s *Server, conn net.Conn) *session {
+	timed := &timedWriter{conn: conn, patience: s.patience}
+	out := bufio.NewWriterSize(timed, bufferSize)
+	return &session{
+		server: s,
+		conn:   conn,
+		in:     bufio.NewReaderSize(flusher{conn: conn, out: out}, bufferSize),
+		out:    out,
+		timed:  timed,
+		counts: make(map[client]uint32),
+	}
+}
+
+// serve answers requests until the connection or the context ends, then
+// releases what the connection counted.
+func (s *session) serve(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() }) // the next read tells
+	defer func() {
+		stop()
+		_ = s.out.Flush() // the peer may have gone
+		_ = s.conn.Close()
+		s.release()
+	}()
+	for {
+		line, err := s.readLine()
+		switch {
+		case errors.Is(err, errLong):
+			s.reply("", err)
+		case err != nil:
+			return
+		default:
+			s.answer(line)
+		}
+		// The peer cannot be told any more: what else it asked for is moot.
+		if _, err := s.out.Write(nil); err != nil {
+			return
+		}
+	}
+}
+
+var errLong = fmt.Errorf("the line is longer than %d bytes: send one request in each line", MaxLine)
+
+// readLine reads a request without its line feed. A line that is too long is
+// read to its end and is errLong. A last line without a line feed is none: it
+// may be cut short.
+func (s *session) readLine() (string, error) {
+	line, err := s.in.ReadSlice('\n')
+	long := len(line) > MaxLine+len("\n")
+	for errors.Is(err, bufio.ErrBufferFull) {
+		_, err = s.in.ReadSlice('\n')
+	}
+	switch {
+	case err != nil:
+		return "", err
+	case long:
+		return "", errLong
+	}
+	return string(line[:len(line)-1]), nil
+}
+
+// answer does what one line asks for, and replies by one line.
+func (s *session) answer(line string) {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		s.reply("", errors.New("the line is empty: send a request"))
+		return
+	}
+	r, ok := s.server.requests[words[0]]
+	arguments := words[1:]
+	switch {
+	case !ok:
+		s.reply("", fmt.Errorf("unknown request %.32q: send one of %s", words[0], names))
+	case len(arguments) < r.least || len(arguments) > r.most:
+		s.reply("", fmt.Errorf("%d arguments given: send %s", len(arguments), r.form))
+	default:
+		s.reply(r.do(s, arguments))
+	}
+}
+
+// errSent says that a request has written its reply by itself.
+var errSent = errors.New("sent")
+
+// reply writes one line: the text, else ok, or what the error asks for. The
+// writer keeps an error of its own for serve.
+func (s *session) reply(text string, err error) {
+	switch {
+	case errors.Is(err, errSent):
+		return
+	case errors.Is(err, equic.ErrFull):
+		text = "full"
+	case err != nil:
+		text = "error: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+	case text == "":
+		text = "ok"
+	}
+	_, _ = s.out.WriteString(text)
+	_ = s.out.WriteByte('\n')
+}
+
+// inc counts a connection. After an error other than equic.ErrFull it is not
+// counted.
+func (s *session) inc(c client) error {
+	err := s.server.Gateway.Inc(c.port, c.addr)
+	switch {
+	case err == nil, errors.Is(err, equic.ErrFull):
+		s.counts[c]++
+	case errors.Is(err, equic.ErrPort), errors.Is(err, equic.ErrClosed):
+	default: // the gateway has counted it all the same
+		err = errors.Join(err, s.server.Gateway.Dec(c.port, c.addr))
+	}
+	return err
+}
+
+// dec releases a connection that this session counted.
+func (s *session) dec(c client) error {
+	n := s.counts[c]
+	if n == 0 {
+		return fmt.Errorf("no connection of %s to port %d was counted here: count it by inc first", c.addr, c.port)
+	}
+	s.counts[c] = n - 1
+	if n == 1 {
+		delete(s.counts, c)
+	}
+	s.decrement(c)
+	return nil
+}
+
+// decrement releases a connection at the gateway. An error is the operator's to
+// know, not the peer's: the gateway has the new count, and tells the kernel
+// again.
+func (s *session) decrement(c client) {
+	if err := s.server.Gateway.Dec(c.port, c.addr); err != nil && !errors.Is(err, equic.ErrClosed) {
+		s.server.Log.Error("release a connection", "client", c.addr, "port", c.port, "error", err)
+	}
+}
+
+// release gives back all that the session counted.
+func (s *session) release() {
+	total := 0
+	for c, n := range s.counts {
+		for range n {
+			s.decrement(c)
+		}
+		total += int(n)
+	}
+	clear(s.counts)
+	if total > 0 {
+		s.server.Log.Info("a server went away: what it counted is released", "connections", total)
+	}
+}

@@ -1,0 +1,183 @@
+package control
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// say is a request and its reply.
+type say struct{ line, reply string }
+
+func TestSessions(t *testing.T) {
+	one, two := []uint16{443}, []uint16{443, 8443}
+	tests := []struct {
+		name  string
+		ports []uint16
+		say   []say
+		total int // connections that are counted at the end
+	}{
+		{"a connection is counted and released", one, []say{
+			{"inc 192.0.2.7", "ok"}, {"inc 192.0.2.7", "ok"}, {"dec 192.0.2.7", "ok"},
+		}, 1},
+		{"the port may be named where there is one", one, []say{{"inc 192.0.2.7 443", "ok"}, {"dec 192.0.2.7", "ok"}}, 0},
+		{"the port must be named where there are two", two, []say{
+			{"inc 192.0.2.7", "error: several ports are protected: give one of 443, 8443"},
+			{"quota 3", "error: several ports are protected: give one of 443, 8443"},
+			{"rate 3", "error: several ports are protected: give one of 443, 8443"},
+			{"rate 3 8", "error: several ports are protected: give one of 443, 8443"},
+			{"inc 192.0.2.7 8443", "ok"},
+		}, 1},
+		{"each port counts for itself", two, []say{
+			{"inc 192.0.2.7 8443", "ok"},
+			{"dec 192.0.2.7 443", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
+		}, 1},
+		{"a port that is not protected is an error", one, []say{
+			{"inc 192.0.2.7 80", `error: port "80" is not protected: give one of 443`},
+			{"inc 192.0.2.7 65979", `error: port "65979" is not protected: give one of 443`},
+			{"inc 192.0.2.7 -1", `error: port "-1" is not protected: give one of 443`},
+		}, 0},
+		{"an address may have several forms", one, []say{
+			{"inc ::ffff:192.0.2.7", "ok"},
+			{"dec 192.0.2.7", "ok"},
+			{"inc fe80::1%eth0", "ok"},
+			{"dec fe80::1", "ok"},
+			{"inc 2001:db8:0:0::7", "ok"},
+			{"dec 2001:DB8::7", "ok"},
+		}, 0},
+		{"what is no address is an error", one, []say{
+			{"inc example.org", `error: "example.org" is no address: give one such as 192.0.2.7 or 2001:db8::7`},
+			{"inc 192.0.2.0/24", `error: "192.0.2.0/24" is no address: give one such as 192.0.2.7 or 2001:db8::7`},
+		}, 0},
+		{"what was not counted cannot be released", one, []say{
+			{"dec 192.0.2.7", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
+			{"inc 192.0.2.7", "ok"},
+			{"dec 192.0.2.7", "ok"},
+			{"dec 192.0.2.7", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
+		}, 0},
+		{"where the map is full the connection is counted", one, []say{{"inc 203.0.113.1", "full"}, {"inc 203.0.113.1", "full"}, {"dec 203.0.113.1", "ok"}}, 1},
+		{"where the kernel fails it is not", one, []say{
+			{"inc 203.0.113.2", "error: count a connection of 203.0.113.2: out; of order"},
+			{"dec 203.0.113.2", "error: no connection of 203.0.113.2 to port 443 was counted here: count it by inc first"},
+		}, 0},
+		{"limits change", one, []say{{"quota 20", "ok"}, {"quota 21 443", "ok"}, {"rate 10", "ok"}, {"rate 0.5 8", "ok"}, {"rate 0 0 443", "ok"}}, 0},
+		{"limits that cannot be are errors", one, []say{
+			{"quota many", `error: quota is "many": give a number of connections`},
+			{"quota 0", "error: set quota of port 443: quota is 0"},
+			{"rate fast", `error: rate is "fast": give packets per second, or 0 for no limit`},
+			{"rate 1 x", `error: burst is "x": give a number of packets, or 0 for one second's worth`},
+			{"rate 1 -1", "error: set rate of port 443: burst is -1"},
+			{"rate 1 1 80", `error: port "80" is not protected: give one of 443`},
+		}, 0},
+		{"lists change", one, []say{
+			{"allow 192.0.2.0/24", "ok"},
+			{"unallow 192.0.2.0/24", "ok"},
+			{"deny 2001:db8::7", "ok"},
+			{"undeny 2001:db8::7/128", "ok"},
+			{"unallow 192.0.2.0/24", "error: remove 192.0.2.0/24: it is not on the list"},
+			{"deny nobody", `error: "nobody" is no prefix: give one such as 192.0.2.0/24, or an address`},
+			{"deny fe80::1%eth0", `error: "fe80::1%eth0" is no prefix: give one such as 192.0.2.0/24, or an address`},
+		}, 0},
+		{"spaces, tabs and carriage returns separate words", one, []say{{"  inc\t192.0.2.7  443 \r", "ok"}}, 1},
+		{"garbage is an error, and the connection goes on", one, []say{
+			{"", "error: the line is empty: send a request"},
+			{" \t", "error: the line is empty: send a request"},
+			{"INC 192.0.2.7", `error: unknown request "INC": send one of ` + names},
+			{"\x00\xff\x1b[2J", `error: unknown request "\x00\xff\x1b[2J": send one of ` + names},
+			{"inc", "error: 0 arguments given: send inc ADDR [PORT]"},
+			{"inc 192.0.2.7 443 now", "error: 3 arguments given: send inc ADDR [PORT]"},
+			{"status please", "error: 1 arguments given: send status"},
+			{"inc 192.0.2.7", "ok"},
+		}, 1},
+		{"a line that is too long is an error, and is skipped", one, []say{
+			{"inc " + strings.Repeat(" ", MaxLine-len("inc 192.0.2.7")) + "192.0.2.7", "ok"},
+			{"inc  " + strings.Repeat(" ", MaxLine-len("inc 192.0.2.7")) + "192.0.2.7", "error: the line is longer than 256 bytes: send one request in each line"},
+			{strings.Repeat("inc 192.0.2.7 ", 10*bufferSize/14), "error: the line is longer than 256 bytes: send one request in each line"},
+			{"inc 192.0.2.7", "ok"},
+		}, 2},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := control(t, test.ports...)
+			p := dial(t, c.path)
+			for _, s := range test.say {
+				if got := p.ask(t, s.line); got != s.reply {
+					t.Errorf("%.60q\n got %s\nwant %s", s.line, got, s.reply)
+				}
+			}
+			if got := c.total(); got != test.total {
+				t.Errorf("%d connections are counted, want %d", got, test.total)
+			}
+		})
+	}
+}
+
+func TestEveryRequestIsNamedInTheErrorOfAnUnknownOne(t *testing.T) {
+	for name, r := range requests() {
+		if !strings.Contains(", "+names+",", ", "+name+",") {
+			t.Errorf("%s is missing in %q", name, names)
+		}
+		if !strings.HasPrefix(r.form+" ", name+" ") {
+			t.Errorf("the form of %s is %q", name, r.form)
+		}
+	}
+	if n := strings.Count(names, ",") + 1; n != len(requests()) {
+		t.Errorf("%d names of %d requests", n, len(requests()))
+	}
+}
+
+func TestStatusIsOneJSONObject(t *testing.T) {
+	c := control(t, 443, 8443)
+	p := dial(t, c.path)
+	for _, line := range []string{
+		"inc 192.0.2.7 443", "inc 192.0.2.7 443", "inc 192.0.2.8 443", "inc 192.0.2.8 8443",
+		"quota 9 8443", "rate 1.5 6 8443", "allow 192.0.2.0/28", "deny 203.0.113.9",
+	} {
+		p.want(t, line, "ok")
+	}
+	const want = `{"mode":"native","ports":[` +
+		`{"port":443,"quota":2,"policy":"new","initials_per_second":0,"burst":0,"connections":3,"clients":2,"blocked":1,` +
+		`"seen":7,"passed":4,"dropped":3,"packets":{"drop_over_quota":3,"pass_established":4}},` +
+		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
+		`"seen":0,"passed":0,"dropped":0,"packets":null}],` +
+		`"connections":4,"clients":3,"blocked":1,"seen":8,"passed":5,"dropped":3,` +
+		`"packets":{"drop_over_quota":3,"pass_established":4,"pass_not_ip":1},` +
+		`"map_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"]}`
+	if diff := cmp.Diff(want, p.ask(t, "status")); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+	if got := c.rates[8443]; got != "1.5 at once 6" {
+		t.Errorf("the gateway's rate is %s", got)
+	}
+}
+
+func TestEmptyListsAreListsInJSON(t *testing.T) {
+	p := dial(t, control(t, 443).path)
+	var got struct{ Allowed, Denied []string }
+	must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
+	if got.Allowed == nil || got.Denied == nil {
+		t.Errorf("lists are null: %+v", got)
+	}
+}
+
+func TestClientsAreOneJSONArray(t *testing.T) {
+	p := dial(t, control(t, 443).path)
+	p.want(t, "clients", "[]")
+	for _, addr := range []string{"192.0.2.7", "2001:db8::7", "192.0.2.7"} {
+		p.want(t, "inc "+addr, "ok")
+	}
+	p.want(t, "clients", `[{"client":"192.0.2.7/32","port":443,"connections":2,"blocked":true},`+
+		`{"client":"2001:db8::7/128","port":443,"connections":1,"blocked":false}]`)
+	p.want(t, "dec 192.0.2.7", "ok") // in step after a long reply
+}
+
+func TestStatusAndCountsOfAClosedGatewayAreErrors(t *testing.T) {
+	c := prepare(t, 443)
+	c.closed = true
+	c.start(t)
+	p := dial(t, c.path)
+	p.want(t, "status", "error: gateway is closed")
+	p.want(t, "inc 192.0.2.7", "error: gateway is closed")
+}

@@ -1,0 +1,182 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// status is the reply to `status`. Packets are since the start, clients and
+// connections those of now.
+type status struct {
+	Mode        equic.Mode        `json:"mode"`
+	Ports       []portStatus      `json:"ports"` // in the order of Options.Ports
+	Connections int               `json:"connections"`
+	Clients     int               `json:"clients"`
+	Blocked     int               `json:"blocked"`
+	Seen        uint64            `json:"seen"`
+	Passed      uint64            `json:"passed"`
+	Dropped     uint64            `json:"dropped"`
+	Packets     map[string]uint64 `json:"packets"` // of the whole interface, by reason
+	MapFull     uint64            `json:"map_full"`
+	EventsLost  uint64            `json:"events_lost"`
+	Allowed     []netip.Prefix    `json:"allowed"`
+	Denied      []netip.Prefix    `json:"denied"`
+}
+
+// portStatus is one port in the reply to `status`.
+type portStatus struct {
+	Port              uint16            `json:"port"`
+	Quota             int               `json:"quota"`
+	Policy            equic.Policy      `json:"policy"`
+	InitialsPerSecond float64           `json:"initials_per_second"` // zero: no limit
+	Burst             int               `json:"burst"`               // zero: one second's worth, at least 4
+	Connections       int               `json:"connections"`
+	Clients           int               `json:"clients"`
+	Blocked           int               `json:"blocked"`
+	Seen              uint64            `json:"seen"`
+	Passed            uint64            `json:"passed"`
+	Dropped           uint64            `json:"dropped"`
+	Packets           map[string]uint64 `json:"packets"` // by reason
+}
+
+// status is the JSON object that tells what the gateway does.
+func (s *Server) status() (string, error) {
+	stats, err := s.Gateway.Stats()
+	if err != nil {
+		return "", err
+	}
+	report := status{
+		Mode: s.Gateway.Mode(),
+		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets,
+		MapFull: stats.FullMap, EventsLost: stats.EventsLost,
+		Allowed: notNil(s.Allowed.Prefixes()), Denied: notNil(s.Denied.Prefixes()),
+	}
+	for _, p := range s.Ports {
+		n := stats.Ports[p.Number]
+		r := s.rates.of(p.Number)
+		report.Ports = append(report.Ports, portStatus{
+			Port: p.Number, Quota: s.Gateway.Quota(p.Number), Policy: p.Policy,
+			InitialsPerSecond: max(r.perSecond, 0), Burst: r.burst,
+			Seen: n.Seen, Passed: n.Passed, Dropped: n.Dropped, Packets: n.Packets,
+		})
+	}
+	s.count(&report)
+	line, err := json.Marshal(report)
+	if err != nil {
+		return "", fmt.Errorf("write status: %w", err)
+	}
+	return string(line), nil
+}
+
+// count adds who is counted now. One connection at a time: each call copies all
+// clients.
+func (s *Server) count(report *status) {
+	s.counting.Lock()
+	defer s.counting.Unlock()
+	of := make(map[uint16]*portStatus, len(report.Ports))
+	for i := range report.Ports {
+		of[report.Ports[i].Port] = &report.Ports[i]
+	}
+	for c := range s.Gateway.Clients() {
+		p := of[c.Port]
+		if p == nil {
+			continue
+		}
+		p.Clients++
+		p.Connections += c.Connections
+		if c.Blocked {
+			p.Blocked++
+		}
+	}
+	for _, p := range report.Ports {
+		report.Clients += p.Clients
+		report.Connections += p.Connections
+		report.Blocked += p.Blocked
+	}
+}
+
+// notNil has an empty list be [] in JSON, not null.
+func notNil(list []netip.Prefix) []netip.Prefix {
+	return append([]netip.Prefix{}, list...)
+}
+
+// clientStatus is one element of the reply to `clients`.
+type clientStatus struct {
+	Client      netip.Prefix `json:"client"`
+	Port        uint16       `json:"port"`
+	Connections int          `json:"connections"`
+	Blocked     bool         `json:"blocked"`
+}
+
+// clients writes a JSON array of all clients, in no order. It has WriteTimeout
+// as a whole, so that a slow reader cannot keep a place from others.
+func (s *session) clients() error {
+	select {
+	case s.server.snapshots <- struct{}{}:
+		defer func() { <-s.server.snapshots }()
+	default:
+		return fmt.Errorf("%d connections read the clients now: ask again", maxSnapshots)
+	}
+	s.timed.begin()
+	defer s.timed.end()
+	separator := "["
+	for c := range s.server.Gateway.Clients() {
+		element, err := json.Marshal(clientStatus{c.Prefix, c.Port, c.Connections, c.Blocked})
+		if err == nil {
+			_, err = s.out.WriteString(separator)
+		}
+		if err == nil {
+			_, err = s.out.Write(element)
+		}
+		if err != nil {
+			return errSent // the writer keeps the error for serve
+		}
+		separator = ","
+	}
+	if separator == "[" {
+		_ = s.out.WriteByte('[')
+	}
+	_, _ = s.out.WriteString("]\n")
+	return errSent
+}
+
+// rates are the rates in force, as they were asked for: the gateway keeps them
+// in another form.
+type rates struct {
+	mu     sync.Mutex
+	byPort map[uint16]rateOf
+}
+
+type rateOf struct {
+	perSecond float64
+	burst     int
+}
+
+func newRates(ports []equic.Port) *rates {
+	r := &rates{byPort: make(map[uint16]rateOf)}
+	for _, p := range ports {
+		r.byPort[p.Number] = rateOf{perSecond: p.InitialsPerSecond, burst: p.Burst}
+	}
+	return r
+}
+
+// set changes a rate, and remembers it if that worked.
+func (r *rates) set(port uint16, perSecond float64, burst int, change func(uint16, float64, int) error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := change(port, perSecond, burst); err != nil {
+		return err
+	}
+	r.byPort[port] = rateOf{perSecond: perSecond, burst: burst}
+	return nil
+}
+
+func (r *rates) of(port uint16) rateOf {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byPort[port]
+}
