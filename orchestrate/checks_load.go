@@ -197,10 +197,29 @@ func (e *evidence) warnings() []string {
 	if s := e.server().server; e.variant != scenarios.NoBlock && attackPlanned(e) && s != nil && s.PeakPerClient < e.scenario.Server.Quota {
 		all = append(all, fmt.Sprintf("no client reached the quota: at most %d of %d connections at once, so nobody was blocked", s.PeakPerClient, e.scenario.Server.Quota))
 	}
+	if share := e.server().foreign(); share > mostForeign {
+		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
+	}
 	for _, n := range e.nodes {
 		all = append(all, n.warnings()...)
 	}
 	return all
+}
+
+// mostForeign is the share of the server's CPUs that other processes may use
+// without a word.
+const mostForeign = 0.1
+
+// foreign is the share of a node's CPUs, from 0 to 1, that neither the measured
+// process nor the kernel's packet processing used, from the first sample to the
+// last.
+func (n *nodeEvidence) foreign() float64 {
+	wall := n.last.AtNS - n.first.AtNS
+	if n.probe == nil || len(n.probe.CPUs) == 0 || wall <= 0 {
+		return 0
+	}
+	busy, own := n.last.BusyNS-n.first.BusyNS, n.last.CPUNS-n.first.CPUNS
+	return float64(busy-own) / float64(wall) / float64(len(n.probe.CPUs))
 }
 
 func (n *nodeEvidence) warnings() []string {

@@ -269,7 +269,7 @@ func (p *process) group(role string) scenarios.Clients {
 func (p *process) probe() {
 	n := 0
 	for at := -p.runtime.scenario.Trial.Startup.Nanoseconds(); at < p.now(); at += 1e8 {
-		p.print(results.Line{Sample: &results.Sample{AtNS: at, BusyNS: 1e9 + at/2}})
+		p.print(results.Line{Sample: &results.Sample{AtNS: at, BusyNS: 1e9 + at/2, CPUNS: at / 2}})
 		n++
 	}
 	p.print(results.Line{Probe: &results.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
