@@ -264,11 +264,41 @@ static __always_inline enum reason read_slowly(struct xdp_md *ctx, __u32 offset,
 	return PASS_MALFORMED;
 }
 
-/* Reads the datagram; the offset is a constant. */
-static __always_inline enum reason read_datagram(struct xdp_md *ctx, const __u32 offset, struct datagram *d)
+/* What is behind an IPv4 header of 5 to 15 words: variable, by offsets that the
+ * compiler knows. */
+static __always_inline void *behind_ipv4(struct xdp_md *ctx, const __u32 offset, __u8 words)
+{
+	switch (words) {
+	case 5:
+		return at(ctx, offset + 5 * 4);
+	case 6:
+		return at(ctx, offset + 6 * 4);
+	case 7:
+		return at(ctx, offset + 7 * 4);
+	case 8:
+		return at(ctx, offset + 8 * 4);
+	case 9:
+		return at(ctx, offset + 9 * 4);
+	case 10:
+		return at(ctx, offset + 10 * 4);
+	case 11:
+		return at(ctx, offset + 11 * 4);
+	case 12:
+		return at(ctx, offset + 12 * 4);
+	case 13:
+		return at(ctx, offset + 13 * 4);
+	case 14:
+		return at(ctx, offset + 14 * 4);
+	default:
+		return at(ctx, offset + 15 * 4);
+	}
+}
+
+/* Reads the datagram that starts at an offset, in place if it is whole. */
+static __always_inline enum reason read_datagram(struct xdp_md *ctx, const struct start *start, __u32 offset,
+						 struct datagram *d)
 {
 	void *data_end = (void *)(long)ctx->data_end;
-	struct start *start = at(ctx, offset);
 
 	if ((void *)(start + 1) > data_end)
 		return read_slowly(ctx, offset, d);
@@ -291,9 +321,7 @@ static __always_inline enum reason read_ipv4(struct xdp_md *ctx, const __u32 off
 	d->source.words[1] = 0;
 	d->source.words[2] = bpf_htonl(0xffff);
 	d->source.words[3] = ip->saddr;
-	if (ip->ihl == IPV4_WORDS_WITHOUT_OPTIONS)
-		return read_datagram(ctx, offset + sizeof(*ip), d);
-	return read_slowly(ctx, offset + ip->ihl * 4, d);
+	return read_datagram(ctx, behind_ipv4(ctx, offset, ip->ihl), offset + ip->ihl * 4, d);
 }
 
 /* An IPv6 extension header begins with these two, a fragment header with all. */
@@ -368,7 +396,7 @@ static __always_inline enum reason read_ipv6(struct xdp_md *ctx, const __u32 off
 	__builtin_memcpy(&d->source, &ip->saddr, sizeof(d->source));
 	d->jumbo = 1;
 	if (ip->nexthdr == IPPROTO_UDP)
-		return read_datagram(ctx, offset + sizeof(*ip), d);
+		return read_datagram(ctx, at(ctx, offset + sizeof(*ip)), offset + sizeof(*ip), d);
 	return read_extended(ctx, offset + sizeof(*ip), ip->nexthdr, d);
 }
 

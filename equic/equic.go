@@ -286,7 +286,7 @@ type kernelMap struct{ *ebpf.Map }
 
 func (m kernelMap) put(keys []clientKey, values []clientValue) (int, error) {
 	if len(keys) == 1 {
-		if err := m.Put(keys[0], values[0]); err != nil {
+		if err := m.Put(&keys[0], &values[0]); err != nil {
 			return 0, err
 		}
 		return 1, nil

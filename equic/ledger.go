@@ -48,11 +48,13 @@ type ledger struct {
 	closed  bool
 	quotas  map[uint16]uint32
 	clients map[clientKey]*entry
-	late    []clientKey          // written by the next flush
+	late    []lateEntry          // written by the next flush
 	waiting map[clientKey]*entry // at their quota, but the map was full
 	timer   *time.Timer          // of the next flush
 	full    uint64               // times that a client at its quota found the map full
 	err     error                // of late writes, the first, for close
+	key     [1]clientKey         // of the write under way: kept, so that none is allocated
+	value   [1]clientValue
 }
 
 // entry is one client.
@@ -60,6 +62,13 @@ type entry struct {
 	count uint32
 	held  uint32 // the count in the kernel's map; zero if it is not there
 	late  bool   // in the list of late ones
+}
+
+// lateEntry is a client whose count is late, and its key: to look it up again
+// would take longer than to write it.
+type lateEntry struct {
+	clientKey
+	*entry
 }
 
 func newLedger(kernel kernelClients, p prefixes, quotas map[uint16]uint32, letIn func(clientKey)) *ledger {
@@ -276,7 +285,7 @@ func (l *ledger) putOff(k clientKey, e *entry) {
 		return
 	}
 	e.late = true
-	l.late = append(l.late, k)
+	l.late = append(l.late, lateEntry{k, e})
 	if l.timer == nil {
 		l.timer = time.AfterFunc(writeDelay, l.flush)
 	} else if len(l.late) == 1 {
@@ -306,12 +315,14 @@ func (l *ledger) flushSome() bool {
 	}
 	n := min(flushChunk, len(l.late))
 	chunk := slices.Clone(l.late[len(l.late)-n:])
+	clear(l.late[len(l.late)-n:]) // or they would keep what is forgotten
 	l.late = l.late[:len(l.late)-n]
 	rest := len(l.late)
-	var keys []clientKey
-	var values []clientValue
-	for _, k := range chunk {
-		e := l.clients[k]
+	keys := make([]clientKey, 0, n)
+	values := make([]clientValue, 0, n)
+	entries := make([]*entry, 0, n)
+	for _, c := range chunk {
+		k, e := c.clientKey, c.entry
 		e.late = false
 		switch e.count {
 		case e.held:
@@ -321,29 +332,30 @@ func (l *ledger) flushSome() bool {
 		default:
 			keys = append(keys, k)
 			values = append(values, clientValue{Connections: e.count})
+			entries = append(entries, e)
 		}
 	}
 	// Those that left have made room. A write that fails puts its client back.
-	l.putAll(keys, values)
+	l.putAll(keys, values, entries)
 	return len(l.late) > 0 && len(l.late) == rest
 }
 
 // putAll writes late counts at once, and those that this fails for one by one.
 // Callers hold mu.
-func (l *ledger) putAll(keys []clientKey, values []clientValue) {
+func (l *ledger) putAll(keys []clientKey, values []clientValue, entries []*entry) {
 	if len(keys) == 0 {
 		return
 	}
 	n, err := l.kernel.put(keys, values)
 	for i, k := range keys[:n] {
-		l.clients[k].held = values[i].Connections
+		entries[i].held = values[i].Connections
 		delete(l.waiting, k)
 	}
 	if err == nil {
 		return
 	}
-	for _, k := range keys[n:] {
-		l.noteLate(k, l.write(k, l.clients[k]))
+	for i, k := range keys[n:] {
+		l.noteLate(k, l.write(k, entries[n+i]))
 	}
 }
 
@@ -375,7 +387,8 @@ func (l *ledger) write(k clientKey, e *entry) error {
 	if e.held >= quota && e.count < quota {
 		l.sayLetIn(k)
 	}
-	_, err := l.kernel.put([]clientKey{k}, []clientValue{value})
+	l.key[0], l.value[0] = k, value
+	_, err := l.kernel.put(l.key[:], l.value[:])
 	switch {
 	case errors.Is(err, unix.E2BIG):
 		delete(l.waiting, k)

@@ -1,0 +1,78 @@
+package equic
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+// soakHeapGrowth is how much more heap there may be at a later rest, in bytes:
+// what the runtime itself keeps is not the same each time.
+const soakHeapGrowth = 1 << 20
+
+// atRest is what a gateway without load holds.
+type atRest struct {
+	HeapBytes   uint64
+	Goroutines  int
+	Descriptors int
+	Counted     int // clients in user space
+	Clients     int // in the kernel's map
+	Listed      int // prefixes on the kernel's lists
+}
+
+// rest waits until all that was put off is done, and looks.
+func (s *soak) rest(t *testing.T) atRest {
+	t.Helper()
+	g := s.gateway
+	await(t, "nothing is to be written", func() bool {
+		g.clients.flush()
+		g.clients.mu.Lock()
+		defer g.clients.mu.Unlock()
+		return len(g.clients.late) == 0 && len(g.clients.waiting) == 0
+	})
+	runtime.GC()
+	runtime.GC() // what the first finalized
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	descriptors, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	return atRest{
+		HeapBytes:   m.HeapAlloc,
+		Goroutines:  runtime.NumGoroutine(),
+		Descriptors: len(descriptors),
+		Counted:     len(g.clients.counted()),
+		Clients:     len(kernelCounts(t, g)),
+		Listed:      entries(t, g.objs.Allowed) + entries(t, g.objs.Denied),
+	}
+}
+
+// check asserts that nothing has grown, and that nobody is left.
+func (r atRest) check(t *testing.T, later atRest) {
+	t.Helper()
+	if later.HeapBytes > r.HeapBytes+soakHeapGrowth {
+		t.Errorf("the heap grew from %d to %d bytes", r.HeapBytes, later.HeapBytes)
+	}
+	if later.Counted != 0 || later.Clients != 0 || later.Listed != 0 {
+		t.Errorf("left after the load: %d clients counted, %d in the kernel, %d prefixes", later.Counted, later.Clients, later.Listed)
+	}
+	r.HeapBytes, later.HeapBytes = 0, 0
+	if r != later {
+		t.Errorf("went from %+v to %+v", r, later)
+	}
+}
+
+// entries is how many prefixes a list has in the kernel. A zero is none.
+func entries(t *testing.T, list *ebpf.Map) int {
+	t.Helper()
+	n := 0
+	var key prefixKey
+	var listed uint8
+	all := list.Iterate()
+	for all.Next(&key, &listed) {
+		n += int(listed)
+	}
+	must(t, all.Err())
+	return n
+}

@@ -1,0 +1,131 @@
+package equic
+
+import (
+	"context"
+	"flag"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var soakFor = flag.Duration("soak", 0, "load a gateway for this long (make soak)")
+
+const (
+	soakClients  = 4096 // twice what the map has room for
+	soakQuota    = 3
+	soakCounters = 4
+	soakSenders  = 2
+)
+
+// TestSoak is `make soak`: one gateway under all the load that the machine can
+// make. It rests after a tenth of the time and at the end: what it holds must
+// be the same. The first part grows what grows once, such as Go's maps.
+func TestSoak(t *testing.T) {
+	if *soakFor == 0 {
+		t.Skip("takes minutes: make soak")
+	}
+	p := newPair(t)
+	s := newSoak(t, p)
+	s.load(t, *soakFor/10)
+	before := s.rest(t)
+	s.load(t, *soakFor-*soakFor/10)
+	after := s.rest(t)
+	t.Logf("at rest before: %+v", before)
+	t.Logf("at rest after:  %+v", after)
+	before.check(t, after)
+	s.checkWork(t)
+}
+
+// soak is a gateway and who works on it.
+type soak struct {
+	gateway *Gateway
+	events  chan Event
+	wire    soakWire
+	began   time.Time
+
+	sent, received, pairs, changes, seen atomic.Uint64
+}
+
+func newSoak(t *testing.T, p pair) *soak {
+	t.Helper()
+	s := &soak{events: make(chan Event, 1024), began: time.Now()}
+	s.gateway = mustAttach(t, Options{
+		Interface: serverIface, Ports: onePort, Quota: soakQuota, MaxClients: soakClients / 2,
+		InitialsPerSecond: 100, Events: s.events, EventsPerSecond: 10_000,
+	})
+	s.wire = newSoakWire(t, p)
+	return s
+}
+
+// load works on the gateway for a time, and returns when all have stopped.
+func (s *soak) load(t *testing.T, d time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	var group sync.WaitGroup
+	start := func(work func(context.Context, *testing.T)) {
+		group.Go(func() { work(ctx, t) })
+	}
+	for range soakSenders {
+		start(s.send)
+	}
+	for range soakCounters {
+		start(s.count)
+	}
+	start(s.receive)
+	start(s.change)
+	start(s.list)
+	start(s.read)
+	start(s.drain)
+	s.report(ctx, t)
+	group.Wait()
+}
+
+// report prints a line each minute, or four in a shorter run.
+func (s *soak) report(ctx context.Context, t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(min(time.Minute, *soakFor/4))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		stats, err := s.gateway.Stats()
+		noteError(t, err)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		t.Logf("%v: %d packets sent, %d judged, %d dropped, %d received; %d pairs of Inc and Dec; %d changes; %d events, %d lost; map full %d times; heap %d KiB, %d goroutines, %d clients",
+			time.Since(s.began).Round(time.Second), s.sent.Load(), stats.Seen, stats.Dropped, s.received.Load(),
+			s.pairs.Load(), s.changes.Load(), s.seen.Load(), stats.EventsLost, stats.FullMap,
+			m.HeapAlloc>>10, runtime.NumGoroutine(), len(s.gateway.clients.counted()))
+	}
+}
+
+// checkWork asserts that all that was to happen did.
+func (s *soak) checkWork(t *testing.T) {
+	t.Helper()
+	stats, err := s.gateway.Stats()
+	must(t, err)
+	for what, n := range map[string]uint64{
+		"packets received":         s.received.Load(),
+		"pairs of Inc and Dec":     s.pairs.Load(),
+		"changes":                  s.changes.Load(),
+		"events":                   s.seen.Load(),
+		"times that a map is full": stats.FullMap,
+		DropOverQuota:              stats.Packets[DropOverQuota],
+		DropRate:                   stats.Packets[DropRate],
+		DropDenied:                 stats.Packets[DropDenied],
+		DropShortInitial:           stats.Packets[DropShortInitial],
+		PassAllowed:                stats.Packets[PassAllowed],
+		PassEstablished:            stats.Packets[PassEstablished],
+		PassNotUDP:                 stats.Packets[PassNotUDP],
+	} {
+		if n == 0 {
+			t.Errorf("no %s: the load is not what it should be", what)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package equic
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+)
+
+// soakWire is the client's end of the veth pair, and the server's socket.
+type soakWire struct {
+	fd     int // a packet socket
+	frames [][]byte
+	server *net.UDPConn
+}
+
+func newSoakWire(t *testing.T, p pair) soakWire {
+	t.Helper()
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: serverPort})
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Close()) })
+	to := linkByName(t, serverIface).Attrs().HardwareAddr
+	p.enter(t, p.client)
+	defer p.enter(t, p.server)
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0 receives nothing
+	must(t, err)
+	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: linkByName(t, clientIface).Attrs().Index}))
+	return soakWire{fd: fd, frames: soakFrames(t, to), server: server}
+}
+
+// soakFrames are packets of all kinds to the server, from all clients.
+func soakFrames(t *testing.T, to net.HardwareAddr) [][]byte {
+	t.Helper()
+	hello, flow := make(gopacket.Payload, 1200), make(gopacket.Payload, 1200)
+	copy(hello, []byte{0xc0, 0, 0, 0, 1})
+	flow[0] = 0x40
+	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
+	frames := [][]byte{
+		packet(t, ethernet(v4), ipv4(clientAddress, nil), udp(serverPort), flow),
+		packet(t, ethernet(v4), ipv4(clientAddress, nil), udp(serverPort), hello[:100]),
+		packet(t, ethernet(v4), ipv4(clientAddress, protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}),
+		packet(t, ethernet(layers.EthernetTypeARP), make(gopacket.Payload, 28)),
+	}
+	for i := range soakClients {
+		c := soakClient(i)
+		if c.Is6() {
+			frames = append(frames, packet(t, ethernet(v6), ipv6(c.String()), udp(serverPort), hello))
+			continue
+		}
+		frames = append(frames,
+			packet(t, ethernet(v4), ipv4(c.String(), nil), udp(serverPort), hello),
+			packet(t, ethernet(tag), vlan(v4), ipv4(c.String(), options(8)), udp(serverPort), hello),
+			frames[0])
+	}
+	for _, f := range frames {
+		copy(f, to)
+	}
+	return frames
+}
+
+// send sends packets as fast as it can.
+func (s *soak) send(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for ctx.Err() == nil {
+		_, err := unix.Write(s.wire.fd, s.wire.frames[rand.IntN(len(s.wire.frames))])
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
+			t.Error(err)
+			return
+		}
+		s.sent.Add(1)
+	}
+}
+
+// receive is the server: it takes what has passed.
+func (s *soak) receive(ctx context.Context, t *testing.T) {
+	t.Helper()
+	noteError(t, s.wire.server.SetReadDeadline(time.Time{}))
+	stop := context.AfterFunc(ctx, func() { noteError(t, s.wire.server.SetReadDeadline(time.Now())) })
+	defer stop()
+	b := make([]byte, 2048)
+	for {
+		_, err := s.wire.server.Read(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		noteError(t, err)
+		s.received.Add(1)
+	}
+}

@@ -1,0 +1,131 @@
+package equic
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// count gives clients connections and takes them away, beyond the quota and
+// beyond what the map has room for. In the end each has none.
+func (s *soak) count(ctx context.Context, t *testing.T) {
+	t.Helper()
+	held := make([]netip.Addr, 0, soakClients)
+	release := func(i int) {
+		if err := s.gateway.Dec(serverPort, held[i]); err != nil {
+			t.Error(err)
+		}
+		held[i] = held[len(held)-1]
+		held = held[:len(held)-1]
+		s.pairs.Add(1)
+	}
+	for ctx.Err() == nil {
+		if len(held) == cap(held) || len(held) > 0 && rand.IntN(3) == 0 {
+			release(rand.IntN(len(held)))
+			continue
+		}
+		client := soakClient(rand.IntN(soakClients))
+		if err := s.gateway.Inc(serverPort, client); err != nil && !errors.Is(err, ErrFull) {
+			t.Error(err)
+		}
+		held = append(held, client)
+	}
+	for len(held) > 0 {
+		release(len(held) - 1)
+	}
+}
+
+// change sets another quota and another rate, a thousand times a second.
+func (s *soak) change(ctx context.Context, t *testing.T) {
+	t.Helper()
+	s.each(ctx, time.Millisecond, func() {
+		if err := s.gateway.SetQuota(serverPort, 1+rand.IntN(2*soakQuota)); err != nil && !errors.Is(err, ErrFull) {
+			t.Error(err)
+		}
+		if err := s.gateway.SetRate(serverPort, float64(rand.IntN(200)), 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// list puts clients on the lists and takes them off. In the end the lists are
+// empty.
+func (s *soak) list(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for _, l := range []*List{s.gateway.Allowed(), s.gateway.Denied()} {
+		defer func() {
+			for _, p := range l.Prefixes() {
+				noteError(t, l.Remove(p))
+			}
+		}()
+	}
+	s.each(ctx, time.Millisecond, func() {
+		for _, l := range []*List{s.gateway.Allowed(), s.gateway.Denied()} {
+			client := soakClient(rand.IntN(soakClients))
+			noteError(t, l.Add(netip.PrefixFrom(client, client.BitLen()-rand.IntN(16))))
+			if listed := l.Prefixes(); len(listed) > 8 {
+				noteError(t, l.Remove(listed[rand.IntN(len(listed))]))
+			}
+		}
+	})
+}
+
+// read asks for all that can be read.
+func (s *soak) read(ctx context.Context, t *testing.T) {
+	t.Helper()
+	s.each(ctx, 10*time.Millisecond, func() {
+		for c := range s.gateway.Clients() {
+			if c.Connections < 1 {
+				t.Errorf("client %s has %d connections", c.Prefix, c.Connections)
+			}
+		}
+		var sink discard
+		noteError(t, s.gateway.writeMetrics(&sink))
+	})
+}
+
+// discard counts what is written to it.
+type discard int
+
+func (d *discard) Write(b []byte) (int, error) {
+	*d += discard(len(b))
+	return len(b), nil
+}
+
+// drain takes the events.
+func (s *soak) drain(ctx context.Context, _ *testing.T) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.events:
+			s.seen.Add(1)
+		}
+	}
+}
+
+// each calls a function at an interval, and counts the calls as changes.
+func (s *soak) each(ctx context.Context, interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			do()
+			s.changes.Add(1)
+		}
+	}
+}
+
+// soakClient is a client by its number: one half has IPv4, one IPv6.
+func soakClient(i int) netip.Addr {
+	if i%2 == 0 {
+		return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) // RFC 2544: for benchmarks
+	}
+	return netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 0, byte(i >> 8), byte(i), 15: 1}) // RFC 3849
+}

@@ -1,0 +1,128 @@
+package equic
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+)
+
+const (
+	under6 = "2001:db8:0:1::1"
+
+	establishedCase = "established flow, client under quota"
+	dropCase        = "Initial, client over quota: drop"
+
+	hotClients = 4 // in the map while one packet is repeated
+	manyRoom   = 1 << 16
+)
+
+// dropsNone and drop are the verdicts where all agree; dropsOurs those on a packet
+// that Algorithm 1 does not read.
+var (
+	dropsNone = [columns]bool{}
+	dropsAll  = [columns]bool{algorithm1: true, clockless: true, oursClient: true, oursNew: true}
+	dropsOurs = [columns]bool{oursClient: true, oursNew: true}
+
+	goalsEstablished = [columns]float64{oursClient: goalAny, oursNew: goalEstablished}
+	goalsDrop        = [columns]float64{oursClient: goalDrop, oursNew: goalDrop}
+	goalsAny         = [columns]float64{oursClient: goalAny, oursNew: goalAny}
+)
+
+// measureHot repeats one packet: the caches hold all that it needs.
+func measureHot(t *testing.T, table *speedTable) {
+	t.Helper()
+	s := newStage(t, manyRoom, Port{})
+	s.put(t, speedQuota-1, netip.MustParseAddr(under), netip.MustParseAddr(under6))
+	s.put(t, speedQuota+1, netip.MustParseAddr(over), netip.MustParseAddr(over6))
+	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
+	table.section(fmt.Sprintf("One packet again and again, %d clients", hotClients))
+	for _, c := range []speedCase{
+		{establishedCase, speedShort(t, ethernet(v4), ipv4(under, nil)), "", dropsNone, goalsEstablished},
+		{"Initial, unknown client", speedInitial(t, ethernet(v4), ipv4(stranger, nil)), "", dropsNone, goalsAny},
+		{"Initial, client under quota", speedInitial(t, ethernet(v4), ipv4(under, nil)), "", dropsNone, goalsAny},
+		{dropCase, speedInitial(t, ethernet(v4), ipv4(over, nil)), "", dropsAll, goalsDrop},
+		{"IPv6, established flow", speedShort(t, ethernet(v6), ipv6(under6)), establishedCase, dropsNone, goalsEstablished},
+		{"IPv6, Initial: drop", speedInitial(t, ethernet(v6), ipv6(over6)), dropCase, dropsOurs, goalsDrop},
+		{"VLAN tag, established flow", speedShort(t, ethernet(tag), vlan(v4), ipv4(under, nil)), establishedCase, dropsNone, goalsEstablished},
+		{"VLAN tag, Initial: drop", speedInitial(t, ethernet(tag), vlan(v4), ipv4(over, nil)), dropCase, dropsOurs, goalsDrop},
+		{"IP options, established flow", speedShort(t, ethernet(v4), ipv4(under, options(8))), "", dropsNone, goalsEstablished},
+		{"IP options, Initial: drop", speedInitial(t, ethernet(v4), ipv4(over, options(8))), "", dropsAll, goalsDrop},
+	} {
+		s.measure(t, table, c)
+	}
+}
+
+// measureSize gives each packet another client, at random, of a full map.
+func measureSize(t *testing.T, table *speedTable, clients int) {
+	t.Helper()
+	s := newStage(t, max(clients, manyRoom), Port{})
+	known := s.rotated(t, rotation{sources: uint32(clients)})
+	unknown := s.rotated(t, rotation{sources: uint32(clients), first: uint32(clients)})
+	hello, flow := plainInitial(t), plainShort(t)
+	table.section(fmt.Sprintf("Each packet from another client, %s in the map", thousands(clients)))
+	all := firstSources(clients)
+	s.put(t, speedQuota-1, all...)
+	known.measure(t, table, speedCase{establishedCase, flow, "", dropsNone, goalsEstablished})
+	unknown.measure(t, table, speedCase{"Initial, unknown client", hello, "", dropsNone, goalsAny})
+	s.put(t, speedQuota+1, all...)
+	known.measure(t, table, speedCase{dropCase, hello, "", dropsAll, goalsDrop})
+	s.noteMemory(t, table, clients)
+}
+
+// measureRate has the rate limit on, for one client.
+func measureRate(t *testing.T, table *speedTable) {
+	t.Helper()
+	table.section("One packet again and again, rate limit on")
+	t.Run("within", func(t *testing.T) {
+		s := newStage(t, manyRoom, Port{InitialsPerSecond: maxRate, Burst: maxBurst})
+		s.measure(t, table, speedCase{name: establishedCase, packet: plainShort(t)})
+		s.measure(t, table, speedCase{name: "Initial, unknown client within its rate", packet: plainInitial(t)})
+	})
+	t.Run("over", func(t *testing.T) {
+		s := newStage(t, manyRoom, Port{InitialsPerSecond: minRate, Burst: 1})
+		s.measure(t, table, speedCase{"Initial, unknown client over its rate: drop", plainInitial(t), "", dropsOurs, [columns]float64{}})
+	})
+}
+
+// measureFlood has the rate limit on, and more sources than it can remember:
+// each Initial takes the bucket of another.
+func measureFlood(t *testing.T, table *speedTable) {
+	t.Helper()
+	const sources = 1 << 20
+	table.section(fmt.Sprintf("Each packet from another client, rate limit on, room for %s", thousands(manyRoom)))
+	s := newStage(t, manyRoom, Port{InitialsPerSecond: maxRate, Burst: maxBurst})
+	flood := s.rotated(t, rotation{sources: sources})
+	flood.measure(t, table, speedCase{name: "Initial, one of " + thousands(sources) + " unknown clients", packet: plainInitial(t)})
+}
+
+func plainInitial(t *testing.T) []byte {
+	t.Helper()
+	return speedInitial(t, ethernet(layers.EthernetTypeIPv4), ipv4(stranger, nil))
+}
+
+func plainShort(t *testing.T) []byte {
+	t.Helper()
+	return speedShort(t, ethernet(layers.EthernetTypeIPv4), ipv4(stranger, nil))
+}
+
+// speedInitial is a QUIC version 1 Initial behind the headers, as long as it must be.
+func speedInitial(t *testing.T, headers ...gopacket.SerializableLayer) []byte {
+	t.Helper()
+	return speedPacket(t, []byte{0xc0, 0, 0, 0, 1}, headers)
+}
+
+// speedShort is a packet of an established flow.
+func speedShort(t *testing.T, headers ...gopacket.SerializableLayer) []byte {
+	t.Helper()
+	return speedPacket(t, []byte{0x40}, headers)
+}
+
+func speedPacket(t *testing.T, start []byte, headers []gopacket.SerializableLayer) []byte {
+	t.Helper()
+	payload := make([]byte, 1200)
+	copy(payload, start)
+	return packet(t, append(headers, udp(serverPort), gopacket.Payload(payload))...)
+}

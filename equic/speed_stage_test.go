@@ -1,0 +1,172 @@
+package equic
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+)
+
+// speedStage holds the programs that are measured in turn, and their maps. The two
+// forms of Algorithm 1 share a map, as the two policies do.
+type speedStage struct {
+	programs [columns]*ebpf.Program
+	bare     *ebpf.Program // the empty one, never behind another
+	ours     *program
+	quotas   *ebpf.Map // Algorithm 1's
+	runs     int       // of a burst
+}
+
+// rotation says which clients the packets of a burst come from. With none, all
+// come from the source in the packet.
+type rotation struct {
+	sources uint32 // a power of two
+	first   uint32
+}
+
+// start is where in the cycle of all sources a program begins: each as far as it
+// can from the others, or it would find in the cache what the one before it has
+// just read.
+func (r rotation) start(program int) uint32 {
+	const factor, addend = 1664525, 1013904223 // of `rotate` in bpf/baseline.bpf.c
+	var turn uint32
+	for range program * int(r.sources) / int(columns) {
+		turn = (turn*factor + addend) & (r.sources - 1)
+	}
+	return turn
+}
+
+// rotatedRuns is how many runs a burst has where each has another client: more
+// than runsPerBurst, so that a thousand clients are met again within one, as in
+// steady traffic.
+const rotatedRuns = 20 * runsPerBurst
+
+const speedQuota = 5 // Algorithm 1 drops above it, ours from it on
+
+// newStage loads the programs with room for a number of clients, and pins the
+// test to a CPU.
+func newStage(t *testing.T, room int, port Port) *speedStage {
+	t.Helper()
+	pinTest(t)
+	port.Number = serverPort
+	s := &speedStage{
+		ours: newProgram(t, Options{Ports: []Port{port}, Quota: speedQuota, MaxClients: room}),
+		runs: runsPerBurst,
+	}
+	for _, i := range []column{algorithm1, clockless} {
+		s.programs[i] = s.loadBaseline(t, room, i == algorithm1)
+	}
+	s.programs[oursClient], s.programs[oursNew] = s.ours.objs.Equic, s.ours.objs.Equic
+	empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:         ebpf.XDP,
+		AttachType:   ebpf.AttachXDP, // as that of the others, or they could not call it
+		License:      "Dual MIT/GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, empty.Close()) })
+	s.programs[emptyColumn], s.bare = empty, empty
+	return s
+}
+
+func (s *speedStage) loadBaseline(t *testing.T, room int, clock bool) *ebpf.Program {
+	t.Helper()
+	spec, err := loadBaseline()
+	must(t, err)
+	spec.Maps[baselineMapQuotas].MaxEntries = uint32(room)
+	must(t, spec.Variables[baselineVarQuotaLimit].Set(uint32(speedQuota)))
+	must(t, spec.Variables[baselineVarReadClock].Set(map[bool]uint8{true: 1}[clock]))
+	var share ebpf.CollectionOptions
+	if s.quotas != nil {
+		share.MapReplacements = map[string]*ebpf.Map{baselineMapQuotas: s.quotas}
+	}
+	var objs struct {
+		Program *ebpf.Program `ebpf:"algorithm1"`
+		Quotas  *ebpf.Map     `ebpf:"quotas"`
+	}
+	must(t, spec.LoadAndAssign(&objs, &share))
+	t.Cleanup(func() {
+		must(t, objs.Program.Close())
+		must(t, objs.Quotas.Close())
+	})
+	if s.quotas == nil {
+		s.quotas = objs.Quotas
+	}
+	return objs.Program
+}
+
+// rotated is the stage with each program behind one that gives each packet
+// another source.
+func (s *speedStage) rotated(t *testing.T, r rotation) *speedStage {
+	t.Helper()
+	behind := *s
+	behind.runs = rotatedRuns
+	for i, p := range s.programs {
+		spec, err := loadBaseline()
+		must(t, err)
+		must(t, spec.Variables[baselineVarTurn].Set(r.start(i)))
+		must(t, spec.Variables[baselineVarSources].Set(r.sources))
+		must(t, spec.Variables[baselineVarFirstSource].Set(r.first))
+		var objs struct {
+			Program  *ebpf.Program `ebpf:"rotate"`
+			Measured *ebpf.Map     `ebpf:"measured"`
+		}
+		must(t, spec.LoadAndAssign(&objs, nil))
+		must(t, objs.Measured.Put(uint32(0), p))
+		t.Cleanup(func() {
+			must(t, objs.Program.Close())
+			must(t, objs.Measured.Close())
+		})
+		behind.programs[i] = objs.Program
+	}
+	return &behind
+}
+
+// setPolicy makes our program follow a policy.
+func (s *speedStage) setPolicy(t *testing.T, policy Policy) {
+	t.Helper()
+	o := s.ours.options
+	o.Ports[0].Policy = policy
+	must(t, s.ours.objs.Applications.Put(uint32(1), o.applications()[0]))
+}
+
+// put gives clients a number of connections in all maps.
+func (s *speedStage) put(t *testing.T, connections uint32, clients ...netip.Addr) {
+	t.Helper()
+	by := prefixes{ipv4: DefaultIPv4Prefix, ipv6: DefaultIPv6Prefix}
+	var keys []clientKey
+	var values []clientValue
+	var published [][4]byte
+	var counts []uint32
+	for _, c := range clients {
+		keys = append(keys, by.key(serverPort, c))
+		values = append(values, clientValue{Connections: connections})
+		if c.Is4() {
+			published = append(published, c.As4())
+			counts = append(counts, connections)
+		}
+	}
+	_, err := s.ours.objs.Clients.BatchUpdate(keys, values, nil)
+	must(t, err)
+	_, err = s.quotas.BatchUpdate(published, counts, nil)
+	must(t, err)
+}
+
+// speedSource is the address of a client by its number: that of `rotate` in
+// bpf/baseline.bpf.c.
+func speedSource(number uint32) netip.Addr {
+	const spread = 2654435761
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], number*spread)
+	return netip.AddrFrom4(b)
+}
+
+func firstSources(n int) []netip.Addr {
+	list := make([]netip.Addr, n)
+	for i := range list {
+		list[i] = speedSource(uint32(i))
+	}
+	return list
+}

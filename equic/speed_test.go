@@ -1,0 +1,139 @@
+package equic
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+)
+
+var speedFile = flag.String("speed", "", "measure the gateway, and write the table to this file (make bench-gateway)")
+
+// TestSpeed is the benchmark of `make bench-gateway`. It fails if something
+// cannot be measured or a count is lost; whether a goal is met is said in the
+// table alone, since that depends on the machine.
+func TestSpeed(t *testing.T) {
+	if *speedFile == "" {
+		t.Skip("a benchmark: make bench-gateway")
+	}
+	needRoot(t)
+	var table speedTable
+	t.Run("one packet, hot", func(t *testing.T) { measureHot(t, &table) })
+	for _, clients := range []int{1, 1 << 10, 1 << 16, 1 << 20} {
+		t.Run(fmt.Sprintf("%d clients", clients), func(t *testing.T) { measureSize(t, &table, clients) })
+	}
+	t.Run("rate limit", func(t *testing.T) { measureRate(t, &table) })
+	t.Run("flood", func(t *testing.T) { measureFlood(t, &table) })
+	t.Run("counts", func(t *testing.T) { measureCounts(t, &table) })
+	t.Run("inserts", func(t *testing.T) { measureInserts(t, &table) })
+	if !t.Failed() {
+		must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644)) //nolint:gosec // for all to read
+	}
+}
+
+// column is a program that is measured.
+type column int
+
+// The programs, in the order of the table.
+const (
+	emptyColumn column = iota
+	algorithm1
+	clockless // Algorithm 1 without its clock
+	oursClient
+	oursNew
+	columns
+)
+
+// runOrder is the order in which they run: none behind one that has just used its
+// map, and left it in the cache.
+var runOrder = [columns]column{emptyColumn, algorithm1, oursClient, clockless, oursNew}
+
+var policies = map[column]Policy{oursClient: PolicyClient, oursNew: PolicyNew}
+
+// The goals: how much of Algorithm 1's time a program may take.
+const (
+	goalEstablished = 0.5 // an established flow under PolicyNew
+	goalDrop        = 0.85
+	goalAny         = 1.1
+	noGoal          = 0
+)
+
+// speedCase is one packet and what the programs do to it.
+type speedCase struct {
+	name   string
+	packet []byte
+	// against is the case whose time of Algorithm 1 is the measure; its own
+	// where empty.
+	against string
+	drops   [columns]bool
+	// goals of oursClient and oursNew; the others have none.
+	goals [columns]float64
+}
+
+// spread is the distribution of a sample.
+type spread struct{ q1, median, q3 float64 }
+
+// spreadOf sorts a sample of 4n+3 values, of which the quartiles are three.
+func spreadOf(sample []float64) spread {
+	slices.Sort(sample)
+	n := len(sample)
+	return spread{sample[(n-3)/4], sample[n/2], sample[n-1-(n-3)/4]}
+}
+
+// less is the distribution with a constant taken off.
+func (s spread) less(base float64) spread {
+	return spread{s.q1 - base, s.median - base, s.q3 - base}
+}
+
+// measure runs the programs of a stage in turn, in short bursts, and notes one
+// row. The first round warms the caches and is not counted.
+func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
+	t.Helper()
+	var samples [columns][]float64
+	var bare []float64
+	for round := range bursts + 1 {
+		ns := s.burst(t, s.bare, c.packet, false)
+		if round > 0 {
+			bare = append(bare, ns)
+		}
+		for _, i := range runOrder {
+			if policy, ok := policies[i]; ok {
+				s.setPolicy(t, policy)
+			}
+			ns := s.burst(t, s.programs[i], c.packet, c.drops[i])
+			if round > 0 {
+				samples[i] = append(samples[i], ns)
+			}
+		}
+	}
+	// What calls the programs is not theirs.
+	caller := spreadOf(samples[emptyColumn]).median - spreadOf(bare).median
+	var row [columns]spread
+	for i := range samples {
+		row[i] = spreadOf(samples[i]).less(caller)
+	}
+	table.addPrograms(c, row)
+}
+
+// burst is the mean time of one run in nanoseconds, as the kernel reports it.
+// The verdict of the last run must be what the case says.
+func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops bool) float64 {
+	t.Helper()
+	verdict, mean, err := p.Benchmark(packet, s.runs, nil)
+	must(t, err)
+	if want := map[bool]uint32{true: xdpDrop, false: xdpPass}[drops]; verdict != want {
+		t.Fatalf("%s returned %d, want %d", p, verdict, want)
+	}
+	return float64(mean.Nanoseconds())
+}
+
+// pinTest keeps the test on one CPU. Its thread ends with it.
+func pinTest(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	must(t, pinThread())
+}
