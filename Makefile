@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := bin
-NAMES   := equic-bench equic-server equic-client equic-probe
+NAMES   := equic-bench equic-server equic-client equic-probe equic-gateway
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 LINT    := $(GO) tool -modfile=tools.mod golangci-lint
@@ -13,7 +13,7 @@ TRIALS  := ./cmd/equic-bench
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## static binaries in bin/
@@ -29,6 +29,18 @@ test: build ## all tests (root and a Docker engine are needed for most of them)
 bench: build ## the paper's experiment: nine containers, three variants, figures and table
 	$(BIN)/equic-bench run scenarios/paper.yaml
 	$(BIN)/equic-bench report
+
+# Standard output is the table alone.
+.PHONY: bench-gateway
+bench-gateway: ## the gateway beside Algorithm 1: time, memory, goals (root; about 4 minutes)
+	@mkdir -p $(BIN)
+	@$(GO) test ./equic -count=1 -timeout=30m -run '^TestSpeed$$' -speed $(CURDIR)/$(BIN)/gateway.md >&2
+	@cat $(BIN)/gateway.md
+
+SOAK ?= 10m
+.PHONY: soak
+soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
+	$(GO) test ./equic -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
 .PHONY: report
 report: build ## draw the newest run's figures anew
