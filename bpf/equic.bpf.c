@@ -71,9 +71,13 @@ enum policy { POLICY_CLIENT, POLICY_NEW };
 /* Which lists are not empty: an empty one costs no lookup. */
 enum lists { LIST_ALLOWED = 1, LIST_DENIED = 2 };
 
-/* An IPv6 address in network order, or an IPv4 address mapped into one. */
+/* An IPv6 address in network order, or an IPv4 address mapped into one. The
+ * bytes are for people who dump a map. */
 struct address {
-	__u32 words[4];
+	union {
+		__u8 bytes[16];
+		__u32 words[4];
+	};
 };
 
 /* A client of one application: its address, cut to the prefix by which clients

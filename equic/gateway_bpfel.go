@@ -38,7 +38,7 @@ type gatewayKey struct {
 	_      structs.HostLayout
 	Prefix struct {
 		_     structs.HostLayout
-		Words [4]uint32
+		Bytes [16]uint8
 	}
 	Port uint16
 	Zero uint16
@@ -49,7 +49,7 @@ type gatewayPrefix struct {
 	Length  uint32
 	Address struct {
 		_     structs.HostLayout
-		Words [4]uint32
+		Bytes [16]uint8
 	}
 }
 
