@@ -155,7 +155,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1); /* user space sets it where there is a rate limit */
+	__uint(max_entries, 1); /* user space sets it */
 	__type(key, struct key);
 	__type(value, struct bucket);
 } buckets SEC(".maps");
@@ -480,15 +480,21 @@ static __always_inline enum kind kind_of(const struct datagram *d)
 	return type == QUIC_0RTT ? KIND_OPENING : KIND_ESTABLISHED;
 }
 
-/* Takes a token of a bucket; returns 0 where there is none. */
+/* Takes a token of a bucket; returns 0 where there is none. A bucket that is
+ * emptier than these settings can make it is from before a change of them: it
+ * becomes one that is just empty, or its client would wait for tokens of the old
+ * rate. */
 static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 interval, __u64 burst)
 {
 	for (int i = 0; i < RATE_ATTEMPTS; i++) {
 		__u64 old = *full_ns;
 		__u64 from = old > now ? old : now;
 
-		if (from - now > burst)
+		if (from - now > burst) {
+			if (from - now > burst + interval)
+				__sync_val_compare_and_swap(full_ns, old, now + burst + interval);
 			return 0;
+		}
 		if (__sync_val_compare_and_swap(full_ns, old, from + interval) == old)
 			return 1;
 	}

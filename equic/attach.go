@@ -16,7 +16,8 @@ import (
 // Attach loads the program into the kernel and attaches it to an interface of
 // the caller's network namespace. It fails, and leaves nothing behind, if the
 // options are wrong, a capability is missing (the error names it), another
-// XDP program is attached, or the mode in force is not the one asked for.
+// XDP program is attached, or the mode in force is not the one asked for. Keep
+// the Gateway for as long as it is to work: one that is garbage detaches.
 func Attach(options Options) (_ *Gateway, err error) {
 	o, err := options.complete()
 	if err != nil {

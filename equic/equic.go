@@ -62,7 +62,8 @@ import (
 // Errors that callers tell apart with errors.Is.
 var (
 	// ErrFull says that a client reached its quota, but that the kernel's map
-	// holds Options.MaxClients clients already. The client is counted, but its
+	// holds Options.MaxClients clients already, too many of them at theirs: one
+	// below its quota makes room. The client is counted, but its
 	// packets are not judged until another client leaves: refuse it in user
 	// space.
 	ErrFull = errors.New("map of clients is full")
@@ -172,7 +173,8 @@ func (g *Gateway) Mode() Mode { return g.mode }
 // Allowed are the prefixes that are never dropped.
 func (g *Gateway) Allowed() *List { return g.allowed }
 
-// Denied are the prefixes that are always dropped, unless allowed too.
+// Denied are the prefixes whose packets to a protected port are dropped, as far
+// as they can be read, unless they are allowed too.
 func (g *Gateway) Denied() *List { return g.denied }
 
 // SetQuota changes the quota of a port. Clients that it blocks, or no longer
@@ -272,6 +274,8 @@ func (g *Gateway) Stats() (Stats, error) {
 // also says if a count that Inc or Dec put off could not be written.
 func (g *Gateway) Close() error {
 	err := g.clients.close()
+	g.allowed.close()
+	g.denied.close()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {

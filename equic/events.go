@@ -106,8 +106,12 @@ func (n *notifier) run() {
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
+		if err != nil { // the ring buffer is broken: what would come is lost too
+			n.lost.Add(1)
+			return
+		}
 		e, ok := parseEvent(record.RawSample)
-		if err != nil || !ok {
+		if !ok {
 			n.lost.Add(1)
 			continue
 		}

@@ -389,6 +389,10 @@ func (l *ledger) write(k clientKey, e *entry) error {
 	}
 	l.key[0], l.value[0] = k, value
 	_, err := l.kernel.put(l.key[:], l.value[:])
+	if errors.Is(err, unix.E2BIG) && e.count >= quota && l.makeRoom() {
+		l.key[0], l.value[0] = k, value
+		_, err = l.kernel.put(l.key[:], l.value[:])
+	}
 	switch {
 	case errors.Is(err, unix.E2BIG):
 		delete(l.waiting, k)
@@ -406,6 +410,29 @@ func (l *ledger) write(k clientKey, e *entry) error {
 	return nil
 }
 
+// roomSearch is how many clients makeRoom looks at.
+const roomSearch = 64
+
+// makeRoom takes a client below its quota out of the kernel's full map: its
+// count is for readers only, that of a client at its quota is a verdict. Callers
+// hold mu.
+func (l *ledger) makeRoom() bool {
+	n := 0
+	for k, e := range l.clients { // from a random one on
+		if n++; n > roomSearch {
+			return false
+		}
+		if quota := l.quotas[k.Port]; e.held == 0 || e.held >= quota || e.count >= quota {
+			continue
+		}
+		if err := l.kernel.delete(k); err == nil {
+			e.held = 0
+			return true
+		}
+	}
+	return false
+}
+
 // forget removes a client from the kernel's map, and gives the place to one
 // that found the map full. Callers hold mu.
 func (l *ledger) forget(k clientKey, e *entry) error {
@@ -421,8 +448,9 @@ func (l *ledger) forget(k clientKey, e *entry) error {
 	delete(l.waiting, k)
 	l.drop(k, e)
 	for waitingKey, waiting := range l.waiting {
-		l.noteLate(waitingKey, l.write(waitingKey, waiting))
-		if waiting.held != 0 {
+		err := l.write(waitingKey, waiting)
+		l.noteLate(waitingKey, err)
+		if waiting.held != 0 || errors.Is(err, ErrFull) { // another program took the place
 			break
 		}
 	}

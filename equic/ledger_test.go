@@ -445,6 +445,25 @@ func text(list []netip.Prefix) []string {
 	return s
 }
 
+func TestAClientBelowItsQuotaMakesRoomForOneAtIt(t *testing.T) {
+	kernel := newFakeMap(1)
+	l := newPortLedger(kernel, 2)
+	must(t, l.inc(alice))
+	l.flush() // holds the only place, for readers
+	must(t, errors.Join(l.inc(bob), l.inc(bob)))
+	if diff := cmp.Diff(map[string]uint32{bob.String(): 2}, kernel.counts()); diff != "" {
+		t.Errorf("kernel's map (-want +got):\n%s", diff)
+	}
+	if err := l.inc(alice); !errors.Is(err, ErrFull) {
+		t.Errorf("error %v, want ErrFull: both are at their quota", err)
+	}
+	must(t, errors.Join(l.dec(bob), l.dec(bob)))
+	l.flush()
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, kernel.counts()); diff != "" {
+		t.Errorf("the next to wait has the place (-want +got):\n%s", diff)
+	}
+}
+
 func TestManyLateCountsAreWrittenTogether(t *testing.T) {
 	const clients = 3 * flushChunk
 	kernel := newFakeMap(clients - 10)

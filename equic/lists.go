@@ -17,7 +17,8 @@ type List struct {
 	kernel  *ebpf.Map
 	changed func(empty bool) error // called with mu held
 
-	mu       sync.Mutex
+	mu       sync.Mutex // taken before the gateway's
+	closed   bool
 	prefixes map[netip.Prefix]bool
 }
 
@@ -51,6 +52,9 @@ func (l *List) Add(p netip.Prefix) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("list %s: %w", p, ErrClosed)
+	}
 	if err := l.kernel.Put(key, uint8(1)); err != nil {
 		return fmt.Errorf("list %s: %w", p, err)
 	}
@@ -70,6 +74,9 @@ func (l *List) Remove(p netip.Prefix) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return fmt.Errorf("remove %s: %w", p, ErrClosed)
+	}
 	if !l.prefixes[p] {
 		return fmt.Errorf("remove %s: it is not on the list", p)
 	}
@@ -86,6 +93,13 @@ func (l *List) Remove(p netip.Prefix) error {
 		return l.changed(true)
 	}
 	return nil
+}
+
+// close makes later changes fail; it returns when none is under way.
+func (l *List) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 }
 
 // Prefixes are what is on the list, in order.

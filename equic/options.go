@@ -92,7 +92,9 @@ type Options struct {
 	// InitialsPerSecond limits, for each client, the packets that open a
 	// connection, whatever its quota. One attempt takes two to three of them: a
 	// client hello with a post-quantum key share fills two, and the client
-	// acknowledges the server's. Zero is no limit.
+	// acknowledges the server's. It is asked before an address is validated: a
+	// spoofed packet takes a token of the client whose address it claims. Zero is
+	// no limit.
 	InitialsPerSecond float64
 	// Burst is how many such packets a client may send at once. Zero is one
 	// second's worth, and at least 4.
@@ -101,7 +103,7 @@ type Options struct {
 	// Mode is where the program runs. Empty is Native.
 	Mode Mode
 	// MaxClients is how many clients the kernel's maps hold at once; their
-	// memory is taken at the start, about 250 bytes for each. Zero is
+	// memory is taken at the start, about 200 bytes for each. Zero is
 	// DefaultMaxClients.
 	MaxClients int
 	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes by
@@ -109,7 +111,8 @@ type Options struct {
 	// DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
-	// Allowed clients are never dropped, Denied ones always, unless allowed
+	// Allowed clients are never dropped, Denied ones always, as far as a packet
+	// can be read (PassTooDeep, PassFragment), unless allowed
 	// too. Gateway.Allowed and Gateway.Denied change them.
 	Allowed, Denied []netip.Prefix
 

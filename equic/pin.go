@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
 
 // pinned are the maps that other programs may read and write, by file name.
@@ -24,13 +25,21 @@ func pin(objs *gatewayObjects, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the folder of the pins: %w", err)
 	}
+	// Before anything is removed: elsewhere it would be the user's own.
+	var at unix.Statfs_t
+	if err := unix.Statfs(dir, &at); err != nil {
+		return fmt.Errorf("pin maps to %s: %w", dir, err)
+	}
+	if at.Type != unix.BPF_FS_MAGIC {
+		return fmt.Errorf("pin maps to %s: that is no BPF file system", dir)
+	}
 	for name, m := range pinned(objs) {
 		path := filepath.Join(dir, name)
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the pin of an earlier process: %w", err)
 		}
 		if err := m.Pin(path); err != nil {
-			return fmt.Errorf("pin map %s to %s (is that a BPF file system?): %w", name, path, err)
+			return fmt.Errorf("pin map %s to %s: %w", name, path, err)
 		}
 	}
 	return nil
@@ -42,9 +51,29 @@ func unpin(objs *gatewayObjects, dir string) error {
 		return nil
 	}
 	var err error
-	for _, m := range pinned(objs) {
-		err = errors.Join(err, m.Unpin())
+	for name, m := range pinned(objs) {
+		// Another gateway with the same folder has put its own in the place.
+		if path := filepath.Join(dir, name); isPin(path, m) {
+			err = errors.Join(err, os.Remove(path))
+		}
 	}
 	_ = os.Remove(dir) // fails where others use it too
 	return err
+}
+
+// isPin says whether a path is the pin of a map.
+func isPin(path string, m *ebpf.Map) bool {
+	there, err := ebpf.LoadPinnedMap(path, nil)
+	if err != nil {
+		return false
+	}
+	defer there.Close()
+	a, errA := there.Info()
+	b, errB := m.Info()
+	if errA != nil || errB != nil {
+		return false
+	}
+	idA, okA := a.ID()
+	idB, okB := b.ID()
+	return okA && okB && idA == idB
 }

@@ -71,7 +71,7 @@ type Stats struct {
 	// Ports are the packets to each protected port.
 	Ports map[uint16]Counts
 	// FullMap is how many times a client reached its quota (or changed its
-	// count there) while the kernel's map was full. Each was an ErrFull of Inc.
+	// count there) while the kernel's map was full. Most were an ErrFull of Inc.
 	FullMap uint64
 	// EventsLost is how many events were not delivered: above the rate limit,
 	// or with no room in the kernel's buffer or in the channel.

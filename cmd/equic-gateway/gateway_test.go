@@ -165,7 +165,7 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 	})
 	t.Run("a folder that holds no BPF objects", func(t *testing.T) {
 		_ = newPair(t)
-		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine || !strings.Contains(said, "is that a BPF file system?") {
+		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine || !strings.Contains(said, "that is no BPF file system") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
 	})

@@ -27,7 +27,7 @@ type portClient struct {
 }
 
 // NewUserSpace makes a counter that admits quota connections of each client of
-// each port.
+// each port; zero admits nobody. Clients are told apart by the default prefixes.
 func NewUserSpace(quota int) *UserSpace {
 	return &UserSpace{quota: quota, counts: make(map[portClient]int)}
 }
