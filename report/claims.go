@@ -35,10 +35,14 @@ type Claim struct {
 	Measured  Number `json:"measured"`
 	// MeasuredPaperWay is the same change by the paper's own estimator, null
 	// where that is the same or cannot be had.
-	MeasuredPaperWay Number  `json:"measured_paper_way"`
-	Verdict          Verdict `json:"verdict"`
-	Reason           string  `json:"reason"`
-	Note             string  `json:"note"` // on chance: "one trial, no interval"
+	MeasuredPaperWay Number `json:"measured_paper_way"`
+	// The interval of that, where the blocks are enough for one.
+	PaperWayLow  Number `json:"paper_way_interval_low"`
+	PaperWayHigh Number `json:"paper_way_interval_high"`
+	Evidence
+	Verdict Verdict `json:"verdict"`
+	Reason  string  `json:"reason"`
+	Note    string  `json:"note"` // on chance: "one trial, no interval"
 	// Caveat says why the verdict is not that of the change alone.
 	Caveat string `json:"caveat,omitempty"`
 	// What is compared, the two values, and their unit.
@@ -68,6 +72,16 @@ func (s *Summary) claims() []Claim {
 	for _, r := range rules() {
 		judged = append(judged, r.judge(s))
 	}
+	var tests []*Evidence
+	for i := range judged {
+		tests = append(tests, &judged[i].Evidence)
+	}
+	correct(tests)
+	for i := range judged {
+		if c := &judged[i]; c.hasInterval() {
+			c.Note = c.note()
+		}
+	}
 	return judged
 }
 
@@ -75,47 +89,97 @@ func (r *rule) judge(s *Summary) Claim {
 	c := r.claim
 	c.Unit = "% change"
 	c.Measured, c.MeasuredPaperWay, c.Without, c.With = unknown(), unknown(), unknown(), unknown()
+	c.PaperWayLow, c.PaperWayHigh, c.Evidence = unknown(), unknown(), noEvidence()
 	with, without := s.variant(withGateway), s.variant(withoutGateway)
 	if with == nil || without == nil {
 		c.Verdict, c.Reason = Inconclusive, missing(with, without)
 		return c
 	}
-	c.Note = trialsNote(min(with.Trials, without.Trials))
+	c.Measured, c.Evidence = changeOf(s, r.value)
+	c.Note = c.note()
 	if r.void != nil {
 		if why := r.void(with.Metrics, without.Metrics); why != "" {
-			c.Verdict, c.Reason = Inconclusive, why
+			c.Note = trialsNote(c.Blocks)
+			c.Measured, c.Evidence, c.Verdict, c.Reason = unknown(), noEvidence(), Inconclusive, why
 			return c
 		}
 	}
 	c.Without, c.With = r.value(without.Metrics), r.value(with.Metrics)
-	c.Measured = change(c.With, c.Without)
+	var byPaper Evidence
 	if r.paperWay != nil {
-		c.MeasuredPaperWay = change(r.paperWay(with.Metrics), r.paperWay(without.Metrics))
+		c.MeasuredPaperWay, byPaper = changeOf(s, r.paperWay)
+		c.PaperWayLow, c.PaperWayHigh = byPaper.Low, byPaper.High
 	}
-	c.Verdict, c.Reason = r.verdict(&c, with.Metrics, without.Metrics)
+	c.Verdict, c.Reason = r.verdict(&c, &byPaper, with.Metrics, without.Metrics)
 	if more := r.details(s, with.Metrics, without.Metrics); more != "" {
 		c.Reason += "; " + more
 	}
 	return c
 }
 
-// verdict judges the change, and says why in a clause.
-func (r *rule) verdict(c *Claim, with, without *Metrics) (Verdict, string) {
-	judged, by := c.Measured, ""
-	if math.IsInf(float64(judged), 1) && c.MeasuredPaperWay.known() {
-		judged = c.MeasuredPaperWay
-		by = "userspace-block is at zero, so the change has no size; judged by the paper's estimator; "
+// changeOf is the change of a value from userspace-block to xdp-block. With one
+// block, or none that has both, it is that of their figures.
+func changeOf(s *Summary, value func(*Metrics) Number) (Number, Evidence) {
+	with, without := s.variant(withGateway), s.variant(withoutGateway)
+	measured, e := paired(with, without, value, s.Seed)
+	if e.Blocks < 2 {
+		measured = change(value(with.Metrics), value(without.Metrics))
 	}
-	v := compare(judged, c.Paper)
+	return measured, e
+}
+
+// verdict judges the change, and says why in a clause.
+func (r *rule) verdict(c *Claim, byPaper *Evidence, with, without *Metrics) (Verdict, string) {
+	judged, evidence, by := c.Measured, &c.Evidence, ""
+	if why := sizeless(c.Measured, evidence); why != "" && c.MeasuredPaperWay.known() {
+		judged, evidence = c.MeasuredPaperWay, byPaper
+		by = why + ", so the change has no size; judged by the paper's estimator; "
+	}
+	v := weigh(judged, c.Paper, evidence)
 	if v == Reproduced && r.caveat != nil {
 		if c.Caveat = r.caveat(with, without); c.Caveat != "" {
 			v = Smaller
 		}
 	}
-	if v == Inconclusive {
+	if math.IsNaN(float64(judged)) {
 		return v, fmt.Sprintf("%sno change can be computed from %s and %s", by, r.show(c.Without), r.show(c.With))
 	}
-	return v, fmt.Sprintf("%s%s: %s in userspace-block, %s in xdp-block", by, c.Quantity, r.show(c.Without), r.show(c.With))
+	return v, fmt.Sprintf("%s%s: %s in userspace-block, %s in xdp-block%s",
+		by, c.Quantity, r.show(c.Without), r.show(c.With), reach(c.Paper, evidence))
+}
+
+// sizeless says why a change has no size, if so.
+func sizeless(change Number, e *Evidence) string {
+	switch {
+	case math.IsInf(float64(change), 1):
+		return "userspace-block is at zero"
+	case math.IsNaN(float64(change)) && e.Blocks > 1:
+		return "in some blocks userspace-block is at zero and in others xdp-block"
+	}
+	return ""
+}
+
+// reach says what the interval holds.
+func reach(paper Number, e *Evidence) string {
+	switch {
+	case e.holds(0) && e.holds(paper):
+		return "; the interval holds both no change and the claimed one"
+	case e.holds(0):
+		return "; the interval holds no change"
+	case e.holds(paper):
+		return "; the claimed change is inside the interval"
+	}
+	return ""
+}
+
+// weigh compares a measured change to a claimed one, both in %. Where there is
+// an interval, a direction is claimed only if it excludes no change; the size is
+// that of the estimate.
+func weigh(measured, paper Number, e *Evidence) Verdict {
+	if e.holds(0) {
+		return Inconclusive
+	}
+	return compare(measured, paper)
 }
 
 // compare puts a measured change next to a claimed one, both in %.

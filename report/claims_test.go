@@ -2,6 +2,7 @@ package report
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -88,5 +89,94 @@ func TestClaimOnCPUNeedsItsHalvesToHold(t *testing.T) {
 				t.Errorf("%s, want %s: %s", c.Verdict, tt.want, c.Reason)
 			}
 		})
+	}
+}
+
+func TestVerdictIsThatOfTheInterval(t *testing.T) {
+	between := func(low, high Number) *Evidence { return &Evidence{Method: "signed ranks", Low: low, High: high} }
+	inf := Number(math.Inf(1))
+	none := noEvidence()
+	tests := []struct {
+		name            string
+		measured, paper Number
+		e               *Evidence
+		want            Verdict
+		says            string
+	}{
+		{"all of it below no change, and as large as claimed", -70, -65, between(-75, -66), Reproduced, ""},
+		{"as large as claimed, though the interval reaches further in", -70, -65, between(-80, -50), Reproduced, "the claimed change is inside the interval"},
+		{"smaller, with no change excluded", -30, -65, between(-40, -20), Smaller, ""},
+		{"smaller, but perhaps not", -60, -65, between(-70, -50), Smaller, "the claimed change is inside the interval"},
+		{"as large as claimed, but it may be nothing", -70, -65, between(-90, 5), Inconclusive, "both no change and the claimed one"},
+		{"a little, and it may be nothing", -5, -65, between(-12, 3), Inconclusive, "the interval holds no change"},
+		{"nothing in any block", 0, -65, between(0, 0), Inconclusive, "the interval holds no change"},
+		{"the other way for sure", 20, -65, between(10, 30), Contradicted, ""},
+		{"perhaps the other way", 20, -65, between(-1, 30), Inconclusive, "the interval holds no change"},
+		{"more for sure, without bound", 50, 30.9, between(40, inf), Reproduced, ""},
+		{"no interval, so the estimate alone", 20, -65, &none, Contradicted, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := weigh(tt.measured, tt.paper, tt.e); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if got := reach(tt.paper, tt.e); (tt.says == "") != (got == "") || !strings.Contains(got, tt.says) {
+				t.Errorf("says %q, want %q", got, tt.says)
+			}
+		})
+	}
+}
+
+// withThroughput is a summary of blocks with these figures in the two compared
+// variants, by our estimator and the paper's.
+func withThroughput(without, with, paperWithout, paperWith []Number) *Summary {
+	variant := func(name string, harmonic, paper []Number) Variant {
+		v := Variant{Name: name}
+		for i := range harmonic {
+			v.trials = append(v.trials, &Metrics{Throughput: Throughput{Harmonic: harmonic[i], Paper: paper[i]}})
+			v.blocks, v.names = append(v.blocks, i+1), append(v.names, name)
+		}
+		v.summarise()
+		return v
+	}
+	return &Summary{Seed: 1, Variants: []Variant{variant(withoutGateway, without, paperWithout), variant(withGateway, with, paperWith)}}
+}
+
+func TestClaimOfManyBlocks(t *testing.T) {
+	steady := []Number{40, 41, 39, 40, 42, 38, 40}
+	lower := []Number{28, 29, 27, 29, 31, 26, 28}
+	zeros := make([]Number, 7)
+	some := []Number{0, 0, 0, 40, 40, 40, 40}
+	others := []Number{40, 40, 40, 0, 0, 0, 40}
+	tests := []struct {
+		name          string
+		without, with []Number
+		want          Verdict
+		says          string
+	}{
+		{"more in every block, as much as claimed", lower, steady, Reproduced, "28 requests/s in userspace-block"},
+		{"less in every block", steady, lower, Contradicted, "in xdp-block"},
+		{"the same", steady, steady, Inconclusive, "the interval holds no change"},
+		{"zero without the gateway: judged by the paper's estimator", zeros, steady, Reproduced, "userspace-block is at zero, so the change has no size"},
+		{"zero on either side", some, others, Reproduced, "in others xdp-block, so the change has no size"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := withThroughput(tt.without, tt.with, lower, steady)
+			r := throughputRule()
+			if c := r.judge(s); c.Verdict != tt.want || !strings.Contains(c.Reason, tt.says) {
+				t.Errorf("%s because %s; want %s, saying %q", c.Verdict, c.Reason, tt.want, tt.says)
+			}
+		})
+	}
+}
+
+func TestPValuesOfTheClaimsAreCorrectedTogether(t *testing.T) {
+	e := []*Evidence{{P: 0.01}, {P: unknown()}, {P: 0.04}, {P: 0.03}}
+	correct(e)
+	for i, want := range []float64{0.03, math.NaN(), 0.06, 0.06} {
+		if got := float64(e[i].PHolm); math.Abs(got-want) > 1e-12 || math.IsNaN(got) != math.IsNaN(want) {
+			t.Errorf("number %d: p %v, want %v", i, got, want)
+		}
 	}
 }

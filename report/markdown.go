@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
 )
 
 // markdown is report.md.
@@ -19,6 +20,10 @@ func markdown(s *Summary, figures []*figure) []byte {
 	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.manifest.Started.UTC().Format(time.RFC3339), capital(s.Interval))
 	b.claims(s)
 	b.figures(figures)
+	if len(s.Pairs) > 0 {
+		b.table(pairsTable(s))
+		b.printf("By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change.\n\n")
+	}
 	b.table(metricsTable(s))
 	b.notes(s)
 	b.table(syscallsTable(s))
@@ -55,6 +60,9 @@ func (b *page) claims(s *Summary) {
 	b.table(claimsTable(s))
 	b.printf("The paper's \"without eQUIC\" is the version that blocks in user space, so every claim compares xdp-block to userspace-block. ")
 	b.printf("Each is put as the change in %% from the latter to the former. Paper's way: by the paper's own estimator, where it has one.\n\n")
+	if slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() }) {
+		b.printf("The change is that of ratios paired by block, its typical value over the blocks, so it can differ from that of the two figures. Its interval and p-value are of the exact signed-rank test; p is corrected by Holm for all claims. A direction is claimed only where the interval excludes no change.\n\n")
+	}
 	var why []string
 	for _, c := range s.Claims {
 		line := fmt.Sprintf("**%s** (%s): %s. *%s*: %s.", c.ID, c.Where, c.Statement, c.Verdict, c.Reason)
@@ -83,14 +91,25 @@ func (b *page) notes(s *Summary) {
 	if s.Window.MemoryBytes > 0 {
 		memory = "memory is in % of the server's limit of " + mebibytes(Number(s.Window.MemoryBytes))
 	}
-	b.list([]string{
-		"Throughput, CPU and memory are of the window from the epoch to " + end + ".",
+	b.list(append(bracketsNote(s.Blocks),
+		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
 		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
 		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
 		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
 		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served. It includes serving those that were, and is too small where the sequential clients got less served than before.",
 		"A dash is a value that was not measured, does not exist, or, for a recovery, did not happen.",
-	})
+	))
+}
+
+// bracketsNote says what the brackets behind a median of so many trials are;
+// nothing where there are none.
+func bracketsNote(trials int) []string {
+	if trials < fewestBlocks {
+		return nil
+	}
+	low, high, coverage := stats.QuantileOrders(trials, 0.5, confidence)
+	return []string{fmt.Sprintf("In brackets: the 95 %% interval of the median over the trials. Of %d values it is number %d and number %d by size, which covers exactly %s %%.",
+		trials, low, high, short(Number(coverage*100)))}
 }
 
 // syscallNames lists the most frequent system calls.
@@ -133,6 +152,14 @@ func (b *page) checks(s *Summary) {
 		b.printf("| %s | %s | %d of %d | %s |\n", t.Name, valid, passed, len(t.Checks), cell(strings.Join(t.Reasons, "; ")))
 	}
 	b.printf("\nAn invalid trial is kept with its records and is in no figure.\n\n")
+	if len(s.Outliers) > 0 {
+		b.printf("Valid trials that are far from the others of their variant, by the median absolute deviation. They stay in every figure:\n\n")
+		var far []string
+		for _, o := range s.Outliers {
+			far = append(far, o.String())
+		}
+		b.list(far)
+	}
 	if w := warnings(s); len(w) > 0 {
 		b.printf("Warnings:\n\n")
 		b.list(w)

@@ -57,40 +57,53 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 
 // medianOf is the metrics of a variant: each Number the median of that Number
 // over the trials, those without it left out. It panics on no trials.
-func medianOf(trials []*Metrics) *Metrics {
+func medianOf(trials []*Metrics) *Metrics { return overTrials(trials, stats.Median) }
+
+// lowEnd and highEnd are the ends of the interval of a median.
+func lowEnd(x []float64) float64 { return medianInterval(x).Low }
+
+func highEnd(x []float64) float64 { return medianInterval(x).High }
+
+func medianInterval(x []float64) stats.Interval {
+	return stats.QuantileInterval(stats.Sorted(x), 0.5, confidence)
+}
+
+// overTrials makes one Metrics of several: each Number by f from that Number in
+// each trial, those without it left out. It panics on no trials.
+func overTrials(trials []*Metrics, f func([]float64) float64) *Metrics {
 	if len(trials) == 0 {
-		panic("report: median of no trials")
+		panic("report: figures of no trials")
 	}
 	values := make([]reflect.Value, len(trials))
 	for i, m := range trials {
 		values[i] = reflect.ValueOf(m).Elem()
 	}
 	out := new(Metrics)
-	median(reflect.ValueOf(out).Elem(), values)
+	reduce(reflect.ValueOf(out).Elem(), values, f)
 	return out
 }
 
-// median sets dst to the medians of src, through structs and maps of Numbers.
-func median(dst reflect.Value, src []reflect.Value) {
+// reduce sets dst by f from src, through structs and maps of Numbers.
+func reduce(dst reflect.Value, src []reflect.Value, f func([]float64) float64) {
 	switch dst.Kind() {
 	case reflect.Float64:
-		dst.SetFloat(medianFloat(src))
+		dst.SetFloat(f(known(src)))
 	case reflect.Struct:
 		for i := range dst.NumField() {
 			fields := make([]reflect.Value, len(src))
 			for j := range src {
 				fields[j] = src[j].Field(i)
 			}
-			median(dst.Field(i), fields)
+			reduce(dst.Field(i), fields, f)
 		}
 	case reflect.Map:
-		medianMap(dst, src)
+		reduceMap(dst, src, f)
 	default:
 		panic("report: a metric is a Number, or a struct or map of them, not " + dst.Type().String())
 	}
 }
 
-func medianMap(dst reflect.Value, src []reflect.Value) {
+func reduceMap(dst reflect.Value, src []reflect.Value, f func([]float64) float64) {
 	dst.Set(reflect.MakeMap(dst.Type()))
 	for _, m := range src {
 		for _, key := range m.MapKeys() {
@@ -101,18 +114,19 @@ func medianMap(dst reflect.Value, src []reflect.Value) {
 				}
 			}
 			elem := reflect.New(dst.Type().Elem()).Elem()
-			median(elem, have)
+			reduce(elem, have, f)
 			dst.SetMapIndex(key, elem)
 		}
 	}
 }
 
-func medianFloat(src []reflect.Value) float64 {
+// known is the values that are not NaN.
+func known(src []reflect.Value) []float64 {
 	var x []float64
 	for _, v := range src {
 		if !math.IsNaN(v.Float()) {
 			x = append(x, v.Float())
 		}
 	}
-	return stats.Median(x)
+	return x
 }

@@ -92,7 +92,6 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	var all []*series
 	for _, name := range run.Manifest.Experiment.Variants {
 		v := Variant{Name: name}
-		var metrics []*Metrics
 		var drawn []*series
 		for _, t := range run.Trials {
 			if !t.Valid || t.Variant != name {
@@ -102,13 +101,11 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 			if err != nil {
 				return nil, nil, err
 			}
-			metrics = append(metrics, r.metrics())
+			v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
 			drawn = append(drawn, r.series(name))
 		}
-		v.Trials = len(metrics)
-		v.Note = trialsNote(len(metrics))
-		if len(metrics) > 0 {
-			v.Metrics = medianOf(metrics)
+		v.summarise()
+		if v.Trials > 0 {
 			all = append(all, mergeSeries(drawn))
 		}
 		s.Variants = append(s.Variants, v)
@@ -119,7 +116,21 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = trialsNote(s.Blocks)
 	s.Claims = s.claims()
+	s.Pairs = s.pairs()
+	s.Outliers = s.outliers()
 	return s, all, nil
+}
+
+// summarise takes the median of the variant's trials, and its interval.
+func (v *Variant) summarise() {
+	v.Trials = len(v.trials)
+	v.Note = trialsNote(v.Trials)
+	if v.Trials > 0 {
+		v.Metrics = medianOf(v.trials)
+	}
+	if v.Trials >= fewestBlocks {
+		v.Low, v.High = overTrials(v.trials, lowEnd), overTrials(v.trials, highEnd)
+	}
 }
 
 func newSummary(run *results.Run) *Summary {
@@ -181,8 +192,8 @@ func trialsNote(n int) string {
 		return "no valid trial"
 	case n == 1:
 		return "one trial, no interval"
-	case n < 6:
-		return fmt.Sprintf("median of %d trials; fewer than 6 blocks, no 95 %% interval", n)
+	case n < fewestBlocks:
+		return fmt.Sprintf("median of %d trials, too few for a 95 %% interval", n)
 	}
 	return fmt.Sprintf("median of %d trials", n)
 }

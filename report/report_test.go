@@ -54,8 +54,14 @@ func TestReportOfASyntheticRunIsAsKept(t *testing.T) {
 	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
 		got[name] = reported(t, dir, name)
 	}
+	asKept(t, "synthetic", got)
+}
+
+// asKept compares files with those in a folder of testdata.
+func asKept(t *testing.T, folder string, got map[string][]byte) {
+	t.Helper()
 	for name, text := range got {
-		path := filepath.Join("testdata", "synthetic", name)
+		path := filepath.Join("testdata", folder, name)
 		if *update {
 			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			must(t, os.WriteFile(path, text, 0o644))
@@ -262,7 +268,7 @@ func TestVariantIsTheMedianOfItsTrials(t *testing.T) {
 	}
 	sum := summarise(t, s.write(t))
 	v := sum.Variants[0]
-	if v.Trials != 3 || v.MemoryBytes.P90 != 20<<20 || v.Note != "median of 3 trials; fewer than 6 blocks, no 95 % interval" {
+	if v.Trials != 3 || v.MemoryBytes.P90 != 20<<20 || v.Note != "median of 3 trials, too few for a 95 % interval" {
 		t.Errorf("%d trials, memory %v, note %q", v.Trials, v.MemoryBytes.P90, v.Note)
 	}
 }

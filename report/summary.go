@@ -16,7 +16,10 @@ type Summary struct {
 	Window   Window    `json:"window"`
 	Variants []Variant `json:"variants"`
 	Claims   []Claim   `json:"claims"`
+	// Pairs is empty where no variant has two valid trials.
+	Pairs    []Pair    `json:"pairs"`
 	Trials   []Trial   `json:"trials"`
+	Outliers []Outlier `json:"outliers"`
 	Warnings []string  `json:"warnings"`
 
 	manifest *results.Manifest
@@ -56,6 +59,16 @@ type Variant struct {
 	Trials int    `json:"trials"`
 	Note   string `json:"note"` // "one trial, no interval"
 	*Metrics
+	// Low and High are the ends of the 95 % interval of each median, by order
+	// statistics, with the keys of the figures; absent below six trials, and
+	// null for what fewer trials have.
+	Low  *Metrics `json:"interval_low,omitempty"`
+	High *Metrics `json:"interval_high,omitempty"`
+
+	// The valid trials: their figures, blocks and names.
+	trials []*Metrics
+	blocks []int
+	names  []string
 }
 
 // Metrics are the figures of one trial, as docs/method.md defines them. The

@@ -179,12 +179,13 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 		}
 		must(t, e.Encode(line))
 	}
-	server := &results.Server{Limiter: "none", Connections: 2000, Served: 2000}
-	for range 2000 {
+	served := s.experiment.Sequential.Clients * s.experiment.Sequential.Requests
+	server := &results.Server{Limiter: "none", Connections: served, Served: served}
+	for range served {
 		emit(&results.Line{Connection: &results.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: results.ClosedByClient}})
 	}
 	if sh.refuses {
-		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", 1180, 5
+		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", max(0, s.experiment.Parallel.Clients*(s.experiment.Parallel.Requests-5)), 5
 		for range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
 			emit(&results.Line{Refusal: &results.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})

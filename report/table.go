@@ -19,7 +19,10 @@ import (
 func Text(w io.Writer, s *Summary) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
-	for _, t := range []titled{claimsTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+	for _, t := range []titled{claimsTable(s), pairsTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+		if t.Length() == 0 {
+			continue
+		}
 		fmt.Fprintf(&b, "%s\n%s\n", t.title, t.Render())
 		for _, line := range t.below {
 			fmt.Fprintf(&b, "%s\n", line)
@@ -28,6 +31,9 @@ func Text(w io.Writer, s *Summary) error {
 	}
 	for _, reason := range invalid(s) {
 		fmt.Fprintf(&b, "invalid, not in the figures: %s\n", reason)
+	}
+	for _, o := range s.Outliers {
+		fmt.Fprintf(&b, "outlier, in the figures: %s\n", o)
 	}
 	for _, warning := range warnings(s) {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
@@ -49,20 +55,36 @@ func newTable(title string, n int, header ...any) titled {
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(header)
-	var right []table.ColumnConfig
-	for i := n + 1; i <= len(header); i++ {
-		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+	t.SetColumnConfigs(rightAligned(n+1, len(header)))
 	return titled{title: title, Writer: t}
 }
 
-// claimsTable is the paper against measured.
+// rightAligned sets columns, counted from 1, to the right.
+func rightAligned(from, to int) []table.ColumnConfig {
+	var right []table.ColumnConfig
+	for i := from; i <= to; i++ {
+		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	return right
+}
+
+// claimsTable is the paper against measured. The interval and the p-value have
+// columns only where there is one.
 func claimsTable(s *Summary) titled {
-	t := newTable("Paper against measured (xdp-block against userspace-block)", 1, "claim", "paper", "measured", "paper's way", "verdict")
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 2, Align: text.AlignRight}, {Number: 3, Align: text.AlignRight}, {Number: 4, Align: text.AlignRight}})
+	const title = "Paper against measured (xdp-block against userspace-block)"
+	t := newTable(title, 1, "claim", "paper", "measured", "paper's way", "verdict")
+	t.SetColumnConfigs(rightAligned(2, 4))
+	some := slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() })
+	if some {
+		t = newTable(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
+		t.SetColumnConfigs(rightAligned(2, 6))
+	}
 	for _, c := range s.Claims {
-		t.AppendRow(table.Row{c.ID, percent(c.Paper), percent(c.Measured), percent(c.MeasuredPaperWay), string(c.Verdict)})
+		row := table.Row{c.ID, percent(c.Paper), percent(c.Measured)}
+		if some {
+			row = append(row, c.interval(), probability(c.PHolm))
+		}
+		t.AppendRow(append(row, percent(c.MeasuredPaperWay), string(c.Verdict)))
 		if c.Caveat != "" {
 			t.below = append(t.below, c.ID+": "+c.Caveat)
 		}
@@ -92,7 +114,7 @@ func metricsTable(s *Summary) titled {
 	for _, line := range metricLines() {
 		row := table.Row{line.name}
 		for _, v := range have {
-			row = append(row, short(line.value(v.Metrics)))
+			row = append(row, line.cell(&v))
 		}
 		t.AppendRow(row)
 	}
@@ -102,6 +124,15 @@ func metricsTable(s *Summary) titled {
 type metricLine struct {
 	name  string
 	value func(*Metrics) Number
+}
+
+// cell is the value of a variant, with the interval where there is one.
+func (l *metricLine) cell(v *Variant) string {
+	value := short(l.value(v.Metrics))
+	if v.Low == nil || math.IsNaN(float64(l.value(v.Low))) {
+		return value
+	}
+	return fmt.Sprintf("%s [%s, %s]", value, short(l.value(v.Low)), short(l.value(v.High)))
 }
 
 // metricLines are the rows of the table by variant.

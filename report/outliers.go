@@ -1,0 +1,54 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// Outlier is a valid trial that is far from the others of its variant. It is
+// named so that somebody looks at it, and stays in every figure.
+type Outlier struct {
+	Trial  string `json:"trial"`
+	Metric string `json:"metric"` // the claim's id
+	Unit   string `json:"unit"`
+	Value  Number `json:"value"`
+	Median Number `json:"median"`
+	// Score is the distance from the median in standard deviations, estimated
+	// from the median absolute deviation.
+	Score Number `json:"score"`
+}
+
+// outliers names the trials that are far off in the figure of a claim. Below six
+// trials nothing is far off: the others do not tell how far is usual.
+func (s *Summary) outliers() []Outlier {
+	far := []Outlier{}
+	for _, v := range s.measured() {
+		for _, r := range rules() {
+			var x []float64
+			var of []int
+			for i, m := range v.trials {
+				if n := r.value(m); n.known() {
+					x, of = append(x, float64(n)), append(of, i)
+				}
+			}
+			if len(x) < fewestBlocks {
+				continue
+			}
+			scores := stats.Scores(x)
+			for _, i := range stats.Outliers(x) {
+				far = append(far, Outlier{
+					Trial: v.names[of[i]], Metric: r.claim.ID, Unit: r.claim.ValueUnit,
+					Value: Number(x[i]), Median: Number(stats.Median(x)), Score: Number(scores[i]),
+				})
+			}
+		}
+	}
+	return far
+}
+
+// String is the outlier for reading.
+func (o Outlier) String() string {
+	return fmt.Sprintf("%s: %s %s, median %s (%s standard deviations off)",
+		o.Trial, o.Metric, withUnit(o.Value, o.Unit), withUnit(o.Median, o.Unit), short(o.Score))
+}

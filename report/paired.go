@@ -1,0 +1,147 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+const (
+	confidence = 0.95
+	// fewestBlocks is the smallest number of blocks with an interval at that
+	// confidence: with 5, the exact signed-rank test can't give less than
+	// 0.0625.
+	fewestBlocks = 6
+)
+
+// Evidence is what the blocks say about a change, in %. It is of ratios paired
+// by block (docs/method.md, Statistics); all but Blocks is null or empty where
+// the blocks are too few for an interval.
+type Evidence struct {
+	// Blocks is how many have a valid trial, with a value, of both variants.
+	Blocks int    `json:"blocks"`
+	Low    Number `json:"interval_low"`
+	// High is null where there is an interval but no bound.
+	High Number `json:"interval_high"`
+	// Method is how the interval was made, and Coverage how often such an
+	// interval holds the truth, in 0..1: exact, and at least 0.95.
+	Method   string `json:"interval_method"`
+	Coverage Number `json:"interval_coverage"`
+	// P is of the exact signed-rank test that nothing changed. PHolm is
+	// corrected by Holm for all claims, or for all pairs of one metric.
+	P     Number `json:"p"`
+	PHolm Number `json:"p_holm"`
+	// Bootstrap is a second interval, of the geometric mean, which covers less
+	// than it says in so few blocks. No verdict follows from it.
+	BootstrapLow    Number `json:"bootstrap_low"`
+	BootstrapHigh   Number `json:"bootstrap_high"`
+	BootstrapMethod string `json:"bootstrap_method"`
+}
+
+func noEvidence() Evidence {
+	u := unknown()
+	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u, BootstrapLow: u, BootstrapHigh: u}
+}
+
+// hasInterval reports whether the blocks were enough for one.
+func (e *Evidence) hasInterval() bool { return e.Method != "" }
+
+// paired compares a value of two variants over the blocks in which both have a
+// valid trial. The change is from without to with, in %, typical over the
+// blocks; unknown where there are none.
+func paired(with, without *Variant, value func(*Metrics) Number, seed uint64) (Number, Evidence) {
+	var a, b []float64
+	blocks := slices.Sorted(slices.Values(without.blocks))
+	for _, block := range slices.Compact(blocks) {
+		if m := with.inBlock(block); m != nil {
+			a, b = append(a, float64(value(m))), append(b, float64(value(without.inBlock(block))))
+		}
+	}
+	p := stats.PairRatios(a, b, confidence)
+	e := noEvidence()
+	e.Blocks = p.Blocks
+	if p.Interval.Exists() {
+		e.Low, e.High = inPercent(p.Interval.Low), inPercent(p.Interval.High)
+		e.Method, e.Coverage, e.P = string(p.Interval.Method), Number(p.Interval.Coverage), Number(p.P)
+		i := p.Bootstrap(confidence, seed)
+		e.BootstrapLow, e.BootstrapHigh, e.BootstrapMethod = inPercent(i.Low), inPercent(i.High), string(i.Method)
+	}
+	return inPercent(p.Ratio), e
+}
+
+// inBlock is the figures of the variant's valid trial in a block, the last where
+// there are more; nil where there is none.
+func (v *Variant) inBlock(block int) *Metrics {
+	for i, b := range slices.Backward(v.blocks) {
+		if b == block {
+			return v.trials[i]
+		}
+	}
+	return nil
+}
+
+// inPercent is a ratio as a change in %.
+func inPercent(ratio float64) Number { return Number((ratio - 1) * 100) }
+
+// correct fills in the corrected p-values of tests that are looked at together.
+func correct(tests []*Evidence) {
+	p := make([]float64, len(tests))
+	for i, e := range tests {
+		p[i] = float64(e.P)
+	}
+	for i, adjusted := range stats.Holm(p) {
+		tests[i].PHolm = Number(adjusted)
+	}
+}
+
+// note says what the blocks allow to be said about chance.
+func (e *Evidence) note() string {
+	switch {
+	case e.hasInterval():
+		return fmt.Sprintf("%d blocks: 95 %% interval %s, by %s, which covers %s %%; p %s, corrected %s",
+			e.Blocks, e.interval(), e.Method, short(e.Coverage*100), probability(e.P), probability(e.PHolm))
+	case e.Blocks == 0:
+		return "no block has a valid trial of both with a value, so nothing is paired"
+	case e.Blocks == 1:
+		return trialsNote(1)
+	case e.Blocks < fewestBlocks:
+		return fmt.Sprintf("%d blocks, too few for a 95 %% interval", e.Blocks)
+	}
+	return fmt.Sprintf("%d blocks, of which some change from zero and some to zero: no interval", e.Blocks)
+}
+
+// interval is the interval for reading; "–" where there is none.
+func (e *Evidence) interval() string {
+	switch {
+	case !e.hasInterval():
+		return short(unknown())
+	case math.IsInf(float64(e.Low), 1):
+		return bound(e.Low)
+	case math.IsInf(float64(e.High), 1):
+		return bound(e.Low) + " or more"
+	}
+	return fmt.Sprintf("%s to %s", bound(e.Low), bound(e.High))
+}
+
+// bound is a change in % for reading, which has no size where it starts at zero.
+func bound(change Number) string {
+	if math.IsInf(float64(change), 1) {
+		return "from zero"
+	}
+	return percent(change)
+}
+
+// holds reports whether a change in % is inside the interval.
+func (e *Evidence) holds(change Number) bool {
+	return e.hasInterval() && e.Low <= change && change <= e.High
+}
+
+// probability is a p-value for reading.
+func probability(p Number) string {
+	if p < 0.0001 {
+		return "below 0.0001"
+	}
+	return short(p)
+}

@@ -1,0 +1,76 @@
+package report
+
+import "github.com/jedib0t/go-pretty/v6/table"
+
+// What a pair of variants shows where the paper claims no size.
+const (
+	More   Verdict = "more"
+	Less   Verdict = "less"
+	TooFew Verdict = "too few blocks"
+)
+
+// Pair compares two variants by the figure of one claim: the change in % from
+// Without to With, over the blocks that have both.
+type Pair struct {
+	Metric   string `json:"metric"` // the claim's id
+	With     string `json:"with"`
+	Without  string `json:"without"`
+	Measured Number `json:"measured"`
+	Evidence
+	// Verdict is more or less where the interval excludes no change, else
+	// inconclusive; too few blocks where they are.
+	Verdict Verdict `json:"verdict"`
+}
+
+// pairs compares every two variants by every claim's figure, where there are
+// blocks to pair. The p-values are corrected within each metric.
+func (s *Summary) pairs() []Pair {
+	all := []Pair{}
+	if s.Blocks < 2 {
+		return all
+	}
+	have := s.measured()
+	for _, r := range rules() {
+		first := len(all)
+		for i := range have {
+			for j := range have[:i] {
+				p := Pair{Metric: r.claim.ID, With: have[i].Name, Without: have[j].Name}
+				p.Measured, p.Evidence = paired(&have[i], &have[j], r.value, s.Seed)
+				if p.Blocks > 0 {
+					all = append(all, p)
+				}
+			}
+		}
+		var tests []*Evidence
+		for k := range all[first:] {
+			p := &all[first+k]
+			p.Verdict = direction(p.Measured, &p.Evidence)
+			tests = append(tests, &p.Evidence)
+		}
+		correct(tests)
+	}
+	return all
+}
+
+// direction is in which direction a change goes for sure.
+func direction(change Number, e *Evidence) Verdict {
+	switch {
+	case e.Blocks < fewestBlocks:
+		return TooFew
+	case !e.hasInterval() || e.holds(0):
+		return Inconclusive
+	case change > 0:
+		return More
+	}
+	return Less
+}
+
+// pairsTable is every two variants.
+func pairsTable(s *Summary) titled {
+	t := newTable("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
+	t.SetColumnConfigs(rightAligned(4, 7))
+	for _, p := range s.Pairs {
+		t.AppendRow(table.Row{p.Metric, p.With, p.Without, bound(p.Measured), p.interval(), probability(p.P), probability(p.PHolm), string(p.Verdict)})
+	}
+	return t
+}

@@ -1,0 +1,183 @@
+package stats
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// close9 fails the test where got is not want to 1e-9, relative to its size.
+func close9(t *testing.T, what string, got, want float64) {
+	t.Helper()
+	if !(math.Abs(got-want) <= 1e-9*math.Max(1, math.Abs(want))) {
+		t.Errorf("%s is %.17g, want %.17g", what, got, want)
+	}
+}
+
+// reference reads one list of testdata/reference.json, which reference.py made.
+func reference[T any](t *testing.T, name string) []T {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "reference.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	var cases []T
+	if err := json.Unmarshal(all[name], &cases); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if len(cases) == 0 {
+		t.Fatalf("reference.json has no %s", name)
+	}
+	return cases
+}
+
+func TestMeansAreThoseOfSciPy(t *testing.T) {
+	type example struct {
+		X                            []float64
+		Arithmetic, Harmonic, Median float64
+	}
+	for _, c := range reference[example](t, "means") {
+		close9(t, "arithmetic mean", Arithmetic(c.X), c.Arithmetic)
+		close9(t, "harmonic mean", Harmonic(c.X), c.Harmonic)
+		close9(t, "median", Median(c.X), c.Median)
+	}
+}
+
+func TestQuantilesAreThoseOfNumPy(t *testing.T) {
+	type example struct {
+		X       []float64
+		P, Want float64
+	}
+	for _, c := range reference[example](t, "quantiles") {
+		close9(t, "quantile", Quantile(Sorted(c.X), c.P), c.Want)
+	}
+}
+
+func TestQuantileOrdersAreThoseOfTheBinomialDistribution(t *testing.T) {
+	type example struct {
+		N, Low, High            int
+		P, Confidence, Coverage float64
+	}
+	for _, c := range reference[example](t, "orders") {
+		low, high, coverage := QuantileOrders(c.N, c.P, c.Confidence)
+		if low != c.Low || high != c.High {
+			t.Errorf("n %d, p %v, %v: orders %d and %d, want %d and %d", c.N, c.P, c.Confidence, low, high, c.Low, c.High)
+		}
+		close9(t, "coverage", coverage, c.Coverage)
+	}
+}
+
+func TestBandIsMassarts(t *testing.T) {
+	type example struct {
+		N                int
+		Confidence, Half float64
+	}
+	for _, c := range reference[example](t, "bands") {
+		close9(t, "half-width", BandHalfWidth(c.N, c.Confidence), c.Half)
+	}
+}
+
+func TestSignedRankIsExact(t *testing.T) {
+	type example struct {
+		D []float64
+		P float64
+	}
+	for _, c := range reference[example](t, "signed_ranks") {
+		close9(t, "p", SignedRank(c.D), c.P)
+	}
+}
+
+func TestRankSumIsExact(t *testing.T) {
+	type example struct {
+		X, Y []float64
+		P    float64
+	}
+	for _, c := range reference[example](t, "rank_sums") {
+		close9(t, "p", RankSum(c.X, c.Y), c.P)
+		close9(t, "p with the samples swapped", RankSum(c.Y, c.X), c.P)
+	}
+}
+
+func TestPseudoMedianAndItsIntervalInvertTheTest(t *testing.T) {
+	type example struct {
+		X                             []float64
+		Estimate, Low, High, Coverage float64
+		Exists                        bool
+	}
+	for _, c := range reference[example](t, "pseudo_medians") {
+		close9(t, "estimate", PseudoMedian(c.X), c.Estimate)
+		i := PseudoMedianInterval(c.X, 0.95)
+		if i.Exists() != c.Exists {
+			t.Errorf("%d values: interval %+v, want one: %v", len(c.X), i, c.Exists)
+		}
+		if !c.Exists {
+			continue
+		}
+		close9(t, "low end", i.Low, c.Low)
+		close9(t, "high end", i.High, c.High)
+		close9(t, "coverage", i.Coverage, c.Coverage)
+	}
+}
+
+func TestBootstrapIntervalsAreThoseOfSciPyOnTheSameReplicates(t *testing.T) {
+	type example struct {
+		X              []float64
+		BCaLow         float64 `json:"bca_low"`
+		BCaHigh        float64 `json:"bca_high"`
+		PercentileLow  float64 `json:"percentile_low"`
+		PercentileHigh float64 `json:"percentile_high"`
+	}
+	for _, c := range reference[example](t, "bootstraps") {
+		all := everySample(c.X)
+		slices.Sort(all)
+		i := bcaInterval(c.X, Arithmetic, all, 0.95)
+		close9(t, "low end by BCa", i.Low, c.BCaLow)
+		close9(t, "high end by BCa", i.High, c.BCaHigh)
+		i = percentileInterval(all, 0.95)
+		close9(t, "low end by percentiles", i.Low, c.PercentileLow)
+		close9(t, "high end by percentiles", i.High, c.PercentileHigh)
+	}
+}
+
+// everySample is the mean of each of the n^n samples that x has.
+func everySample(x []float64) []float64 {
+	n := len(x)
+	count := int(math.Pow(float64(n), float64(n)))
+	means, sample := make([]float64, count), make([]float64, n)
+	for code := range means {
+		rest := code
+		for i := range sample {
+			sample[i] = x[rest%n]
+			rest /= n
+		}
+		means[code] = Arithmetic(sample)
+	}
+	return means
+}
+
+func TestHolmIsClosedTestingWithBonferroni(t *testing.T) {
+	type example struct{ P, Want []float64 }
+	for _, c := range reference[example](t, "holms") {
+		got := Holm(c.P)
+		for i := range c.Want {
+			close9(t, "adjusted p", got[i], c.Want[i])
+		}
+	}
+}
+
+func TestScoresAreThoseOfTheMedianAbsoluteDeviation(t *testing.T) {
+	type example struct{ X, Want []float64 }
+	for _, c := range reference[example](t, "scores") {
+		got := Scores(c.X)
+		for i := range c.Want {
+			close9(t, "score", got[i], c.Want[i])
+		}
+	}
+}
