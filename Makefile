@@ -42,6 +42,10 @@ SOAK ?= 10m
 soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
 	$(GO) test ./equic -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
+.PHONY: soak-faults
+soak-faults: build ## the fault matrix, twenty times in a row (root and an engine; about an hour)
+	$(GO) test $(TRIALS) -count=20 -failfast -timeout=3h -run '^TestFault' -v
+
 .PHONY: report
 report: build ## draw the newest run's figures anew
 	$(BIN)/equic-bench report
@@ -53,6 +57,10 @@ generate: ## compile bpf/ (needs clang and llvm), write compose.yaml and schema.
 	mv compose.yaml.new compose.yaml
 	$(GO) run ./cmd/equic-bench schema > scenarios/schema.json.new
 	mv scenarios/schema.json.new scenarios/schema.json
+
+.PHONY: simulate
+simulate: ## 10,000 synthetic experiments of each kind: do the intervals cover? (3 minutes)
+	$(GO) test ./stats -count=1 -timeout=20m -run 'Cover|Identical|Holm' -simulate -v
 
 .PHONY: lint
 lint: ## golangci-lint with the import rules of docs/architecture.md

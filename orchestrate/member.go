@@ -20,9 +20,10 @@ type member struct {
 	over     bool
 	overAt   time.Time
 	exitCode int
-	err      error // of waiting for it
-	stopped  bool  // asked to end: with exit code 0 that is no failure
-	killed   bool  // by us: no exit code is a failure
+	err      error  // of waiting for it
+	damage   string // what the runtime found wrong with it; empty: nothing
+	stopped  bool   // asked to end: with exit code 0 that is no failure
+	killed   bool   // by us: no exit code is a failure
 }
 
 func newMember(spec NodeSpec, out *results.TrialWriter, notify func()) (*member, error) {
@@ -44,7 +45,8 @@ func newMember(spec NodeSpec, out *results.TrialWriter, notify func()) (*member,
 func recordsFile(node string) string { return node + ".jsonl" }
 
 // failure says why the trial cannot go on, in the node's words where it left
-// any. An error means that the runtime lost sight of the node.
+// any. An error means that the runtime lost sight of the node, or that its
+// records cannot be written.
 func (m *member) failure(epoch time.Time) (string, error) {
 	seen := m.records.seen()
 	m.mu.Lock()
@@ -53,6 +55,8 @@ func (m *member) failure(epoch time.Time) (string, error) {
 	switch {
 	case m.err != nil:
 		return "", m.err
+	case seen.err != nil:
+		return "", seen.err
 	case seen.fault != "":
 		return fmt.Sprintf("output of %s: %s", name, seen.fault), nil
 	case seen.readies > 0 && seen.ready.AtNS > 0:
@@ -60,13 +64,24 @@ func (m *member) failure(epoch time.Time) (string, error) {
 	case !m.diedAlone():
 		return "", nil
 	}
-	return fmt.Sprintf("%s ended with %s, %s after the epoch%s",
-		name, exitText(m.exitCode), seconds(m.overAt.Sub(epoch).Nanoseconds()), m.lastWords()), nil
+	return fmt.Sprintf("%s, %s after the epoch%s",
+		m.howEnded(), seconds(m.overAt.Sub(epoch).Nanoseconds()), m.lastWords()), nil
+}
+
+// howEnded says how the node ended, without when.
+func (m *member) howEnded() string {
+	if m.damage != "" {
+		return fmt.Sprintf("%s was %s", m.spec.Name, m.damage)
+	}
+	return fmt.Sprintf("%s ended with %s", m.spec.Name, exitText(m.exitCode))
 }
 
 // diedAlone says that the node ended in a way that is not its part in the
 // trial: a server runs until it is stopped, a client until its load is done.
 func (m *member) diedAlone() bool {
+	if m.damage != "" {
+		return true
+	}
 	if !m.over || m.killed {
 		return false
 	}
@@ -84,7 +99,11 @@ func (m *member) lastWords() string {
 func (m *member) end(code int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.over, m.overAt, m.exitCode, m.err = true, time.Now(), code, err
+	m.over, m.overAt, m.exitCode = true, time.Now(), code
+	if errors.Is(err, ErrDamaged) {
+		m.damage, err = err.Error(), nil
+	}
+	m.err = err
 }
 
 func (m *member) start() {
@@ -128,7 +147,7 @@ func (m *member) died() string {
 	if !m.diedAlone() {
 		return ""
 	}
-	return fmt.Sprintf("%s ended with %s%s", m.spec.Name, exitText(m.exitCode), m.lastWords())
+	return m.howEnded() + m.lastWords()
 }
 
 // requests is how many requests of a client have ended, as it last said.

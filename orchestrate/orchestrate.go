@@ -135,7 +135,14 @@ func (r *runner) create() (err error) {
 	}
 	r.manifest.ID = r.writer.ID
 	r.describe()
-	return errors.Join(r.writer.WriteScenario(r.scenario.Text), r.writer.WriteManifest(r.manifest))
+	err = r.writer.WriteScenario(r.scenario.Text)
+	if err == nil {
+		err = r.writer.WriteManifest(r.manifest)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("begin run %s: %w", r.writer.ID, err), r.writer.Discard())
+	}
+	return nil
 }
 
 // describe records what is known of the platform by now.

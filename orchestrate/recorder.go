@@ -38,7 +38,6 @@ type recorder struct {
 	out     *bufio.Writer
 	partial []byte // a line whose end has not come yet
 	state   recorded
-	err     error // of the file
 }
 
 // recorded is what a recorder has seen so far.
@@ -50,6 +49,7 @@ type recorded struct {
 	progress results.Progress
 	client   *results.Client
 	fault    string // why the output is not a list of records; empty: it is
+	err      error  // the file's first: what comes after it is not written
 }
 
 func newRecorder(f *os.File, l limits, notify func()) *recorder {
@@ -61,7 +61,7 @@ func newRecorder(f *os.File, l limits, notify func()) *recorder {
 func (r *recorder) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for rest := p; len(rest) > 0 && r.state.fault == ""; {
+	for rest := p; len(rest) > 0 && r.state.fault == "" && r.state.err == nil; {
 		line, after, whole := bytes.Cut(rest, []byte("\n"))
 		rest = after
 		if len(r.partial)+len(line) > r.limits.lineBytes {
@@ -91,8 +91,12 @@ func (r *recorder) take(line []byte) {
 		return
 	}
 	r.note(record)
-	_, err := r.out.Write(line)
-	r.err = errors.Join(r.err, err, r.out.WriteByte('\n'))
+	if _, r.state.err = r.out.Write(line); r.state.err == nil {
+		r.state.err = r.out.WriteByte('\n')
+	}
+	if r.state.err != nil {
+		r.notify()
+	}
 }
 
 // note updates the state that the trial waits for.
@@ -131,7 +135,7 @@ func (r *recorder) Close() error {
 	if len(r.partial) > 0 {
 		r.fail("the last line has no end: %s", quote(r.partial))
 	}
-	return errors.Join(r.err, r.out.Flush(), r.file.Close())
+	return errors.Join(r.out.Flush(), r.file.Close()) // Flush repeats the first error
 }
 
 // keys counts the records in a line.
@@ -175,8 +179,9 @@ func (l *logFile) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	keep := p[:min(len(p), logLimit-l.size)]
 	l.size += len(keep)
-	_, err := l.file.Write(keep)
-	l.err = errors.Join(l.err, err)
+	if l.err == nil {
+		_, l.err = l.file.Write(keep)
+	}
 	if text := bytes.TrimSpace(p); len(text) > 0 {
 		line := text[bytes.LastIndexByte(text, '\n')+1:]
 		l.last = append(l.last[:0], line[:min(len(line), 300)]...)

@@ -57,7 +57,9 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 		return nil, err
 	}
 	early, err := t.execute(ctx)
-	err = errors.Join(err, t.closeFiles())
+	if closeErr := t.closeFiles(); err == nil { // else a full disk says the same for each node
+		err = closeErr
+	}
 	if err != nil {
 		return nil, errors.Join(err, t.leftover, t.out.Abort())
 	}

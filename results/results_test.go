@@ -72,6 +72,24 @@ func TestARunReadsBackAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestARunThatGoesOnLosesWhatWasHalfWritten(t *testing.T) {
+	w := writeRun(t, t.TempDir())
+	half := filepath.Join(w.Dir, temporary+"123")
+	must(t, os.WriteFile(half, nil, 0o600))
+	r, err := Open(w.Dir)
+	must(t, err)
+	_, err = Reopen(r)
+	must(t, err)
+	for _, gone := range []string{half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"), filepath.Join(w.Dir, ChecksumsFile)} {
+		if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v, want it gone", gone, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(w.Dir, TrialsDir, "001-no-block-attempt-2", TrialFile)); err != nil {
+		t.Errorf("the whole trial: %v, want it kept", err)
+	}
+}
+
 func TestChecksumsCoverTheRawFilesAndNotTheReport(t *testing.T) {
 	w := writeRun(t, t.TempDir())
 	must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))

@@ -27,6 +27,8 @@ const (
 
 	// partial marks a trial folder that is being written; a reader skips it.
 	partial = ".partial-"
+	// temporary marks a file that is being written.
+	temporary = ".tmp-"
 )
 
 // ErrNoRun says that a folder is no run, or holds none.
@@ -58,7 +60,10 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("create run directory: %w", err)
 		}
-		return &Writer{Dir: dir, ID: id}, os.Mkdir(filepath.Join(dir, TrialsDir), 0o755)
+		if err := os.Mkdir(filepath.Join(dir, TrialsDir), 0o755); err != nil {
+			return nil, errors.Join(fmt.Errorf("create run directory: %w", err), os.Remove(dir))
+		}
+		return &Writer{Dir: dir, ID: id}, nil
 	}
 }
 
@@ -69,7 +74,11 @@ func Reopen(r *Run) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
 	}
-	for _, path := range append(half, filepath.Join(r.Dir, ChecksumsFile)) {
+	files, err := filepath.Glob(filepath.Join(r.Dir, temporary+"*"))
+	if err != nil {
+		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
+	}
+	for _, path := range append(append(half, files...), filepath.Join(r.Dir, ChecksumsFile)) {
 		if err := os.RemoveAll(path); err != nil {
 			return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
 		}
@@ -302,7 +311,7 @@ func writeJSON(path string, v any) error {
 
 // writeFile replaces a file at once: temporary name, sync, rename.
 func writeFile(path string, text []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return err
 	}

@@ -11,12 +11,16 @@ import (
 )
 
 func cleanCommand() *cobra.Command {
-	return &cobra.Command{
+	var images bool
+	c := &cobra.Command{
 		Use:   "clean",
 		Short: "Remove what an interrupted run left: containers, networks, control groups",
-		Args:  arguments(0, 0),
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			err = netns.Clean()
+		Long: `Removes what an interrupted run left: containers, networks, control groups.
+What belongs to a run in progress stays. Half a trial in a run directory is
+removed by run --resume.`,
+		Args: arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			err := netns.Clean()
 			engine, noEngine := docker.New(c.Context(), docker.Options{})
 			if errors.Is(noEngine, docker.ErrNoEngine) {
 				_, _ = fmt.Fprintln(c.ErrOrStderr(), "no Docker engine answers, so no container was looked for")
@@ -25,7 +29,27 @@ func cleanCommand() *cobra.Command {
 			if noEngine != nil {
 				return errors.Join(err, noEngine)
 			}
-			return errors.Join(err, engine.Clean(c.Context()), engine.Close())
+			err = errors.Join(err, engine.Clean(c.Context()))
+			if images {
+				err = errors.Join(err, removeImages(c, engine))
+			}
+			return errors.Join(err, engine.Close())
 		},
 	}
+	c.Flags().BoolVar(&images, "images", false, "remove the nodes' images of all builds too; the next run makes its own anew")
+	return c
+}
+
+// removeImages keeps other runs from starting meanwhile: they share the images.
+func removeImages(c *cobra.Command, engine *docker.Runtime) (err error) {
+	release, err := lockMachine(c.Context())
+	if err != nil {
+		return fmt.Errorf("remove images: %w", err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	removed, err := engine.RemoveImages(c.Context())
+	for _, name := range removed {
+		_, _ = fmt.Fprintln(c.ErrOrStderr(), "removed image", name)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
@@ -17,7 +18,8 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		want int
 	}{
 		"no error is fine":                       {nil, 0},
-		"an unknown error is internal":           {errors.New("disk full"), 1},
+		"an unknown error is internal":           {errors.New("what is this"), 1},
+		"a full disk is the machine's":           {fmt.Errorf("run: %w", syscall.ENOSPC), 3},
 		"a wrong flag is a usage error":          {usage(rootCommand(), "unknown flag"), 2},
 		"a scenario with errors is one as well":  {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
 		"no engine is the machine's":             {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},

@@ -60,10 +60,14 @@ type bench struct {
 // that it removes its containers.
 func startBench(t *testing.T, args ...string) *bench {
 	t.Helper()
+	return startCommand(t, exec.Command(binary, args...)) //nolint:noctx // startCommand ends it
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *bench {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	b := &bench{t: t, cmd: exec.CommandContext(ctx, binary, args...), lines: make(chan string, 1024), read: make(chan struct{})}
+	b := &bench{t: t, cmd: cmd, lines: make(chan string, 1024), read: make(chan struct{})}
 	b.cmd.Stdout = &b.stdout
-	b.cmd.Cancel = func() error { return b.cmd.Process.Signal(os.Interrupt) }
 	pipe, err := b.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -71,12 +75,14 @@ func startBench(t *testing.T, args ...string) *bench {
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	stop := context.AfterFunc(ctx, func() { _ = b.cmd.Process.Signal(os.Interrupt) }) // it may have ended
 	go b.scan(pipe)
 	t.Cleanup(func() {
 		cancel()
 		for range b.lines { // until it has ended
 		}
 		_ = b.cmd.Wait() // an error only repeats what the test has said
+		stop()
 	})
 	return b
 }

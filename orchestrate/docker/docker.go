@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/system"
@@ -87,6 +89,18 @@ func noEngine(tried string, err error) error {
 	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, or root)", ErrNoEngine, tried, err)
 }
 
+// lost adds to an error that the engine has stopped answering, where it means
+// that.
+func (r *Runtime) lost(err error) error {
+	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, broken) || client.IsErrConnectionFailed(err) {
+			return fmt.Errorf("%w: the one at %s stopped answering: %w; start the engine, then run `equic-bench clean`",
+				ErrNoEngine, r.engine.DaemonHost(), err)
+		}
+	}
+	return err
+}
+
 // platform describes an engine.
 func platform(info system.Info, api string) orchestrate.Platform {
 	p := orchestrate.Platform{
@@ -125,7 +139,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 func (r *Runtime) Prepare(ctx context.Context, _ string) error {
 	id, err := r.buildImage(ctx)
 	if err != nil {
-		return err
+		return r.lost(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

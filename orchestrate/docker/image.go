@@ -18,6 +18,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/build"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/image"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
@@ -66,6 +68,28 @@ func (r *Runtime) buildImage(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("find the image built as %s: %w", tag, err)
 	}
 	return made.ID, nil
+}
+
+// RemoveImages removes the nodes' images of all builds, and returns their names.
+// One that a container uses stays. No run may be between two trials: its image
+// would be gone.
+func (r *Runtime) RemoveImages(ctx context.Context) (removed []string, err error) {
+	all, err := r.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
+	if err != nil {
+		return nil, fmt.Errorf("list images %s: %w", repository, err)
+	}
+	for _, i := range all {
+		for _, name := range i.RepoTags {
+			_, removeErr := r.engine.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+			switch {
+			case removeErr == nil:
+				removed = append(removed, name)
+			case !errdefs.IsConflict(removeErr) && !errdefs.IsNotFound(removeErr):
+				err = errors.Join(err, fmt.Errorf("remove image %s: %w", name, removeErr))
+			}
+		}
+	}
+	return removed, err
 }
 
 // buildContext is the nodes' binaries and the recipe.

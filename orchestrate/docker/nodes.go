@@ -62,7 +62,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 	}()
 	if err := n.create(context.WithoutCancel(ctx)); err != nil {
-		return nil, err
+		return nil, r.lost(err)
 	}
 	return n, ctx.Err()
 }
@@ -100,7 +100,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	node, engine := n.byName[name], n.runtime.engine
 	output, err := engine.ContainerAttach(ctx, node.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
 	if err != nil {
-		return fmt.Errorf("attach to container %s: %w", name, err)
+		return n.runtime.lost(fmt.Errorf("attach to container %s: %w", name, err))
 	}
 	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives this call, until Detach
 	exit, failed := engine.ContainerWait(waiting, node.id, container.WaitConditionNextExit)
@@ -112,7 +112,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	node.mu.Unlock()
 	go node.follow(output, stdout, stderr, exit, failed)
 	if err := engine.ContainerStart(ctx, node.id, container.StartOptions{}); err != nil {
-		return fmt.Errorf("start container %s: %w", name, err)
+		return n.runtime.lost(fmt.Errorf("start container %s: %w", name, err))
 	}
 	return nil
 }
@@ -156,14 +156,14 @@ func (n *nodes) Wait(ctx context.Context, name string) (int, error) {
 	}
 	node.mu.Lock()
 	defer node.mu.Unlock()
-	return node.code, node.err
+	return node.code, n.runtime.lost(node.err)
 }
 
 // Signal sends a signal to the node's first process.
 func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) error {
 	err := n.runtime.engine.ContainerKill(ctx, n.byName[name].id, unix.SignalName(signal))
 	if err != nil && !errdefs.IsConflict(err) { // conflict: it is not running
-		return fmt.Errorf("send %s to container %s: %w", unix.SignalName(signal), name, err)
+		return n.runtime.lost(fmt.Errorf("send %s to container %s: %w", unix.SignalName(signal), name, err))
 	}
 	return nil
 }

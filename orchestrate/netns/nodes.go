@@ -10,12 +10,16 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
+
+// groupLimit bounds the wait until a control group is empty.
+const groupLimit = 5 * time.Second
 
 // nodes are the processes of one trial.
 type nodes struct {
@@ -31,6 +35,7 @@ var _ orchestrate.Nodes = (*nodes)(nil)
 type node struct {
 	spec  orchestrate.NodeSpec
 	ns    netns.NsHandle
+	link  string        // the state of its interface at the start
 	group memoryGroup   // nil for no limit
 	done  chan struct{} // closed when a started node has ended and its output is copied
 
@@ -89,14 +94,36 @@ func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 	if err != nil {
 		return
 	}
+	sweepErr := sweep(command.Process.Pid)
 	err = command.Wait()
 	if _, exited := errors.AsType[*exec.ExitError](err); exited {
 		err = nil
 	}
 	n.mu.Lock()
-	n.code, n.err = exitCode(command.ProcessState), err
+	n.code, n.err = exitCode(command.ProcessState), errors.Join(err, sweepErr, n.checkLink())
 	n.mu.Unlock()
 	close(n.done)
+}
+
+// sweep waits for the end of a node's process and kills what it left in its
+// process group, as the end of a container's first process does: a program that
+// lives on would hold the node's output open. The process is not reaped yet, so
+// the group's number cannot be that of others.
+func sweep(pid int) error {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("wait for process %d: %w", pid, err)
+		}
+		break
+	}
+	if err := unix.Kill(-pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process group %d: %w", pid, err)
+	}
+	return nil
 }
 
 func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
@@ -104,6 +131,10 @@ func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("enter its network namespace: %w", err)
 	}
 	if err := bind(n.spec.CPUs); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.link, err = linkState(); err != nil {
 		return nil, err
 	}
 	command := exec.Command(n.spec.Command[0], n.spec.Command[1:]...) //nolint:noctx // ended by Signal and Remove
@@ -253,9 +284,29 @@ func (n *node) remove(ctx context.Context, name string) error {
 	if n.group == nil {
 		return nil
 	}
-	if err := n.group.remove(); err != nil {
+	if err := emptied(ctx, n.group); err != nil {
 		return fmt.Errorf("remove the control group of %s: %w", name, err)
 	}
 	n.group = nil
 	return nil
+}
+
+// emptied removes a control group as soon as nothing is in it: a process that
+// was killed leaves it a little after its death.
+func emptied(ctx context.Context, group memoryGroup) error {
+	ctx, cancel := context.WithTimeout(ctx, groupLimit)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := group.remove()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
 }

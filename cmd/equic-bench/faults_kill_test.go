@@ -1,0 +1,152 @@
+package main
+
+import (
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// phases are those of a trial, in their order.
+var phases = []string{
+	orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter, orchestrate.PhaseStop,
+}
+
+// reach waits for a phase of an attempt, by the times in faults.yaml. It keeps
+// the phase "stop" from ending: a server that sleeps cannot print its records.
+func (r *faultRun) reach(server faultNode, phase string) {
+	r.t.Helper()
+	switch phase {
+	case orchestrate.PhaseStart:
+	case orchestrate.PhaseBefore:
+		until(server.epoch.Add(250 * time.Millisecond))
+	case orchestrate.PhaseAttack:
+		until(server.epoch.Add(time.Second))
+	case orchestrate.PhaseAfter:
+		until(server.epoch.Add(1700 * time.Millisecond))
+	case orchestrate.PhaseStop:
+		until(server.epoch.Add(1700 * time.Millisecond))
+		r.hit(server.program, syscall.SIGSTOP)
+		r.waitForAny(": stop,", ": invalid (")
+	}
+}
+
+func TestFaultAKilledNodeMakesItsTrialInvalidInEveryPhase(t *testing.T) {
+	needRoot(t)
+	for name, test := range map[string]struct {
+		variant, node string
+		phases        []string
+		victim        func(faultNode) int
+	}{
+		"the server":           {"xdp-block", "server", phases, func(n faultNode) int { return n.program }},
+		"the server's probe":   {"xdp-block", "server", phases, func(n faultNode) int { return n.probe }},
+		"a sequential client":  {"no-block", "sequential-1", phases[:4], func(n faultNode) int { return n.program }}, // it has ended by "stop"
+		"a client's probe too": {"no-block", "parallel-1", phases[:3], func(n faultNode) int { return n.probe }},     // and this one by "after"
+	} {
+		t.Run(name, func(t *testing.T) {
+			left := test.phases
+			for runs := 0; len(left) > 0; runs++ {
+				if runs == 4 {
+					t.Fatalf("the machine is too busy for a trial: phases %q were not reached in %d runs", left, runs)
+				}
+				left = killInPhases(t, test.variant, test.node, left, test.victim)
+			}
+		})
+	}
+}
+
+// killInPhases kills a node in one phase of each attempt of one trial, and
+// returns the phases that are left for another run.
+func killInPhases(t *testing.T, variant, name string, left []string, victim func(faultNode) int) []string {
+	t.Helper()
+	r := startFaultRun(t, t.TempDir(), "--variants", variant)
+	var killed []faultNode
+	for range orchestrate.Attempts {
+		if len(left) == 0 {
+			break
+		}
+		server := r.attempt()
+		node := server
+		if name != results.RoleServer {
+			node = r.sibling(server, name)
+		}
+		r.reach(server, left[0])
+		hit := r.hit(victim(node), syscall.SIGKILL)
+		r.verdict()
+		if hit {
+			killed, left = append(killed, server), left[1:]
+		}
+	}
+	r.checkExit()
+	for _, server := range killed {
+		r.checkInvalid(server, "nodes-alive", name+" ended with exit code 137 (killed")
+	}
+	r.checkNothingLeft()
+	return left
+}
+
+func TestFaultAKilledRunLeavesWholeTrialsOnly(t *testing.T) {
+	needRoot(t)
+	for _, phase := range phases {
+		t.Run("in the phase "+phase, func(t *testing.T) {
+			r := startFaultRun(t, t.TempDir(), "--variants", "no-block")
+			r.reach(r.attempt(), phase)
+			r.killed()
+			if phase == orchestrate.PhaseAttack {
+				r.resumes()
+			}
+		})
+	}
+}
+
+// killed kills the run, cleans up as the user is told to, and asserts that no
+// trial came of it.
+func (r *faultRun) killed() {
+	r.t.Helper()
+	r.hit(r.cmd.Process.Pid, syscall.SIGKILL)
+	if code := r.exit(); code != -1 {
+		r.t.Errorf("exit code %d; want the end by a signal", code)
+	}
+	if r.runtime == runtimeNetns {
+		r.awaitNodes()
+	}
+	if code := startBench(r.t, "clean").exit(); code != exitFine {
+		r.t.Errorf("clean: exit code %d", code)
+	}
+	r.checkMachine()
+	for _, trial := range openRun(r.t, r.root).Trials {
+		if trial.Valid {
+			r.t.Errorf("%s is valid, though its run was killed in it", trial.Name())
+		}
+	}
+}
+
+// awaitNodes waits for the nodes, which end with their run.
+func (r *faultRun) awaitNodes() {
+	r.t.Helper()
+	await(r.t, 10*time.Second, "the end of the nodes", func() bool {
+		for _, p := range processes() {
+			if r.epochs[p.variable(results.EnvEpoch)] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// resumes asserts that the run can be continued to its end, and that nothing of
+// its half trial is left then.
+func (r *faultRun) resumes() {
+	r.t.Helper()
+	run := openRun(r.t, r.root)
+	half, err := filepath.Glob(filepath.Join(run.Dir, results.TrialsDir, ".*"))
+	if err != nil || len(half) != 1 {
+		r.t.Errorf("half trials of a killed run: %v, %v; want one", half, err)
+	}
+	again := startFaultRun(r.t, r.root, "--resume", run.Dir)
+	again.checkExit()
+	again.checkNothingLeft()
+}

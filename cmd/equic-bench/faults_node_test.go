@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// wrongClient is a folder of the nodes' binaries in which parallel-1 runs a
+// script in place of its program. $REAL is the program.
+func wrongClient(t *testing.T, script string) string {
+	t.Helper()
+	bin, err := filepath.Abs(filepath.Dir(binary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range orchestrate.Binaries() {
+		if name == "equic-client" {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(bin, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := fmt.Sprintf("#!/bin/sh\nREAL=%s\n[ \"$EQUIC_NODE\" = parallel-1 ] || exec \"$REAL\" \"$@\"\n%s\n",
+		filepath.Join(bin, "equic-client"), script)
+	if err := os.WriteFile(filepath.Join(dir, "equic-client"), []byte(text), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestFaultAClientGoneWrongMakesItsTrialInvalid(t *testing.T) {
+	needRoot(t)
+	const ready = `echo '{"ready":{"node":"parallel-1","at_ns":-1}}'`
+	for name, test := range map[string]struct{ script, rule, says string }{
+		"it never gets ready":          {"sleep 300; echo", "completed", "parallel-1 is not ready by the epoch"}, // the shell waits for a child
+		"it is late for the epoch":     {`sleep 1.3; exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 0."},
+		"its clock is wrong":           {`EQUIC_EPOCH=$((EQUIC_EPOCH - 60000000000)) exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 59."},
+		"it prints garbage":            {"echo no record; exec sleep 300", "records-readable", `parallel-1: line 1 is not a record: "no record"`},
+		"it prints a line without end": {"exec cat /dev/zero", "records-readable", "parallel-1: a line is longer than"},
+		"it prints more than a million lines": {
+			ready + "\n" + `yes '{"progress":{"at_ns":1,"started":1,"done":1}}' | head -n 1100000; exec sleep 300`,
+			"records-readable", "parallel-1: more than 1000000 lines",
+		},
+		"it ends before its load":  {ready, "records-complete", "parallel-1 left no client record"},
+		"it leaves a child behind": {ready + "\nsleep 300 & exit 3", "nodes-alive", "parallel-1 ended with exit code 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startFaultRun(t, t.TempDir(), "--variants", "no-block", "--bin", wrongClient(t, test.script))
+			server := r.attempt()
+			r.verdict()
+			r.giveUp()
+			r.checkInvalid(server, test.rule, test.says)
+			r.checkNothingLeft()
+		})
+	}
+}
+
+func TestFaultAServerThatStopsAnsweringMakesItsTrialInvalid(t *testing.T) {
+	needRoot(t)
+	r := startFaultRun(t, t.TempDir(), "--variants", "no-block")
+	server := r.attempt()
+	r.reach(server, orchestrate.PhaseAfter)
+	r.hit(server.program, syscall.SIGSTOP)
+	r.verdict()
+	r.giveUp()
+	r.checkInvalid(server, "completed", "server is still running 10s after SIGTERM")
+	r.checkNothingLeft()
+}
+
+func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
+	needRoot(t)
+	for _, variant := range []string{"no-block", "xdp-block"} {
+		t.Run(variant, func(t *testing.T) {
+			r := startFaultRun(t, t.TempDir(), "--variants", variant)
+			server := r.attempt()
+			// So late that the load still ends in time: every rule of the load holds.
+			until(server.epoch.Add(1750 * time.Millisecond))
+			out, err := exec.CommandContext(t.Context(), "nsenter", "--net", "--target", strconv.Itoa(server.program),
+				"ip", "link", "delete", "eth0").CombinedOutput()
+			if err != nil {
+				t.Fatalf("delete eth0 of the server: %s, %v", out, err)
+			}
+			r.verdict()
+			r.giveUp()
+			r.checkInvalid(server, "nodes-alive", "server was damaged: its interface eth0 is gone")
+			r.checkNothingLeft()
+		})
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// copyProgram copies equic-bench and the nodes' binaries to a folder that
+// everybody may read.
+func copyProgram(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as said
+		t.Fatal(err)
+	}
+	for _, name := range append(orchestrate.Binaries(), "equic-bench", faults) {
+		from := filepath.Join(filepath.Dir(binary), name)
+		if name == faults {
+			from = faults
+		}
+		if err := copyFile(filepath.Join(dir, filepath.Base(name)), from); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755) //nolint:gosec // programs that another user runs
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, in); err != nil {
+		return err
+	}
+	return out.Close()
+}
+
+func TestFaultARunEndsWellInAnOddPlace(t *testing.T) {
+	needRoot(t)
+	readOnly := disk(t, syscall.MS_RDONLY, "")
+	other := filepath.Join(disk(t, 0, ""), "results of mine")
+	place := filepath.Join(t.TempDir(), "a path with spaces")
+	copyProgram(t, place)
+
+	for _, runtime := range []string{runtimeNetns, runtimeDocker} {
+		t.Run("path with spaces, read-only TMPDIR, results on another file system: "+runtime, func(t *testing.T) {
+			if runtime == runtimeDocker {
+				needEngine(t)
+			}
+			r := &faultRun{runtime: runtime, root: filepath.Join(other, runtime)}
+			awaitMachine(t)
+			cmd := exec.Command(filepath.Join(place, "equic-bench"), "run", "faults.yaml", "--variants", "xdp-block", //nolint:noctx // startCommand ends it
+				"--runtime", runtime, "--results", r.root)
+			cmd.Dir, cmd.Env = place, append(os.Environ(), "TMPDIR="+readOnly)
+			r.bench = startCommand(t, cmd)
+			r.checkExit()
+			r.checkNothingLeft()
+		})
+	}
+}
+
+func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
+	needRoot(t)
+	needEngine(t)
+	const nobody = 65534
+	group := engineGroup(t)
+	place := t.TempDir()
+	copyProgram(t, place)
+	root := filepath.Join(place, "results")
+	if err := os.Mkdir(root, 0o755); err != nil { //nolint:gosec // a test's
+		t.Fatal(err)
+	}
+	if err := os.Chown(root, nobody, int(group)); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{place, filepath.Dir(place)} { // both are the test's
+		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // another user reads there
+			t.Fatal(err)
+		}
+	}
+
+	for name, test := range map[string]struct {
+		runtime, says string
+		code          int
+	}{
+		"on the engine all variants run":     {runtimeDocker, "", exitFine},
+		"namespaces are refused with reason": {runtimeNetns, "network namespaces need root", exitMachine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &faultRun{runtime: test.runtime, root: root}
+			awaitMachine(t)
+			cmd := exec.Command(filepath.Join(place, "equic-bench"), "run", "faults.yaml", "--runtime", test.runtime, "--results", root) //nolint:noctx // startCommand ends it
+			cmd.Dir = place
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: group}}
+			r.bench = startCommand(t, cmd)
+			if test.code == exitFine {
+				r.checkExit()
+			} else {
+				r.checkSays(test.code, test.says)
+			}
+			r.checkNothingLeft()
+		})
+	}
+}
+
+// engineGroup is the group that may use the engine's socket.
+func engineGroup(t *testing.T) uint32 {
+	t.Helper()
+	path := "/var/run/docker.sock"
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		path = strings.TrimPrefix(host, "unix://")
+	}
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil {
+		t.Skipf("the engine is not behind a Unix socket of this machine: %v", err)
+	}
+	if stat.Gid == 0 || stat.Mode&0o060 != 0o060 {
+		t.Skip("the engine's socket belongs to no group but root's: mode " + strconv.FormatUint(uint64(stat.Mode&0o777), 8))
+	}
+	return stat.Gid
+}

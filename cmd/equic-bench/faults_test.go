@@ -1,0 +1,301 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// The fault matrix: runs of the built binaries that suffer something. Each case
+// holds that no number came from a broken trial, that nothing is left, and the
+// exit code. A trial may be invalid for the machine's load as well: a case looks
+// at the attempt that it broke, and no other.
+
+// faults is a scenario of two seconds for each trial.
+const faults = "testdata/faults.yaml"
+
+// faultRun is a run that something is done to.
+type faultRun struct {
+	*bench
+	runtime string
+	root    string          // the results folder
+	epochs  map[string]bool // of the attempts whose nodes were seen
+	spaces  map[string]bool // their network namespaces
+}
+
+// needRoot skips, or under CI=true fails, a case that root alone can make.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: faults are made in whole trials")
+	}
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs root, and CI=true forbids to skip")
+		}
+		t.Skip("needs root")
+	}
+	if _, err := os.Stat(binary); err != nil {
+		t.Fatalf("no binaries, run `make build` first: %v", err)
+	}
+}
+
+// startFaultRun starts a run in network namespaces, or in what args say.
+func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
+	t.Helper()
+	r := &faultRun{runtime: runtimeNetns, root: root, epochs: map[string]bool{}, spaces: map[string]bool{}}
+	if i := slices.Index(args, "--runtime"); i >= 0 {
+		r.runtime = args[i+1]
+	}
+	all := []string{"run", "--runtime", r.runtime}
+	if !slices.Contains(args, "--resume") {
+		all = append(all, faults, "--results", root)
+	}
+	awaitMachine(t)
+	r.bench = startBench(t, append(all, args...)...)
+	return r
+}
+
+// awaitMachine waits until no other run measures here.
+func awaitMachine(t *testing.T) {
+	t.Helper()
+	await(t, patience, "the end of another run on this machine", func() bool {
+		var d net.Dialer
+		c, err := d.DialContext(t.Context(), "unix", lockName)
+		if err == nil {
+			_ = c.Close() // it was opened for a look only
+		}
+		return err != nil
+	})
+}
+
+// await polls until done holds.
+func await(t *testing.T, limit time.Duration, what string, done func() bool) {
+	t.Helper()
+	over, tick := time.After(limit), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-over:
+			t.Fatalf("waited %s in vain for %s", limit, what)
+		case <-tick.C:
+		}
+	}
+}
+
+// until waits for a moment.
+func until(moment time.Time) { <-time.After(time.Until(moment)) }
+
+// faultNode is a node of a run: the probe and the program that it measures.
+type faultNode struct {
+	probe, program int
+	epoch          time.Time
+}
+
+// attempt waits for the server of the next attempt, and tells its epoch to the
+// other nodes.
+func (r *faultRun) attempt() faultNode {
+	r.t.Helper()
+	return r.find(results.RoleServer, func(epoch string) bool { return !r.epochs[epoch] })
+}
+
+// sibling waits for another node of the attempt that a node is of.
+func (r *faultRun) sibling(of faultNode, name string) faultNode {
+	r.t.Helper()
+	return r.find(name, func(epoch string) bool { return epoch == strconv.FormatInt(of.epoch.UnixNano(), 10) })
+}
+
+// find waits for a node of this run, until its program runs.
+func (r *faultRun) find(name string, wanted func(epoch string) bool) (n faultNode) {
+	r.t.Helper()
+	await(r.t, 15*time.Second, "the node "+name, func() bool {
+		select {
+		case <-r.read:
+			r.exit() // tells what it said
+			r.t.Fatalf("equic-bench ended before it started %s", name)
+		default:
+		}
+		all := processes()
+		for _, p := range all {
+			if p.variable(results.EnvNode) != name || !wanted(p.variable(results.EnvEpoch)) || !r.owns(p) {
+				continue
+			}
+			i := slices.IndexFunc(all, func(child process) bool { return child.parent == p.pid && program(child.pid) })
+			if i < 0 {
+				continue
+			}
+			ns, _ := strconv.ParseInt(p.variable(results.EnvEpoch), 10, 64) // the run wrote it
+			n = faultNode{probe: p.pid, program: all[i].pid, epoch: time.Unix(0, ns)}
+			r.epochs[p.variable(results.EnvEpoch)], r.spaces[p.space] = true, true
+			return true
+		}
+		return false
+	})
+	return n
+}
+
+// owns says whether a probe is of this run: no other may be harmed.
+func (r *faultRun) owns(p process) bool {
+	if r.runtime == runtimeNetns {
+		return p.parent == r.cmd.Process.Pid
+	}
+	run, err := results.Newest(r.root)
+	if err != nil {
+		dirs, _ := filepath.Glob(filepath.Join(r.root, "*")) // the first trial is not whole yet
+		if len(dirs) != 1 {
+			return false
+		}
+		run = dirs[0]
+	}
+	out, err := exec.CommandContext(r.t.Context(), "docker", "ps", "--quiet", "--no-trunc",
+		"--filter", "label=equic-bench.run="+filepath.Base(run)).Output()
+	if err != nil {
+		return false
+	}
+	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid)) // empty for one that has ended
+	return slices.ContainsFunc(strings.Fields(string(out)), func(id string) bool { return bytes.Contains(groups, []byte(id)) })
+}
+
+// hit sends a signal to a process of the run. It says false where there is none
+// any more: the machine's load has ended the attempt before.
+func (r *faultRun) hit(pid int, signal syscall.Signal) bool {
+	r.t.Helper()
+	err := syscall.Kill(pid, signal)
+	if err != nil && !errors.Is(err, syscall.ESRCH) {
+		r.t.Fatal(err)
+	}
+	return err == nil
+}
+
+// verdict reads progress up to the end of an attempt.
+func (r *faultRun) verdict() {
+	r.t.Helper()
+	r.waitForAny(": valid", ": invalid (")
+}
+
+// waitForAny reads progress until a line has one of the texts.
+func (r *faultRun) waitForAny(texts ...string) {
+	r.t.Helper()
+	for line := range r.lines {
+		r.stderr.WriteString(line + "\n")
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(line, text) }) {
+			return
+		}
+	}
+	r.t.Fatalf("equic-bench ended without %q on standard error:\n%s", texts, &r.stderr)
+}
+
+// giveUp interrupts the run and waits for its end in order.
+func (r *faultRun) giveUp() {
+	r.t.Helper()
+	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
+	if code := r.exit(); code != exitInterrupted {
+		r.t.Errorf("exit code %d after an interruption, want %d", code, exitInterrupted)
+	}
+}
+
+// checkInvalid asserts that the attempt with an epoch is invalid, and that a
+// broken rule and its evidence name what they should.
+func (r *faultRun) checkInvalid(of faultNode, rule, says string) {
+	r.t.Helper()
+	for _, trial := range openRun(r.t, r.root).Trials {
+		if !trial.Epoch.Equal(of.epoch) {
+			continue
+		}
+		if trial.Valid {
+			r.t.Errorf("%s is valid; want it invalid by %s: %s", trial.Name(), rule, says)
+		}
+		named := slices.ContainsFunc(trial.Checks, func(c results.Check) bool {
+			return !c.OK && c.Rule == rule && strings.Contains(c.Evidence, says)
+		})
+		if !named {
+			r.t.Errorf("%s is invalid because of %q; want %s: %s", trial.Name(), evidence(trial), rule, says)
+		}
+		return
+	}
+	r.t.Errorf("no trial has the epoch %v", of.epoch)
+}
+
+// checkExit asserts the exit code of a run that came to its end: fine if each
+// planned trial is valid once.
+func (r *faultRun) checkExit() {
+	r.t.Helper()
+	code, run := r.exit(), openRun(r.t, r.root)
+	want := exitFine
+	for _, p := range run.Manifest.Plan {
+		if !slices.ContainsFunc(run.Trials, func(t *results.Trial) bool { return t.Index == p.Index && t.Valid }) {
+			want = exitTrial
+		}
+	}
+	if code != want {
+		r.t.Errorf("exit code %d, want %d", code, want)
+	}
+}
+
+// checkNothingLeft asserts that the run left nothing behind, half trials
+// included.
+func (r *faultRun) checkNothingLeft() {
+	r.t.Helper()
+	r.checkMachine()
+	err := filepath.WalkDir(r.root, func(path string, _ fs.DirEntry, err error) error {
+		if name := filepath.Base(path); err == nil && strings.HasPrefix(name, ".") {
+			r.t.Errorf("half written: %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// checkMachine asserts that no process, namespace, control group, container or
+// network is left. What the kernel ends by itself may take a moment.
+func (r *faultRun) checkMachine() {
+	r.t.Helper()
+	await(r.t, 10*time.Second, "the end of the run's processes", func() bool {
+		return !slices.ContainsFunc(processes(), func(p process) bool {
+			return r.epochs[p.variable(results.EnvEpoch)] || r.spaces[p.space]
+		})
+	})
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/memory"} {
+		for _, id := range r.ids() {
+			if left, err := filepath.Glob(filepath.Join(root, "equic-bench-"+id+"*")); err != nil || len(left) > 0 {
+				r.t.Errorf("control groups are left: %v, %v", left, err)
+			}
+		}
+	}
+	if r.runtime != runtimeDocker {
+		return
+	}
+	for _, id := range r.ids() {
+		for _, list := range [][]string{{"ps", "--all"}, {"network", "ls"}} {
+			args := append(list, "--quiet", "--filter", "label=equic-bench.run="+id)
+			if out, err := exec.CommandContext(r.t.Context(), "docker", args...).CombinedOutput(); err != nil || len(out) > 0 {
+				r.t.Errorf("docker %v: %s, %v; want nothing", args, out, err)
+			}
+		}
+	}
+}
+
+// ids are those of the runs in the results folder.
+func (r *faultRun) ids() []string {
+	var ids []string
+	dirs, _ := os.ReadDir(r.root) // none where the folder is gone
+	for _, d := range dirs {
+		ids = append(ids, d.Name())
+	}
+	return ids
+}

@@ -1,0 +1,157 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api"
+
+	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// openFake connects to a fake engine.
+func openFake(t *testing.T, bin string) *Runtime {
+	t.Helper()
+	r, err := New(t.Context(), Options{BinDir: bin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func TestTheEnginesVersionOfTheAPIIsSpoken(t *testing.T) {
+	for name, test := range map[string]struct{ offered, spoken string }{
+		"Engine 20.10 offers 1.41":           {"1.41", "1.41"},
+		"an engine of 2018 offers 1.37":      {"1.37", "1.37"},
+		"a later engine than ours can speak": {"1.99", api.DefaultVersion},
+		"an engine that does not say":        {"", "1.24"}, // the first with versions
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startFakeEngine(t, test.offered, "")
+			r := openFake(t, "")
+			if got := r.Platform().Runtime.API; got != test.spoken {
+				t.Errorf("API %s is recorded, want %s", got, test.spoken)
+			}
+			paths, _ := e.asked()
+			if !slices.Contains(paths, "/v"+test.spoken+"/info") {
+				t.Errorf("asked for %v, want /v%s/info among them", paths, test.spoken)
+			}
+		})
+	}
+}
+
+func TestAnUnknownCapabilityIsReplacedByTheOlderOnes(t *testing.T) {
+	const newer, older = "CAP_BPF,CAP_NET_ADMIN,CAP_PERFMON", "CAP_NET_ADMIN,CAP_SYS_ADMIN" // as the SDK writes them
+	for name, test := range map[string]struct {
+		unknown string
+		asked   []string // for the server's container, one after the other
+		says    string   // of the error; empty is none
+	}{
+		"all are known":                 {"", []string{newer}, ""},
+		"CAP_BPF is unknown":            {"CAP_BPF", []string{newer, older}, ""},
+		"CAP_PERFMON is unknown":        {"CAP_PERFMON", []string{newer, older}, ""},
+		"one of the older ones is, too": {"CAP_NET_ADMIN", []string{newer, older}, "create container server: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startFakeEngine(t, "1.41", test.unknown)
+			r, spec := openFake(t, ""), testSpec(t)
+			spec.Nodes = spec.Nodes[:1]
+			nodes, err := r.Open(t.Context(), spec)
+			if test.says == "" && err != nil || test.says != "" && (err == nil || !strings.Contains(err.Error(), test.says)) {
+				t.Fatalf("error %v, want %q", err, test.says)
+			}
+			if err == nil {
+				if err := nodes.Remove(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			var asked []string
+			_, created := e.asked()
+			for _, c := range created {
+				asked = append(asked, strings.Join(c.HostConfig.CapAdd, ","))
+			}
+			if !slices.Equal(asked, test.asked) {
+				t.Errorf("asked for %v, want %v", asked, test.asked)
+			}
+			want := capabilities()
+			if len(test.asked) > 1 {
+				want = olderCapabilities()
+			}
+			if got := r.Platform().Runtime.Capabilities; !slices.Equal(got, want) {
+				t.Errorf("%v are recorded, want %v", got, want)
+			}
+			if len(e.containers)+len(e.networks) > 0 {
+				t.Errorf("left in the engine: %v, %v", e.containers, e.networks)
+			}
+		})
+	}
+}
+
+// fakeRun is a run on a fake engine whose clients never end by themselves.
+func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate.Outcome, _ error) {
+	t.Helper()
+	s, err := scenarios.Load("../../scenarios/smoke.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Variants, s.Trial.Startup, s.Parallel.Delay = s.Variants[:1], 300*time.Millisecond, 1200*time.Millisecond
+	root = t.TempDir()
+	bin := standIns(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	outcome, err := orchestrate.Run(ctx, s, openFake(t, bin), orchestrate.Options{
+		Results: root, BinDir: bin,
+		OnEvent: func(event orchestrate.Event) {
+			if event.Phase == at {
+				e.die()
+			}
+		},
+	})
+	return root, outcome, err
+}
+
+func TestAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
+	for _, phase := range []string{
+		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack,
+	} {
+		t.Run("in the phase "+phase, func(t *testing.T) {
+			e := startFakeEngine(t, "1.41", "")
+			root, outcome, err := fakeRun(t, e, phase)
+			if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "start the engine") {
+				t.Errorf("error %v, want ErrNoEngine and the remedy", err)
+			}
+			if len(outcome.Trials) > 0 {
+				t.Errorf("trials came of it: %+v", outcome.Trials)
+			}
+			if left, err := os.ReadDir(root); err != nil || len(left) > 0 {
+				t.Errorf("left in the results folder: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestOnlyUnusedImagesAreRemoved(t *testing.T) {
+	e := startFakeEngine(t, "1.41", "")
+	e.images, e.used = []string{repository + ":1", repository + ":2", repository + ":3"}, repository+":2"
+	removed, err := openFake(t, "").RemoveImages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{repository + ":1", repository + ":3"}; !slices.Equal(removed, want) {
+		t.Errorf("%v are said to be removed, want %v", removed, want)
+	}
+	if !slices.Equal(e.images, []string{e.used}) {
+		t.Errorf("%v are left, want that of a container", e.images)
+	}
+}

@@ -1,0 +1,229 @@
+package docker
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/docker/docker/pkg/stdcopy"
+)
+
+// fakeEngine speaks the part of the engine's API that this package uses, as
+// Docker Engine 20.10 answers it, on a Unix socket of its own. Its containers
+// say that they are ready, and run until they are killed or the engine dies.
+type fakeEngine struct {
+	api     string // the version that it offers
+	unknown string // a capability that it does not know, such as "CAP_BPF"
+	socket  string
+	server  *http.Server
+
+	mu         sync.Mutex
+	paths      []string            // of all requests
+	created    []createdContainer  // asked for, refused ones too
+	ready      map[string]string   // what a container prints when it starts
+	attached   map[string]net.Conn // by container
+	images     []string            // their names
+	used       string              // the image of a container that is not ours
+	containers map[string]bool     // that exist
+	networks   map[string]bool
+}
+
+// createdContainer is what this package asks for that tests look at.
+type createdContainer struct {
+	Env        []string
+	HostConfig struct{ CapAdd []string }
+}
+
+func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {
+	t.Helper()
+	e := &fakeEngine{
+		api: api, unknown: unknown, socket: filepath.Join(t.TempDir(), "engine.sock"),
+		ready: map[string]string{}, attached: map[string]net.Conn{},
+		containers: map[string]bool{}, networks: map[string]bool{},
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "unix", e.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.server = &http.Server{Handler: e.routes()} //nolint:gosec // it serves this test alone
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = e.server.Serve(l) // until die
+	}()
+	t.Cleanup(func() { e.die(); <-served })
+	t.Setenv("DOCKER_HOST", "unix://"+e.socket)
+	return e
+}
+
+// die ends the engine as a crash does: every connection breaks.
+func (e *fakeEngine) die() {
+	_ = e.server.Close() // the second time it is closed already
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for id, c := range e.attached { // the server does not know them any more
+		_ = c.Close()
+		delete(e.attached, id)
+	}
+}
+
+func (e *fakeEngine) routes() http.Handler {
+	m := http.NewServeMux()
+	m.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) {
+		if e.api != "" {
+			w.Header().Set("Api-Version", e.api)
+		}
+		w.Header().Set("Ostype", "linux")
+	})
+	m.HandleFunc("GET /{v}/info", answer(http.StatusOK, `{"OSType":"linux","ServerVersion":"20.10.24","NCPU":2,"CPUSet":true,"MemoryLimit":true,"SwapLimit":true}`))
+	m.HandleFunc("GET /{v}/images/{path...}", answer(http.StatusOK, `{"Id":"sha256:feed"}`))
+	m.HandleFunc("GET /{v}/images/json", e.listImages)
+	m.HandleFunc("DELETE /{v}/images/{path...}", e.removeImage)
+	m.HandleFunc("GET /{v}/networks", e.list(e.networks))
+	m.HandleFunc("POST /{v}/networks/create", e.createNetwork)
+	m.HandleFunc("DELETE /{v}/networks/{id}", e.remove(e.networks))
+	m.HandleFunc("GET /{v}/containers/json", e.list(e.containers))
+	m.HandleFunc("POST /{v}/containers/create", e.create)
+	m.HandleFunc("POST /{v}/containers/{id}/attach", e.attach)
+	m.HandleFunc("POST /{v}/containers/{id}/wait", e.wait)
+	m.HandleFunc("POST /{v}/containers/{id}/start", e.start)
+	m.HandleFunc("POST /{v}/containers/{id}/kill", answer(http.StatusNoContent, ""))
+	m.HandleFunc("DELETE /{v}/containers/{id}", e.remove(e.containers))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		e.paths = append(e.paths, r.URL.Path)
+		e.mu.Unlock()
+		m.ServeHTTP(w, r)
+	})
+}
+
+func answer(status int, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body) // the client sees that it broke off
+	}
+}
+
+// list lists what exists, whatever the filters: all of it is one run's.
+func (e *fakeEngine) list(all map[string]bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		found := []map[string]any{}
+		for id := range all {
+			found = append(found, map[string]any{"Id": id, "Name": id})
+		}
+		body, _ := json.Marshal(found) // strings only
+		answer(http.StatusOK, string(body))(w, r)
+	}
+}
+
+func (e *fakeEngine) remove(all map[string]bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		delete(all, r.PathValue("id"))
+		answer(http.StatusNoContent, "")(w, r)
+	}
+}
+
+func (e *fakeEngine) createNetwork(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.networks["net"] = true
+	answer(http.StatusCreated, `{"Id":"net"}`)(w, r)
+}
+
+func (e *fakeEngine) create(w http.ResponseWriter, r *http.Request) {
+	var asked createdContainer
+	if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+		answer(http.StatusBadRequest, `{"message":"not JSON"}`)(w, r)
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.created = append(e.created, asked)
+	for _, c := range asked.HostConfig.CapAdd {
+		if "CAP_"+strings.TrimPrefix(c, "CAP_") == e.unknown {
+			// The words of 20.10.
+			answer(http.StatusBadRequest, fmt.Sprintf(`{"message":"invalid CapAdd: unknown capability: \"%s\""}`, e.unknown))(w, r)
+			return
+		}
+	}
+	id := r.URL.Query().Get("name")
+	e.containers[id] = true
+	for _, v := range asked.Env {
+		if node, ok := strings.CutPrefix(v, "EQUIC_NODE="); ok {
+			e.ready[id] = fmt.Sprintf(`{"ready":{"node":%q,"at_ns":-1}}`+"\n", node)
+		}
+	}
+	answer(http.StatusCreated, fmt.Sprintf(`{"Id":%q}`, id))(w, r)
+}
+
+// attach takes the connection over, as the engine does.
+func (e *fakeEngine) attach(w http.ResponseWriter, r *http.Request) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return // the client sees it
+	}
+	_, _ = io.WriteString(c, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.attached[r.PathValue("id")] = c
+}
+
+// wait answers its header at once, and the rest never: no container ends.
+func (e *fakeEngine) wait(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusOK)
+	_ = http.NewResponseController(w).Flush() // or the client sees it
+	<-r.Context().Done()
+}
+
+func (e *fakeEngine) listImages(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	found := []map[string]any{}
+	if strings.Contains(r.URL.Query().Get("filters"), `"reference":{"`+repository+`":true}`) {
+		for _, name := range e.images {
+			found = append(found, map[string]any{"Id": "sha256:feed", "RepoTags": []string{name}})
+		}
+	}
+	body, _ := json.Marshal(found) // strings only
+	answer(http.StatusOK, string(body))(w, r)
+}
+
+func (e *fakeEngine) removeImage(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	name := r.PathValue("path")
+	if name == e.used {
+		answer(http.StatusConflict, `{"message":"conflict: unable to remove repository reference: container is using its image"}`)(w, r)
+		return
+	}
+	e.images = slices.DeleteFunc(e.images, func(other string) bool { return other == name })
+	answer(http.StatusOK, "[]")(w, r)
+}
+
+func (e *fakeEngine) start(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	id := r.PathValue("id")
+	_, _ = io.WriteString(stdcopy.NewStdWriter(e.attached[id], stdcopy.Stdout), e.ready[id]) // or the client sees it
+	answer(http.StatusNoContent, "")(w, r)
+}
+
+// asked are the paths that were asked for so far, and the containers.
+func (e *fakeEngine) asked() ([]string, []createdContainer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.paths), slices.Clone(e.created)
+}

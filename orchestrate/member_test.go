@@ -1,0 +1,60 @@
+package orchestrate
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// endlessMember is a client whose records go to a file that takes nothing.
+func endlessMember(t *testing.T) *member {
+	t.Helper()
+	open := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(t.TempDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil { // so every write fails, as on a full disk
+			t.Fatal(err)
+		}
+		return f
+	}
+	return &member{
+		spec:    NodeSpec{Name: "parallel-1", Role: results.RoleParallel},
+		records: newRecorder(open("records"), nodeLimits(), func() {}),
+		log:     &logFile{file: open("log")},
+	}
+}
+
+func TestADiskThatTakesNothingIsSaidOnceAndAtOnce(t *testing.T) {
+	m := endlessMember(t)
+	for range 10_000 {
+		_, _ = m.records.Write([]byte(`{"progress":{"at_ns":1}}` + "\n")) // it never fails
+		_, _ = m.log.Write([]byte("a line\n"))                            // neither
+	}
+	_, failure := m.failure(time.Now())
+	for name, err := range map[string]error{"the trial": failure, "the records": m.records.Close(), "the log": m.log.Close()} {
+		if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), os.ErrClosed.Error()) {
+			t.Errorf("%s: error %.1000v, want the first one, once or twice", name, err)
+		}
+	}
+}
+
+func TestADamagedNodeIsInvalidWhateverItsExitCode(t *testing.T) {
+	m := endlessMember(t)
+	m.start()
+	m.kill()
+	m.end(0, fmt.Errorf("%w: its interface is gone", ErrDamaged))
+	const want = "parallel-1 was damaged: its interface is gone"
+	if got, err := m.failure(time.Now()); err != nil || !strings.HasPrefix(got, want) {
+		t.Errorf("failure %q, %v; want %q", got, err, want)
+	}
+	if got := m.died(); got != want {
+		t.Errorf("died %q, want %q", got, want)
+	}
+}
