@@ -97,7 +97,7 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 			"--mode", role,
 			"--requests", strconv.Itoa(c.Requests),
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
-			"--delay", c.Delay.String(),
+			"--delay", (c.Delay + c.Phase(i)).String(),
 			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
 			"--timeout", c.Timeout.String(),
 			"--body", strconv.FormatInt(b.scenario.Server.Body, 10),

@@ -178,3 +178,24 @@ func TestTheMachineIsReadFromItsKernel(t *testing.T) {
 		t.Errorf("a host that tells nothing: %+v", got)
 	}
 }
+
+func TestStaggeredClientsStartInTurn(t *testing.T) {
+	s := testScenario()
+	delays := func() []string {
+		var all []string
+		for _, n := range NodeSpecs(s, "no-block", "/")[1:] {
+			i := slices.Index(n.Command, "--delay")
+			all = append(all, n.Name+" "+n.Command[i+1])
+		}
+		return all
+	}
+	together := []string{"sequential-1 0s", "sequential-2 0s", "parallel-1 1s", "parallel-2 1s"}
+	if got := delays(); !slices.Equal(got, together) {
+		t.Errorf("together: %q, want %q", got, together)
+	}
+	s.Sequential.Start, s.Parallel.Start = scenarios.Staggered, scenarios.Staggered
+	staggered := []string{"sequential-1 0s", "sequential-2 50ms", "parallel-1 1s", "parallel-2 1.025s"}
+	if got := delays(); !slices.Equal(got, staggered) {
+		t.Errorf("staggered: %q, want %q", got, staggered)
+	}
+}

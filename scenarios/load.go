@@ -38,7 +38,8 @@ func Parse(name string, text []byte) (*Scenario, error) {
 		return nil, d.err()
 	}
 	d.read(root, "", d.scenario(s))
-	s.Parallel.CPUs, s.Parallel.Timeout = s.Sequential.CPUs, s.Sequential.Timeout // keys of both
+	// Keys of both.
+	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
 	d.check(s)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func defaults() *Scenario {
 			Memory:      2 << 30,
 			XDPMode:     "native",
 		},
-		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}},
+		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together},
 		Parallel:   Clients{MaxInFlight: 1000},
 		Network:    Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second},
@@ -87,6 +88,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"clients": d.mapping(fields{
 			"cpus":       d.cpus(&s.Sequential.CPUs).about("The CPUs of all clients: not the server's."),
 			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Of each request."),
+			"start":      d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
 			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
 			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended."),
 		}, "sequential", "parallel").about("The two groups of clients."),

@@ -91,11 +91,11 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		},
 		Sequential: Clients{
 			Count: 4, Requests: 1000, Rate: 10,
-			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1},
+			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together,
 		},
 		Parallel: Clients{
 			Count: 4, Requests: 1000, Rate: s.Parallel.Rate, Delay: 30 * time.Second,
-			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1},
+			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together,
 		},
 		Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain},
@@ -127,7 +127,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
 		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
-		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1},
+		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -68,6 +68,21 @@ type Clients struct {
 	MaxInFlight int           // per client; 1 for sequential clients
 	Timeout     time.Duration // per request
 	CPUs        []int
+	Start       string // of a group: Together or Staggered
+}
+
+// How the clients of a group start.
+const (
+	Together  = "together"  // in step: each request meets the others'
+	Staggered = "staggered" // in turn, evenly over one interval of the rate
+)
+
+// Phase is how much later than the first of its group client i starts.
+func (c Clients) Phase(i int) time.Duration {
+	if c.Start != Staggered || c.Rate <= 0 {
+		return 0
+	}
+	return time.Duration(float64(i) / (float64(c.Count) * c.Rate) * float64(time.Second))
 }
 
 // Scheduled is how long the schedule of one client lasts, from its first
