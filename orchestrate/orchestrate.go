@@ -150,7 +150,11 @@ func (r *runner) describe() {
 	platform := r.runtime.Platform()
 	cpus, warnings := placeNodes(r.scenario, platform.CPUs)
 	r.manifest.Runtime = platform.Runtime
-	r.manifest.Runtime.Limits = append(cpus.limits(r.scenario.Server.Memory), platform.Runtime.Limits...)
+	memory := r.scenario.Server.Memory
+	if platform.NoMemoryLimit {
+		memory = 0
+	}
+	r.manifest.Runtime.Limits = append(cpus.limits(memory), platform.Runtime.Limits...)
 	r.manifest.Warnings = append(warnings, platform.Warnings...)
 	if w := busyMachine(r.manifest.Machine); w != "" {
 		r.manifest.Warnings = append(r.manifest.Warnings, w)

@@ -199,3 +199,17 @@ func TestStaggeredClientsStartInTurn(t *testing.T) {
 		t.Errorf("staggered: %q, want %q", got, staggered)
 	}
 }
+
+func TestTheManifestClaimsNoMemoryLimitThatIsNotThere(t *testing.T) {
+	for _, missing := range []bool{false, true} {
+		s := testScenario()
+		rt := newFake(s)
+		rt.platform.NoMemoryLimit = missing
+		r := &runner{scenario: s, runtime: rt, manifest: &results.Manifest{}}
+		r.describe()
+		said := slices.ContainsFunc(r.manifest.Runtime.Limits, func(l string) bool { return strings.HasPrefix(l, "server memory") })
+		if said == missing {
+			t.Errorf("no memory limit: %v, and the manifest says %q", missing, r.manifest.Runtime.Limits)
+		}
+	}
+}

@@ -54,6 +54,8 @@ type Platform struct {
 	// CPUs is how many CPUs the nodes may use, numbered from 0. Zero is
 	// unknown.
 	CPUs int
+	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
+	NoMemoryLimit bool
 	// Startup is how long a number of nodes takes at most until all are ready,
 	// where the runtime knows it; nil leaves it to the scenario, which is the
 	// upper bound.

@@ -118,6 +118,7 @@ func platform(info system.Info, api string) orchestrate.Platform {
 		p.Warnings = append(p.Warnings, "the engine cannot bind containers to CPUs (no cpuset control group): server and clients disturb each other")
 	}
 	if !info.MemoryLimit {
+		p.NoMemoryLimit = true
 		p.Warnings = append(p.Warnings, "the engine cannot limit memory (no memory control group)")
 	} else if !info.SwapLimit {
 		p.Warnings = append(p.Warnings, "the engine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid")

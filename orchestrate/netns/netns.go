@@ -80,6 +80,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		BinDir:  r.bin,
 	}
 	if r.memory == "" {
+		p.NoMemoryLimit = true
 		p.Warnings = []string{"this machine has no control group for memory: the server's memory is not limited"}
 	} else {
 		p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
