@@ -105,6 +105,10 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	defer runtime.UnlockOSThread()
 
 	throttled := throttledPeriods()
+	before, err := links()
+	if err != nil {
+		return ExitFailed, err
+	}
 	c, err := startChild(opts.Command, opts.Stderr)
 	if err != nil {
 		return exitCodeOf(err), err
@@ -122,6 +126,9 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 		return ExitFailed, err
 	}
 	r := report{child: end, sampler: s, throttled: throttledSince(throttled)}
+	if r.lostLinks, err = lostLinks(before); err != nil {
+		return ExitFailed, err
+	}
 	if calls != nil {
 		if r.syscalls, err = calls.counts(); err != nil {
 			return ExitFailed, fmt.Errorf("count system calls: %w", err)
@@ -161,6 +168,7 @@ type report struct {
 	child     *ending
 	sampler   *sampler
 	throttled int64
+	lostLinks []string
 	counted   bool
 	syscalls  []results.Syscall
 }
@@ -208,6 +216,7 @@ func (r *report) probe() (*results.Probe, error) {
 		Samples:          len(r.sampler.samples),
 		Missed:           r.sampler.missed,
 		ThrottledPeriods: r.throttled,
+		LostInterfaces:   r.lostLinks,
 		SyscallCounter:   r.counted,
 	}, nil
 }

@@ -220,6 +220,9 @@ type Probe struct {
 	// ThrottledPeriods counts the periods in which the control group's CPU
 	// quota stopped the node; -1 where the host does not tell.
 	ThrottledPeriods int64 `json:"throttled_periods"`
+	// LostInterfaces names the network interfaces, but the loopback, that were
+	// there before the measured process and are gone, down or changed after it.
+	LostInterfaces []string `json:"lost_interfaces,omitempty"`
 	// SyscallCounter says whether Syscall records precede this one.
 	SyscallCounter bool `json:"syscall_counter"`
 }
