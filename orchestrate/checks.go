@@ -16,6 +16,7 @@ const (
 	ruleReady      = "ready-before-epoch"
 	ruleAlive      = "nodes-alive"
 	ruleReadable   = "records-readable"
+	ruleInterface  = "interface-kept"
 	ruleThrottled  = "not-throttled"
 	ruleSwapped    = "not-swapped"
 	ruleComplete   = "records-complete"
@@ -41,6 +42,7 @@ func startRules() []rule {
 		{ruleReady, readyBeforeEpoch},
 		{ruleAlive, nodesAlive},
 		{ruleReadable, recordsReadable},
+		{ruleInterface, interfaceKept},
 	}
 }
 
@@ -241,6 +243,17 @@ func notSwapped(e *evidence) (bool, string) {
 		}
 		return ""
 	}, "no node had memory swapped out")
+}
+
+// interfaceKept finds nodes that lost their way to the others: every request is a
+// time-out then, which nothing else tells from an attack's.
+func interfaceKept(e *evidence) (bool, string) {
+	return each(e.nodes, func(n *nodeEvidence) string {
+		if n.probe != nil && len(n.probe.LostInterfaces) > 0 {
+			return "lost its interface " + strings.Join(n.probe.LostInterfaces, ", ") + ", or it was changed"
+		}
+		return ""
+	}, "no node's interface was taken away or changed")
 }
 
 // servedAddsUp compares both ends. A response that was served may have come too

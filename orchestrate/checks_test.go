@@ -92,6 +92,12 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 			}
 			return true
 		}, ruleSwapped, "server had 4096 bytes swapped out"},
+		"the server lost its interface": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if server(p) && l.Probe != nil {
+				l.Probe.LostInterfaces = []string{"eth0"}
+			}
+			return true
+		}, ruleInterface, "server lost its interface eth0"},
 		"a client got more than the server served": {scenarios.NoBlock, func(_ *process, l *results.Line) bool {
 			if l.Connection != nil && l.Connection.Client == "10.9.8.11" {
 				l.Connection.Served--

@@ -20,10 +20,9 @@ type member struct {
 	over     bool
 	overAt   time.Time
 	exitCode int
-	err      error  // of waiting for it
-	damage   string // what the runtime found wrong with it; empty: nothing
-	stopped  bool   // asked to end: with exit code 0 that is no failure
-	killed   bool   // by us: no exit code is a failure
+	err      error // of waiting for it
+	stopped  bool  // asked to end: with exit code 0 that is no failure
+	killed   bool  // by us: no exit code is a failure
 }
 
 func newMember(spec NodeSpec, out *results.TrialWriter, notify func()) (*member, error) {
@@ -70,18 +69,12 @@ func (m *member) failure(epoch time.Time) (string, error) {
 
 // howEnded says how the node ended, without when.
 func (m *member) howEnded() string {
-	if m.damage != "" {
-		return fmt.Sprintf("%s was %s", m.spec.Name, m.damage)
-	}
 	return fmt.Sprintf("%s ended with %s", m.spec.Name, exitText(m.exitCode))
 }
 
 // diedAlone says that the node ended in a way that is not its part in the
 // trial: a server runs until it is stopped, a client until its load is done.
 func (m *member) diedAlone() bool {
-	if m.damage != "" {
-		return true
-	}
 	if !m.over || m.killed {
 		return false
 	}
@@ -99,11 +92,7 @@ func (m *member) lastWords() string {
 func (m *member) end(code int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.over, m.overAt, m.exitCode = true, time.Now(), code
-	if errors.Is(err, ErrDamaged) {
-		m.damage, err = err.Error(), nil
-	}
-	m.err = err
+	m.over, m.overAt, m.exitCode, m.err = true, time.Now(), code, err
 }
 
 func (m *member) start() {

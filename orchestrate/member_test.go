@@ -1,7 +1,6 @@
 package orchestrate
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,19 +41,5 @@ func TestADiskThatTakesNothingIsSaidOnceAndAtOnce(t *testing.T) {
 		if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), os.ErrClosed.Error()) {
 			t.Errorf("%s: error %.1000v, want the first one, once or twice", name, err)
 		}
-	}
-}
-
-func TestADamagedNodeIsInvalidWhateverItsExitCode(t *testing.T) {
-	m := endlessMember(t)
-	m.start()
-	m.kill()
-	m.end(0, fmt.Errorf("%w: its interface is gone", ErrDamaged))
-	const want = "parallel-1 was damaged: its interface is gone"
-	if got, err := m.failure(time.Now()); err != nil || !strings.HasPrefix(got, want) {
-		t.Errorf("failure %q, %v; want %q", got, err, want)
-	}
-	if got := m.died(); got != want {
-		t.Errorf("died %q, want %q", got, want)
 	}
 }

@@ -2,7 +2,6 @@ package orchestrate
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/netip"
 	"syscall"
@@ -24,11 +23,6 @@ type Runtime interface {
 	Open(ctx context.Context, spec Spec) (Nodes, error)
 }
 
-// ErrDamaged begins what Nodes.Wait says of a node that could not do its part,
-// whatever its exit code: its trial is invalid, and the run goes on. Any other
-// error means that the runtime lost sight of the node, and ends the run.
-var ErrDamaged = errors.New("damaged")
-
 // Nodes are the nodes of one trial, by name. All methods may be called from
 // several goroutines.
 type Nodes interface {
@@ -37,7 +31,7 @@ type Nodes interface {
 	Start(ctx context.Context, name string, stdout, stderr io.Writer) error
 	// Wait returns a started node's exit code (128 + signal where a signal
 	// ended it), once it has ended and all that it printed has been written. An
-	// error may be ErrDamaged.
+	// error means that the runtime lost sight of the node, and ends the run.
 	Wait(ctx context.Context, name string) (int, error)
 	// Signal sends a signal to a node. A node that has ended is no error.
 	Signal(ctx context.Context, name string, signal syscall.Signal) error

@@ -79,9 +79,14 @@ func TestFaultAServerThatStopsAnsweringMakesItsTrialInvalid(t *testing.T) {
 
 func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
 	needRoot(t)
-	for _, variant := range []string{"no-block", "xdp-block"} {
-		t.Run(variant, func(t *testing.T) {
-			r := startFaultRun(t, t.TempDir(), "--variants", variant)
+	for _, test := range []struct{ runtime, variant string }{
+		{runtimeNetns, "no-block"}, {runtimeNetns, "xdp-block"}, {runtimeDocker, "no-block"},
+	} {
+		t.Run(test.variant+" in "+test.runtime, func(t *testing.T) {
+			if test.runtime == runtimeDocker {
+				needEngine(t)
+			}
+			r := startFaultRun(t, t.TempDir(), "--variants", test.variant, "--runtime", test.runtime)
 			server := r.attempt()
 			// So late that the load still ends in time: every rule of the load holds.
 			until(server.epoch.Add(1750 * time.Millisecond))
@@ -92,7 +97,7 @@ func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
 			}
 			r.verdict()
 			r.giveUp()
-			r.checkInvalid(server, "nodes-alive", "server was damaged: its interface eth0 is gone")
+			r.checkInvalid(server, "interface-kept", "server lost its interface eth0")
 			r.checkNothingLeft()
 		})
 	}

@@ -93,29 +93,6 @@ func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
 	return h.LinkSetUp(link)
 }
 
-// linkState is what must not change of the interface of a node while it runs. It
-// acts on the calling thread's namespace.
-func linkState() (string, error) {
-	link, err := net.InterfaceByName(nodeInterface)
-	if err != nil {
-		return "", fmt.Errorf("look at interface %s: %w", nodeInterface, err)
-	}
-	addresses, err := link.Addrs()
-	if err != nil {
-		return "", fmt.Errorf("look at interface %s: %w", nodeInterface, err)
-	}
-	return fmt.Sprint(link.Index, link.MTU, link.Flags&net.FlagUp, addresses), nil
-}
-
-// checkLink says whether the interface is still as it was at the start. Without
-// it every request is a time-out, which a trial cannot tell from an attack's.
-func (n *node) checkLink() error {
-	if now, err := linkState(); err != nil || now != n.link {
-		return fmt.Errorf("%w: its interface %s is gone or was changed", orchestrate.ErrDamaged, nodeInterface)
-	}
-	return nil
-}
-
 // close lets go of the namespaces. The kernel frees them once no process is in
 // them any more.
 func (n *network) close() error {

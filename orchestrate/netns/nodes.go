@@ -35,7 +35,6 @@ var _ orchestrate.Nodes = (*nodes)(nil)
 type node struct {
 	spec  orchestrate.NodeSpec
 	ns    netns.NsHandle
-	link  string        // the state of its interface at the start
 	group memoryGroup   // nil for no limit
 	done  chan struct{} // closed when a started node has ended and its output is copied
 
@@ -100,7 +99,7 @@ func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 		err = nil
 	}
 	n.mu.Lock()
-	n.code, n.err = exitCode(command.ProcessState), errors.Join(err, sweepErr, n.checkLink())
+	n.code, n.err = exitCode(command.ProcessState), errors.Join(err, sweepErr)
 	n.mu.Unlock()
 	close(n.done)
 }
@@ -131,10 +130,6 @@ func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("enter its network namespace: %w", err)
 	}
 	if err := bind(n.spec.CPUs); err != nil {
-		return nil, err
-	}
-	var err error
-	if n.link, err = linkState(); err != nil {
 		return nil, err
 	}
 	command := exec.Command(n.spec.Command[0], n.spec.Command[1:]...) //nolint:noctx // ended by Signal and Remove
