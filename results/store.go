@@ -25,6 +25,9 @@ const (
 	ReportDir     = "report"
 	ChecksumsFile = "SHA256SUMS"
 
+	// timeStamp begins the name of a run directory.
+	timeStamp = "20060102T150405Z"
+
 	// partial marks a trial folder that is being written; a reader skips it.
 	partial = ".partial-"
 	// temporary marks a file that is being written.
@@ -46,7 +49,7 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("create results folder: %w", err)
 	}
-	base := now.UTC().Format("20060102T150405Z") + "-" + scenario
+	base := now.UTC().Format(timeStamp) + "-" + scenario
 	for n := 1; ; n++ {
 		id := base
 		if n > 1 {
@@ -65,6 +68,39 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 		}
 		return &Writer{Dir: dir, ID: id}, nil
 	}
+}
+
+// Sweep removes the run directories under root that never got a manifest: their
+// runs were killed before they could write one. No run may be starting there.
+func Sweep(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for dead runs: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(root, e.Name())
+		if !isRunID(e.Name()) || !barren(dir) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove a dead run: %w", err)
+		}
+	}
+	return nil
+}
+
+// isRunID says whether a name is one that Create gives.
+func isRunID(name string) bool {
+	stamp, _, found := strings.Cut(name, "-")
+	_, err := time.Parse(timeStamp, stamp)
+	return found && err == nil
+}
+
+// barren says whether a run directory has no manifest and no trial.
+func barren(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, ManifestFile))
+	trials, readErr := os.ReadDir(filepath.Join(dir, TrialsDir))
+	return errors.Is(err, fs.ErrNotExist) && len(trials) == 0 && (readErr == nil || errors.Is(readErr, fs.ErrNotExist))
 }
 
 // Reopen continues a run directory that was opened for reading: it is no longer

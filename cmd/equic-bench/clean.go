@@ -20,7 +20,7 @@ What belongs to a run in progress stays. Half a trial in a run directory is
 removed by run --resume.`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			err := netns.Clean()
+			err := cleanGroups(c)
 			engine, noEngine := docker.New(c.Context(), docker.Options{})
 			if errors.Is(noEngine, docker.ErrNoEngine) {
 				_, _ = fmt.Fprintln(c.ErrOrStderr(), "no Docker engine answers, so no container was looked for")
@@ -38,6 +38,21 @@ removed by run --resume.`,
 	}
 	c.Flags().BoolVar(&images, "images", false, "remove the nodes' images of all builds too; the next run makes its own anew")
 	return c
+}
+
+// cleanGroups leaves the control groups alone while a run measures: one that it
+// has just made is as empty as one that is left.
+func cleanGroups(c *cobra.Command) (err error) {
+	release, err := lockMachine(c.Context())
+	if errors.Is(err, errBusy) {
+		_, _ = fmt.Fprintln(c.ErrOrStderr(), "a run is measuring, so no control group was looked for")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	return netns.Clean()
 }
 
 // removeImages keeps other runs from starting meanwhile: they share the images.

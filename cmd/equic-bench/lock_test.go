@@ -9,6 +9,7 @@ import (
 )
 
 func TestASecondRunIsRefusedWhileTheFirstMeasures(t *testing.T) {
+	awaitMachine(t)
 	release, err := lockMachine(t.Context())
 	if err != nil {
 		t.Fatal(err)

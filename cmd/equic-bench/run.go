@@ -156,6 +156,9 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	if err := results.Sweep(o.results); err != nil {
+		return err
+	}
 
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
 	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed, rt)
