@@ -121,7 +121,8 @@ func (r *faultRun) takeInterface(server faultNode) bool {
 	r.t.Helper()
 	out, err := exec.CommandContext(r.t.Context(), "nsenter", "--net", "--target", strconv.Itoa(server.program),
 		"ip", "link", "delete", "eth0").CombinedOutput()
-	if err != nil && r.hit(server.program, 0) {
+	_, gone := os.Stat(fmt.Sprintf("/proc/%d/ns/net", server.program))
+	if err != nil && gone == nil {
 		r.t.Fatalf("delete eth0 of the server: %s, %v", out, err)
 	}
 	return err == nil
