@@ -74,7 +74,7 @@ func (t *trial) judge(early string) (*results.Trial, error) {
 	} else {
 		done := results.Check{Rule: ruleCompleted, OK: true, Evidence: "all clients ended, then the server"}
 		whole.Checks = append([]results.Check{done}, e.check(rules())...)
-		whole.Warnings = e.warnings()
+		whole.Warnings = append(whole.Warnings, e.warnings()...)
 	}
 	whole.Valid = !slices.ContainsFunc(whole.Checks, func(c results.Check) bool { return !c.OK })
 	return whole, nil
@@ -92,6 +92,10 @@ func (t *trial) record(e *evidence) *results.Trial {
 		Ended:        ended,
 		LoadEndNS:    e.lastEnd(),
 		XDPMode:      e.server().ready.XDPMode,
+		Settling:     t.settled,
+	}
+	if w := settleWarning(t.settled); w != "" {
+		trial.Warnings = append(trial.Warnings, w)
 	}
 	trial.OverheadNS = ended.Sub(t.started).Nanoseconds() - trial.LoadEndNS
 	for _, m := range t.members {
@@ -179,12 +183,12 @@ func recordsComplete(e *evidence) (bool, string) {
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		requests += len(n.requests)
 		if n.role == results.RoleServer {
-			return n.serverIncomplete(e.variant)
+			return n.serverIncomplete(e.variant, e.unmeasured)
 		}
 		return n.clientIncomplete(e.group(n.role).Requests)
 	}, "")
 	if ok {
-		facts = fmt.Sprintf("%d requests of %d clients, each once and with its outcome", requests, len(e.clients()))
+		facts = fmt.Sprintf("%d requests of %d clients, each once and with its outcome", requests, len(e.clients())) + e.notMeasured()
 	}
 	return ok, facts
 }
@@ -201,12 +205,24 @@ func (n *nodeEvidence) clientIncomplete(planned int) string {
 	return n.probeIncomplete()
 }
 
-func (n *nodeEvidence) serverIncomplete(v scenarios.Variant) string {
+// notMeasured says where a rule asks nothing of the server.
+func (e *evidence) notMeasured() string {
+	if !e.unmeasured {
+		return ""
+	}
+	return "; the server was not measured, as planned, so nothing is asked of its probe"
+}
+
+func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured bool) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
 	case v.InKernel() && n.gateway == nil:
 		return "left no gateway record"
+	case unmeasured && n.probe != nil:
+		return "was measured, against the plan"
+	case unmeasured:
+		return ""
 	case n.probe != nil && !n.probe.SyscallCounter:
 		return "did not count its system calls"
 	}
@@ -233,7 +249,7 @@ func notThrottled(e *evidence) (bool, string) {
 			return fmt.Sprintf("was throttled in %d periods", n.probe.ThrottledPeriods)
 		}
 		return ""
-	}, "no CPU quota stopped a node, as far as the host tells")
+	}, "no CPU quota stopped a node, as far as the host tells"+e.notMeasured())
 }
 
 func notSwapped(e *evidence) (bool, string) {
@@ -242,7 +258,7 @@ func notSwapped(e *evidence) (bool, string) {
 			return fmt.Sprintf("had %d bytes swapped out", n.swap)
 		}
 		return ""
-	}, "no node had memory swapped out")
+	}, "no node had memory swapped out"+e.notMeasured())
 }
 
 // interfaceKept finds nodes that lost their way to the others: every request is a

@@ -95,6 +95,9 @@ func (e *evidence) busiestClient(w window) float64 {
 }
 
 func generatorNotBottleneck(e *evidence) (bool, string) {
+	if e.unmeasured {
+		return true, "not asked: the server was not measured, as planned, so nobody knows how busy it was"
+	}
 	s := e.saturation()
 	facts := fmt.Sprintf("clients' CPUs busy 95 %% or more while the server's were under 80 %%: %d of %d s of the attack", s.clientsOnly, s.slices)
 	if rate := e.attackRate(); rate != "" {
@@ -191,7 +194,7 @@ func (e *evidence) warnings() []string {
 	if achieved, scheduled := e.attackRates(); scheduled > 0 && achieved < leastRate*scheduled {
 		all = append(all, e.attackRate())
 	}
-	if s := e.saturation(); s.both > 0 {
+	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
 	if s := e.server().server; e.variant != scenarios.NoBlock && attackPlanned(e) && s != nil && s.PeakPerClient < e.scenario.Server.Quota {

@@ -15,8 +15,10 @@ import (
 type evidence struct {
 	scenario *scenarios.Scenario
 	variant  scenarios.Variant
-	members  []*member
-	nodes    []*nodeEvidence // in the order of members
+	// unmeasured says that nothing was to measure the server.
+	unmeasured bool
+	members    []*member
+	nodes      []*nodeEvidence // in the order of members
 }
 
 // nodeEvidence is the records of one node.
@@ -52,7 +54,7 @@ type usage struct{ at, busy int64 }
 // gather reads the trial's records back. What cannot be read is no record: the
 // recorder has held those back, so an error is the disk's.
 func (t *trial) gather() (*evidence, error) {
-	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), members: t.members}
+	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
 	for _, m := range t.members {
 		n := &nodeEvidence{
 			name:     m.spec.Name,

@@ -25,6 +25,9 @@ func newSpec(s *scenarios.Scenario, run string, p results.PlannedTrial, attempt 
 	}
 	cpus, _ := placeNodes(s, platform.CPUs)
 	nodes := NodeSpecs(s, p.Variant, platform.BinDir)
+	if p.Arm == results.Unmeasured {
+		nodes[0].Command = withoutProbe(nodes[0].Command)
+	}
 	for i := range nodes {
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
@@ -110,6 +113,9 @@ func (b *specBuilder) probe(flags ...string) []string {
 	return append(append(argv, flags...), "--")
 }
 
+// withoutProbe is the command that a probe measures.
+func withoutProbe(command []string) []string { return command[slices.Index(command, "--")+1:] }
+
 // placement is which CPUs each group of nodes may use; an empty set is all.
 type placement struct {
 	server, sequential, parallel []int
@@ -123,6 +129,14 @@ func (p placement) of(role string) []int {
 		return p.sequential
 	}
 	return p.parallel
+}
+
+// all is the CPUs of all nodes together; none is all there are.
+func (p placement) all() []int {
+	if len(p.server) == 0 || len(p.sequential) == 0 || len(p.parallel) == 0 {
+		return nil
+	}
+	return union(p.server, union(p.sequential, p.parallel))
 }
 
 // placeNodes fits the scenario's CPU sets to a machine with n CPUs (zero:

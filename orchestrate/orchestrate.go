@@ -32,8 +32,10 @@ const teardownLimit = 30 * time.Second
 // The phases of a run, as events name them.
 const (
 	PhasePrepare = "prepare"       // make what all trials share
+	PhaseSettle  = "settle"        // wait until the CPUs are idle
 	PhaseStart   = "start"         // nodes start, up to the epoch
 	PhaseBefore  = "before attack" // load without attack
+	PhaseLoad    = "load"          // of a scenario without attack
 	PhaseAttack  = "attack"        // the parallel clients' schedule
 	PhaseAfter   = "after attack"
 	PhaseStop    = "stop"  // the server prints its records
@@ -72,6 +74,9 @@ type Options struct {
 	Version string
 	// BinDir is the folder of the nodes' binaries, whose digests are recorded.
 	BinDir string
+	// CPUTimes reads the times of some CPUs, or of all where none is given, to
+	// know when they are idle; nil asks the kernel.
+	CPUTimes func(cpus []int) (CPUTimes, error)
 }
 
 // Outcome is what a run left.
@@ -81,6 +86,9 @@ type Outcome struct {
 	// Overhead is the median over trials of the time that is not the scenario's
 	// own.
 	Overhead time.Duration
+	// Settled is the median over trials of the wait before each, which is not
+	// in Overhead.
+	Settled time.Duration
 }
 
 // Run plans a scenario, runs every trial, and writes a run directory. An
@@ -108,7 +116,12 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if len(r.trials) == 0 {
 		return Outcome{}, err // finish discards the run directory
 	}
-	return Outcome{Dir: r.writer.Dir, Trials: r.trials, Overhead: time.Duration(medianOverhead(r.trials))}, err
+	return Outcome{
+		Dir:      r.writer.Dir,
+		Trials:   r.trials,
+		Overhead: time.Duration(median(r.trials, overheadNS)),
+		Settled:  time.Duration(median(r.trials, settledNS)),
+	}, err
 }
 
 // runner is one run in progress.
@@ -170,16 +183,25 @@ func (r *runner) finish() error {
 		return r.writer.Discard()
 	}
 	r.describe()
-	r.manifest.Ended, r.manifest.OverheadNS = time.Now(), medianOverhead(r.trials)
+	r.manifest.Ended = time.Now()
+	r.manifest.OverheadNS, r.manifest.SettleNS = median(r.trials, overheadNS), median(r.trials, settledNS)
 	return errors.Join(r.writer.WriteManifest(r.manifest), r.writer.Seal())
 }
 
-// medianOverhead is the median over trials of the time that is not the
-// scenario's own, in nanoseconds.
-func medianOverhead(trials []results.Trial) int64 {
+func overheadNS(t *results.Trial) int64 { return t.OverheadNS }
+
+func settledNS(t *results.Trial) int64 {
+	if t.Settling == nil {
+		return 0
+	}
+	return t.Settling.WaitNS
+}
+
+// median is that of a value over trials.
+func median(trials []results.Trial, of func(*results.Trial) int64) int64 {
 	all := make([]int64, len(trials))
 	for i := range trials {
-		all[i] = trials[i].OverheadNS
+		all[i] = of(&trials[i])
 	}
 	slices.Sort(all)
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
@@ -197,10 +219,10 @@ func (r *runner) run(ctx context.Context) error {
 	for _, p := range r.plan {
 		last, err := r.attempts(ctx, p)
 		if err != nil {
-			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Variant, err))...)
+			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
 		}
 		if !last.Valid {
-			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s", ErrInvalid, last.Attempt, p.Index, p.Variant, whyInvalid(last)))
+			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s", ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
 		}
 	}
 	return errors.Join(invalid...)

@@ -8,19 +8,35 @@ import (
 )
 
 // Plan lists the trials of a scenario in randomised complete blocks: each of
-// its Repetitions is one block, and holds every variant once, in an order drawn
-// from the seed. Plan is pure: the same scenario and seed give the same trials.
+// its Repetitions is one block, and holds every variant once in each arm, in an
+// order drawn from the seed. Plan is pure: the same scenario and seed give the same trials.
 func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 	random := rand.New(rand.NewPCG(seed, 0))
-	plan := make([]results.PlannedTrial, 0, s.Repetitions*len(s.Variants))
-	for block := 1; block <= s.Repetitions; block++ {
-		for _, i := range random.Perm(len(s.Variants)) {
-			plan = append(plan, results.PlannedTrial{
-				Index:   len(plan) + 1,
-				Block:   block,
-				Variant: string(s.Variants[i]),
-			})
+	var block []results.PlannedTrial
+	for _, v := range s.Variants {
+		for _, a := range append([]results.Arm{results.Plain}, arms(s)...) {
+			block = append(block, results.PlannedTrial{Variant: string(v), Arm: a})
+		}
+	}
+	plan := make([]results.PlannedTrial, 0, s.Repetitions*len(block))
+	for b := 1; b <= s.Repetitions; b++ {
+		for _, i := range random.Perm(len(block)) {
+			p := block[i]
+			p.Index, p.Block = len(plan)+1, b
+			plan = append(plan, p)
 		}
 	}
 	return plan
+}
+
+// arms are those that a scenario asks for besides the plain one.
+func arms(s *scenarios.Scenario) []results.Arm {
+	var all []results.Arm
+	if s.Again {
+		all = append(all, results.Again)
+	}
+	if s.Trial.Unmeasured {
+		all = append(all, results.Unmeasured)
+	}
+	return all
 }

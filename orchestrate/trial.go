@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ type trial struct {
 	runner  *runner
 	plan    results.PlannedTrial
 	attempt int
+	settled *results.Settling // nil where the scenario asks for none
 	started time.Time
 	epoch   time.Time
 	spec    Spec
@@ -51,6 +53,9 @@ func (e *brokenError) Error() string { return e.reason }
 func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int) (*results.Trial, error) {
 	t := &trial{runner: r, plan: p, attempt: attempt, changed: make(chan struct{}, 1)}
 	if err := r.removeKept(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.settle(ctx); err != nil {
 		return nil, err
 	}
 	if err := t.begin(); err != nil {
@@ -81,6 +86,22 @@ func (r *runner) removeKept(ctx context.Context) error {
 	}
 	err := r.kept.Remove(ctx)
 	r.kept = nil
+	return err
+}
+
+// settle waits until the last trial's work, and that of others, has died away.
+func (t *trial) settle(ctx context.Context) (err error) {
+	r := t.runner
+	if r.scenario.Trial.Settle <= 0 {
+		return nil
+	}
+	read := r.options.CPUTimes
+	if read == nil {
+		read = func(cpus []int) (CPUTimes, error) { return readCPUs(os.DirFS("/"), cpus) }
+	}
+	r.emit(Event{Trial: t.plan, Phase: PhaseSettle})
+	cpus, _ := placeNodes(r.scenario, r.runtime.Platform().CPUs)
+	t.settled, err = settle(ctx, cpus.all(), r.scenario.Trial.Settle, read)
 	return err
 }
 
@@ -309,7 +330,9 @@ func (t *trial) phase(now time.Time) string {
 		return PhaseStop
 	case at < 0:
 		return PhaseStart
-	case attack.Count == 0 || at < attack.Delay:
+	case attack.Count == 0:
+		return PhaseLoad
+	case at < attack.Delay:
 		return PhaseBefore
 	case at < attack.End():
 		return PhaseAttack

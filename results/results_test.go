@@ -129,7 +129,7 @@ func TestARunOfAnotherLayoutIsRefused(t *testing.T) {
 	w, err := Create(t.TempDir(), "demo", noon)
 	must(t, err)
 	must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
-	if _, err := Open(w.Dir); err == nil || !strings.Contains(err.Error(), "layout version 2") {
+	if _, err := Open(w.Dir); err == nil || !strings.Contains(err.Error(), "layout version 3") {
 		t.Errorf("got %v", err)
 	}
 }

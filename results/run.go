@@ -2,9 +2,13 @@ package results
 
 import "time"
 
-// SchemaVersion is the version of the run directory's layout. A reader refuses
-// a run of another version.
-const SchemaVersion = 1
+// SchemaVersion is the version of the run directory's layout, and OldestSchema
+// the oldest that is still read. A reader refuses a run of another version.
+// Version 2 knows arms: who does not would take an arm's trial for its variant's.
+const (
+	SchemaVersion = 2
+	OldestSchema  = 1
+)
 
 // Manifest says what was run and on what. It is written when a run starts and
 // again when it ends.
@@ -17,7 +21,9 @@ type Manifest struct {
 	Resumed []time.Time `json:"resumed,omitempty"`
 	// OverheadNS is the median over trials of the time that is not the
 	// scenario's own.
-	OverheadNS     int64    `json:"overhead_ns,omitempty"`
+	OverheadNS int64 `json:"overhead_ns,omitempty"`
+	// SettleNS is the median over trials of the wait before each.
+	SettleNS       int64    `json:"settle_ns,omitempty"`
 	Command        []string `json:"command"`
 	Scenario       string   `json:"scenario"` // its name
 	ScenarioSHA256 string   `json:"scenario_sha256"`
@@ -41,11 +47,13 @@ type Manifest struct {
 // Experiment is the resolved scenario: everything that a reader of the records
 // must know to turn them into figures.
 type Experiment struct {
-	Variants   []string `json:"variants"`
-	Sequential Load     `json:"sequential"`
-	Parallel   Load     `json:"parallel"` // the attack
-	BodyBytes  int64    `json:"body_bytes"`
-	Quota      int      `json:"quota"`
+	Variants []string `json:"variants"`
+	// Arms are those in which each block has every variant, besides Plain.
+	Arms       []Arm `json:"arms,omitempty"`
+	Sequential Load  `json:"sequential"`
+	Parallel   Load  `json:"parallel"` // the attack
+	BodyBytes  int64 `json:"body_bytes"`
+	Quota      int   `json:"quota"`
 	// RequestTimeoutNS bounds each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
@@ -81,8 +89,34 @@ func (l Load) ScheduledNS() int64 {
 // PlannedTrial is one trial of the plan.
 type PlannedTrial struct {
 	Index   int    `json:"index"` // from 1
-	Block   int    `json:"block"` // from 1; each block has every variant once
+	Block   int    `json:"block"` // from 1; each block has every variant once in each arm
 	Variant string `json:"variant"`
+	Arm     Arm    `json:"arm,omitempty"`
+}
+
+// Label is the variant, and its arm where that is not Plain: "xdp-block-again".
+// In a block it is unique.
+func (p PlannedTrial) Label() string { return p.Arm.Label(p.Variant) }
+
+// Arm tells the trials of one variant in a block apart.
+type Arm string
+
+// The arms.
+const (
+	Plain Arm = ""
+	// Again is the same as Plain, for the difference that nothing makes.
+	Again Arm = "again"
+	// Unmeasured has a server without probe and system-call counter, for the
+	// difference that measuring makes. Its clients are measured as ever.
+	Unmeasured Arm = "unmeasured"
+)
+
+// Label names a variant in the arm.
+func (a Arm) Label(variant string) string {
+	if a == Plain {
+		return variant
+	}
+	return variant + "-" + string(a)
 }
 
 // Machine is the host, as far as it can change a figure.
@@ -157,6 +191,24 @@ type Trial struct {
 	Warnings  []string `json:"warnings,omitempty"`
 	// OverheadNS is the time of the trial that is not the scenario's own.
 	OverheadNS int64 `json:"overhead_ns"`
+	// Settling is absent where the scenario asks for none. It is over before
+	// Started, and so no part of OverheadNS.
+	Settling *Settling `json:"settling,omitempty"`
+}
+
+// Settling is the wait before a trial until the CPUs of its nodes are idle.
+type Settling struct {
+	WaitNS  int64 `json:"wait_ns"`
+	LimitNS int64 `json:"limit_ns"`
+	// Busy and SoftIRQ are shares of the time of the nodes' CPUs, in 0..1, in
+	// the last interval of the wait. Busy is all but idle and waiting for a
+	// disk, so it includes SoftIRQ.
+	Busy    float64 `json:"busy"`
+	SoftIRQ float64 `json:"softirq"`
+	// Quiet is false where the wait ended at its limit.
+	Quiet bool `json:"quiet"`
+	// Error says why nobody knows, where the host does not tell.
+	Error string `json:"error,omitempty"`
 }
 
 // Name is the name of the trial's folder: "001-no-block", and

@@ -208,8 +208,8 @@ func Open(dir string) (*Run, error) {
 	if err := readJSON(filepath.Join(dir, ManifestFile), &r.Manifest); err != nil {
 		return nil, fmt.Errorf("open run %s: %w", dir, err)
 	}
-	if r.Manifest.Schema != SchemaVersion {
-		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d", dir, r.Manifest.Schema, SchemaVersion)
+	if v := r.Manifest.Schema; v < OldestSchema || v > SchemaVersion {
+		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d to %d", dir, v, OldestSchema, SchemaVersion)
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, TrialsDir))
 	if err != nil {
@@ -276,7 +276,7 @@ func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
 }
 
 func trialName(p PlannedTrial, attempt int) string {
-	name := fmt.Sprintf("%03d-%s", p.Index, p.Variant)
+	name := fmt.Sprintf("%03d-%s", p.Index, p.Label())
 	if attempt > 1 {
 		name += fmt.Sprintf("-attempt-%d", attempt)
 	}

@@ -18,7 +18,7 @@ func (d *decoder) check(s *Scenario) {
 // Load).
 func (d *decoder) checkOverlap(s *Scenario) {
 	end := s.Sequential.End()
-	if s.Sequential.Rate == 0 || s.Parallel.Delay < end {
+	if s.Parallel.Count == 0 || s.Sequential.Rate == 0 || s.Parallel.Delay < end {
 		return
 	}
 	d.problem(d.key("clients.parallel.delay"),

@@ -65,7 +65,7 @@ func defaults() *Scenario {
 		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together},
 		Parallel:   Clients{MaxInFlight: 1000},
 		Network:    Network{Subnet: "172.31.99.0/24", Port: 4433},
-		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second},
+		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second, Settle: 5 * time.Second},
 	}
 }
 
@@ -90,8 +90,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Of each request."),
 			"start":      d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
 			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
-			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended."),
-		}, "sequential", "parallel").about("The two groups of clients."),
+			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
+		}, "sequential").about("The two groups of clients."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
@@ -100,6 +100,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("At most so long until all nodes are ready; a node that is later makes the trial invalid."),
 			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute).about("Time between two samples of CPU and memory."),
 			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
+			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
+			"unmeasured":      d.boolean(&s.Trial.Unmeasured).about("Whether each variant also runs with a server that nothing measures: the report then says what measuring costs."),
 		}).about("The course of one trial."),
 	}, "name", "clients")
 }

@@ -55,6 +55,7 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"paper": 6 * time.Minute,
 		"quick": 2 * time.Minute,
 		"smoke": 30 * time.Second,
+		"cost":  10 * time.Minute, // without the requests, as it is a closed loop
 	}
 	for name, limit := range limits {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +99,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together,
 		},
 		Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
-		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain},
+		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain, Settle: s.Trial.Settle},
 		Path:    "paper.yaml",
 		Text:    s.Text,
 	}
@@ -153,6 +154,8 @@ func TestWarnings(t *testing.T) {
 		"an attack at once leaves no quiet phase before": {"delay: 1s => delay: 0s", "before the attack"},
 		"a long attack leaves no quiet phase after":      {"requests: 5 => requests: 50", "after the attack"},
 		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
+		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
+		"few blocks do not show what measuring costs":    {"delay: 1s} => delay: 1s}\ntrial: {unmeasured: true}", "use 6 or more"},
 		"a shared CPU mixes both sides":                  {"name: least => name: least\nserver: {cpus: [0, 1]}", "CPU 1 is the server's and the clients'"},
 	}
 	for name, test := range tests {

@@ -24,9 +24,12 @@ type Scenario struct {
 	Repetitions int
 	Server      Server
 	Sequential  Clients
-	Parallel    Clients // the attack
+	Parallel    Clients // the attack; a count of zero is none
 	Network     Network
 	Trial       Trial
+	// Again runs each variant twice in each block, as if it were two: what
+	// differs then is noise. No key asks for it, but the flag --aa of run.
+	Again bool
 
 	// Path and Text are the file as given.
 	Path string
@@ -133,14 +136,24 @@ type Trial struct {
 	Startup        time.Duration // from the start of the nodes to the epoch
 	SampleInterval time.Duration
 	Drain          time.Duration // longest wait for clients after their schedules and time-outs
+	// Settle is the longest wait before a trial until the CPUs are idle; zero
+	// is none.
+	Settle time.Duration
+	// Unmeasured also runs each variant with a server that nothing measures.
+	Unmeasured bool
 }
 
 // ExpectedTrial is how long a trial lasts from the start of its nodes to the
-// end of its schedules. Making and removing the nodes comes on top, and so
-// does the time of sequential clients in a closed loop: nobody knows it before.
+// end of its schedules. Settling, and making and removing the nodes, come on
+// top, and so does the time of sequential clients in a closed loop: nobody knows
+// it before.
 func (s *Scenario) ExpectedTrial() time.Duration {
 	return s.Trial.Startup + max(s.Sequential.End(), s.Parallel.End())
 }
+
+// fewestForInterval is the smallest number of blocks with a 95 % interval
+// (docs/method.md, Statistics).
+const fewestForInterval = 6
 
 // Warnings are the properties of a scenario that are allowed, but that make
 // its figures say less than they seem to.
@@ -151,16 +164,22 @@ func (s *Scenario) Warnings() []string {
 			warnings = append(warnings, fmt.Sprintf(format, args...))
 		}
 	}
-	warn(s.Sequential.Rate == 0,
+	attack := s.Parallel.Count > 0
+	warn(!attack && !s.Trial.Unmeasured,
+		"clients.parallel is not given: there is no attack, and nobody is turned away")
+	warn(attack && s.Sequential.Rate == 0,
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
-	warn(s.Parallel.Delay == 0,
+	warn(attack && s.Parallel.Delay == 0,
 		"clients.parallel.delay is 0s: there is no quiet phase before the attack to compare with")
-	warn(s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End(),
+	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End(),
 		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",
 		s.Parallel.End(), s.Sequential.End())
 	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
 		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
 		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout, s.Parallel.mostInFlight())
+	warn(s.Trial.Unmeasured && s.Repetitions < fewestForInterval,
+		"trial.unmeasured with repetitions: %d gives no 95 %% interval, and the cost of measuring is small: use %d or more",
+		s.Repetitions, fewestForInterval)
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)

@@ -92,6 +92,10 @@ func choiceSchema(value string, known []string) *jsonschema.Schema {
 	return s
 }
 
+func booleanSchema(value bool) *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "boolean", Default: asJSON(value)}
+}
+
 func integerSchema(value, low, high int) *jsonschema.Schema {
 	least, most := float64(low), float64(high)
 	s := &jsonschema.Schema{Type: "integer", Minimum: &least, Maximum: &most}

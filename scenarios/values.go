@@ -61,6 +61,20 @@ func (d *decoder) choice(to *string, known ...string) reader {
 	}}
 }
 
+func (d *decoder) boolean(to *bool) reader {
+	return reader{schema: booleanSchema(*to), read: func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, "true or false")
+		if !ok {
+			return
+		}
+		if v != "true" && v != "false" || n.Tag != "!!bool" {
+			d.wrong(n, path, fmt.Sprintf("%q is not true or false", v), "write true or false, without quotes")
+			return
+		}
+		*to = v == "true"
+	}}
+}
+
 func (d *decoder) integer(to *int, low, high int) reader {
 	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
 	return reader{schema: integerSchema(*to, low, high), read: func(n *yaml.Node, path string) {

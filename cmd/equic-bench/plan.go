@@ -16,6 +16,10 @@ import (
 func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	plan := orchestrate.Plan(s, o.seed)
 	expected := time.Duration(len(plan)) * s.ExpectedTrial()
+	least := ""
+	if s.Sequential.Rate == 0 {
+		least = "at least "
+	}
 	if o.json {
 		return json.NewEncoder(w).Encode(struct {
 			Scenario   string                 `json:"scenario"`
@@ -26,18 +30,30 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	line("%s: %s of %s, %s in all, and some seconds around each", s.Name, plural(len(plan), "trial"), clock(s.ExpectedTrial()), clock(expected))
+	line("%s: %s of %s%s, %s in all, and some seconds around each%s", s.Name, plural(len(plan), "trial"), least, clock(s.ExpectedTrial()), clock(expected), settles(s))
 	line("")
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
 		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuList(s.Server.CPUs), scenarios.Size(s.Server.Memory))
 	line("sequential\t%s", load(s.Sequential))
-	line("attack\t%s", load(s.Parallel))
+	if s.Parallel.Count > 0 {
+		line("attack\t%s", load(s.Parallel))
+	} else {
+		line("attack\tnone")
+	}
 	line("order\tdrawn from seed %d", o.seed)
 	line("")
 	for _, p := range plan {
-		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Variant)
+		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Label())
 	}
 	return t.Flush()
+}
+
+// settles says how long the machine may take to settle.
+func settles(s *scenarios.Scenario) string {
+	if s.Trial.Settle <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", of which up to %s to settle", s.Trial.Settle)
 }
 
 // load says what a group of clients does.

@@ -113,5 +113,5 @@ func where(e orchestrate.Event) string {
 	if e.Trial.Index == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d, %s: ", e.Trial.Index, e.Trials, e.Trial.Variant)
+	return fmt.Sprintf("%d of %d, %s: ", e.Trial.Index, e.Trials, e.Trial.Label())
 }

@@ -8,7 +8,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +28,7 @@ type runOptions struct {
 	repetitions int
 	seed        uint64
 	variants    []string
+	aa          bool
 	results     string
 	resume      string
 	bin         string
@@ -63,6 +66,7 @@ func runCommand() *cobra.Command {
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
+	f.BoolVar(&o.aa, "aa", false, "run each variant twice in each block, as if it were two: the report says how large a difference nothing makes")
 	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
 	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
 	f.StringVar(&o.resume, "resume", "", "continue this run directory at its first trial that is not whole, as it was planned")
@@ -98,6 +102,7 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 			return nil, usage(c, "repetitions: %d is out of range, use 1 or more", o.repetitions)
 		}
 	}
+	s.Again = o.aa
 	warn(c.ErrOrStderr(), s.Warnings())
 	return s, nil
 }
@@ -108,7 +113,7 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
 	}
-	for _, name := range []string{"variants", "repetitions", "seed", "results"} {
+	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa"} {
 		if c.Flags().Changed(name) {
 			return nil, usage(c, "--resume continues the run as it was planned: leave out --%s", name)
 		}
@@ -124,7 +129,11 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if s.Variants, err = scenarios.ParseVariants(run.Manifest.Experiment.Variants); err != nil {
 		return nil, fmt.Errorf("resume %s: %w", run.Dir, err)
 	}
-	s.Repetitions = len(run.Manifest.Plan) / max(1, len(s.Variants))
+	s.Again = slices.Contains(run.Manifest.Experiment.Arms, results.Again)
+	s.Repetitions = 0
+	for _, p := range run.Manifest.Plan {
+		s.Repetitions = max(s.Repetitions, p.Block)
+	}
 	o.seed = run.Manifest.Seed
 	if !c.Flags().Changed("runtime") {
 		o.runtime = run.Manifest.Runtime.Name
@@ -161,7 +170,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 	}
 
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
-	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(s.Variants)*s.Repetitions, "trial"), o.seed, rt)
+	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(orchestrate.Plan(s, o.seed)), "trial"), o.seed, rt)
 	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
 		Results: o.results,
 		Seed:    o.seed,
@@ -174,9 +183,17 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 	})
 	progress.end()
 	if len(outcome.Trials) > 0 {
-		progress.say("overhead: %.1f s per trial", outcome.Overhead.Seconds())
+		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
+}
+
+// settled is the wait before each trial, in words; nothing where there was none.
+func settled(wait time.Duration) string {
+	if wait == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", after %.1f s to settle", wait.Seconds())
 }
 
 // binaries is the folder of the nodes' binaries.

@@ -27,7 +27,7 @@ func (r *Runtime) labels(spec orchestrate.Spec, role string) map[string]string {
 		labelRun:     spec.Run,
 		labelOwner:   r.owner,
 		labelTrial:   trialID(spec),
-		labelVariant: spec.Trial.Variant,
+		labelVariant: spec.Trial.Label(),
 	}
 	if role != "" {
 		l[labelRole] = role
