@@ -218,3 +218,27 @@ func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 		}
 	})
 }
+
+func TestNobodyAsksWhetherTheGeneratorWasTheBottleneckOfAnUnmeasuredServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s.Trial.Unmeasured = true
+		rt := newFake(s)
+		rt.edit = func(p *process, l *results.Line) bool {
+			if l.Sample != nil && p.trial.Trial.Arm == results.Unmeasured {
+				l.Sample.BusyNS = 1e9 + l.Sample.AtNS // all the time
+			}
+			return unprobed(p, l)
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, trial := range outcome.Trials {
+			asked := !strings.HasPrefix(evidenceOf(&trial, ruleGenerator), "not asked")
+			if asked == (trial.Arm == results.Unmeasured) || len(trial.Warnings) > 0 {
+				t.Errorf("%s: %q, warnings %q", trial.Name(), evidenceOf(&trial, ruleGenerator), trial.Warnings)
+			}
+		}
+	})
+}

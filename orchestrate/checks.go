@@ -269,7 +269,7 @@ func interfaceKept(e *evidence) (bool, string) {
 			return "lost its interface " + strings.Join(n.probe.LostInterfaces, ", ") + ", or it was changed"
 		}
 		return ""
-	}, "no node's interface was taken away or changed")
+	}, "no node's interface was taken away or changed"+e.notMeasured())
 }
 
 // servedAddsUp compares both ends. A response that was served may have come too

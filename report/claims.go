@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // The two variants that the paper compares. Its "without eQUIC" ("sem eQUIC",
@@ -209,6 +210,15 @@ func withUnit(n Number, unit string) string {
 		return short(n)
 	}
 	return short(n) + " " + unit
+}
+
+// comparesAsThePaper says that the run was to have the two variants of the
+// claims, whether or not they have a valid trial.
+func (s *Summary) comparesAsThePaper() bool {
+	planned := func(name string) bool {
+		return slices.ContainsFunc(s.Variants, func(v Variant) bool { return v.Name == name })
+	}
+	return planned(withGateway) && planned(withoutGateway)
 }
 
 func missing(with, without *Variant) string {

@@ -18,12 +18,15 @@ func markdown(s *Summary, figures []*figure) []byte {
 	b := new(page)
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
 	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.manifest.Started.UTC().Format(time.RFC3339), capital(s.Interval))
-	b.claims(s)
+	if s.comparesAsThePaper() {
+		b.claims(s)
+	}
 	b.figures(figures)
 	if len(s.Pairs) > 0 {
 		b.table(pairsTable(s))
 		b.printf("By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change.\n\n")
 	}
+	b.arms(s)
 	b.table(metricsTable(s))
 	b.notes(s)
 	b.table(syscallsTable(s))

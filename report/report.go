@@ -94,7 +94,7 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 		v := Variant{Name: name}
 		var drawn []*series
 		for _, t := range run.Trials {
-			if !t.Valid || t.Variant != name {
+			if !t.Valid || t.Variant != name || t.Arm != results.Plain {
 				continue
 			}
 			r, err := read(run, t)
@@ -118,6 +118,9 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	s.Claims = s.claims()
 	s.Pairs = s.pairs()
 	s.Outliers = s.outliers()
+	if err := s.compareArms(run); err != nil {
+		return nil, nil, err
+	}
 	return s, all, nil
 }
 
@@ -171,7 +174,7 @@ func window(e *results.Experiment) Window {
 
 func trialState(t *results.Trial) Trial {
 	state := Trial{
-		Name: t.Name(), Variant: t.Variant, Block: t.Block, Attempt: t.Attempt, Valid: t.Valid,
+		Name: t.Name(), Variant: t.Variant, Arm: t.Arm, Block: t.Block, Attempt: t.Attempt, Valid: t.Valid,
 		Reasons: []string{}, Warnings: append([]string{}, t.Warnings...), Checks: append([]results.Check{}, t.Checks...),
 	}
 	for _, c := range t.Checks {
@@ -200,11 +203,20 @@ func trialsNote(n int) string {
 
 // noTrials is the error of a run with nothing to report.
 func noTrials(s *Summary) error {
-	if len(s.Trials) == 0 {
+	var invalid []Trial
+	for _, t := range s.Trials {
+		if t.Arm == results.Plain {
+			invalid = append(invalid, t)
+		}
+	}
+	if len(invalid) == 0 && len(s.Trials) > 0 {
+		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with `equic-bench run --resume %s`", ErrNoTrials, s.Run)
+	}
+	if len(invalid) == 0 {
 		return fmt.Errorf("%w: the run has no whole trial at all; repeat it with `equic-bench run`", ErrNoTrials)
 	}
-	err := fmt.Errorf("%w: all %d are invalid", ErrNoTrials, len(s.Trials))
-	for _, t := range s.Trials {
+	err := fmt.Errorf("%w: all %d are invalid", ErrNoTrials, len(invalid))
+	for _, t := range invalid {
 		err = fmt.Errorf("%w; %s: %s", err, t.Name, t.Reasons[0])
 	}
 	return err

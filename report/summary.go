@@ -17,7 +17,10 @@ type Summary struct {
 	Variants []Variant `json:"variants"`
 	Claims   []Claim   `json:"claims"`
 	// Pairs is empty where no variant has two valid trials.
-	Pairs    []Pair    `json:"pairs"`
+	Pairs []Pair `json:"pairs"`
+	// Noise and Cost are absent where the run has no such arm.
+	Noise    *Noise    `json:"noise,omitempty"`
+	Cost     *Cost     `json:"cost,omitempty"`
 	Trials   []Trial   `json:"trials"`
 	Outliers []Outlier `json:"outliers"`
 	Warnings []string  `json:"warnings"`
@@ -43,8 +46,10 @@ type Window struct {
 type Trial struct {
 	Name    string `json:"name"`
 	Variant string `json:"variant"`
-	Block   int    `json:"block"`
-	Attempt int    `json:"attempt"`
+	// Arm is empty for a trial that is in the variant's figures.
+	Arm     results.Arm `json:"arm,omitempty"`
+	Block   int         `json:"block"`
+	Attempt int         `json:"attempt"`
 	// Valid trials make the figures; the others are only listed, with Reasons.
 	Valid    bool            `json:"valid"`
 	Reasons  []string        `json:"reasons"`

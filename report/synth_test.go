@@ -22,6 +22,7 @@ type synth struct {
 // synthTrial is one trial of it; the hooks change its records.
 type synthTrial struct {
 	variant string
+	arm     results.Arm
 	block   int
 	invalid string // the evidence of a failed check; "" is a valid trial
 	request func(role string, q *results.Request)
@@ -89,7 +90,7 @@ func (s *synth) write(t *testing.T) string {
 
 func (s *synth) writeTrial(t *testing.T, w *results.Writer, index int, trial synthTrial) {
 	t.Helper()
-	planned := results.PlannedTrial{Index: index, Block: trial.block, Variant: trial.variant}
+	planned := results.PlannedTrial{Index: index, Block: trial.block, Variant: trial.variant, Arm: trial.arm}
 	tw, err := w.BeginTrial(planned, 1)
 	must(t, err)
 	meta := &results.Trial{
@@ -199,6 +200,9 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 		}})
 	}
 	emit(&results.Line{Server: server})
+	if trial.arm == results.Unmeasured {
+		return
+	}
 	for _, c := range []results.Syscall{
 		{Number: 47, Name: "recvmsg", Calls: sh.calls / 2, Errors: 120, TimeNS: sh.calls * 4000},
 		{Number: 46, Name: "sendmsg", Calls: sh.calls / 3, TimeNS: sh.calls * 9000},

@@ -19,7 +19,7 @@ import (
 func Text(w io.Writer, s *Summary) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
-	for _, t := range []titled{claimsTable(s), pairsTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+	for _, t := range []titled{claimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
 		if t.Length() == 0 {
 			continue
 		}
@@ -68,8 +68,9 @@ func rightAligned(from, to int) []table.ColumnConfig {
 	return right
 }
 
-// claimsTable is the paper against measured. The interval and the p-value have
-// columns only where there is one.
+// claimsTable is the paper against measured, where the run was to have the two
+// variants that the paper compares. The interval and the p-value have columns
+// only where there is one.
 func claimsTable(s *Summary) titled {
 	const title = "Paper against measured (xdp-block against userspace-block)"
 	t := newTable(title, 1, "claim", "paper", "measured", "paper's way", "verdict")
@@ -78,6 +79,9 @@ func claimsTable(s *Summary) titled {
 	if some {
 		t = newTable(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
 		t.SetColumnConfigs(rightAligned(2, 6))
+	}
+	if !s.comparesAsThePaper() {
+		return t
 	}
 	for _, c := range s.Claims {
 		row := table.Row{c.ID, percent(c.Paper), percent(c.Measured)}

@@ -1,0 +1,55 @@
+package report
+
+import "github.com/equic-bench/equic-bench/results"
+
+// compareArms sets each variant against itself in the other arms of the run.
+// Those are in no other figure or table.
+func (s *Summary) compareArms(run *results.Run) error {
+	for _, arm := range run.Manifest.Experiment.Arms {
+		others, err := armVariants(run, arm)
+		if err != nil {
+			return err
+		}
+		switch arm {
+		case results.Again:
+			s.Noise = s.noise(others)
+		case results.Unmeasured:
+			s.Cost = s.cost(others)
+		}
+	}
+	return nil
+}
+
+// armVariants is the figures of every variant in an arm, in the order of the
+// experiment's variants.
+func armVariants(run *results.Run, arm results.Arm) ([]Variant, error) {
+	var all []Variant
+	for _, name := range run.Manifest.Experiment.Variants {
+		v := Variant{Name: name}
+		for _, t := range run.Trials {
+			if !t.Valid || t.Variant != name || t.Arm != arm {
+				continue
+			}
+			r, err := read(run, t)
+			if err != nil {
+				return nil, err
+			}
+			v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
+		}
+		v.summarise()
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// arms is the sections on the other arms of the run.
+func (b *page) arms(s *Summary) {
+	if s.Cost != nil && len(s.Cost.Lines) > 0 {
+		b.table(costTable(s))
+		b.printf("Each variant ran twice in each block: with its server under the probe, which samples it and counts its system calls, and with nothing around it. The change is that of ratios paired by block, from the latter to the former. The goal is reached where the whole interval is within 1 %% of no change. Clients run under their probes in both, so what that costs is in neither. Without a probe nobody knows how busy the server was: the rules that ask for that are not asked. The trials without it are in no other figure or table.\n\n")
+	}
+	if s.Noise != nil && len(s.Noise.Lines) > 0 {
+		b.table(noiseTable(s))
+		b.printf("Each variant ran twice in each block, as if it were two: what differs is noise. The change is paired by block, by the figure of each claim; its interval and p are those of the other tables, and p is not corrected. This run: %s. A change between two variants that is no larger than the largest of a block here may be nothing. The second trials of a block are in no other figure or table.\n\n", s.Noise.note())
+	}
+}

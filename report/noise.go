@@ -1,0 +1,124 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+)
+
+// Noise is how large a difference nothing makes: every variant against itself,
+// run twice in each block as if it were two.
+type Noise struct {
+	Lines []NoiseLine `json:"lines"`
+	// Called is how many of the Tested lines, those with an interval, are called
+	// different. One in twenty is, by chance, at a level of 5 %.
+	Called int `json:"called_different"`
+	Tested int `json:"tested"`
+}
+
+// NoiseLine is one variant against itself by the figure of one claim.
+type NoiseLine struct {
+	Metric  string `json:"metric"` // the claim's id
+	Variant string `json:"variant"`
+	// Measured is the change in % to the second of the two.
+	Measured Number `json:"measured"`
+	Evidence
+	// Largest is the change of the block in which it is largest, in %.
+	Largest Number  `json:"largest"`
+	Verdict Verdict `json:"verdict"`
+}
+
+func (s *Summary) noise(again []Variant) *Noise {
+	n := &Noise{Lines: []NoiseLine{}}
+	for _, r := range rules() {
+		first := len(n.Lines)
+		for i := range again {
+			plain := s.variant(again[i].Name)
+			if plain == nil || again[i].Trials == 0 {
+				continue
+			}
+			l := NoiseLine{Metric: r.claim.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, r.value)}
+			l.Measured, l.Evidence = paired(&again[i], plain, r.value, s.Seed)
+			if l.Blocks > 0 {
+				n.Lines = append(n.Lines, l)
+			}
+		}
+		n.judge(n.Lines[first:])
+	}
+	return n
+}
+
+// judge says which lines of one metric are called different.
+func (n *Noise) judge(lines []NoiseLine) {
+	var tests []*Evidence
+	for i := range lines {
+		l := &lines[i]
+		l.Verdict = direction(l.Measured, &l.Evidence)
+		tests = append(tests, &l.Evidence)
+		if l.hasInterval() {
+			n.Tested++
+		}
+		if l.called() {
+			n.Called++
+		}
+	}
+	correct(tests)
+}
+
+func (l *NoiseLine) called() bool { return l.Verdict == More || l.Verdict == Less }
+
+// largest is the change in % of the block in which it is largest, up or down:
+// half is as far as double.
+func largest(with, without *Variant, value func(*Metrics) Number) Number {
+	far, most := unknown(), -1.0
+	for _, block := range slices.Compact(slices.Sorted(slices.Values(without.blocks))) {
+		m := with.inBlock(block)
+		if m == nil {
+			continue
+		}
+		a, b := value(m), value(without.inBlock(block))
+		if a == b {
+			a, b = 1, 1 // two zeros too are no difference
+		}
+		c := change(a, b)
+		if by := math.Abs(math.Log1p(float64(c) / 100)); by > most {
+			far, most = c, by
+		}
+	}
+	return far
+}
+
+// noiseTable is the noise floor.
+func noiseTable(s *Summary) titled {
+	t := newTable("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p", "largest in a block", "called different")
+	t.SetColumnConfigs(rightAligned(3, 6))
+	if s.Noise == nil {
+		return t
+	}
+	for i := range s.Noise.Lines {
+		l := &s.Noise.Lines[i]
+		t.AppendRow(table.Row{l.Metric, l.Variant, bound(l.Measured), l.interval(), probability(l.P), bound(l.Largest), l.said()})
+	}
+	t.below = []string{s.Noise.note()}
+	return t
+}
+
+// said is the verdict in words.
+func (l *NoiseLine) said() string {
+	switch {
+	case l.called():
+		return "yes: " + string(l.Verdict)
+	case l.Verdict == TooFew:
+		return string(TooFew)
+	}
+	return "no"
+}
+
+func (n *Noise) note() string {
+	if n.Tested == 0 {
+		return "no line has an interval: that needs six blocks"
+	}
+	return fmt.Sprintf("%d of %d lines are called different, though nothing is; chance alone calls about 1 in 20", n.Called, n.Tested)
+}
