@@ -167,7 +167,9 @@ func TestTheLargestChangeCountsHalfLikeDouble(t *testing.T) {
 }
 
 func TestTheGoalOfMeasuringIsHeldAgainstTheInterval(t *testing.T) {
-	of := func(low, high Number) *Evidence { return &Evidence{Blocks: 10, Method: "signed ranks", Low: low, High: high} }
+	of := func(low, high Number) *Evidence {
+		return &Evidence{Blocks: 10, Method: "signed ranks", Low: low, High: high}
+	}
 	none := noEvidence()
 	tests := map[string]struct {
 		change Number
