@@ -191,7 +191,7 @@ func (n *nodeEvidence) lateness(except window) []int64 {
 // warnings are what a reader should know of a trial that is valid all the same.
 func (e *evidence) warnings() []string {
 	var all []string
-	if achieved, scheduled := e.attackRates(); scheduled > 0 && achieved < leastRate*scheduled {
+	if achieved, scheduled := e.attackRates(); achieved > 0 && achieved < leastRate*scheduled {
 		all = append(all, e.attackRate())
 	}
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
