@@ -23,7 +23,11 @@ func writeRun(t *testing.T, root string) *Writer {
 		t.Fatal(err)
 	}
 	must(t, w.WriteScenario([]byte("name: demo\n")))
-	must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion, ID: w.ID, Seed: 7}))
+	must(t, w.WriteManifest(&Manifest{
+		Schema: SchemaVersion, ID: w.ID, Started: noon, Ended: noon.Add(time.Minute), Scenario: "demo", Seed: 7,
+		Command: []string{"equic-bench", "run", "demo.yaml"}, Version: "v1.2.3",
+		Plan: []PlannedTrial{{Index: 1, Block: 1, Variant: "no-block"}, {Index: 2, Block: 1, Variant: "xdp-block"}},
+	}))
 	whole, err := w.BeginTrial(PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}, 2)
 	must(t, err)
 	f, err := whole.Create("server.jsonl")
@@ -80,7 +84,7 @@ func TestARunThatGoesOnLosesWhatWasHalfWritten(t *testing.T) {
 	must(t, err)
 	_, err = Reopen(r)
 	must(t, err)
-	for _, gone := range []string{half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"), filepath.Join(w.Dir, ChecksumsFile)} {
+	for _, gone := range []string{half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"), filepath.Join(w.Dir, CrateFile), filepath.Join(w.Dir, ChecksumsFile)} {
 		if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v, want it gone", gone, err)
 		}
@@ -106,7 +110,7 @@ func TestChecksumsCoverTheRawFilesAndNotTheReport(t *testing.T) {
 		names = append(names, name)
 	}
 	want := []string{
-		"manifest.json", "scenario.yaml",
+		"manifest.json", "ro-crate-metadata.json", "scenario.yaml",
 		"trials/001-no-block-attempt-2/server.jsonl", "trials/001-no-block-attempt-2/trial.json",
 	}
 	if diff := cmp.Diff(want, names); diff != "" {

@@ -23,6 +23,7 @@ const (
 	TrialFile     = "trial.json"
 	TrialsDir     = "trials"
 	ReportDir     = "report"
+	CrateFile     = "ro-crate-metadata.json"
 	ChecksumsFile = "SHA256SUMS"
 
 	// timeStamp begins the name of a run directory.
@@ -114,7 +115,7 @@ func Reopen(r *Run) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
 	}
-	for _, path := range append(append(half, files...), filepath.Join(r.Dir, ChecksumsFile)) {
+	for _, path := range append(append(half, files...), filepath.Join(r.Dir, CrateFile), filepath.Join(r.Dir, ChecksumsFile)) {
 		if err := os.RemoveAll(path); err != nil {
 			return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
 		}
@@ -179,12 +180,30 @@ func (t *TrialWriter) Commit(trial *Trial) error {
 // Abort removes what was written of the trial.
 func (t *TrialWriter) Abort() error { return os.RemoveAll(t.tmp) }
 
-// Seal writes SHA256SUMS over every raw file of the run: all but the report,
+// Seal describes the run for archives (ro-crate-metadata.json), then writes
+// SHA256SUMS over every raw file and that description: over all but the report,
 // which follows from them.
 func (w *Writer) Seal() error {
-	sums, err := checksums(w.Dir)
+	run, err := Open(w.Dir)
+	if err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	files, err := rawFiles(w.Dir)
 	if err != nil {
 		return fmt.Errorf("checksums of %s: %w", w.Dir, err)
+	}
+	text, err := crate(run, files)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(w.Dir, CrateFile), text); err != nil {
+		return err
+	}
+	files = append(files, sealed{path: CrateFile, sha256: fmt.Sprintf("%x", sha256.Sum256(text))})
+	slices.SortFunc(files, func(a, b sealed) int { return strings.Compare(a.path, b.path) })
+	var sums []byte
+	for _, f := range files {
+		sums = fmt.Appendf(sums, "%s  %s\n", f.sha256, f.path)
 	}
 	return writeFile(filepath.Join(w.Dir, ChecksumsFile), sums)
 }
@@ -283,8 +302,17 @@ func trialName(p PlannedTrial, attempt int) string {
 	return name
 }
 
-func checksums(dir string) ([]byte, error) {
-	var sums []byte
+// sealed is a file that SHA256SUMS vouches for.
+type sealed struct {
+	path   string // in the run directory, with slashes
+	sha256 string // hexadecimal
+	bytes  int64
+}
+
+// rawFiles are the files of a run directory but for the report, the crate, the
+// checksums, and what is not whole.
+func rawFiles(dir string) ([]sealed, error) {
+	var files []sealed
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -299,17 +327,18 @@ func checksums(dir string) ([]byte, error) {
 			}
 			return nil
 		}
-		if rel == ChecksumsFile {
+		if rel == CrateFile || rel == ChecksumsFile {
 			return nil
 		}
-		sum, err := FileSHA256(path)
+		info, err := e.Info()
 		if err != nil {
 			return err
 		}
-		sums = fmt.Appendf(sums, "%s  %s\n", sum, filepath.ToSlash(rel))
-		return nil
+		sum, err := FileSHA256(path)
+		files = append(files, sealed{filepath.ToSlash(rel), sum, info.Size()})
+		return err
 	})
-	return sums, err
+	return files, err
 }
 
 // FileSHA256 is the SHA-256 of a file, in hexadecimal.
