@@ -51,12 +51,14 @@ report: build ## draw the newest run's figures anew
 	$(BIN)/equic-bench report
 
 .PHONY: generate
-generate: ## compile bpf/ (needs clang and llvm), write compose.yaml and schema.json
+generate: ## compile bpf/ (needs clang and llvm), write compose.yaml, schema.json and docs/scenario.md
 	$(GO) generate ./...
 	$(GO) run ./cmd/equic-bench compose scenarios/paper.yaml > compose.yaml.new
 	mv compose.yaml.new compose.yaml
 	$(GO) run ./cmd/equic-bench schema > scenarios/schema.json.new
 	mv scenarios/schema.json.new scenarios/schema.json
+	$(GO) run ./cmd/equic-bench schema --markdown > docs/scenario.md.new
+	mv docs/scenario.md.new docs/scenario.md
 
 .PHONY: simulate
 simulate: ## 10,000 synthetic experiments of each kind: do the intervals cover? (3 minutes)

@@ -47,9 +47,13 @@ func (d *decoder) checkNetwork(s *Scenario) {
 		return
 	}
 	clients := s.Sequential.Count + s.Parallel.Count
-	room := 1<<(32-subnet.Bits()) - 1 - firstClientHost // the last address is the broadcast
+	room := roomFor(subnet.Bits())
 	if clients > room {
 		d.problem(at, fmt.Sprintf("network.subnet: %s has room for %d clients, not for %d", subnet, room, clients),
 			"write a larger subnet, up to /24, or fewer clients")
 	}
 }
+
+// roomFor is how many clients have an address in a subnet: its last address is
+// the broadcast.
+func roomFor(bits int) int { return 1<<(32-bits) - 1 - firstClientHost }

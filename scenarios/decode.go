@@ -24,10 +24,16 @@ type position struct{ line, column int }
 func positionOf(n *yaml.Node) position { return position{n.Line, n.Column} }
 
 // reader reads one value into the place that it was made for. The path is that
-// of the value's key. The schema says the same to an editor.
+// of the value's key. The schema says the same to an editor, and the words to
+// people (docs/scenario.md).
 type reader struct {
 	read   func(n *yaml.Node, path string)
 	schema *jsonschema.Schema
+
+	takes    string // which values, such as "time, 1s to 10m"
+	what     string // for what, as a sentence
+	keys     fields // those of a mapping
+	required []string
 }
 
 // fields are the keys that a mapping may have.
@@ -73,7 +79,7 @@ func (d *decoder) read(n *yaml.Node, path string, r reader) {
 
 // mapping reads keys and their values. The required keys must be there.
 func (d *decoder) mapping(known fields, required ...string) reader {
-	return reader{schema: mappingSchema(known, required), read: func(n *yaml.Node, path string) {
+	return reader{schema: mappingSchema(known, required), keys: known, required: required, read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.MappingNode {
 			d.wrong(n, or(path, "the file"), "is not a list of keys", "write `key: value` lines under it")
 			return
@@ -109,7 +115,7 @@ func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen m
 
 // list reads each item of a list; none may be given twice.
 func (d *decoder) list(begin func(), item reader) reader {
-	return reader{schema: listSchema(item), read: func(n *yaml.Node, path string) {
+	return reader{schema: listSchema(item), takes: "list, each once: " + item.takes, read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 			d.wrong(n, path, "is not a list", "write the items in brackets, such as [a, b]")
 			return

@@ -77,17 +77,17 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"variants":    d.variants(&s.Variants).about("What turns a client away, each in trials of its own (docs/method.md, Variants)."),
 		"repetitions": d.integer(&s.Repetitions, 1, 1000).about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median needs six."),
 		"server": d.mapping(fields{
-			"body":         d.size(&s.Server.Body, 1, 64<<20).about("The response to a request."),
-			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Simultaneous connections of a client."),
-			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).about("QUIC's. Until then a client that xdp-block blocks stays blocked."),
-			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048").about("Of the certificate: it decides who pays more for a handshake, server or client."),
-			"cpus":         d.cpus(&s.Server.CPUs).about("The CPUs of the server, from 0."),
+			"body":         d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
+			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Connections that one client address may have at the same time."),
+			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that xdp-block blocks stays blocked."),
+			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048").about("Type of the key in the certificate: it decides who pays more for a handshake, server or client (docs/method.md, Load)."),
+			"cpus":         d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0."),
 			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40).about("The server's limit, without swap; memory percentages are of it."),
 			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic").about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
 		"clients": d.mapping(fields{
-			"cpus":       d.cpus(&s.Sequential.CPUs).about("The CPUs of all clients: not the server's."),
-			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Of each request."),
+			"cpus":       d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
+			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Longest time of a request, from its start. Then it has ended as timeout."),
 			"start":      d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
 			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
 			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
@@ -109,8 +109,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 func (d *decoder) clients(c *Clients) fields {
 	return fields{
 		"count":    d.integer(&c.Count, 1, 240).about("How many clients, each with an address of its own."),
-		"requests": d.integer(&c.Requests, 1, 1_000_000).about("Of each client."),
-		"rate":     d.rate(&c.Rate).about("Intended starts per second of each client. Without it a client starts when its last request has ended."),
+		"requests": d.integer(&c.Requests, 1, 1_000_000).about("How many requests each client makes."),
+		"rate":     d.rate(&c.Rate).about("Intended starts per second of each client. Without it, a request starts when the one before has ended."),
 	}
 }
 

@@ -25,9 +25,13 @@ func Schema() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// about says in words what a key is for.
+// about says in words what a key is for. Where the schema has a pattern only, an
+// editor is told in words which values it stands for.
 func (r reader) about(text string) reader {
-	r.schema.Description = text
+	r.what, r.schema.Description = text, text
+	if r.schema.Pattern != "" {
+		r.schema.Description += " Takes a " + r.takes + "."
+	}
 	return r
 }
 
@@ -105,18 +109,16 @@ func integerSchema(value, low, high int) *jsonschema.Schema {
 	return s
 }
 
-func durationSchema(value, low, high time.Duration) *jsonschema.Schema {
+func durationSchema(value time.Duration) *jsonschema.Schema {
 	s := patternSchema(`^([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$`, "")
-	s.Examples = []any{fmt.Sprintf("%s to %s", brief(low), brief(high))}
 	if value > 0 {
 		s.Default = asJSON(brief(value))
 	}
 	return s
 }
 
-func sizeSchema(value, low, high int64) *jsonschema.Schema {
+func sizeSchema(value int64) *jsonschema.Schema {
 	s := patternSchema(`^[0-9]+(B|KiB|MiB|GiB)$`, "")
-	s.Examples = []any{fmt.Sprintf("%s to %s", Size(low), Size(high))}
 	if value > 0 {
 		s.Default = asJSON(Size(value))
 	}

@@ -23,7 +23,7 @@ func (d *decoder) scalar(n *yaml.Node, path, expected string) (string, bool) {
 }
 
 func (d *decoder) text(to *string) reader {
-	return reader{schema: textSchema(*to), read: func(n *yaml.Node, path string) {
+	return reader{schema: textSchema(*to), takes: "text", read: func(n *yaml.Node, path string) {
 		if v, ok := d.scalar(n, path, "some text"); ok {
 			*to = v
 		}
@@ -34,7 +34,7 @@ func (d *decoder) text(to *string) reader {
 func (d *decoder) name(to *string) reader {
 	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
-	return reader{schema: patternSchema(valid.String(), *to), read: func(n *yaml.Node, path string) {
+	return reader{schema: patternSchema(valid.String(), *to), takes: "name of at most 40 lower-case letters, digits and hyphens", read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "a name")
 		if !ok {
 			return
@@ -48,7 +48,7 @@ func (d *decoder) name(to *string) reader {
 }
 
 func (d *decoder) choice(to *string, known ...string) reader {
-	return reader{schema: choiceSchema(*to, known), read: func(n *yaml.Node, path string) {
+	return reader{schema: choiceSchema(*to, known), takes: strings.Join(known, ", "), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "one of "+strings.Join(known, ", "))
 		if !ok {
 			return
@@ -77,7 +77,7 @@ func (d *decoder) boolean(to *bool) reader {
 
 func (d *decoder) integer(to *int, low, high int) reader {
 	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return reader{schema: integerSchema(*to, low, high), read: func(n *yaml.Node, path string) {
+	return reader{schema: integerSchema(*to, low, high), takes: fmt.Sprintf("whole number, %d to %d", low, high), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -101,7 +101,7 @@ func (d *decoder) integer(to *int, low, high int) reader {
 
 func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
 	expected := fmt.Sprintf("a time from %s to %s with its unit, such as 500ms, 30s or 2m", brief(low), brief(high))
-	return reader{schema: durationSchema(*to, low, high), read: func(n *yaml.Node, path string) {
+	return reader{schema: durationSchema(*to), takes: fmt.Sprintf("time, %s to %s", brief(low), brief(high)), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -134,7 +134,7 @@ func brief(t time.Duration) string {
 // size reads a number of bytes in binary units.
 func (d *decoder) size(to *int64, low, high int64) reader {
 	expected := fmt.Sprintf("a whole number from %s to %s with its unit: B, KiB, MiB or GiB", Size(low), Size(high))
-	return reader{schema: sizeSchema(*to, low, high), read: func(n *yaml.Node, path string) {
+	return reader{schema: sizeSchema(*to), takes: fmt.Sprintf("size, %s to %s", Size(low), Size(high)), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -188,7 +188,7 @@ func Size(bytes int64) string {
 // rate reads a number of requests per second.
 func (d *decoder) rate(to *float64) reader {
 	const expected = "requests per second above 0 and up to 10000, such as 10/s"
-	return reader{schema: rateSchema(), read: func(n *yaml.Node, path string) {
+	return reader{schema: rateSchema(), takes: "rate, 0.001/s to 10000/s", read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -211,7 +211,7 @@ func (d *decoder) cpus(to *[]int) reader {
 	cpu := -1 // no default for the numbers in the list
 	number := d.integer(&cpu, 0, 4095)
 	before := *to
-	return withDefault(d.list(func() { *to = nil }, reader{schema: number.schema, read: func(n *yaml.Node, path string) {
+	return withDefault(d.list(func() { *to = nil }, reader{schema: number.schema, takes: number.takes, read: func(n *yaml.Node, path string) {
 		cpu = -1
 		if number.read(n, path); cpu >= 0 {
 			*to = append(*to, cpu)
@@ -223,7 +223,7 @@ func (d *decoder) variants(to *[]Variant) reader {
 	var name string
 	known := d.choice(&name, variantNames()...)
 	before := *to
-	return withDefault(d.list(func() { *to = nil }, reader{schema: known.schema, read: func(n *yaml.Node, path string) {
+	return withDefault(d.list(func() { *to = nil }, reader{schema: known.schema, takes: known.takes, read: func(n *yaml.Node, path string) {
 		name = ""
 		if known.read(n, path); name != "" {
 			*to = append(*to, Variant(name))

@@ -7,7 +7,8 @@ import (
 )
 
 func schemaCommand() *cobra.Command {
-	return &cobra.Command{
+	var markdown bool
+	c := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of scenario files, for editors",
 		Long: `Prints the JSON Schema of scenario files. An editor with the YAML language
@@ -15,10 +16,15 @@ server uses it where a file begins with
 
   # yaml-language-server: $schema=schema.json
 
-as those in scenarios/ do.`,
+as those in scenarios/ do. With --markdown it prints the manual of scenario
+files, for people: every key with its unit, range, default and an example.`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			text, err := scenarios.Schema()
+			write := scenarios.Schema
+			if markdown {
+				write = scenarios.Manual
+			}
+			text, err := write()
 			if err != nil {
 				return err
 			}
@@ -26,4 +32,6 @@ as those in scenarios/ do.`,
 			return err
 		},
 	}
+	c.Flags().BoolVar(&markdown, "markdown", false, "print the manual (docs/scenario.md) in place of the schema")
+	return c
 }

@@ -1,0 +1,144 @@
+package scenarios
+
+import (
+	"bytes"
+	_ "embed" // the manual's frame and example
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/template"
+
+	"go.yaml.in/yaml/v3"
+)
+
+//go:embed manual.md.tmpl
+var manualText string
+
+// everyKey is the example of the manual; its order is the manual's.
+//
+//go:embed every-key.yaml
+var everyKey []byte
+
+// shortest is a scenario of little more than the keys that have no default.
+const shortest = `name: shortest
+clients:
+  sequential: {count: 4, requests: 1000, rate: 10/s}
+  parallel: {count: 4, requests: 1000, rate: 100/s, delay: 30s}
+`
+
+// manualGroup is one table: the keys of one mapping.
+type manualGroup struct {
+	Path, What string
+	Keys       []manualKey
+}
+
+// manualKey is one line of a table.
+type manualKey struct{ Name, Takes, Default, Example, What string }
+
+// Manual is docs/scenario.md: every key with its unit, range, default and an
+// example. Like Schema it is made of what Parse reads by.
+func Manual() ([]byte, error) {
+	var example yaml.Node
+	if err := yaml.Unmarshal(everyKey, &example); err != nil {
+		return nil, fmt.Errorf("read the manual's example: %w", err)
+	}
+	frame, err := template.New("manual").Parse(manualText)
+	if err != nil {
+		return nil, fmt.Errorf("write the manual: %w", err)
+	}
+	var out bytes.Buffer
+	err = frame.Execute(&out, struct {
+		Shortest, Every string
+		Groups          []manualGroup
+		Room            int
+	}{shortest, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]), roomFor(24)})
+	if err != nil {
+		return nil, fmt.Errorf("write the manual: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// manualGroups are the tables of a mapping and of those inside it. The keys
+// stand in the order of the example; what is not in it follows.
+func manualGroups(path string, r reader, example *yaml.Node) []manualGroup {
+	group := manualGroup{Path: path, What: r.what}
+	var inner []manualGroup
+	for _, name := range ordered(r.keys, example) {
+		key, at := r.keys[name], child(example, name)
+		if key.keys != nil {
+			inner = append(inner, manualGroups(join(path, name), key, at)...)
+		}
+		group.Keys = append(group.Keys, manualKey{
+			Name: name, Takes: takesOf(join(path, name), key), Default: defaultOf(key, slices.Contains(r.required, name)),
+			Example: exampleOf(at), What: key.what,
+		})
+	}
+	return append([]manualGroup{group}, inner...)
+}
+
+// ordered are the keys of a mapping as the example has them, then the others.
+func ordered(known fields, example *yaml.Node) []string {
+	var names []string
+	if example != nil {
+		for i := 0; i < len(example.Content); i += 2 {
+			names = append(names, example.Content[i].Value)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// child is the value of a key in a mapping, or nil.
+func child(mapping *yaml.Node, name string) *yaml.Node {
+	if mapping == nil || mapping.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			return mapping.Content[i+1]
+		}
+	}
+	return nil
+}
+
+func takesOf(path string, r reader) string {
+	if r.keys == nil {
+		return r.takes
+	}
+	anchor := strings.ReplaceAll(path, ".", "") // as GitHub makes it of the heading
+	return fmt.Sprintf("[keys](#%s)", anchor)
+}
+
+func defaultOf(r reader, required bool) string {
+	if required {
+		return "required"
+	}
+	var value any
+	if json.Unmarshal(r.schema.Default, &value) != nil {
+		return ""
+	}
+	return code(strings.NewReplacer(`"`, "", ",", ", ").Replace(string(r.schema.Default)))
+}
+
+// exampleOf is a value of the example; a mapping has its own table.
+func exampleOf(n *yaml.Node) string {
+	switch {
+	case n == nil || n.Kind == yaml.MappingNode:
+		return ""
+	case n.Kind == yaml.ScalarNode:
+		return code(n.Value)
+	}
+	var items []string
+	for _, item := range n.Content {
+		items = append(items, item.Value)
+	}
+	return code("[" + strings.Join(items, ", ") + "]")
+}
+
+func code(text string) string { return "`" + text + "`" }
