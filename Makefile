@@ -68,6 +68,14 @@ simulate: ## 10,000 synthetic experiments of each kind: do the intervals cover? 
 lint: ## golangci-lint with the import rules of docs/architecture.md
 	$(LINT) run
 
+.PHONY: release
+release: ## archives for amd64 and arm64 in dist/, with manual pages, SBOMs and SHA256SUMS
+	.ci/release dist
+
+.PHONY: release-check
+release-check: ## make the release twice, in different folders: each byte is the same
+	.ci/release-check
+
 .PHONY: clean
-clean: ## remove bin/; `equic-bench clean` removes what a dead run left
-	rm -rf $(BIN)
+clean: ## remove bin/ and dist/; `equic-bench clean` removes what a dead run left
+	rm -rf $(BIN) dist

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/equic-bench/equic-bench/cmd/internal/man"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
@@ -71,7 +72,7 @@ func rootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
 		runCommand(), reportCommand(), validateCommand(), schemaCommand(), composeCommand(),
-		doctorCommand(), cleanCommand(), versionCommand(),
+		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root
 }

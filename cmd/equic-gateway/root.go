@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/cmd/internal/man"
 )
 
 // The exit codes.
@@ -80,6 +82,12 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrong("%w", err) })
 	f.register(root.Flags())
+	root.AddCommand(man.Command(func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return wrong("man takes a folder, and nothing else")
+		}
+		return nil
+	}))
 	return root
 }
 
