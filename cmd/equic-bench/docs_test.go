@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// documents are the texts that users read, by their paths from the root of the
+// repository, which becomes the working directory.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	t.Chdir(filepath.Join("..", ".."))
+	paths, err := filepath.Glob("docs/*.md")
+	if err != nil || len(paths) < 5 {
+		t.Fatalf("documents %v, %v", paths, err)
+	}
+	all := map[string]string{}
+	for _, path := range append(paths, "README.md", "CONTRIBUTING.md", "equic/README.md") {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[path] = string(text)
+	}
+	return all
+}
+
+// block is a code block of a document: fenced, with its language, or indented.
+type block struct{ language, text string }
+
+var indented = regexp.MustCompile(`(?m)^(?:    .*\n)+`)
+
+// blocks takes a document apart. What is left of it has no code blocks.
+func blocks(text string) (all []block, rest string) {
+	fence := regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+	for _, m := range fence.FindAllStringSubmatch(text, -1) {
+		all = append(all, block{m[1], m[2]})
+	}
+	rest = fence.ReplaceAllString(text, "")
+	for _, m := range indented.FindAllString(rest, -1) {
+		all = append(all, block{"indented", m})
+	}
+	return all, indented.ReplaceAllString(rest, "")
+}
+
+// programs are the first words that make a line of an indented block a command;
+// what programs print, and protocols, stand in such blocks too.
+var programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:\w+=\$\()?(make|go|git|docker|bpftool|nsenter|tar|sha256sum|(?:bin/)?equic-\w+) `)
+
+// commands are those of a block, without prompts and comments.
+func commands(b block) []string {
+	var all []string
+	for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
+		line = strings.TrimSpace(line)
+		switch b.language {
+		case "console":
+			prompted, ok := strings.CutPrefix(line, "$ ")
+			if line = prompted; !ok {
+				continue
+			}
+		case "indented":
+			if !programs.MatchString(line + " ") {
+				continue
+			}
+		case "sh":
+		default:
+			continue
+		}
+		command, _, _ := strings.Cut(line, "  #")
+		if command = strings.TrimSpace(command); command != "" && !strings.HasPrefix(command, "#") {
+			all = append(all, command)
+		}
+	}
+	return all
+}
+
+// elsewhere are the commands that no test of the documents executes, with the
+// place that does, or the reason. A command ends at a space or the line's end.
+func elsewhere() map[string]string {
+	const (
+		trials = "whole trials: trials_test.go and .ci/run"
+		engine = "an engine: compose_test.go reads the file with docker-compose"
+		root   = "a running server of xdp-block, and root"
+	)
+	return map[string]string{
+		"make":                   "targets are looked up in the Makefile; .ci/run makes build, generate, lint and test",
+		"bin/equic-bench run":    trials,
+		"equic-bench run":        trials,
+		"bin/equic-bench report": "a run: trials_test.go, and report's own tests on synthetic ones",
+		"equic-bench report":     "a run: trials_test.go, and report's own tests on synthetic ones",
+		"bin/equic-bench clean":  "it removes things: faults_docker_test.go and clean_test.go",
+		"EQUIC_VARIANT=userspace-block docker compose -f compose.yaml": engine,
+		"docker compose -f compose.yaml down":                          engine,
+		"pid=$(docker inspect":                                         root,
+		"nsenter -t $pid -n bpftool net":                               root,
+		"bpftool map dump name clients":                                root,
+		"bpftool map update pinned DIR/clients":                        "equic/control/manual_test.go and cmd/equic-gateway/pins_test.go",
+		"bpftool map dump pinned DIR/clients":                          "cmd/equic-gateway/pins_test.go",
+		"equic-gateway --interface":                                    "cmd/equic-gateway's tests",
+		"go test":                                                      "tests run themselves",
+		"git clone":                                                    "the network",
+		"sha256sum -c":                                                 "a run or a release: results' tests, .ci/release-check",
+		"tar -xzf":                                                     "a release: .ci/release-check",
+	}
+}
+
+func TestEveryCommandInTheDocumentsIsExecutedSomewhere(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, executed := 0, 0
+	for path, text := range documents(t) {
+		if path == "docs/architecture.md" {
+			continue // its synopsis has a test of its own
+		}
+		all, _ := blocks(text)
+		for _, b := range all {
+			for _, command := range commands(b) {
+				seen++
+				checkMake(t, path, command, string(makefile))
+				if execute(t, path, command) {
+					executed++
+				} else if !known(command) {
+					t.Errorf("%s: `%s` is executed by no test: say in elsewhere() where it is, or why not", path, command)
+				}
+			}
+		}
+	}
+	if seen < 15 || executed < 5 {
+		t.Errorf("%d commands found, %d executed: the documents are not read as they are written", seen, executed)
+	}
+}
+
+func known(command string) bool {
+	for prefix := range elsewhere() {
+		if strings.HasPrefix(command+" ", prefix+" ") || strings.HasPrefix(command, prefix+"=") {
+			return true
+		}
+	}
+	return false
+}
+
+func checkMake(t *testing.T, path, command, makefile string) {
+	t.Helper()
+	words := strings.Fields(command)
+	if words[0] == "make" && len(words) > 1 && !strings.Contains(makefile, "\n"+words[1]+":") {
+		t.Errorf("%s: `%s`: the Makefile has no such target", path, command)
+	}
+}
+
+// execute runs a command of ours that is cheap and changes nothing. It says
+// whether it did; the arguments of the others are checked.
+func execute(t *testing.T, path, command string) bool {
+	t.Helper()
+	args := ourArguments(command)
+	if args == nil {
+		return false
+	}
+	checkArguments(t, path, command, args)
+	cheap := []string{"validate", "schema", "compose", "version", "completion", "doctor", "help"}
+	if len(args) == 0 || !slices.Contains(cheap, args[0]) && !slices.Contains(args, "--dry-run") {
+		return false
+	}
+	var out, log bytes.Buffer
+	code := run(t.Context(), args, &out, &log)
+	machine := args[0] == "doctor" && code == exitMachine // true of this machine
+	if code != exitFine && !machine || out.Len() == 0 {
+		t.Errorf("%s: `%s`: exit code %d\n%s%s", path, command, code, &out, &log)
+	}
+	return true
+}
+
+// ourArguments are those of an equic-bench command, without redirection and with
+// a scenario for its placeholder; nil for other programs.
+func ourArguments(command string) []string {
+	command, _, _ = strings.Cut(command, " >")
+	command, _, _ = strings.Cut(command, " |")
+	words := strings.Fields(command)
+	if strings.TrimPrefix(words[0], "bin/") != "equic-bench" {
+		return nil
+	}
+	for i, w := range words {
+		if w == "SCENARIO" || w == "FILE" {
+			words[i] = "scenarios/quick.yaml"
+		}
+	}
+	return words[1:]
+}
+
+// checkArguments fails unless the command line takes the arguments.
+func checkArguments(t *testing.T, path, command string, args []string) {
+	t.Helper()
+	root := rootCommand()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	c, rest, err := root.Find(args)
+	if err == nil {
+		err = c.ParseFlags(rest)
+	}
+	if err == nil && c.Args != nil {
+		err = c.Args(c, c.Flags().Args())
+	}
+	if err != nil {
+		t.Errorf("%s: `%s`: %v", path, command, err)
+	}
+}
+
+func TestEveryCommandThatTheProseMentionsExists(t *testing.T) {
+	span := regexp.MustCompile("`((?:bin/)?(?:equic-bench|make) [^`]+)`")
+	makefile, err := os.ReadFile(filepath.Join("..", "..", "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for path, text := range documents(t) {
+		_, prose := blocks(text)
+		for _, m := range span.FindAllStringSubmatch(prose, -1) {
+			seen++
+			checkMake(t, path, m[1], string(makefile))
+			if args := ourArguments(m[1]); args != nil {
+				checkArguments(t, path, m[1], args)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("%d commands found", seen)
+	}
+}
+
+func TestTheSynopsisNamesCommandsAndFlagsThatExist(t *testing.T) {
+	text := documents(t)["docs/architecture.md"]
+	_, later, _ := strings.Cut(text, "Not yet:")
+	later, _, _ = strings.Cut(later, "\n")
+	flags := map[string]bool{}
+	names := map[string]bool{"completion": true}
+	for _, c := range rootCommand().Commands() {
+		names[c.Name()] = true
+		for word := range strings.FieldsSeq(c.LocalFlags().FlagUsages()) {
+			flags[strings.TrimSuffix(word, ",")] = true
+		}
+	}
+	all, _ := blocks(text)
+	seen := 0
+	for _, b := range all {
+		for _, m := range regexp.MustCompile(`(?m)^    equic-bench (\w+)|(--[a-z-]+)`).FindAllStringSubmatch(b.text, -1) {
+			seen++
+			switch name, flag := m[1], m[2]; {
+			case name != "" && !names[name] && !strings.Contains(later, "`"+name+"`"):
+				t.Errorf("there is no command %s", name)
+			case flag != "" && !flags[flag]:
+				t.Errorf("no command has the flag %s", flag)
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("%d commands and flags found", seen)
+	}
+}
+
+func TestTheScenariosInTheDocumentsAreValid(t *testing.T) {
+	seen := 0
+	for path, text := range documents(t) {
+		all, _ := blocks(text)
+		for _, b := range all {
+			if b.language == "yaml" {
+				seen++
+				if _, err := scenarios.Parse(path, []byte(b.text)); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d scenarios found", seen)
+	}
+}
