@@ -114,7 +114,7 @@ func crateParts(r *Run, files []sealed) (top, trials []entity) {
 		name := TrialsDir + "/" + t.Name() + "/"
 		trials = append(trials, entity{
 			"@id": name, "@type": "Dataset",
-			"name":        fmt.Sprintf("Trial %d of block %d, %s, attempt %d", t.Index, t.Block, t.Variant, t.Attempt),
+			"name":        fmt.Sprintf("Trial %d of block %d, %s, attempt %d", t.Index, t.Block, t.Label(), t.Attempt),
 			"description": trialVerdict(t),
 			"dateCreated": stamp(t.Ended),
 			"hasPart":     references(inside[name]),

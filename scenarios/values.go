@@ -62,7 +62,7 @@ func (d *decoder) choice(to *string, known ...string) reader {
 }
 
 func (d *decoder) boolean(to *bool) reader {
-	return reader{schema: booleanSchema(*to), read: func(n *yaml.Node, path string) {
+	return reader{schema: booleanSchema(*to), takes: "true, false", read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "true or false")
 		if !ok {
 			return
