@@ -1,0 +1,163 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// content is what is to be known of one file's bytes.
+type content struct {
+	sum   string // SHA-256
+	lines int    // ends of line
+	cut   bool   // the last line has no end
+	err   error  // the file cannot be read
+}
+
+// survey reads every file of a run once, the report's excepted. What is neither
+// a folder nor a regular file is not opened: it is a fault, as is a folder that
+// cannot be read.
+func survey(ctx context.Context, fsys fs.FS) (map[string]content, []Fault, error) {
+	files, odd := map[string]content{}, []Fault(nil)
+	err := fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			odd = append(odd, Fault{name, err.Error()})
+		case e.IsDir() && name == ReportDir:
+			return fs.SkipDir
+		case e.IsDir():
+		case !e.Type().IsRegular():
+			odd = append(odd, Fault{name, "is neither a file nor a folder"})
+		default:
+			files[name] = contentOf(fsys, name)
+		}
+		return nil
+	})
+	return files, odd, err
+}
+
+func contentOf(fsys fs.FS, name string) content {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return content{err: err}
+	}
+	defer f.Close()
+	var c content
+	hash, block := sha256.New(), make([]byte, 64<<10)
+	for {
+		n, err := f.Read(block)
+		hash.Write(block[:n])
+		c.lines += bytes.Count(block[:n], []byte("\n"))
+		if n > 0 {
+			c.cut = block[n-1] != '\n'
+		}
+		if errors.Is(err, io.EOF) {
+			c.sum = hex.EncodeToString(hash.Sum(nil))
+			return c
+		}
+		if err != nil {
+			return content{err: err}
+		}
+	}
+}
+
+// checksums sees that SHA256SUMS is there and well formed, that every file that
+// it names is unchanged, and that there is no other.
+func (v *verifier) checksums() []Finding {
+	without := func(sealed Finding) []Finding {
+		return []Finding{
+			sealed,
+			{Check: "checksums", Status: NotChecked, Evidence: sealed.Evidence, Means: "a changed byte would not be found"},
+			{Check: "no other files", Status: NotChecked, Evidence: sealed.Evidence, Means: "an added file would not be found"},
+		}
+	}
+	c, ok := v.files[ChecksumsFile]
+	if !ok {
+		return without(Finding{Check: "sealed", Status: Broken, Evidence: "no " + ChecksumsFile, Means: v.interrupted()})
+	}
+	text, err := fs.ReadFile(v.fsys, ChecksumsFile)
+	if err = errors.Join(c.err, err); err != nil {
+		return without(Finding{
+			Check: "sealed", Status: Broken, Evidence: ChecksumsFile + " cannot be read",
+			Faults: []Fault{{ChecksumsFile, err.Error()}}, Means: "what the files were is not known",
+		})
+	}
+	sums, faults := parseChecksums(string(text))
+	sealed := NewFinding("sealed", fmt.Sprintf("%s names %d files", ChecksumsFile, len(sums)), faults,
+		"faults in "+ChecksumsFile, "it was changed: what the files were is not known for certain")
+	return []Finding{sealed, v.unchanged(sums), v.alone(sums)}
+}
+
+// sumLine is a line of SHA256SUMS: as sha256sum writes and checks it.
+var sumLine = regexp.MustCompile(`^([0-9a-f]{64})  ([[:print:]]+)$`)
+
+// parseChecksums reads SHA256SUMS. Its faults name the line.
+func parseChecksums(text string) (sums map[string]string, faults []Fault) {
+	sums = map[string]string{}
+	n := 0
+	wrong := func(format string, args ...any) {
+		faults = append(faults, Fault{ChecksumsFile, fmt.Sprintf("line %d %s", n, fmt.Sprintf(format, args...))})
+	}
+	for line := range strings.Lines(text) {
+		n++
+		whole, ended := strings.CutSuffix(line, "\n")
+		m := sumLine.FindStringSubmatch(whole)
+		switch {
+		case !ended:
+			wrong("has no end")
+		case m == nil:
+			wrong("is not a SHA-256, two spaces and a path")
+		case !fs.ValidPath(m[2]) || m[2] == ChecksumsFile || strings.HasPrefix(m[2], ReportDir+"/"):
+			wrong("names %q, which is no raw file of the run", m[2])
+		case sums[m[2]] != "":
+			wrong("names %q again", m[2])
+		default:
+			sums[m[2]] = m[1]
+		}
+	}
+	if n == 0 {
+		faults = append(faults, Fault{ChecksumsFile, "is empty"})
+	}
+	return sums, faults
+}
+
+// unchanged holds the files against their checksums.
+func (v *verifier) unchanged(sums map[string]string) Finding {
+	var faults []Fault
+	for _, name := range slices.Sorted(maps.Keys(sums)) {
+		switch c, ok := v.files[name]; {
+		case !ok:
+			faults = append(faults, Fault{name, "not there, but named in " + ChecksumsFile})
+		case c.err != nil:
+			faults = append(faults, Fault{name, c.err.Error()})
+		case c.sum != sums[name]:
+			faults = append(faults, Fault{name, "changed: its SHA-256 is not the one in " + ChecksumsFile})
+		}
+	}
+	return NewFinding("checksums", fmt.Sprintf("%d files are unchanged", len(sums)), faults,
+		fmt.Sprintf("of %d files are not what %s says", len(sums), ChecksumsFile),
+		"these are not the bytes that the run wrote: take no figure from them")
+}
+
+// alone sees that SHA256SUMS names every file.
+func (v *verifier) alone(sums map[string]string) Finding {
+	faults := slices.Clone(v.odd)
+	for _, name := range slices.Sorted(maps.Keys(v.files)) {
+		if name != ChecksumsFile && sums[name] == "" {
+			faults = append(faults, Fault{name, "not named in " + ChecksumsFile})
+		}
+	}
+	return NewFinding("no other files", "none but the report's", faults,
+		"that "+ChecksumsFile+" does not name", "added after the run had ended, or half written when it ended; or "+ChecksumsFile+" was changed")
+}

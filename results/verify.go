@@ -1,0 +1,251 @@
+package results
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verification is what Verify found.
+type Verification struct {
+	Manifest *Manifest // nil where it cannot be read
+	Findings []Finding
+}
+
+// Verify holds a run directory against itself: the run has ended and is sealed,
+// every file is the one of SHA256SUMS and there is no other, the scenario is the
+// manifest's, each trial is what its folder says, each node has as many records
+// as its trial says. The report, which follows from the records, is left out.
+//
+// It writes nothing and follows no link out of the run. A folder that is no run
+// gives an error that wraps ErrNoRun. Checksums find what was changed by
+// mistake; who changes a file on purpose can write its checksum, too.
+func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("verify %s: %w", dir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoRun, err)
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	v := &verifier{fsys: root.FS(), dir: dir}
+	if !v.isRun() {
+		return nil, fmt.Errorf("%w: %s has neither %s nor %s", ErrNoRun, dir, ManifestFile, ChecksumsFile)
+	}
+	if v.files, v.odd, err = survey(ctx, v.fsys); err != nil {
+		return nil, fmt.Errorf("verify %s: %w", dir, err)
+	}
+	v.readManifest()
+	v.readTrials()
+	findings := append([]Finding{v.ended()}, v.checksums()...)
+	return &Verification{Manifest: v.manifest, Findings: append(findings, v.scenario(), v.trialFolders(), v.records())}, nil
+}
+
+// verifier is one run being verified.
+type verifier struct {
+	fsys        fs.FS
+	dir         string
+	files       map[string]content // all regular files but the report's
+	odd         []Fault            // what is there and is no file
+	manifest    *Manifest          // nil where it cannot be read
+	manifestErr error
+	trials      []trialFolder
+}
+
+// trialFolder is a trial's folder with its trial.json, nil where that cannot be
+// read.
+type trialFolder struct {
+	name  string // "001-no-block"
+	trial *Trial
+	err   error
+}
+
+func (v *verifier) isRun() bool {
+	for _, pattern := range []string{ManifestFile, ChecksumsFile, TrialsDir + "/*/" + TrialFile} {
+		if found, err := fs.Glob(v.fsys, pattern); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *verifier) readManifest() {
+	m := new(Manifest)
+	if v.manifestErr = v.readJSON(ManifestFile, m); v.manifestErr != nil {
+		return
+	}
+	if m.Schema != SchemaVersion {
+		v.manifestErr = fmt.Errorf("layout version %d, this program reads %d", m.Schema, SchemaVersion)
+		return
+	}
+	v.manifest = m
+}
+
+// readTrials reads trial.json in every folder of trials/ but those that were
+// being written.
+func (v *verifier) readTrials() {
+	entries, err := fs.ReadDir(v.fsys, TrialsDir)
+	if err != nil {
+		return // no trials: the manifest's plan says whether that is right
+	}
+	for _, e := range entries {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), partial) {
+			continue
+		}
+		t := new(Trial)
+		err := v.readJSON(path.Join(TrialsDir, e.Name(), TrialFile), t)
+		if err != nil {
+			t = nil
+		}
+		v.trials = append(v.trials, trialFolder{name: e.Name(), trial: t, err: err})
+	}
+}
+
+// readJSON reads a regular file: one that survey has seen.
+func (v *verifier) readJSON(name string, into any) error {
+	switch c, ok := v.files[name]; {
+	case !ok:
+		return errors.New("not there")
+	case c.err != nil:
+		return c.err
+	}
+	text, err := fs.ReadFile(v.fsys, name)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+// interrupted says what became of a run without an end.
+func (v *verifier) interrupted() string {
+	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or it goes on still; `equic-bench run --resume %s` continues it", v.dir)
+}
+
+// ended sees that the manifest was written a last time.
+func (v *verifier) ended() Finding {
+	f := Finding{Check: "ended", Status: Broken}
+	switch {
+	case v.manifestErr != nil:
+		f.Evidence, f.Means = ManifestFile+" cannot be read", "what was run is not known; the checks that need it are left out"
+		f.Faults = []Fault{{ManifestFile, v.manifestErr.Error()}}
+	case v.manifest.Ended.IsZero():
+		f.Evidence, f.Means = ManifestFile+" has no `ended`", v.interrupted()
+		f.Faults = []Fault{{ManifestFile, "has no `ended`"}}
+	default:
+		f.Status, f.Evidence = Holds, "at "+v.manifest.Ended.UTC().Format(time.RFC3339)
+	}
+	return f
+}
+
+// scenario sees that the scenario is the one whose digest was recorded when the
+// run began.
+func (v *verifier) scenario() Finding {
+	const check = "scenario"
+	if v.manifest == nil {
+		return Finding{Check: check, Status: NotChecked, Evidence: "its digest is in " + ManifestFile, Means: "that file cannot be read"}
+	}
+	var faults []Fault
+	switch c, ok := v.files[ScenarioFile]; {
+	case !ok:
+		faults = []Fault{{ScenarioFile, "not there"}}
+	case c.err != nil:
+		faults = []Fault{{ScenarioFile, c.err.Error()}}
+	case c.sum != v.manifest.ScenarioSHA256:
+		faults = []Fault{{ScenarioFile, fmt.Sprintf("its SHA-256 is %s, %s says %q", c.sum, ManifestFile, v.manifest.ScenarioSHA256)}}
+	}
+	return NewFinding(check, ScenarioFile+" is the one of "+ManifestFile, faults,
+		"file is not what "+ManifestFile+" says", "it may not be the experiment that was run")
+}
+
+// trialFolders sees that every trial stands in its own folder and was planned.
+func (v *verifier) trialFolders() Finding {
+	var faults []Fault
+	for _, f := range v.trials {
+		if fault := v.misplaced(&f); fault.Fault != "" {
+			faults = append(faults, fault)
+		}
+	}
+	return NewFinding("trials", v.tally(), faults,
+		"of the trials' folders are not what they say", "figures may stand under the wrong variant, or lack a trial")
+}
+
+// misplaced says why a folder is not that of its trial; empty: it is.
+func (v *verifier) misplaced(f *trialFolder) Fault {
+	at := path.Join(TrialsDir, f.name)
+	switch {
+	case f.err != nil:
+		return Fault{path.Join(at, TrialFile), f.err.Error()}
+	case f.trial.Name() != f.name:
+		return Fault{at, "its " + TrialFile + " is of trial " + f.trial.Name()}
+	case v.manifest != nil && !slices.Contains(v.manifest.Plan, f.trial.PlannedTrial):
+		return Fault{path.Join(at, TrialFile), "is not in the plan of " + ManifestFile}
+	}
+	return Fault{}
+}
+
+// tally counts the trials. One that was planned and not run is no fault: a run
+// that was told to stop keeps what it has.
+func (v *verifier) tally() string {
+	run, valid := map[int]bool{}, 0
+	for _, f := range v.trials {
+		if f.trial == nil {
+			continue
+		}
+		run[f.trial.Index] = true
+		if f.trial.Valid {
+			valid++
+		}
+	}
+	text := fmt.Sprintf("%d in their folders, %d of them valid", len(v.trials), valid)
+	if v.manifest == nil {
+		return text
+	}
+	text += fmt.Sprintf(", %d planned", len(v.manifest.Plan))
+	if missing := len(v.manifest.Plan) - len(run); missing > 0 {
+		text += fmt.Sprintf(", of which %d not run", missing)
+	}
+	return text
+}
+
+// records sees that no record was lost or added.
+func (v *verifier) records() Finding {
+	var faults []Fault
+	files, lines := 0, 0
+	for _, f := range v.trials {
+		if f.trial == nil {
+			continue // a fault of the check before
+		}
+		for _, n := range f.trial.Nodes {
+			files, lines = files+1, lines+n.Lines
+			name := path.Join(TrialsDir, f.name, n.Records)
+			if why := v.miscount(name, n.Lines); why != "" {
+				faults = append(faults, Fault{name, why})
+			}
+		}
+	}
+	return NewFinding("records", fmt.Sprintf("%d lines in %d files, as the trials say", lines, files), faults,
+		"of the nodes' files are not as long as "+TrialFile+" says", "records were lost or added: take no figure from these trials")
+}
+
+// miscount says why a file does not have so many lines; empty: it has.
+func (v *verifier) miscount(name string, want int) string {
+	switch c, ok := v.files[name]; {
+	case !ok:
+		return "not there"
+	case c.err != nil:
+		return c.err.Error()
+	case c.cut:
+		return "its last line has no end"
+	case c.lines != want:
+		return fmt.Sprintf("has %d lines, %s says %d", c.lines, TrialFile, want)
+	}
+	return ""
+}
