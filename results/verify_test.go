@@ -1,0 +1,347 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// writeWholeRun makes a run of two trials, ended and sealed.
+func writeWholeRun(t *testing.T) *Writer {
+	t.Helper()
+	w, err := Create(t.TempDir(), "demo", noon)
+	must(t, err)
+	scenario := []byte("name: demo\nrepetitions: 1\n")
+	digest := sha256.Sum256(scenario)
+	must(t, w.WriteScenario(scenario))
+	plan := []PlannedTrial{{Index: 1, Block: 1, Variant: "no-block"}, {Index: 2, Block: 1, Variant: "xdp-block"}}
+	must(t, w.WriteManifest(&Manifest{
+		Schema: SchemaVersion, ID: w.ID, Started: noon, Ended: noon.Add(1), Seed: 7, Plan: plan,
+		ScenarioSHA256: hex.EncodeToString(digest[:]), Version: "v1",
+	}))
+	for _, p := range plan {
+		tw, err := w.BeginTrial(p, 1)
+		must(t, err)
+		trial := &Trial{PlannedTrial: p, Attempt: 1, Valid: true}
+		for _, node := range []string{"server", "sequential-1"} {
+			f, err := tw.Create(node + ".jsonl")
+			must(t, err)
+			must(t, NewPrinter(f).Print(Line{Ready: &Ready{Node: node, AtNS: int64(-p.Index)}}, Line{Server: &Server{Served: 3}}))
+			must(t, f.Close())
+			must(t, os.WriteFile(tw.Path(node+".log"), []byte(node+" of "+p.Variant+"\n"), 0o600))
+			trial.Nodes = append(trial.Nodes, Node{Name: node, Records: node + ".jsonl", Log: node + ".log", Lines: 2})
+		}
+		must(t, tw.Commit(trial))
+	}
+	must(t, w.Seal())
+	return w
+}
+
+func verify(t *testing.T, dir string) []Finding {
+	t.Helper()
+	v, err := Verify(t.Context(), dir)
+	must(t, err)
+	return v.Findings
+}
+
+// status is that of one check; it must be there.
+func status(t *testing.T, findings []Finding, check string) Finding {
+	t.Helper()
+	i := slices.IndexFunc(findings, func(f Finding) bool { return f.Check == check })
+	if i < 0 {
+		t.Fatalf("no check %q in %+v", check, findings)
+	}
+	return findings[i]
+}
+
+// faults are the files that failed checks name.
+func faults(findings []Finding) []string {
+	var names []string
+	for _, f := range findings {
+		if f.Status != Broken {
+			continue
+		}
+		for _, fault := range f.Faults {
+			names = append(names, fault.File)
+		}
+	}
+	return names
+}
+
+// allFiles are the paths of all files of a run, relative to it.
+func allFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	var names []string
+	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			rel, relErr := filepath.Rel(dir, path)
+			names, err = append(names, rel), relErr
+		}
+		return err
+	}))
+	return names
+}
+
+func TestAWholeRunVerifies(t *testing.T) {
+	w := writeWholeRun(t)
+	must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
+	must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
+	findings := verify(t, w.Dir)
+	if len(findings) != 7 {
+		t.Errorf("%d checks, want 7", len(findings))
+	}
+	for _, f := range findings {
+		if f.Status != Holds || len(f.Faults) > 0 || f.Evidence == "" {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// Every byte of every file: one bit of it is flipped, and its file is named.
+func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
+	w := writeWholeRun(t)
+	flips := 0
+	for _, name := range allFiles(t, w.Dir) {
+		path := filepath.Join(w.Dir, name)
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		for at := range whole {
+			changed := bytes.Clone(whole)
+			changed[at] ^= 1 << (at % 8)
+			must(t, os.WriteFile(path, changed, 0o600))
+			if named := faults(verify(t, w.Dir)); !namesFlip(name, string(whole), at, named) {
+				t.Fatalf("byte %d of %s was changed; named are %q", at, name, named)
+			}
+			flips++
+		}
+		must(t, os.WriteFile(path, whole, 0o600))
+	}
+	if flips < 3000 {
+		t.Errorf("only %d bytes", flips)
+	}
+	if named := faults(verify(t, w.Dir)); len(named) > 0 {
+		t.Errorf("put back, named are %q", named)
+	}
+}
+
+// namesFlip says whether the file that was changed is named. A digest changed
+// within SHA256SUMS cannot be told from a change of the file that it is of, so
+// there that file is named.
+func namesFlip(name, text string, at int, named []string) bool {
+	if slices.Contains(named, name) {
+		return true
+	}
+	line := text[strings.LastIndexByte(text[:at], '\n')+1:]
+	line, _, _ = strings.Cut(line, "\n")
+	_, of, _ := strings.Cut(line, "  ")
+	return name == ChecksumsFile && slices.Contains(named, of)
+}
+
+func TestAMissingFileIsFoundAndNamed(t *testing.T) {
+	for _, name := range allFiles(t, writeWholeRun(t).Dir) {
+		if name == ChecksumsFile {
+			continue // the run is not sealed then, which has a test of its own
+		}
+		dir := writeWholeRun(t).Dir
+		must(t, os.Remove(filepath.Join(dir, name)))
+		if named := faults(verify(t, dir)); !slices.Contains(named, name) {
+			t.Errorf("%s was removed; named are %q", name, named)
+		}
+	}
+}
+
+func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
+	const first, second = TrialsDir + "/001-no-block", TrialsDir + "/002-xdp-block"
+	tests := map[string]struct {
+		do    func(t *testing.T, dir string)
+		check string
+		named string
+		says  string
+	}{
+		"a file is added": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.WriteFile(filepath.Join(dir, first, "more.jsonl"), nil, 0o600))
+		}, "no other files", first + "/more.jsonl", "not named"},
+		"half a trial is left": {func(t *testing.T, dir string) {
+			t.Helper()
+			half := filepath.Join(dir, TrialsDir, partial+"003-x")
+			must(t, os.Mkdir(half, 0o755))
+			must(t, os.WriteFile(filepath.Join(half, "server.jsonl"), nil, 0o600))
+		}, "no other files", TrialsDir + "/" + partial + "003-x/server.jsonl", "not named"},
+		"a link is added": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.Symlink("/dev/zero", filepath.Join(dir, "zero")))
+		}, "no other files", "zero", "neither"},
+		"a record file becomes a link out of the run": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, first, "server.jsonl")
+			must(t, os.Rename(path, filepath.Join(filepath.Dir(dir), "elsewhere")))
+			must(t, os.Symlink("../../../elsewhere", path))
+		}, "checksums", first + "/server.jsonl", "not there"},
+		"a line is appended and the run sealed again": {func(t *testing.T, dir string) {
+			t.Helper()
+			appendTo(t, filepath.Join(dir, second, "server.jsonl"), "{\"server\":{}}\n")
+			must(t, (&Writer{Dir: dir}).Seal())
+		}, "records", second + "/server.jsonl", "has 3 lines, trial.json says 2"},
+		"half a line is appended and the run sealed again": {func(t *testing.T, dir string) {
+			t.Helper()
+			appendTo(t, filepath.Join(dir, second, "server.jsonl"), "{")
+			must(t, (&Writer{Dir: dir}).Seal())
+		}, "records", second + "/server.jsonl", "has no end"},
+		"two trials swap their folders": {swapTrials, "checksums", first + "/trial.json", "changed"},
+		"two trials swap their folders and the run is sealed again": {func(t *testing.T, dir string) {
+			t.Helper()
+			swapTrials(t, dir)
+			must(t, (&Writer{Dir: dir}).Seal())
+		}, "trials", first, "is of trial 002-xdp-block"},
+		"a trial that nobody planned, sealed again": {func(t *testing.T, dir string) {
+			t.Helper()
+			w := &Writer{Dir: dir}
+			tw, err := w.BeginTrial(PlannedTrial{Index: 3, Block: 1, Variant: "no-block"}, 1)
+			must(t, err)
+			must(t, tw.Commit(&Trial{PlannedTrial: PlannedTrial{Index: 3, Block: 1, Variant: "no-block"}, Attempt: 1}))
+			must(t, w.Seal())
+		}, "trials", TrialsDir + "/003-no-block/trial.json", "not in the plan"},
+		"another scenario, sealed again": {func(t *testing.T, dir string) {
+			t.Helper()
+			appendTo(t, filepath.Join(dir, ScenarioFile), "# a comment\n")
+			must(t, (&Writer{Dir: dir}).Seal())
+		}, "scenario", ScenarioFile, "its SHA-256 is"},
+		"a manifest of another layout": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, (&Writer{Dir: dir}).WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
+		}, "ended", ManifestFile, "layout version 2"},
+		"a checksum file that names a file twice": {func(t *testing.T, dir string) {
+			t.Helper()
+			sums, err := os.ReadFile(filepath.Join(dir, ChecksumsFile))
+			must(t, err)
+			line, _, _ := strings.Cut(string(sums), "\n")
+			appendTo(t, filepath.Join(dir, ChecksumsFile), line+"\n")
+		}, "sealed", ChecksumsFile, "again"},
+		"a checksum file that leaves the run": {func(t *testing.T, dir string) {
+			t.Helper()
+			appendTo(t, filepath.Join(dir, ChecksumsFile), strings.Repeat("0", 64)+"  ../../etc/passwd\n")
+		}, "sealed", ChecksumsFile, "no raw file"},
+		"an empty checksum file": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.WriteFile(filepath.Join(dir, ChecksumsFile), nil, 0o600))
+		}, "sealed", ChecksumsFile, "is empty"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := writeWholeRun(t)
+			tt.do(t, w.Dir)
+			f := status(t, verify(t, w.Dir), tt.check)
+			found := slices.ContainsFunc(f.Faults, func(x Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
+			if f.Status != Broken || !found || f.Means == "" {
+				t.Errorf("want %s named (%q), got %+v", tt.named, tt.says, f)
+			}
+		})
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString(text)
+	must(t, errors.Join(err, f.Close()))
+}
+
+func swapTrials(t *testing.T, dir string) {
+	t.Helper()
+	trials := filepath.Join(dir, TrialsDir)
+	must(t, os.Rename(filepath.Join(trials, "001-no-block"), filepath.Join(trials, "x")))
+	must(t, os.Rename(filepath.Join(trials, "002-xdp-block"), filepath.Join(trials, "001-no-block")))
+	must(t, os.Rename(filepath.Join(trials, "x"), filepath.Join(trials, "002-xdp-block")))
+}
+
+func TestARunThatWasInterruptedIsSaidToBe(t *testing.T) {
+	w := writeWholeRun(t)
+	must(t, os.Remove(filepath.Join(w.Dir, ChecksumsFile)))
+	r, err := Open(w.Dir)
+	must(t, err)
+	findings := verify(t, w.Dir)
+	if f := status(t, findings, "sealed"); f.Status != Broken || !strings.Contains(f.Means, "power cut") {
+		t.Errorf("unsealed: %+v", f)
+	}
+	for _, check := range []string{"checksums", "no other files"} {
+		if f := status(t, findings, check); f.Status != NotChecked {
+			t.Errorf("without checksums: %+v", f)
+		}
+	}
+	if f := status(t, findings, "records"); f.Status != Holds {
+		t.Errorf("the records can be counted still: %+v", f)
+	}
+	must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion, Plan: r.Manifest.Plan}))
+	f := status(t, verify(t, w.Dir), "ended")
+	if f.Status != Broken || !strings.Contains(f.Evidence, "no `ended`") || !strings.Contains(f.Means, "power cut") {
+		t.Errorf("without an end: %+v", f)
+	}
+}
+
+func TestAPlannedTrialThatWasNotRunIsToldAndNoFault(t *testing.T) {
+	w := writeWholeRun(t)
+	must(t, os.RemoveAll(filepath.Join(w.Dir, TrialsDir, "002-xdp-block")))
+	must(t, w.Seal())
+	f := status(t, verify(t, w.Dir), "trials")
+	if f.Status != Holds || !strings.Contains(f.Evidence, "2 planned, of which 1 not run") {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestWhatIsNoRunIsNotVerified(t *testing.T) {
+	for name, dir := range map[string]string{"an empty folder": t.TempDir(), "no folder": filepath.Join(t.TempDir(), "none")} {
+		if _, err := Verify(t.Context(), dir); !errors.Is(err, ErrNoRun) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Verify(ctx, writeWholeRun(t).Dir); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestBinariesAreComparedAsFarAsThatCanBeExpected(t *testing.T) {
+	dir := t.TempDir()
+	digests := map[string]string{}
+	for _, name := range []string{"equic-client", "equic-server"} {
+		path := filepath.Join(dir, name)
+		must(t, os.WriteFile(path, []byte(name), 0o600))
+		sum, err := FileSHA256(path)
+		must(t, err)
+		digests[name] = sum
+	}
+	others := map[string]string{"equic-client": digests["equic-client"], "equic-server": digests["equic-client"]}
+	absent := map[string]string{"equic-client": digests["equic-client"], "equic-probe": digests["equic-client"]}
+	tests := map[string]struct {
+		binaries map[string]string
+		with     Programs
+		want     Status
+		says     string
+	}{
+		"all are the same":                            {digests, Programs{Dir: dir, Version: "v1"}, Holds, "the same: equic-client, equic-server"},
+		"one is another, of the same version":         {others, Programs{Dir: dir, Version: "v1"}, Broken, "different: equic-server"},
+		"one is another, as the version is":           {others, Programs{Dir: dir, Version: "v2"}, NotChecked, "different: equic-server"},
+		"one is another in the folder that was named": {others, Programs{Dir: dir, Version: "v2", Asked: true}, Broken, "different: equic-server"},
+		"one is not there":                            {absent, Programs{Dir: dir, Version: "v1"}, NotChecked, "not there: equic-probe"},
+		"one is not in the folder that was named":     {absent, Programs{Dir: dir, Version: "v1", Asked: true}, Broken, "not there: equic-probe"},
+		"the manifest names none":                     {nil, Programs{Dir: dir, Version: "v1"}, NotChecked, "cannot be read"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := VerifyBinaries(&Manifest{Version: "v1", Binaries: tt.binaries}, tt.with)
+			if f.Status != tt.want || !strings.Contains(f.Evidence, tt.says) || (f.Status == Broken) != (len(f.Faults) > 0) {
+				t.Errorf("want %s and %q, got %+v", tt.want, tt.says, f)
+			}
+		})
+	}
+}
