@@ -84,12 +84,13 @@ func (r *recorder) take(line []byte) {
 		r.fail("line %d is not a record: %s", r.state.lines+1, quote(line))
 		return
 	}
-	r.state.lines++
-	r.state.bytes += int64(len(line)) + 1
-	if r.state.lines > r.limits.lines || r.state.bytes > r.limits.bytes {
+	size := int64(len(line)) + 1
+	if r.state.lines == r.limits.lines || r.state.bytes+size > r.limits.bytes {
 		r.fail("more than %d lines or %d bytes", r.limits.lines, r.limits.bytes)
 		return
 	}
+	r.state.lines++ // of the file, which is verified against it
+	r.state.bytes += size
 	r.note(record)
 	if _, r.state.err = r.out.Write(line); r.state.err == nil {
 		r.state.err = r.out.WriteByte('\n')
