@@ -34,28 +34,38 @@ var ErrNoTrials = errors.New("no valid trial")
 // returns its numbers. The old report stays until the new one is whole. A run
 // without a single valid trial gives an error that wraps ErrNoTrials and says
 // what is wrong with the trials there are.
-func Write(runDir string) (_ *Summary, err error) {
-	run, err := results.Open(runDir)
+func Write(runDir string) (*Summary, error) {
+	summary, drawn, err := drawIn(runDir, runDir)
 	if err != nil {
 		return nil, err
 	}
+	return summary, replace(filepath.Join(runDir, results.ReportDir), drawn)
+}
+
+// drawIn writes the report of a run into a new folder, which it makes in place
+// and which is the caller's then.
+func drawIn(runDir, place string) (_ *Summary, dir string, err error) {
+	run, err := results.Open(runDir)
+	if err != nil {
+		return nil, "", err
+	}
 	summary, series, err := analyse(run)
 	if err != nil {
-		return nil, fmt.Errorf("report on %s: %w", runDir, err)
+		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
-	tmp, err := os.MkdirTemp(runDir, ".report-")
+	dir, err = os.MkdirTemp(place, ".report-")
 	if err != nil {
-		return nil, fmt.Errorf("make report folder: %w", err)
+		return nil, "", fmt.Errorf("make report folder: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(tmp))
+			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if err := writeAll(tmp, summary, series); err != nil {
-		return nil, fmt.Errorf("report on %s: %w", runDir, err)
+	if err := writeAll(dir, summary, series); err != nil {
+		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
-	return summary, replace(filepath.Join(runDir, results.ReportDir), tmp)
+	return summary, dir, nil
 }
 
 // replace gives the folder tmp the name dir, in place of what was there.

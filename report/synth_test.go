@@ -1,9 +1,11 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -103,7 +105,9 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, index int, trial syn
 		must(t, err)
 		emit(json.NewEncoder(file))
 		must(t, file.Close())
-		meta.Nodes = append(meta.Nodes, results.Node{Name: name, Role: role, Records: name + ".jsonl"})
+		text, err := os.ReadFile(file.Name())
+		must(t, err)
+		meta.Nodes = append(meta.Nodes, results.Node{Name: name, Role: role, Records: name + ".jsonl", Lines: bytes.Count(text, []byte("\n"))})
 	}
 	add(results.RoleServer, "server", func(e *json.Encoder) { s.serverRecords(t, e, trial, rng) })
 	for i := range s.experiment.Sequential.Clients {

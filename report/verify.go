@@ -1,0 +1,122 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Verify draws the report of a run anew, in a temporary folder outside of it,
+// and compares each file with that of the run, byte for byte. A run whose report
+// was not drawn yet is not checked. The error is not the run's: this machine has
+// no room to draw in.
+func Verify(runDir string) (f results.Finding, err error) {
+	f = results.Finding{Check: "report", Status: results.NotChecked, Evidence: "not drawn"}
+	info, err := os.Lstat(filepath.Join(runDir, results.ReportDir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Means = "`equic-bench report " + runDir + "` draws it"
+		return f, nil
+	case err != nil:
+		return f, fmt.Errorf("look for the report of %s: %w", runDir, err)
+	case !info.IsDir():
+		return broken(f, "it is no folder"), nil
+	}
+	place, err := os.MkdirTemp("", "equic-bench-verify-")
+	if err != nil {
+		return f, fmt.Errorf("make a folder to draw the report in: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
+	_, drawn, err := drawIn(runDir, place)
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return f, err
+	case err != nil:
+		return broken(f, err.Error()), nil
+	}
+	return compareReports(f.Check, runDir, drawn)
+}
+
+// broken is the finding of a report that cannot follow from the records.
+func broken(f results.Finding, why string) results.Finding {
+	f.Status, f.Evidence = results.Broken, "there is one, but none can be drawn from the records"
+	f.Faults = []results.Fault{{File: results.ReportDir, Fault: why}}
+	f.Means = "what it says does not follow from the records"
+	return f
+}
+
+// compareReports holds the report of a run against one that was drawn anew.
+func compareReports(check, runDir, drawn string) (results.Finding, error) {
+	is, faults := reportFiles(os.DirFS(filepath.Join(runDir, results.ReportDir)))
+	want, unreadable := reportFiles(os.DirFS(drawn))
+	if len(unreadable) > 0 {
+		return results.Finding{}, fmt.Errorf("read the report drawn anew: %s", unreadable[0].Fault)
+	}
+	names := maps.Clone(want)
+	maps.Copy(names, is)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if why := difference(is, want, name); why != "" {
+			faults = append(faults, results.Fault{File: path.Join(results.ReportDir, name), Fault: why})
+		}
+	}
+	return results.NewFinding(check, fmt.Sprintf("%d files follow from the records byte for byte", len(want)), faults,
+		"of its files do not follow from the records",
+		"they were changed, or drawn by another version of this program; `equic-bench report "+runDir+"` draws them anew"), nil
+}
+
+// difference says how a file of two reports differs; empty: it does not.
+func difference(is, want map[string][]byte, name string) string {
+	a, there := is[name]
+	b, drawn := want[name]
+	switch {
+	case !there:
+		return "not there"
+	case !drawn:
+		return "is no part of the report"
+	case bytes.Equal(a, b):
+		return ""
+	}
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	return fmt.Sprintf("differs from byte %d on", at+1)
+}
+
+// reportFiles reads all files below a report's folder, and gives as faults what
+// is not one or cannot be read.
+func reportFiles(fsys fs.FS) (map[string][]byte, []results.Fault) {
+	files, faults := map[string][]byte{}, []results.Fault(nil)
+	wrong := func(name, why string) {
+		faults = append(faults, results.Fault{File: path.Join(results.ReportDir, name), Fault: why})
+	}
+	err := fs.WalkDir(fsys, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			wrong(name, err.Error())
+		case e.IsDir():
+		case !e.Type().IsRegular():
+			wrong(name, "is neither a file nor a folder")
+		default:
+			text, err := fs.ReadFile(fsys, name)
+			if err != nil {
+				wrong(name, err.Error())
+			}
+			files[name] = text
+		}
+		return nil
+	})
+	if err != nil {
+		wrong(".", err.Error())
+	}
+	return files, faults
+}

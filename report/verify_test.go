@@ -1,0 +1,151 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func verified(t *testing.T, dir string) results.Finding {
+	t.Helper()
+	f, err := Verify(dir)
+	must(t, err)
+	return f
+}
+
+// quick is a run whose report is drawn fast.
+func quick(t *testing.T) string {
+	t.Helper()
+	s := oneBlock()
+	s.trials = s.trials[1:2]
+	s.experiment.Variants = []string{"userspace-block"}
+	dir := s.write(t)
+	write(t, dir)
+	return dir
+}
+
+func TestAReportFollowsFromItsRecords(t *testing.T) {
+	dir := quick(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	if f := verified(t, dir); f.Status != results.Holds || len(f.Faults) > 0 || !strings.Contains(f.Evidence, "byte for byte") {
+		t.Errorf("%+v", f)
+	}
+	for _, place := range []string{os.TempDir(), dir} {
+		left, err := filepath.Glob(filepath.Join(place, ".report-*"))
+		must(t, err)
+		more, err := filepath.Glob(filepath.Join(place, "equic-bench-*"))
+		must(t, err)
+		if len(left)+len(more) > 0 {
+			t.Errorf("left behind: %v %v", left, more)
+		}
+	}
+}
+
+// One bit of many bytes of each file of a report, its first and last byte
+// among them, is flipped in turn.
+func TestAChangedByteInAReportIsFoundAndNamed(t *testing.T) {
+	dir := quick(t)
+	drawn := filepath.Join(t.TempDir(), "drawn")
+	must(t, os.CopyFS(drawn, os.DirFS(filepath.Join(dir, results.ReportDir))))
+	files, _ := reportFiles(os.DirFS(drawn))
+	for name, whole := range files {
+		path := filepath.Join(dir, results.ReportDir, filepath.FromSlash(name))
+		for i := range 12 {
+			at := i * (len(whole) - 1) / 11
+			changed := bytes.Clone(whole)
+			changed[at] ^= 1 << (i % 8)
+			must(t, os.WriteFile(path, changed, 0o600))
+			f, err := compareReports("report", dir, drawn)
+			must(t, err)
+			if f.Status != results.Broken || len(f.Faults) != 1 || f.Faults[0].File != results.ReportDir+"/"+name {
+				t.Fatalf("byte %d of %s was changed: %+v", at, name, f)
+			}
+		}
+		must(t, os.WriteFile(path, whole, 0o600))
+	}
+	if f, err := compareReports("report", dir, drawn); err != nil || f.Status != results.Holds {
+		t.Errorf("put back: %+v, %v", f, err)
+	}
+}
+
+func TestWhatIsDoneToAReportIsFoundAndNamed(t *testing.T) {
+	tests := map[string]struct {
+		do    func(t *testing.T, dir string)
+		named string
+		says  string
+	}{
+		"a byte of a table is another": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, results.ReportDir, MarkdownFile)
+			text, err := os.ReadFile(path)
+			must(t, err)
+			text[7] ^= 1
+			must(t, os.WriteFile(path, text, 0o600))
+		}, "report/report.md", "differs from byte 8 on"},
+		"a figure is missing": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.Remove(filepath.Join(dir, results.ReportDir, "figure-3.svg")))
+		}, "report/figure-3.svg", "not there"},
+		"a figure is added": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.WriteFile(filepath.Join(dir, results.ReportDir, "figure-9.svg"), nil, 0o600))
+		}, "report/figure-9.svg", "no part of the report"},
+		"a figure is a link": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.Symlink("figure-3.svg", filepath.Join(dir, results.ReportDir, "figure-9.svg")))
+		}, "report/figure-9.svg", "neither a file nor a folder"},
+		"a record is no record": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "server.jsonl")
+			must(t, os.WriteFile(path, []byte("hello\n"), 0o600))
+		}, "report", "server.jsonl:1: not a record"},
+		"there is no manifest": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.Remove(filepath.Join(dir, results.ManifestFile)))
+		}, "report", results.ManifestFile},
+		"the report is a file": {func(t *testing.T, dir string) {
+			t.Helper()
+			must(t, os.RemoveAll(filepath.Join(dir, results.ReportDir)))
+			must(t, os.WriteFile(filepath.Join(dir, results.ReportDir), nil, 0o600))
+		}, "report", "no folder"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := quick(t)
+			tt.do(t, dir)
+			f := verified(t, dir)
+			found := slices.ContainsFunc(f.Faults, func(x results.Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
+			if f.Status != results.Broken || !found || f.Means == "" {
+				t.Errorf("want %s named (%q), got %+v", tt.named, tt.says, f)
+			}
+		})
+	}
+}
+
+func TestARequestThatWasTakenOutOfTheRecordsShowsInTheReport(t *testing.T) {
+	dir := quick(t)
+	path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "sequential-1.jsonl")
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, text[bytes.IndexByte(text, '\n')+1:], 0o600))
+	f := verified(t, dir)
+	if !slices.ContainsFunc(f.Faults, func(x results.Fault) bool { return x.File == "report/"+SummaryFile }) {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestAReportThatWasNotDrawnIsNoFailure(t *testing.T) {
+	dir := oneBlock().write(t)
+	if f := verified(t, dir); f.Status != results.NotChecked || f.Evidence != "not drawn" {
+		t.Errorf("%+v", f)
+	}
+	if _, err := os.Stat(filepath.Join(dir, results.ReportDir)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("verifying drew it: %v", err)
+	}
+}
