@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -9,16 +11,40 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
+// The formats in which report prints.
+const (
+	formatText    = "text"
+	formatGoBench = "gobench"
+)
+
+// reportOptions are the flags of report.
+type reportOptions struct {
+	results string
+	format  string
+	json    bool
+}
+
 func reportCommand() *cobra.Command {
-	var root string
+	var o reportOptions
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Draw the figures of a run from its raw records, and print its tables",
 		Long: `Draws every figure and table of a run anew from its raw records, into the
-run's folder report/, and prints the tables. Without RUN it takes the newest.`,
+run's folder report/, and prints the tables. Without RUN it takes the newest.
+
+With --format gobench it prints a line of Go benchmark results for each valid
+trial in place of the tables: benchstat compares two runs, or with
+-col /variant the variants of one. It does not pair trials by block, as the
+tables do.`,
+		Example: `  equic-bench report
+  equic-bench report results/runs/20260102T030405Z-paper --format gobench > old.txt
+  benchstat old.txt new.txt`,
 		Args: arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			run, err := chosenRun(root, args)
+			if err := o.check(c); err != nil {
+				return err
+			}
+			run, err := chosenRun(o.results, args)
 			if err != nil {
 				return err
 			}
@@ -26,12 +52,42 @@ run's folder report/, and prints the tables. Without RUN it takes the newest.`,
 			if err != nil {
 				return err
 			}
-			c.PrintErrln("report:", filepath.Join(run, results.ReportDir))
-			return report.Text(c.OutOrStdout(), summary)
+			dir := filepath.Join(run, results.ReportDir)
+			c.PrintErrln("report:", dir)
+			return o.print(c.OutOrStdout(), dir, summary)
 		},
 	}
-	c.Flags().StringVar(&root, "results", defaultResults, "folder in which to look for the newest run")
+	f := c.Flags()
+	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
+	f.StringVar(&o.format, "format", formatText, "what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
+	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	return c
+}
+
+func (o *reportOptions) check(c *cobra.Command) error {
+	switch {
+	case o.format != formatText && o.format != formatGoBench:
+		return usage(c, "format %q is unknown, use %s or %s", o.format, formatText, formatGoBench)
+	case o.json && c.Flags().Changed("format"):
+		return usage(c, "--json and --format exclude each other")
+	}
+	return nil
+}
+
+// print prints what the report in a folder says.
+func (o *reportOptions) print(w io.Writer, dir string, s *report.Summary) error {
+	switch {
+	case o.json:
+		text, err := os.ReadFile(filepath.Join(dir, report.SummaryFile))
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(text)
+		return err
+	case o.format == formatGoBench:
+		return report.GoBench(w, s)
+	}
+	return report.Text(w, s)
 }
 
 // chosenRun is the run that was named, or the newest.

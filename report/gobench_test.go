@@ -1,0 +1,120 @@
+package report
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"slices"
+	"testing"
+
+	"golang.org/x/perf/benchfmt"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// benchmarks reads Go benchmark text as benchstat does; no line may be wrong.
+func benchmarks(t *testing.T, text []byte) ([]*benchfmt.Result, benchfmt.UnitMetadataMap) {
+	t.Helper()
+	r := benchfmt.NewReader(bytes.NewReader(text), "trials")
+	var all []*benchfmt.Result
+	for r.Scan() {
+		switch record := r.Result().(type) {
+		case *benchfmt.Result:
+			all = append(all, record.Clone())
+		case *benchfmt.SyntaxError:
+			t.Error(record)
+		}
+	}
+	must(t, r.Err())
+	return all, r.Units()
+}
+
+func goBench(t *testing.T, s *synth) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	must(t, GoBench(&b, summarise(t, s.write(t))))
+	return b.Bytes()
+}
+
+func TestBenchstatReadsEachValidTrial(t *testing.T) {
+	s := oneBlock()
+	s.trials = append(s.trials,
+		synthTrial{variant: "xdp-block", block: 2},
+		synthTrial{variant: "no-block", block: 2, invalid: "the server was throttled"})
+	text := goBench(t, s)
+	asKept(t, "synthetic", map[string][]byte{"gobench.txt": text})
+	all, units := benchmarks(t, text)
+	var names []string
+	for _, r := range all {
+		names = append(names, r.Name.String())
+		if r.Iters != 1 || r.GetConfig("goos") != "linux" || r.GetConfig("kernel") != "6.18" || r.GetConfig("scenario") != "synthetic" {
+			t.Errorf("%s: %d iterations, configuration %v", r.Name, r.Iters, r.Config)
+		}
+		if r.GetConfig("version") != "" {
+			t.Error("runs of two versions could not be compared")
+		}
+	}
+	want := []string{
+		"Trial/variant=no-block", "Trial/variant=userspace-block", "Trial/variant=xdp-block", "Trial/variant=xdp-block",
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("trials %q, want %q", names, want)
+	}
+	for _, u := range benchUnits() {
+		if got := units.GetBetter(u.name); got == 0 {
+			t.Errorf("%s: benchstat does not know what is better", u.name)
+		}
+	}
+	if units.GetBetter("requests/s") != 1 || units.GetBetter("p99-response-sec") != -1 {
+		t.Error("more throughput is not better, or more time is")
+	}
+}
+
+func TestBenchmarkValuesAreThoseOfTheTrial(t *testing.T) {
+	s := oneBlock()
+	sum := summarise(t, s.write(t))
+	all, _ := benchmarks(t, goBench(t, s))
+	for i, r := range all {
+		m := sum.Variants[i].trials[0]
+		for unit, want := range map[string]Number{
+			"requests/s": m.Throughput.Harmonic, "p50-response-sec": m.Duration.P50 / 1000,
+			"block-sec": m.BlockTimeUS / 1e6, "peak-RSS-B": m.MemoryBytes.Peak,
+		} {
+			got, has := r.Value(unit)
+			if has != want.known() {
+				t.Errorf("%s %s: there %v, measured %v", r.Name, unit, has, want.known())
+			}
+			if has && math.Abs(got-float64(want)) > 1e-5*float64(want) {
+				t.Errorf("%s %s: %v, want %v", r.Name, unit, got, float64(want))
+			}
+		}
+	}
+}
+
+func TestWhatWasNotMeasuredIsNoBenchmarkValue(t *testing.T) {
+	s := oneBlock()
+	s.experiment.Parallel = results.Load{}
+	all, _ := benchmarks(t, goBench(t, s))
+	for _, r := range all {
+		for _, unit := range []string{"recovery-sec", "p50-response-in-attack-sec", "syscalls-in-attack/s"} {
+			if v, has := r.Value(unit); has {
+				t.Errorf("%s without an attack: %v %s", r.Name, v, unit)
+			}
+		}
+		if _, has := r.Value("requests/s"); !has {
+			t.Errorf("%s has no throughput", r.Name)
+		}
+	}
+}
+
+func TestBenchmarkTextThatCannotBeWrittenIsAnError(t *testing.T) {
+	if err := GoBench(brokenPipe{}, summarise(t, oneBlock().write(t))); !errors.Is(err, errBroken) {
+		t.Errorf("got %v", err)
+	}
+}
+
+var errBroken = errors.New("broken pipe")
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
