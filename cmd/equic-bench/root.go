@@ -38,7 +38,7 @@ Standard output is data, standard error is progress. Exit codes:
   1    internal error
   2    wrong usage, or a scenario with errors
   3    this machine cannot run it
-  4    a trial failed or is invalid
+  4    a trial failed or is invalid, or a run does not verify
   130  interrupted`
 
 // run is the whole program: it returns the exit code.
@@ -71,7 +71,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(), reportCommand(), validateCommand(), schemaCommand(), composeCommand(),
+		runCommand(), reportCommand(), verifyCommand(), validateCommand(), schemaCommand(), composeCommand(),
 		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root
@@ -129,7 +129,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitMachine
-	case errors.Is(err, orchestrate.ErrInvalid):
+	case errors.Is(err, orchestrate.ErrInvalid), errors.Is(err, errUnverified):
 		return exitTrial
 	}
 	return exitInternal
