@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// smallRun makes a sealed run of one short trial, made by code and not
+// measured, and a folder with the program that it names.
+func smallRun(t *testing.T) (run, bin string) {
+	t.Helper()
+	bin = t.TempDir()
+	program := []byte("a program")
+	must(t, os.WriteFile(filepath.Join(bin, "equic-server"), program, 0o600))
+	w, err := results.Create(t.TempDir(), "small", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	must(t, err)
+	scenario := []byte("name: small\n")
+	planned := results.PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}
+	must(t, w.WriteScenario(scenario))
+	must(t, w.WriteManifest(&results.Manifest{
+		Schema: results.SchemaVersion, ID: w.ID, Ended: time.Unix(1, 0), Scenario: "small", ScenarioSHA256: sha(scenario),
+		Plan: []results.PlannedTrial{planned}, Binaries: map[string]string{"equic-server": sha(program)}, Version: "v1",
+		Experiment: results.Experiment{
+			Variants: []string{"no-block"}, ServerCPUs: []int{0},
+			Sequential: results.Load{Clients: 1, Requests: 20, RatePerSecond: 10},
+		},
+	}))
+	tw, err := w.BeginTrial(planned, 1)
+	must(t, err)
+	trial := &results.Trial{PlannedTrial: planned, Attempt: 1, Valid: true}
+	for _, role := range []string{results.RoleServer, results.RoleSequential} {
+		lines := nodeLines(role)
+		f, err := tw.Create(role + ".jsonl")
+		must(t, err)
+		must(t, errors.Join(results.NewPrinter(f).Print(lines...), f.Close()))
+		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Records: role + ".jsonl", Lines: len(lines)})
+	}
+	must(t, tw.Commit(trial))
+	must(t, w.Seal())
+	return w.Dir, bin
+}
+
+func sha(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+func nodeLines(role string) []results.Line {
+	var lines []results.Line
+	for i := range 20 {
+		at := int64(i) * 1e8
+		if role == results.RoleServer {
+			lines = append(lines, results.Line{Sample: &results.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
+			continue
+		}
+		lines = append(lines, results.Line{Request: &results.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: results.OK}})
+	}
+	return lines
+}
+
+// command runs the program.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, progress bytes.Buffer
+	code = run(t.Context(), args, &out, &progress)
+	return code, out.String(), progress.String()
+}
+
+func TestVerifyOfAWholeRun(t *testing.T) {
+	dir, bin := smallRun(t)
+	code, out, _ := command(t, "verify", dir)
+	if code != exitFine || !strings.Contains(out, "not checked report          not drawn") || !strings.HasSuffix(out, "\nverified: "+dir+"\n") {
+		t.Errorf("without a report: exit code %d\n%s", code, out)
+	}
+	if code, _, stderr := command(t, "report", dir); code != exitFine {
+		t.Fatal(stderr)
+	}
+	code, out, stderr := command(t, "verify", dir, "--bin", bin)
+	if lines := strings.Count(out, "\nok "); code != exitFine || lines != 8 || stderr != "" || strings.Contains(out, "not checked") {
+		t.Errorf("exit code %d, standard error %q\n%s", code, stderr, out)
+	}
+}
+
+// Raw files, report and checksums alike: a bit is flipped in each file, near its
+// end, and verify names the file and exits 4.
+func TestVerifyNamesTheChangedFile(t *testing.T) {
+	dir, _ := smallRun(t)
+	if code, _, stderr := command(t, "report", dir); code != exitFine {
+		t.Fatal(stderr)
+	}
+	files := 0
+	must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		files++
+		whole, err := os.ReadFile(path)
+		must(t, err)
+		changed := bytes.Clone(whole)
+		changed[len(changed)-2] ^= 1
+		must(t, os.WriteFile(path, changed, 0o600))
+		rel, err := filepath.Rel(dir, path)
+		must(t, err)
+		if code, out, stderr := command(t, "verify", dir); code != exitTrial || !strings.Contains(out, rel) || !strings.Contains(stderr, "not verified: "+dir) {
+			t.Errorf("%s was changed: exit code %d\n%s%s", rel, code, out, stderr)
+		}
+		return os.WriteFile(path, whole, 0o600)
+	}))
+	if files < 19 { // 5 raw files, 14 or more of the report
+		t.Errorf("only %d files", files)
+	}
+	if code, out, _ := command(t, "verify", dir); code != exitFine {
+		t.Errorf("put back: exit code %d\n%s", code, out)
+	}
+}
+
+func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
+	dir, _ := smallRun(t)
+	for i := range mostFaults + 5 {
+		must(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))), nil, 0o600))
+	}
+	_, out, _ := command(t, "verify", dir)
+	if !strings.Contains(out, "... and 5 more; --json names all") {
+		t.Errorf("text:\n%s", out)
+	}
+	code, out, _ := command(t, "verify", dir, "--json")
+	var got struct {
+		Run      string
+		Verified bool
+		Checks   []results.Finding
+	}
+	must(t, json.Unmarshal([]byte(out), &got))
+	faults := 0
+	for _, f := range got.Checks {
+		faults += len(f.Faults)
+	}
+	if code != exitTrial || got.Verified || got.Run != dir || len(got.Checks) != 9 || faults != mostFaults+5 {
+		t.Errorf("exit code %d, %d faults: %s", code, faults, out)
+	}
+}
+
+func TestVerifyOfBinaries(t *testing.T) {
+	dir, bin := smallRun(t)
+	must(t, os.WriteFile(filepath.Join(bin, "equic-server"), []byte("another"), 0o600))
+	tests := map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"those that are not beside this program are not checked": {nil, exitFine, "not checked binaries"},
+		"others in the folder that was named are a failure":      {[]string{"--bin", bin}, exitTrial, "FAILED      binaries"},
+		"none in the folder that was named are one, too":         {[]string{"--bin", t.TempDir()}, exitTrial, "FAILED      binaries"},
+		"a folder that is not there is wrong usage":              {[]string{"--bin", filepath.Join(bin, "none")}, exitUsage, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if code, out, _ := command(t, append([]string{"verify", dir}, tt.args...)...); code != tt.code || !strings.Contains(out, tt.says) {
+				t.Errorf("exit code %d, want %d and %q\n%s", code, tt.code, tt.says, out)
+			}
+		})
+	}
+}
+
+func TestVerifyOfWhatIsNoRunIsWrongUsage(t *testing.T) {
+	if code, out, stderr := command(t, "verify", t.TempDir()); code != exitUsage || out != "" || !strings.Contains(stderr, "neither manifest.json nor SHA256SUMS") {
+		t.Errorf("exit code %d, %q, %q", code, out, stderr)
+	}
+}
+
+func TestReportPrintsInTheFormatThatWasAskedFor(t *testing.T) {
+	dir, _ := smallRun(t)
+	_, out, _ := command(t, "report", dir, "--json")
+	want, err := os.ReadFile(filepath.Join(dir, results.ReportDir, "summary.json"))
+	must(t, err)
+	if out != string(want) {
+		t.Errorf("not summary.json:\n%s", out)
+	}
+	if _, out, _ := command(t, "report", dir, "--format", "gobench"); !strings.Contains(out, "\nBenchmarkTrial/variant=no-block 1 10 requests/s ") {
+		t.Errorf("gobench:\n%s", out)
+	}
+	_, plain, _ := command(t, "report", dir)
+	if _, out, _ := command(t, "report", dir, "--format", "text"); out != plain || !strings.Contains(out, "Figures by variant") {
+		t.Errorf("text:\n%s", out)
+	}
+	for _, wrong := range [][]string{{"--format", "html"}, {"--json", "--format", "gobench"}} {
+		if code, _, stderr := command(t, append([]string{"report", dir}, wrong...)...); code != exitUsage || !strings.Contains(stderr, "--help") {
+			t.Errorf("%v: exit code %d, %s", wrong, code, stderr)
+		}
+	}
+}
