@@ -92,6 +92,9 @@ func TestARecorderKeepsRecordsAndNothingElse(t *testing.T) {
 			if string(kept) != test.kept || !strings.Contains(fault, test.fault) || test.fault == "" && fault != "" {
 				t.Errorf("kept %q, fault %q; want %q, %q", kept, fault, test.kept, test.fault)
 			}
+			if lines := r.seen().lines; lines != strings.Count(string(kept), "\n") {
+				t.Errorf("%d lines are counted, the file is %q", lines, kept)
+			}
 		})
 	}
 }
