@@ -321,7 +321,7 @@ func testOptions(t *testing.T) Options {
 	return Options{Results: t.TempDir(), Seed: 7, BinDir: bin, Command: []string{"equic-bench", "run"}, Version: "test"}
 }
 
-// checkSealed opens a run directory and holds it against its checksums.
+// checkSealed opens a run directory and verifies it, as `equic-bench verify` does.
 func checkSealed(t *testing.T, dir string) *results.Run {
 	t.Helper()
 	run, err := results.Open(dir)
@@ -331,14 +331,13 @@ func checkSealed(t *testing.T, dir string) *results.Run {
 	if run.Manifest.Ended.IsZero() {
 		t.Error("the manifest does not say when the run ended")
 	}
-	sums, err := os.ReadFile(filepath.Join(dir, results.ChecksumsFile))
+	verified, err := results.Verify(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for line := range strings.Lines(string(sums)) {
-		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
-		if got, err := results.FileSHA256(filepath.Join(dir, name)); err != nil || got != sum {
-			t.Errorf("%s: checksum %s, want %s (%v)", name, got, sum, err)
+	for _, f := range verified.Findings {
+		if f.Status != results.Holds {
+			t.Errorf("the run does not verify: %+v", f)
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, results.TrialsDir))

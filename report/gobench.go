@@ -20,8 +20,13 @@ func GoBench(w io.Writer, s *Summary) error {
 	m := s.manifest
 	fmt.Fprintf(b, "# equic-bench %s, run %s, seed %d\n", oneLine(m.Version), oneLine(s.Run), s.Seed)
 	for _, c := range [][2]string{
-		{"goos", "linux"}, {"goarch", m.Machine.Arch}, {"cpu", m.Machine.CPUModel}, {"kernel", m.Machine.Kernel},
-		{"runtime", m.Runtime.Name}, {"scenario", m.Scenario}, {"scenario-sha256", m.ScenarioSHA256},
+		{"goos", "linux"},
+		{"goarch", m.Machine.Arch},
+		{"cpu", m.Machine.CPUModel},
+		{"kernel", m.Machine.Kernel},
+		{"runtime", m.Runtime.Name},
+		{"scenario", m.Scenario},
+		{"scenario-sha256", m.ScenarioSHA256},
 	} {
 		if value := oneLine(c[1]); value != "" {
 			fmt.Fprintf(b, "%s: %s\n", c[0], value)
