@@ -82,8 +82,8 @@ func (v *verifier) readManifest() {
 	if v.manifestErr = v.readJSON(ManifestFile, m); v.manifestErr != nil {
 		return
 	}
-	if m.Schema != SchemaVersion {
-		v.manifestErr = fmt.Errorf("layout version %d, this program reads %d", m.Schema, SchemaVersion)
+	if m.Schema < OldestSchema || m.Schema > SchemaVersion {
+		v.manifestErr = fmt.Errorf("layout version %d, this program reads %d to %d", m.Schema, OldestSchema, SchemaVersion)
 		return
 	}
 	v.manifest = m
