@@ -26,6 +26,7 @@ type Method string
 const (
 	OrderStatistics Method = "order statistics" // of the values: QuantileInterval
 	SignedRanks     Method = "signed ranks"     // Walsh averages: PseudoMedianInterval
+	RankSums        Method = "rank sums"        // differences: ShiftInterval
 	BCa             Method = "bootstrap, BCa"
 	Percentile      Method = "bootstrap, percentile"
 )

@@ -126,6 +126,38 @@ func TestPseudoMedianAndItsIntervalInvertTheTest(t *testing.T) {
 	}
 }
 
+func TestShiftAndItsIntervalInvertTheTest(t *testing.T) {
+	type example struct {
+		X, Y                          []float64
+		Estimate, Low, High, Coverage float64
+		Exists                        bool
+	}
+	for _, c := range reference[example](t, "shifts") {
+		close9(t, "estimate", Shift(c.X, c.Y), c.Estimate)
+		close9(t, "estimate with the samples swapped", Shift(c.Y, c.X), -c.Estimate)
+		i := ShiftInterval(c.X, c.Y, 0.95)
+		if i.Exists() != c.Exists {
+			t.Errorf("%d and %d values: interval %+v, want one: %v", len(c.X), len(c.Y), i, c.Exists)
+		}
+		if !c.Exists {
+			continue
+		}
+		close9(t, "low end", i.Low, c.Low)
+		close9(t, "high end", i.High, c.High)
+		close9(t, "coverage", i.Coverage, c.Coverage)
+	}
+}
+
+func TestLeastRankSumIsThatOfSamplesThatDoNotOverlap(t *testing.T) {
+	type example struct {
+		M, N int
+		P    float64
+	}
+	for _, c := range reference[example](t, "least_rank_sums") {
+		close9(t, "p", LeastRankSum(c.M, c.N), c.P)
+	}
+}
+
 func TestBootstrapIntervalsAreThoseOfSciPyOnTheSameReplicates(t *testing.T) {
 	type example struct {
 		X              []float64

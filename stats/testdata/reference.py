@@ -113,6 +113,42 @@ def pseudo_medians():
         yield case
 
 
+def rank_sum_cut(m, n):
+    """How many differences, from either end, are outside of the 95 % interval, and the tail."""
+    sums = [sum(c) for c in itertools.combinations(range(1, m + n + 1), m)]
+    cut, tail = 0, Fraction(0)
+    while tail + Fraction(sums.count(m * (m + 1) // 2 + cut), len(sums)) <= Fraction(1, 40):
+        tail += Fraction(sums.count(m * (m + 1) // 2 + cut), len(sums))
+        cut += 1
+    return cut, tail
+
+
+def shifts():
+    """The interval as the shifts that the exact test without ties does not reject.
+
+    Where nothing ties, SciPy's exact test must agree: it rejects a shift just
+    outside of either end at 5 %, and does not reject one just inside.
+    """
+    samples = ((NORMAL[:4], NORMAL[4:8]), (NORMAL[:3], NORMAL[3:7]), (NORMAL[:5], NORMAL[5:8]), (NORMAL[:2], NORMAL[2:10]), (NORMAL[:6], DURATIONS[:6]),
+               (NORMAL[:10], NORMAL[10:]), (DURATIONS, [2 * v for v in NORMAL[:9]]), ([1, 1, 2, 3, 3], [1, 2, 2, 5, 8, 8]), ([3, 3, 3, 3], [3, 3, 3, 3]))
+    for x, y in samples:
+        differences = sorted(a - b for a in x for b in y)
+        cut, tail = rank_sum_cut(len(x), len(y))
+        case = {"x": x, "y": y, "estimate": float(np.median(differences)), "exists": cut > 0, "low": 0, "high": 0, "coverage": 0}
+        if cut:
+            low, high = differences[cut - 1], differences[-cut]
+            case |= {"low": low, "high": high, "coverage": float(1 - 2 * tail)}
+            if len(set(differences)) == len(differences):
+                p = [stats.mannwhitneyu([v - s for v in x], y, method="exact").pvalue for s in (low - 1e-7, low + 1e-7, high - 1e-7, high + 1e-7)]
+                assert p[0] <= 0.05 < p[1] and p[3] <= 0.05 < p[2], p
+        yield case
+
+
+def least_rank_sums():
+    for m, n in ((1, 1), (1, 39), (3, 3), (4, 4), (3, 8), (6, 7), (10, 10), (40, 30)):
+        yield {"m": m, "n": n, "p": min(1.0, 2 / math.comb(m + n, m))}
+
+
 def bootstraps():
     """BCa from all n^n equally likely samples of the mean, so without chance.
 
@@ -147,7 +183,7 @@ def scores():
 
 
 def main():
-    made = (means, quantiles, orders, bands, signed_ranks, rank_sums, pseudo_medians, bootstraps, holms, scores)
+    made = (means, quantiles, orders, bands, signed_ranks, rank_sums, pseudo_medians, shifts, least_rank_sums, bootstraps, holms, scores)
     reference = {f.__name__: list(f()) for f in made}
     reference["made_with"] = f"SciPy {scipy.__version__}, NumPy {np.__version__}"
     lines = [f'  {json.dumps(k)}: ' + (json.dumps(v) if isinstance(v, str) else "[\n    " + ",\n    ".join(json.dumps(c) for c in v) + "\n  ]")
