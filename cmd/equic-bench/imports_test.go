@@ -22,6 +22,7 @@ func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 		"cmd/equic-client":  {docker, plot, ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
 		"cmd/equic-probe":   {docker, plot, quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
 		"report":            {docker, quic, ebpf},
+		"compare":           {docker, quic, ebpf},
 		"orchestrate":       {docker, plot, quic, ebpf},
 		"equic":             {docker, plot, quic, ours + "results"},
 		"equic/quicguard":   {docker, plot, ours + "results"},

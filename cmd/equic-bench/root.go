@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/cmd/internal/man"
+	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
@@ -27,6 +28,8 @@ const (
 	exitUsage       = 2
 	exitMachine     = 3
 	exitTrial       = 4
+	exitRegression  = 5
+	exitUnsure      = 6
 	exitInterrupted = 130
 )
 
@@ -36,9 +39,11 @@ where that is done best: nowhere, in user space, or in the kernel by XDP.
 Standard output is data, standard error is progress. Exit codes:
   0    fine
   1    internal error
-  2    wrong usage, or a scenario with errors
+  2    wrong usage, a scenario with errors, or runs that cannot be compared
   3    this machine cannot run it
   4    a trial failed or is invalid, or a run does not verify
+  5    compare found a regression
+  6    compare is unsure
   130  interrupted`
 
 // run is the whole program: it returns the exit code.
@@ -71,7 +76,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(), reportCommand(), verifyCommand(), validateCommand(), schemaCommand(), composeCommand(),
+		runCommand(), reportCommand(), compareCommand(), verifyCommand(), validateCommand(), schemaCommand(), composeCommand(),
 		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root
@@ -131,6 +136,12 @@ func exitCode(err error) int {
 		return exitMachine
 	case errors.Is(err, orchestrate.ErrInvalid), errors.Is(err, errUnverified):
 		return exitTrial
+	case errors.Is(err, compare.ErrIncomparable): // behind a run that may not be read
+		return exitUsage
+	case errors.Is(err, errRegression):
+		return exitRegression
+	case errors.Is(err, errUnsure):
+		return exitUnsure
 	}
 	return exitInternal
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -17,16 +18,19 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		err  error
 		want int
 	}{
-		"no error is fine":                          {nil, 0},
-		"an unknown error is internal":              {errors.New("what is this"), 1},
-		"a full disk is the machine's":              {fmt.Errorf("run: %w", syscall.ENOSPC), 3},
-		"a wrong flag is a usage error":             {usage(rootCommand(), "unknown flag"), 2},
-		"a scenario with errors is one as well":     {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
-		"no engine is the machine's":                {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},
-		"an invalid trial is a trial's":             {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},
-		"a run that does not verify is its trials'": {fmt.Errorf("x: %w", errUnverified), 4},
-		"Ctrl-C is an interruption":                 {fmt.Errorf("run: %w", context.Canceled), 130},
-		"Ctrl-C after an invalid trial is still":    {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
+		"no error is fine":                                   {nil, 0},
+		"an unknown error is internal":                       {errors.New("what is this"), 1},
+		"a full disk is the machine's":                       {fmt.Errorf("run: %w", syscall.ENOSPC), 3},
+		"a wrong flag is a usage error":                      {usage(rootCommand(), "unknown flag"), 2},
+		"a scenario with errors is one as well":              {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
+		"no engine is the machine's":                         {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},
+		"an invalid trial is a trial's":                      {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},
+		"runs that differ in their kernel are a usage error": {fmt.Errorf("compare: %w", compare.ErrIncomparable), 2},
+		"a run that does not verify is its trials'":          {fmt.Errorf("x: %w", errUnverified), 4},
+		"a regression":                                       {fmt.Errorf("%w: cpu", errRegression), 5},
+		"an unsure comparison":                               {fmt.Errorf("%w: cpu", errUnsure), 6},
+		"Ctrl-C is an interruption":                          {fmt.Errorf("run: %w", context.Canceled), 130},
+		"Ctrl-C after an invalid trial is still":             {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/compare"
+	"github.com/equic-bench/equic-bench/report"
+)
+
+// What compare found, where that is not "no regression".
+var (
+	errRegression = errors.New("a regression")
+	errUnsure     = errors.New("unsure")
+)
+
+// compareFormats write a comparison, by name.
+func compareFormats() map[string]func(*compare.Comparison, io.Writer) error {
+	return map[string]func(*compare.Comparison, io.Writer) error{
+		"text": (*compare.Comparison).Text, "markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
+	}
+}
+
+func compareCommand() *cobra.Command {
+	var o compare.Options
+	var threshold, format string
+	c := &cobra.Command{
+		Use:   "compare BASE NEW",
+		Short: "Say what changed between two runs, for people and for CI",
+		Long:  compareAbout(),
+		Example: `  equic-bench compare results/runs/20260102T030405Z-paper results/runs/20260103T030405Z-paper
+  equic-bench compare BASE NEW --threshold 10% --metrics cpu,memory-peak --format markdown`,
+		Args: arguments(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			write, known := compareFormats()[format]
+			if !known {
+				return usage(c, "format %q is unknown, use text, markdown or json", format)
+			}
+			var err error
+			if o.Threshold, err = parsePercent(threshold); err != nil {
+				return usage(c, "--threshold: %w", err)
+			}
+			o.Base, o.New = args[0], args[1]
+			found, err := compare.Runs(o)
+			if errors.Is(err, compare.ErrMetric) {
+				return usage(c, "--metrics: %w", err)
+			}
+			if err != nil {
+				return err
+			}
+			if err := write(found, c.OutOrStdout()); err != nil {
+				return err
+			}
+			return outcome(found)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&threshold, "threshold", "5%", "the least change that matters")
+	f.StringSliceVar(&o.Metrics, "metrics", compare.DefaultMetrics(), "metrics to compare, with commas between them, or all")
+	f.BoolVar(&o.Force, "force", false, "compare runs of another scenario, kernel, CPU or runtime too")
+	f.StringVar(&format, "format", "text", "text, markdown or json")
+	return c
+}
+
+func compareAbout() string {
+	var b strings.Builder
+	b.WriteString(`Compares two run directories by their raw records, each variant with itself:
+which metrics changed, which did not, and of which that can't be told. A row is
+
+  changed      p is 0.05 or less after Holm's correction for all rows, and the
+               typical change is as large as the threshold
+  not changed  the 95 % interval of the change is inside the threshold
+  unsure       all else; more trials make it narrower (run --repetitions)
+
+It refuses runs of another scenario, kernel, CPU, runtime or XDP mode. Exit
+codes: 0 no regression, 5 a metric got worse, 6 none did, but a row is unsure;
+2 the runs cannot be compared.
+
+Metrics:
+`)
+	for _, m := range report.Headlines() {
+		fmt.Fprintf(&b, "  %s\n", compare.Describe(m))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// outcome is the error of a comparison that is not fine.
+func outcome(c *compare.Comparison) error {
+	switch c.Verdict {
+	case compare.Regression:
+		return fmt.Errorf("%w: %s", errRegression, c.Cause())
+	case compare.Undecided:
+		return fmt.Errorf("%w: %s", errUnsure, c.Cause())
+	case compare.Fine:
+	}
+	return nil
+}
+
+// parsePercent reads "5%" as 0.05.
+func parsePercent(text string) (float64, error) {
+	number, ok := strings.CutSuffix(text, "%")
+	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	if !ok || err != nil || !(value > 0) || math.IsInf(value, 1) {
+		return 0, fmt.Errorf("%q is no share above zero; write it as 5%%", text)
+	}
+	return value / 100, nil
+}

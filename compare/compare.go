@@ -1,0 +1,221 @@
+// Package compare holds two runs of one scenario against each other: which
+// figures changed, which did not, and of which that can't be told.
+//
+// It stands beside report at the end of the pipeline: results opens the runs,
+// report turns their records into figures of trials, stats compares these. It
+// writes nothing to a run, and needs no root, engine or network.
+package compare
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// schema is the version of the JSON's layout.
+const schema = 1
+
+// ErrIncomparable is the error of two runs whose figures say nothing about each
+// other.
+var ErrIncomparable = errors.New("the runs cannot be compared")
+
+// ErrMetric is the error of a metric that does not exist.
+var ErrMetric = errors.New("unknown metric")
+
+// Options are what to compare, and how.
+type Options struct {
+	// Base and New are run directories.
+	Base, New string
+	// Threshold is the least change that matters, as a share: 0.05 is one from
+	// 1/1.05 to 1.05. It is above 0.
+	Threshold float64
+	// Metrics are the ids of the figures; empty is DefaultMetrics, and "all" is
+	// every one.
+	Metrics []string
+	// Force compares runs that differ in more than what is to be compared.
+	Force bool
+}
+
+// Comparison is two runs held against each other. Its JSON is the output for
+// programs.
+type Comparison struct {
+	Schema   int    `json:"schema"`
+	Scenario string `json:"scenario"` // of the new run
+	Base     Side   `json:"base"`
+	New      Side   `json:"new"`
+	// A change matters from ThresholdPercent upwards, and from LowPercent, the
+	// same factor the other way, downwards.
+	ThresholdPercent report.Number `json:"threshold_percent"`
+	LowPercent       report.Number `json:"threshold_low_percent"`
+	// Verdict follows from the rows: a regression if there is one, else unsure
+	// if a row is, else fine.
+	Verdict Verdict `json:"verdict"`
+	Counts  Counts  `json:"counts"`
+	Rows    []Row   `json:"rows"`
+	// Forced are the differences for which the comparison was refused, but for
+	// Force. Differs are those that leave runs comparable.
+	Forced  []string `json:"forced"`
+	Differs []string `json:"differs"`
+	// Notes say what is not in the rows, and what they cannot show.
+	Notes []string `json:"notes"`
+}
+
+// Side is one of the two runs.
+type Side struct {
+	Run     string `json:"run"`
+	Version string `json:"version"` // of equic-bench
+	Seed    uint64 `json:"seed"`
+	Trials  int    `json:"trials"`         // valid ones, which make the figures
+	Invalid int    `json:"invalid_trials"` // that are in no figure
+}
+
+// Verdict is what the rows say together.
+type Verdict string
+
+// The verdicts.
+const (
+	Fine       Verdict = "no regression"
+	Regression Verdict = "regression"
+	Undecided  Verdict = "unsure"
+)
+
+// Counts are how many rows are in each state.
+type Counts struct {
+	Worse      int `json:"worse"`
+	Better     int `json:"better"`
+	NotChanged int `json:"not_changed"`
+	Unsure     int `json:"unsure"`
+}
+
+// DefaultMetrics are the figures that are compared unless others are chosen:
+// of each kind the one that scatters least. A recovery in whole seconds, or a
+// harmonic mean that one empty second makes zero, is never inside a threshold
+// of a few percent.
+func DefaultMetrics() []string {
+	return []string{"throughput-mean", "duration", "duration-p99", "block-time", "cpu", "syscalls-attack", "memory-peak"}
+}
+
+// Runs compares two runs. The error wraps ErrIncomparable where they differ in
+// what they measured or on what, and says in what; ErrMetric; results.ErrNoRun;
+// or report.ErrNoTrials.
+func Runs(o Options) (*Comparison, error) {
+	metrics, err := choose(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	base, err := open(o.Base)
+	if err != nil {
+		return nil, fmt.Errorf("BASE: %w", err)
+	}
+	fresh, err := open(o.New)
+	if err != nil {
+		return nil, fmt.Errorf("NEW: %w", err)
+	}
+	if m, n := base.manifest(), fresh.manifest(); m.ID == n.ID && m.Started.Equal(n.Started) {
+		return nil, fmt.Errorf("%w: BASE and NEW are one run, %s", ErrIncomparable, m.ID)
+	}
+	forced := obstacles(base.run, fresh.run)
+	if len(forced) > 0 && !o.Force {
+		return nil, fmt.Errorf("%w, as they differ in more than the program; --force compares them anyway:\n  %s", ErrIncomparable, strings.Join(forced, "\n  "))
+	}
+	c := &Comparison{
+		Schema: schema, Scenario: fresh.manifest().Scenario, Base: base.side(), New: fresh.side(),
+		ThresholdPercent: percent(1 + o.Threshold), LowPercent: percent(1 / (1 + o.Threshold)),
+		Forced: forced, Differs: information(base.manifest(), fresh.manifest()),
+	}
+	if c.Rows = rows(base, fresh, metrics); len(c.Rows) == 0 {
+		return nil, fmt.Errorf("%w: no variant is in both and has a value of %s", ErrIncomparable, strings.Join(ids(metrics), ", "))
+	}
+	c.judge(1 + o.Threshold)
+	c.Notes = c.notes(base, fresh)
+	return c, nil
+}
+
+// choose finds metrics by their ids.
+func choose(names []string) ([]report.Headline, error) {
+	all := report.Headlines()
+	if slices.Equal(names, []string{"all"}) {
+		return all, nil
+	}
+	if len(names) == 0 {
+		names = DefaultMetrics()
+	}
+	var chosen []report.Headline
+	for i, name := range names {
+		at := slices.Index(ids(all), name)
+		if at < 0 {
+			return nil, fmt.Errorf("%w %q; use all, or some of %s", ErrMetric, name, strings.Join(ids(all), ", "))
+		}
+		if slices.Contains(names[:i], name) {
+			return nil, fmt.Errorf("%w: %s is given twice", ErrMetric, name)
+		}
+		chosen = append(chosen, all[at])
+	}
+	return chosen, nil
+}
+
+func ids(metrics []report.Headline) []string {
+	var all []string
+	for _, m := range metrics {
+		all = append(all, m.ID)
+	}
+	return all
+}
+
+// analysed is a run and its figures.
+type analysed struct {
+	run     *results.Run
+	summary *report.Summary
+}
+
+func open(dir string) (*analysed, error) {
+	run, err := results.Open(dir)
+	if err != nil {
+		return nil, unreadable(err)
+	}
+	summary, err := report.Analyse(run)
+	if err != nil {
+		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
+	}
+	return &analysed{run, summary}, nil
+}
+
+// unreadable makes a run of another layout, or a damaged one, a run that cannot
+// be compared.
+func unreadable(err error) error {
+	if errors.Is(err, results.ErrNoRun) || errors.Is(err, report.ErrNoTrials) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrIncomparable, err)
+}
+
+func (a *analysed) manifest() *results.Manifest { return &a.run.Manifest }
+
+func (a *analysed) side() Side {
+	s := Side{Run: a.manifest().ID, Version: a.manifest().Version, Seed: a.manifest().Seed}
+	for _, t := range a.run.Trials {
+		if t.Valid {
+			s.Trials++
+		} else {
+			s.Invalid++
+		}
+	}
+	return s
+}
+
+// variant is a variant that the run was to have; nil for others.
+func (a *analysed) variant(name string) *report.Variant {
+	for i := range a.summary.Variants {
+		if a.summary.Variants[i].Name == name {
+			return &a.summary.Variants[i]
+		}
+	}
+	return nil
+}
+
+// names are the run's variants, in its order.
+func (a *analysed) names() []string { return a.manifest().Experiment.Variants }

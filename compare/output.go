@@ -1,0 +1,166 @@
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/equic-bench/equic-bench/report"
+)
+
+// JSON writes the comparison for programs.
+func (c *Comparison) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(c)
+}
+
+// Text writes the comparison for a terminal.
+func (c *Comparison) Text(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "scenario %s, NEW against BASE\n", c.Scenario)
+	fmt.Fprintf(&b, "BASE %s\nNEW  %s\n\n", c.Base.words(), c.New.words())
+	t := c.table()
+	t.SetStyle(table.StyleLight)
+	t.Style().Format.Header = text.FormatDefault
+	fmt.Fprintf(&b, "%s\n%s\n\n", t.Render(), c.summary())
+	for _, group := range c.groups() {
+		for _, line := range group.lines {
+			fmt.Fprintf(&b, "%s: %s\n", group.name, line)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Markdown writes the comparison so that it can be pasted into a pull request.
+func (c *Comparison) Markdown(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### equic-bench, scenario %s: %s\n\n", c.Scenario, c.Verdict)
+	fmt.Fprintf(&b, "%s\n\n", capital(c.summary()))
+	fmt.Fprintf(&b, "- BASE: %s\n- NEW: %s\n\n", c.Base.words(), c.New.words())
+	fmt.Fprintf(&b, "%s\n\n", c.table().RenderMarkdown())
+	for _, line := range c.legend() {
+		fmt.Fprintf(&b, "- %s\n", line)
+	}
+	for _, group := range c.groups() {
+		for _, line := range group.lines {
+			fmt.Fprintf(&b, "- %s: %s.\n", group.name, line)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Cause names the rows that the verdict is of; it is empty where there are none.
+func (c *Comparison) Cause() string {
+	var worse, unsure []string
+	for _, r := range c.Rows {
+		switch {
+		case r.Effect == Worse:
+			worse = append(worse, fmt.Sprintf("%s of %s %s", r.Metric, r.Variant, r.Change.Change()))
+		case r.State == Unsure:
+			unsure = append(unsure, r.Metric+" of "+r.Variant)
+		}
+	}
+	if len(worse) > 0 {
+		return strings.Join(worse, ", ")
+	}
+	return strings.Join(unsure, ", ")
+}
+
+func (s *Side) words() string {
+	return fmt.Sprintf("%s, version %s, seed %d, %s", s.Run, orNone(s.Version), s.Seed, plural(s.Trials, "valid trial"))
+}
+
+// table has a row for each figure of each variant.
+func (c *Comparison) table() table.Writer {
+	t := table.NewWriter()
+	t.AppendHeader(table.Row{"metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state"})
+	var right []table.ColumnConfig
+	for i := 3; i <= 7; i++ {
+		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	}
+	t.SetColumnConfigs(right)
+	for i := range c.Rows {
+		r := &c.Rows[i]
+		t.AppendRow(table.Row{
+			fmt.Sprintf("%s (%s)", r.Metric, r.Unit), r.Variant, r.Base.Short(), r.New.Short(),
+			r.Change.Change(), r.interval(), r.PHolm.Probability(), r.state(),
+		})
+	}
+	return t
+}
+
+func (r *Row) interval() string {
+	switch {
+	case r.Method == "":
+		return r.Low.Short()
+	case math.IsInf(float64(r.Low), 1):
+		return r.Low.Change()
+	case math.IsInf(float64(r.High), 1):
+		return r.Low.Change() + " or more"
+	}
+	return fmt.Sprintf("%s to %s", r.Low.Change(), r.High.Change())
+}
+
+func (r *Row) state() string {
+	if r.State == Changed {
+		return fmt.Sprintf("%s, %s", r.State, r.Effect)
+	}
+	return string(r.State)
+}
+
+// summary is one line of how many rows are in which state.
+func (c *Comparison) summary() string {
+	return fmt.Sprintf("%d worse, %d better, %d not changed, %d unsure, at a threshold of %s (down: %s)",
+		c.Counts.Worse, c.Counts.Better, c.Counts.NotChanged, c.Counts.Unsure, c.ThresholdPercent.Change(), c.LowPercent.Change())
+}
+
+// group is lines of one kind.
+type group struct {
+	name  string
+	lines []string
+}
+
+func (c *Comparison) groups() []group {
+	return []group{
+		{"compared by force, though they differ", c.Forced},
+		{"unsure", c.unsure()},
+		{"note", c.Notes},
+		{"information", c.Differs},
+		{"how", []string{fmt.Sprintf("a row is changed where p is 0.05 or less, after Holm's correction for %s, and the change is as large as the threshold; "+
+			"it is not changed where its own 95 %% interval is inside the threshold; else it is unsure", plural(len(c.Rows), "row"))}},
+	}
+}
+
+// legend says what the metrics are.
+func (c *Comparison) legend() []string {
+	var lines []string
+	seen := map[string]bool{}
+	for _, r := range c.Rows {
+		if seen[r.Metric] {
+			continue
+		}
+		seen[r.Metric] = true
+		lines = append(lines, Describe(report.Headline{ID: r.Metric, Quantity: r.Quantity, Unit: r.Unit, MoreIsBetter: r.MoreIsBetter}))
+	}
+	return lines
+}
+
+// Describe is a metric in a line.
+func Describe(m report.Headline) string {
+	better := "less"
+	if m.MoreIsBetter {
+		better = "more"
+	}
+	return fmt.Sprintf("%s: %s, in %s; %s is better", m.ID, m.Quantity, m.Unit, better)
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

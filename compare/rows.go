@@ -1,0 +1,200 @@
+package compare
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+const (
+	confidence = 0.95
+	level      = 0.05
+	// rounding is room for it, as a share: a change by exactly the threshold
+	// counts as one.
+	rounding = 1e-9
+)
+
+// State is what can be said about one figure of one variant.
+type State string
+
+// The states.
+const (
+	Changed    State = "changed"
+	NotChanged State = "not changed"
+	Unsure     State = "unsure"
+)
+
+// Effect is in which direction a figure changed.
+type Effect string
+
+// The effects; a row that is not changed has none.
+const (
+	Worse  Effect = "worse"
+	Better Effect = "better"
+)
+
+// Row is one figure of one variant in both runs.
+type Row struct {
+	Metric       string `json:"metric"`
+	Quantity     string `json:"quantity"`
+	Unit         string `json:"unit"`
+	MoreIsBetter bool   `json:"more_is_better"`
+	Variant      string `json:"variant"`
+	// How many valid trials have the figure, and its median over them.
+	BaseTrials int           `json:"base_trials"`
+	NewTrials  int           `json:"new_trials"`
+	Base       report.Number `json:"base"`
+	New        report.Number `json:"new"`
+	// Change is from base to new, in %, typical over all pairs of trials. It is
+	// null where it has no size: from zero, or where nothing was measured.
+	Change report.Number `json:"change_percent"`
+	// The 95 % interval of Change, and how often such an interval holds the
+	// truth, in 0..1. High is null where there is an interval but no bound.
+	Low      report.Number `json:"interval_low"`
+	High     report.Number `json:"interval_high"`
+	Method   string        `json:"interval_method"`
+	Coverage report.Number `json:"interval_coverage"`
+	// P is of the exact rank-sum test that nothing changed; PHolm is corrected
+	// by Holm for all rows.
+	P      report.Number `json:"p"`
+	PHolm  report.Number `json:"p_holm"`
+	State  State         `json:"state"`
+	Effect Effect        `json:"effect,omitempty"`
+	// Reason says why the state is unsure.
+	Reason string `json:"reason,omitempty"`
+
+	ratio stats.Unpaired
+}
+
+// rows are all figures that a variant of both runs has in one of them.
+func rows(base, fresh *analysed, metrics []report.Headline) []Row {
+	var all []Row
+	for _, m := range metrics {
+		for _, name := range fresh.names() {
+			b, n := base.variant(name), fresh.variant(name)
+			if b == nil || n == nil {
+				continue
+			}
+			r := newRow(m, name, values(b, m), values(n, m))
+			if r.BaseTrials+r.NewTrials > 0 {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+// values are the figures of the trials that have one.
+func values(v *report.Variant, m report.Headline) []float64 {
+	var x []float64
+	for _, t := range v.TrialMetrics() {
+		if value := float64(m.Value(t)); value >= 0 { // neither unknown nor negative
+			x = append(x, value)
+		}
+	}
+	return x
+}
+
+func newRow(m report.Headline, variant string, base, fresh []float64) Row {
+	u := stats.SampleRatios(fresh, base, confidence)
+	return Row{
+		Metric: m.ID, Quantity: m.Quantity, Unit: m.Unit, MoreIsBetter: m.MoreIsBetter, Variant: variant,
+		BaseTrials: len(base), NewTrials: len(fresh),
+		Base: report.Number(stats.Median(base)), New: report.Number(stats.Median(fresh)),
+		Change: percent(u.Ratio), Low: percent(u.Interval.Low), High: percent(u.Interval.High),
+		Method: string(u.Interval.Method), Coverage: report.Number(u.Interval.Coverage),
+		P: report.Number(u.P), ratio: u,
+	}
+}
+
+// percent is a ratio as a change in %.
+func percent(ratio float64) report.Number { return report.Number((ratio - 1) * 100) }
+
+// judge gives every row its state, for changes by a factor or more.
+func (c *Comparison) judge(factor float64) {
+	p := make([]float64, len(c.Rows))
+	for i := range c.Rows {
+		p[i] = c.Rows[i].ratio.P
+	}
+	for i, adjusted := range stats.Holm(p) {
+		r := &c.Rows[i]
+		r.PHolm = report.Number(adjusted)
+		r.judge(factor)
+		c.Counts.add(r)
+	}
+	switch {
+	case c.Counts.Worse > 0:
+		c.Verdict = Regression
+	case c.Counts.Unsure > 0:
+		c.Verdict = Undecided
+	default:
+		c.Verdict = Fine
+	}
+}
+
+func (n *Counts) add(r *Row) {
+	switch {
+	case r.Effect == Worse:
+		n.Worse++
+	case r.Effect == Better:
+		n.Better++
+	case r.State == NotChanged:
+		n.NotChanged++
+	default:
+		n.Unsure++
+	}
+}
+
+// judge gives the row its state (docs/method.md, Comparing two runs).
+func (r *Row) judge(factor float64) {
+	switch {
+	case r.significant() && r.matters(factor):
+		r.State, r.Effect = Changed, Worse
+		if (r.ratio.Ratio > 1) == r.MoreIsBetter {
+			r.Effect = Better
+		}
+	case r.within(factor):
+		r.State = NotChanged
+	default:
+		r.State, r.Reason = Unsure, r.why(factor)
+	}
+}
+
+func (r *Row) significant() bool { return float64(r.PHolm) <= level+rounding }
+
+// matters reports whether the change is by the factor or more, either way.
+func (r *Row) matters(factor float64) bool {
+	return math.Abs(math.Log(r.ratio.Ratio)) >= math.Log(factor)-rounding
+}
+
+// within reports whether the whole interval is of changes by less than the
+// factor.
+func (r *Row) within(factor float64) bool {
+	i := r.ratio.Interval
+	bound := math.Log(factor) - rounding
+	return i.Exists() && math.Log(i.Low) > -bound && math.Log(i.High) < bound
+}
+
+// why says what keeps the row from being changed or not changed.
+func (r *Row) why(factor float64) string {
+	i := r.ratio.Interval
+	switch {
+	case r.NewTrials == 0:
+		return "NEW has no valid trial with a value"
+	case r.BaseTrials == 0:
+		return "BASE has no valid trial with a value"
+	case stats.LeastRankSum(r.NewTrials, r.BaseTrials) > level+rounding:
+		return fmt.Sprintf("%d and %d trials are too few for a 95 %% interval: four of each are enough for one", r.BaseTrials, r.NewTrials)
+	case !i.Exists() || math.IsNaN(r.ratio.Ratio):
+		return "zero in some trials of both, so there is no typical change"
+	case r.significant():
+		return "a difference, but whether it is as large as the threshold is open"
+	case i.Excludes(1) && r.matters(factor):
+		return "a change by its own interval, but not after the correction for all rows"
+	case i.Excludes(1):
+		return "a difference by its own interval, which reaches beyond the threshold"
+	}
+	return "the interval holds no change as well as one by the threshold"
+}
