@@ -197,8 +197,8 @@ func TestRankTestsOfNothing(t *testing.T) {
 }
 
 func TestRoundingBreaksNoTies(t *testing.T) {
-	// 0.1+0.2 is not 0.3 to the last bit.
-	if got, want := stats.SignedRank([]float64{0.1 + 0.2, -0.3, 0.3, 5}), stats.SignedRank([]float64{3, -3, 3, 50}); got != want {
+	next := math.Nextafter(0.3, 1) // a constant 0.1+0.2 would be 0.3: Go adds constants exactly
+	if got, want := stats.SignedRank([]float64{next, -0.3, 0.3, 5}), stats.SignedRank([]float64{3, -3, 3, 50}); got != want {
 		t.Errorf("p is %v, want %v", got, want)
 	}
 }

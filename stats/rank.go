@@ -110,10 +110,12 @@ func subsetSums(weights []int) []float64 {
 
 // sumsOf is the distribution of the sum of k weights drawn without return.
 func sumsOf(k int, weights []int) []float64 {
-	total := 0
-	for _, w := range weights {
-		total += w
+	weights = slices.Sorted(slices.Values(weights))
+	upTo := make([]int, len(weights)+1) // the sum of the first weights
+	for i, w := range weights {
+		upTo[i+1] = upTo[i] + w
 	}
+	total := upTo[len(weights)]
 	p := make([][]float64, k+1) // by how many are drawn, then by their sum
 	for j := range p {
 		p[j] = make([]float64, total+1)
@@ -123,7 +125,8 @@ func sumsOf(k int, weights []int) []float64 {
 		for j := min(k, i+1); j >= 1; j-- {
 			// Of i+1 weights j are drawn: the last is one of them j times in i+1.
 			in := float64(j) / float64(i+1)
-			for s := total; s >= 0; s-- {
+			least, most := upTo[j], upTo[i+1]-upTo[i+1-j] // the sum of j of them
+			for s := most; s >= least; s-- {
 				p[j][s] *= 1 - in
 				if s >= w {
 					p[j][s] += p[j-1][s-w] * in

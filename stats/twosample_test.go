@@ -56,9 +56,13 @@ func TestRatiosOfSamplesReadTheSameUpsideDown(t *testing.T) {
 }
 
 func TestEqualValuesAreNoChangeToTheLastBit(t *testing.T) {
-	u := stats.SampleRatios([]float64{0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2}, []float64{0.3, 0.3, 0.1 + 0.2, 0.3}, 0.95)
+	next := math.Nextafter(0.3, 1)
+	u := stats.SampleRatios([]float64{next, 0.3, 0.3, next}, []float64{0.3, 0.3, next, 0.3}, 0.95)
 	if u.Ratio != 1 || u.Interval.Low != 1 || u.Interval.High != 1 || u.P != 1 {
 		t.Errorf("%+v, want no change", u)
+	}
+	if s := stats.Shift([]float64{next}, []float64{0.3}); s != 0 {
+		t.Errorf("shift %.17g, want 0", s)
 	}
 }
 

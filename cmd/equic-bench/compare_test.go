@@ -58,6 +58,8 @@ func TestCompareEndsWithACodeForEachOutcome(t *testing.T) {
 		{"less memory is fine", []string{base, tinyRun(t, 3, "6.18", 50, 51, 50, 51, 50)}, 0, "changed, better", ""},
 		{"more memory is a regression", []string{base, tinyRun(t, 4, "6.18", 200, 201, 200, 201, 200)}, 5, "changed, worse", "a regression: memory-peak of no-block +100.0 %"},
 		{"one trial is too few to be sure", []string{base, tinyRun(t, 5, "6.18", 200)}, 6, "unsure", "unsure: memory-peak of no-block"},
+		{"a change by exactly the threshold counts", []string{tinyRun(t, 1, "6.18", 100, 100, 100, 100), tinyRun(t, 2, "6.18", 105, 105, 105, 105)}, 5, "changed, worse", "+5.0 %"},
+		{"one just below it does not", []string{tinyRun(t, 1, "6.18", 1000, 1000, 1000, 1000), tinyRun(t, 2, "6.18", 1049, 1049, 1049, 1049)}, 0, "not changed", ""},
 		{"a change below a wider threshold is fine", []string{base, tinyRun(t, 4, "6.18", 200, 201, 200, 201, 200), "--threshold", "200%"}, 0, "not changed", ""},
 		{"another kernel is refused", []string{base, tinyRun(t, 6, "6.1", 100)}, 2, "", "kernel: 6.18 in BASE, 6.1 in NEW"},
 		{"another kernel is compared by force", []string{base, tinyRun(t, 6, "6.1", 100, 101, 100, 101, 100), "--force"}, 0, "compared by force, though they differ: kernel", ""},
