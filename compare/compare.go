@@ -198,9 +198,11 @@ func (a *analysed) manifest() *results.Manifest { return &a.run.Manifest }
 func (a *analysed) side() Side {
 	s := Side{Run: a.manifest().ID, Version: a.manifest().Version, Seed: a.manifest().Seed}
 	for _, t := range a.run.Trials {
-		if t.Valid {
+		switch {
+		case t.Arm != results.Plain: // in no figure of its variant
+		case t.Valid:
 			s.Trials++
-		} else {
+		default:
 			s.Invalid++
 		}
 	}

@@ -124,13 +124,14 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 		change func(*synth)
 		says   string
 	}{
-		"another scenario file":            {func(s *synth) { s.manifest = func(m *results.Manifest) { m.ScenarioSHA256 = "4567" } }, "scenario file, SHA-256: 0123 in BASE, 4567 in NEW"},
-		"another meaning of the same file": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Experiment.Quota = 7 } }, "scenario, quota: 0 in BASE, 7 in NEW"},
-		"another kernel":                   {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Kernel = "6.1" } }, "kernel: 6.18 in BASE, 6.1 in NEW"},
-		"another CPU":                      {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUModel = "Other" } }, "CPU model: Example CPU in BASE, Other in NEW"},
-		"more CPUs":                        {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUs = 64 } }, "number of CPUs: 2 in BASE, 64 in NEW"},
-		"another governor":                 {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Governor = "powersave" } }, "CPU frequency governor: none in BASE, powersave in NEW"},
-		"another runtime":                  {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Runtime.Name = "netns" } }, "runtime: docker in BASE, netns in NEW"},
+		"another scenario file":             {func(s *synth) { s.manifest = func(m *results.Manifest) { m.ScenarioSHA256 = "4567" } }, "scenario file, SHA-256: 0123 in BASE, 4567 in NEW"},
+		"another meaning of the same file":  {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Experiment.Quota = 7 } }, "scenario, quota: 0 in BASE, 7 in NEW"},
+		"another layout that is still read": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Schema = results.OldestSchema } }, "layout version: 2 in BASE, 1 in NEW"},
+		"another kernel":                    {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Kernel = "6.1" } }, "kernel: 6.18 in BASE, 6.1 in NEW"},
+		"another CPU":                       {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUModel = "Other" } }, "CPU model: Example CPU in BASE, Other in NEW"},
+		"more CPUs":                         {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUs = 64 } }, "number of CPUs: 2 in BASE, 64 in NEW"},
+		"another governor":                  {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Governor = "powersave" } }, "CPU frequency governor: none in BASE, powersave in NEW"},
+		"another runtime":                   {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Runtime.Name = "netns" } }, "runtime: docker in BASE, netns in NEW"},
 		"another XDP mode in force": {func(s *synth) {
 			s.trial = func(t *results.Trial) {
 				if t.XDPMode != "" {
@@ -141,9 +142,10 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			fresh := ordinary(2)
+			base, fresh := ordinary(1), ordinary(2)
+			base.blocks, fresh.blocks = 1, 1
 			tt.change(fresh)
-			o := compare.Options{Base: ordinary(1).write(t), New: fresh.write(t), Threshold: 0.05}
+			o := compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05}
 			_, err := compare.Runs(o)
 			if !errors.Is(err, compare.ErrIncomparable) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "--force") {
 				t.Errorf("error %v, want one that says %q and --force", err, tt.says)
@@ -200,6 +202,23 @@ func TestAVariantThatLostItsTrialsIsUnsureAndNotDropped(t *testing.T) {
 	}
 	if !slices.Contains(c.Notes, "NEW has 10 invalid of 20 trials, which are in no figure") {
 		t.Errorf("notes %q do not tell of the invalid trials", c.Notes)
+	}
+}
+
+func TestSecondArmsAreInNoFigure(t *testing.T) {
+	fresh := ordinary(2)
+	fresh.manifest = func(m *results.Manifest) { m.Experiment.Arms = []results.Arm{results.Again} }
+	fresh.trial = func(trial *results.Trial) {
+		if trial.Block > 6 {
+			trial.Arm, trial.XDPMode = results.Again, "generic"
+		}
+	}
+	c := compared(t, ordinary(1), fresh, "cpu")
+	if r := row(t, c, "cpu"); r.NewTrials != 6 || c.New.Trials != 12 {
+		t.Errorf("%d trials in the row and %d in the run, want 6 and 12: ten blocks of two variants, four of them of another arm", r.NewTrials, c.New.Trials)
+	}
+	if !slices.Contains(c.Differs, "arms: [] in BASE, [again] in NEW") {
+		t.Errorf("information %q does not tell of the arms", c.Differs)
 	}
 }
 

@@ -40,6 +40,7 @@ func orNone(s string) string {
 func obstacles(base, fresh *results.Run) []string {
 	b, n := &base.Manifest, &fresh.Manifest
 	all := []difference{
+		{"layout version", fmt.Sprint(b.Schema), fmt.Sprint(n.Schema)},
 		{"scenario", b.Scenario, n.Scenario},
 		{"scenario file, SHA-256", b.ScenarioSHA256, n.ScenarioSHA256},
 	}
@@ -60,14 +61,15 @@ func obstacles(base, fresh *results.Run) []string {
 	return told(all)
 }
 
-// experiments are the resolved scenario, key by key but for the variants: the
-// same file can mean another experiment to another version.
+// experiments are the resolved scenario, key by key but for the variants and
+// arms, which are held against themselves. The same file can mean another
+// experiment to another version.
 func experiments(base, fresh *results.Experiment) []difference {
 	var all []difference
 	b, n := reflect.ValueOf(*base), reflect.ValueOf(*fresh)
 	for i := range b.NumField() {
 		key, _, _ := strings.Cut(b.Type().Field(i).Tag.Get("json"), ",")
-		if key == "variants" {
+		if key == "variants" || key == "arms" {
 			continue
 		}
 		all = append(all, difference{"scenario, " + key, asJSON(b.Field(i)), asJSON(n.Field(i))})
@@ -87,7 +89,7 @@ func asJSON(v reflect.Value) string {
 func modes(run *results.Run, variant string) string {
 	set := map[string]bool{}
 	for _, t := range run.Trials {
-		if t.Valid && t.Variant == variant && t.XDPMode != "" {
+		if t.Valid && t.Variant == variant && t.Arm == results.Plain && t.XDPMode != "" {
 			set[t.XDPMode] = true
 		}
 	}
@@ -102,6 +104,7 @@ func information(base, fresh *results.Manifest) []string {
 	all := []difference{
 		{"version", base.Version, fresh.Version},
 		{"Go", base.Go, fresh.Go},
+		{"arms", fmt.Sprint(base.Experiment.Arms), fmt.Sprint(fresh.Experiment.Arms)},
 		{"seed", fmt.Sprint(base.Seed), fmt.Sprint(fresh.Seed)},
 		{"runtime version", base.Runtime.Version, fresh.Runtime.Version},
 		{"limits", strings.Join(base.Runtime.Limits, ", "), strings.Join(fresh.Runtime.Limits, ", ")},

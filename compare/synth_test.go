@@ -70,14 +70,14 @@ func (s *synth) write(t *testing.T) string {
 
 func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTrial, rng *rand.Rand) {
 	t.Helper()
-	tw, err := w.BeginTrial(p, 1)
-	must(t, err)
 	valid := !s.invalid(p.Variant, p.Block)
 	meta := &results.Trial{PlannedTrial: p, Attempt: 1, Valid: valid, Checks: []results.Check{{Rule: "made by code", OK: valid}}}
 	if p.Variant == "xdp-block" {
 		meta.XDPMode = "native"
 	}
 	s.trial(meta)
+	tw, err := w.BeginTrial(meta.PlannedTrial, 1)
+	must(t, err)
 	about := func(value float64) float64 { return value * math.Exp(s.scatter*rng.NormFloat64()) }
 	for _, node := range []struct {
 		role  string
