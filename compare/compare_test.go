@@ -222,6 +222,27 @@ func TestSecondArmsAreInNoFigure(t *testing.T) {
 	}
 }
 
+func TestBinariesOfBothRunsAreToldApart(t *testing.T) {
+	tests := map[string]struct {
+		fresh map[string]string
+		says  string
+	}{
+		"the same program": {map[string]string{"equic-server": "aa", "equic-client": "bb"}, "binaries: the same in both, so whatever changed is not the program"},
+		"another server":   {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries: other equic-server"},
+		"no digests":       {nil, "binaries: not recorded in both"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			base, fresh := ordinary(1), ordinary(2)
+			base.blocks, fresh.blocks = 1, 1
+			fresh.manifest = func(m *results.Manifest) { m.Binaries = tt.fresh }
+			if c := compared(t, base, fresh); c.Differs[0] != tt.says {
+				t.Errorf("information %q, want %q first", c.Differs, tt.says)
+			}
+		})
+	}
+}
+
 func TestMetricsAreChosenByName(t *testing.T) {
 	dirs := compare.Options{Base: ordinary(1).write(t), New: ordinary(2).write(t), Threshold: 0.05}
 	tests := []struct {

@@ -122,6 +122,9 @@ func information(base, fresh *results.Manifest) []string {
 
 // binaries says which programs of the nodes are others.
 func binaries(base, fresh map[string]string) string {
+	if len(base) == 0 || len(fresh) == 0 {
+		return "binaries: not recorded in both"
+	}
 	var others []string
 	for _, name := range union(base, fresh) {
 		if base[name] != fresh[name] {
@@ -129,7 +132,7 @@ func binaries(base, fresh map[string]string) string {
 		}
 	}
 	if len(others) == 0 {
-		return "binaries: the same in both, so what changed is the machine's state, not the program"
+		return "binaries: the same in both, so whatever changed is not the program"
 	}
 	return "binaries: other " + strings.Join(others, ", ")
 }
