@@ -61,7 +61,7 @@ generate: ## compile bpf/ (needs clang and llvm), write compose.yaml, schema.jso
 	mv docs/scenario.md.new docs/scenario.md
 
 .PHONY: simulate
-simulate: ## 10,000 synthetic experiments of each kind: do the intervals cover? (6 minutes)
+simulate: ## 10,000 synthetic experiments of each kind: do the intervals cover? (4 minutes)
 	$(GO) test ./stats -count=1 -timeout=20m -run 'Cover|Identical|Holm' -simulate -v
 
 .PHONY: lint
