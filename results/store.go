@@ -280,9 +280,9 @@ func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 64<<10), 1<<20)
 	for n := 1; s.Scan(); n++ {
-		line := new(Line)
-		if err := json.Unmarshal(s.Bytes(), line); err != nil {
-			return fmt.Errorf("%s:%d: not a record: %w", name, n, err)
+		line, err := decode(s.Bytes())
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		if err := yield(line); err != nil {
 			return fmt.Errorf("%s:%d: %w", name, n, err)
