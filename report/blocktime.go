@@ -1,9 +1,6 @@
 package report
 
-import (
-	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/stats"
-)
+import "github.com/equic-bench/equic-bench/results"
 
 // limiterNone is what a server without a limiter calls itself.
 const limiterNone = "none"
@@ -12,11 +9,7 @@ const limiterNone = "none"
 // docs/method.md.
 func (r *reading) blockTime() BlockTime {
 	b := BlockTime{
-		Refusals:             Number(len(r.cpuUS)),
-		CPUMeanUS:            Number(stats.Arithmetic(r.cpuUS)),
-		CPUMedianUS:          Number(stats.Median(r.cpuUS)),
-		WallMeanUS:           Number(stats.Arithmetic(r.wallUS)),
-		WallP50US:            Number(stats.Median(r.wallUS)),
+		Refusals:             Number(r.refusalCPU.n),
 		DroppedPackets:       unknown(),
 		DropNS:               unknown(),
 		EmptyNS:              unknown(),
@@ -24,6 +17,8 @@ func (r *reading) blockTime() BlockTime {
 		ExtraBusyMS:          r.extraBusyMS(),
 		ExtraPerTurnedAwayUS: unknown(),
 	}
+	b.CPUMeanUS, b.CPUMedianUS = r.refusalCPU.meanAndMedian()
+	b.WallMeanUS, b.WallP50US = r.refusalWall.meanAndMedian()
 	if g := r.gateway; g != nil {
 		b.DroppedPackets, b.DropNS, b.EmptyNS = Number(g.Dropped), Number(g.DropNS), Number(g.EmptyNS)
 	}

@@ -8,6 +8,9 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
+// mostSteps of a distribution are drawn: more than the picture has columns.
+const mostSteps = 4000
+
 // figure6 is the empirical distribution of the server's CPU and memory use.
 func figure6(s *Summary, all []*series) *figure {
 	f := &figure{
@@ -51,7 +54,7 @@ func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*
 	p.X.Min, p.X.Max = 0, 1
 	for _, v := range all {
 		var xys plotter.XYs
-		for i, step := range stats.ECDF(stats.Sorted(of(v))) {
+		for i, step := range stats.Thin(stats.ECDF(stats.Sorted(of(v))), mostSteps) {
 			if i == 0 {
 				xys = append(xys, plotter.XY{X: step.X})
 			}

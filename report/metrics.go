@@ -32,23 +32,22 @@ func (r *reading) metrics() *Metrics {
 
 func (r *reading) durations() Durations {
 	return Durations{
-		Statistics: statistics(r.response),
-		Service:    statistics(r.service),
-		Before:     statistics(r.split[0]),
-		During:     statistics(r.split[1]),
-		After:      statistics(r.split[2]),
+		Statistics: r.response.statistics(),
+		Service:    r.service.statistics(),
+		Before:     r.split[0].statistics(),
+		During:     r.split[1].statistics(),
+		After:      r.split[2].statistics(),
 		Phases: Phases{
-			Handshake: statistics(r.phases[0]),
-			FirstByte: statistics(r.phases[1]),
-			Body:      statistics(r.phases[2]),
+			Handshake: r.phases[0].statistics(),
+			FirstByte: r.phases[1].statistics(),
+			Body:      r.phases[2].statistics(),
 		},
 	}
 }
 
-func statistics(x []float64) Statistics {
-	sorted := stats.Sorted(x)
+func statistics(sorted []float64) Statistics {
 	return Statistics{
-		Count:      Number(len(x)),
+		Count:      Number(len(sorted)),
 		Harmonic:   Number(stats.Harmonic(sorted)),
 		Arithmetic: Number(stats.Arithmetic(sorted)),
 		P50:        Number(stats.QuantileIfSupported(sorted, 0.50)),

@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/equic-bench/equic-bench/results"
 )
 
 // reading is one trial's records, reduced while they stream by to what the
-// metrics need. Times are in ns from the epoch, durations in ms.
+// metrics need. Times are in ns from the epoch, durations in ns.
 type reading struct {
 	experiment *results.Experiment
 
@@ -17,24 +19,25 @@ type reading struct {
 
 	requests map[string]map[string]Number
 	offered  int
-	done     []int64 // completions of ok sequential requests
-	response []float64
-	service  []float64
-	split    [3][]float64 // response before, during and after the attack
-	phases   [3][]float64 // handshake, first byte, body
+	done     completions // of ok sequential requests, and how long they took
+	response tally
+	service  tally
+	split    [3]tally // response before, during and after the attack
+	phases   [3]tally // handshake, first byte, body
 
 	attackStarts int
 	turnedAway   int // attack requests that were not served
 	peakInFlight int
 	held         int
 
-	admitted      int
-	cpuUS, wallUS []float64 // of refusals
-	samples       []results.Sample
-	syscalls      []results.Syscall
-	gateway       *results.Gateway
-	server        *results.Server
-	probe         *results.Probe
+	admitted    int
+	refusalCPU  tally
+	refusalWall tally
+	samples     []results.Sample
+	syscalls    []results.Syscall
+	gateway     *results.Gateway
+	server      *results.Server
+	probe       *results.Probe
 }
 
 // span is a stretch of time from the epoch; empty where from > to.
@@ -42,39 +45,48 @@ type span struct{ fromNS, toNS int64 }
 
 func (s span) empty() bool { return s.fromNS > s.toNS }
 
-// read streams the records of one trial. The attackers come first: only they
-// tell when the attack was.
+// read streams the records of one trial. The server's and the clients' set
+// different fields, so they are read at the same time; each in one order, so
+// that the same records give the same figures.
 func read(run *results.Run, trial *results.Trial) (*reading, error) {
+	endNS := loadEndNS(run.Manifest.Experiment.Sequential)
 	r := &reading{
 		experiment: &run.Manifest.Experiment,
-		endNS:      loadEndNS(run.Manifest.Experiment.Sequential),
+		endNS:      endNS,
 		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
-		requests:   map[string]map[string]Number{},
+		done:       completions{endNS: endNS},
+		requests: map[string]map[string]Number{
+			results.RoleParallel:   noRequests(),
+			results.RoleSequential: noRequests(),
+		},
 	}
-	steps := []struct {
-		role string
-		take func(*results.Line)
-	}{
-		{results.RoleParallel, r.takeParallel},
-		{results.RoleSequential, r.takeSequential},
-		{results.RoleServer, r.takeServer},
-	}
-	for _, step := range steps {
-		if step.role != results.RoleServer {
-			r.requests[step.role] = noRequests()
+	var both errgroup.Group
+	both.Go(func() error { return readNodes(run, trial, results.RoleServer, r.takeServer) })
+	both.Go(func() error {
+		// The attackers come first: only they tell when the attack was.
+		if err := readNodes(run, trial, results.RoleParallel, r.takeParallel); err != nil {
+			return err
 		}
-		for i := range trial.Nodes {
-			node := &trial.Nodes[i]
-			if node.Role != step.role {
-				continue
-			}
-			err := run.Lines(trial, node, func(line *results.Line) error { step.take(line); return nil })
-			if err != nil {
-				return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
-			}
-		}
+		return readNodes(run, trial, results.RoleSequential, r.takeSequential)
+	})
+	if err := both.Wait(); err != nil {
+		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
 	}
 	return r, nil
+}
+
+// readNodes streams the records of the nodes of one role, one after the other.
+func readNodes(run *results.Run, trial *results.Trial, role string, take func(*results.Line)) error {
+	for i := range trial.Nodes {
+		node := &trial.Nodes[i]
+		if node.Role != role {
+			continue
+		}
+		if err := run.Lines(trial, node, func(line *results.Line) error { take(line); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadEndNS is the scheduled end of the sequential load; zero for a closed loop.
@@ -123,18 +135,16 @@ func (r *reading) takeSequential(line *results.Line) {
 		return
 	}
 	done := q.StartNS + q.EndNS
-	r.done = append(r.done, done)
+	r.done.add(done)
 	if loadEndNS(r.experiment.Sequential) == 0 {
 		r.endNS = max(r.endNS, done)
 	}
-	response := milliseconds(q.ResponseNS())
-	r.response = append(r.response, response)
-	r.service = append(r.service, milliseconds(q.ServiceNS()))
-	part := r.part(q.ScheduledNS)
-	r.split[part] = append(r.split[part], response)
+	r.response.add(q.ResponseNS())
+	r.service.add(q.ServiceNS())
+	r.split[r.part(q.ScheduledNS)].add(q.ResponseNS())
 	for i, ns := range []int64{q.HandshakeNS, q.FirstByteNS, q.BodyNS} {
 		if ns > 0 {
-			r.phases[i] = append(r.phases[i], milliseconds(ns))
+			r.phases[i].add(ns)
 		}
 	}
 }
@@ -158,8 +168,8 @@ func (r *reading) takeServer(line *results.Line) {
 			r.admitted++
 		}
 	case line.Refusal != nil:
-		r.cpuUS = append(r.cpuUS, float64(line.Refusal.CPUNS)/1e3)
-		r.wallUS = append(r.wallUS, float64(line.Refusal.WallNS)/1e3)
+		r.refusalCPU.add(line.Refusal.CPUNS)
+		r.refusalWall.add(line.Refusal.WallNS)
 	case line.Sample != nil:
 		r.samples = append(r.samples, *line.Sample)
 	case line.Syscall != nil:
@@ -181,5 +191,10 @@ func (r *reading) cpus() int {
 	return max(1, len(r.experiment.ServerCPUs))
 }
 
-func milliseconds(ns int64) float64 { return float64(ns) / 1e6 }
-func seconds(ns int64) float64      { return float64(ns) / 1e9 }
+// fromHistogram reports whether a quantile of the trial is not of all values.
+func (r *reading) fromHistogram() bool {
+	// No other kind is more frequent than these.
+	return r.response.counts != nil || r.refusalCPU.counts != nil
+}
+
+func seconds(ns int64) float64 { return float64(ns) / 1e9 }

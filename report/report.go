@@ -100,6 +100,7 @@ func writeAll(dir string, s *Summary, series []*series) error {
 func analyse(run *results.Run) (*Summary, []*series, error) {
 	s := newSummary(run)
 	var all []*series
+	var coarse []string // trials with quantiles from a histogram
 	for _, name := range run.Manifest.Experiment.Variants {
 		v := Variant{Name: name}
 		var drawn []*series
@@ -110,6 +111,9 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 			r, err := read(run, t)
 			if err != nil {
 				return nil, nil, err
+			}
+			if r.fromHistogram() {
+				coarse = append(coarse, t.Name())
 			}
 			v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
 			drawn = append(drawn, r.series(name))
@@ -122,6 +126,9 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	}
 	if len(all) == 0 {
 		return nil, nil, noTrials(s)
+	}
+	if len(coarse) > 0 {
+		s.Warnings = append(s.Warnings, histogramWarning(coarse))
 	}
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = trialsNote(s.Blocks)

@@ -17,8 +17,8 @@ type series struct {
 func (r *reading) series(variant string) *series {
 	s := &series{
 		variant: variant,
-		fine:    perSecond(r.done, secondNS, r.endNS),
-		paper:   perSecond(r.done, paperBinNS, r.endNS),
+		fine:    r.done.rates(secondNS, r.endNS),
+		paper:   r.done.rates(paperBinNS, r.endNS),
 		attack:  [2]Number{unknown(), unknown()},
 		cpu:     r.cpuPercent(),
 		memory:  r.resident(),

@@ -17,22 +17,44 @@ const (
 	steady = 5
 )
 
-// perSecond counts completions in bins of the given width and gives them as a
-// rate per second. Empty bins are kept; a rest at the end that does not fill a
-// bin is left out.
-func perSecond(doneNS []int64, widthNS, endNS int64) []float64 {
+// completions counts what was done in each second from the epoch on.
+type completions struct {
+	all     int   // those outside of the window too
+	endNS   int64 // of the window; zero where it is not known before all is read
+	seconds []int
+}
+
+func (c *completions) add(atNS int64) {
+	c.all++
+	if atNS < 0 || c.endNS > 0 && atNS >= c.endNS {
+		return
+	}
+	second := int(atNS / secondNS)
+	if missing := second + 1 - len(c.seconds); missing > 0 {
+		c.seconds = append(c.seconds, make([]int, missing)...)
+	}
+	c.seconds[second]++
+}
+
+// rates are per second, in bins of the given width, whole seconds. Empty bins
+// are kept; a rest at the end that does not fill a bin is left out.
+func (c *completions) rates(widthNS, endNS int64) []float64 {
 	bins := make([]float64, max(0, endNS/widthNS))
-	for _, at := range doneNS {
-		if i := at / widthNS; at >= 0 && i < int64(len(bins)) {
-			bins[i] += 1 / seconds(widthNS)
+	width := int(widthNS / secondNS)
+	for i, n := range c.seconds {
+		if bin := i / width; bin < len(bins) {
+			bins[bin] += float64(n)
 		}
+	}
+	for i := range bins {
+		bins[i] /= float64(width)
 	}
 	return bins
 }
 
 func (r *reading) throughput() Throughput {
-	fine := perSecond(r.done, secondNS, r.endNS)
-	paper := perSecond(r.done, paperBinNS, r.endNS)
+	fine := r.done.rates(secondNS, r.endNS)
+	paper := r.done.rates(paperBinNS, r.endNS)
 	load := r.experiment.Sequential
 	return Throughput{
 		Harmonic:       Number(stats.Harmonic(fine)),
@@ -43,7 +65,7 @@ func (r *reading) throughput() Throughput {
 		PaperZeroBins:  zeros(paper),
 		MedianBefore:   Number(stats.Median(r.before(fine, secondNS))),
 		ScheduledPerS:  scheduledRate(load),
-		CompletedShare: Number(float64(len(r.done)) / float64(load.Clients*load.Requests)),
+		CompletedShare: Number(float64(r.done.all) / float64(load.Clients*load.Requests)),
 	}
 }
 
@@ -67,7 +89,7 @@ func (r *reading) before(bins []float64, widthNS int64) []float64 {
 
 func (r *reading) recovery() Recovery {
 	none := Recovery{OnsetS: unknown(), Recovered: unknown(), ObservedS: unknown(), BelowS: unknown(), PaperBin: unknown()}
-	fine := perSecond(r.done, secondNS, r.endNS)
+	fine := r.done.rates(secondNS, r.endNS)
 	usual := stats.Median(r.before(fine, secondNS))
 	if r.attack.empty() || math.IsNaN(usual) || usual == 0 || r.attack.fromNS >= r.endNS {
 		return none
@@ -93,7 +115,7 @@ func (r *reading) recovery() Recovery {
 // paperRecovery is the number of the first 5 s bin from the attack on that is
 // within the band again, counted from the start of the run; +Inf where none is.
 func (r *reading) paperRecovery() Number {
-	bins := perSecond(r.done, paperBinNS, r.endNS)
+	bins := r.done.rates(paperBinNS, r.endNS)
 	usual := stats.Median(r.before(bins, paperBinNS))
 	if math.IsNaN(usual) || usual == 0 {
 		return unknown()

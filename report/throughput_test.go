@@ -8,11 +8,18 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-func TestPerSecondKeepsEmptyBinsAndLeavesThePartialOneOut(t *testing.T) {
-	done := []int64{-1, 0, 999_999_999, 1_000_000_000, 3_500_000_000, 4_200_000_000}
-	got := perSecond(done, secondNS, 4_500_000_000)
-	if want := []float64{2, 1, 0, 1}; !cmp.Equal(got, want) {
-		t.Errorf("bins %v, want %v", got, want)
+func TestRatesKeepEmptyBinsAndLeavesThePartialOneOut(t *testing.T) {
+	var done completions
+	for _, at := range []int64{3_500_000_000, -1, 0, 999_999_999, 1_000_000_000, 4_200_000_000} {
+		done.add(at)
+	}
+	if done.all != 6 {
+		t.Errorf("%d in all, want 6", done.all)
+	}
+	for width, want := range map[int64][]float64{secondNS: {2, 1, 0, 1}, 2 * secondNS: {1.5, 0.5}, paperBinNS: {}} {
+		if got := done.rates(width, 4_500_000_000); !cmp.Equal(got, want) {
+			t.Errorf("bins of %d ns: %v, want %v", width, got, want)
+		}
 	}
 }
 

@@ -64,6 +64,26 @@ func ECDF(sorted []float64) []Step {
 	return steps
 }
 
+// Thin leaves steps out that are less than 1/most above the last one that stays,
+// so that at most most+2 are left and the share is nowhere off by more than
+// 1/most. The first and the last step stay. No more than most steps stay as
+// they are.
+func Thin(steps []Step, most int) []Step {
+	if len(steps) <= most {
+		return steps
+	}
+	thin := []Step{steps[0]}
+	for _, s := range steps[1:] {
+		if s.Share-thin[len(thin)-1].Share >= 1/float64(most) {
+			thin = append(thin, s)
+		}
+	}
+	if last := steps[len(steps)-1]; thin[len(thin)-1] != last {
+		thin = append(thin, last)
+	}
+	return thin
+}
+
 // ShareBelow is the share, in 0..1, of sorted values that are less than x; NaN
 // where there are none.
 func ShareBelow(sorted []float64, x float64) float64 {
