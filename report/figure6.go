@@ -1,6 +1,9 @@
 package report
 
 import (
+	"fmt"
+	"slices"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -52,9 +55,13 @@ func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*
 	p := newPanel("", label, "share of the time at or below")
 	p.Add(grid())
 	p.X.Min, p.X.Max = 0, 1
+	thinned := false
 	for _, v := range all {
 		var xys plotter.XYs
-		for i, step := range stats.Thin(stats.ECDF(stats.Sorted(of(v))), mostSteps) {
+		steps := stats.ECDF(stats.Sorted(of(v)))
+		drawn := stats.Thin(steps, mostSteps)
+		thinned = thinned || len(drawn) < len(steps)
+		for i, step := range drawn {
 			if i == 0 {
 				xys = append(xys, plotter.XY{X: step.X})
 			}
@@ -66,6 +73,9 @@ func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*
 		}
 		p.X.Max = max(p.X.Max, xys[len(xys)-1].X)
 		p.Add(&plotter.Line{XYs: xys, StepStyle: plotter.PostStep, LineStyle: lookOf(v.variant).line(2)})
+	}
+	if note := fmt.Sprintf("Of more than %d steps, small ones are left out: no share is off by more than 1/%d.", mostSteps, mostSteps); thinned && !slices.Contains(f.notes, note) {
+		f.notes = append(f.notes, note)
 	}
 	p.Y.Min, p.Y.Max = 0, 1.02
 	p.Y.Tick.Marker = every(0.1)

@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-func TestRatesKeepEmptyBinsAndLeavesThePartialOneOut(t *testing.T) {
+func TestRatesKeepEmptyBinsAndLeaveThePartialOneOut(t *testing.T) {
 	var done completions
 	for _, at := range []int64{3_500_000_000, -1, 0, 999_999_999, 1_000_000_000, 4_200_000_000} {
 		done.add(at)

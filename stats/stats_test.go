@@ -2,6 +2,7 @@ package stats_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -122,6 +123,36 @@ func TestECDF(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestThinKeepsTheShape(t *testing.T) {
+	var sorted []float64
+	for i := range 100_000 {
+		sorted = append(sorted, float64(i))
+	}
+	sorted = append(sorted, slices.Repeat([]float64{100_000}, 50_000)...) // one high step
+	sorted = append(sorted, 100_001, 100_002)
+	all := stats.ECDF(sorted)
+	const most = 300
+	thin := stats.Thin(all, most)
+	if len(thin) > most+2 || len(thin) < most/2 {
+		t.Errorf("%d steps are left of %d, want about %d", len(thin), len(all), most)
+	}
+	if thin[0] != all[0] || thin[len(thin)-1] != all[len(all)-1] {
+		t.Errorf("from %v to %v, want %v to %v", thin[0], thin[len(thin)-1], all[0], all[len(all)-1])
+	}
+	drawn := 0 // the last step of thin at or below a step of all
+	for _, step := range all {
+		for drawn+1 < len(thin) && thin[drawn+1].X <= step.X {
+			drawn++
+		}
+		if off := step.Share - thin[drawn].Share; off < 0 || off >= 1./most {
+			t.Fatalf("at %v the share is off by %v", step.X, off)
+		}
+	}
+	if few := all[:most]; len(stats.Thin(few, most)) != most {
+		t.Error("few steps are thinned too")
 	}
 }
 
