@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -62,11 +63,12 @@ func (t *tally) count(ns int64) {
 
 // sorted is all durations in a unit given in ns, while they are kept.
 func (t *tally) sorted(unitNS float64) []float64 {
+	slices.Sort(t.values)
 	x := make([]float64, len(t.values))
 	for i, ns := range t.values {
 		x[i] = float64(ns) / unitNS
 	}
-	return stats.Sorted(x)
+	return x
 }
 
 // statistics are in ms.
