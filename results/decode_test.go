@@ -45,10 +45,12 @@ func TestFrequentRecordsAreReadDirectly(t *testing.T) {
 }
 
 // printed is a line as Printer prints it, without its end.
-func printed(t testing.TB, line Line) []byte {
-	t.Helper()
+func printed(tb testing.TB, line Line) []byte {
+	tb.Helper()
 	var out bytes.Buffer
-	must(t, NewPrinter(&out).Print(line))
+	if err := NewPrinter(&out).Print(line); err != nil {
+		tb.Fatal(err)
+	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 

@@ -44,7 +44,7 @@ func writeRun(t *testing.T, root string) *Writer {
 	return w
 }
 
-func must(t testing.TB, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
