@@ -43,11 +43,12 @@ func (c *completions) rates(widthNS, endNS int64) []float64 {
 	width := int(widthNS / secondNS)
 	for i, n := range c.seconds {
 		if bin := i / width; bin < len(bins) {
-			bins[bin] += float64(n)
+			// One at a time: n/width would round otherwise, and change the last
+			// digit of reports that are kept.
+			for range n {
+				bins[bin] += 1 / float64(width)
+			}
 		}
-	}
-	for i := range bins {
-		bins[i] /= float64(width)
 	}
 	return bins
 }
