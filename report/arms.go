@@ -6,9 +6,13 @@ import "github.com/equic-bench/equic-bench/results"
 // Those are in no other figure or table.
 func (s *Summary) compareArms(run *results.Run) error {
 	for _, arm := range run.Manifest.Experiment.Arms {
-		others, err := armVariants(run, arm)
-		if err != nil {
-			return err
+		var others []Variant
+		for _, name := range run.Manifest.Experiment.Variants {
+			v, _, err := s.readVariant(run, name, arm)
+			if err != nil {
+				return err
+			}
+			others = append(others, v)
 		}
 		switch arm {
 		case results.Again:
@@ -18,28 +22,6 @@ func (s *Summary) compareArms(run *results.Run) error {
 		}
 	}
 	return nil
-}
-
-// armVariants is the figures of every variant in an arm, in the order of the
-// experiment's variants.
-func armVariants(run *results.Run, arm results.Arm) ([]Variant, error) {
-	var all []Variant
-	for _, name := range run.Manifest.Experiment.Variants {
-		v := Variant{Name: name}
-		for _, t := range run.Trials {
-			if !t.Valid || t.Variant != name || t.Arm != arm {
-				continue
-			}
-			r, err := read(run, t)
-			if err != nil {
-				return nil, err
-			}
-			v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
-		}
-		v.summarise()
-		all = append(all, v)
-	}
-	return all, nil
 }
 
 // arms is the sections on the other arms of the run.

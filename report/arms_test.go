@@ -197,9 +197,9 @@ func TestTheGoalOfMeasuringIsHeldAgainstTheInterval(t *testing.T) {
 func TestAnUnmeasuredTrialHasNoFiguresOfItsServer(t *testing.T) {
 	run, err := results.Open(withArm(closed(1), results.Unmeasured, 1).write(t))
 	must(t, err)
-	all, err := armVariants(run, results.Unmeasured)
+	v, _, err := newSummary(run).readVariant(run, run.Manifest.Experiment.Variants[0], results.Unmeasured)
 	must(t, err)
-	m := all[0].Metrics
+	m := v.Metrics
 	for what, n := range map[string]Number{
 		"CPU": m.CPU.Mean, "busy CPUs": m.BusyCPUs.Mean, "memory": m.MemoryBytes.P90, "peak": m.MemoryBytes.Peak,
 		"system calls": m.Syscalls.Calls, "the probe's cost": m.Probe.CPUPercent, "lost datagrams": m.UDP.RcvbufErrors,

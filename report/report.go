@@ -100,25 +100,11 @@ func writeAll(dir string, s *Summary, series []*series) error {
 func analyse(run *results.Run) (*Summary, []*series, error) {
 	s := newSummary(run)
 	var all []*series
-	var coarse []string // trials with quantiles from a histogram
 	for _, name := range run.Manifest.Experiment.Variants {
-		v := Variant{Name: name}
-		var drawn []*series
-		for _, t := range run.Trials {
-			if !t.Valid || t.Variant != name || t.Arm != results.Plain {
-				continue
-			}
-			r, err := read(run, t)
-			if err != nil {
-				return nil, nil, err
-			}
-			if r.fromHistogram() {
-				coarse = append(coarse, t.Name())
-			}
-			v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
-			drawn = append(drawn, r.series(name))
+		v, drawn, err := s.readVariant(run, name, results.Plain)
+		if err != nil {
+			return nil, nil, err
 		}
-		v.summarise()
 		if v.Trials > 0 {
 			all = append(all, mergeSeries(drawn))
 		}
@@ -126,9 +112,6 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	}
 	if len(all) == 0 {
 		return nil, nil, noTrials(s)
-	}
-	if len(coarse) > 0 {
-		s.Warnings = append(s.Warnings, histogramWarning(coarse))
 	}
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = trialsNote(s.Blocks)
@@ -138,7 +121,33 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	if err := s.compareArms(run); err != nil {
 		return nil, nil, err
 	}
+	if len(s.coarse) > 0 {
+		s.Warnings = append(s.Warnings, histogramWarning(s.coarse))
+	}
 	return s, all, nil
+}
+
+// readVariant reads the valid trials of a variant in one arm: its figures, and
+// what each trial is drawn from.
+func (s *Summary) readVariant(run *results.Run, name string, arm results.Arm) (Variant, []*series, error) {
+	v := Variant{Name: name}
+	var drawn []*series
+	for _, t := range run.Trials {
+		if !t.Valid || t.Variant != name || t.Arm != arm {
+			continue
+		}
+		r, err := read(run, t)
+		if err != nil {
+			return Variant{}, nil, err
+		}
+		if r.fromHistogram() {
+			s.coarse = append(s.coarse, t.Name())
+		}
+		v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
+		drawn = append(drawn, r.series(name))
+	}
+	v.summarise()
+	return v, drawn, nil
 }
 
 // summarise takes the median of the variant's trials, and its interval.

@@ -26,6 +26,7 @@ type Summary struct {
 	Warnings []string  `json:"warnings"`
 
 	manifest *results.Manifest
+	coarse   []string // trials with quantiles from a histogram
 }
 
 // Window says over which time and in % of what the figures are.
