@@ -57,9 +57,10 @@ func TestFaultAClientGoneWrongMakesItsTrialInvalid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := startFaultRun(t, t.TempDir(), "--variants", "no-block", "--bin", wrongClient(t, test.script))
-			server := r.strike(func(faultNode) bool { return true }) // its client is wrong in every attempt
+			r.attempt()
+			broken := r.broken()
 			r.giveUp()
-			r.checkInvalid(server, test.rule, test.says)
+			r.checkInvalid(broken, test.rule, test.says)
 			r.checkNothingLeft()
 		})
 	}
@@ -97,6 +98,22 @@ func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
 			r.checkNothingLeft()
 		})
 	}
+}
+
+// broken waits for the end of an attempt in which nothing came before the fault
+// of its client, which is wrong in every attempt. An attempt can be over before
+// its nodes are seen.
+func (r *faultRun) broken() faultNode {
+	r.t.Helper()
+	for n := range orchestrate.Attempts {
+		r.verdict()
+		ended := faultNode{epoch: openRun(r.t, r.root).Trials[n].Epoch}
+		if !r.late(ended) {
+			return ended
+		}
+	}
+	r.t.Fatalf("the machine is too busy for a trial: %d attempts ended too early", orchestrate.Attempts)
+	return faultNode{}
 }
 
 // strike does something to an attempt, and returns its server. An attempt that
