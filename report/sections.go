@@ -1,0 +1,183 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// section is a table and what is to be known with it: the same in report.md and
+// in report.html. Its text may hold `code`, *emphasis* and **weight**.
+type section struct {
+	titled
+	after []string // paragraphs under the table
+	items []string // a list under them
+}
+
+// sections are all tables but that of the claims, in the order of the report.
+// Those that have no row are left out.
+func sections(s *Summary) []section {
+	all := slices.Concat([]section{
+		{titled: pairsTable(s), after: []string{"By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change."}},
+	}, armSections(s), []section{
+		{titled: metricsTable(s), items: notes(s)},
+		{
+			titled: syscallsTable(s),
+			after:  []string{"The paper's table I has 77,551 calls, 562 errors and 2.936784 s without eQUIC, and 8,178, 26 and 0.312806 s with it, counted over the whole system. Here only the server's own calls count. Its time is CPU time, as `strace -c` counts it: waiting is not in it."},
+			items:  syscallNames(s),
+		},
+		{titled: requestsTable(s)},
+		{titled: attackTable(s), after: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
+		{titled: gatewayTable(s)},
+	})
+	return slices.DeleteFunc(all, func(of section) bool { return of.Length() == 0 })
+}
+
+// claimsWords says how the claims are put and judged.
+func claimsWords(s *Summary) []string {
+	words := []string{"The paper's \"without eQUIC\" is the version that blocks in user space, so every claim compares xdp-block to userspace-block. Each is put as the change in % from the latter to the former. Paper's way: by the paper's own estimator, where it has one."}
+	if slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() }) {
+		words = append(words, "The change is that of ratios paired by block, its typical value over the blocks, so it can differ from that of the two figures. Its interval and p-value are of the exact signed-rank test; p is corrected by Holm for all claims. A direction is claimed only where the interval excludes no change.")
+	}
+	return words
+}
+
+// notes says over which window and of what the figures are.
+func notes(s *Summary) []string {
+	end := "each trial's last sequential request (closed loop)"
+	if s.Window.LoadEndS.known() {
+		end = "the scheduled end of the sequential load at " + short(s.Window.LoadEndS) + " s"
+	}
+	memory := "no memory limit was set, so memory is in bytes only"
+	if s.Window.MemoryBytes > 0 {
+		memory = "memory is in % of the server's limit of " + mebibytes(Number(s.Window.MemoryBytes))
+	}
+	return append(bracketsNote(s.Blocks),
+		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
+		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
+		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
+		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
+		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served. It includes serving those that were, and is too small where the sequential clients got less served than before.",
+		"A dash is a value that was not measured, does not exist, or, for a recovery, did not happen.",
+	)
+}
+
+// bracketsNote says what the brackets behind a median of so many trials are;
+// nothing where there are none.
+func bracketsNote(trials int) []string {
+	if trials < fewestBlocks {
+		return nil
+	}
+	low, high, coverage := stats.QuantileOrders(trials, 0.5, confidence)
+	return []string{fmt.Sprintf("In brackets: the 95 %% interval of the median over the trials. Of %d values it is number %d and number %d by size, which covers exactly %s %%.",
+		trials, low, high, short(Number(coverage*100)))}
+}
+
+// syscallNames lists the most frequent system calls.
+func syscallNames(s *Summary) []string {
+	var items []string
+	for _, v := range s.measured() {
+		names := slices.SortedFunc(maps.Keys(v.Syscalls.ByName), func(x, y string) int {
+			if a, c := v.Syscalls.ByName[x].Calls, v.Syscalls.ByName[y].Calls; a != c {
+				return int(c - a)
+			}
+			return strings.Compare(x, y)
+		})
+		var top []string
+		for _, name := range names[:min(6, len(names))] {
+			top = append(top, fmt.Sprintf("`%s` %s", name, short(v.Syscalls.ByName[name].Calls)))
+		}
+		if len(top) > 0 {
+			items = append(items, fmt.Sprintf("%s, most frequent: %s", v.Name, strings.Join(top, ", ")))
+		}
+	}
+	return items
+}
+
+func knownLimits() []string {
+	return []string{
+		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
+		"Generic XDP sees packets before they are segmented, so its drop counts cannot be compared to those of native mode.",
+		"Server and clients share one machine. Ratios between variants hold; absolute figures are this machine's.",
+		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: compare scheduled and achieved rate.",
+		"Requests of one trial are not independent. The replicate is the trial, and below six blocks no 95 % interval exists for a median.",
+	}
+}
+
+// setUp says what was run on what, as names and values.
+func setUp(s *Summary) [][2]string {
+	m, e := s.manifest, &s.manifest.Experiment
+	return [][2]string{
+		{"sequential clients", loadWords(e.Sequential)},
+		{"parallel clients", loadWords(e.Parallel)},
+		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", short(Number(e.BodyBytes)), e.Quota)},
+		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
+		{"key of the server's certificate", e.ServerKey},
+		{"XDP mode", e.XDPMode},
+		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))},
+		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},
+		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
+		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
+		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
+	}
+}
+
+func loadWords(l results.Load) string {
+	rate := "one after the other"
+	if l.RatePerSecond > 0 {
+		rate = fmt.Sprintf("at %g/s", l.RatePerSecond)
+	}
+	return fmt.Sprintf("%d, each %d requests %s, from %g s", l.Clients, l.Requests, rate, seconds(l.DelayNS))
+}
+
+// command is what runs the same again, seed included, for a shell.
+func command(s *Summary) string {
+	args := slices.Clone(s.manifest.Command)
+	if len(args) == 0 {
+		args = []string{"equic-bench", "run", "scenarios/" + s.Scenario + ".yaml"}
+	}
+	args[0] = filepath.Base(args[0])
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--seed") }) {
+		args = append(args, "--seed", fmt.Sprint(s.Seed))
+	}
+	for i, arg := range args {
+		args[i] = quoted(arg)
+	}
+	return strings.Join(args, " ")
+}
+
+// quoted is an argument as a shell needs it.
+func quoted(arg string) string {
+	odd := func(r rune) bool {
+		plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./,:=@+%", r)
+		return !plain
+	}
+	if arg != "" && !strings.ContainsFunc(arg, odd) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
+// validity says whether the trial counts.
+func (t *Trial) validity() string {
+	if t.Valid {
+		return "yes"
+	}
+	return "no"
+}
+
+// passed says how many checks the trial passed.
+func (t *Trial) passed() string {
+	passed := 0
+	for _, c := range t.Checks {
+		if c.OK {
+			passed++
+		}
+	}
+	return fmt.Sprintf("%d of %d", passed, len(t.Checks))
+}
