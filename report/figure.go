@@ -28,7 +28,17 @@ type figure struct {
 	panels []*plot.Plot
 	// data is the figure's numbers, header first.
 	data          [][]string
+	marks         []mark
 	width, height vg.Length
+}
+
+// mark is a point of a figure that tells its value when it is pointed at.
+type mark struct {
+	panel  int
+	x, y   float64 // on the panel's axes
+	group  string  // what it has in common with others: "25 to 30 s"
+	series string  // "xdp-block"
+	value  string  // with its unit
 }
 
 // key is one entry of a legend.
@@ -110,21 +120,31 @@ func (f *figure) draw(c draw.Canvas) {
 		c.FillText(style(noteSize, color.Gray{Y: 70}, xfont.WeightNormal), vg.Point{X: c.Min.X, Y: top}, note)
 		top -= lineHeight
 	}
-	top = f.drawLegend(c, top-4)
-	f.drawPanels(draw.Crop(c, 0, 0, 0, top-8-c.Max.Y))
+	f.drawBody(c, top-4)
+}
+
+// drawBody draws the legend and the panels from a height down, and returns where
+// each panel has its data.
+func (f *figure) drawBody(c draw.Canvas, top vg.Length) []draw.Canvas {
+	top = f.drawLegend(c, top)
+	return f.drawPanels(draw.Crop(c, 0, 0, 0, top-8-c.Max.Y))
 }
 
 // drawPanels draws the panels side by side, their axes at the same heights.
-func (f *figure) drawPanels(c draw.Canvas) {
+func (f *figure) drawPanels(c draw.Canvas) []draw.Canvas {
 	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 24}
 	bottom := c.Min.Y
 	for i, p := range f.panels {
 		bottom = max(bottom, p.DataCanvas(tiles.At(c, i, 0)).Min.Y)
 	}
+	var data []draw.Canvas
 	for i, p := range f.panels {
 		tile := tiles.At(c, i, 0)
-		p.Draw(draw.Crop(tile, 0, 0, bottom-p.DataCanvas(tile).Min.Y, 0))
+		level := draw.Crop(tile, 0, 0, bottom-p.DataCanvas(tile).Min.Y, 0)
+		p.Draw(level)
+		data = append(data, p.DataCanvas(level))
 	}
+	return data
 }
 
 // drawLegend draws the entries from left to right, in as many rows as they

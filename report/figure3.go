@@ -92,6 +92,12 @@ func (f *figure) addThroughput(p *plot.Plot, v *series) {
 	middle := points(v.paper, 5, 2.5)
 	p.Add(&plotter.Line{XYs: middle, LineStyle: l.line(2)}, &plotter.Scatter{XYs: middle, GlyphStyle: l.mark(3)})
 	f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(l.line(2)), markThumb(l.mark(3))}})
+	for i, rate := range v.paper {
+		f.marks = append(f.marks, mark{
+			x: middle[i].X, y: rate, series: v.variant,
+			group: fmt.Sprintf("%d to %d s", 5*i, 5*(i+1)), value: short(Number(rate)) + " requests/s",
+		})
+	}
 	f.data = append(f.data, binRows(v.variant, 1, v.fine)...)
 	f.data = append(f.data, binRows(v.variant, 5, v.paper)...)
 }

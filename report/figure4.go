@@ -37,8 +37,8 @@ func throughputPanel(f *figure, s *Summary) *plot.Plot {
 		l := lookOf(v.Name)
 		p.Add(bar{float64(i) - 0.14, float64(t.Harmonic), l})
 		marks.values = append(marks.values,
-			dot{x: float64(i) - 0.14, y: float64(t.Harmonic), label: short(t.Harmonic), up: 3},
-			dot{x: float64(i) + 0.26, y: float64(t.Arithmetic), label: short(t.Arithmetic), up: 6, mark: mean})
+			dot{x: float64(i) - 0.14, y: float64(t.Harmonic), label: short(t.Harmonic), up: 3, group: v.Name, series: "harmonic mean", value: short(t.Harmonic) + " requests/s"},
+			dot{x: float64(i) + 0.26, y: float64(t.Arithmetic), label: short(t.Arithmetic), up: 6, mark: mean, group: v.Name, series: "arithmetic mean", value: short(t.Arithmetic) + " requests/s"})
 		top = max(top, float64(t.Harmonic), float64(t.Arithmetic))
 		f.data = append(f.data,
 			[]string{v.Name, "throughput, harmonic mean", "requests/s", t.Harmonic.String()},
@@ -46,6 +46,7 @@ func throughputPanel(f *figure, s *Summary) *plot.Plot {
 			[]string{v.Name, "throughput, paper's estimator", "requests/s", t.Paper.String()})
 	}
 	p.Add(marks)
+	f.marks = append(f.marks, marks.marks(0)...)
 	nominal(p, s)
 	p.Y.Min, p.Y.Max = 0, top*1.15
 	p.Y.Tick.Marker = niceStep(p.Y.Max, 8)
@@ -86,7 +87,8 @@ func blockTimePanel(f *figure, s *Summary) *plot.Plot {
 			if us.known() && us > 0 { // a logarithmic axis has no place for the rest
 				have = append(have, dot{
 					y: float64(us), label: short(us), up: 6, stem: true,
-					mark: draw.GlyphStyle{Color: l.color, Radius: 4.5, Shape: c.glyph},
+					mark:  draw.GlyphStyle{Color: l.color, Radius: 4.5, Shape: c.glyph},
+					group: v.Name, series: c.label, value: short(us) + " µs",
 				})
 				least, most = min(least, float64(us)), max(most, float64(us))
 			}
@@ -108,6 +110,7 @@ func blockTimePanel(f *figure, s *Summary) *plot.Plot {
 		}
 	}
 	p.Add(grid(), marks)
+	f.marks = append(f.marks, marks.marks(1)...)
 	nominal(p, s)
 	logarithmic(&p.Y, least, most)
 	for _, c := range costs() {

@@ -28,6 +28,7 @@ func figure5(s *Summary) *figure {
 	least, most := (&dots{values: slices.Concat(inResponse.values, inService.values)}).span()
 	inResponse.log = scale(&response.Y, least, most)
 	inService.log = scale(&service.Y, least, most)
+	f.marks = slices.Concat(inResponse.marks(0), inService.marks(1))
 	f.panels = []*plot.Plot{response, service}
 	return f
 }
@@ -52,6 +53,7 @@ func durationPanel(f *figure, s *Summary, kind, title string, of func(*Variant) 
 				marks.values = append(marks.values, dot{
 					x: float64(i) + offset, y: float64(ms), mark: l.mark(4.5), stem: true,
 					label: short(ms), up: labelHeight(j, len(have)),
+					group: kind + " time, " + statisticNames()[i], series: have[j].Name, value: short(ms) + " ms",
 				})
 			}
 		}

@@ -29,13 +29,13 @@ func figure6(s *Summary, all []*series) *figure {
 	for _, v := range all {
 		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(lookOf(v.variant).line(2))}})
 	}
-	cpu := ecdfPanel(f, all, "CPU", "%", "CPU of the server process (% of its CPUs)", func(v *series) []float64 { return v.cpu })
+	cpu := ecdfPanel(f, 0, all, "CPU", "%", "CPU of the server process (% of its CPUs)", func(v *series) []float64 { return v.cpu })
 	cpu.X.Max = max(100, cpu.X.Max)
 	unit, label, divisor := "MiB", "resident set of the server (MiB)", float64(1<<20)
 	if limit := s.Window.MemoryBytes; limit > 0 {
 		unit, label, divisor = "%", "resident set of the server (% of its limit of "+mebibytes(Number(limit))+")", float64(limit)/100
 	}
-	memory := ecdfPanel(f, all, "memory", unit, label, func(v *series) []float64 {
+	memory := ecdfPanel(f, 1, all, "memory", unit, label, func(v *series) []float64 {
 		scaled := make([]float64, len(v.memory))
 		for i, b := range v.memory {
 			scaled[i] = b / divisor
@@ -51,7 +51,7 @@ func figure6(s *Summary, all []*series) *figure {
 }
 
 // ecdfPanel draws one empirical distribution for each variant as steps.
-func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*series) []float64) *plot.Plot {
+func ecdfPanel(f *figure, panel int, all []*series, resource, unit, label string, of func(*series) []float64) *plot.Plot {
 	p := newPanel("", label, "share of the time at or below")
 	p.Add(grid())
 	p.X.Min, p.X.Max = 0, 1
@@ -59,6 +59,7 @@ func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*
 	for _, v := range all {
 		var xys plotter.XYs
 		steps := stats.ECDF(stats.Sorted(of(v)))
+		f.marks = append(f.marks, shareMarks(steps, mark{panel: panel, series: v.variant}, unit)...)
 		drawn := stats.Thin(steps, mostSteps)
 		thinned = thinned || len(drawn) < len(steps)
 		for i, step := range drawn {
@@ -81,4 +82,21 @@ func ecdfPanel(f *figure, all []*series, resource, unit, label string, of func(*
 	p.Y.Tick.Marker = every(0.1)
 	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return niceStep(most, 10).Ticks(least, most) })
 	return p
+}
+
+// shareMarks are the values that the use stays at or below for each 5 % of the
+// time.
+func shareMarks(steps []stats.Step, m mark, unit string) []mark {
+	var all []mark
+	for percent := 5; percent <= 100; percent += 5 {
+		i := slices.IndexFunc(steps, func(s stats.Step) bool { return s.Share >= float64(percent)/100-1e-9 })
+		if i < 0 {
+			continue
+		}
+		m.x, m.y = steps[i].X, float64(percent)/100
+		m.group = fmt.Sprintf("for %d %% of the time at most", percent)
+		m.value = short(Number(m.x)) + " " + unit
+		all = append(all, m)
+	}
+	return all
 }

@@ -56,6 +56,8 @@ type dot struct {
 	stem  bool // a line down to the axis
 	label string
 	up    vg.Length // of the label, from the mark
+	// As of a figure's mark; without a group it is none.
+	group, series, value string
 }
 
 // dots draws marked values: what bars are on a linear axis, on any axis. With
@@ -82,6 +84,22 @@ func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
 		c.DrawGlyphNoClip(v.mark, at)
 		c.FillText(st, vg.Point{X: at.X, Y: at.Y + v.up}, v.label)
 	}
+}
+
+// marks are the dots as marks of a panel.
+func (d *dots) marks(panel int) []mark {
+	var all []mark
+	for _, v := range d.values {
+		if v.group == "" {
+			continue
+		}
+		m := mark{panel: panel, x: v.x, y: v.y, group: v.group, series: v.series, value: v.value}
+		if d.log {
+			m.y = math.Log10(v.y)
+		}
+		all = append(all, m)
+	}
+	return all
 }
 
 // span is the least and the greatest value; infinite where there is none.

@@ -1,6 +1,6 @@
 // Package report turns the raw records of a run into its figures and tables:
 // figures 3 to 6 of the paper with their data, table I, the paper's claims
-// against what was measured, summary.json and report.md.
+// against what was measured, summary.json, report.md and report.html.
 //
 // It is the end of the pipeline: results.Open gives it a run, stats computes.
 // It needs no root, engine or network, and the same records always give the
@@ -22,6 +22,7 @@ import (
 const (
 	SummaryFile  = "summary.json"
 	MarkdownFile = "report.md"
+	HTMLFile     = "report.html"
 )
 
 // summarySchema is the version of summary.json's layout.
@@ -92,6 +93,13 @@ func writeAll(dir string, s *Summary, series []*series) error {
 		if err := f.write(dir); err != nil {
 			return err
 		}
+	}
+	page, err := htmlPage(s, figures)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, HTMLFile), page, 0o644); err != nil {
+		return err
 	}
 	return os.WriteFile(filepath.Join(dir, MarkdownFile), markdown(s, figures), 0o644)
 }

@@ -88,8 +88,8 @@ func TestReportIsByteIdenticalWhenWrittenTwice(t *testing.T) {
 		return files
 	}
 	first, second := all(), all()
-	if len(first) != 14 { // four figures in three formats, summary.json, report.md
-		t.Errorf("the report has %d files, want 14", len(first))
+	if len(first) != 15 { // four figures in three formats, summary.json, report.md, report.html
+		t.Errorf("the report has %d files, want 15", len(first))
 	}
 	for name := range first {
 		if !bytes.Equal(first[name], second[name]) {

@@ -1,0 +1,180 @@
+package report
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"html/template"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed page
+var pageFiles embed.FS
+
+// document is what the page's template shows.
+type document struct {
+	Summary  *Summary
+	Title    string
+	Question string // what was run, in a sentence
+	Facts    []fact
+	Tally    string // of the verdicts, in a clause
+	Verdicts []verdictRow
+	Interval bool // some verdict has one
+	Words    []string
+	Claims   template.HTML // their table
+	Figures  []drawing
+	Sections []shown
+	Warnings []string
+	Outliers []Outlier
+	Limits   []string
+	SetUp    [][2]string
+	Again    reproduction
+
+	Style      template.CSS
+	Script     template.JS
+	ScriptHash string
+	Light      template.CSS
+	Dark       template.CSS
+}
+
+// fact is one of the answers at the top of the page.
+type fact struct {
+	Name  string
+	Lines []string
+}
+
+// shown is a section as HTML.
+type shown struct {
+	ID, Title string
+	Table     template.HTML
+	After     []string
+	Items     []string
+}
+
+// htmlPage is report.html: one file that asks for nothing from outside.
+func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
+	style, err := pageFiles.ReadFile("page/style.css")
+	if err != nil {
+		return nil, err
+	}
+	script, err := pageFiles.ReadFile("page/script.js")
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := template.New("page.html").Funcs(template.FuncMap{
+		"marked":   marked,
+		"passed":   func(t Trial) string { return t.passed() },
+		"validity": func(t Trial) string { return t.validity() },
+	}).ParseFS(pageFiles, "page/page.html")
+	if err != nil {
+		return nil, err
+	}
+	d := newDocument(s)
+	colours := palette{"000000": {A: 255}, "ffffff": {R: 255, G: 255, B: 255, A: 255}}
+	for _, f := range figures {
+		drawn, err := f.drawn(colours)
+		if err != nil {
+			return nil, err
+		}
+		d.Figures = append(d.Figures, drawn)
+	}
+	digest := sha256.Sum256(script)
+	d.Style, d.Script = template.CSS(style), template.JS(script) //nolint:gosec // files of this program
+	d.ScriptHash = base64.StdEncoding.EncodeToString(digest[:])
+	d.Light, d.Dark = colours.css(false), colours.css(true)
+	var out bytes.Buffer
+	if err := pattern.Execute(&out, d); err != nil {
+		return nil, fmt.Errorf("write %s: %w", HTMLFile, err)
+	}
+	return out.Bytes(), nil
+}
+
+func newDocument(s *Summary) *document {
+	d := &document{
+		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
+		Tally: verdictCounts(s.Claims), Verdicts: verdicts(s), Words: claimsWords(s), Claims: tableHTML(claimsTable(s)),
+		Warnings: warnings(s), Outliers: s.Outliers, Limits: knownLimits(),
+		SetUp: setUp(s), Again: reproduce(s),
+		Interval: slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() }),
+	}
+	for i, of := range sections(s) {
+		d.Sections = append(d.Sections, shown{
+			ID: fmt.Sprintf("table-%d", i+1), Title: of.title,
+			Table: tableHTML(of.titled), After: of.after, Items: of.items,
+		})
+	}
+	return d
+}
+
+// question is what was run, in a sentence.
+func question(s *Summary) string {
+	var names []string
+	for _, v := range s.Variants {
+		names = append(names, v.Name)
+	}
+	blocks := fmt.Sprintf("in %d randomised blocks", s.Blocks)
+	if s.Blocks == 1 {
+		blocks = "once each"
+	}
+	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", sentence(names), blocks, s.Seed)
+}
+
+// sentence joins names as a sentence does.
+func sentence(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// facts answer what was run, on what, and how sure the report is.
+func facts(s *Summary) []fact {
+	m := s.manifest
+	e := &m.Experiment
+	run := []string{m.ID, "started " + stamp(m.Started)}
+	if !m.Ended.IsZero() {
+		run = append(run, "took "+m.Ended.Sub(m.Started).Round(time.Second).String())
+	}
+	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))}
+	machine = append(machine,
+		strings.TrimSpace(m.Machine.OS+" "+m.Machine.Kernel+" "+m.Machine.Arch),
+		strings.TrimSpace(m.Runtime.Name+" "+m.Runtime.Version)+fmt.Sprintf("; server on CPUs %v, clients on %v", e.ServerCPUs, e.ClientCPUs))
+	return []fact{
+		{"Run", append(run, "equic-bench "+m.Version)},
+		{"Load", []string{
+			"sequential clients: " + loadWords(e.Sequential),
+			"attackers: " + loadWords(e.Parallel),
+			fmt.Sprintf("quota: %d connections of each client", e.Quota),
+		}},
+		{"Machine", machine},
+		{"How sure", []string{capital(s.Interval) + ".", trialCount(s)}},
+	}
+}
+
+// trialCount says how many trials count.
+func trialCount(s *Summary) string {
+	valid := 0
+	for _, t := range s.Trials {
+		if t.Valid {
+			valid++
+		}
+	}
+	return fmt.Sprintf("%d of %d trials are valid.", valid, len(s.Trials))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// marked is text as HTML, with its `code`, **weight** and *emphasis*.
+func marked(text string) template.HTML {
+	text = html.EscapeString(text)
+	for _, m := range [][2]string{{"`([^`]+)`", "code"}, {`\*\*([^*]+)\*\*`, "strong"}, {`\*([^*]+)\*`, "em"}} {
+		text = regexp.MustCompile(m[0]).ReplaceAllString(text, "<"+m[1]+">$1</"+m[1]+">")
+	}
+	return template.HTML(text) //nolint:gosec // escaped above
+}

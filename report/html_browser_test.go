@@ -1,0 +1,271 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// browser is a real Chromium without a network, and what it complains about.
+type browser struct {
+	ctx context.Context
+
+	mu    sync.Mutex
+	wrong []string
+}
+
+// openPage loads the report of a run from its file.
+func openPage(t *testing.T, dir string) *browser {
+	t.Helper()
+	program := chromium(t)
+	b := new(browser)
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ProxyServer("127.0.0.1:1"), // where nothing listens: no network
+		chromedp.Flag("disable-dev-shm-usage", true))
+	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	b.ctx, stop = chromedp.NewContext(ctx, chromedp.WithListener(b.listen))
+	t.Cleanup(stop)
+	b.do(t, chromedp.EmulateViewport(1280, 800))
+	b.ctx, stop = context.WithTimeout(b.ctx, 2*time.Minute)
+	t.Cleanup(stop)
+	call(t, b, network.Enable, network.EnableParams{})
+	b.do(t, chromedp.Navigate("file://"+filepath.Join(dir, results.ReportDir, HTMLFile)))
+	return b
+}
+
+// chromium is the path of the browser. Without one the test is skipped, but not
+// in continuous integration, which installs it.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	const reason = "there is no Chromium on this machine (Debian's package is chromium)"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+	return ""
+}
+
+// listen notes errors, and every request but that of the page.
+func (b *browser) listen(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.wrong = append(b.wrong, "exception: "+e.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		b.wrong = append(b.wrong, "console: "+string(e.Type))
+	case *log.EventEntryAdded:
+		b.wrong = append(b.wrong, "log: "+e.Entry.Text)
+	case *network.EventRequestWillBeSent:
+		if url := e.Request.URL; !strings.HasSuffix(url, "/"+HTMLFile) && !strings.HasPrefix(url, "data:") {
+			b.wrong = append(b.wrong, "request: "+url)
+		}
+	}
+}
+
+func (b *browser) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	must(t, chromedp.Do(b.ctx, actions...))
+}
+
+// call is one command of the browser's protocol.
+func call[P, R any](t *testing.T, b *browser, command cdp.Command[P, R], params P) {
+	t.Helper()
+	_, err := chromedp.Call(b.ctx, command, params)
+	must(t, err)
+}
+
+// media makes the page believe in a medium and a colour scheme; empty is its own.
+func (b *browser) media(t *testing.T, medium, scheme string) {
+	t.Helper()
+	params := emulation.SetEmulatedMediaParams{Media: medium}
+	if scheme != "" {
+		params.Features = []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}
+	}
+	call(t, b, emulation.SetEmulatedMedia, params)
+}
+
+// ask is the value of an expression on the page.
+func ask[T any](t *testing.T, b *browser, expression string) T {
+	t.Helper()
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	must(t, err)
+	return value
+}
+
+func TestPageInABrowser(t *testing.T) {
+	dir := oneBlock().write(t)
+	write(t, dir)
+	b := openPage(t, dir)
+	t.Run("every figure is visible", b.figuresAreVisible)
+	t.Run("the first screen has all verdicts", b.verdictsAreOnTheFirstScreen)
+	t.Run("light and dark differ and can be read", b.followsTheColourScheme)
+	t.Run("pointing at a bin shows its value", func(t *testing.T) { b.tellsValues(t, dir) })
+	t.Run("the arrow keys show values too", b.tellsValuesByKey)
+	t.Run("nothing is wider than a phone", b.fitsAPhone)
+	t.Run("it prints", b.prints)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, w := range b.wrong {
+		t.Error(w)
+	}
+}
+
+func (b *browser) figuresAreVisible(t *testing.T) {
+	type box struct{ Width, Height, Texts float64 }
+	boxes := ask[[]box](t, b, `[...document.querySelectorAll("figure .canvas svg")].map((s) => {
+		const r = s.getBoundingClientRect();
+		return {Width: r.width, Height: r.height, Texts: s.querySelectorAll("text").length};
+	})`)
+	if len(boxes) != 4 {
+		t.Fatalf("%d figures, want 4", len(boxes))
+	}
+	for i, f := range boxes {
+		if f.Width < 800 || f.Height < 300 || f.Texts < 10 {
+			t.Errorf("figure %d is %+v", i+3, f)
+		}
+	}
+}
+
+func (b *browser) verdictsAreOnTheFirstScreen(t *testing.T) {
+	if bottom := ask[float64](t, b, `document.querySelector("table.verdicts").getBoundingClientRect().bottom`); bottom > 800 {
+		t.Errorf("the verdicts end %v px down", bottom)
+	}
+	if over := ask[float64](t, b, `(() => { const s = document.querySelector("#verdicts .scroll"); return s.scrollWidth - s.clientWidth; })()`); over > 0 {
+		t.Errorf("the verdicts are %v px too wide", over)
+	}
+}
+
+// followsTheColourScheme compares the page, and a figure in it, in both schemes.
+func (b *browser) followsTheColourScheme(t *testing.T) {
+	light := map[string]float64{}
+	for _, scheme := range []string{"light", "dark"} {
+		b.media(t, "", scheme)
+		got := ask[map[string]float64](t, b, `(() => {
+			const bright = (c) => c.match(/\d+/g).slice(0, 3).reduce((a, v) => a + Number(v), 0) / 3;
+			const of = (q, p) => bright(getComputedStyle(document.querySelector(q))[p]);
+			return {page: of("body", "backgroundColor"), ink: of("body", "color"),
+				card: of("figure .canvas svg path", "fill"), letters: of("figure .canvas svg text", "fill")};
+		})()`)
+		for _, pair := range [][2]string{{"page", "ink"}, {"card", "letters"}} {
+			if contrast := got[pair[0]] - got[pair[1]]; (scheme == "light") != (contrast > 0) || max(contrast, -contrast) < 150 {
+				t.Errorf("%s: %s %v, %s %v", scheme, pair[0], got[pair[0]], pair[1], got[pair[1]])
+			}
+		}
+		light[scheme] = got["page"]
+	}
+	if !(light["light"] > light["dark"]+150) {
+		t.Errorf("the page is of brightness %v", light)
+	}
+	b.media(t, "", "")
+}
+
+// settle scrolls to a figure. Scrolling hides the tip, so it must be over: two
+// frames later it is.
+func (b *browser) settle(t *testing.T, id string) {
+	t.Helper()
+	ask[bool](t, b, `new Promise((done) => {
+		document.getElementById("`+id+`").scrollIntoView({block: "center"});
+		requestAnimationFrame(() => requestAnimationFrame(() => done(true)));
+	})`)
+}
+
+// tellsValues points at where figure 3 must have a bin of userspace-block, by its
+// data and the labels of the axes, and reads the tip.
+func (b *browser) tellsValues(t *testing.T, dir string) {
+	want := unknown()
+	for line := range strings.Lines(string(reported(t, dir, "figure-3.csv"))) {
+		if text, ok := strings.CutPrefix(line, "userspace-block,5,20,"); ok {
+			must(t, json.Unmarshal([]byte(text), &want))
+		}
+	}
+	b.settle(t, "figure-3")
+	axes := ask[struct{ X20, X25, Y60, Y100 float64 }](t, b, `(() => {
+		// The middle of a label; those of the y axis are above those of the x axis.
+		const label = (text, x) => [...document.querySelectorAll("#figure-3 .canvas text")]
+			.filter((e) => e.textContent === text).map((e) => e.getBoundingClientRect())
+			.sort((a, b) => x ? b.top - a.top : a.top - b.top)
+			.map((r) => x ? r.left + r.width / 2 : r.top + r.height / 2)[0];
+		return {X20: label("20", true), X25: label("25", true), Y60: label("60", false), Y100: label("100", false)};
+	})()`)
+	x := (axes.X20 + axes.X25) / 2
+	y := axes.Y60 + (float64(want)-60)*(axes.Y100-axes.Y60)/40
+	b.do(t, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
+	tip := ask[map[string]any](t, b, `(() => {
+		const tip = document.querySelector(".tip"), near = tip.querySelector(".near");
+		const rings = document.querySelectorAll("#figure-3 circle.at");
+		const r = document.querySelector("#figure-3 circle.near").getBoundingClientRect();
+		return {hidden: tip.hidden, group: tip.querySelector("b").textContent, rings: rings.length,
+			series: near.firstChild.textContent, value: near.lastChild.textContent,
+			x: r.left + r.width / 2, y: r.top + r.height / 2};
+	})()`)
+	if tip["hidden"] != false || tip["group"] != "20 to 25 s" || tip["series"] != "userspace-block" || tip["value"] != short(want)+" requests/s" || tip["rings"] != 3.0 {
+		t.Errorf("the tip says %v, want userspace-block, 20 to 25 s, %s requests/s, and 3 rings", tip, short(want))
+	}
+	if dx, dy := tip["x"].(float64)-x, tip["y"].(float64)-y; max(dx, -dx, dy, -dy) > 3 {
+		t.Errorf("the ring is at %v, %v, but by the axes the bin is at %v, %v", tip["x"], tip["y"], x, y)
+	}
+}
+
+func (b *browser) tellsValuesByKey(t *testing.T) {
+	b.settle(t, "figure-5")
+	b.do(t, chromedp.Focus("#figure-5 .canvas"))
+	b.settle(t, "figure-5")
+	b.do(t, chromedp.KeyEvent(kb.ArrowRight))
+	group := ask[string](t, b, `document.querySelector(".tip").hidden ? "" : document.querySelector(".tip b").textContent`)
+	if group != "response time, harmonic mean" {
+		t.Errorf("the tip is about %q", group)
+	}
+}
+
+func (b *browser) fitsAPhone(t *testing.T) {
+	b.do(t, chromedp.EmulateViewport(390, 844, chromedp.EmulateMobile))
+	wide := ask[[]string](t, b, `[...document.querySelectorAll("body *")].filter((e) =>
+		!e.closest(".scroll, .canvas, pre, details") && e.getBoundingClientRect().right > 391)
+		.map((e) => e.tagName + "." + e.className)`)
+	if over := ask[float64](t, b, `document.documentElement.scrollWidth`); over > 390 || len(wide) > 0 {
+		t.Errorf("the page is %v px wide; too wide: %v", over, wide)
+	}
+	b.do(t, chromedp.EmulateViewport(1280, 800))
+}
+
+func (b *browser) prints(t *testing.T) {
+	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+	must(t, err)
+	if pages := strings.Count(string(pdf), "/Type /Page\n"); !strings.HasPrefix(string(pdf), "%PDF-") || pages < 4 || pages > 20 {
+		t.Errorf("the PDF has %d bytes and %d pages", len(pdf), pages)
+	}
+	b.media(t, "print", "dark")
+	got := ask[string](t, b, `JSON.stringify([getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector("nav")).display])`)
+	var now []string
+	must(t, json.Unmarshal([]byte(got), &now))
+	if now[0] != "rgb(255, 255, 255)" || now[1] != "none" {
+		t.Errorf("on paper the background is %s and the navigation %s", now[0], now[1])
+	}
+	b.media(t, "", "")
+}
