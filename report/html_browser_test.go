@@ -27,6 +27,7 @@ import (
 // browser is a real Chromium without a network, and what it complains about.
 type browser struct {
 	ctx context.Context
+	dir string // of the run
 
 	mu    sync.Mutex
 	wrong []string
@@ -36,7 +37,7 @@ type browser struct {
 func openPage(t *testing.T, dir string) *browser {
 	t.Helper()
 	program := chromium(t)
-	b := new(browser)
+	b := &browser{dir: dir}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.ProxyServer("127.0.0.1:1"), // where nothing listens: no network
@@ -125,7 +126,7 @@ func TestPageInABrowser(t *testing.T) {
 	t.Run("every figure is visible", b.figuresAreVisible)
 	t.Run("the first screen has all verdicts", b.verdictsAreOnTheFirstScreen)
 	t.Run("light and dark differ and can be read", b.followsTheColourScheme)
-	t.Run("pointing at a bin shows its value", func(t *testing.T) { b.tellsValues(t, dir) })
+	t.Run("pointing at a bin shows its value", b.tellsValues)
 	t.Run("the arrow keys show values too", b.tellsValuesByKey)
 	t.Run("nothing is wider than a phone", b.fitsAPhone)
 	t.Run("it prints", b.prints)
@@ -197,9 +198,9 @@ func (b *browser) settle(t *testing.T, id string) {
 
 // tellsValues points at where figure 3 must have a bin of userspace-block, by its
 // data and the labels of the axes, and reads the tip.
-func (b *browser) tellsValues(t *testing.T, dir string) {
+func (b *browser) tellsValues(t *testing.T) {
 	want := unknown()
-	for line := range strings.Lines(string(reported(t, dir, "figure-3.csv"))) {
+	for line := range strings.Lines(string(reported(t, b.dir, "figure-3.csv"))) {
 		if text, ok := strings.CutPrefix(line, "userspace-block,5,20,"); ok {
 			must(t, json.Unmarshal([]byte(text), &want))
 		}

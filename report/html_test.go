@@ -171,7 +171,8 @@ func TestHowToReproduce(t *testing.T) {
 		want, warns   string
 	}{
 		{
-			"a commit, and binaries", "v1.2-3-gabc", map[string]string{"equic-server": "aa", "equic-client": "bb"},
+			"a commit, and binaries", "v1.2-3-gabc",
+			map[string]string{"equic-server": "aa", "equic-client": "bb"},
 			[]string{"/opt/equic-bench", "run", "my runs/it's.yaml", "--seed=7"},
 			"git checkout v1.2-3-gabc\nmake build\nsha256sum --check <<'END'\nbb  bin/equic-client\naa  bin/equic-server\nEND\n" +
 				`bin/equic-bench run 'my runs/it'\''s.yaml' --seed=7`, "",

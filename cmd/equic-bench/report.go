@@ -26,22 +26,29 @@ type reportOptions struct {
 
 func reportCommand() *cobra.Command {
 	var o reportOptions
+	var show showOptions
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Draw the figures of a run from its raw records, and print its tables",
 		Long: `Draws every figure and table of a run anew from its raw records, into the
 run's folder report/, and prints the tables. Without RUN it takes the newest.
+report.html there is all of it on one page, for any browser, without a network.
 
 With --format gobench it prints a line of Go benchmark results for each valid
 trial in place of the tables: benchstat compares two runs, or with
 -col /variant the variants of one. It does not pair trials by block, as the
 tables do.`,
-		Example: `  equic-bench report
+		Example: `  equic-bench report --open
+  equic-bench report results/runs/20260102T030405Z-paper --serve 127.0.0.1:8080
   equic-bench report results/runs/20260102T030405Z-paper --format gobench > old.txt
   benchstat old.txt new.txt`,
-		Args: arguments(0, 1),
+		Args: show.arguments,
 		RunE: func(c *cobra.Command, args []string) error {
+			args = show.rest(args)
 			if err := o.check(c); err != nil {
+				return err
+			}
+			if err := show.check(c); err != nil {
 				return err
 			}
 			run, err := chosenRun(o.results, args)
@@ -54,13 +61,17 @@ tables do.`,
 			}
 			dir := filepath.Join(run, results.ReportDir)
 			c.PrintErrln("report:", dir)
-			return o.print(c.OutOrStdout(), dir, summary)
+			if err := o.print(c.OutOrStdout(), dir, summary); err != nil {
+				return err
+			}
+			return show.show(c, run)
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
 	f.StringVar(&o.format, "format", formatText, "what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
+	show.flags(c)
 	return c
 }
 
