@@ -3,6 +3,7 @@ package report
 import (
 	"image/color"
 	"math"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -124,7 +125,11 @@ func nominal(p *plot.Plot, s *Summary) {
 	var ticks plot.ConstantTicks
 	have := s.measured()
 	for i, v := range have {
-		ticks = append(ticks, plot.Tick{Value: float64(i), Label: v.Name})
+		label := v.Name
+		if len(have) > 3 { // side by side they would touch
+			label = strings.Replace(label, "-", "-\n", 1)
+		}
+		ticks = append(ticks, plot.Tick{Value: float64(i), Label: label})
 	}
 	p.X.Tick.Marker = ticks
 	p.X.Tick.Length, p.X.Tick.Width = 3, 0

@@ -98,10 +98,13 @@ func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
 func newDocument(s *Summary) *document {
 	d := &document{
 		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
-		Tally: verdictCounts(s.Claims), Verdicts: verdicts(s), Words: claimsWords(s), Claims: tableHTML(claimsTable(s)),
 		Warnings: warnings(s), Outliers: s.Outliers, Limits: knownLimits(),
 		SetUp: setUp(s), Again: reproduce(s),
 		Interval: slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() }),
+	}
+	if s.comparesAsThePaper() {
+		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
+		d.Words, d.Claims = claimsWords(s), tableHTML(claimsTable(s))
 	}
 	for i, of := range sections(s) {
 		d.Sections = append(d.Sections, shown{
@@ -141,6 +144,10 @@ func facts(s *Summary) []fact {
 	if !m.Ended.IsZero() {
 		run = append(run, "took "+m.Ended.Sub(m.Started).Round(time.Second).String())
 	}
+	sure := []string{capital(s.Interval) + ".", trialCount(s)}
+	if s.Noise != nil {
+		sure = append(sure, "Each variant against itself: "+s.Noise.note()+".")
+	}
 	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))}
 	machine = append(machine,
 		strings.TrimSpace(m.Machine.OS+" "+m.Machine.Kernel+" "+m.Machine.Arch),
@@ -153,7 +160,7 @@ func facts(s *Summary) []fact {
 			fmt.Sprintf("quota: %d connections of each client", e.Quota),
 		}},
 		{"Machine", machine},
-		{"How sure", []string{capital(s.Interval) + ".", trialCount(s)}},
+		{"How sure", sure},
 	}
 }
 
