@@ -53,6 +53,9 @@ type Event struct {
 	Elapsed, Expected time.Duration
 	// Requests is how many have ended in this trial, as clients last said.
 	Requests, RequestsTotal int
+	// Live is how the load does; nil but between the epoch and the end of the
+	// clients.
+	Live *Live
 	// Message is for the reader: a warning, or why a trial is invalid.
 	Message string
 }

@@ -29,6 +29,7 @@ type trial struct {
 	plan    results.PlannedTrial
 	attempt int
 	settled *results.Settling // nil where the scenario asks for none
+	busy    CPUTimes          // of the server's CPUs, as last read for live
 	started time.Time
 	epoch   time.Time
 	spec    Spec
@@ -95,14 +96,18 @@ func (t *trial) settle(ctx context.Context) (err error) {
 	if r.scenario.Trial.Settle <= 0 {
 		return nil
 	}
-	read := r.options.CPUTimes
-	if read == nil {
-		read = func(cpus []int) (CPUTimes, error) { return readCPUs(os.DirFS("/"), cpus) }
-	}
 	r.emit(Event{Trial: t.plan, Phase: PhaseSettle})
 	cpus, _ := placeNodes(r.scenario, r.runtime.Platform().CPUs)
-	t.settled, err = settle(ctx, cpus.all(), r.scenario.Trial.Settle, read)
+	t.settled, err = settle(ctx, cpus.all(), r.scenario.Trial.Settle, r.readCPUs)
 	return err
+}
+
+// readCPUs reads the times of CPUs as the caller of Run wants it.
+func (r *runner) readCPUs(cpus []int) (CPUTimes, error) {
+	if read := r.options.CPUTimes; read != nil {
+		return read(cpus)
+	}
+	return readCPUs(os.DirFS("/"), cpus)
 }
 
 // begin chooses the epoch and makes the trial's files.
@@ -360,6 +365,9 @@ func (t *trial) emit(phase string) {
 	}
 	for _, m := range t.members {
 		e.Requests += m.requests()
+	}
+	if now := t.started.Add(e.Elapsed); now.After(t.epoch) && !t.stopping && phase != PhaseCheck {
+		e.Live = t.live()
 	}
 	t.runner.emit(e)
 }

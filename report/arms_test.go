@@ -55,7 +55,7 @@ func TestReportOfArmsIsAsKept(t *testing.T) {
 			dir := run.write(t)
 			s := write(t, dir)
 			var text bytes.Buffer
-			must(t, Text(&text, s))
+			must(t, Text(&text, s, 0))
 			numbers, err := json.MarshalIndent(map[string]any{"noise": s.Noise, "cost": s.Cost, "trials": s.Trials[:2]}, "", "  ")
 			must(t, err)
 			asKept(t, folder, map[string][]byte{

@@ -72,7 +72,7 @@ func TestReportOfTenBlocksIsAsKept(t *testing.T) {
 	dir := run.write(t)
 	s := write(t, dir)
 	var text bytes.Buffer
-	must(t, Text(&text, s))
+	must(t, Text(&text, s, 0))
 	judged, err := json.MarshalIndent(map[string]any{"claims": s.Claims, "pairs": s.Pairs, "outliers": s.Outliers}, "", "  ")
 	must(t, err)
 	asKept(t, "ten-blocks", map[string][]byte{

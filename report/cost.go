@@ -107,7 +107,7 @@ func goal(change Number, e *Evidence) Goal {
 func costTable(s *Summary) titled {
 	t := newTable("Cost of measuring (the server with probe and system-call counter against without)", 2,
 		"variant", "metric", "without", "with", "change", "95 % interval", "p", "goal: under 1 %")
-	t.SetColumnConfigs(rightAligned(3, 7))
+	t.rightAlign(3, 7)
 	if s.Cost == nil {
 		return t
 	}

@@ -93,7 +93,7 @@ func largest(with, without *Variant, value func(*Metrics) Number) Number {
 // noiseTable is the noise floor.
 func noiseTable(s *Summary) titled {
 	t := newTable("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p", "largest in a block", "called different")
-	t.SetColumnConfigs(rightAligned(3, 6))
+	t.rightAlign(3, 6)
 	if s.Noise == nil {
 		return t
 	}

@@ -68,7 +68,7 @@ func direction(change Number, e *Evidence) Verdict {
 // pairsTable is every two variants.
 func pairsTable(s *Summary) titled {
 	t := newTable("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
-	t.SetColumnConfigs(rightAligned(4, 7))
+	t.rightAlign(4, 7)
 	for _, p := range s.Pairs {
 		t.AppendRow(table.Row{p.Metric, p.With, p.Without, bound(p.Measured), p.interval(), probability(p.P), probability(p.PHolm), string(p.Verdict)})
 	}

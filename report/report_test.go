@@ -49,7 +49,7 @@ func TestReportOfASyntheticRunIsAsKept(t *testing.T) {
 	dir := oneBlock().write(t)
 	s := write(t, dir)
 	var text bytes.Buffer
-	must(t, Text(&text, s))
+	must(t, Text(&text, s, 0))
 	got := map[string][]byte{"text.txt": text.Bytes()}
 	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
 		got[name] = reported(t, dir, name)

@@ -15,15 +15,16 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Text writes the report's tables for a terminal.
-func Text(w io.Writer, s *Summary) error {
+// Text writes the report's tables for a terminal of so many columns; zero is as
+// wide as they are.
+func Text(w io.Writer, s *Summary, width int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
 	for _, t := range []titled{claimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
 		if t.Length() == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "%s\n%s\n", t.title, t.Render())
+		fmt.Fprintf(&b, "%s\n%s\n", t.title, t.fit(width))
 		for _, line := range t.below {
 			fmt.Fprintf(&b, "%s\n", line)
 		}
@@ -46,7 +47,10 @@ func Text(w io.Writer, s *Summary) error {
 type titled struct {
 	title string
 	table.Writer
-	below []string // lines under the table
+	below   []string // lines under the table
+	numbers [2]int   // the first and the last column that is set to the right
+	header  []string
+	rows    [][]string
 }
 
 // newTable is a table whose columns after the first n are numbers.
@@ -55,17 +59,12 @@ func newTable(title string, n int, header ...any) titled {
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
 	t.AppendHeader(header)
-	t.SetColumnConfigs(rightAligned(n+1, len(header)))
-	return titled{title: title, Writer: t}
-}
-
-// rightAligned sets columns, counted from 1, to the right.
-func rightAligned(from, to int) []table.ColumnConfig {
-	var right []table.ColumnConfig
-	for i := from; i <= to; i++ {
-		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	named := titled{title: title, Writer: t}
+	for _, name := range header {
+		named.header = append(named.header, fmt.Sprint(name))
 	}
-	return right
+	named.rightAlign(n+1, len(header))
+	return named
 }
 
 // claimsTable is the paper against measured, where the run was to have the two
@@ -74,11 +73,11 @@ func rightAligned(from, to int) []table.ColumnConfig {
 func claimsTable(s *Summary) titled {
 	const title = "Paper against measured (xdp-block against userspace-block)"
 	t := newTable(title, 1, "claim", "paper", "measured", "paper's way", "verdict")
-	t.SetColumnConfigs(rightAligned(2, 4))
+	t.rightAlign(2, 4)
 	some := slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() })
 	if some {
 		t = newTable(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
-		t.SetColumnConfigs(rightAligned(2, 6))
+		t.rightAlign(2, 6)
 	}
 	if !s.comparesAsThePaper() {
 		return t

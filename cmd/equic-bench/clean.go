@@ -14,7 +14,7 @@ func cleanCommand() *cobra.Command {
 	var images bool
 	c := &cobra.Command{
 		Use:   "clean",
-		Short: "Remove what an interrupted run left: containers, networks, control groups",
+		Short: "Remove the containers, networks and groups of an interrupted run",
 		Long: `Removes what an interrupted run left: containers, networks, control groups.
 What belongs to a run in progress stays. Half a trial in a run directory is
 removed by run --resume.`,

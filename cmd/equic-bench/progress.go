@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -11,8 +12,13 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// quietest is the longest silence of a progress that cannot redraw its line.
-const quietest = 10 * time.Second
+const (
+	// quietest is the longest silence of a progress that cannot redraw its line.
+	quietest = 10 * time.Second
+	// rateSpan is the time over which rates are taken. Clients report once a
+	// second, each at its own moment.
+	rateSpan = 3 * time.Second
+)
 
 // progress shows where a run is: on a terminal one line, drawn again and
 // again; elsewhere a line for each phase, and one every ten seconds.
@@ -25,29 +31,39 @@ type progress struct {
 	last  orchestrate.Event
 	at    time.Time // of the last line
 	drawn bool      // the cursor stands behind a line that may be redrawn
+	rates rates
+	left  timeLeft
 }
 
 func newProgress(out io.Writer, quiet bool) *progress {
-	p := &progress{out: out, quiet: quiet, now: time.Now}
-	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.width = 80
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			p.width = width
-		}
+	return &progress{out: out, quiet: quiet, now: time.Now, width: terminalWidth(out)}
+}
+
+// terminalWidth is how many columns a terminal has; zero where w is none.
+func terminalWidth(w io.Writer) int {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0
 	}
-	return p
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return width
+	}
+	return 80
 }
 
 // event shows an event of the run.
 func (p *progress) event(e orchestrate.Event) {
-	switch {
-	case p.quiet:
+	if p.quiet {
 		return
+	}
+	p.rates.take(p.now(), &e)
+	p.left.take(p.now(), &e)
+	switch {
 	case e.Message != "":
 		p.line(where(e) + e.Message)
 		return
 	case p.width > 0:
-		p.draw(status(e))
+		p.draw(p.status(e))
 		return
 	}
 	sameStep := e.Phase == p.last.Phase && e.Trial == p.last.Trial
@@ -55,7 +71,7 @@ func (p *progress) event(e orchestrate.Event) {
 		return
 	}
 	p.last, p.at = e, p.now()
-	p.line(status(e))
+	p.line(p.status(e))
 }
 
 // say prints a line of its own.
@@ -84,9 +100,6 @@ func (p *progress) line(text string) {
 
 // draw replaces the line that was drawn last.
 func (p *progress) draw(text string) {
-	if len(text) >= p.width {
-		text = text[:p.width-1]
-	}
 	p.write("\r\x1b[K" + text)
 	p.drawn = true
 }
@@ -95,16 +108,43 @@ func (p *progress) write(text string) {
 	_, _ = io.WriteString(p.out, text) // progress: nothing depends on it
 }
 
-// status is an event in one line of ASCII.
-func status(e orchestrate.Event) string {
-	text := where(e) + e.Phase
-	if e.Expected > 0 {
-		text += fmt.Sprintf(", %s of %s", clock(e.Elapsed), clock(e.Expected))
+// status is an event in one line of ASCII: what a terminal has no room for is
+// left out from its end.
+func (p *progress) status(e orchestrate.Event) string {
+	parts := []string{where(e) + e.Phase}
+	add := func(when bool, format string, args ...any) {
+		if when {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
 	}
-	if e.RequestsTotal > 0 {
-		text += fmt.Sprintf(", %d of %d requests", e.Requests, e.RequestsTotal)
+	add(e.Expected > 0, "%s of %s", clock(e.Elapsed), clock(e.Expected))
+	left, known := p.left.of(&e)
+	add(known, "%s left", clock(left))
+	if r := &p.rates; e.Live != nil {
+		add(r.known(), "%.0f/s ok", r.perSecond(sequentialOK))
+		add(e.Live.ServerBusy >= 0, "server CPU %.0f %%", 100*e.Live.ServerBusy)
+		add(r.known() && e.Live.Attack.Started > 0, "attack %.0f/s, %.0f/s of it ok", r.perSecond(attackStarted), r.perSecond(attackOK))
 	}
-	return text
+	add(e.RequestsTotal > 0 && p.width == 0, "%d of %d requests", e.Requests, e.RequestsTotal)
+	return fit(parts, p.width)
+}
+
+// fit joins parts with commas, as many as the width has room for; zero is room
+// for all. A first part that is too long is cut.
+func fit(parts []string, width int) string {
+	if width == 0 {
+		return strings.Join(parts, ", ")
+	}
+	line := parts[0]
+	for _, part := range parts[1:] {
+		if longer := line + ", " + part; len(longer) < width {
+			line = longer
+		}
+	}
+	if len(line) >= width {
+		line = line[:width-1]
+	}
+	return line
 }
 
 // where names the trial of an event: "2 of 3, xdp-block: ". It is empty before
@@ -114,4 +154,65 @@ func where(e orchestrate.Event) string {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d, %s: ", e.Trial.Index, e.Trials, e.Trial.Label())
+}
+
+// rates tell how fast requests start and end, from the tallies of the last few
+// seconds of one trial.
+type rates struct {
+	trial int
+	at    []time.Time
+	live  []orchestrate.Live
+}
+
+func sequentialOK(l *orchestrate.Live) int  { return l.Sequential.OK }
+func attackStarted(l *orchestrate.Live) int { return l.Attack.Started }
+func attackOK(l *orchestrate.Live) int      { return l.Attack.OK }
+
+func (r *rates) take(now time.Time, e *orchestrate.Event) {
+	if e.Trial.Index != r.trial || e.Phase == orchestrate.PhaseStart {
+		*r = rates{trial: e.Trial.Index}
+	}
+	if e.Live == nil {
+		return
+	}
+	r.at, r.live = append(r.at, now), append(r.live, *e.Live)
+	for len(r.at) > 2 && now.Sub(r.at[1]) >= rateSpan {
+		r.at, r.live = r.at[1:], r.live[1:]
+	}
+}
+
+// known says whether a second or more was seen.
+func (r *rates) known() bool { return len(r.at) > 1 && r.at[len(r.at)-1].Sub(r.at[0]) >= time.Second }
+
+func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
+	last := len(r.at) - 1
+	return float64(count(&r.live[last])-count(&r.live[0])) / r.at[last].Sub(r.at[0]).Seconds()
+}
+
+// timeLeft estimates when a run ends: all of its trials take as long. What comes
+// around a schedule is taken from the trials that are over.
+type timeLeft struct {
+	begun  time.Time // of the first trial seen
+	first  int       // its index
+	around time.Duration
+}
+
+func (t *timeLeft) take(now time.Time, e *orchestrate.Event) {
+	switch {
+	case e.Trial.Index == 0:
+	case t.begun.IsZero():
+		t.begun, t.first = now, e.Trial.Index
+	case e.Trial.Index > t.first && e.Expected > 0:
+		over := time.Duration(e.Trial.Index - t.first)
+		t.around = max(0, (now.Sub(t.begun)-e.Elapsed)/over-e.Expected)
+	}
+}
+
+// of is the time left at an event; false before the schedule is known.
+func (t *timeLeft) of(e *orchestrate.Event) (time.Duration, bool) {
+	if e.Trial.Index == 0 || e.Expected == 0 {
+		return 0, false
+	}
+	after := time.Duration(e.Trials-e.Trial.Index) * (e.Expected + t.around)
+	return max(0, e.Expected-e.Elapsed) + after, true
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,17 +21,27 @@ func aTrial() (events []orchestrate.Event, at []time.Duration) {
 		e.Trials = 3
 		events, at = append(events, e), append(at, after)
 	}
-	load := func(after time.Duration, phase string, requests int) {
-		add(after, orchestrate.Event{Phase: phase, Elapsed: after, Expected: 105 * time.Second, Requests: requests, RequestsTotal: 8000})
+	load := func(after time.Duration, phase string, requests int, live *orchestrate.Live) {
+		add(after, orchestrate.Event{Phase: phase, Elapsed: after, Expected: 105 * time.Second, Requests: requests, RequestsTotal: 8000, Live: live})
+	}
+	quiet := func(ok int) *orchestrate.Live {
+		return &orchestrate.Live{Sequential: orchestrate.Tally{Started: ok, Done: ok, OK: ok}, ServerBusy: 0.125}
+	}
+	attack := func(ok, attacks int) *orchestrate.Live {
+		l := quiet(ok)
+		l.Attack, l.ServerBusy = orchestrate.Tally{Started: attacks, Done: attacks / 2, OK: attacks / 10}, 0.98
+		return l
 	}
 	add(0, orchestrate.Event{Phase: orchestrate.PhasePrepare})
-	load(1*time.Second, orchestrate.PhaseStart, 0)
-	load(5*time.Second, orchestrate.PhaseBefore, 0)
-	load(6*time.Second, orchestrate.PhaseBefore, 40)
-	load(14*time.Second, orchestrate.PhaseBefore, 360)
-	load(15*time.Second, orchestrate.PhaseBefore, 400)
-	load(35*time.Second, orchestrate.PhaseAttack, 1200)
-	add(40*time.Second, orchestrate.Event{Phase: orchestrate.PhaseDone, Message: "valid"})
+	load(1*time.Second, orchestrate.PhaseStart, 0, nil)
+	load(5*time.Second, orchestrate.PhaseBefore, 0, quiet(0))
+	load(6*time.Second, orchestrate.PhaseBefore, 40, quiet(40))
+	load(14*time.Second, orchestrate.PhaseBefore, 360, quiet(360))
+	load(15*time.Second, orchestrate.PhaseBefore, 400, quiet(400))
+	load(35*time.Second, orchestrate.PhaseAttack, 1200, attack(1200, 0))
+	load(36*time.Second, orchestrate.PhaseAttack, 1500, attack(1230, 600))
+	load(46*time.Second, orchestrate.PhaseAttack, 1500, attack(1530, 6600))
+	add(47*time.Second, orchestrate.Event{Phase: orchestrate.PhaseDone, Message: "valid"})
 	return events, at
 }
 
@@ -48,10 +59,11 @@ func shown(p *progress) string {
 
 func TestProgressElsewhereIsALineForEachPhaseAndOneEveryTenSeconds(t *testing.T) {
 	want := `prepare
-2 of 3, xdp-block: start, 0:01 of 1:45, 0 of 8000 requests
-2 of 3, xdp-block: before attack, 0:05 of 1:45, 0 of 8000 requests
-2 of 3, xdp-block: before attack, 0:15 of 1:45, 400 of 8000 requests
-2 of 3, xdp-block: attack, 0:35 of 1:45, 1200 of 8000 requests
+2 of 3, xdp-block: start, 0:01 of 1:45, 3:29 left, 0 of 8000 requests
+2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, server CPU 12 %, 0 of 8000 requests
+2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok, server CPU 12 %, 400 of 8000 requests
+2 of 3, xdp-block: attack, 0:35 of 1:45, 2:55 left, 40/s ok, server CPU 98 %, 1200 of 8000 requests
+2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %, attack 600/s, 60/s of it ok, 1500 of 8000 requests
 2 of 3, xdp-block: valid
 `
 	if diff := cmp.Diff(want, shown(&progress{})); diff != "" {
@@ -60,17 +72,29 @@ func TestProgressElsewhereIsALineForEachPhaseAndOneEveryTenSeconds(t *testing.T)
 }
 
 func TestProgressOnATerminalIsOneLineNoWiderThanTheTerminal(t *testing.T) {
-	const again = "\r\x1b[K"
-	want := again + "prepare" +
-		again + "2 of 3, xdp-block: start, 0:0" +
-		again + "2 of 3, xdp-block: before att" +
-		again + "2 of 3, xdp-block: before att" +
-		again + "2 of 3, xdp-block: before att" +
-		again + "2 of 3, xdp-block: before att" +
-		again + "2 of 3, xdp-block: attack, 0:" +
-		again + "2 of 3, xdp-block: valid\n"
-	if diff := cmp.Diff(want, shown(&progress{width: 30})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for width, want := range map[int][]string{
+		30: {
+			"prepare", "2 of 3, xdp-block: start", "2 of 3, xdp-block: before att", "2 of 3, xdp-block: before att",
+			"2 of 3, xdp-block: before att", "2 of 3, xdp-block: before att", "2 of 3, xdp-block: attack",
+			"2 of 3, xdp-block: attack", "2 of 3, xdp-block: attack", "2 of 3, xdp-block: valid\n",
+		},
+		80: {
+			"prepare",
+			"2 of 3, xdp-block: start, 0:01 of 1:45, 3:29 left",
+			"2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, server CPU 12 %",
+			"2 of 3, xdp-block: before attack, 0:06 of 1:45, 3:24 left, 40/s ok",
+			"2 of 3, xdp-block: before attack, 0:14 of 1:45, 3:16 left, 40/s ok",
+			"2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok",
+			"2 of 3, xdp-block: attack, 0:35 of 1:45, 2:55 left, 40/s ok, server CPU 98 %",
+			"2 of 3, xdp-block: attack, 0:36 of 1:45, 2:54 left, 40/s ok, server CPU 98 %",
+			"2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %",
+			"2 of 3, xdp-block: valid\n",
+		},
+	} {
+		const again = "\r\x1b[K"
+		if diff := cmp.Diff(again+strings.Join(want, again), shown(&progress{width: width})); diff != "" {
+			t.Errorf("%d columns (-want +got):\n%s", width, diff)
+		}
 	}
 }
 

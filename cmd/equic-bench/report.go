@@ -29,7 +29,7 @@ func reportCommand() *cobra.Command {
 	var show showOptions
 	c := &cobra.Command{
 		Use:   "report [RUN]",
-		Short: "Draw the figures of a run from its raw records, and print its tables",
+		Short: "Draw the figures of a run from its records, and print its tables",
 		Long: `Draws every figure and table of a run anew from its raw records, into the
 run's folder report/, and prints the tables. Without RUN it takes the newest.
 report.html there is all of it on one page, for any browser, without a network.
@@ -98,7 +98,7 @@ func (o *reportOptions) print(w io.Writer, dir string, s *report.Summary) error 
 	case o.format == formatGoBench:
 		return report.GoBench(w, s)
 	}
-	return report.Text(w, s)
+	return report.Text(w, s, terminalWidth(w))
 }
 
 // chosenRun is the run that was named, or the newest.

@@ -51,12 +51,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand() //nolint:contextcheck // its commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	root.SetOut(stdout)
+	fitHelp(root, terminalWidth(stdout))
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, message(err)) // nowhere else to say it
 	}
 	return exitCode(err)
+}
+
+// fitHelp breaks the lines of flags for a terminal of so many columns; zero is
+// not broken at all.
+func fitHelp(root *cobra.Command, width int) {
+	if width > 0 {
+		root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", fmt.Sprintf("Flags.FlagUsagesWrapped %d", width)))
+	}
 }
 
 func rootCommand() *cobra.Command {

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -185,7 +186,31 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 	if len(outcome.Trials) > 0 {
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
+	if !o.quiet {
+		err = errors.Join(err, brief(c.ErrOrStderr(), outcome))
+	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
+}
+
+// brief shows what a run came to, as far as it got: nothing where no trial of it
+// is valid.
+func brief(w io.Writer, outcome orchestrate.Outcome) error {
+	if !slices.ContainsFunc(outcome.Trials, func(t results.Trial) bool { return t.Valid && t.Arm == results.Plain }) {
+		return nil
+	}
+	run, err := results.Open(outcome.Dir)
+	if err != nil {
+		return err
+	}
+	summary, err := report.Analyse(run)
+	if err != nil {
+		return err
+	}
+	if err := report.Brief(w, summary, terminalWidth(w)); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "figures, tables and verdicts: equic-bench report %s\n", outcome.Dir)
+	return err
 }
 
 // settled is the wait before each trial, in words; nothing where there was none.

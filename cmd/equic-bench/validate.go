@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -10,13 +12,17 @@ import (
 )
 
 func validateCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "validate SCENARIO",
 		Short:   "Check a scenario file, and say everything that is wrong with it",
 		Example: "  equic-bench validate scenarios/paper.yaml",
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := scenarios.Load(args[0])
+			if asJSON {
+				return errors.Join(err, printValidity(c.OutOrStdout(), args[0], s, err))
+			}
 			if err != nil {
 				return err
 			}
@@ -25,6 +31,35 @@ func validateCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print errors and warnings as JSON, too")
+	return c
+}
+
+// printValidity prints what was found in a scenario file.
+func printValidity(w io.Writer, path string, s *scenarios.Scenario, found error) error {
+	type problem struct {
+		Line   int    `json:"line,omitempty"`
+		Column int    `json:"column,omitempty"`
+		What   string `json:"what"`
+		Remedy string `json:"remedy,omitempty"`
+	}
+	result := struct {
+		Scenario string    `json:"scenario"`
+		Valid    bool      `json:"valid"`
+		Errors   []problem `json:"errors"`
+		Warnings []string  `json:"warnings"`
+	}{Scenario: path, Valid: found == nil, Errors: []problem{}, Warnings: []string{}}
+	if s != nil {
+		result.Warnings = append(result.Warnings, s.Warnings()...)
+	}
+	if wrong, ok := errors.AsType[*scenarios.Error](found); ok {
+		for _, p := range wrong.Problems {
+			result.Errors = append(result.Errors, problem{p.Line, p.Column, p.What, p.Remedy})
+		}
+	} else if found != nil {
+		result.Errors = append(result.Errors, problem{What: found.Error()})
+	}
+	return json.NewEncoder(w).Encode(result)
 }
 
 // warn prints warnings, one on each line.

@@ -32,7 +32,7 @@ func verifyCommand() *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify [RUN]",
-		Short: "Check that a run is unchanged, and that its report follows from its records",
+		Short: "Check that a run is unchanged, and its report what its records say",
 		Long: `Checks that a run has ended and is sealed; that every file is the one of
 SHA256SUMS and there is no other; that scenario, trials and records are those of
 the manifest; that the binaries it used are the ones beside this program; and

@@ -1,0 +1,37 @@
+package orchestrate
+
+import "github.com/equic-bench/equic-bench/results"
+
+// Live is how the load of a trial does at a moment, as clients last said: they
+// say so at most once a second.
+type Live struct {
+	Sequential, Attack Tally // over the clients of each group
+	// ServerBusy is the busy share, in 0..1, of the server's CPUs since the last
+	// Live, whatever is busy on them; negative where it is not known.
+	ServerBusy float64
+}
+
+// Tally counts the requests of a group since the epoch.
+type Tally struct{ Started, Done, OK int }
+
+// live is how the load does. Nobody may be listening: then nothing is read.
+func (t *trial) live() *Live {
+	if t.runner.options.OnEvent == nil {
+		return nil
+	}
+	l := &Live{ServerBusy: -1}
+	for _, m := range t.members {
+		group := &l.Sequential
+		if m.spec.Role == results.RoleParallel {
+			group = &l.Attack
+		}
+		p := m.records.seen().progress
+		group.Started, group.Done, group.OK = group.Started+p.Started, group.Done+p.Done, group.OK+p.OK
+	}
+	now, err := t.runner.readCPUs(t.members[0].spec.CPUs)
+	if err == nil && t.busy.All > 0 && now.All > t.busy.All {
+		l.ServerBusy, _ = now.shares(t.busy)
+	}
+	t.busy = now
+	return l
+}

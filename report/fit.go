@@ -1,0 +1,181 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+)
+
+// rightAlign sets columns, counted from 1, to the right.
+func (t *titled) rightAlign(from, to int) {
+	t.numbers = [2]int{from, to}
+	t.SetColumnConfigs(t.columns(nil))
+}
+
+// columns are the settings of columns, with the most characters that each may
+// have, where widths say.
+func (t *titled) columns(widths []int) []table.ColumnConfig {
+	var all []table.ColumnConfig
+	for i := 1; i <= max(len(widths), t.numbers[1]); i++ {
+		c := table.ColumnConfig{Number: i}
+		if t.numbers[0] <= i && i <= t.numbers[1] {
+			c.Align, c.AlignHeader = text.AlignRight, text.AlignRight
+		}
+		if i <= len(widths) {
+			c.WidthMax, c.WidthMaxEnforcer = widths[i-1], text.WrapSoft
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// AppendRow keeps the row's cells, too, for fit.
+func (t *titled) AppendRow(row table.Row) {
+	var cells []string
+	for _, cell := range row {
+		cells = append(cells, fmt.Sprint(cell))
+	}
+	t.rows = append(t.rows, cells)
+	t.Writer.AppendRow(row)
+}
+
+// fit renders the table with no line longer than width; zero is no limit. Cells
+// are broken between their words, the widest columns first. Where that is not
+// enough, each row becomes a sentence.
+func (t *titled) fit(width int) string {
+	if width <= 0 || t.width(t.widths()) <= width {
+		return t.Render()
+	}
+	t.tighten()
+	widths, floors := t.widths(), t.longestWords()
+	if t.width(floors) > width {
+		t.Style().Box.PaddingLeft = ""
+	}
+	for t.width(widths) > width {
+		widest := -1
+		for i := range widths {
+			if widths[i] > floors[i] && (widest < 0 || widths[i] > widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return t.sentences(width)
+		}
+		widths[widest]--
+	}
+	t.SetColumnConfigs(t.columns(widths))
+	return t.Render()
+}
+
+// tighten keeps a number and its % on one line.
+func (t *titled) tighten() {
+	t.ResetRows()
+	for i, row := range t.rows {
+		var cells table.Row
+		for j := range row {
+			t.rows[i][j] = strings.ReplaceAll(row[j], " %", "%")
+			cells = append(cells, t.rows[i][j])
+		}
+		t.Writer.AppendRow(cells)
+	}
+}
+
+// width is that of a frame around columns of some widths.
+func (t *titled) width(widths []int) int {
+	box := t.Style().Box
+	total := 1 // the frame
+	for _, w := range widths {
+		total += len(box.PaddingLeft) + w + len(box.PaddingRight) + 1
+	}
+	return total
+}
+
+// widths are those of the columns with no cell broken.
+func (t *titled) widths() []int {
+	return t.longest(func(cell string) []string { return []string{cell} })
+}
+
+// longestWords are the least widths that break no word.
+func (t *titled) longestWords() []int {
+	return t.longest(func(cell string) []string { return strings.Split(cell, " ") })
+}
+
+// longest is, for each column, the length of the longest part of its cells.
+func (t *titled) longest(parts func(cell string) []string) []int {
+	widths := make([]int, len(t.header))
+	for _, row := range append([][]string{t.header}, t.rows...) {
+		for i, cell := range row {
+			for _, part := range parts(cell) {
+				widths[i] = max(widths[i], utf8.RuneCountInString(part))
+			}
+		}
+	}
+	return widths
+}
+
+// sentences is each row as one: its text columns, then its numbers by their
+// headers.
+func (t *titled) sentences(width int) string {
+	var b strings.Builder
+	for _, row := range t.rows {
+		var names, values []string
+		for i, cell := range row {
+			if i+1 < t.numbers[0] {
+				names = append(names, t.header[i]+" "+cell)
+			} else {
+				values = append(values, t.header[i]+": "+cell)
+			}
+		}
+		line := strings.Join(names, ", ") + "; " + strings.Join(values, "; ")
+		indent := ""
+		for part := range strings.SplitSeq(text.WrapSoft(line, width-2), "\n") {
+			fmt.Fprintln(&b, indent+strings.TrimRight(part, " "))
+			indent = "  "
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Brief writes one table: each headline figure of each variant, and its change
+// from the first variant. Intervals, and what they mean, are in the report.
+func Brief(w io.Writer, s *Summary, width int) error {
+	have := s.measured()
+	header := []any{"figure"}
+	for _, v := range have {
+		header = append(header, v.Name)
+	}
+	title := "Figures by variant: " + s.Interval
+	if len(have) > 1 {
+		title = fmt.Sprintf("Figures by variant, and their change from %s: %s", have[0].Name, s.Interval)
+	}
+	t := newTable(title, 1, header...)
+	for _, h := range Headlines() {
+		row := table.Row{h.ID + " (" + h.Unit + ")"}
+		for i := range have {
+			row = append(row, briefCell(&have[i], &have[0], h.Value, s.Seed))
+		}
+		t.AppendRow(row)
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s\n", t.title, t.fit(width))
+	return err
+}
+
+// briefCell is a figure with its change from the first variant, paired by block.
+func briefCell(v, first *Variant, value func(*Metrics) Number, seed uint64) string {
+	figure := short(value(v.Metrics))
+	if v.Name == first.Name || !value(v.Metrics).known() {
+		return figure
+	}
+	measured, e := paired(v, first, value, seed)
+	if e.Blocks < 2 {
+		measured = change(value(v.Metrics), value(first.Metrics))
+	}
+	if !measured.known() {
+		return figure
+	}
+	return fmt.Sprintf("%s (%s)", figure, measured.Change())
+}
