@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/cgroups/v3/cgroup1"
@@ -87,29 +88,41 @@ type groupV2 struct{ *cgroup2.Manager }
 func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) } //nolint:gosec // a process id is positive
 func (g groupV2) remove() error     { return g.Delete() }
 
+// dyingLimit bounds the wait for the processes of a run that was killed: they
+// leave their group a little after their death.
+const dyingLimit = 2 * time.Second
+
 // Clean removes the empty control groups of runs that were killed. Those of a
 // run in progress have processes in them, and stay.
 func Clean() error {
 	var err error
+	limit := time.Now().Add(dyingLimit)
 	for _, root := range []string{unified, legacy} {
 		entries, readErr := os.ReadDir(root)
 		if readErr != nil {
 			continue // no such hierarchy here
 		}
 		for _, e := range entries {
-			if !e.IsDir() || !strings.HasPrefix(e.Name(), groupPrefix) {
-				continue
-			}
-			path := filepath.Join(root, e.Name())
-			if busy(path) {
-				continue
-			}
-			if removeErr := os.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-				err = errors.Join(err, fmt.Errorf("remove control group: %w", removeErr))
+			if e.IsDir() && strings.HasPrefix(e.Name(), groupPrefix) {
+				err = errors.Join(err, removeEmpty(filepath.Join(root, e.Name()), limit))
 			}
 		}
 	}
 	return err
+}
+
+// removeEmpty removes a control group if no process is in it by the limit.
+func removeEmpty(path string, limit time.Time) error {
+	for busy(path) {
+		if time.Now().After(limit) {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove control group: %w", err)
+	}
+	return nil
 }
 
 // busy says whether processes are in a control group.

@@ -145,7 +145,8 @@ func spec(server string, client ...string) orchestrate.Spec {
 	return s
 }
 
-func open(t *testing.T, s orchestrate.Spec) orchestrate.Nodes {
+// requireRoot skips a test that needs root; under CI it fails instead.
+func requireRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		if os.Getenv("CI") == "true" {
@@ -153,6 +154,11 @@ func open(t *testing.T, s orchestrate.Spec) orchestrate.Nodes {
 		}
 		t.Skip("needs root")
 	}
+}
+
+func open(t *testing.T, s orchestrate.Spec) orchestrate.Nodes {
+	t.Helper()
+	requireRoot(t)
 	rt, err := New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
