@@ -70,7 +70,7 @@ func compareReports(check, runDir, drawn string) (results.Finding, error) {
 	}
 	return results.NewFinding(check, fmt.Sprintf("%d files follow from the records byte for byte", len(want)), faults,
 		"of its files do not follow from the records",
-		"they were changed, or drawn by another version of this program; `equic-bench report "+runDir+"` draws them anew"), nil
+		"they or the records were changed, or another version drew them; if the records hold, `equic-bench report "+runDir+"` draws them anew"), nil
 }
 
 // difference says how a file of two reports differs; empty: it does not.

@@ -146,7 +146,7 @@ func (v *verifier) unchanged(sums map[string]string) Finding {
 		}
 	}
 	return NewFinding("checksums", fmt.Sprintf("%d files are unchanged", len(sums)), faults,
-		fmt.Sprintf("of %d files are not what %s says", len(sums), ChecksumsFile),
+		fmt.Sprintf("of %d files not as %s says", len(sums), ChecksumsFile),
 		"these are not the bytes that the run wrote: take no figure from them")
 }
 

