@@ -1,10 +1,10 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"math"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -19,7 +19,7 @@ type reading struct {
 
 	requests map[string]map[string]Number
 	offered  int
-	done     completions // of ok sequential requests, and how long they took
+	done     completions // ok sequential requests; how long they took is below
 	response tally
 	service  tally
 	split    [3]tally // response before, during and after the attack
@@ -60,16 +60,16 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 			results.RoleSequential: noRequests(),
 		},
 	}
-	var both errgroup.Group
-	both.Go(func() error { return readNodes(run, trial, results.RoleServer, r.takeServer) })
-	both.Go(func() error {
-		// The attackers come first: only they tell when the attack was.
-		if err := readNodes(run, trial, results.RoleParallel, r.takeParallel); err != nil {
-			return err
-		}
-		return readNodes(run, trial, results.RoleSequential, r.takeSequential)
-	})
-	if err := both.Wait(); err != nil {
+	var server error
+	var reads sync.WaitGroup
+	reads.Go(func() { server = readNodes(run, trial, results.RoleServer, r.takeServer) })
+	// The attackers come first: only they tell when the attack was.
+	clients := readNodes(run, trial, results.RoleParallel, r.takeParallel)
+	if clients == nil {
+		clients = readNodes(run, trial, results.RoleSequential, r.takeSequential)
+	}
+	reads.Wait()
+	if err := errors.Join(clients, server); err != nil {
 		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
 	}
 	return r, nil
