@@ -1,0 +1,283 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+const (
+	// bothExact is how far apart two computations of one value may be,
+	// relative to it: they add in different orders.
+	bothExact = 1e-9
+	// sixDigits is the same for a value that was written by Number.String.
+	sixDigits = 5.0001e-6
+)
+
+// recomputed is what testdata/recompute.py prints.
+type recomputed struct {
+	Variants map[string]map[string][3]Number `json:"variants"` // median, low, high
+	Claims   map[string]recomputedChange     `json:"claims"`
+	Pairs    []recomputedChange              `json:"pairs"`
+	CSV      map[string][][]any              `json:"csv"`
+}
+
+type recomputedChange struct {
+	Metric        string `json:"metric"`
+	With          string `json:"with"`
+	Without       string `json:"without"`
+	Blocks        int    `json:"blocks"`
+	Measured      Number `json:"measured"`
+	Low           Number `json:"low"`
+	High          Number `json:"high"`
+	Coverage      Number `json:"coverage"`
+	P             Number `json:"p"`
+	PHolm         Number `json:"p_holm"`
+	PaperMeasured Number `json:"paper_way_measured"`
+	PaperLow      Number `json:"paper_way_low"`
+	PaperHigh     Number `json:"paper_way_high"`
+}
+
+func recompute(t *testing.T, dir string) *recomputed {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("the figures are not recomputed by a second implementation: %v", err)
+	}
+	// -B leaves no __pycache__ in testdata.
+	cmd := exec.CommandContext(t.Context(), python, "-B", filepath.Join("testdata", "recompute.py"), dir)
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	text, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, complaint.String())
+	}
+	r := new(recomputed)
+	must(t, json.Unmarshal(text, r))
+	return r
+}
+
+func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
+	tests := map[string]func() *synth{
+		"one block":  oneBlock,
+		"ten blocks": func() *synth { return blocks(10) },
+		"two blocks": func() *synth { return shortBlocks(2) },
+		"seven blocks, one of them incomplete, one in which a server stalls": func() *synth {
+			s := shortBlocks(7)
+			s.trials[s.find("xdp-block", 3)].invalid = "server was late"
+			s.trials[s.find("userspace-block", 5)].request = late(12*second, 3*second)
+			s.trials[s.find("no-block", 2)].request = late(11*second, 60*second)
+			return s
+		},
+		"six blocks in which nothing is completed for a second in userspace-block": func() *synth {
+			s := shortBlocks(6)
+			for b := range 6 {
+				s.trials[s.find("userspace-block", b+1)].request = late(12*second, 3*second)
+			}
+			return s
+		},
+		"an attack between two samples, from a fraction of a second on": func() *synth {
+			s := shortBlocks(2)
+			s.experiment.Parallel.DelayNS, s.experiment.Parallel.Requests = 10*second+second/3, 10
+			return s
+		},
+		"no attack and no memory limit": func() *synth {
+			s := shortBlocks(2)
+			s.experiment.Parallel, s.experiment.ServerMemoryBytes = results.Load{}, 0
+			return s
+		},
+		"a closed loop": func() *synth {
+			s := shortBlocks(1)
+			s.experiment.Sequential.RatePerSecond, s.experiment.Sequential.Requests = 0, 2000
+			return s
+		},
+	}
+	for name, made := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := made().write(t)
+			s := write(t, dir)
+			r := recompute(t, dir)
+			r.expect(t, s, bothExact)
+			kept := new(Summary)
+			must(t, json.Unmarshal(reported(t, dir, SummaryFile), kept))
+			r.expect(t, kept, sixDigits)
+			for _, figure := range []string{"figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
+				expectRows(t, figure, reported(t, dir, figure), r.CSV[figure])
+			}
+		})
+	}
+}
+
+// late makes the requests that start in the second from atNS on end only after
+// a wait.
+func late(atNS, waitNS int64) func(string, *results.Request) {
+	return func(role string, q *results.Request) {
+		if role == results.RoleSequential && q.StartNS >= atNS && q.StartNS < atNS+second {
+			q.EndNS += waitNS
+		}
+	}
+}
+
+// expect compares all that was recomputed to a summary.
+func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
+	t.Helper()
+	for _, v := range s.measured() {
+		for i, m := range []*Metrics{v.Metrics, v.Low, v.High} {
+			if m != nil {
+				expectFigures(t, v.Name, i, flatten("", reflect.ValueOf(*m)), r.Variants[v.Name], tolerance)
+			}
+		}
+	}
+	if got := len(r.Variants); got != len(s.measured()) {
+		t.Errorf("recomputed %d variants, the summary has %d", got, len(s.measured()))
+	}
+	for i := range s.Claims {
+		c := &s.Claims[i]
+		again, ok := r.Claims[c.ID]
+		if !ok {
+			t.Errorf("claim %s was not recomputed", c.ID)
+		}
+		again.expect(t, "claim "+c.ID, c.Measured, &c.Evidence, tolerance)
+		expectNumber(t, c.ID+" in the paper's way", c.MeasuredPaperWay, again.PaperMeasured, tolerance)
+		expectNumber(t, c.ID+" in the paper's way, low", c.PaperWayLow, again.PaperLow, tolerance)
+		expectNumber(t, c.ID+" in the paper's way, high", c.PaperWayHigh, again.PaperHigh, tolerance)
+	}
+	if len(r.Pairs) != len(s.Pairs) {
+		t.Fatalf("recomputed %d pairs, the summary has %d", len(r.Pairs), len(s.Pairs))
+	}
+	for i := range s.Pairs {
+		p, again := &s.Pairs[i], &r.Pairs[i]
+		name := fmt.Sprintf("%s of %s against %s", p.Metric, p.With, p.Without)
+		if p.Metric != again.Metric || p.With != again.With || p.Without != again.Without {
+			t.Fatalf("pair %d is %s, recomputed was %+v", i, name, again)
+		}
+		again.expect(t, name, p.Measured, &p.Evidence, tolerance)
+	}
+}
+
+// countedAsTheyAre are the parts of a summary that repeat what a record says,
+// or count records: nothing is computed.
+func countedAsTheyAre(key string) bool {
+	part, _, _ := strings.Cut(key, ".")
+	switch part {
+	case "requests", "attack", "server", "gateway", "udp", "probe":
+		return true
+	}
+	return false
+}
+
+func expectFigures(t *testing.T, variant string, end int, want map[string]Number, got map[string][3]Number, tolerance float64) {
+	t.Helper()
+	compared := 0
+	for key, n := range want {
+		if countedAsTheyAre(key) {
+			continue
+		}
+		again, ok := got[key]
+		if !ok {
+			t.Errorf("%s %s was not recomputed", variant, key)
+			continue
+		}
+		compared++
+		expectNumber(t, fmt.Sprintf("%s %s, %s", variant, key, [...]string{"median", "low", "high"}[end]), n, again[end], tolerance)
+	}
+	if compared != len(got) {
+		t.Errorf("%s: %d figures were recomputed, %d are in the summary", variant, len(got), compared)
+	}
+}
+
+func (r *recomputedChange) expect(t *testing.T, name string, measured Number, e *Evidence, tolerance float64) {
+	t.Helper()
+	if r.Blocks != e.Blocks {
+		t.Errorf("%s: %d blocks, recomputed %d", name, e.Blocks, r.Blocks)
+	}
+	expectNumber(t, name, measured, r.Measured, tolerance)
+	expectNumber(t, name+", low", e.Low, r.Low, tolerance)
+	expectNumber(t, name+", high", e.High, r.High, tolerance)
+	expectNumber(t, name+", coverage", e.Coverage, r.Coverage, tolerance)
+	expectNumber(t, name+", p", e.P, r.P, tolerance)
+	expectNumber(t, name+", p by Holm", e.PHolm, r.PHolm, tolerance)
+}
+
+// expectNumber compares what the Go code says to what was recomputed. JSON has
+// no infinities, so all that is not finite is alike.
+func expectNumber(t *testing.T, name string, want, got Number, tolerance float64) {
+	t.Helper()
+	switch w, g := float64(want), float64(got); {
+	case want.known() != got.known():
+		t.Errorf("%s: %v, recomputed %v", name, w, g)
+	case want.known() && math.Abs(w-g) > tolerance*math.Max(math.Abs(w), math.Abs(g)):
+		t.Errorf("%s: %.17g, recomputed %.17g", name, w, g)
+	}
+}
+
+// flatten is the numbers of a struct under their keys in JSON, joined by dots.
+func flatten(key string, v reflect.Value) map[string]Number {
+	all := map[string]Number{}
+	add := func(name string, field reflect.Value) {
+		for k, n := range flatten(strings.TrimPrefix(key+"."+name, "."), field) {
+			all[k] = n
+		}
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.Anonymous {
+				for k, n := range flatten(key, v.Field(i)) {
+					all[k] = n
+				}
+			} else {
+				add(f.Tag.Get("json"), v.Field(i))
+			}
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			add(k.String(), v.MapIndex(k))
+		}
+	default:
+		all[key] = Number(v.Float())
+	}
+	return all
+}
+
+// expectRows compares the rows of a figure's data to those recomputed.
+func expectRows(t *testing.T, name string, text []byte, want [][]any) {
+	t.Helper()
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	must(t, err)
+	if len(rows)-1 != len(want) {
+		t.Fatalf("%s has %d rows, recomputed %d", name, len(rows)-1, len(want))
+	}
+	for i, row := range rows[1:] {
+		for j, cell := range row {
+			if !sameCell(cell, want[i][j]) {
+				t.Errorf("%s, row %d, %q: recomputed %v", name, i+1, row, want[i][j])
+			}
+		}
+	}
+}
+
+func sameCell(cell string, want any) bool {
+	switch w := want.(type) {
+	case nil:
+		return cell == ""
+	case float64:
+		v, err := strconv.ParseFloat(cell, 64)
+		return err == nil && math.Abs(v-w) <= sixDigits*math.Max(math.Abs(v), math.Abs(w))
+	}
+	return cell == want
+}

@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+"""Recomputes the figures of a run from its raw records: a second implementation,
+written after docs/method.md and results/record.go, that shares nothing with the
+Go code. Standard library only.
+
+    python3 recompute.py RUN > recomputed.json
+
+"variants" has each figure as [median, low, high] under its keys in summary.json,
+joined by dots. "claims" and "pairs" have the changes, "csv" the rows of
+figure-*.csv. Values have all digits; null is unknown or without bound.
+"""
+
+import json
+import math
+import pathlib
+import sys
+from fractions import Fraction
+from itertools import combinations_with_replacement
+
+from recompute_stats import (
+    INF, NAN, arithmetic, durations, harmonic, holm, log_ratio, median, middle, over_trials, percent, ratio, rejected, series,
+    signed_rank_p, sums,
+)
+
+# One trial.
+
+
+class Trial:
+    """The records of a trial, and the windows that its figures are of."""
+
+    def __init__(self, folder, trial, experiment):
+        self.block, self.experiment = trial["block"], experiment
+        by_role = {"server": {}, "sequential": {}, "parallel": {}}
+        for node in trial["nodes"]:
+            kinds = by_role[node["role"]]
+            with open(folder / node["records"], encoding="utf-8") as lines:
+                for line in lines:
+                    for kind, record in json.loads(line).items():
+                        kinds.setdefault(kind, []).append(record)
+        self.server, self.sequential, self.parallel = by_role["server"], by_role["sequential"], by_role["parallel"]
+        self.samples = self.server.get("sample", [])
+        self.probe = self.one("probe")
+        self.ok = [q for q in self.sequential.get("request", []) if q["outcome"] == "ok"]
+        self.attack = self.parallel.get("request", [])
+        starts = [q["start_ns"] for q in self.attack]
+        self.first, self.last = min(starts, default=None), max(starts, default=None)
+        load = experiment["sequential"]
+        if load["rate_per_second"] > 0:
+            self.end = load["delay_ns"] + int(load["requests"] / load["rate_per_second"] * 1e9)
+        else:
+            self.end = max((q["start_ns"] + q["end_ns"] for q in self.ok), default=0)
+        self.cpus = len(self.probe["cpus"]) if self.probe and self.probe["cpus"] else max(1, len(experiment["server_cpus"]))
+
+    def one(self, kind):
+        return self.server.get(kind, [None])[-1]
+
+    def bins(self, seconds):
+        """Completed requests per second, exactly."""
+        width = seconds * 10**9
+        counts = [0] * (self.end // width)
+        for q in self.ok:
+            done = q["start_ns"] + q["end_ns"]
+            if 0 <= done and done // width < len(counts):
+                counts[done // width] += 1
+        return [Fraction(n, seconds) for n in counts]
+
+    def usual(self, seconds):
+        bins = self.bins(seconds)
+        if self.attack:
+            bins = bins[: max(0, self.first // (seconds * 10**9))]
+        return median(bins)
+
+    def spans(self):
+        """Before, during and after the attack; without one, all is before."""
+        if not self.attack:
+            return {"before": (0, self.end), "during": None, "after": None}
+        return {"before": (0, self.first), "during": (self.first, self.last), "after": (self.last, self.end)}
+
+    def gain(self, span, counter):
+        """What a counter gains between the first and the last sample of a span,
+        and the time between the two."""
+        inside = [s for s in self.samples if span and span[0] <= s["at_ns"] <= span[1]]
+        if len(inside) < 2:
+            return NAN, NAN
+        return counter(inside[-1]) - counter(inside[0]), inside[-1]["at_ns"] - inside[0]["at_ns"]
+
+    def per_second(self, counter, scale=1.0):
+        gains = {part: self.gain(span, counter) for part, span in self.spans().items()}
+        return {part: scale * ratio(gained, ns / 1e9) for part, (gained, ns) in gains.items()}
+
+    def window(self):
+        return [s for s in self.samples if 0 <= s["at_ns"] <= self.end]
+
+    def percent(self, counter):
+        w = self.window()
+        return [100 * (counter(b) - counter(a)) / ((b["at_ns"] - a["at_ns"]) * self.cpus) for a, b in zip(w, w[1:]) if b["at_ns"] > a["at_ns"]]
+
+
+def cpu_ns(s):
+    return s["cpu_ns"]
+
+
+def busy_ns(s):
+    return s["busy_ns"] + s["softirq_ns"]
+
+
+def throughput(t):
+    fine, paper, load = t.bins(1), t.bins(5), t.experiment["sequential"]
+    return {
+        "harmonic": harmonic(fine), "arithmetic": arithmetic(fine), "min": min(fine, default=NAN), "zero_bins": fine.count(0),
+        "paper": harmonic([v for v in paper if v]), "paper_zero_bins": paper.count(0), "median_before": t.usual(1),
+        "scheduled": load["rate_per_second"] * load["clients"] or NAN,
+        "completed_share": len(t.ok) / (load["clients"] * load["requests"]),
+    }
+
+
+def recovery(t):
+    usual = t.usual(1)
+    if not t.attack or math.isnan(usual) or usual == 0 or t.first >= t.end:
+        return dict.fromkeys(["onset_s", "recovered", "observed_s", "below_s", "paper_bin"], NAN)
+    fine, start = t.bins(1), max(0, t.first)
+    begin = start // 10**9
+    steady = next((i for i in range(begin, len(fine) - 4) if all(within(v, usual) for v in fine[i : i + 5])), None)
+    return {
+        "onset_s": INF if steady is None else max(0, steady - start / 1e9),
+        "recovered": int(steady is not None),
+        "observed_s": (t.end - start) / 1e9,
+        "below_s": sum(v < usual * Fraction(9, 10) for v in fine[begin:]),
+        "paper_bin": paper_bin(t, start),
+    }
+
+
+def paper_bin(t, start):
+    usual = t.usual(5)
+    if math.isnan(usual) or usual == 0:
+        return NAN
+    bins = t.bins(5)
+    return next((i for i in range(start // (5 * 10**9), len(bins)) if within(bins[i], usual)), INF)
+
+
+def within(v, usual):
+    return abs(v - usual) <= usual / 10
+
+
+def response_ns(q):
+    return q["start_ns"] - q["scheduled_ns"] + q["end_ns"]
+
+
+def duration(t):
+    def part(q):
+        if not t.attack or q["scheduled_ns"] < t.first:
+            return "before"
+        return "during" if q["scheduled_ns"] <= t.last else "after"
+
+    phases = {"handshake": "handshake_ns", "first_byte": "first_byte_ns", "body": "body_ns"}
+    return {
+        **durations([response_ns(q) for q in t.ok]),
+        "service": durations([q["end_ns"] for q in t.ok]),
+        **{p: durations([response_ns(q) for q in t.ok if part(q) == p]) for p in ("before", "during", "after")},
+        "phases": {name: durations([q[key] for q in t.ok if q.get(key)]) for name, key in phases.items()},
+    }
+
+
+def block_time(t):
+    refusals, gateway, server = t.server.get("refusal", []), t.one("gateway"), t.one("server")
+    cpu, wall = [r["cpu_ns"] / 1e3 for r in refusals], [r["wall_ns"] / 1e3 for r in refusals]
+    quiet, quiet_ns = t.gain(t.spans()["before"], busy_ns)
+    busy, attack_ns = t.gain(t.spans()["during"], busy_ns)
+    extra_ms = (busy - quiet * attack_ns / quiet_ns) / 1e6
+    turned_away = sum(q["outcome"] != "ok" for q in t.attack) if server and server["limiter"] != "none" else NAN
+    return {
+        "refusals": len(refusals), "cpu_mean_us": arithmetic(cpu), "cpu_p50_us": median(cpu),
+        "wall_mean_us": arithmetic(wall), "wall_p50_us": median(wall),
+        "dropped_packets": gateway["dropped"] if gateway else NAN,
+        "drop_ns": gateway["drop_ns"] if gateway else NAN, "empty_ns": gateway["empty_ns"] if gateway else NAN,
+        "turned_away": turned_away, "extra_busy_ms": extra_ms,
+        "extra_busy_us_per_turned_away": ratio(extra_ms * 1e3, turned_away),
+    }
+
+
+def cpu(t):
+    x = t.percent(cpu_ns)
+    return {
+        **series(x),
+        "share_below_40": ratio(sum(v < 40 for v in x), len(x)), "share_at_least_90": ratio(sum(v >= 90 for v in x), len(x)),
+        "mean_by_part": t.per_second(cpu_ns, 100 / (1e9 * t.cpus)),
+    }
+
+
+def syscalls(t):
+    if not t.probe or not t.probe["syscall_counter"]:
+        unknown = dict.fromkeys(["calls", "errors", "seconds", "calls_per_admitted", "calls_per_offered"], NAN)
+        return {**unknown, "calls_per_second": dict.fromkeys(["before", "during", "after"], NAN)}
+    calls = t.server.get("syscall", [])
+    admitted = sum(bool(c.get("handshake_ns")) and c["end"] != "refused" for c in t.server.get("connection", []))
+    offered = len(t.attack) + len(t.sequential.get("request", []))
+
+    def total(of):
+        return {"calls": sum(c["calls"] for c in of), "errors": sum(c["errors"] for c in of), "seconds": sum(c["time_ns"] for c in of) / 1e9}
+
+    return {
+        **total(calls),
+        "calls_per_admitted": ratio(total(calls)["calls"], admitted), "calls_per_offered": ratio(total(calls)["calls"], offered),
+        "calls_per_second": t.per_second(lambda s: s.get("syscalls", 0)),
+        "by_name": {name: total([c for c in calls if c["name"] == name]) for name in {c["name"] for c in calls}},
+    }
+
+
+def figures(t):
+    block, resident = block_time(t), [s["rss_bytes"] for s in t.window()]
+    limit = t.experiment["server_memory_bytes"]
+    return flat({
+        "throughput_rps": throughput(t), "recovery": recovery(t), "duration_ms": duration(t), "block_time": block,
+        "block_time_us": block["cpu_mean_us"] if math.isnan(block["drop_ns"]) else block["drop_ns"] / 1e3,
+        "cpu_percent": cpu(t), "busy_percent": series(t.percent(busy_ns)), "syscalls": syscalls(t),
+        "memory_percent": series([100 * b / limit for b in resident] if limit else []),
+        "memory_bytes": {**series(resident), "peak": t.probe["peak_rss_bytes"] if t.probe else NAN},
+    })
+
+
+def flat(tree, prefix=""):
+    """The leaves of nested dictionaries, their keys joined by dots."""
+    leaves = {}
+    for key, value in tree.items():
+        leaves.update(flat(value, prefix + key + ".") if isinstance(value, dict) else {prefix + key: float(value)})
+    return leaves
+
+
+# Over the blocks of two variants.
+
+
+def paired(with_, without, value):
+    """The change in % from one variant to the other, typical over the blocks."""
+    a, b = ({t.block: value(f) for t, f in v} for v in (with_, without))
+    logs = [v for v in (log_ratio(a[k], b[k]) for k in sorted(a.keys() & b.keys())) if not math.isnan(v)]
+    result = {"blocks": len(logs), "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
+    means = sorted(middle(x, y) for x, y in combinations_with_replacement(logs, 2))
+    if not means or any(map(math.isnan, means)):
+        return result
+    result["measured"] = percent(median(means))
+    counts = sums(range(1, len(logs) + 1))
+    if cut := rejected(counts):
+        result.update(low=percent(means[cut - 1]), high=percent(means[-cut]), p=signed_rank_p(logs))
+        result["coverage"] = 1 - 2 * sum(counts[:cut]) / sum(counts)
+    return result
+
+
+def recovery_s(f):
+    return f["recovery.observed_s"] if f["recovery.onset_s"] == INF else f["recovery.onset_s"]
+
+
+def paper_block_us(f):
+    return f["block_time.wall_mean_us"] if math.isnan(f["block_time.drop_ns"]) else f["block_time.drop_ns"] / 1e3
+
+
+# Of each claim its figure, and the paper's own estimator.
+CLAIMS = {
+    "throughput": (lambda f: f["throughput_rps.harmonic"], lambda f: f["throughput_rps.paper"]),
+    "recovery": (recovery_s, lambda f: f["recovery.paper_bin"]),
+    "block-time": (lambda f: f["block_time_us"], paper_block_us),
+    "duration": (lambda f: f["duration_ms.harmonic"], lambda f: f["duration_ms.service.harmonic"]),
+    "syscalls": (lambda f: f["syscalls.calls"], None),
+    "cpu": (lambda f: f["cpu_percent.mean_by_part.during"], None),
+    "memory": (lambda f: f["memory_bytes.p90"] / 2**20, None),
+}
+
+
+def change(value, with_, without):
+    """From one variant's figures to the other's, in %; unpaired."""
+    a, b = (value({key: v[0] for key, v in m.items()}) for m in (with_, without))
+    return NAN if a == b == 0 else 100 * (a / b - 1) if b else INF
+
+
+def no_recovery(medians):
+    """Whether both recovered at once, or neither did."""
+    a, b = (medians[name]["recovery.onset_s"][0] for name in ("xdp-block", "userspace-block"))
+    return a == b and a in (0, INF)
+
+
+def claims(variants, medians):
+    with_, without = variants.get("xdp-block"), variants.get("userspace-block")
+    if not with_ or not without:
+        return {}
+
+    def claimed(value):
+        result = paired(with_, without, value)
+        if result["blocks"] < 2:
+            result["measured"] = change(value, medians["xdp-block"], medians["userspace-block"])
+        return result
+
+    unknown, judged = {"blocks": 0, **dict.fromkeys(["measured", "low", "high", "coverage", "p"], NAN)}, {}
+    for name, (value, paper) in CLAIMS.items():
+        judged[name], by_paper = dict(unknown), dict(unknown)
+        if name != "recovery" or not no_recovery(medians):
+            judged[name] = claimed(value)
+            by_paper = claimed(paper) if paper else unknown
+        judged[name].update({"paper_way_" + k: by_paper[k] for k in ("measured", "low", "high")})
+    holm(judged.values())
+    return judged
+
+
+def pairs(variants):
+    names, all_pairs = list(variants), []
+    if max(map(len, variants.values())) < 2:
+        return all_pairs
+    for metric, (value, _) in CLAIMS.items():
+        found = [
+            {"metric": metric, "with": a, "without": b, **paired(variants[a], variants[b], value)}
+            for i, a in enumerate(names) for b in names[:i]
+        ]
+        found = [p for p in found if p["blocks"]]
+        holm(found)
+        all_pairs += found
+    return all_pairs
+
+
+# The rows of the figures' CSV files.
+
+
+def figure_3(variants):
+    for name, trials in variants.items():
+        for width in (1, 5):
+            for i, column in enumerate(zip(*(t.bins(width) for t, _ in trials))):
+                yield [name, width, i * width, float(median(column))]
+
+
+def figure_4(medians):
+    rows = {"harmonic mean": "harmonic", "arithmetic mean": "arithmetic", "paper's estimator": "paper"}
+    for name, m in medians.items():
+        yield from ([name, "throughput, " + label, "requests/s", m["throughput_rps." + key][0]] for label, key in rows.items())
+    for name, m in medians.items():
+        yield [name, "user space, CPU time per refusal", "us", m["block_time.cpu_mean_us"][0]]
+        yield [name, "user space, wall time per refusal", "us", m["block_time.wall_mean_us"][0]]
+        yield [name, "kernel, per dropped packet", "us", m["block_time.drop_ns"][0] / 1e3]
+        yield [name, "extra time of the server's CPUs per client turned away", "us", m["block_time.extra_busy_us_per_turned_away"][0]]
+
+
+def figure_5(medians):
+    statistics = {"harmonic mean": "harmonic", "median": "p50", "p95": "p95", "p99": "p99"}
+    for kind, prefix in (("response", "duration_ms."), ("service", "duration_ms.service.")):
+        for name, m in medians.items():
+            yield from ([name, kind, label, m[prefix + key][0]] for label, key in statistics.items())
+
+
+def figure_6(variants, limit):
+    """All steps; figure-6.csv leaves out some where there are over 4000."""
+    unit, divisor = ("%", limit / 100) if limit else ("MiB", 2**20)
+    for resource, unit, of in (
+        ("CPU", "%", lambda t: t.percent(cpu_ns)),
+        ("memory", unit, lambda t: [s["rss_bytes"] / divisor for s in t.window()]),
+    ):
+        for name, trials in variants.items():
+            x = sorted(v for t, _ in trials for v in of(t))
+            yield from ([name, resource, v, unit, (i + 1) / len(x)] for i, v in enumerate(x) if x[i + 1 : i + 2] != [v])
+
+
+def finite(value):
+    """JSON has neither NaN nor infinities."""
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def recompute(run):
+    experiment = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["experiment"]
+    variants = {name: [] for name in experiment["variants"]}
+    for path in sorted(run.glob("trials/*/trial.json")):
+        trial = json.loads(path.read_text(encoding="utf-8"))
+        if trial["valid"] and not trial.get("arm"):
+            t = Trial(path.parent, trial, experiment)
+            variants[trial["variant"]].append((t, figures(t)))
+    variants = {name: trials for name, trials in variants.items() if trials}
+    if not variants:
+        sys.exit(f"{run}: no valid trial")
+    medians = {}
+    for name, trials in variants.items():
+        keys = sorted({key for _, f in trials for key in f})
+        medians[name] = {key: over_trials([f.get(key, NAN) for _, f in trials], len(trials)) for key in keys}
+    return {
+        "variants": medians, "claims": claims(variants, medians), "pairs": pairs(variants),
+        "csv": {
+            "figure-3.csv": list(figure_3(variants)), "figure-4.csv": list(figure_4(medians)),
+            "figure-5.csv": list(figure_5(medians)), "figure-6.csv": list(figure_6(variants, experiment["server_memory_bytes"])),
+        },
+    }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: recompute.py RUN")
+    json.dump(finite(recompute(pathlib.Path(sys.argv[1]))), sys.stdout)
