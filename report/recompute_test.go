@@ -95,6 +95,14 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			s.experiment.Parallel.DelayNS, s.experiment.Parallel.Requests = 10*second+second/3, 10
 			return s
 		},
+		"throughput at the edge of what is recovered, and an attack that ends with a request": func() *synth {
+			s := shortBlocks(2)
+			s.experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
+			for i := range s.trials {
+				s.trials[i].request = losing(i % 2)
+			}
+			return s
+		},
 		"no attack and no memory limit": func() *synth {
 			s := shortBlocks(2)
 			s.experiment.Parallel, s.experiment.ServerMemoryBytes = results.Load{}, 0
@@ -119,6 +127,22 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 				expectRows(t, figure, reported(t, dir, figure), r.CSV[figure])
 			}
 		})
+	}
+}
+
+// losing lets sequential requests time out: after a second of the attack with
+// seven in ten, four bins have nine in ten, which is just inside the band, then
+// one has fewer, then all have nine in ten again; that many seconds later.
+func losing(later int) func(string, *results.Request) {
+	lost := map[int]int{10: 3, 11: 1, 12: 1, 13: 1, 14: 1, 15: 2}
+	return func(role string, q *results.Request) {
+		n, ok := lost[q.Seq/10-later]
+		if !ok && q.Seq >= 160 {
+			n = 1
+		}
+		if role == results.RoleSequential && q.Seq%10 < n {
+			q.Outcome = results.Timeout
+		}
 	}
 }
 
