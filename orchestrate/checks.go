@@ -11,6 +11,7 @@ import (
 )
 
 // The rules of docs/method.md, "A trial is invalid", as trial.json names them.
+// Its table has each.
 const (
 	ruleCompleted  = "completed"
 	ruleReady      = "ready-before-epoch"
@@ -294,11 +295,11 @@ func quotaHeld(e *evidence) (bool, string) {
 	s, quota := e.server().server, e.scenario.Server.Quota
 	switch {
 	case s == nil:
-		return false, "the server left no totals"
+		return false, "server left no totals"
 	case s.StillCounted != 0:
-		return false, fmt.Sprintf("%d connections are still counted after the last one ended", s.StillCounted)
+		return false, fmt.Sprintf("server still counts %d connections after the last one ended", s.StillCounted)
 	case e.variant != scenarios.NoBlock && s.PeakPerClient > quota:
-		return false, fmt.Sprintf("one client had %d connections at once, the quota is %d", s.PeakPerClient, quota)
+		return false, fmt.Sprintf("server had %d connections of one client at once, the quota is %d", s.PeakPerClient, quota)
 	}
 	return true, fmt.Sprintf("at most %d connections of one client at once (quota %d), none counted at the end", s.PeakPerClient, quota)
 }
@@ -311,11 +312,11 @@ func kernelBlocked(e *evidence) (bool, string) {
 	case !e.variant.InKernel():
 		return true, "not asked for"
 	case g == nil || s == nil:
-		return false, "the server left no gateway record or no totals"
+		return false, "server left no gateway record or no totals"
 	case g.UpdateErrors > 0:
-		return false, fmt.Sprintf("%d counts did not reach the kernel", g.UpdateErrors)
+		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
 	case s.PeakPerClient >= e.scenario.Server.Quota && g.Dropped == 0:
-		return false, fmt.Sprintf("a client had %d connections (quota %d), but the kernel dropped no packet", s.PeakPerClient, e.scenario.Server.Quota)
+		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet", s.PeakPerClient, e.scenario.Server.Quota)
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)
 }
@@ -326,7 +327,7 @@ func xdpModeAsAsked(e *evidence) (bool, string) {
 		asked = ""
 	}
 	if got != asked {
-		return false, fmt.Sprintf("XDP mode in force %q, asked for %q", got, asked)
+		return false, fmt.Sprintf("server has XDP mode in force %q, asked for %q", got, asked)
 	}
 	if asked == "" {
 		return true, "no XDP program, as asked"

@@ -141,21 +141,24 @@ func sequentialOnTime(e *evidence) (bool, string) {
 	attack := e.attackSpan()
 	var quiet, late int
 	var worst int64
+	who := "sequential clients"
 	for _, n := range e.clients() {
 		if n.role != results.RoleSequential {
 			continue
 		}
 		for _, l := range n.lateness(attack) {
 			quiet++
-			worst = max(worst, l)
+			if l > worst {
+				worst, who = l, n.name
+			}
 			if l > lateNS {
 				late++
 			}
 		}
 	}
 	ok := worst <= tooLateNS && float64(late) <= lateShare*float64(quiet)
-	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s (allowed: 1 %%, and 1 s)",
-		late, quiet, seconds(worst))
+	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s, of %s (allowed: 1 %%, and 1 s)",
+		late, quiet, seconds(worst), who)
 }
 
 // attackSpan is the window from the first attacking request to the end of the

@@ -18,14 +18,16 @@ func attacker(p *process) bool {
 	return p.spec.Role == results.RoleParallel
 }
 
-func TestEachRuleIsBrokenByItsFault(t *testing.T) {
-	type editor func(p *process, l *results.Line) bool
-	tests := map[string]struct {
-		variant scenarios.Variant
-		edit    editor
-		rule    string
-		says    string
-	}{
+// recordFault is a change of the records that breaks a rule.
+type recordFault struct {
+	variant scenarios.Variant
+	edit    func(p *process, l *results.Line) bool
+	rule    string
+	says    string
+}
+
+func recordFaults() map[string]recordFault {
+	return map[string]recordFault{
 		"a request is missing": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
 			return !seq1(p) || l.Request == nil || l.Request.Seq != 3
 		}, ruleComplete, "sequential-1 left 39 requests and counts 40, of 40 planned"},
@@ -61,7 +63,7 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 				l.Gateway.UpdateErrors = 1
 			}
 			return true
-		}, ruleKernel, "1 counts did not reach"},
+		}, ruleKernel, "server has 1 counts that did not reach"},
 		"a probe leaves no record": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
 			return !seq1(p) || l.Probe == nil
 		}, ruleComplete, "sequential-1 left no probe record"},
@@ -74,6 +76,22 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 		"a sample is missing": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
 			return !seq1(p) || l.Sample == nil || l.Sample.AtNS != 0
 		}, ruleComplete, "sequential-1 left 49 samples, of 50 taken"},
+		"a measured process ended with an error": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Probe != nil {
+				l.Probe.ExitCode = 1
+			}
+			return true
+		}, ruleComplete, "sequential-1 measured a process that ended with exit code 1"},
+		"a record comes after the probe's last": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			if seq1(p) && l.Probe != nil {
+				p.printAsItIs(*l)
+				*l = results.Line{Sample: &results.Sample{AtNS: 9e9}}
+			}
+			return true
+		}, ruleComplete, "sequential-1 printed records after the probe's last"},
+		"the attackers make no request": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
+			return !attacker(p) || l.Request == nil
+		}, ruleOverlap, "has no requests: there is nothing to overlap"},
 		"a node started twice": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
 			if seq1(p) && l.Progress != nil {
 				l.Progress, l.Ready = nil, &results.Ready{AtNS: -1}
@@ -115,13 +133,13 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 				l.Server.StillCounted = 1
 			}
 			return true
-		}, ruleQuota, "1 connections are still counted"},
+		}, ruleQuota, "server still counts 1 connections"},
 		"a client was over quota": {scenarios.UserspaceBlock, func(_ *process, l *results.Line) bool {
 			if l.Server != nil {
 				l.Server.PeakPerClient = 6
 			}
 			return true
-		}, ruleQuota, "6 connections at once, the quota is 5"},
+		}, ruleQuota, "server had 6 connections of one client at once, the quota is 5"},
 		"XDP took another mode": {scenarios.XDPBlock, func(p *process, l *results.Line) bool {
 			if server(p) && l.Ready != nil {
 				l.Ready.XDPMode = "generic"
@@ -158,7 +176,7 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 				l.Request.StartNS += 2e9
 			}
 			return true
-		}, ruleSequential, "the latest 2.000 s"},
+		}, ruleSequential, "the latest 2.000 s, of sequential-1"},
 		"sequential requests started 0.2 s late, and those after them caught up": {scenarios.NoBlock, func(p *process, l *results.Line) bool {
 			if seq1(p) && l.Request != nil && l.Request.Seq >= 32 {
 				l.Request.StartNS += [...]int64{200e6, 105e6, 10e6, 0}[l.Request.Seq%4]
@@ -166,7 +184,10 @@ func TestEachRuleIsBrokenByItsFault(t *testing.T) {
 			return true
 		}, ruleSequential, "2 of 60 sequential requests outside the attack"},
 	}
-	for name, test := range tests {
+}
+
+func TestEachRuleIsBrokenByItsFault(t *testing.T) {
+	for name, test := range recordFaults() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, o := oneTrial(test.variant), testOptions(t)

@@ -171,15 +171,18 @@ func (p *process) run() {
 // print prints records, after the test's edit.
 func (p *process) print(lines ...results.Line) {
 	for _, l := range lines {
-		if p.runtime.edit != nil && !p.runtime.edit(p, &l) {
-			continue
+		if p.runtime.edit == nil || p.runtime.edit(p, &l) {
+			p.printAsItIs(l)
 		}
-		text, err := json.Marshal(l)
-		if err != nil {
-			panic(err)
-		}
-		p.say(string(text) + "\n")
 	}
+}
+
+func (p *process) printAsItIs(l results.Line) {
+	text, err := json.Marshal(l)
+	if err != nil {
+		panic(err)
+	}
+	p.say(string(text) + "\n")
 }
 
 func (p *process) say(text string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -82,14 +83,18 @@ func TestEventsTellPhasesAndRequests(t *testing.T) {
 	})
 }
 
-func TestATrialThatGoesWrongIsInvalidAndSaysWhy(t *testing.T) {
+// nodeFault is a node that does something else than it should, and the rule
+// which that breaks.
+type nodeFault struct {
+	node    string
+	program program
+	rule    string
+	says    string
+}
+
+func nodeFaults() map[string]nodeFault {
 	hang := func(p *process) int { return 128 + int(<-p.signals) }
-	tests := map[string]struct {
-		node    string
-		program program
-		rule    string
-		says    string
-	}{
+	return map[string]nodeFault{
 		"the server dies in the middle": {"server", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
 			if code, interrupted := p.until(2 * time.Second); interrupted {
@@ -128,7 +133,7 @@ func TestATrialThatGoesWrongIsInvalidAndSaysWhy(t *testing.T) {
 		"a client never ends": {"sequential-2", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
 			return hang(p)
-		}, ruleCompleted, "sequential-2 is still running after schedule"},
+		}, ruleCompleted, "sequential-2 is still running 7.000 s after the epoch"},
 		"the server does not stop": {"server", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
 			for {
@@ -138,7 +143,10 @@ func TestATrialThatGoesWrongIsInvalidAndSaysWhy(t *testing.T) {
 			}
 		}, ruleCompleted, "server is still running 10s after SIGTERM"},
 	}
-	for name, test := range tests {
+}
+
+func TestATrialThatGoesWrongIsInvalidAndSaysWhy(t *testing.T) {
+	for name, test := range nodeFaults() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, o := oneTrial(scenarios.NoBlock), testOptions(t)
@@ -168,10 +176,25 @@ func expectBroken(t *testing.T, trial *results.Trial, rule, says string) {
 	}
 	for _, c := range trial.Checks {
 		if c.Rule == rule && !c.OK && strings.Contains(c.Evidence, says) {
+			expectFacts(t, c)
 			return
 		}
 	}
 	t.Errorf("%s: rule %s is not broken with %q in its evidence: %+v", trial.Name(), rule, says, trial.Checks)
+}
+
+// expectFacts sees that evidence names a node, or a group of them, and a number,
+// or says what was none at all.
+func expectFacts(t *testing.T, c results.Check) {
+	t.Helper()
+	node := regexp.MustCompile(`\b(server|clients|(sequential|parallel)(-\d+)?)\b`)
+	if !node.MatchString(c.Evidence) {
+		t.Errorf("the evidence of rule %s names no node: %q", c.Rule, c.Evidence)
+	}
+	fact := regexp.MustCompile(`\d|\bno\b|\bnever\b|did not|unknown|records after|was measured|XDP mode`)
+	if !fact.MatchString(node.ReplaceAllString(c.Evidence, "")) {
+		t.Errorf("the evidence of rule %s has no number: %q", c.Rule, c.Evidence)
+	}
 }
 
 func TestABrokenTrialEndsLongBeforeItsSchedule(t *testing.T) {
@@ -213,6 +236,31 @@ func TestAnInvalidTrialIsRunAgainAndTheNextOnesToo(t *testing.T) {
 			t.Errorf("trials %q, want %q", got, want)
 		}
 		checkSealed(t, outcome.Dir)
+	})
+}
+
+func TestATrialThatStaysInvalidIsRepeatedTwiceAndTheOthersAreRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		rt := newFake(s)
+		rt.edit = func(p *process, l *results.Line) bool {
+			if p.trial.Trial.Index == 2 && l.Probe != nil {
+				l.Probe.ThrottledPeriods = 3
+			}
+			return true
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "after 3 attempts: 2 (") {
+			t.Errorf("error %v, want ErrInvalid of trial 2 after 3 attempts", err)
+		}
+		var got []string
+		for _, trial := range checkSealed(t, outcome.Dir).Trials {
+			got = append(got, fmt.Sprintf("%d.%d %v", trial.Index, trial.Attempt, trial.Valid))
+		}
+		want := []string{"1.1 true", "2.1 false", "2.2 false", "2.3 false", "3.1 true"}
+		if !slices.Equal(got, want) {
+			t.Errorf("trials %q, want %q", got, want)
+		}
 	})
 }
 

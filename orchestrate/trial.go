@@ -205,7 +205,9 @@ func (t *trial) load(ctx, watch context.Context) error {
 	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
 		return err
 	}
-	if err := t.await(ctx, t.deadline(), clients, (*member).ended, "still running after schedule, time-out and trial.drain"); err != nil {
+	deadline := t.deadline()
+	late := fmt.Sprintf("still running %s after the epoch: longer than schedule, time-out and trial.drain", seconds(deadline.Sub(t.epoch).Nanoseconds()))
+	if err := t.await(ctx, deadline, clients, (*member).ended, late); err != nil {
 		return err
 	}
 	t.stopping = true

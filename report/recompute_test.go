@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
 )
 
 const (
@@ -99,7 +100,7 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			s := shortBlocks(2)
 			s.experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
 			for i := range s.trials {
-				s.trials[i].request = losing(i % 2)
+				s.trials[i].request, s.trials[i].server = losing(i%2), notAllAdmitted()
 			}
 			return s
 		},
@@ -124,10 +125,38 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			must(t, json.Unmarshal(reported(t, dir, SummaryFile), kept))
 			r.expect(t, kept, sixDigits)
 			for _, figure := range []string{"figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
-				expectRows(t, figure, reported(t, dir, figure), r.CSV[figure])
+				expectRows(t, figure, dataOf(t, dir, figure), r.CSV[figure])
 			}
 		})
 	}
+}
+
+func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
+	dir := oneBlock().write(t)
+	s := write(t, dir)
+	rates := map[string]map[string][]float64{} // by variant and width of the bin
+	for _, row := range dataOf(t, dir, "figure-3.csv") {
+		rate, err := strconv.ParseFloat(row[3], 64)
+		must(t, err)
+		if rates[row[0]] == nil {
+			rates[row[0]] = map[string][]float64{}
+		}
+		rates[row[0]][row[1]] = append(rates[row[0]][row[1]], rate)
+	}
+	for _, v := range s.measured() {
+		got := rates[v.Name]
+		expectNumber(t, v.Name+", harmonic", v.Throughput.Harmonic, Number(stats.Harmonic(got["1"])), sixDigits)
+		expectNumber(t, v.Name+", arithmetic", v.Throughput.Arithmetic, Number(stats.Arithmetic(got["1"])), sixDigits)
+		expectNumber(t, v.Name+", in the paper's way", v.Throughput.Paper, Number(stats.HarmonicNonZero(got["5"])), sixDigits)
+	}
+}
+
+// dataOf is the rows of a figure's data, without their head.
+func dataOf(t *testing.T, dir, figure string) [][]string {
+	t.Helper()
+	rows, err := csv.NewReader(bytes.NewReader(reported(t, dir, figure))).ReadAll()
+	must(t, err)
+	return rows[1:]
 }
 
 // losing lets sequential requests time out: after a second of the attack with
@@ -140,8 +169,24 @@ func losing(later int) func(string, *results.Request) {
 		if !ok && q.Seq >= 160 {
 			n = 1
 		}
-		if role == results.RoleSequential && q.Seq%10 < n {
+		if role == results.RoleSequential && q.Seq%10 >= 10-n {
 			q.Outcome = results.Timeout
+		}
+	}
+}
+
+// notAllAdmitted makes every fourth connection one that was refused, and every
+// fifth one that never completed its handshake.
+func notAllAdmitted() func(*results.Line) {
+	n := 0
+	return func(line *results.Line) {
+		if line.Connection == nil {
+			return
+		}
+		if n++; n%4 == 0 {
+			line.Connection.End = results.RefusedByQuota
+		} else if n%5 == 0 {
+			line.Connection.HandshakeNS = 0
 		}
 	}
 }
@@ -279,14 +324,12 @@ func flatten(key string, v reflect.Value) map[string]Number {
 }
 
 // expectRows compares the rows of a figure's data to those recomputed.
-func expectRows(t *testing.T, name string, text []byte, want [][]any) {
+func expectRows(t *testing.T, name string, rows [][]string, want [][]any) {
 	t.Helper()
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	must(t, err)
-	if len(rows)-1 != len(want) {
-		t.Fatalf("%s has %d rows, recomputed %d", name, len(rows)-1, len(want))
+	if len(rows) != len(want) {
+		t.Fatalf("%s has %d rows, recomputed %d", name, len(rows), len(want))
 	}
-	for i, row := range rows[1:] {
+	for i, row := range rows {
 		for j, cell := range row {
 			if !sameCell(cell, want[i][j]) {
 				t.Errorf("%s, row %d, %q: recomputed %v", name, i+1, row, want[i][j])
