@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -298,17 +299,13 @@ func expectNumber(t *testing.T, name string, want, got Number, tolerance float64
 func flatten(key string, v reflect.Value) map[string]Number {
 	all := map[string]Number{}
 	add := func(name string, field reflect.Value) {
-		for k, n := range flatten(strings.TrimPrefix(key+"."+name, "."), field) {
-			all[k] = n
-		}
+		maps.Copy(all, flatten(strings.TrimPrefix(key+"."+name, "."), field))
 	}
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.Anonymous {
-				for k, n := range flatten(key, v.Field(i)) {
-					all[k] = n
-				}
+				maps.Copy(all, flatten(key, v.Field(i)))
 			} else {
 				add(f.Tag.Get("json"), v.Field(i))
 			}
