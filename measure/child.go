@@ -19,6 +19,10 @@ import (
 type child struct {
 	cmd    *exec.Cmd
 	stdout *os.File // the reading end of its standard output
+	// pid stays what it was when the child is reaped, where that of cmd.Process
+	// becomes -1, which kill(2) takes for every process there is. Signals go by
+	// cmd.Process, which refuses them from then on.
+	pid int
 }
 
 // startChild starts a command with nothing to read. An error is one that
@@ -38,10 +42,8 @@ func startChild(command []string, stderr *os.File) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", command[0], err), r.Close())
 	}
-	return &child{cmd: cmd, stdout: r}, nil
+	return &child{cmd: cmd, stdout: r, pid: cmd.Process.Pid}, nil
 }
-
-func (c *child) pid() int { return c.cmd.Process.Pid }
 
 // catchSignals collects the signals to forward, until signal.Stop.
 func catchSignals() chan os.Signal {
@@ -79,7 +81,7 @@ type exitInfo struct {
 // awaitEnd returns once the child has ended, and leaves it to reap. As process
 // 1 it meanwhile reaps every other process that became its child.
 func (c *child) awaitEnd() error {
-	kind, id := unix.P_PID, c.pid()
+	kind, id := unix.P_PID, c.pid
 	if os.Getpid() == 1 {
 		kind, id = unix.P_ALL, 0
 	}
@@ -90,8 +92,8 @@ func (c *child) awaitEnd() error {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			return fmt.Errorf("wait for process %d: %w", c.pid(), err)
-		case int(info.pid) == c.pid():
+			return fmt.Errorf("wait for process %d: %w", c.pid, err)
+		case int(info.pid) == c.pid:
 			return nil
 		}
 		if _, err := wait4(int(info.pid)); err != nil {
@@ -102,9 +104,9 @@ func (c *child) awaitEnd() error {
 
 // reap frees the ended child and says how it ended.
 func (c *child) reap() (*ending, error) {
-	end, err := wait4(c.pid())
+	end, err := wait4(c.pid)
 	if err != nil {
-		return nil, fmt.Errorf("reap process %d: %w", c.pid(), err)
+		return nil, fmt.Errorf("reap process %d: %w", c.pid, err)
 	}
 	return end, errors.Join(c.cmd.Process.Release(), c.stdout.Close())
 }

@@ -223,7 +223,7 @@ func makeOrphans() int {
 			return 1
 		}
 		orphan, err := strconv.Atoi(strings.TrimSpace(string(out)))
-		if err != nil {
+		if err != nil || orphan <= 0 { // kill(2) takes 0 and less for many processes
 			return 2
 		}
 		tick := time.NewTicker(time.Millisecond)

@@ -113,7 +113,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	if err != nil {
 		return exitCodeOf(err), err
 	}
-	s, err := newSampler(c.pid(), opts, calls)
+	s, err := newSampler(c.pid, opts, calls)
 	if err != nil {
 		_, killErr := c.kill()
 		return ExitFailed, errors.Join(err, killErr)

@@ -32,14 +32,17 @@ func (s *server) refuseEarly(info *quic.ClientInfo) error {
 }
 
 // sameAttempt is how long packets from one address and port belong to one
-// connection attempt: longer than a client retries, shorter than it takes to
-// use a port again.
-const sameAttempt = 10 * time.Second
+// connection attempt: longer than those of one client hello are apart, shorter
+// than a client waits before it tries again (RFC 9002, 6.2). It must be short,
+// as the next attempt may have the same port, drawn at random: of attempts at
+// 500/s from one address, 10 s would take one in six for another's.
+const sameAttempt = 100 * time.Millisecond
 
 // earlyRefusals counts one refusal per connection attempt. A refused attempt
 // leaves no state in the transport, so each further packet of it (a client
 // hello with a post-quantum key share fills two) is decided on anew; their
-// costs are added up.
+// costs are added up. A client that tries again, as the transport drops an
+// answer when it has many to send, is refused again.
 type earlyRefusals struct {
 	mu   sync.Mutex
 	list []results.Refusal

@@ -14,7 +14,7 @@ func TestEarlyRefusalsCountAttemptsNotPackets(t *testing.T) {
 	for _, r := range []struct {
 		from netip.AddrPort
 		atNS int64
-	}{{a, 0}, {a, 1e6}, {b, 2e6}, {a, 1e9}, {a, 1e9 + int64(sameAttempt)}} {
+	}{{a, 0}, {a, 1e6}, {b, 2e6}, {a, 50e6}, {a, int64(sameAttempt)}} {
 		e.add(r.from, results.Refusal{AtNS: r.atNS, WallNS: 10, CPUNS: 4})
 	}
 	got := e.refusals()

@@ -173,6 +173,9 @@ func (r *faultRun) owns(p process) bool {
 // any more: the machine's load has ended the attempt before.
 func (r *faultRun) hit(pid int, signal syscall.Signal) bool {
 	r.t.Helper()
+	if pid <= 0 {
+		r.t.Fatalf("process %d: kill(2) takes 0 and less for many processes", pid)
+	}
 	err := syscall.Kill(pid, signal)
 	if err != nil && !errors.Is(err, syscall.ESRCH) {
 		r.t.Fatal(err)

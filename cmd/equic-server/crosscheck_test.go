@@ -1,0 +1,184 @@
+package main
+
+import (
+	"math"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// These tests hold what the programs say against what the kernel's network
+// interfaces have counted, and the server's records against the clients'.
+
+// docs/method.md, gateway: "seen and dropped are what the interface's driver
+// counts", xdp_packets and xdp_drops of `ethtool -S`. Nothing may be different:
+// both count every packet that reaches the program.
+func TestCrossCheckDropsWithTheInterface(t *testing.T) {
+	needTool(t, "ethtool")
+	for _, limiter := range []string{"xdp-block", "xdp-block-new"} {
+		t.Run(limiter, func(t *testing.T) {
+			w := newWire(t)
+			server := w.startServer(t, "--limiter", limiter, "--quota", "2", "--idle-timeout", "1s", "--body", "4000000")
+			// Faster than they are served, so that the client is often at its quota.
+			w.startClient(t, 0, "--mode", "parallel", "--requests", "200", "--rate", "200", "--timeout", "2s", "--body", "4000000").wait(t)
+			server.stop(t)
+
+			driver := w.driverCounters(t)
+			gateway := server.collect().gateway
+			if gateway == nil {
+				t.Fatal("no gateway record")
+			}
+			if gateway.Dropped < 50 || gateway.Passed < 50 {
+				t.Errorf("%d dropped, %d passed: too few to compare", gateway.Dropped, gateway.Passed)
+			}
+			agree(t, "packets dropped", gateway.Dropped, driver["xdp_drops"], 0)
+			agree(t, "packets seen", gateway.Seen, driver["xdp_packets"], 0)
+		})
+	}
+}
+
+// Of a datagram that carries a body, with an Ethernet header of 14 bytes, an
+// IPv4 header of 20 and a UDP header of 8 around it.
+const (
+	lowerHeaders = 14 + 20 + 8
+	// quic-go never sends more than maxDatagram bytes of UDP payload, and full
+	// ones never have fewer than minDatagram (RFC 9000, 14).
+	maxDatagram, minDatagram = 1452, 1200
+	// A short header has at most 1 + 20 + 4 bytes, a STREAM frame's 1 + 8 + 8 +
+	// 2, the tag 16 (RFC 9000, 17.3.1 and 19.8; RFC 9001, 5.3).
+	quicHeaders = 25 + 19 + 16
+)
+
+// docs/method.md, throughput: "the bytes that the interface sent are those of
+// the bodies and 3 to 12 % more". The least is what Ethernet, IP and UDP add to
+// the largest datagrams. The most is what these and QUIC add to the smallest, 9
+// %, and 8 KiB for each connection, 3 %: a handshake of three datagrams, its
+// acknowledgements, HTTP/3's settings, and two probes of the path's MTU.
+//
+// And udp: "the datagrams received are within 1 % of the packets that the
+// interface received". Those that arrive when the server has stopped are not.
+func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
+	w := newWire(t)
+	server := w.startServer(t, "--limiter", "no-block")
+	clientNode := w.startClient(t, 0, "--requests", "200")
+	clientNode.wait(t)
+	server.stop(t)
+
+	wire, client, at := w.counters(t), clientNode.collect(), server.collect()
+	if client.outcomes[results.OK] != 200 {
+		t.Errorf("outcomes %v; want 200 ok", client.outcomes)
+	}
+	agree(t, "bytes of bodies, received and sent", client.bodyBytes, at.bodyBytes, 0)
+	body := float64(client.bodyBytes)
+	least := body * (maxDatagram + lowerHeaders) / maxDatagram
+	most := body*(minDatagram+lowerHeaders)/(minDatagram-quicHeaders) + 200*8<<10
+	t.Logf("%.0f bytes of bodies, %d on the wire (%+.2f %%); bounds %+.2f and %+.2f %%",
+		body, wire.TxBytes, 100*(float64(wire.TxBytes)/body-1), 100*(least/body-1), 100*(most/body-1))
+	if sent := float64(wire.TxBytes); sent < least || sent > most {
+		t.Errorf("%d bytes on the wire; want %.0f to %.0f", wire.TxBytes, least, most)
+	}
+	if wire.TxBytes > wire.TxPackets*(maxDatagram+lowerHeaders) {
+		t.Errorf("%d packets of %d bytes: the interface counts several as one", wire.TxPackets, wire.TxBytes)
+	}
+	if len(at.samples) == 0 {
+		t.Fatal("no samples")
+	}
+	agree(t, "datagrams", at.samples[len(at.samples)-1].UDPInDatagrams, wire.RxPackets, 0.01)
+}
+
+// docs/method.md, load: "each request ends in one outcome". What a client calls
+// ok its server has served, exactly. Behind XDP a response may be served and not
+// arrive in time: there it is at least as many, at most the lost ones more.
+//
+// What a client calls refused the server has refused, exactly after a handshake.
+// Before it the server can tell two attempts apart by the port alone: it counts
+// one refusal where a port is drawn again within 100 ms (0.2 % at 500/s), and
+// two where its transport dropped the first answer, and the client tried again.
+func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
+	for _, test := range []struct {
+		limiter, requests, rate string
+		turnsAway, loses        bool
+		fewer, more             float64 // refusals at the server, as shares of the client's
+	}{
+		{"no-block", "200", "300", false, false, 0, 0},
+		{"userspace-block", "200", "300", true, false, 0, 0},
+		{"userspace-early", "2000", "500", true, false, 0.01, 0.1},
+		{"xdp-block", "200", "300", true, true, 0, 0},
+	} {
+		t.Run(test.limiter, func(t *testing.T) {
+			w := newWire(t)
+			// XDP is in front of the first client only: on the interface to it.
+			server := w.startServer(t, "--limiter", test.limiter, "--quota", "2", "--idle-timeout", "1s")
+			nodes := [...]*node{
+				w.startClient(t, 0, "--mode", "parallel", "--requests", test.requests, "--rate", test.rate, "--timeout", "3s"),
+				w.startClient(t, 1, "--requests", "100"),
+			}
+			for _, n := range nodes {
+				n.wait(t)
+			}
+			server.stop(t)
+
+			at := server.collect()
+			for i, n := range nodes {
+				client, address := n.collect().outcomes, clientAddresses[i]
+				served, refused := at.served[address], float64(at.refused[address])
+				t.Logf("%s: %v; the server served %d, refused %.0f", address, client, served, refused)
+				lost := 0
+				if test.loses {
+					lost = client[results.Timeout] + client[results.Failed]
+				}
+				if served < client[results.OK] || served > client[results.OK]+lost {
+					t.Errorf("%s: %v, but the server served %d", address, client, served)
+				}
+				want := float64(client[results.Refused])
+				if refused < want*(1-test.fewer) || refused > want*(1+test.more) {
+					t.Errorf("%s: %v, but the server refused %.0f", address, client, refused)
+				}
+			}
+			client := nodes[0].collect().outcomes
+			if away := client[results.Refused] + client[results.Timeout]; test.turnsAway != (away > 0) {
+				t.Errorf("%d requests of the parallel client were turned away", away)
+			}
+		})
+	}
+}
+
+// agree fails where two counts are further apart than a share of the second.
+func agree[N int | int64 | uint64](t *testing.T, what string, ours, theirs N, tolerance float64) {
+	t.Helper()
+	t.Logf("%s: ours %d, theirs %d", what, ours, theirs)
+	if math.Abs(float64(ours)-float64(theirs)) > tolerance*float64(theirs) {
+		t.Errorf("%s: ours %d, theirs %d; they may differ by %g %%", what, ours, theirs, 100*tolerance)
+	}
+}
+
+// sums is what the records of a node add up to.
+type sums struct {
+	outcomes        map[results.Outcome]int
+	served, refused map[string]int // by the client's address
+	bodyBytes       int64          // of a client's requests, or a server's connections
+	samples         []results.Sample
+	gateway         *results.Gateway
+}
+
+// collect adds the records of a node up, once it has ended.
+func (n *node) collect() *sums {
+	s := &sums{outcomes: map[results.Outcome]int{}, served: map[string]int{}, refused: map[string]int{}}
+	for _, l := range n.records {
+		switch {
+		case l.Request != nil:
+			s.outcomes[l.Request.Outcome]++
+			s.bodyBytes += l.Request.BodyBytes
+		case l.Connection != nil:
+			s.served[l.Connection.Client] += l.Connection.Served
+			s.bodyBytes += l.Connection.BodyBytes
+		case l.Refusal != nil:
+			s.refused[l.Refusal.Client]++
+		case l.Sample != nil:
+			s.samples = append(s.samples, *l.Sample)
+		case l.Gateway != nil:
+			s.gateway = l.Gateway
+		}
+	}
+	return s
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// wire is a server's network namespace and two clients', each joined to it by a
+// veth pair, and the programs that run there. Both ends of a pair are its eth0
+// but for the second at the server, eth1.
+type wire struct {
+	server  netns.NsHandle
+	clients [2]netns.NsHandle
+	bin     string // the folder of the programs
+}
+
+// The addresses of the server, one for each client, and of the clients.
+var (
+	serverAddresses = [2]string{"192.0.2.1", "198.51.100.1"}
+	clientAddresses = [2]string{"192.0.2.2", "198.51.100.2"}
+)
+
+// newWire locks the test to its thread and never unlocks it: the thread, and
+// the namespaces with it, end with the test.
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	needRoot(t)
+	runtime.LockOSThread()
+	w := &wire{bin: build(t), server: newNamespace(t)}
+	for i := range w.clients {
+		w.clients[i] = newNamespace(t)
+		must(t, netns.Set(w.server))
+		name := "eth" + strconv.Itoa(i)
+		must(t, netlink.LinkAdd(&netlink.Veth{
+			LinkAttrs:     netlink.LinkAttrs{Name: name},
+			PeerName:      "eth0",
+			PeerNamespace: netlink.NsFd(w.clients[i]),
+		}))
+		server := setUp(t, name, serverAddresses[i])
+		must(t, netns.Set(w.clients[i]))
+		client := setUp(t, "eth0", clientAddresses[i])
+		introduce(t, client, serverAddresses[i], server)
+		must(t, netns.Set(w.server))
+		introduce(t, server, clientAddresses[i], client)
+	}
+	return w
+}
+
+// newNamespace leaves the thread in a namespace without IPv6, whose multicast
+// would be traffic that no program sent.
+func newNamespace(t *testing.T) netns.NsHandle {
+	t.Helper()
+	ns, err := netns.New()
+	must(t, err)
+	t.Cleanup(func() { must(t, ns.Close()) })
+	for _, which := range []string{"all", "default"} {
+		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
+			t.Fatal(err)
+		}
+	}
+	return ns
+}
+
+// setUp has the kernel cut what a program sends at once into packets before it
+// counts them (gso_max_segs), as it would be on a wire.
+func setUp(t *testing.T, name, address string) netlink.Link {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	must(t, err)
+	addr, err := netlink.ParseAddr(address + "/24")
+	must(t, err)
+	must(t, netlink.LinkSetGSOMaxSegs(link, 1))
+	must(t, netlink.AddrAdd(link, addr))
+	must(t, netlink.LinkSetUp(link))
+	return link
+}
+
+// introduce tells one end of a pair the other's hardware address, so that no
+// ARP is among the packets, at moments of the kernel's choice.
+func introduce(t *testing.T, link netlink.Link, address string, other netlink.Link) {
+	t.Helper()
+	must(t, netlink.NeighAdd(&netlink.Neigh{
+		LinkIndex:    link.Attrs().Index,
+		State:        netlink.NUD_PERMANENT,
+		IP:           net.ParseIP(address),
+		HardwareAddr: other.Attrs().HardwareAddr,
+	}))
+}
+
+// counters are those that the kernel keeps of the server's interface to the
+// first client.
+func (w *wire) counters(t *testing.T) netlink.LinkStatistics {
+	t.Helper()
+	must(t, netns.Set(w.server))
+	link, err := netlink.LinkByName("eth0")
+	must(t, err)
+	return *link.Attrs().Statistics
+}
+
+// driverCounters are those of `ethtool -S`, added up over the queues.
+func (w *wire) driverCounters(t *testing.T) map[string]uint64 {
+	t.Helper()
+	must(t, netns.Set(w.server))
+	out, err := exec.CommandContext(t.Context(), "ethtool", "-S", "eth0").Output()
+	must(t, err)
+	sums := map[string]uint64{}
+	for line := range strings.Lines(string(out)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		n, err := strconv.ParseUint(value, 10, 64)
+		if err != nil {
+			continue // the heading
+		}
+		if rest, ok := strings.CutPrefix(name, "rx_queue_"); ok {
+			_, what, _ := strings.Cut(rest, "_")
+			sums[what] += n
+		}
+	}
+	return sums
+}
+
+// node is a program that runs, and the records it has printed so far.
+type node struct {
+	cmd     *exec.Cmd
+	ready   chan struct{}
+	end     chan struct{} // closed once all is read
+	records []results.Line
+	stderr  bytes.Buffer
+}
+
+// start runs a program in a namespace.
+func (w *wire) start(t *testing.T, ns netns.NsHandle, program string, args ...string) *node {
+	t.Helper()
+	must(t, netns.Set(ns))
+	n := &node{ready: make(chan struct{}), end: make(chan struct{})}
+	n.cmd = exec.CommandContext(t.Context(), filepath.Join(w.bin, program), args...)
+	n.cmd.Stderr = &n.stderr
+	stdout, err := n.cmd.StdoutPipe()
+	must(t, err)
+	must(t, n.cmd.Start())
+	go n.read(t, stdout)
+	return n
+}
+
+func (n *node) read(t *testing.T, stdout io.Reader) {
+	t.Helper()
+	defer close(n.end)
+	err := results.ReadLines(bufio.NewReader(stdout), n.cmd.Path, func(l *results.Line) error {
+		if l.Ready != nil {
+			close(n.ready)
+		}
+		n.records = append(n.records, *l)
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// startServer returns when the server is ready.
+func (w *wire) startServer(t *testing.T, args ...string) *node {
+	t.Helper()
+	n := w.start(t, w.server, "equic-probe", append([]string{"--", filepath.Join(w.bin, "equic-server"), "--listen", ":4433"}, args...)...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	select {
+	case <-n.ready:
+	case <-n.end:
+		t.Fatalf("the server ended: %s", &n.stderr)
+	case <-ctx.Done():
+		t.Fatal("the server is not ready")
+	}
+	return n
+}
+
+// startClient starts the load of one of the clients.
+func (w *wire) startClient(t *testing.T, i int, args ...string) *node {
+	t.Helper()
+	return w.start(t, w.clients[i], "equic-client", append([]string{"--server", serverAddresses[i] + ":4433"}, args...)...)
+}
+
+// wait returns when the program has ended.
+func (n *node) wait(t *testing.T) {
+	t.Helper()
+	<-n.end
+	if err := n.cmd.Wait(); err != nil {
+		t.Fatalf("%s: %v\n%s", n.cmd, err, &n.stderr)
+	}
+}
+
+// stop asks the server to stop, and waits until it has.
+func (n *node) stop(t *testing.T) {
+	t.Helper()
+	must(t, n.cmd.Process.Signal(syscall.SIGTERM))
+	n.wait(t)
+}
+
+// build builds the programs, and returns their folder.
+func build(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/",
+		"../equic-probe", "../equic-server", "../equic-client").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the programs: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// needRoot skips a test that makes network namespaces; under CI it fails.
+func needRoot(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs root, and -short asks for none")
+	}
+	if os.Geteuid() != 0 {
+		lack(t, "needs root")
+	}
+}
+
+// needTool skips a test where a tool is not installed; under CI it fails.
+func needTool(t *testing.T, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		lack(t, err.Error())
+	}
+}
+
+func lack(t *testing.T, reason string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(reason)
+	}
+	t.Skip(reason)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
