@@ -216,7 +216,7 @@ func TestAnUnmeasuredTrialHasNoFiguresOfItsServer(t *testing.T) {
 func TestARunThatEndedBeforeItsFirstPlainTrialSaysSo(t *testing.T) {
 	s := withArm(closed(1), results.Unmeasured, 1)
 	s.trials = s.trials[1:]
-	_, err := Write(s.write(t))
+	_, err := Write(s.write(t), Options{})
 	if !errors.Is(err, ErrNoTrials) || !strings.Contains(err.Error(), "--resume") {
 		t.Errorf("error %v, want ErrNoTrials with what to do", err)
 	}

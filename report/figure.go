@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"html"
 	"image/color"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
@@ -18,15 +23,19 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// figure is one figure of the report: a title, what the paper says, a legend
-// in a strip of its own, so that it never covers data, and panels side by side.
+// figure is one figure of the report, of the size and type of a paper's: a
+// legend in a strip of its own, so that it never covers data, and panels. Its
+// title and notes are no part of the picture: in a paper they are its caption.
 type figure struct {
+	lang   language
 	name   string // file name without extension: "figure-3"
 	title  string
 	notes  []string
 	legend []key
-	panels []*plot.Plot
-	// data is the figure's numbers, header first.
+	panels []*plot.Plot // side by side
+	// stacked puts the panels below each other.
+	stacked bool
+	// data is what is drawn in numbers, header first.
 	data          [][]string
 	marks         []mark
 	width, height vg.Length
@@ -48,12 +57,15 @@ type key struct {
 }
 
 const (
-	pngDPI     = 160
-	margin     = 12 * vg.Length(1)
-	titleSize  = 14 * vg.Length(1)
-	textSize   = 10 * vg.Length(1)
-	noteSize   = 9.5 * vg.Length(1)
-	lineHeight = 14 * vg.Length(1)
+	// The widths of a column, and of both, of a two-column page (IEEE's and
+	// ACM's templates).
+	oneColumn  = 3.5 * vg.Inch
+	twoColumns = 7.16 * vg.Inch
+
+	pngDPI     = 300
+	margin     = 3 * vg.Length(1)
+	textSize   = 8 * vg.Length(1)
+	lineHeight = 11 * vg.Length(1)
 )
 
 // sans is Liberation Sans at a size in points.
@@ -69,88 +81,136 @@ func style(size vg.Length, c color.Color, weight xfont.Weight) text.Style {
 func newPanel(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
-	p.Title.TextStyle.Font = sans(11, xfont.WeightBold)
-	p.Title.Padding = 8
+	p.Title.TextStyle.Font = sans(textSize, xfont.WeightBold)
+	p.Title.Padding = 5
 	p.X.Label.Text, p.Y.Label.Text = x, y
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		axis.Label.TextStyle.Font = sans(textSize, xfont.WeightNormal)
-		axis.Label.Padding = 4
+		axis.Label.Padding = 2
 		axis.Tick.Label.Font = sans(textSize, xfont.WeightNormal)
-		axis.Width = 0.7
-		axis.Tick.Width = 0.7
-		axis.Tick.Length = 4
+		axis.Width = 0.5
+		axis.Tick.Width = 0.5
+		axis.Tick.Length = 3
 		axis.Padding = 0
 	}
 	return p
 }
 
-// write writes the figure as SVG and PNG, and its data as CSV.
-func (f *figure) write(dir string) error {
-	png := vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(pngDPI))
-	f.draw(draw.New(png))
-	svg := vgsvg.New(f.width, f.height)
-	f.draw(draw.New(svg))
+// statisticColumn is the column of a figure's data that says of which trials a
+// value is.
+const statisticColumn = "statistic"
 
-	var image, vector, table bytes.Buffer
-	if _, err := (vgimg.PngCanvas{Canvas: png}).WriteTo(&image); err != nil {
-		return fmt.Errorf("draw %s.png: %w", f.name, err)
-	}
-	if _, err := svg.WriteTo(&vector); err != nil {
-		return fmt.Errorf("draw %s.svg: %w", f.name, err)
-	}
-	if err := csv.NewWriter(&table).WriteAll(f.data); err != nil {
-		return fmt.Errorf("write %s.csv: %w", f.name, err)
-	}
-	for ext, text := range map[string][]byte{".png": image.Bytes(), ".svg": vector.Bytes(), ".csv": table.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, f.name+ext), text, 0o644); err != nil {
+// newFigure is a figure without anything on it.
+func (s *Summary) newFigure(name string, title phrase, width, height vg.Length) *figure {
+	lang := language(s.FiguresLang)
+	return &figure{lang: lang, name: name, title: lang.say(title), width: width, height: height}
+}
+
+// panelTitle is the title of a panel, with its letter.
+func (f *figure) panelTitle(panel int, title phrase) string {
+	return fmt.Sprintf("(%c) %s", 'a'+panel, f.say(title))
+}
+
+// caption is the notes in one line.
+func (f *figure) caption() string { return strings.Join(f.notes, " ") }
+
+// add appends a row to the figure's data.
+func (f *figure) add(row ...string) { f.data = append(f.data, row) }
+
+// write writes the figure as SVG, PDF and PNG, and its data as CSV.
+func (f *figure) write(dir string) error {
+	files := map[string]func() ([]byte, error){".svg": f.svg, ".pdf": f.pdf, ".png": f.png, ".csv": f.csv}
+	for _, ext := range slices.Sorted(maps.Keys(files)) {
+		content, err := files[ext]()
+		if err != nil {
+			return fmt.Errorf("draw %s%s: %w", f.name, ext, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f.name+ext), content, 0o644); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// draw lays the figure out from the top: title, notes, legend, panels.
-func (f *figure) draw(c draw.Canvas) {
+func (f *figure) svg() ([]byte, error) {
+	c := vgsvg.New(f.width, f.height)
+	f.draw(draw.New(c))
+	svg, err := written(c)
+	// For those who cannot see it.
+	words := fmt.Sprintf("<title>%s</title>\n<desc>%s</desc>\n<g ", html.EscapeString(f.title), html.EscapeString(f.caption()))
+	return []byte(measured(strings.Replace(string(svg), "<g ", words, 1))), err
+}
+
+func (f *figure) pdf() ([]byte, error) {
+	c := newPDF(f.width, f.height, f.title, f.caption())
+	f.draw(draw.NewCanvas(c, f.width, f.height))
+	return written(c)
+}
+
+func (f *figure) png() ([]byte, error) {
+	c := vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(pngDPI))
+	f.draw(draw.New(c))
+	png, err := written(vgimg.PngCanvas{Canvas: c})
+	if err != nil {
+		return nil, err
+	}
+	return withResolution(png, pngDPI), nil
+}
+
+func (f *figure) csv() ([]byte, error) {
+	var table bytes.Buffer
+	err := csv.NewWriter(&table).WriteAll(f.data)
+	return table.Bytes(), err
+}
+
+func written(w io.WriterTo) ([]byte, error) {
+	var b bytes.Buffer
+	_, err := w.WriteTo(&b)
+	return b.Bytes(), err
+}
+
+// draw draws the legend and, below it, the panels, and returns where each panel
+// has its data.
+func (f *figure) draw(c draw.Canvas) []draw.Canvas {
 	c.FillPolygon(color.White, corners(c.Rectangle))
 	c = draw.Crop(c, margin, -margin, margin, -margin)
-	top := c.Max.Y
-	c.FillText(style(titleSize, color.Black, xfont.WeightBold), vg.Point{X: c.Min.X, Y: top}, f.title)
-	top -= titleSize + 6
-	for _, note := range f.notes {
-		c.FillText(style(noteSize, color.Gray{Y: 70}, xfont.WeightNormal), vg.Point{X: c.Min.X, Y: top}, note)
-		top -= lineHeight
-	}
-	f.drawBody(c, top-4)
+	bottom := f.drawLegend(c, c.Max.Y)
+	return f.drawPanels(draw.Crop(c, 0, 0, 0, bottom-5-c.Max.Y))
 }
 
-// drawBody draws the legend and the panels from a height down, and returns where
-// each panel has its data.
-func (f *figure) drawBody(c draw.Canvas, top vg.Length) []draw.Canvas {
-	top = f.drawLegend(c, top)
-	return f.drawPanels(draw.Crop(c, 0, 0, 0, top-8-c.Max.Y))
-}
-
-// drawPanels draws the panels side by side, their axes at the same heights.
+// drawPanels draws the panels, the axes of a row at the same heights and those
+// of a column at the same place from the left.
 func (f *figure) drawPanels(c draw.Canvas) []draw.Canvas {
-	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 24}
-	bottom := c.Min.Y
-	for i, p := range f.panels {
-		bottom = max(bottom, p.DataCanvas(tiles.At(c, i, 0)).Min.Y)
+	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 14, PadY: 8}
+	if f.stacked {
+		tiles.Rows, tiles.Cols = tiles.Cols, tiles.Rows
 	}
-	var data []draw.Canvas
+	tile := func(i int) draw.Canvas { return tiles.At(c, i%tiles.Cols, i/tiles.Cols) }
+	left, bottom := make([]vg.Length, tiles.Cols), make([]vg.Length, tiles.Rows)
 	for i, p := range f.panels {
-		tile := tiles.At(c, i, 0)
-		level := draw.Crop(tile, 0, 0, bottom-p.DataCanvas(tile).Min.Y, 0)
+		t := tile(i)
+		data := p.DataCanvas(t)
+		left[i%tiles.Cols] = max(left[i%tiles.Cols], data.Min.X-t.Min.X)
+		bottom[i/tiles.Cols] = max(bottom[i/tiles.Cols], data.Min.Y-t.Min.Y)
+	}
+	var all []draw.Canvas
+	for i, p := range f.panels {
+		t := tile(i)
+		data := p.DataCanvas(t)
+		level := draw.Crop(t, left[i%tiles.Cols]-(data.Min.X-t.Min.X), 0, bottom[i/tiles.Cols]-(data.Min.Y-t.Min.Y), 0)
 		p.Draw(level)
-		data = append(data, p.DataCanvas(level))
+		all = append(all, p.DataCanvas(level))
 	}
-	return data
+	return all
 }
 
 // drawLegend draws the entries from left to right, in as many rows as they
 // need, and returns the bottom of the last.
 func (f *figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
-	const thumb, gap, space = 26, 6, 18
+	const thumb, gap, space = 24, 4, 12
+	if len(f.legend) == 0 {
+		return top
+	}
 	st := style(textSize, color.Black, xfont.WeightNormal)
 	x := c.Min.X
 	for _, k := range f.legend {
@@ -159,7 +219,7 @@ func (f *figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
 			x, top = c.Min.X, top-lineHeight
 		}
 		icon := c
-		icon.Rectangle = vg.Rectangle{Min: vg.Point{X: x, Y: top - 11}, Max: vg.Point{X: x + thumb, Y: top - 2}}
+		icon.Rectangle = vg.Rectangle{Min: vg.Point{X: x, Y: top - 8.5}, Max: vg.Point{X: x + thumb, Y: top - 1.5}}
 		for _, t := range k.thumbs {
 			t.Thumbnail(&icon)
 		}

@@ -2,154 +2,139 @@ package report
 
 import (
 	"image/color"
-	"math"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// figure4 is the mean throughput, and the time to turn a client away.
+// figure4 is the mean throughput, and the time to turn a client away where each
+// variant does it.
 func figure4(s *Summary) *figure {
-	f := &figure{
-		name:  "figure-4",
-		title: "Figure 4: mean throughput, and the cost of turning a client away",
-		notes: []string{
-			"Left: whole load, bins of 1 s, empty ones included. Right: logarithmic; a refused client costs one close, a dropped one many packets. " + capital(s.Interval) + ".",
-			"Paper: throughput +30.9 %, block time -26.4 % (8 µs in the kernel), kernel against user space.",
-		},
-		width: 10.4 * vg.Inch, height: 4.8 * vg.Inch,
-		data: [][]string{{"variant", "metric", "unit", "value"}},
-	}
+	f := s.newFigure("figure-4", figure4Title, twoColumns, 2.7*vg.Inch)
+	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
+	f.note(figure4Left)
+	f.note(figure4Right)
+	f.noteTrials(s.Blocks)
+	f.note(figure4Paper)
 	f.panels = []*plot.Plot{throughputPanel(f, s), blockTimePanel(f, s)}
+	f.spreadKeys(s, false)
 	return f
 }
 
 // throughputPanel shows the harmonic mean as a bar and the arithmetic beside.
 func throughputPanel(f *figure, s *Summary) *plot.Plot {
-	p := newPanel("Throughput of the sequential clients", "", "completed requests per second")
+	p := newPanel(f.panelTitle(0, throughputTitle), "", f.say(requestsPerSecond))
 	p.Add(grid())
-	mean := draw.GlyphStyle{Color: color.Black, Radius: 3.5, Shape: draw.RingGlyph{}}
+	mean := draw.GlyphStyle{Color: color.Black, Radius: 2.3, Shape: draw.CrossGlyph{}}
 	marks := new(dots)
-	top := 1.0
-	for i, v := range s.measured() {
-		t := v.Throughput
-		l := lookOf(v.Name)
-		p.Add(bar{float64(i) - 0.14, float64(t.Harmonic), l})
+	have := s.measured()
+	for i := range have {
+		v := &have[i]
+		harmonic := v.spread(func(m *Metrics) Number { return m.Throughput.Harmonic })
+		arithmetic := v.spread(func(m *Metrics) Number { return m.Throughput.Arithmetic })
+		p.Add(bar{float64(i) - 0.14, float64(harmonic.median), lookOf(v.Name)})
 		marks.values = append(marks.values,
-			dot{x: float64(i) - 0.14, y: float64(t.Harmonic), label: short(t.Harmonic), up: 3, group: v.Name, series: "harmonic mean", value: short(t.Harmonic) + " requests/s"},
-			dot{x: float64(i) + 0.26, y: float64(t.Arithmetic), label: short(t.Arithmetic), up: 6, mark: mean, group: v.Name, series: "arithmetic mean", value: short(t.Arithmetic) + " requests/s"})
-		top = max(top, float64(t.Harmonic), float64(t.Arithmetic))
-		f.data = append(f.data,
-			[]string{v.Name, "throughput, harmonic mean", "requests/s", t.Harmonic.String()},
-			[]string{v.Name, "throughput, arithmetic mean", "requests/s", t.Arithmetic.String()},
-			[]string{v.Name, "throughput, paper's estimator", "requests/s", t.Paper.String()})
+			f.dot(float64(i)-0.14, harmonic, draw.GlyphStyle{Color: color.Black}, v.Name, f.say(harmonicMean), inRequestsPerSecond),
+			f.dot(float64(i)+0.27, arithmetic, mean, v.Name, f.say(arithmeticMean), inRequestsPerSecond))
+		f.rows(harmonic, v.Name, "throughput, harmonic mean", "requests/s")
+		f.rows(arithmetic, v.Name, "throughput, arithmetic mean", "requests/s")
 	}
 	p.Add(marks)
 	f.marks = append(f.marks, marks.marks(0)...)
-	nominal(p, s)
-	p.Y.Min, p.Y.Max = 0, top*1.15
-	p.Y.Tick.Marker = niceStep(p.Y.Max, 8)
+	names(p, variantNames(have))
+	_, top := marks.span()
+	p.Y.Min, p.Y.Max = 0, max(1, top)*1.2
+	p.Y.Tick.Marker = f.niceStep(p.Y.Max, 6)
 	f.legend = append(f.legend,
-		key{"bar: harmonic mean", []plot.Thumbnailer{shadeThumb{color.Gray{Y: 150}}}},
-		key{"arithmetic mean", []plot.Thumbnailer{markThumb(mean)}})
+		key{f.say(harmonicBar), []plot.Thumbnailer{swatchThumb{look{color: grey().color, hatch: rising}}}},
+		key{f.say(arithmeticMean), []plot.Thumbnailer{markThumb(mean)}})
 	return p
 }
 
-// costs are the ways to ask what a client turned away costs; in us.
-func costs() []struct {
-	label string
+// dot is a spread as a marked value, with its number.
+func (f *figure) dot(x float64, s spread, glyph draw.GlyphStyle, group, series string, unit phrase) dot {
+	return dot{
+		x: x, y: float64(s.median), mark: glyph, low: s.low, high: s.high, trials: s.single(false),
+		label: f.num(s.median), group: group, series: series, value: f.say(unit, f.num(s.median)),
+	}
+}
+
+// spreadKeys are the entries of the legend for what the trials say about chance.
+func (f *figure) spreadKeys(s *Summary, always bool) {
+	interval, single := false, false
+	for _, v := range s.measured() {
+		interval = interval || v.Low != nil
+		single = single || v.Trials > 1 && (always || v.Low == nil)
+	}
+	if interval {
+		f.legend = append(f.legend, key{f.say(intervalOf, s.Blocks), []plot.Thumbnailer{intervalThumb{}}})
+	}
+	if single {
+		f.legend = append(f.legend, key{f.say(oneTrialPoint), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
+	}
+}
+
+// cost is a way to ask what turning a client away takes; in us.
+type cost struct {
+	label phrase
+	name  string // in the figure's data
 	glyph draw.GlyphDrawer
-	value func(*BlockTime) Number
-} {
-	return []struct {
-		label string
-		glyph draw.GlyphDrawer
-		value func(*BlockTime) Number
-	}{
-		{"user space, CPU time per refusal", draw.PyramidGlyph{}, func(b *BlockTime) Number { return b.CPUMeanUS }},
-		{"user space, wall time per refusal", draw.TriangleGlyph{}, func(b *BlockTime) Number { return b.WallMeanUS }},
-		{"kernel, per dropped packet", draw.CircleGlyph{}, func(b *BlockTime) Number { return b.DropNS / 1e3 }},
-		{"extra time of the server's CPUs per client turned away", draw.CrossGlyph{}, func(b *BlockTime) Number { return b.ExtraPerTurnedAwayUS }},
+	value func(*Metrics) Number
+}
+
+// costs are those of the place where the variant turns clients away. What a
+// variant that drops packets in the kernel still refuses in user space, because
+// it was under way already, is not what it is asked about here.
+func costs(v *Variant) []cost {
+	if v.BlockTime.DropNS.known() {
+		return []cost{{costKernel, "kernel, per dropped packet", draw.CircleGlyph{}, func(m *Metrics) Number { return m.BlockTime.DropNS / 1e3 }}}
+	}
+	return []cost{
+		{costCPU, "user space, CPU time per refusal", draw.PyramidGlyph{}, func(m *Metrics) Number { return m.BlockTime.CPUMeanUS }},
+		{costWall, "user space, wall time per refusal", hollow{draw.PyramidGlyph{}}, func(m *Metrics) Number { return m.BlockTime.WallMeanUS }},
 	}
 }
 
 func blockTimePanel(f *figure, s *Summary) *plot.Plot {
-	p := newPanel("Time to turn one client away", "", "microseconds (log)")
-	marks := &dots{log: true}
-	least, most := math.Inf(1), math.Inf(-1)
-	for i, v := range s.measured() {
-		l := lookOf(v.Name)
-		var have []dot
-		for _, c := range costs() {
-			us := c.value(&v.BlockTime)
-			f.data = append(f.data, []string{v.Name, c.label, "us", us.String()})
-			if us.known() && us > 0 { // a logarithmic axis has no place for the rest
-				have = append(have, dot{
-					y: float64(us), label: short(us), up: 6, stem: true,
-					mark:  draw.GlyphStyle{Color: l.color, Radius: 4.5, Shape: c.glyph},
-					group: v.Name, series: c.label, value: short(us) + " µs",
-				})
-				least, most = min(least, float64(us)), max(most, float64(us))
+	p := newPanel(f.panelTitle(1, blockTimeTitle), "", f.say(microseconds))
+	marks := new(dots)
+	shown := map[phrase]bool{}
+	have := f.turningAway(s, func(m *Metrics) Number { return m.BlockTimeUS })
+	for i := range have {
+		v := &have[i]
+		ways := costs(v)
+		for j, c := range ways {
+			us := v.spread(c.value)
+			f.rows(us, v.Name, c.name, "us")
+			x := float64(i) + (float64(j)-float64(len(ways)-1)/2)*0.44
+			glyph := draw.GlyphStyle{Color: lookOf(v.Name).color, Radius: 3, Shape: c.glyph}
+			marks.values = append(marks.values, f.dot(x, us, glyph, v.Name, f.say(c.label), inMicroseconds))
+			if !shown[c.label] {
+				shown[c.label] = true
+				glyph.Color = grey().color
+				f.legend = append(f.legend, key{f.say(c.label), []plot.Thumbnailer{markThumb(glyph)}})
 			}
 		}
-		if len(have) == 0 {
-			have = []dot{{y: 1, label: "turns nobody away"}}
-		}
-		for j := range have {
-			have[j].x = float64(i) + (float64(j)-float64(len(have)-1)/2)*0.28
-		}
-		marks.values = append(marks.values, have...)
 	}
-	if math.IsInf(least, 1) {
-		least, most = 1, 10
-	}
-	for i := range marks.values {
-		if marks.values[i].mark.Shape == nil {
-			marks.values[i].y = math.Sqrt(least * most)
-		}
-	}
+	least, most := marks.span()
+	marks.log = f.scale(&p.Y, least, most)
 	p.Add(grid(), marks)
 	f.marks = append(f.marks, marks.marks(1)...)
-	nominal(p, s)
-	logarithmic(&p.Y, least, most)
-	for _, c := range costs() {
-		f.legend = append(f.legend, key{c.label, []plot.Thumbnailer{markThumb{Color: color.Gray{Y: 60}, Radius: 4, Shape: c.glyph}}})
-	}
+	names(p, variantNames(have))
 	return p
 }
 
-// nominal names the variants along the x axis.
-func nominal(p *plot.Plot, s *Summary) {
-	var ticks plot.ConstantTicks
-	have := s.measured()
-	for i, v := range have {
-		label := v.Name
-		if len(have) > 3 { // side by side they would touch
-			label = strings.Replace(label, "-", "-\n", 1)
+// turningAway are the variants with a value of what turning a client away
+// takes. The others are left out, and named in a note.
+func (f *figure) turningAway(s *Summary, value func(*Metrics) Number) []Variant {
+	var have []Variant
+	for _, v := range s.measured() {
+		if value(v.Metrics).known() {
+			have = append(have, v)
+			continue
 		}
-		ticks = append(ticks, plot.Tick{Value: float64(i), Label: label})
+		f.note(blockTimeNobody, v.Name)
 	}
-	p.X.Tick.Marker = ticks
-	p.X.Tick.Length, p.X.Tick.Width = 3, 0
-	p.X.Min, p.X.Max = -0.6, float64(len(have))-0.4
-}
-
-// bar is one bar from zero, in a variant's colour.
-type bar struct {
-	x, y float64
-	look look
-}
-
-// Plot implements plot.Plotter.
-func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
-	toX, toY := p.Transforms(&c)
-	rect := vg.Rectangle{
-		Min: vg.Point{X: toX(b.x - 0.22), Y: toY(0)},
-		Max: vg.Point{X: toX(b.x + 0.22), Y: toY(b.y)},
-	}
-	c.FillPolygon(b.look.faint(), corners(rect))
-	outline := append(corners(rect), rect.Min)
-	c.StrokeLines(b.look.line(1.2), outline)
+	return have
 }

@@ -1,9 +1,6 @@
 package report
 
 import (
-	"fmt"
-	"slices"
-
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -16,87 +13,162 @@ const mostSteps = 4000
 
 // figure6 is the empirical distribution of the server's CPU and memory use.
 func figure6(s *Summary, all []*series) *figure {
-	f := &figure{
-		name:  "figure-6",
-		title: "Figure 6: how much of the time the server used how much",
-		notes: []string{
-			"Empirical distributions of samples at equal intervals, from the epoch to the scheduled end of the sequential load. " + capital(s.Interval) + ".",
-			"Paper: with eQUIC (xdp-block) CPU < 40 % and memory about 30 % for 90 % of the time; without (userspace-block) CPU at 90 % for 80 %, memory 90 %.",
-		},
-		width: 10.4 * vg.Inch, height: 4.8 * vg.Inch,
-		data: [][]string{{"variant", "resource", "value", "unit", "share_at_or_below"}},
+	f := s.newFigure("figure-6", figure6Title, twoColumns, 2.9*vg.Inch)
+	f.data = [][]string{{"variant", "resource", "unit", statisticColumn, "share_at_or_below", "value"}}
+	f.note(figure6What)
+	f.noteTrials(s.Blocks)
+	if s.Blocks > 1 {
+		f.note(figure6Trials)
 	}
+	f.note(figure6Paper)
 	for _, v := range all {
-		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(lookOf(v.variant).line(2))}})
+		l := lookOf(v.variant)
+		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(l.line(1.2)), markThumb(l.onCurve())}})
 	}
-	cpu := ecdfPanel(f, 0, all, "CPU", "%", "CPU of the server process (% of its CPUs)", func(v *series) []float64 { return v.cpu })
-	cpu.X.Max = max(100, cpu.X.Max)
-	unit, label, divisor := "MiB", "resident set of the server (MiB)", float64(1<<20)
-	if limit := s.Window.MemoryBytes; limit > 0 {
-		unit, label, divisor = "%", "resident set of the server (% of its limit of "+mebibytes(Number(limit))+")", float64(limit)/100
-	}
-	memory := ecdfPanel(f, 1, all, "memory", unit, label, func(v *series) []float64 {
-		scaled := make([]float64, len(v.memory))
-		for i, b := range v.memory {
-			scaled[i] = b / divisor
-		}
-		return scaled
+	cpu := ecdfPanel(f, 0, all, resource{
+		name: "CPU", unit: "%", label: f.say(cpuOfServer), divisor: 1,
+		samples: func(v *series) []float64 { return v.cpu }, at: func(v *series) *curve { return &v.cpuAt },
 	})
+	cpu.X.Max = max(100, cpu.X.Max)
+	of := resource{
+		name: "memory", unit: "MiB", label: f.say(residentSet), divisor: 1 << 20,
+		samples: func(v *series) []float64 { return v.memory }, at: func(v *series) *curve { return &v.memoryAt },
+	}
+	if limit := s.Window.MemoryBytes; limit > 0 {
+		of.unit, of.label, of.divisor = "%", f.say(residentShare, f.num(Number(limit)/(1<<20))), float64(limit)/100
+	}
+	memory := ecdfPanel(f, 1, all, of)
 	memory.X.Max *= 1.05
-	if unit == "%" {
+	if of.unit == "%" {
 		memory.X.Max = 100
 	}
 	f.panels = []*plot.Plot{cpu, memory}
+	f.distributionKeys(s, all)
 	return f
 }
 
-// ecdfPanel draws one empirical distribution for each variant as steps.
-func ecdfPanel(f *figure, panel int, all []*series, resource, unit, label string, of func(*series) []float64) *plot.Plot {
-	p := newPanel("", label, "share of the time at or below")
+// distributionKeys are the entries of the legend for what the trials say.
+func (f *figure) distributionKeys(s *Summary, all []*series) {
+	banded, single := false, false
+	for _, v := range all {
+		banded, single = banded || v.cpuAt.hasInterval(), single || v.cpuAt.single()
+	}
+	if banded {
+		f.legend = append(f.legend, key{f.say(bandOf, s.Blocks), []plot.Thumbnailer{areaThumb{grey().veil()}}})
+	}
+	if single {
+		f.legend = append(f.legend, key{f.say(oneTrialLine), []plot.Thumbnailer{lineThumb(grey().thin())}})
+	}
+}
+
+// resource is what a distribution is of.
+type resource struct {
+	name, unit, label string
+	divisor           float64 // from the samples to the unit
+	samples           func(*series) []float64
+	at                func(*series) *curve
+}
+
+// ecdfPanel draws one empirical distribution for each variant as steps, and
+// behind it the band or the trials.
+func ecdfPanel(f *figure, panel int, all []*series, of resource) *plot.Plot {
+	p := newPanel("", of.label, f.say(shareOfTime))
 	p.Add(grid())
 	p.X.Min, p.X.Max = 0, 1
+	for _, v := range all {
+		f.distributionBehind(p, v, of)
+	}
 	thinned := false
 	for _, v := range all {
-		var xys plotter.XYs
-		steps := stats.ECDF(stats.Sorted(of(v)))
-		f.marks = append(f.marks, shareMarks(steps, mark{panel: panel, series: v.variant}, unit)...)
+		var values []float64
+		for _, x := range of.samples(v) {
+			values = append(values, x/of.divisor)
+		}
+		steps := stats.ECDF(stats.Sorted(values))
+		marks := f.shareMarks(steps, mark{panel: panel, series: v.variant}, of.unit)
+		f.marks = append(f.marks, marks...)
 		drawn := stats.Thin(steps, mostSteps)
 		thinned = thinned || len(drawn) < len(steps)
-		for i, step := range drawn {
-			if i == 0 {
-				xys = append(xys, plotter.XY{X: step.X})
-			}
-			xys = append(xys, plotter.XY{X: step.X, Y: step.Share})
-			f.data = append(f.data, []string{v.variant, resource, Number(step.X).String(), unit, Number(step.Share).String()})
-		}
-		if len(xys) == 0 {
-			continue
-		}
-		p.X.Max = max(p.X.Max, xys[len(xys)-1].X)
-		p.Add(&plotter.Line{XYs: xys, StepStyle: plotter.PostStep, LineStyle: lookOf(v.variant).line(2)})
+		f.addSteps(p, v, of, drawn, marks)
 	}
-	if note := fmt.Sprintf("Of more than %d steps, small ones are left out: no share is off by more than 1/%d.", mostSteps, mostSteps); thinned && !slices.Contains(f.notes, note) {
-		f.notes = append(f.notes, note)
+	if thinned && panel == 0 || thinned && !f.notesThinned() {
+		f.note(figure6Thinned, mostSteps)
 	}
 	p.Y.Min, p.Y.Max = 0, 1.02
-	p.Y.Tick.Marker = every(0.1)
-	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return niceStep(most, 10).Ticks(least, most) })
+	p.Y.Tick.Marker = every{0.1, f.lang}
+	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return f.niceStep(most, 10).Ticks(least, most) })
 	return p
+}
+
+func (f *figure) notesThinned() bool {
+	for _, n := range f.notes {
+		if n == f.say(figure6Thinned, mostSteps) {
+			return true
+		}
+	}
+	return false
+}
+
+// addSteps draws a distribution, with a glyph at each tenth of the time.
+func (f *figure) addSteps(p *plot.Plot, v *series, of resource, steps []stats.Step, marks []mark) {
+	if len(steps) == 0 {
+		return
+	}
+	xys := plotter.XYs{{X: steps[0].X}}
+	for _, step := range steps {
+		xys = append(xys, plotter.XY{X: step.X, Y: step.Share})
+		f.add(v.variant, of.name, of.unit, "all trials", Number(step.Share).String(), Number(step.X).String())
+	}
+	var tenths plotter.XYs
+	for i, m := range marks {
+		if i%2 == 1 && i < len(marks)-1 {
+			tenths = append(tenths, plotter.XY{X: m.x, Y: m.y})
+		}
+	}
+	l := lookOf(v.variant)
+	p.X.Max = max(p.X.Max, xys[len(xys)-1].X)
+	p.Add(&plotter.Line{XYs: xys, StepStyle: plotter.PostStep, LineStyle: l.line(1.2)})
+	p.Add(&plotter.Scatter{XYs: tenths, GlyphStyle: l.onCurve()})
+}
+
+// distributionBehind draws from which to which value the trials' distributions
+// reach at each share: the interval, or each trial.
+func (f *figure) distributionBehind(p *plot.Plot, v *series, of resource) {
+	c, l := of.at(v), lookOf(v.variant)
+	line := func(statistic string, values []float64) plotter.XYs {
+		var xys plotter.XYs
+		for i, share := range shares()[:len(values)] {
+			value := values[i] / of.divisor
+			xys = append(xys, plotter.XY{X: value, Y: share})
+			f.add(v.variant, of.name, of.unit, statistic, Number(share).String(), Number(value).String())
+		}
+		return xys
+	}
+	switch {
+	case c.hasInterval():
+		p.Add(ribbon{line(statLow, c.low), line(statHigh, c.high), l})
+	case c.single():
+		for i, trial := range c.trials {
+			p.Add(&plotter.Line{XYs: line(v.trials[i], trial), LineStyle: l.thin()})
+		}
+	}
 }
 
 // shareMarks are the values that the use stays at or below for each 5 % of the
 // time.
-func shareMarks(steps []stats.Step, m mark, unit string) []mark {
+func (f *figure) shareMarks(steps []stats.Step, m mark, unit string) []mark {
 	var all []mark
 	for percent := 5; percent <= 100; percent += 5 {
-		i := slices.IndexFunc(steps, func(s stats.Step) bool { return s.Share >= float64(percent)/100-1e-9 })
-		if i < 0 {
-			continue
+		for _, s := range steps {
+			if s.Share < float64(percent)/100-1e-9 {
+				continue
+			}
+			m.x, m.y = s.X, float64(percent)/100
+			m.group = f.say(forTimeAtMost, percent)
+			m.value = f.num(Number(m.x)) + " " + unit
+			all = append(all, m)
+			break
 		}
-		m.x, m.y = steps[i].X, float64(percent)/100
-		m.group = fmt.Sprintf("for %d %% of the time at most", percent)
-		m.value = short(Number(m.x)) + " " + unit
-		all = append(all, m)
 	}
 	return all
 }

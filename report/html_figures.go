@@ -25,6 +25,7 @@ type drawing struct {
 	Notes         []string
 	Width, Height float64 // of the SVG's own coordinates, in points
 	Pixels        int     // the width of those
+	Narrow        bool    // the figure is of one column
 	SVG           template.HTML
 	Marks         template.JS // JSON: what the page's script shows on hover
 	Table         template.HTML
@@ -41,25 +42,25 @@ type hover struct {
 	Value  string  `json:"v"`
 }
 
+// onPage is pixels per point: a browser's page is wider than a paper's, and read
+// from further away.
+const onPage = 1.85
+
 // drawn draws the figure for the page, and notes its colours in the palette.
 func (f *figure) drawn(colours palette) (drawing, error) {
-	height := f.height - (titleSize + 6 + lineHeight*vg.Length(len(f.notes)) + 4)
-	svg := vgsvg.New(f.width, height)
-	c := draw.New(svg)
-	c.FillPolygon(color.White, corners(c.Rectangle))
-	c = draw.Crop(c, margin, -margin, margin, -margin)
-	panels := f.drawBody(c, c.Max.Y)
+	svg := vgsvg.New(f.width, f.height)
+	panels := f.draw(draw.New(svg))
 	var text bytes.Buffer
 	if _, err := svg.WriteTo(&text); err != nil {
 		return drawing{}, fmt.Errorf("draw %s: %w", f.name, err)
 	}
-	marks, err := json.Marshal(f.hovers(panels, height))
+	marks, err := json.Marshal(f.hovers(panels))
 	if err != nil {
 		return drawing{}, fmt.Errorf("encode the marks of %s: %w", f.name, err)
 	}
 	return drawing{
 		ID: f.name, Title: f.title, Notes: f.notes,
-		Width: f.width.Points(), Height: height.Points(), Pixels: int(f.width.Points() * 4 / 3),
+		Width: f.width.Points(), Height: f.height.Points(), Pixels: int(f.width.Points() * onPage), Narrow: f.width < twoColumns,
 		SVG:   template.HTML(inner(text.String(), colours)), //nolint:gosec // drawn here; vgsvg escapes its text
 		Marks: template.JS(marks),                           //nolint:gosec // encoding/json escapes what could end the script
 		Table: tableHTML(f.table()),
@@ -67,12 +68,12 @@ func (f *figure) drawn(colours palette) (drawing, error) {
 }
 
 // hovers puts the marks where the panels were drawn.
-func (f *figure) hovers(panels []draw.Canvas, height vg.Length) []hover {
+func (f *figure) hovers(panels []draw.Canvas) []hover {
 	all := []hover{}
 	for _, m := range f.marks {
 		toX, toY := f.panels[m.panel].Transforms(&panels[m.panel])
 		all = append(all, hover{
-			X: tenth(toX(m.x)), Y: tenth(height - toY(m.y)), Panel: m.panel,
+			X: tenth(toX(m.x)), Y: tenth(f.height - toY(m.y)), Panel: m.panel,
 			Group: m.group, Series: m.series, Value: m.value,
 		})
 	}

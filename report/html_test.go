@@ -121,8 +121,8 @@ func TestPageIsWholeAndAsksForNothing(t *testing.T) {
 // hasAll checks that the page has everything that the summary has.
 func hasAll(t *testing.T, o *outline, s *Summary) {
 	t.Helper()
-	if o.elements["figure"] != 4 {
-		t.Errorf("%d figures, want 4", o.elements["figure"])
+	if o.elements["figure"] != 7 {
+		t.Errorf("%d figures, want 7", o.elements["figure"])
 	}
 	for _, of := range sections(s) {
 		o.says(t, "a table", of.title)
@@ -161,8 +161,8 @@ func TestTextOfARunCannotBecomeMarkup(t *testing.T) {
 	dir := run.write(t)
 	write(t, dir)
 	o := outlineOf(reported(t, dir, HTMLFile))
-	if o.elements["script"] != 5 { // one for each figure's marks, and the page's own
-		t.Errorf("%d scripts, want 5", o.elements["script"])
+	if o.elements["script"] != 8 { // one for each figure's marks, and the page's own
+		t.Errorf("%d scripts, want 8", o.elements["script"])
 	}
 	o.says(t, "the reason", run.trials[1].invalid)
 }

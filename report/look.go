@@ -1,114 +1,135 @@
 package report
 
 import (
-	"fmt"
 	"image/color"
-	"math"
 
-	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
 
 // look is how a variant is told apart: by colour (Okabe and Ito's palette, safe
-// for the colour-blind), and also by dash and glyph.
+// for the colour-blind), and in black and white by dash, glyph and hatching.
 type look struct {
 	color  color.RGBA
 	dashes []vg.Length
 	glyph  draw.GlyphDrawer
+	// size of the glyph against others. Curves often coincide: the larger are
+	// drawn first, so that all stay visible.
+	size  vg.Length
+	hatch hatch
 }
 
 // lookOf is the same for a variant in every figure and every run.
 func lookOf(variant string) look {
 	switch variant {
 	case noBlocking:
-		return look{color.RGBA{R: 86, G: 86, B: 86, A: 255}, []vg.Length{1.5, 3}, draw.BoxGlyph{}}
+		return look{color.RGBA{R: 86, G: 86, B: 86, A: 255}, []vg.Length{1, 1.6}, draw.BoxGlyph{}, 0.8, noHatch}
 	case withoutGateway:
-		return look{color.RGBA{R: 213, G: 94, A: 255}, []vg.Length{7, 3}, draw.PyramidGlyph{}}
+		return look{color.RGBA{R: 213, G: 94, A: 255}, []vg.Length{5, 2}, draw.PyramidGlyph{}, 1, rising}
 	case withGateway:
-		return look{color.RGBA{G: 114, B: 178, A: 255}, nil, draw.CircleGlyph{}}
+		return look{color.RGBA{G: 114, B: 178, A: 255}, nil, draw.CircleGlyph{}, 1.25, falling}
 	case "userspace-early":
-		return look{color.RGBA{R: 204, G: 121, B: 167, A: 255}, []vg.Length{7, 3, 1.5, 3}, draw.TriangleGlyph{}}
+		return look{color.RGBA{R: 204, G: 121, B: 167, A: 255}, []vg.Length{5, 1.5, 1, 1.5}, hollow{draw.PyramidGlyph{}}, 1.45, crossed}
 	}
-	return look{color.RGBA{G: 158, B: 115, A: 255}, []vg.Length{12, 3}, draw.SquareGlyph{}}
+	return look{color.RGBA{G: 158, B: 115, A: 255}, []vg.Length{9, 2}, hollow{draw.CircleGlyph{}}, 1.65, level}
 }
 
 func (l look) line(width vg.Length) draw.LineStyle {
 	return draw.LineStyle{Color: l.color, Width: width, Dashes: l.dashes}
 }
 
+// thin is a line that stands behind others: of one trial, or of one second.
+func (l look) thin() draw.LineStyle { return draw.LineStyle{Color: l.faint(), Width: 0.5} }
+
 func (l look) mark(radius vg.Length) draw.GlyphStyle {
 	return draw.GlyphStyle{Color: l.color, Radius: radius, Shape: l.glyph}
 }
 
+// onCurve is the mark of a curve's values.
+func (l look) onCurve() draw.GlyphStyle { return l.mark(2.1 * l.size) }
+
 // faint is the colour mixed with white.
 func (l look) faint() color.RGBA {
-	mix := func(v uint8) uint8 { return uint8((int(v) + 2*255) / 3) }
+	mix := func(v uint8) uint8 { return uint8((int(v) + 255) / 2) }
 	return color.RGBA{R: mix(l.color.R), G: mix(l.color.G), B: mix(l.color.B), A: 255}
 }
 
-// dot is one marked value with its number beside it.
-type dot struct {
-	x, y  float64
-	mark  draw.GlyphStyle
-	stem  bool // a line down to the axis
-	label string
-	up    vg.Length // of the label, from the mark
-	// As of a figure's mark; without a group it is none.
-	group, series, value string
+// veil is the colour so thin that others show through.
+func (l look) veil() color.NRGBA {
+	return color.NRGBA{R: l.color.R, G: l.color.G, B: l.color.B, A: 45}
 }
 
-// dots draws marked values: what bars are on a linear axis, on any axis. With
-// log set the axis counts powers of ten, as logarithmic makes it.
-type dots struct {
-	values []dot
-	log    bool
+// hollow is a glyph of which only the outline has its colour.
+type hollow struct{ shape draw.GlyphDrawer }
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (h hollow) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
+	h.shape.DrawGlyph(c, st, at)
+	inside := st
+	inside.Color, inside.Radius = color.White, st.Radius*0.55
+	c.SetColor(inside.Color)
+	h.shape.DrawGlyph(c, inside, at)
+}
+
+// hatch is a pattern of lines over a bar.
+type hatch int
+
+const (
+	noHatch hatch = iota
+	rising
+	falling
+	crossed
+	level
+)
+
+// fill draws the pattern inside a rectangle.
+func (h hatch) fill(c draw.Canvas, r vg.Rectangle, clr color.Color) {
+	const apart = vg.Length(5)
+	st := draw.LineStyle{Color: clr, Width: 0.6}
+	size := r.Size()
+	line := func(from, to vg.Point) { c.StrokeLine2(st, r.Min.X+from.X, r.Min.Y+from.Y, r.Min.X+to.X, r.Min.Y+to.Y) }
+	if h == level {
+		for y := apart; y < size.Y; y += apart {
+			line(vg.Point{Y: y}, vg.Point{X: size.X, Y: y})
+		}
+	}
+	if h != rising && h != falling && h != crossed {
+		return
+	}
+	// Each line is where x - y is a constant, cut at the sides.
+	for d := apart - size.Y; d < size.X; d += apart {
+		from := vg.Point{X: max(0, d), Y: max(0, -d)}
+		to := vg.Point{X: min(size.X, size.Y+d), Y: min(size.Y, size.X-d)}
+		if h != falling {
+			line(from, to)
+		}
+		if h != rising {
+			line(vg.Point{X: from.X, Y: size.Y - from.Y}, vg.Point{X: to.X, Y: size.Y - to.Y})
+		}
+	}
+}
+
+// bar is one bar from zero, in a variant's colour and hatching.
+type bar struct {
+	x, y float64
+	look look
 }
 
 // Plot implements plot.Plotter.
-func (d *dots) Plot(c draw.Canvas, p *plot.Plot) {
+func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
 	toX, toY := p.Transforms(&c)
-	st := style(9, color.Gray{Y: 40}, xfont.WeightNormal)
-	st.XAlign, st.YAlign = draw.XCenter, draw.YBottom
-	for _, v := range d.values {
-		y := v.y
-		if d.log {
-			y = math.Log10(y)
-		}
-		at := vg.Point{X: toX(v.x), Y: toY(y)}
-		if v.stem {
-			c.StrokeLine2(draw.LineStyle{Color: v.mark.Color, Width: 1}, at.X, c.Min.Y, at.X, at.Y)
-		}
-		c.DrawGlyphNoClip(v.mark, at)
-		c.FillText(st, vg.Point{X: at.X, Y: at.Y + v.up}, v.label)
-	}
+	b.look.swatch(c, vg.Rectangle{
+		Min: vg.Point{X: toX(b.x - 0.2), Y: toY(0)},
+		Max: vg.Point{X: toX(b.x + 0.2), Y: toY(b.y)},
+	})
 }
 
-// marks are the dots as marks of a panel.
-func (d *dots) marks(panel int) []mark {
-	var all []mark
-	for _, v := range d.values {
-		if v.group == "" {
-			continue
-		}
-		m := mark{panel: panel, x: v.x, y: v.y, group: v.group, series: v.series, value: v.value}
-		if d.log {
-			m.y = math.Log10(v.y)
-		}
-		all = append(all, m)
-	}
-	return all
-}
-
-// span is the least and the greatest value; infinite where there is none.
-func (d *dots) span() (least, most float64) {
-	least, most = math.Inf(1), math.Inf(-1)
-	for _, v := range d.values {
-		least, most = min(least, v.y), max(most, v.y)
-	}
-	return least, most
+// swatch draws a rectangle in the look.
+func (l look) swatch(c draw.Canvas, r vg.Rectangle) {
+	c.FillPolygon(l.veil(), corners(r))
+	l.hatch.fill(c, r, l.color)
+	c.StrokeLines(draw.LineStyle{Color: l.color, Width: 0.8}, append(corners(r), r.Min))
 }
 
 // markThumb is a glyph in a legend.
@@ -126,66 +147,25 @@ func (l lineThumb) Thumbnail(c *draw.Canvas) {
 	c.StrokeLine2(draw.LineStyle(l), c.Min.X, y, c.Max.X, y)
 }
 
-// shadeThumb is a shaded area in a legend.
-type shadeThumb struct{ color color.Color }
+// areaThumb is a shaded area in a legend.
+type areaThumb struct{ color color.Color }
 
 // Thumbnail implements plot.Thumbnailer.
-func (s shadeThumb) Thumbnail(c *draw.Canvas) { c.FillPolygon(s.color, corners(c.Rectangle)) }
+func (a areaThumb) Thumbnail(c *draw.Canvas) { c.FillPolygon(a.color, corners(c.Rectangle)) }
 
-// grid is thin horizontal lines behind the data.
-func grid() *plotter.Grid {
-	g := plotter.NewGrid()
-	g.Vertical.Color = nil
-	g.Horizontal = draw.LineStyle{Color: color.Gray{Y: 225}, Width: 0.6}
-	return g
+// swatchThumb is a bar in a legend.
+type swatchThumb struct{ look look }
+
+// Thumbnail implements plot.Thumbnailer.
+func (s swatchThumb) Thumbnail(c *draw.Canvas) { s.look.swatch(*c, c.Rectangle) }
+
+// intervalThumb is the bar of an interval in a legend.
+type intervalThumb struct{}
+
+// Thumbnail implements plot.Thumbnailer.
+func (intervalThumb) Thumbnail(c *draw.Canvas) {
+	drawInterval(*c, c.Center().X, c.Min.Y, c.Max.Y)
 }
 
-// logarithmic makes an axis count the powers of ten around positive values.
-// (A plot.LogScale would do, but for the room that it makes for the label.)
-func logarithmic(a *plot.Axis, least, most float64) {
-	a.Tick.Marker = decades{}
-	a.Min, a.Max = math.Floor(math.Log10(least)), math.Ceil(math.Log10(most*2))
-}
-
-// decades labels the powers of ten on an axis that counts them.
-type decades struct{}
-
-// Ticks implements plot.Ticker.
-func (decades) Ticks(least, most float64) []plot.Tick {
-	var ticks []plot.Tick
-	for e := math.Ceil(least); e <= most; e++ {
-		ticks = append(ticks, plot.Tick{Value: e, Label: short(Number(math.Pow10(int(e))))})
-		for i := 2.0; i < 10 && e < most; i++ {
-			ticks = append(ticks, plot.Tick{Value: e + math.Log10(i)})
-		}
-	}
-	return ticks
-}
-
-// every labels whole multiples of a step.
-type every float64
-
-// Ticks implements plot.Ticker.
-func (step every) Ticks(least, most float64) []plot.Tick {
-	var ticks []plot.Tick
-	for i := int(math.Ceil(least / float64(step))); float64(i)*float64(step) <= most*(1+1e-9); i++ {
-		v := float64(i) * float64(step)
-		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.6g", v)})
-	}
-	return ticks
-}
-
-// niceStep is a step of 1, 2 or 5 times a power of ten that divides a range
-// into at most n parts.
-func niceStep(length float64, n int) every {
-	if !(length > 0) {
-		return 1
-	}
-	power := math.Pow10(int(math.Floor(math.Log10(length / float64(n)))))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if length/(m*power) <= float64(n) {
-			return every(m * power)
-		}
-	}
-	return every(10 * power)
-}
+// grey is the colour of what belongs to no variant.
+func grey() look { return look{color: color.RGBA{R: 90, G: 90, B: 90, A: 255}} }

@@ -74,7 +74,8 @@ func (b *page) claims(s *Summary) {
 func (b *page) figures(figures []*figure) {
 	b.printf("## Figures\n\n")
 	for _, f := range figures {
-		b.printf("![%s](%s.svg)\n\nAs [PNG](%s.png); its data: [%s.csv](%s.csv).\n\n", f.title, f.name, f.name, f.name, f.name)
+		b.printf("![%s](%s.svg)\n\n**%s.** %s\n\nAs [PDF](%s.pdf) or [PNG](%s.png); its data: [%s.csv](%s.csv).\n\n",
+			f.title, f.name, f.title, f.caption(), f.name, f.name, f.name, f.name)
 	}
 }
 

@@ -22,6 +22,7 @@ type reading struct {
 	done     completions // ok sequential requests; how long they took is below
 	response tally
 	service  tally
+	latency  latencies
 	split    [3]tally // response before, during and after the attack
 	phases   [3]tally // handshake, first byte, body
 
@@ -55,6 +56,7 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 		endNS:      endNS,
 		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
 		done:       completions{endNS: endNS},
+		latency:    latencies{endNS: endNS},
 		requests: map[string]map[string]Number{
 			results.RoleParallel:   noRequests(),
 			results.RoleSequential: noRequests(),
@@ -141,6 +143,7 @@ func (r *reading) takeSequential(line *results.Line) {
 	}
 	r.response.add(q.ResponseNS())
 	r.service.add(q.ServiceNS())
+	r.latency.add(q.ScheduledNS, q.ResponseNS())
 	r.split[r.part(q.ScheduledNS)].add(q.ResponseNS())
 	for i, ns := range []int64{q.HandshakeNS, q.FirstByteNS, q.BodyNS} {
 		if ns > 0 {

@@ -1,6 +1,7 @@
 // Package report turns the raw records of a run into its figures and tables:
-// figures 3 to 6 of the paper with their data, table I, the paper's claims
-// against what was measured, summary.json, report.md and report.html.
+// figures 3 to 6 of the paper and three beside them with their data, table I, the
+// paper's claims against what was measured, summary.json, report.md and
+// report.html.
 //
 // It is the end of the pipeline: results.Open gives it a run, stats computes.
 // It needs no root, engine or network, and the same records always give the
@@ -31,12 +32,20 @@ const summarySchema = 1
 // ErrNoTrials is the error of a run that has no valid trial to report on.
 var ErrNoTrials = errors.New("no valid trial")
 
+// Options of a report.
+type Options struct {
+	// Lang is the language of the figures' texts, their captions and the values
+	// shown on hover: one of Languages, "" is English. Tables, words around
+	// them and the figures' data (CSV) are in English whatever it is.
+	Lang string
+}
+
 // Write regenerates the report of a run directory from its raw records, and
 // returns its numbers. The old report stays until the new one is whole. A run
 // without a single valid trial gives an error that wraps ErrNoTrials and says
 // what is wrong with the trials there are.
-func Write(runDir string) (*Summary, error) {
-	summary, drawn, err := drawIn(runDir, runDir)
+func Write(runDir string, o Options) (*Summary, error) {
+	summary, drawn, err := drawIn(runDir, runDir, o)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +54,11 @@ func Write(runDir string) (*Summary, error) {
 
 // drawIn writes the report of a run into a new folder, which it makes in place
 // and which is the caller's then.
-func drawIn(runDir, place string) (_ *Summary, dir string, err error) {
+func drawIn(runDir, place string, o Options) (_ *Summary, dir string, err error) {
+	lang, err := knownLanguage(o.Lang)
+	if err != nil {
+		return nil, "", err
+	}
 	run, err := results.Open(runDir)
 	if err != nil {
 		return nil, "", err
@@ -53,6 +66,9 @@ func drawIn(runDir, place string) (_ *Summary, dir string, err error) {
 	summary, series, err := analyse(run)
 	if err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
+	}
+	if lang != English {
+		summary.FiguresLang = string(lang)
 	}
 	dir, err = os.MkdirTemp(place, ".report-")
 	if err != nil {
@@ -88,7 +104,7 @@ func writeAll(dir string, s *Summary, series []*series) error {
 	if err := os.WriteFile(filepath.Join(dir, SummaryFile), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	figures := []*figure{figure3(s, series), figure4(s), figure5(s), figure6(s, series)}
+	figures := figures(s, series)
 	for _, f := range figures {
 		if err := f.write(dir); err != nil {
 			return err
@@ -104,6 +120,14 @@ func writeAll(dir string, s *Summary, series []*series) error {
 	return os.WriteFile(filepath.Join(dir, MarkdownFile), markdown(s, figures), 0o644)
 }
 
+// figures are those of the report, in its order.
+func figures(s *Summary, series []*series) []*figure {
+	return []*figure{
+		figure3(s, series), figure4(s), figure5(s), figure6(s, series),
+		figureRecovery(s), figureBlockTime(s), figureLatency(s, series),
+	}
+}
+
 // analyse reads every valid trial and summarises the run.
 func analyse(run *results.Run) (*Summary, []*series, error) {
 	s := newSummary(run)
@@ -114,7 +138,7 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 			return nil, nil, err
 		}
 		if v.Trials > 0 {
-			all = append(all, mergeSeries(drawn))
+			all = append(all, mergeSeries(drawn, v.names))
 		}
 		s.Variants = append(s.Variants, v)
 	}

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // write reports on a run that must have something to report.
 func write(t *testing.T, dir string) *Summary {
 	t.Helper()
-	s, err := Write(dir)
+	s, err := Write(dir, Options{})
 	must(t, err)
 	return s
 }
@@ -51,7 +51,7 @@ func TestReportOfASyntheticRunIsAsKept(t *testing.T) {
 	var text bytes.Buffer
 	must(t, Text(&text, s, 0))
 	got := map[string][]byte{"text.txt": text.Bytes()}
-	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
+	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv", "figure-recovery.csv", "figure-block-time.csv", "figure-latency.csv"} {
 		got[name] = reported(t, dir, name)
 	}
 	asKept(t, "synthetic", got)
@@ -88,8 +88,8 @@ func TestReportIsByteIdenticalWhenWrittenTwice(t *testing.T) {
 		return files
 	}
 	first, second := all(), all()
-	if len(first) != 15 { // four figures in three formats, summary.json, report.md, report.html
-		t.Errorf("the report has %d files, want 15", len(first))
+	if len(first) != 31 { // seven figures in four formats, summary.json, report.md, report.html
+		t.Errorf("the report has %d files, want 31", len(first))
 	}
 	for name := range first {
 		if !bytes.Equal(first[name], second[name]) {
@@ -134,9 +134,9 @@ func TestMemoryDistributionIsOfMemory(t *testing.T) {
 	memory, cpu := map[string]bool{}, map[string]bool{}
 	for _, row := range rows[1:] {
 		if row[1] == "memory" {
-			memory[row[2]] = true
+			memory[row[5]] = true
 		} else {
-			cpu[row[2]] = true
+			cpu[row[5]] = true
 		}
 	}
 	if want := map[string]bool{"25": true}; !cmp.Equal(memory, want) {
@@ -227,7 +227,7 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tt.run.write(t)
-			_, err := Write(dir)
+			_, err := Write(dir, Options{})
 			if !errors.Is(err, ErrNoTrials) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one that says %q", err, tt.says)
 			}
@@ -237,7 +237,7 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 		})
 	}
 	t.Run("no run at all", func(t *testing.T) {
-		if _, err := Write(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+		if _, err := Write(t.TempDir(), Options{}); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("error %v, want that the manifest does not exist", err)
 		}
 	})
@@ -250,7 +250,7 @@ func TestBrokenRecordIsAnErrorThatNamesItsLine(t *testing.T) {
 	must(t, err)
 	_, err = f.WriteString("{\"request\":\n")
 	must(t, errors.Join(err, f.Close()))
-	if _, err := Write(dir); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
+	if _, err := Write(dir, Options{}); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
 		t.Errorf("error %v, want one that names sequential-3.jsonl:502", err)
 	}
 }
@@ -296,7 +296,7 @@ func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
 	if !math.IsNaN(float64(v.Memory.P90)) || v.MemoryBytes.P90 != 45<<20 {
 		t.Errorf("memory %v %%, %v bytes; want none and 45 MiB", v.Memory.P90, v.MemoryBytes.P90)
 	}
-	if !bytes.Contains(reported(t, dir, "figure-6.csv"), []byte("memory,45,MiB,1\n")) {
+	if !bytes.Contains(reported(t, dir, "figure-6.csv"), []byte("memory,MiB,all trials,1,45\n")) {
 		t.Error("figure 6 does not show memory in MiB")
 	}
 }

@@ -24,6 +24,8 @@ type Summary struct {
 	Trials   []Trial   `json:"trials"`
 	Outliers []Outlier `json:"outliers"`
 	Warnings []string  `json:"warnings"`
+	// FiguresLang is the language of the figures' texts where it is not English.
+	FiguresLang string `json:"figures_lang,omitempty"`
 
 	manifest *results.Manifest
 	coarse   []string // trials with quantiles from a histogram

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,7 +37,7 @@ func Verify(runDir string) (f results.Finding, err error) {
 		return f, fmt.Errorf("make a folder to draw the report in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
-	_, drawn, err := drawIn(runDir, place)
+	_, drawn, err := drawIn(runDir, place, Options{Lang: drawnIn(runDir)})
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return f, err
@@ -44,6 +45,18 @@ func Verify(runDir string) (f results.Finding, err error) {
 		return broken(f, err.Error()), nil
 	}
 	return compareReports(f.Check, runDir, drawn)
+}
+
+// drawnIn is the language of a report's figures; English where it does not say.
+func drawnIn(runDir string) string {
+	var s struct {
+		FiguresLang string `json:"figures_lang"`
+	}
+	text, err := os.ReadFile(filepath.Join(runDir, results.ReportDir, SummaryFile))
+	if err != nil || json.Unmarshal(text, &s) != nil || !slices.Contains(Languages(), s.FiguresLang) {
+		return English // the comparison says what is wrong with the file
+	}
+	return s.FiguresLang
 }
 
 // broken is the finding of a report that cannot follow from the records.

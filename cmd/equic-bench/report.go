@@ -4,6 +4,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,7 @@ type reportOptions struct {
 	results string
 	format  string
 	json    bool
+	lang    string
 }
 
 func reportCommand() *cobra.Command {
@@ -33,6 +36,8 @@ func reportCommand() *cobra.Command {
 		Long: `Draws every figure and table of a run anew from its raw records, into the
 run's folder report/, and prints the tables. Without RUN it takes the newest.
 report.html there is all of it on one page, for any browser, without a network.
+The figures are of the size and type of a two-column paper's, as SVG, PDF and
+PNG, each with its data as CSV; report.md has their captions.
 
 With --format gobench it prints a line of Go benchmark results for each valid
 trial in place of the tables: benchstat compares two runs, or with
@@ -55,7 +60,7 @@ tables do.`,
 			if err != nil {
 				return err
 			}
-			summary, err := report.Write(run)
+			summary, err := report.Write(run, report.Options{Lang: o.lang})
 			if err != nil {
 				return err
 			}
@@ -70,6 +75,7 @@ tables do.`,
 	f := c.Flags()
 	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
 	f.StringVar(&o.format, "format", formatText, "what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
+	f.StringVar(&o.lang, "lang", report.English, "language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c
@@ -79,6 +85,8 @@ func (o *reportOptions) check(c *cobra.Command) error {
 	switch {
 	case o.format != formatText && o.format != formatGoBench:
 		return usage(c, "format %q is unknown, use %s or %s", o.format, formatText, formatGoBench)
+	case !slices.Contains(report.Languages(), o.lang):
+		return usage(c, "language %q is unknown, use %s", o.lang, strings.Join(report.Languages(), " or "))
 	case o.json && c.Flags().Changed("format"):
 		return usage(c, "--json and --format exclude each other")
 	}

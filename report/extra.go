@@ -1,0 +1,97 @@
+package report
+
+import (
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+)
+
+const extraName = "extra time of the server's CPUs per client turned away"
+
+// figureBlockTime is what a client turned away costs all in all, asked the same
+// way of every variant.
+func figureBlockTime(s *Summary) *figure {
+	f := s.newFigure("figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
+	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
+	f.note(blockTimeFair)
+	f.noteTrials(s.Blocks)
+	p := newPanel("", "", f.say(microsecondsPerClient))
+	marks := new(dots)
+	value := func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }
+	have := f.turningAway(s, value)
+	for i := range have {
+		us := have[i].spread(value)
+		f.rows(us, have[i].Name, extraName, "us")
+		marks.values = append(marks.values, f.dot(float64(i), us, lookOf(have[i].Name).mark(3), have[i].Name, f.say(extraTime), inMicroseconds))
+	}
+	least, most := marks.span()
+	marks.log = f.scale(&p.Y, least, most)
+	p.Add(grid(), marks)
+	f.marks = marks.marks(0)
+	names(p, variantNames(have))
+	f.panels = []*plot.Plot{p}
+	f.spreadKeys(s, false)
+	return f
+}
+
+// figureLatency is the response time of the sequential clients over time.
+func figureLatency(s *Summary, all []*series) *figure {
+	f := s.newFigure("figure-latency", latencyTitle, twoColumns, 4.2*vg.Inch)
+	f.stacked = true
+	f.data = [][]string{{"variant", "value_of", "bin_width_s", "bin_start_s", statisticColumn, "ms"}}
+	f.note(latencyWhat)
+	f.noteTrials(s.Blocks)
+	f.noteFailed(s)
+	f.panels = []*plot.Plot{
+		f.latencyPanel(s, all, 0, latencyMedian, "median", func(v *series) *curve { return &v.p50 }),
+		f.latencyPanel(s, all, 1, latencyP95, "p95", func(v *series) *curve { return &v.p95 }),
+	}
+	f.curveKeys(s, all, func(v *series) *curve { return &v.p50 })
+	return f
+}
+
+// noteFailed says how many requests have no response time: a variant that fails
+// the slow ones would look fast.
+func (f *figure) noteFailed(s *Summary) {
+	for _, v := range s.measured() {
+		failed := Number(0)
+		for outcome, n := range v.Requests["sequential"] {
+			if outcome != "ok" {
+				failed += n
+			}
+		}
+		if failed > 0 {
+			f.note(latencyFailed, v.Name, f.num(failed))
+		}
+	}
+}
+
+// latencyPanel draws one quantile of the bins of 5 s, on a logarithmic axis where
+// it spans more than a decade.
+func (f *figure) latencyPanel(s *Summary, all []*series, panel int, title phrase, name string, of func(*series) *curve) *plot.Plot {
+	lastS := 0.0
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, v := range all {
+		c := of(v)
+		lastS = max(lastS, 5*float64(len(c.median)))
+		f.curveRows(v, c, 5, v.variant, name)
+		least, most = c.span(least, most)
+	}
+	p := f.overTime(s, lastS, f.panelTitle(panel, title), f.say(milliseconds))
+	log := f.scale(&p.Y, least, most)
+	var lines []binned
+	for _, v := range all {
+		lines = append(lines, binned{curve: of(v), look: lookOf(v.variant), widthS: 5, log: log})
+		for i, ms := range of(v).median {
+			if Number(ms).known() {
+				f.marks = append(f.marks, mark{
+					panel: panel, x: float64(i)*5 + 2.5, y: lines[len(lines)-1].height(ms), group: f.say(fromTo, 5*i, 5*i+5),
+					series: v.variant, value: f.say(inMilliseconds, f.num(Number(ms))),
+				})
+			}
+		}
+	}
+	drawCurves(p, lines)
+	return p
+}

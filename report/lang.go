@@ -1,0 +1,153 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The languages of the figures. Everything else of a report is in English.
+const (
+	English    = "en"
+	Portuguese = "pt" // that of the paper
+)
+
+// Languages are those that figures can be drawn in.
+func Languages() []string { return []string{English, Portuguese} }
+
+// language is one of Languages; "" is English.
+type language string
+
+func knownLanguage(name string) (language, error) {
+	if name == "" {
+		name = English
+	}
+	if !slices.Contains(Languages(), name) {
+		return "", fmt.Errorf("figures in %q: that language is unknown, use %s", name, strings.Join(Languages(), " or "))
+	}
+	return language(name), nil
+}
+
+// say is a phrase in the language, with its numbers filled in.
+func (l language) say(p phrase, args ...any) string {
+	text := phrases()[p]
+	if l == Portuguese {
+		return fmt.Sprintf(text.pt, args...)
+	}
+	return fmt.Sprintf(text.en, args...)
+}
+
+// number is a value for reading. Portuguese has the comma where English has the
+// point, and the other way round.
+func (l language) number(n Number) string {
+	if l == Portuguese {
+		return strings.NewReplacer(",", ".", ".", ",").Replace(short(n))
+	}
+	return short(n)
+}
+
+func (f *figure) say(p phrase, args ...any) string { return f.lang.say(p, args...) }
+
+func (f *figure) num(n Number) string { return f.lang.number(n) }
+
+func (f *figure) note(p phrase, args ...any) { f.notes = append(f.notes, f.say(p, args...)) }
+
+// noteTrials says what so many trials of each variant allow.
+func (f *figure) noteTrials(n int) {
+	switch {
+	case n == 1:
+		f.note(oneTrial)
+	case n < fewestBlocks:
+		f.note(fewTrials, n)
+	default:
+		f.note(manyTrials, n)
+	}
+}
+
+// phrase is one text of the figures; the row of phrases that says it.
+type phrase int
+
+const (
+	figure3Title phrase = iota
+	figure4Title
+	figure5Title
+	figure6Title
+	recoveryTitle
+	blockTimeFairTitle
+	latencyTitle
+
+	figure3OneTrial
+	figure3Trials
+	figure3Cut
+	figure3Attacks
+	figure3Paper
+	figure4Left
+	figure4Right
+	figure4Paper
+	figure5What
+	figure5Paper
+	figure6What
+	figure6Trials
+	figure6Thinned
+	figure6Paper
+	recoveryWhat
+	blockTimeFair
+	blockTimeNobody
+	latencyWhat
+	latencyFailed
+
+	oneTrial
+	fewTrials
+	manyTrials
+
+	sinceEpoch
+	requestsPerSecond
+	microseconds
+	microsecondsPerClient
+	milliseconds
+	inSecondsAxis
+	cpuOfServer
+	residentSet
+	residentShare
+	shareOfTime
+	logScale
+
+	throughputTitle
+	blockTimeTitle
+	responseTime
+	serviceTime
+	untilRecovered
+	below90
+	latencyMedian
+	latencyP95
+
+	bandOf
+	intervalOf
+	oneTrialLine
+	oneTrialPoint
+	secondsLine
+	attackScheduled
+	harmonicBar
+	costKernel
+	costCPU
+	costWall
+
+	harmonicMean
+	arithmeticMean
+	median
+	p95
+	p99
+	extraTime
+	notWithin
+	fromTo
+	forTimeAtMost
+	inRequestsPerSecond
+	inMicroseconds
+	inMilliseconds
+	inSeconds
+
+	phraseCount // not a phrase
+)
+
+// words are a phrase in each language, with the same verbs of fmt.
+type words struct{ en, pt string }
