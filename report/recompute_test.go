@@ -137,7 +137,7 @@ func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
 	s := write(t, dir)
 	rates := map[string]map[string][]float64{} // by variant and width of the bin
 	for _, row := range dataOf(t, dir, "figure-3.csv") {
-		rate, err := strconv.ParseFloat(row[3], 64)
+		rate, err := strconv.ParseFloat(row[4], 64)
 		must(t, err)
 		if rates[row[0]] == nil {
 			rates[row[0]] = map[string][]float64{}
