@@ -21,7 +21,7 @@ import (
 // These tests hold what is measured of a process against tools that others
 // wrote: both measure the same server at the same time, under a real load.
 
-// docs/method.md, syscalls: "calls and errors agree within 2 % with what
+// docs/method.md, syscalls: "Calls and errors agree within 2 % with what
 // `strace -c -f` counts of the same process at the same time". strace also counts
 // what the shell does before it becomes the server, less than a hundred calls;
 // both count to the server's death.
@@ -145,9 +145,9 @@ func awaitSummary(t *testing.T, path string) map[string]results.Syscall {
 	return calls
 }
 
-// docs/method.md, server cpu and server memory: "CPU time agrees within 3 % with
-// `/usr/bin/time`", which has the probe and the server in one figure, and "with
-// `pidstat`", of the server alone over six seconds of the load. Both tools
+// docs/method.md, server cpu and server memory: the CPU time "agrees within 3 %
+// with `/usr/bin/time`", which has the probe and the server in one figure, "and
+// with `pidstat`", of the server alone over six seconds of the load. Both tools
 // count in hundredths of a second and cut user and system time each: that is at
 // most 2 hundredths, of over 100 here. The peak of the resident set agrees
 // within 5 % with that of `/usr/bin/time`: ru_maxrss leaves out what the kernel
