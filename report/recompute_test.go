@@ -125,7 +125,10 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			kept := new(Summary)
 			must(t, json.Unmarshal(reported(t, dir, SummaryFile), kept))
 			r.expect(t, kept, sixDigits)
-			for _, figure := range []string{"figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv"} {
+			for _, figure := range []string{
+				"figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv",
+				"figure-recovery.csv", "figure-block-time.csv", "figure-latency.csv",
+			} {
 				expectRows(t, figure, dataOf(t, dir, figure), r.CSV[figure])
 			}
 		})
@@ -320,57 +323,20 @@ func flatten(key string, v reflect.Value) map[string]Number {
 	return all
 }
 
-// expectRows compares the figures in a figure's data to those recomputed. Its
-// intervals and single trials are not recomputed as rows: those of the figures
-// are, in summary.json.
-func expectRows(t *testing.T, name string, rows [][]string, recomputed [][]any) {
+// expectRows compares the rows of a figure's data to those recomputed.
+func expectRows(t *testing.T, name string, rows [][]string, want [][]any) {
 	t.Helper()
-	want := map[string]any{}
-	for _, row := range recomputed {
-		key, value := keyed(name, row)
-		want[key] = value
+	if len(rows) != len(want) {
+		t.Errorf("%s has %d rows, recomputed %d", name, len(rows), len(want))
+		return
 	}
-	found := 0
-	for _, row := range rows {
-		statistic, cells := cut(row, statisticAt[name])
-		if statistic != "median" && statistic != "all trials" {
-			continue
-		}
-		found++
-		last := len(cells) - 1
-		key := strings.Join(cells[:last], "|")
-		if value, ok := want[key]; !ok || !sameCell(cells[last], value) {
-			t.Errorf("%s, %q: recomputed %v (there: %v)", name, row, value, ok)
+	for i, row := range rows {
+		for j, cell := range row {
+			if !sameCell(cell, want[i][j]) {
+				t.Errorf("%s, row %d, %q: recomputed %v", name, i+1, row, want[i][j])
+			}
 		}
 	}
-	if least := map[string]int{"figure-3.csv": 8, "figure-4.csv": 6, "figure-5.csv": 12, "figure-6.csv": 20}[name]; found < least {
-		t.Errorf("%s: %d rows were compared, want %d or more", name, found, least)
-	}
-}
-
-// statisticAt is the column of each figure's data that says of what a row is.
-var statisticAt = map[string]int{"figure-3.csv": 3, "figure-4.csv": 3, "figure-5.csv": 3, "figure-6.csv": 3}
-
-// cut takes one cell out of a row.
-func cut(row []string, at int) (cell string, rest []string) {
-	return row[at], append(append(rest, row[:at]...), row[at+1:]...)
-}
-
-// keyed is a recomputed row as what it is of, and its value. That of figure 6 is
-// in the middle, and its share is what the value is of.
-func keyed(name string, row []any) (key string, value any) {
-	last := len(row) - 1
-	if name == "figure-6.csv" {
-		row = []any{row[0], row[1], row[3], row[4], row[2]}
-	}
-	var cells []string
-	for _, cell := range row[:last] {
-		if n, ok := cell.(float64); ok {
-			cell = Number(n)
-		}
-		cells = append(cells, fmt.Sprint(cell))
-	}
-	return strings.Join(cells, "|"), row[last]
 }
 
 func sameCell(cell string, want any) bool {

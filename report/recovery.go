@@ -71,11 +71,11 @@ func (f *figure) below(v *Variant) dot {
 	return f.seconds(below)
 }
 
-func (f *figure) recoveryRows(v *Variant, metric string, s spread) {
+func (f *figure) recoveryRows(v *Variant, metric string, s *spread) {
 	s.each(true, func(statistic string, n Number) { f.add(v.Name, metric, statistic, n.String()) })
 }
 
-func (f *figure) seconds(s spread) dot {
+func (f *figure) seconds(s *spread) dot {
 	return dot{
 		y: float64(s.median), low: s.low, high: s.high, trials: s.single(true),
 		label: f.num(s.median), value: f.say(inSeconds, f.num(s.median)),

@@ -19,8 +19,8 @@ type spread struct {
 }
 
 // spread is of one figure of the variant.
-func (v *Variant) spread(of func(*Metrics) Number) spread {
-	s := spread{median: of(v.Metrics), low: unknown(), high: unknown(), names: v.names}
+func (v *Variant) spread(of func(*Metrics) Number) *spread {
+	s := &spread{median: of(v.Metrics), low: unknown(), high: unknown(), names: v.names}
 	if v.Low != nil {
 		s.low, s.high = of(v.Low), of(v.High)
 	}
@@ -30,10 +30,12 @@ func (v *Variant) spread(of func(*Metrics) Number) spread {
 	return s
 }
 
+func (s *spread) hasInterval() bool { return s.low.known() && s.high.known() }
+
 // single is each trial's value where these are drawn: beside a median of more
 // than one, and for want of an interval, or where all are wanted.
-func (s spread) single(always bool) []float64 {
-	if len(s.trials) < 2 || s.low.known() && !always {
+func (s *spread) single(always bool) []float64 {
+	if len(s.trials) < 2 || s.hasInterval() && !always {
 		return nil
 	}
 	var all []float64
@@ -46,9 +48,9 @@ func (s spread) single(always bool) []float64 {
 }
 
 // each calls put for each value that is drawn, with the name of its statistic.
-func (s spread) each(always bool, put func(statistic string, n Number)) {
+func (s *spread) each(always bool, put func(statistic string, n Number)) {
 	put(statMedian, s.median)
-	if s.low.known() && s.high.known() {
+	if s.hasInterval() {
 		put(statLow, s.low)
 		put(statHigh, s.high)
 	}
@@ -61,7 +63,7 @@ func (s spread) each(always bool, put func(statistic string, n Number)) {
 
 // rows adds what is drawn of a spread to the figure's data: variant, metric and
 // what else tells it apart, statistic, value.
-func (f *figure) rows(s spread, key ...string) {
+func (f *figure) rows(s *spread, key ...string) {
 	s.each(false, func(statistic string, n Number) {
 		f.add(append(slices.Clone(key), statistic, n.String())...)
 	})

@@ -18,8 +18,8 @@ from fractions import Fraction
 from itertools import combinations_with_replacement
 
 from recompute_stats import (
-    INF, NAN, arithmetic, durations, harmonic, holm, log_ratio, median, middle, over_trials, percent, ratio, rejected, series,
-    signed_rank_p, sums,
+    INF, NAN, arithmetic, durations, harmonic, holm, log_ratio, median, middle, over_trials, percent, quantile, ratio, rejected, series,
+    signed_rank_p, sums, supported,
 )
 
 # One trial.
@@ -29,7 +29,7 @@ class Trial:
     """The records of a trial, and the windows that its figures are of."""
 
     def __init__(self, folder, trial, experiment):
-        self.block, self.experiment = trial["block"], experiment
+        self.name, self.block, self.experiment = folder.name, trial["block"], experiment
         by_role = {"server": {}, "sequential": {}, "parallel": {}}
         for node in trial["nodes"]:
             kinds = by_role[node["role"]]
@@ -314,44 +314,122 @@ def pairs(variants):
     return all_pairs
 
 
-# The rows of the figures' CSV files.
+# The rows of the figures' CSV files. A spread or curve has its median; its
+# interval where there is one; else each trial, or always where that is asked for.
+
+
+def spread(trials, median_low_high, value, always=False):
+    """The statistics of a value that are drawn, each with its name."""
+    low, high = median_low_high[1:]
+    yield "median", median_low_high[0]
+    if math.isfinite(low) and math.isfinite(high):
+        yield from (("interval_low", low), ("interval_high", high))
+        if not always:
+            return
+    values = [value(f) for _, f in trials]
+    if len(trials) > 1 and any(map(math.isfinite, values)):
+        yield from ((t.name, v) for (t, _), v in zip(trials, values))
+
+
+def curve(trials, rows):
+    """The statistics of rows of values, one of each trial: name, place, value."""
+    columns = [over_trials(column, len([v for v in column if not math.isnan(v)])) for column in zip(*rows)]
+    yield from (("median", i, c[0]) for i, c in enumerate(columns))
+    if any(not math.isnan(c[1]) for c in columns):
+        for k, name in ((1, "interval_low"), (2, "interval_high")):
+            yield from ((name, i, c[k]) for i, c in enumerate(columns))
+    elif len(trials) > 1:
+        for (t, _), row in zip(trials, rows):
+            yield from ((t.name, i, v) for i, v in enumerate(row))
+
+
+def binned(key, trials, rows, width):
+    yield from ([*key, width, i * width, statistic, float(v)] for statistic, i, v in curve(trials, rows))
 
 
 def figure_3(variants):
+    if max(map(len, variants.values())) == 1:
+        for name, trials in variants.items():
+            yield from binned([name], trials, [t.bins(1) for t, _ in trials], 1)
     for name, trials in variants.items():
-        for width in (1, 5):
-            for i, column in enumerate(zip(*(t.bins(width) for t, _ in trials))):
-                yield [name, width, i * width, float(median(column))]
+        yield from binned([name], trials, [t.bins(5) for t, _ in trials], 5)
 
 
-def figure_4(medians):
-    rows = {"harmonic mean": "harmonic", "arithmetic mean": "arithmetic", "paper's estimator": "paper"}
+def of(variants, medians, name, key, always=False):
+    yield from spread(variants[name], medians[name][key], lambda f: f[key], always)
+
+
+def figure_4(variants, medians):
+    for name in variants:
+        for label, key in (("harmonic mean", "harmonic"), ("arithmetic mean", "arithmetic")):
+            for s in of(variants, medians, name, "throughput_rps." + key):
+                yield [name, "throughput, " + label, "requests/s", *s]
     for name, m in medians.items():
-        yield from ([name, "throughput, " + label, "requests/s", m["throughput_rps." + key][0]] for label, key in rows.items())
-    for name, m in medians.items():
-        yield [name, "user space, CPU time per refusal", "us", m["block_time.cpu_mean_us"][0]]
-        yield [name, "user space, wall time per refusal", "us", m["block_time.wall_mean_us"][0]]
-        yield [name, "kernel, per dropped packet", "us", m["block_time.drop_ns"][0] / 1e3]
-        yield [name, "extra time of the server's CPUs per client turned away", "us", m["block_time.extra_busy_us_per_turned_away"][0]]
+        ways = [("user space, CPU time per refusal", "cpu_mean_us", 1), ("user space, wall time per refusal", "wall_mean_us", 1)]
+        if not math.isnan(m["block_time.drop_ns"][0]):
+            ways = [("kernel, per dropped packet", "drop_ns", 1000)]
+        if not math.isnan(m["block_time_us"][0]):
+            for label, key, divisor in ways:
+                yield from ([name, label, "us", s, v / divisor] for s, v in of(variants, medians, name, "block_time." + key))
 
 
-def figure_5(medians):
-    statistics = {"harmonic mean": "harmonic", "median": "p50", "p95": "p95", "p99": "p99"}
+def figure_5(variants, medians):
+    values = {"harmonic mean": "harmonic", "median": "p50", "p95": "p95", "p99": "p99"}
     for kind, prefix in (("response", "duration_ms."), ("service", "duration_ms.service.")):
-        for name, m in medians.items():
-            yield from ([name, kind, label, m[prefix + key][0]] for label, key in statistics.items())
+        for label, key in values.items():
+            for name in variants:
+                yield from ([name, kind, label, *s] for s in of(variants, medians, name, prefix + key))
 
 
 def figure_6(variants, limit):
     """All steps; figure-6.csv leaves out some where there are over 4000."""
     unit, divisor = ("%", limit / 100) if limit else ("MiB", 2**20)
-    for resource, unit, of in (
+    shares = [Fraction(i, 100) for i in range(1, 100)]
+    for resource, unit, samples in (
         ("CPU", "%", lambda t: t.percent(cpu_ns)),
         ("memory", unit, lambda t: [s["rss_bytes"] / divisor for s in t.window()]),
     ):
         for name, trials in variants.items():
-            x = sorted(v for t, _ in trials for v in of(t))
-            yield from ([name, resource, v, unit, (i + 1) / len(x)] for i, v in enumerate(x) if x[i + 1 : i + 2] != [v])
+            rows = [[quantile(samples(t), p) for p in shares] for t, _ in trials]
+            yield from ([name, resource, unit, s, float(shares[i]), v] for s, i, v in curve(trials, rows) if s != "median")
+        for name, trials in variants.items():
+            x = sorted(v for t, _ in trials for v in samples(t))
+            yield from ([name, resource, unit, "all trials", (i + 1) / len(x), v] for i, v in enumerate(x) if x[i + 1 : i + 2] != [v])
+
+
+def figure_recovery(variants, medians):
+    for name, m in medians.items():
+        onset, left = m["recovery.onset_s"], m["recovery.observed_s"]
+        until = [b if a == INF else a for a, b in zip(onset, left)]
+        yield from ([name, "until recovered (s)", *s] for s in spread(variants[name], until, recovery_s, True))
+        for s in of(variants, medians, name, "recovery.recovered", True):
+            yield [name, "recovered (1), or not in the time that was left (0)", *s]
+    for name in variants:
+        for s in of(variants, medians, name, "recovery.below_s", True):
+            yield [name, "below 90 % of the throughput before the attack (s)", *s]
+
+
+def figure_block_time(variants, medians):
+    key = "block_time.extra_busy_us_per_turned_away"
+    for name, m in medians.items():
+        if math.isfinite(m[key][0]):
+            for s in of(variants, medians, name, key):
+                yield [name, "extra time of the server's CPUs per client turned away", "us", *s]
+
+
+def figure_latency(variants):
+    for label, p in (("median", Fraction(1, 2)), ("p95", Fraction(95, 100))):
+        for name, trials in variants.items():
+            yield from binned([name, label], trials, [[supported(b, p) for b in latencies(t)] for t, _ in trials], 5)
+
+
+def latencies(t):
+    """Response times in ms by their intended start, in bins of 5 s."""
+    width, bins = 5 * 10**9, [[] for _ in range(t.end // (5 * 10**9))]
+    for q in t.ok:
+        if 0 <= q["scheduled_ns"] // width < len(bins):
+            bins[q["scheduled_ns"] // width].append(response_ns(q) / 1e6)
+    return bins
 
 
 def finite(value):
@@ -381,8 +459,10 @@ def recompute(run):
     return {
         "variants": medians, "claims": claims(variants, medians), "pairs": pairs(variants),
         "csv": {
-            "figure-3.csv": list(figure_3(variants)), "figure-4.csv": list(figure_4(medians)),
-            "figure-5.csv": list(figure_5(medians)), "figure-6.csv": list(figure_6(variants, experiment["server_memory_bytes"])),
+            "figure-3.csv": list(figure_3(variants)), "figure-4.csv": list(figure_4(variants, medians)),
+            "figure-5.csv": list(figure_5(variants, medians)), "figure-6.csv": list(figure_6(variants, experiment["server_memory_bytes"])),
+            "figure-recovery.csv": list(figure_recovery(variants, medians)),
+            "figure-block-time.csv": list(figure_block_time(variants, medians)), "figure-latency.csv": list(figure_latency(variants)),
         },
     }
 
