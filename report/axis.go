@@ -110,6 +110,7 @@ func (f *figure) scale(a *plot.Axis, least, most float64) bool {
 	switch {
 	case math.IsInf(least, 0) || math.IsInf(most, 0):
 		a.Min, a.Max = 0, 1
+		a.Tick.Marker = f.niceStep(1, 5)
 	case least > 0 && most > 10*least:
 		a.Label.Text = f.say(logScale, a.Label.Text)
 		f.logarithmic(a, least, most)

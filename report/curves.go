@@ -19,6 +19,7 @@ func (f *figure) overTime(s *Summary, lastS float64, title, unit string) *plot.P
 	p.X.Min, p.X.Max = 0, max(1, lastS)
 	p.X.Tick.Marker = f.niceStep(p.X.Max, 12)
 	if s.Window.AttackFromS.known() {
+		f.attack = true
 		p.Add(stretch{float64(s.Window.AttackFromS), min(float64(s.Window.AttackToS), p.X.Max)})
 	}
 	p.Add(grid())
@@ -28,20 +29,26 @@ func (f *figure) overTime(s *Summary, lastS float64, title, unit string) *plot.P
 // curveKeys are the entries of the legend that tell the variants apart, and what
 // stands around a curve.
 func (f *figure) curveKeys(s *Summary, all []*series, of func(*series) *curve) {
-	banded, single := false, false
 	for _, v := range all {
 		l := lookOf(v.variant)
 		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(l.line(1.2)), markThumb(l.onCurve())}})
-		banded, single = banded || of(v).hasInterval(), single || of(v).single()
 	}
-	if banded {
+	if f.attack {
+		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
+	}
+	if slices.ContainsFunc(all, func(v *series) bool { return of(v).hasInterval() }) {
 		f.legend = append(f.legend, key{f.say(bandOf, s.Blocks), []plot.Thumbnailer{areaThumb{grey().veil()}}})
 	}
-	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialLine), []plot.Thumbnailer{lineThumb(grey().thin())}})
+	if slices.ContainsFunc(all, func(v *series) bool { return of(v).single() }) {
+		f.legend = append(f.legend, key{f.say(oneTrialLine, s.Blocks), []plot.Thumbnailer{lineThumb(grey().thin())}})
 	}
-	if s.Window.AttackFromS.known() {
-		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
+	f.keyOneTrial(s)
+}
+
+// keyOneTrial says where nothing can be said about chance.
+func (f *figure) keyOneTrial(s *Summary) {
+	if s.Blocks == 1 {
+		f.legend = append(f.legend, key{label: f.say(oneTrialEach)})
 	}
 }
 

@@ -35,6 +35,7 @@ type figure struct {
 	panels []*plot.Plot // side by side
 	// stacked puts the panels below each other.
 	stacked bool
+	attack  bool // is shaded
 	// data is what is drawn in numbers, header first.
 	data          [][]string
 	marks         []mark
@@ -214,16 +215,19 @@ func (f *figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
 	st := style(textSize, color.Black, xfont.WeightNormal)
 	x := c.Min.X
 	for _, k := range f.legend {
-		width := thumb + gap + st.Width(k.label)
+		width, label := thumb+gap+st.Width(k.label), x+thumb+gap
+		if k.thumbs == nil {
+			width, label = st.Width(k.label), x
+		}
 		if x > c.Min.X && x+width > c.Max.X {
-			x, top = c.Min.X, top-lineHeight
+			x, label, top = c.Min.X, label-x+c.Min.X, top-lineHeight
 		}
 		icon := c
 		icon.Rectangle = vg.Rectangle{Min: vg.Point{X: x, Y: top - 8.5}, Max: vg.Point{X: x + thumb, Y: top - 1.5}}
 		for _, t := range k.thumbs {
 			t.Thumbnail(&icon)
 		}
-		c.FillText(st, vg.Point{X: x + thumb + gap, Y: top}, k.label)
+		c.FillText(st, vg.Point{X: label, Y: top}, k.label)
 		x += width + space
 	}
 	return top - lineHeight

@@ -71,8 +71,9 @@ func (f *figure) spreadKeys(s *Summary, always bool) {
 		f.legend = append(f.legend, key{f.say(intervalOf, s.Blocks), []plot.Thumbnailer{intervalThumb{}}})
 	}
 	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialPoint), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
+		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.Blocks), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
 	}
+	f.keyOneTrial(s)
 }
 
 // cost is a way to ask what turning a client away takes; in us.

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -21,10 +23,7 @@ func figure6(s *Summary, all []*series) *figure {
 		f.note(figure6Trials)
 	}
 	f.note(figure6Paper)
-	for _, v := range all {
-		l := lookOf(v.variant)
-		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(l.line(1.2)), markThumb(l.onCurve())}})
-	}
+	f.curveKeys(s, all, func(v *series) *curve { return &v.cpuAt })
 	cpu := ecdfPanel(f, 0, all, resource{
 		name: "CPU", unit: "%", label: f.say(cpuOfServer), divisor: 1,
 		samples: func(v *series) []float64 { return v.cpu }, at: func(v *series) *curve { return &v.cpuAt },
@@ -43,22 +42,7 @@ func figure6(s *Summary, all []*series) *figure {
 		memory.X.Max = 100
 	}
 	f.panels = []*plot.Plot{cpu, memory}
-	f.distributionKeys(s, all)
 	return f
-}
-
-// distributionKeys are the entries of the legend for what the trials say.
-func (f *figure) distributionKeys(s *Summary, all []*series) {
-	banded, single := false, false
-	for _, v := range all {
-		banded, single = banded || v.cpuAt.hasInterval(), single || v.cpuAt.single()
-	}
-	if banded {
-		f.legend = append(f.legend, key{f.say(bandOf, s.Blocks), []plot.Thumbnailer{areaThumb{grey().veil()}}})
-	}
-	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialLine), []plot.Thumbnailer{lineThumb(grey().thin())}})
-	}
 }
 
 // resource is what a distribution is of.
@@ -91,22 +75,13 @@ func ecdfPanel(f *figure, panel int, all []*series, of resource) *plot.Plot {
 		thinned = thinned || len(drawn) < len(steps)
 		f.addSteps(p, v, of, drawn, marks)
 	}
-	if thinned && panel == 0 || thinned && !f.notesThinned() {
-		f.note(figure6Thinned, mostSteps)
+	if note := f.say(figure6Thinned, mostSteps); thinned && !slices.Contains(f.notes, note) {
+		f.notes = append(f.notes, note)
 	}
 	p.Y.Min, p.Y.Max = 0, 1.02
 	p.Y.Tick.Marker = every{0.1, f.lang}
 	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return f.niceStep(most, 10).Ticks(least, most) })
 	return p
-}
-
-func (f *figure) notesThinned() bool {
-	for _, n := range f.notes {
-		if n == f.say(figure6Thinned, mostSteps) {
-			return true
-		}
-	}
-	return false
 }
 
 // addSteps draws a distribution, with a glyph at each tenth of the time.

@@ -360,7 +360,7 @@ func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 // portuguese recognises what may stand in a Portuguese figure: its phrases,
 // numbers and the names of variants.
 func portuguese() *regexp.Regexp {
-	number := `[\d.]+(,\d+)?`
+	number := `(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
 	parts := []string{number}
 	for _, v := range allVariants() {
 		parts = append(parts, v, strings.SplitAfterN(v, "-", 2)[0], strings.SplitAfterN(v, "-", 2)[1])

@@ -125,6 +125,7 @@ const (
 	intervalOf
 	oneTrialLine
 	oneTrialPoint
+	oneTrialEach
 	secondsLine
 	attackScheduled
 	harmonicBar

@@ -92,8 +92,9 @@ func phrases() map[phrase]words {
 
 		bandOf:          {"band: 95 %% interval of the median of %d trials", "faixa: intervalo de 95 %% da mediana de %d repetições"},
 		intervalOf:      {"95 %% interval of the median of %d trials", "intervalo de 95 %% da mediana de %d repetições"},
-		oneTrialLine:    {"thin: one trial", "fina: uma repetição"},
-		oneTrialPoint:   {"one trial", "uma repetição"},
+		oneTrialLine:    {"thin: one of %d trials", "fina: uma de %d repetições"},
+		oneTrialPoint:   {"one of %d trials", "uma de %d repetições"},
+		oneTrialEach:    {"one trial each, no interval", "uma repetição de cada, sem intervalo de confiança"},
 		secondsLine:     {"thin: bins of 1 s", "fina: intervalos de 1 s"},
 		attackScheduled: {"attack as scheduled", "ataque previsto"},
 		harmonicBar:     {"bar: harmonic mean", "barra: média harmônica"},
