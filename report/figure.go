@@ -118,6 +118,11 @@ func (f *figure) caption() string { return strings.Join(f.notes, " ") }
 // add appends a row to the figure's data.
 func (f *figure) add(row ...string) { f.data = append(f.data, row) }
 
+// empty reports whether the figure has no value.
+func (f *figure) empty() bool {
+	return !slices.ContainsFunc(f.data[1:], func(row []string) bool { return row[len(row)-1] != "" })
+}
+
 // write writes the figure as SVG, PDF and PNG, and its data as CSV.
 func (f *figure) write(dir string) error {
 	files := map[string]func() ([]byte, error){".svg": f.svg, ".pdf": f.pdf, ".png": f.png, ".csv": f.csv}

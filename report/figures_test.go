@@ -253,6 +253,16 @@ func TestFiguresHaveIntervalsFromSixBlocksOn(t *testing.T) {
 	}
 }
 
+func TestAFigureWithoutValuesSaysSo(t *testing.T) {
+	_, all := drawnFigures(t, runsToDraw()["no attack, no memory limit"], "")
+	for _, f := range all {
+		empty := f.name == "figure-recovery" || f.name == "figure-block-time" || f.name == "figure-latency" // no attack, and under 5 s
+		if says := slices.Contains(texts(t, f), f.say(noValues)); says != empty {
+			t.Errorf("%s says that it is empty: %v", f.name, says)
+		}
+	}
+}
+
 // The order statistics of ten trials are the second and the ninth.
 func TestBandIsOfTheTrialsOfEachBin(t *testing.T) {
 	var trials [][]float64

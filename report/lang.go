@@ -126,6 +126,7 @@ const (
 	oneTrialLine
 	oneTrialPoint
 	oneTrialEach
+	noValues
 	secondsLine
 	attackScheduled
 	harmonicBar

@@ -58,7 +58,7 @@ func phrases() map[phrase]words {
 			"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate before it, per request of the attack that was not served.",
 			"Tempo ocupado das CPUs do servidor durante o ataque, incluindo o processamento de pacotes no núcleo, além da taxa anterior, por requisição do ataque não atendida.",
 		},
-		blockTimeNobody: {"Turns nobody away: %s.", "Não bloqueia ninguém: %s."},
+		blockTimeNobody: {"Turned nobody away: %s.", "Não bloqueou ninguém: %s."},
 		latencyWhat: {
 			"Answered requests by their intended start, from which the time counts, in bins of 5 s. Every bin with 9 answered requests has a median, with 89 a p95; in one with fewer the line is broken.",
 			"Requisições atendidas, pelo início previsto, a partir do qual conta o tempo, em intervalos de 5 s. Há mediana a partir de 9 requisições atendidas no intervalo e p95 a partir de 89; com menos, a linha é interrompida.",
@@ -94,6 +94,7 @@ func phrases() map[phrase]words {
 		intervalOf:      {"95 %% interval of the median of %d trials", "intervalo de 95 %% da mediana de %d repetições"},
 		oneTrialLine:    {"thin: one of %d trials", "fina: uma de %d repetições"},
 		oneTrialPoint:   {"one of %d trials", "uma de %d repetições"},
+		noValues:        {"no values: no attack, or too short a load", "sem valores: não houve ataque, ou a carga foi curta demais"},
 		oneTrialEach:    {"one trial each, no interval", "uma repetição de cada, sem intervalo de confiança"},
 		secondsLine:     {"thin: bins of 1 s", "fina: intervalos de 1 s"},
 		attackScheduled: {"attack as scheduled", "ataque previsto"},
