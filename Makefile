@@ -11,6 +11,11 @@ LINT    := $(GO) tool -modfile=tools.mod golangci-lint
 # last, and alone.
 TRIALS  := ./cmd/equic-bench
 
+# The report's tests draw hundreds of figures: under the race detector they take
+# six minutes in place of one. What runs beside something else in it is in a few.
+DRAWN   := ./report
+BESIDE  := ByteIdentical|Broken
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +27,9 @@ build: ## static binaries in bin/
 
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
-	$(GO) test -race $$($(GO) list ./... | grep -v '/cmd/equic-bench$$')
+	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e '/report$$')
+	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
+	$(GO) test $(DRAWN)
 	$(GO) test -count=1 -timeout=15m $(TRIALS)
 
 .PHONY: bench
