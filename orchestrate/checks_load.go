@@ -200,8 +200,8 @@ func (e *evidence) warnings() []string {
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
-	if s := e.server().server; e.variant != scenarios.NoBlock && attackPlanned(e) && s != nil && s.PeakPerClient < e.scenario.Server.Quota {
-		all = append(all, fmt.Sprintf("no client reached the quota: at most %d of %d connections at once, so nobody was blocked", s.PeakPerClient, e.scenario.Server.Quota))
+	if s := e.server(); e.variant != scenarios.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
+		all = append(all, fmt.Sprintf("nobody was turned away: no client tried to connect while it was at the quota (at most %d of %d connections at once)", s.server.PeakPerClient, e.scenario.Server.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
@@ -210,6 +210,12 @@ func (e *evidence) warnings() []string {
 		all = append(all, n.warnings()...)
 	}
 	return all
+}
+
+// turnedAway says whether a server's limiter, in user space or in the kernel, kept
+// anybody out.
+func (n *nodeEvidence) turnedAway() bool {
+	return n.server.Refusals > 0 || n.gateway != nil && n.gateway.Dropped > 0
 }
 
 // mostForeign is the share of the server's CPUs that other processes may use

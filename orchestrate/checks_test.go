@@ -56,8 +56,11 @@ func recordFaults() map[string]recordFault {
 			if l.Gateway != nil {
 				l.Gateway.Dropped = 0
 			}
+			if l.Server != nil {
+				l.Server.Refusals = 3
+			}
 			return true
-		}, ruleKernel, "dropped no packet"},
+		}, ruleKernel, "server had to refuse 3 connections by itself"},
 		"a count does not reach the kernel": {scenarios.XDPBlock, func(_ *process, l *results.Line) bool {
 			if l.Gateway != nil {
 				l.Gateway.UpdateErrors = 1
@@ -210,12 +213,12 @@ func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
 		edit    func(p *process, l *results.Line) bool
 		warning string // empty: none
 	}{
-		"nobody reached the quota": {func(_ *process, l *results.Line) bool {
+		"nobody was turned away": {func(_ *process, l *results.Line) bool {
 			if l.Server != nil {
-				l.Server.PeakPerClient = 4
+				l.Server.Refusals, l.Server.PeakPerClient = 0, 4
 			}
 			return true
-		}, "no client reached the quota: at most 4 of 5"},
+		}, "nobody was turned away: no client tried to connect while it was at the quota (at most 4 of 5"},
 		"a served response came too late": {func(p *process, l *results.Line) bool {
 			if seq1(p) && l.Request != nil && l.Request.Seq == 3 {
 				l.Request.Outcome = results.Timeout

@@ -236,7 +236,11 @@ func calmServer(p *process) int {
 	if xdp {
 		p.print(results.Line{Gateway: &results.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4}})
 	}
-	p.print(results.Line{Server: &results.Server{PeakPerClient: p.runtime.scenario.Server.Quota}})
+	totals := results.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
+	if !xdp && scenarios.Variant(p.trial.Trial.Variant) != scenarios.NoBlock {
+		totals.Refusals = 3
+	}
+	p.print(results.Line{Server: &totals})
 	p.probe()
 	return 0
 }
