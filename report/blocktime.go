@@ -2,6 +2,9 @@ package report
 
 import "github.com/equic-bench/equic-bench/results"
 
+// tickUS is the step of the busy time of a CPU in /proc/stat (USER_HZ is 100).
+const tickUS = 10_000
+
 // limiterNone is what a server without a limiter calls itself.
 const limiterNone = "none"
 
@@ -13,16 +16,23 @@ func (r *reading) blockTime() BlockTime {
 		DroppedPackets:       unknown(),
 		DropNS:               unknown(),
 		EmptyNS:              unknown(),
+		EmptyCPUNS:           unknown(),
+		EmptyWallNS:          unknown(),
 		TurnedAway:           Number(r.turnedAway),
 		ExtraBusyMS:          r.extraBusyMS(),
 		ExtraPerTurnedAwayUS: unknown(),
+		TickPerTurnedAwayUS:  unknown(),
 	}
 	b.CPUMeanUS, b.CPUMedianUS = r.refusalCPU.meanAndMedian()
 	b.WallMeanUS, b.WallP50US = r.refusalWall.meanAndMedian()
 	if g := r.gateway; g != nil {
 		b.DroppedPackets, b.DropNS, b.EmptyNS = Number(g.Dropped), Number(g.DropNS), Number(g.EmptyNS)
 	}
+	if s := r.server; s != nil && s.EmptyWallNS > 0 {
+		b.EmptyCPUNS, b.EmptyWallNS = Number(s.EmptyCPUNS), Number(s.EmptyWallNS)
+	}
 	if r.blocks() {
+		b.TickPerTurnedAwayUS = ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))
 	} else {
 		b.TurnedAway = unknown() // a time-out under no limiter is nobody's decision

@@ -172,6 +172,10 @@ type BlockTime struct {
 	CPUMedianUS Number `json:"cpu_p50_us"`
 	WallMeanUS  Number `json:"wall_mean_us"`
 	WallP50US   Number `json:"wall_p50_us"`
+	// What the clocks of a refusal say of a span with nothing in it; in the figures
+	// above, not subtracted.
+	EmptyCPUNS  Number `json:"empty_cpu_ns"`
+	EmptyWallNS Number `json:"empty_wall_ns"`
 	// In the kernel, inside the program per dropped packet.
 	DroppedPackets Number `json:"dropped_packets"`
 	DropNS         Number `json:"drop_ns"`
@@ -182,6 +186,8 @@ type BlockTime struct {
 	TurnedAway           Number `json:"turned_away"`
 	ExtraBusyMS          Number `json:"extra_busy_ms"`
 	ExtraPerTurnedAwayUS Number `json:"extra_busy_us_per_turned_away"`
+	// The kernel counts busy time in ticks: one of each CPU, per request turned away.
+	TickPerTurnedAwayUS Number `json:"tick_us_per_turned_away"`
 }
 
 // Distribution summarises samples taken at equal intervals.

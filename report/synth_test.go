@@ -191,6 +191,7 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 	}
 	if sh.refuses {
 		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", max(0, s.experiment.Parallel.Clients*(s.experiment.Parallel.Requests-5)), 5
+		server.EmptyWallNS, server.EmptyCPUNS = 480, 350
 		for range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
 			emit(&results.Line{Refusal: &results.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})

@@ -154,6 +154,12 @@ type Server struct {
 	PeakPerClient int `json:"peak_per_client"`
 	// StillCounted is the sum of all counts after the last release: zero.
 	StillCounted int `json:"still_counted"`
+	// EmptyWallNS and EmptyCPUNS are what the clocks of a Refusal say of a span
+	// with nothing in it, their median, measured after the load: their own cost.
+	// It is in WallNS and CPUNS, not subtracted. Zero of a server without a
+	// limiter, and in records older than this measurement.
+	EmptyWallNS int64 `json:"empty_wall_ns,omitempty"`
+	EmptyCPUNS  int64 `json:"empty_cpu_ns,omitempty"`
 }
 
 // Client closes a client's output: its totals.

@@ -199,6 +199,9 @@ func (s *server) lines(ctx context.Context) ([]results.Line, error) {
 	total := s.book.totals()
 	total.Limiter = string(s.o.Limiter)
 	total.Refusals = len(refusals)
+	if s.o.Limiter != LimiterNone {
+		total.EmptyWallNS, total.EmptyCPUNS = ownCost()
+	}
 	for c := range s.counter.Clients() {
 		total.StillCounted += c.Connections
 	}

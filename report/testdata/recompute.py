@@ -173,6 +173,8 @@ def block_time(t):
         "wall_mean_us": arithmetic(wall), "wall_p50_us": median(wall),
         "dropped_packets": gateway["dropped"] if gateway else NAN,
         "drop_ns": gateway["drop_ns"] if gateway else NAN, "empty_ns": gateway["empty_ns"] if gateway else NAN,
+        "empty_cpu_ns": (server or {}).get("empty_cpu_ns", NAN), "empty_wall_ns": (server or {}).get("empty_wall_ns", NAN),
+        "tick_us_per_turned_away": ratio(1e4 * t.cpus, turned_away),
         "turned_away": turned_away, "extra_busy_ms": extra_ms,
         "extra_busy_us_per_turned_away": ratio(extra_ms * 1e3, turned_away),
     }
