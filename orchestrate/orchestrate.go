@@ -69,6 +69,9 @@ type Options struct {
 	Resume string
 	// Keep leaves the last trial's nodes and network in place, for inspection.
 	Keep bool
+	// Hurry, once closed, has an interrupted run kill its nodes, which it asks to
+	// end otherwise; nil is never.
+	Hurry <-chan struct{}
 	// OnEvent is called from Run's own goroutine; nil is silence.
 	OnEvent func(Event)
 	// Command and Version are recorded: the command line, and the program's
@@ -98,8 +101,9 @@ type Outcome struct {
 // invalid trial is run again, up to Attempts times; if it stays invalid, the
 // other trials are run still, and the error is ErrInvalid.
 //
-// When ctx ends, Run removes everything that it started, seals the run
-// directory with the trials that are whole, and returns the context's error.
+// When ctx ends, Run asks its nodes to end, or kills them if it is to Hurry,
+// removes everything that it started, seals the run directory with the trials
+// that are whole, and returns the context's error.
 // The Outcome is true whether or not there is an error. A run without a whole
 // trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {

@@ -307,6 +307,52 @@ func TestAnInterruptedRunRemovesItsNodesAndKeepsWholeTrials(t *testing.T) {
 	})
 }
 
+func TestAnInterruptAsksTheNodesToEndAndASecondKillsThem(t *testing.T) {
+	tests := map[string]struct {
+		hurry time.Duration // after the interrupt; zero: never
+		want  time.Duration // until the run is over
+	}{
+		"a deaf client is waited for":    {0, stopLimit},
+		"until the run is told to hurry": {time.Second, time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := testScenario(), testOptions(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var interrupted time.Time
+				hurry := make(chan struct{})
+				o.Hurry = hurry
+				o.OnEvent = func(e Event) {
+					if e.Phase != PhaseAttack || !interrupted.IsZero() {
+						return
+					}
+					interrupted = time.Now()
+					cancel()
+					if test.hurry > 0 {
+						time.AfterFunc(test.hurry, func() { close(hurry) })
+					}
+				}
+				asked := false
+				rt := newFake(s)
+				rt.programs = map[string]program{"parallel-1": func(p *process) int {
+					p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now()}})
+					asked = <-p.signals == syscall.SIGTERM
+					return 128 + int(<-p.signals)
+				}}
+				_, err := Run(ctx, s, rt, o)
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("error %v, want that of the context", err)
+				}
+				if took := time.Since(interrupted); took != test.want || !asked || rt.left() != 0 {
+					t.Errorf("over after %s, asked to end %v, %d not removed; want %s, true and 0", took, asked, rt.left(), test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestAnErrorOfTheRuntimeEndsTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := testScenario(), testOptions(t)

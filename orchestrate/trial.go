@@ -162,10 +162,13 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 	if err != nil {
 		return "", err
 	}
-	watch, unwatch := context.WithCancel(ctx)
+	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted trial's nodes are seen to end
 	defer func() {
+		if ctx.Err() != nil {
+			t.leftover = t.dismiss(watch)
+		}
 		unwatch()
-		t.leftover = t.teardown(ctx)
+		t.leftover = errors.Join(t.leftover, t.teardown(ctx))
 		t.watchers.Wait()
 	}()
 	err = t.load(ctx, watch)
@@ -173,6 +176,33 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 		return broken.reason, t.kill(ctx)
 	}
 	return "", err
+}
+
+// dismiss asks the nodes of an interrupted trial to end, and waits for that as
+// long as for any node that is told to stop, or until the run is to hurry: what
+// runs still is then killed by its removal.
+func (t *trial) dismiss(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	for _, m := range t.members {
+		if !m.running() {
+			continue
+		}
+		m.stop()
+		if err := t.nodes.Signal(ctx, m.spec.Name, syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	for firstNot(t.members, func(m *member) bool { return !m.running() }) != nil {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.runner.options.Hurry:
+			return nil
+		case <-t.changed:
+		}
+	}
+	return nil
 }
 
 // teardown lets go of the nodes: it removes them, or with Options.Keep leaves

@@ -15,20 +15,31 @@ import (
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
-	go interrupt(cancel)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	hurry := make(chan struct{})
+	go interrupt(cancel, hurry)
+	os.Exit(run(context.WithValue(ctx, hurryKey{}, hurry), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// interrupt ends the program in order at the first signal. At the second it
-// asks for patience, as what is left behind is somebody's work; at the third it
-// gives up.
-func interrupt(cancel context.CancelFunc) {
+// interrupt ends the program in order at the first signal. At the second a run
+// kills what it would wait for. At the third the program ends with what it has
+// not removed yet.
+func interrupt(cancel context.CancelFunc, hurry chan<- struct{}) {
 	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	<-signals
 	cancel()
 	<-signals
-	fmt.Fprintln(os.Stderr, "equic-bench: still removing what the run made; once more ends it now, and leaves the rest to `equic-bench clean`")
+	close(hurry)
+	fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves the rest to `equic-bench clean`")
 	<-signals
 	os.Exit(exitInterrupted)
+}
+
+type hurryKey struct{}
+
+// hurry is closed when a second signal comes; nil, which never is, in a context
+// that is not main's.
+func hurry(ctx context.Context) <-chan struct{} {
+	c, _ := ctx.Value(hurryKey{}).(chan struct{})
+	return c
 }

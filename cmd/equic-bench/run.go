@@ -177,6 +177,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		Seed:    o.seed,
 		Resume:  o.resume,
 		Keep:    o.keep,
+		Hurry:   hurry(ctx),
 		OnEvent: progress.event,
 		Command: os.Args,
 		Version: programVersion(),
