@@ -56,6 +56,10 @@ SOAK ?= 10m
 soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
 	$(GO) test ./equic -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
+.PHONY: newcomer
+newcomer: build ## every command of the README, in order, in a fresh clone (root and an engine; half an hour)
+	$(GO) test $(TRIALS) -count=1 -timeout=3h -run '^TestANewcomersPath$$' -newcomer -v
+
 .PHONY: soak-faults
 soak-faults: build ## the fault matrix, twenty times in a row (root and an engine; about an hour)
 	$(GO) test $(TRIALS) -count=20 -failfast -timeout=3h -run '^TestFault' -v

@@ -7,6 +7,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,24 @@ const (
 	Parallel Mode = "parallel"
 )
 
+// KeyExchange is the group of a client's key share (RFC 8446, section 4.2.8).
+type KeyExchange string
+
+// The groups. The hybrid one is crypto/tls's default; its client hello fills two
+// QUIC packets, and costs the client more.
+const (
+	X25519MLKEM768 KeyExchange = "x25519mlkem768"
+	X25519         KeyExchange = "x25519"
+)
+
+// curves are the settings of crypto/tls; nil are its defaults.
+func (k KeyExchange) curves() []tls.CurveID {
+	if k == X25519 {
+		return []tls.CurveID{tls.X25519}
+	}
+	return nil
+}
+
 // Options describe the load of one client.
 type Options struct {
 	Server      string // host:port
@@ -38,6 +57,7 @@ type Options struct {
 	MaxInFlight int           // for Parallel; zero is Requests
 	Timeout     time.Duration // per request, from its actual start
 	BodyBytes   int64         // what a whole response to "/" has
+	KeyExchange KeyExchange   // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string        // the node's name
 	Clock       *results.Clock
 }
@@ -48,6 +68,8 @@ func (o *Options) validate() error {
 		return errors.New("no server given: want host:port")
 	case o.Mode != Sequential && o.Mode != Parallel:
 		return fmt.Errorf("unknown mode %q: want %s or %s", o.Mode, Sequential, Parallel)
+	case o.KeyExchange != "" && o.KeyExchange != X25519MLKEM768 && o.KeyExchange != X25519:
+		return fmt.Errorf("unknown key exchange %q: want %s or %s", o.KeyExchange, X25519MLKEM768, X25519)
 	case o.Requests < 1:
 		return fmt.Errorf("%d requests: want at least 1", o.Requests)
 	case o.Rate < 0:
@@ -94,7 +116,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	}
 
 	l := newLoad(o, d.request)
-	stop := l.printProgress(printer)
+	stop := printer.PrintProgress(l.progress)
 	l.run(ctx)
 	stop()
 	return printer.Print(l.lines()...)

@@ -106,27 +106,6 @@ func (l *load) one(ctx context.Context, seq int) {
 	}
 }
 
-// printProgress prints the counts once a second until stop is called. A lost
-// progress line is no loss: an output that is gone shows when the records are
-// printed.
-func (l *load) printProgress(p *results.Printer) (stop func()) {
-	quit := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-				_ = p.Print(results.Line{Progress: l.progress()})
-			}
-		}
-	})
-	return func() { close(quit); wg.Wait() }
-}
-
 func (l *load) progress() *results.Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()

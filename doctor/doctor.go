@@ -36,6 +36,7 @@ type Need struct {
 	ServerCPUs, ClientCPUs []int
 	MemoryBytes            int64 // of the server; zero is no limit
 	XDP                    bool  // a variant attaches an XDP program
+	Syscalls               bool  // the server's system calls are counted
 }
 
 // The least kernels: bpf_xdp_load_bytes is of 5.18; the counter of system calls
@@ -50,7 +51,7 @@ const (
 func Machine(root fs.FS, need Need) []Check {
 	m := machine{root}
 	return []Check{
-		m.kernel(need.XDP), m.btf(), m.cpus(need), m.memory(need), m.swap(), m.governor(), m.throttling(), m.clock(), m.buffers(), m.load(),
+		m.kernel(need.XDP), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(), m.throttling(), m.clock(), m.buffers(), m.load(),
 	}
 }
 
@@ -89,14 +90,56 @@ func (m machine) kernel(xdp bool) Check {
 	return c
 }
 
-func (m machine) btf() Check {
+func (m machine) btf(counted bool) Check {
 	c := Check{Name: "BTF", Status: OK, Found: "/sys/kernel/btf/vmlinux"}
 	if _, err := fs.Stat(m.root, "sys/kernel/btf/vmlinux"); err != nil {
-		c.Status, c.Found = Missing, "no /sys/kernel/btf/vmlinux"
-		c.Means = "system calls cannot be counted, and no trial runs without"
-		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF; distributions' kernels have it"
+		c.Status, c.Found = Warning, "no /sys/kernel/btf/vmlinux"
+		c.Means = "system calls cannot be counted"
+		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have, or set trial.syscalls: false in the scenario"
+		if counted {
+			c.Status = Missing
+		}
 	}
 	return c
+}
+
+// wanted are the capabilities that a run without an engine needs, by number
+// (capabilities(7)). An engine gives its nodes theirs.
+var wanted = []struct {
+	bit  int
+	name string
+}{{12, "NET_ADMIN"}, {21, "SYS_ADMIN"}, {38, "PERFMON"}, {39, "BPF"}}
+
+func (m machine) capabilities() Check {
+	c := Check{Name: "capabilities", Status: OK, Found: "not told"}
+	has, told := m.effective()
+	if !told {
+		return c
+	}
+	var missing []string
+	for _, w := range wanted {
+		if has&(1<<w.bit) == 0 {
+			missing = append(missing, w.name)
+		}
+	}
+	c.Found = "all that network namespaces need"
+	if len(missing) > 0 {
+		c.Status, c.Found = Warning, "without "+strings.Join(missing, ", ")
+		c.Means = "--runtime netns does not run, and native XDP and the counter cannot be tried; an engine gives its nodes what they need"
+		c.Remedy = "run as root, or use an engine"
+	}
+	return c
+}
+
+// effective is this process's effective capabilities, a bit for each.
+func (m machine) effective() (bits uint64, told bool) {
+	for line := range strings.Lines(m.text("proc/self/status")) {
+		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			bits, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			return bits, err == nil
+		}
+	}
+	return 0, false
 }
 
 func (m machine) cpus(need Need) Check {

@@ -17,6 +17,7 @@ func healthy() map[string]string {
 		"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "0\n",
 		"sys/devices/system/clocksource/clocksource0/current_clocksource":  "tsc\n",
 		"proc/sys/net/core/rmem_max":                                       "8388608\n",
+		"proc/self/status":                                                 "Name:\tx\nCapEff:\t000001ffffffffff\n",
 		"proc/loadavg":                                                     "0.10 0.20 0.30 1/100 999\n",
 	}
 }
@@ -30,7 +31,7 @@ func root(files map[string]string) fstest.MapFS {
 }
 
 func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
-	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true}
+	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Syscalls: true}
 	if checks := Machine(root(healthy()), need); Worst(checks) != OK {
 		t.Errorf("a healthy machine: %+v", checks)
 	}
@@ -43,6 +44,7 @@ func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 		"an old kernel":           {"proc/sys/kernel/osrelease", "5.15.0-91-generic", "kernel", Missing, "5.15.0"},
 		"an unreadable kernel":    {"proc/sys/kernel/osrelease", "?", "kernel", Warning, "?"},
 		"no BTF":                  {"sys/kernel/btf/vmlinux", "", "BTF", Missing, "no /sys"},
+		"few capabilities":        {"proc/self/status", "CapEff:\t00000000a80435fb", "capabilities", Warning, "without SYS_ADMIN, PERFMON, BPF"},
 		"fewer CPUs":              {"sys/devices/system/cpu/online", "0-1", "CPUs", Warning, "up to 3"},
 		"CPUs in pieces":          {"sys/devices/system/cpu/online", "0,2", "CPUs", Warning, "2;"},
 		"little memory":           {"proc/meminfo", "MemAvailable: 1000 kB\n", "memory", Warning, "0 MiB"},
@@ -82,6 +84,14 @@ func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 func TestAnOldKernelStillRunsWhatNeedsNoXDP(t *testing.T) {
 	files := healthy()
 	files["proc/sys/kernel/osrelease"] = "5.15.0"
+	if got := Worst(Machine(root(files), Need{})); got != Warning {
+		t.Errorf("%s, want a warning", got)
+	}
+}
+
+func TestAKernelWithoutBTFStillRunsWhatCountsNoSystemCalls(t *testing.T) {
+	files := healthy()
+	delete(files, "sys/kernel/btf/vmlinux")
 	if got := Worst(Machine(root(files), Need{})); got != Warning {
 		t.Errorf("%s, want a warning", got)
 	}

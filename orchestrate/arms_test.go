@@ -128,6 +128,27 @@ func TestOnlyTheServerOfAnUnmeasuredTrialHasNoProbe(t *testing.T) {
 	}
 }
 
+func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
+	for name, test := range map[string]struct {
+		variants []scenarios.Variant
+		count    bool
+		kernel   bool
+	}{
+		"counted":     {[]scenarios.Variant{scenarios.NoBlock}, true, true},
+		"in XDP":      {[]scenarios.Variant{scenarios.NoBlock, scenarios.XDPBlock}, false, true},
+		"neither one": {[]scenarios.Variant{scenarios.NoBlock, scenarios.UserspaceEarly}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testScenario()
+			s.Variants, s.Trial.Syscalls = test.variants, test.count
+			server := NodeSpecs(s, "no-block", "/")[0]
+			if counts := slices.Contains(server.Command, "--syscalls"); counts != test.count || server.Kernel != test.kernel {
+				t.Errorf("%q, capable %v; want a counter %v, capable %v", server.Command, server.Kernel, test.count, test.kernel)
+			}
+		})
+	}
+}
+
 func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
 	tests := map[string]struct {
 		edit func(p *process, l *results.Line) bool

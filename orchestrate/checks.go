@@ -184,7 +184,7 @@ func recordsComplete(e *evidence) (bool, string) {
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		requests += len(n.requests)
 		if n.role == results.RoleServer {
-			return n.serverIncomplete(e.variant, e.unmeasured)
+			return n.serverIncomplete(e.variant, e.unmeasured, e.scenario.Trial.Syscalls)
 		}
 		return n.clientIncomplete(e.group(n.role).Requests)
 	}, "")
@@ -214,7 +214,7 @@ func (e *evidence) notMeasured() string {
 	return "; the server was not measured, as planned, so nothing is asked of its probe"
 }
 
-func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured bool) string {
+func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured, counted bool) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
@@ -224,7 +224,7 @@ func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured bool) st
 		return "was measured, against the plan"
 	case unmeasured:
 		return ""
-	case n.probe != nil && !n.probe.SyscallCounter:
+	case n.probe != nil && counted && !n.probe.SyscallCounter:
 		return "did not count its system calls"
 	}
 	return n.probeIncomplete()
@@ -304,10 +304,18 @@ func quotaHeld(e *evidence) (bool, string) {
 	return true, fmt.Sprintf("at most %d connections of one client at once (quota %d), none counted at the end", s.PeakPerClient, quota)
 }
 
+// overQuota is the reason for which the XDP program drops a packet of a client
+// at its quota (equic.Stats).
+const overQuota = "drop_over_quota"
+
 // kernelBlocked sees that it was the kernel that blocked: the server enforces
 // the quota too, for what the kernel lets through, and would hide its failure.
-// Without drops or refusals no client tried to connect while it was at its
-// quota; a warning says so.
+//
+// Under policy client, whoever is at the quota loses the next packet of any of
+// its connections. Under policy new it loses only what opens one, and it may
+// open none while it is there: then the server had nobody to refuse either. What
+// it did refuse was under way when the quota was reached; a kernel that drops
+// does that to more packets than there are such connections.
 func kernelBlocked(e *evidence) (bool, string) {
 	g, s := e.server().gateway, e.server().server
 	switch {
@@ -317,8 +325,10 @@ func kernelBlocked(e *evidence) (bool, string) {
 		return false, "server left no gateway record or no totals"
 	case g.UpdateErrors > 0:
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
-	case s.Refusals > 0 && g.Dropped == 0:
-		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped no packet", s.Refusals)
+	case e.variant == scenarios.XDPBlock && s.PeakPerClient >= e.scenario.Server.Quota && g.Packets[overQuota] == 0:
+		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet over quota", s.PeakPerClient, e.scenario.Server.Quota)
+	case uint64(s.Refusals) > g.Packets[overQuota]: //nolint:gosec // a count
+		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over quota", s.Refusals, g.Packets[overQuota])
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)
 }

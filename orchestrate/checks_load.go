@@ -201,7 +201,7 @@ func (e *evidence) warnings() []string {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
 	if s := e.server(); e.variant != scenarios.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
-		all = append(all, fmt.Sprintf("nobody was turned away: no client tried to connect while it was at the quota (at most %d of %d connections at once)", s.server.PeakPerClient, e.scenario.Server.Quota))
+		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.scenario.Server.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))

@@ -234,7 +234,7 @@ func calmServer(p *process) int {
 		p.print(results.Line{Connection: &results.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
 	}
 	if xdp {
-		p.print(results.Line{Gateway: &results.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4}})
+		p.print(results.Line{Gateway: &results.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{overQuota: 4}}})
 	}
 	totals := results.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
 	if !xdp && scenarios.Variant(p.trial.Trial.Variant) != scenarios.NoBlock {
@@ -292,12 +292,12 @@ func testScenario() *scenarios.Scenario {
 		Server: scenarios.Server{
 			Body: 1024, Quota: 5, IdleTimeout: time.Second, CPUs: []int{0}, Memory: 64 << 20, XDPMode: "native",
 		},
-		Sequential: scenarios.Clients{Count: 2, Requests: 40, Rate: 10, MaxInFlight: 1, Timeout: time.Second, CPUs: []int{1}},
+		Sequential: scenarios.Clients{Count: 2, Requests: 40, Rate: 10, MaxInFlight: 1, Timeout: time.Second, CPUs: []int{1}, KeyExchange: "x25519"},
 		Parallel: scenarios.Clients{
-			Count: 2, Requests: 20, Rate: 20, Delay: time.Second, MaxInFlight: 20, Timeout: time.Second, CPUs: []int{1},
+			Count: 2, Requests: 20, Rate: 20, Delay: time.Second, MaxInFlight: 20, Timeout: time.Second, CPUs: []int{1}, KeyExchange: "x25519",
 		},
 		Network: scenarios.Network{Subnet: "10.9.8.0/24", Port: 4433},
-		Trial:   scenarios.Trial{Startup: time.Second, SampleInterval: 100 * time.Millisecond, Drain: 2 * time.Second},
+		Trial:   scenarios.Trial{Startup: time.Second, SampleInterval: 100 * time.Millisecond, Drain: 2 * time.Second, Syscalls: true},
 		Text:    []byte("name: test\n"),
 	}
 }

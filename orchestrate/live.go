@@ -9,6 +9,9 @@ type Live struct {
 	// ServerBusy is the busy share, in 0..1, of the server's CPUs since the last
 	// Live, whatever is busy on them; negative where it is not known.
 	ServerBusy float64
+	// Since the epoch, connections that the server refused and packets that its
+	// XDP program dropped.
+	Refused, Dropped int
 }
 
 // Tally counts the requests of a group since the epoch.
@@ -21,11 +24,15 @@ func (t *trial) live() *Live {
 	}
 	l := &Live{ServerBusy: -1}
 	for _, m := range t.members {
+		p := m.records.seen().progress
 		group := &l.Sequential
-		if m.spec.Role == results.RoleParallel {
+		switch m.spec.Role {
+		case results.RoleServer:
+			l.Refused, l.Dropped = p.Refused, int(p.Dropped) //nolint:gosec // no trial has so many packets
+			continue
+		case results.RoleParallel:
 			group = &l.Attack
 		}
-		p := m.records.seen().progress
 		group.Started, group.Done, group.OK = group.Started+p.Started, group.Done+p.Done, group.OK+p.OK
 	}
 	now, err := t.runner.readCPUs(t.members[0].spec.CPUs)

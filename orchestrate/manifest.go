@@ -79,6 +79,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		RequestTimeoutNS:  max(s.Sequential.Timeout, s.Parallel.Timeout).Nanoseconds(),
 		IdleTimeoutNS:     s.Server.IdleTimeout.Nanoseconds(),
 		ServerKey:         s.Server.Key,
+		ClientKeyExchange: s.Sequential.KeyExchange,
 		ServerMemoryBytes: s.Server.Memory,
 		ServerCPUs:        s.Server.CPUs,
 		ClientCPUs:        union(s.Sequential.CPUs, s.Parallel.CPUs),

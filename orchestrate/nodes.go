@@ -64,17 +64,21 @@ type specBuilder struct {
 }
 
 // server gives every variant the same process with the same capabilities: the
-// system calls are counted in all of them.
+// system calls are counted in all of them, or in none.
 func (b *specBuilder) server(variant string) NodeSpec {
 	s := b.scenario
+	var count []string
+	if s.Trial.Syscalls {
+		count = []string{"--syscalls"}
+	}
 	return NodeSpec{
 		Name:        results.RoleServer,
 		Role:        results.RoleServer,
 		Address:     s.Network.ServerAddress(),
 		CPUs:        s.Server.CPUs,
 		MemoryBytes: s.Server.Memory,
-		Kernel:      true,
-		Command: append(b.probe("--syscalls"),
+		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
+		Command: append(b.probe(count...),
 			path.Join(b.bin, "equic-server"),
 			"--listen", ":"+strconv.Itoa(s.Network.Port),
 			"--limiter", variant, // the server knows them by these names too
@@ -103,6 +107,7 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 			"--delay", (c.Delay + c.Phase(i)).String(),
 			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
 			"--timeout", c.Timeout.String(),
+			"--key-exchange", c.KeyExchange,
 			"--body", strconv.FormatInt(b.scenario.Server.Body, 10),
 		),
 	}

@@ -435,7 +435,7 @@ func TestEveryNodeIsGivenTheSameEpochAndItsOwnAddress(t *testing.T) {
 	}
 	command := strings.Join(spec.Nodes[3].Command, " ")
 	if want := "/equic-probe --interval 100ms -- /equic-client --server 10.9.8.2:4433 --mode parallel " +
-		"--requests 20 --rate 20 --delay 1s --max-in-flight 20 --timeout 1s --body 1024"; command != want {
+		"--requests 20 --rate 20 --delay 1s --max-in-flight 20 --timeout 1s --key-exchange x25519 --body 1024"; command != want {
 		t.Errorf("command\n%s\nwant\n%s", command, want)
 	}
 }

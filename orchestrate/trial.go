@@ -85,9 +85,11 @@ func (r *runner) removeKept(ctx context.Context) error {
 	if r.kept == nil {
 		return nil
 	}
-	err := r.kept.Remove(ctx)
+	if err := r.kept.Remove(ctx); err != nil {
+		return err
+	}
 	r.kept = nil
-	return err
+	return nil
 }
 
 // settle waits until the last trial's work, and that of others, has died away.
@@ -184,14 +186,16 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 func (t *trial) dismiss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
+	t.runner.emit(Event{Trial: t.plan, Phase: PhaseStop, Message: fmt.Sprintf("interrupted: its nodes are asked to end, for %s at most", stopLimit)})
+	var errs []error
 	for _, m := range t.members {
-		if !m.running() {
-			continue
+		if m.running() {
+			m.stop()
+			errs = append(errs, t.nodes.Signal(ctx, m.spec.Name, syscall.SIGTERM))
 		}
-		m.stop()
-		if err := t.nodes.Signal(ctx, m.spec.Name, syscall.SIGTERM); err != nil {
-			return err
-		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	for firstNot(t.members, func(m *member) bool { return !m.running() }) != nil {
 		select {
@@ -206,9 +210,9 @@ func (t *trial) dismiss(ctx context.Context) error {
 }
 
 // teardown lets go of the nodes: it removes them, or with Options.Keep leaves
-// them to the next trial.
+// them to the next trial, if there may be one.
 func (t *trial) teardown(ctx context.Context) error {
-	if t.runner.options.Keep {
+	if t.runner.options.Keep && ctx.Err() == nil {
 		t.nodes.Detach()
 		t.runner.kept = t.nodes
 		return nil

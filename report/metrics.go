@@ -66,6 +66,8 @@ func distribution(x []float64) Distribution {
 		P90:  Number(stats.Quantile(sorted, 0.90)),
 		Max:  Number(stats.Max(sorted)),
 		Mean: Number(stats.Arithmetic(sorted)),
+
+		PaperP90: Number(stats.NormalQuantile(sorted, 0.90)),
 	}
 }
 

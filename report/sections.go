@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -118,6 +119,7 @@ func setUp(s *Summary) [][2]string {
 		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", short(Number(e.BodyBytes)), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
+		{"key exchange that clients offer", cmp.Or(e.ClientKeyExchange, "x25519mlkem768")},
 		{"XDP mode", e.XDPMode},
 		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))},
 		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},

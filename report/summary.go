@@ -196,6 +196,9 @@ type Distribution struct {
 	P90  Number `json:"p90"`
 	Max  Number `json:"max"`
 	Mean Number `json:"mean"`
+	// PaperP90 is that of a normal distribution with the samples' mean and standard
+	// deviation: the paper's estimator.
+	PaperP90 Number `json:"paper_p90"`
 }
 
 // CPU is the CPU time of the server process between consecutive samples, in %

@@ -53,21 +53,32 @@ func contentOf(fsys fs.FS, name string) content {
 		return content{err: err}
 	}
 	defer f.Close()
-	var c content
-	hash, block := sha256.New(), make([]byte, 64<<10)
+	if strings.HasSuffix(name, packedSuffix) {
+		return packedContent(f)
+	}
+	hash := sha256.New()
+	c, err := countLines(io.TeeReader(f, hash))
+	if err != nil {
+		return content{err: err}
+	}
+	c.sum = hex.EncodeToString(hash.Sum(nil))
+	return c
+}
+
+// countLines reads to the end. The content has no sum yet.
+func countLines(r io.Reader) (c content, err error) {
+	block := make([]byte, 64<<10)
 	for {
-		n, err := f.Read(block)
-		hash.Write(block[:n])
+		n, err := r.Read(block)
 		c.lines += bytes.Count(block[:n], []byte("\n"))
 		if n > 0 {
 			c.cut = block[n-1] != '\n'
 		}
 		if errors.Is(err, io.EOF) {
-			c.sum = hex.EncodeToString(hash.Sum(nil))
-			return c
+			return c, nil
 		}
 		if err != nil {
-			return content{err: err}
+			return content{}, err
 		}
 	}
 }

@@ -76,3 +76,24 @@ func (p *Printer) Print(lines ...Line) error {
 	}
 	return nil
 }
+
+// PrintProgress prints a node's progress once a second until stop is called. A
+// lost line is no loss: an output that is gone shows when the records are
+// printed.
+func (p *Printer) PrintProgress(progress func() *Progress) (stop func()) {
+	quit := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				_ = p.Print(Line{Progress: progress()})
+			}
+		}
+	})
+	return func() { close(quit); wg.Wait() }
+}

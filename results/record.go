@@ -36,12 +36,17 @@ type Ready struct {
 	ReceiveBufferBytes int `json:"receive_buffer_bytes,omitempty"`
 }
 
-// Progress is a client's count so far. Printed at most once a second.
+// Progress is a node's count so far, printed at most once a second: a client's
+// of its requests, a server's of whom it turned away.
 type Progress struct {
 	AtNS    int64 `json:"at_ns"`
 	Started int   `json:"started"`
 	Done    int   `json:"done"`
 	OK      int   `json:"ok"`
+	// Refused are connections that the server refused, Dropped packets that its
+	// XDP program dropped.
+	Refused int    `json:"refused,omitempty"`
+	Dropped uint64 `json:"dropped,omitempty"`
 }
 
 // Outcome says how a request ended, as its client saw it.

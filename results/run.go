@@ -59,6 +59,9 @@ type Experiment struct {
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
 	// ServerKey is the type of the key in the server's certificate.
 	ServerKey string `json:"server_key"`
+	// ClientKeyExchange is what the clients offer in TLS; empty, as in older runs, is
+	// x25519mlkem768.
+	ClientKeyExchange string `json:"client_key_exchange,omitempty"`
 	// ServerMemoryBytes is the server's memory limit; zero is none.
 	ServerMemoryBytes int64  `json:"server_memory_bytes"`
 	ServerCPUs        []int  `json:"server_cpus"`

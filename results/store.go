@@ -107,6 +107,9 @@ func barren(dir string) bool {
 // Reopen continues a run directory that was opened for reading: it is no longer
 // sealed, and what was being written when the run ended is removed.
 func Reopen(r *Run) (*Writer, error) {
+	if r.packed() {
+		return nil, fmt.Errorf("continue run %s: %w", r.Dir, ErrPacked)
+	}
 	half, err := filepath.Glob(filepath.Join(r.Dir, TrialsDir, partial+"*"))
 	if err != nil {
 		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
@@ -267,7 +270,7 @@ func Newest(root string) (string, error) {
 // which it was printed. An error names the file and the line.
 func (r *Run) Lines(t *Trial, n *Node, yield func(*Line) error) error {
 	path := filepath.Join(r.Dir, TrialsDir, t.Name(), n.Records)
-	f, err := os.Open(path)
+	f, err := openRecords(path)
 	if err != nil {
 		return fmt.Errorf("read records: %w", err)
 	}

@@ -224,7 +224,7 @@ func (v *verifier) records() Finding {
 		}
 		for _, n := range f.trial.Nodes {
 			files, lines = files+1, lines+n.Lines
-			name := path.Join(TrialsDir, f.name, n.Records)
+			name := v.recordsFile(path.Join(TrialsDir, f.name, n.Records))
 			if why := v.miscount(name, n.Lines); why != "" {
 				faults = append(faults, Fault{name, why})
 			}
@@ -232,6 +232,15 @@ func (v *verifier) records() Finding {
 	}
 	return NewFinding("records", fmt.Sprintf("%d lines in %d files, as the trials say", lines, files), faults,
 		"of the nodes' files are not as long as "+TrialFile+" says", "records were lost or added: take no figure from these trials")
+}
+
+// recordsFile is the file of a node's records, which may be packed.
+func (v *verifier) recordsFile(name string) string {
+	_, plain := v.files[name]
+	if _, packed := v.files[name+packedSuffix]; packed && !plain {
+		return name + packedSuffix
+	}
+	return name
 }
 
 // miscount says why a file does not have so many lines; empty: it has.

@@ -40,6 +40,7 @@ func Parse(name string, text []byte) (*Scenario, error) {
 	d.read(root, "", d.scenario(s))
 	// Keys of both.
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
+	s.Parallel.KeyExchange = s.Sequential.KeyExchange
 	d.check(s)
 	if err := d.err(); err != nil {
 		return nil, err
@@ -62,10 +63,10 @@ func defaults() *Scenario {
 			Memory:      2 << 30,
 			XDPMode:     "native",
 		},
-		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together},
+		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519MLKEM768},
 		Parallel:   Clients{MaxInFlight: 1000},
 		Network:    Network{Subnet: "172.31.99.0/24", Port: 4433},
-		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second, Settle: 5 * time.Second},
+		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second, Settle: 5 * time.Second, Syscalls: true},
 	}
 }
 
@@ -86,11 +87,12 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic").about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
 		"clients": d.mapping(fields{
-			"cpus":       d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
-			"timeout":    d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Longest time of a request, from its start. Then it has ended as timeout."),
-			"start":      d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
-			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
-			"parallel":   d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
+			"cpus":         d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
+			"timeout":      d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Longest time of a request, from its start. Then it has ended as timeout."),
+			"start":        d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
+			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).about("What a client offers in TLS: today's default, whose hello fills two packets, or the one before, with one packet and less work for the client (docs/method.md, Load)."),
+			"sequential":   d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
+			"parallel":     d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
 		}, "sequential").about("The two groups of clients."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
@@ -101,6 +103,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute).about("Time between two samples of CPU and memory."),
 			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
 			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
+			"syscalls":        d.boolean(&s.Trial.Syscalls).about("Whether the server's system calls are counted, in every variant. Without, and without a variant of XDP, the server needs no capability and the kernel no BTF."),
 			"unmeasured":      d.boolean(&s.Trial.Unmeasured).about("Whether each variant also runs with a server that nothing measures: the report then says what measuring costs."),
 		}).about("The course of one trial."),
 	}, "name", "clients")

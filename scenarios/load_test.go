@@ -92,14 +92,14 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		},
 		Sequential: Clients{
 			Count: 4, Requests: 1000, Rate: 10,
-			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together,
+			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519,
 		},
 		Parallel: Clients{
 			Count: 4, Requests: 1000, Rate: s.Parallel.Rate, Delay: 30 * time.Second,
-			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together,
+			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519,
 		},
 		Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
-		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain, Settle: s.Trial.Settle},
+		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain, Settle: s.Trial.Settle, Syscalls: true},
 		Path:    "paper.yaml",
 		Text:    s.Text,
 	}
@@ -128,7 +128,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
 		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
-		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together,
+		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519MLKEM768,
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -72,12 +72,19 @@ type Clients struct {
 	Timeout     time.Duration // per request
 	CPUs        []int
 	Start       string // of a group: Together or Staggered
+	KeyExchange string // X25519MLKEM768 or X25519
 }
 
 // How the clients of a group start.
 const (
 	Together  = "together"  // in step: each request meets the others'
 	Staggered = "staggered" // in turn, evenly over one interval of the rate
+)
+
+// What clients offer in TLS (RFC 8446, section 4.2.8).
+const (
+	X25519MLKEM768 = "x25519mlkem768"
+	X25519         = "x25519"
 )
 
 // Phase is how much later than the first of its group client i starts.
@@ -139,6 +146,8 @@ type Trial struct {
 	// Settle is the longest wait before a trial until the CPUs are idle; zero
 	// is none.
 	Settle time.Duration
+	// Syscalls has the server's system calls counted.
+	Syscalls bool
 	// Unmeasured also runs each variant with a server that nothing measures.
 	Unmeasured bool
 }

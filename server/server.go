@@ -106,7 +106,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := printer.Print(results.Line{Ready: s.ready(socket)}); err != nil {
 		return errors.Join(err, tr.Close())
 	}
+	quiet := printer.PrintProgress(s.progress)
 	acceptErr := s.acceptAll(ctx)
+	quiet()
 	s.drain(context.WithoutCancel(ctx))
 	if err := errors.Join(closed(s.guard.Close()), tr.Close()); err != nil {
 		return fmt.Errorf("close listener: %w", err)
@@ -150,6 +152,17 @@ func (s *server) ready(socket *net.UDPConn) *results.Ready {
 		r.XDPMode = s.gateway.Mode().String()
 	}
 	return r
+}
+
+// progress is whom the server has turned away so far.
+func (s *server) progress() *results.Progress {
+	p := &results.Progress{AtNS: s.o.Clock.Now(), Refused: len(s.book.refusals()) + len(s.early.refusals())}
+	if s.gateway != nil {
+		if stats, err := s.gateway.Stats(); err == nil { // else the record at the end says so
+			p.Dropped = stats.Dropped
+		}
+	}
+	return p
 }
 
 // acceptAll serves every connection that the guard admits. It never blocks on

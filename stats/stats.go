@@ -11,6 +11,9 @@ package stats
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // Arithmetic is the sum of x over its length; NaN where x is empty.
@@ -44,6 +47,18 @@ func Harmonic(x []float64) float64 {
 // NaN where nothing is left.
 func HarmonicNonZero(x []float64) float64 {
 	return Harmonic(slices.DeleteFunc(slices.Clone(x), func(v float64) bool { return v == 0 }))
+}
+
+// NormalQuantile is the p-quantile, 0 < p < 1, of the normal distribution that has
+// the mean and the standard deviation (of the population: over n) of x: what the
+// paper's public code draws in place of the distribution of x. NaN where x is
+// empty.
+func NormalQuantile(x []float64, p float64) float64 {
+	if len(x) == 0 {
+		return math.NaN()
+	}
+	mean, variance := stat.PopMeanVariance(x, nil)
+	return mean + math.Sqrt(variance)*distuv.UnitNormal.Quantile(p)
 }
 
 // Min is the smallest of x; NaN where x is empty.

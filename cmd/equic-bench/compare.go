@@ -30,6 +30,7 @@ func compareFormats() map[string]func(*compare.Comparison, io.Writer) error {
 func compareCommand() *cobra.Command {
 	var o compare.Options
 	var threshold, format string
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compare BASE NEW",
 		Short: "Say what changed between two runs, for people and for CI",
@@ -38,6 +39,12 @@ func compareCommand() *cobra.Command {
   equic-bench compare BASE NEW --threshold 10% --metrics cpu,memory-peak --format markdown`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
+			if asJSON {
+				if c.Flags().Changed("format") && format != "json" {
+					return usage(c, "--json and --format %s do not go together", format)
+				}
+				format = "json"
+			}
 			write, known := compareFormats()[format]
 			if !known {
 				return usage(c, "format %q is unknown, use text, markdown or json", format)
@@ -65,6 +72,7 @@ func compareCommand() *cobra.Command {
 	f.StringSliceVar(&o.Metrics, "metrics", compare.DefaultMetrics(), "metrics to compare, with commas between them, or all")
 	f.BoolVar(&o.Force, "force", false, "compare runs of another scenario, kernel, CPU or runtime too")
 	f.StringVar(&format, "format", "text", "text, markdown or json")
+	f.BoolVar(&asJSON, "json", false, "the same as --format json")
 	return c
 }
 

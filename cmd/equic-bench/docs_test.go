@@ -95,6 +95,7 @@ func elsewhere() map[string]string {
 		"equic-bench run":        trials,
 		"bin/equic-bench report": "a run: trials_test.go, and report's own tests on synthetic ones",
 		"equic-bench report":     "a run: trials_test.go, and report's own tests on synthetic ones",
+		"bin/equic-bench verify": "the reference run: reference_test.go",
 		"bin/equic-bench clean":  "it removes things: faults_docker_test.go and clean_test.go",
 		"EQUIC_VARIANT=userspace-block docker compose -f compose.yaml": engine,
 		"docker compose -f compose.yaml down":                          engine,

@@ -36,11 +36,12 @@ func doctorCommand() *cobra.Command {
 		Short: "Say what this machine can and cannot run, each with the remedy",
 		Long: `Looks at the kernel, the hardware, the engine and what is left of earlier runs,
 and tries for real, on a throw-away veth pair, what needs root. With SCENARIO it
-holds the machine against that scenario's CPUs, memory and variants.`,
+holds the machine against that scenario's CPUs, memory and variants. While a run
+measures it is refused.`,
 		Example: "  equic-bench doctor scenarios/paper.yaml",
 		Args:    arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			need := doctor.Need{XDP: true}
+			need := doctor.Need{XDP: true, Syscalls: true}
 			if len(args) == 1 {
 				s, err := scenarios.Load(args[0])
 				if err != nil {
@@ -48,8 +49,13 @@ holds the machine against that scenario's CPUs, memory and variants.`,
 				}
 				need = needOf(s)
 			}
+			// What is tried would disturb a run that measures.
+			release, err := lockMachine(c.Context())
+			if err != nil {
+				return err
+			}
 			checks := examine(c.Context(), need, root)
-			if err := printChecks(c.OutOrStdout(), checks, asJSON); err != nil {
+			if err := errors.Join(release(), printChecks(c.OutOrStdout(), checks, asJSON)); err != nil {
 				return err
 			}
 			return verdict(checks)
@@ -66,13 +72,14 @@ func needOf(s *scenarios.Scenario) doctor.Need {
 		ClientCPUs:  slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Sequential.CPUs, s.Parallel.CPUs)))),
 		MemoryBytes: s.Server.Memory,
 		XDP:         slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
+		Syscalls:    s.Trial.Syscalls,
 	}
 }
 
 // examine looks at everything.
 func examine(ctx context.Context, need doctor.Need, root string) []doctor.Check {
 	checks := doctor.Machine(os.DirFS("/"), need)
-	checks = append(checks, triedChecks(need.XDP)...)
+	checks = append(checks, triedChecks(need)...)
 	checks = append(checks, runtimeChecks(ctx)...)
 	return append(checks, resultsCheck(root))
 }
@@ -93,7 +100,7 @@ func verdict(checks []doctor.Check) error {
 
 // triedChecks are what only trying tells. Without root they are left to the
 // nodes, which have the capabilities that an engine gives them.
-func triedChecks(xdp bool) []doctor.Check {
+func triedChecks(need doctor.Need) []doctor.Check {
 	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
 	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
 	if os.Geteuid() != 0 {
@@ -106,13 +113,16 @@ func triedChecks(xdp bool) []doctor.Check {
 	if err := netns.Try(tryXDP); err != nil {
 		native.Status, native.Found, native.Means = doctor.Warning, oneLine(err), "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
-		if xdp {
+		if need.XDP {
 			native.Status = doctor.Missing
 		}
 	}
 	if err := measure.TryCounter(); err != nil {
-		calls.Status, calls.Found = doctor.Missing, oneLine(err)
-		calls.Means, calls.Remedy = "no trial runs: each counts the server's system calls", "see the kernel's message"
+		calls.Status, calls.Found, calls.Means = doctor.Warning, oneLine(err), "system calls cannot be counted"
+		calls.Remedy = "set trial.syscalls: false in the scenario, or see to what the kernel says"
+		if need.Syscalls {
+			calls.Status = doctor.Missing
+		}
 	}
 	return []doctor.Check{native, calls}
 }
@@ -129,19 +139,14 @@ func tryXDP() error {
 func runtimeChecks(ctx context.Context) []doctor.Check {
 	engine := doctor.Check{Name: "Docker engine", Status: doctor.OK}
 	namespaces := doctor.Check{Name: "namespaces", Status: doctor.OK, Found: "can be made"}
-	leftovers := doctor.Check{Name: "leftovers", Status: doctor.OK, Found: "none"}
+	left, leftErr := netns.Leftovers(), error(nil)
 	rt, engineErr := docker.New(ctx, docker.Options{})
 	if engineErr == nil {
 		p := rt.Platform().Runtime
 		engine.Found = fmt.Sprintf("%s, API %s, control groups %s", p.Version, p.API, p.CgroupMode)
-		left, err := rt.Leftovers(ctx)
-		if err != nil || len(left) > 0 {
-			leftovers.Status, leftovers.Found = doctor.Warning, strings.Join(left, ", ")
-			leftovers.Means, leftovers.Remedy = "a run that was killed left them", "equic-bench clean"
-		}
-		if err := errors.Join(err, rt.Close()); err != nil {
-			leftovers.Found = oneLine(err)
-		}
+		var inEngine []string
+		inEngine, leftErr = rt.Leftovers(ctx)
+		left, leftErr = append(left, inEngine...), errors.Join(leftErr, rt.Close())
 	} else {
 		engine.Status, engine.Found = doctor.Warning, oneLine(engineErr)
 		engine.Means, engine.Remedy = "nodes run in network namespaces instead, as root", "start the engine, or run as root"
@@ -154,7 +159,22 @@ func runtimeChecks(ctx context.Context) []doctor.Check {
 			namespaces.Remedy = "start a Docker engine, or run as root"
 		}
 	}
-	return []doctor.Check{engine, namespaces, leftovers}
+	return []doctor.Check{engine, namespaces, leftovers(left, leftErr, engineErr == nil)}
+}
+
+// leftovers is the check of what killed runs left.
+func leftovers(left []string, err error, engine bool) doctor.Check {
+	c := doctor.Check{Name: "leftovers", Status: doctor.OK, Found: "none"}
+	switch {
+	case err != nil:
+		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "what killed runs left is not known"
+	case len(left) > 0:
+		c.Status, c.Found = doctor.Warning, strings.Join(left, ", ")
+		c.Means, c.Remedy = "a run that was killed left them; the next run of their runtime removes them", "equic-bench clean"
+	case !engine:
+		c.Found = "no control group; no engine was asked for containers"
+	}
+	return c
 }
 
 // resultsCheck sees that a run can be written.
@@ -200,7 +220,8 @@ func writable(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	_, err = f.Write(make([]byte, 4096)) // a full disk has room for a name
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

@@ -10,36 +10,52 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 )
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
-	hurry := make(chan struct{})
-	go interrupt(cancel, hurry)
-	os.Exit(run(context.WithValue(ctx, hurryKey{}, hurry), os.Args[1:], os.Stdout, os.Stderr))
+	second := &secondSignal{come: make(chan struct{})}
+	go interrupt(cancel, second)
+	os.Exit(run(context.WithValue(ctx, secondSignalKey{}, second), os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // interrupt ends the program in order at the first signal. At the second a run
-// kills what it would wait for. At the third the program ends with what it has
-// not removed yet.
-func interrupt(cancel context.CancelFunc, hurry chan<- struct{}) {
+// kills what it would wait for, and any other command ends as it is. At the
+// third a run too ends with what it has not removed yet.
+func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	<-signals
 	cancel()
 	<-signals
-	close(hurry)
-	fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves the rest to `equic-bench clean`")
-	<-signals
+	if second.wanted.Load() {
+		close(second.come)
+		fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves the rest to `equic-bench clean`")
+		<-signals
+	}
 	os.Exit(exitInterrupted)
 }
 
-type hurryKey struct{}
+// secondSignal tells whoever wants to know of a second signal.
+type secondSignal struct {
+	come   chan struct{} // closed when it comes
+	wanted atomic.Bool
+}
 
-// hurry is closed when a second signal comes; nil, which never is, in a context
-// that is not main's.
+type secondSignalKey struct{}
+
+// hurry is closed when a second signal comes, which then does not end the
+// program. In a context that is not main's it is nil: it never comes.
 func hurry(ctx context.Context) <-chan struct{} {
-	c, _ := ctx.Value(hurryKey{}).(chan struct{})
-	return c
+	second, _ := ctx.Value(secondSignalKey{}).(*secondSignal)
+	if second == nil {
+		return nil
+	}
+	second.wanted.Store(true)
+	return second.come
 }

@@ -124,6 +124,8 @@ func (p *progress) status(e orchestrate.Event) string {
 		add(r.known(), "%.0f/s ok", r.perSecond(sequentialOK))
 		add(e.Live.ServerBusy >= 0, "server CPU %.0f %%", 100*e.Live.ServerBusy)
 		add(r.known() && e.Live.Attack.Started > 0, "attack %.0f/s, %.0f/s of it ok", r.perSecond(attackStarted), r.perSecond(attackOK))
+		add(r.known() && r.perSecond(refused) > 0, "%.0f/s refused", r.perSecond(refused))
+		add(r.known() && r.perSecond(dropped) > 0, "%.0f packets/s dropped", r.perSecond(dropped))
 	}
 	add(e.RequestsTotal > 0 && p.width == 0, "%d of %d requests", e.Requests, e.RequestsTotal)
 	return fit(parts, p.width)
@@ -167,6 +169,8 @@ type rates struct {
 func sequentialOK(l *orchestrate.Live) int  { return l.Sequential.OK }
 func attackStarted(l *orchestrate.Live) int { return l.Attack.Started }
 func attackOK(l *orchestrate.Live) int      { return l.Attack.OK }
+func refused(l *orchestrate.Live) int       { return l.Refused }
+func dropped(l *orchestrate.Live) int       { return l.Dropped }
 
 func (r *rates) take(now time.Time, e *orchestrate.Event) {
 	if e.Trial.Index != r.trial || e.Phase == orchestrate.PhaseStart {

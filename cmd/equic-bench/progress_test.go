@@ -30,6 +30,7 @@ func aTrial() (events []orchestrate.Event, at []time.Duration) {
 	attack := func(ok, attacks int) *orchestrate.Live {
 		l := quiet(ok)
 		l.Attack, l.ServerBusy = orchestrate.Tally{Started: attacks, Done: attacks / 2, OK: attacks / 10}, 0.98
+		l.Refused, l.Dropped = attacks/100, attacks*3
 		return l
 	}
 	add(0, orchestrate.Event{Phase: orchestrate.PhasePrepare})
@@ -63,7 +64,7 @@ func TestProgressElsewhereIsALineForEachPhaseAndOneEveryTenSeconds(t *testing.T)
 2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, server CPU 12 %, 0 of 8000 requests
 2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok, server CPU 12 %, 400 of 8000 requests
 2 of 3, xdp-block: attack, 0:35 of 1:45, 2:55 left, 40/s ok, server CPU 98 %, 1200 of 8000 requests
-2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %, attack 600/s, 60/s of it ok, 1500 of 8000 requests
+2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %, attack 600/s, 60/s of it ok, 6/s refused, 1800 packets/s dropped, 1500 of 8000 requests
 2 of 3, xdp-block: valid
 `
 	if diff := cmp.Diff(want, shown(&progress{})); diff != "" {

@@ -85,7 +85,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(), reportCommand(), compareCommand(), verifyCommand(), validateCommand(), schemaCommand(), composeCommand(),
+		runCommand(), reportCommand(), compareCommand(), verifyCommand(), packCommand(), validateCommand(), schemaCommand(), composeCommand(),
 		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root
@@ -139,7 +139,7 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume):
+	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume), errors.Is(err, results.ErrPacked):
 		return exitUsage
 	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitMachine

@@ -158,19 +158,27 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		return usage(c, "--keep needs the runtime docker: network namespaces end with the run")
 	}
 
-	if err := verdict(examine(ctx, needOf(s), o.results)); err != nil {
-		return fmt.Errorf("%w; `equic-bench doctor %s` says what to do", err, s.Path)
-	}
+	// From here on nobody else measures: even a look at the machine would disturb it.
 	release, err := lockMachine(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	progress := newProgress(c.ErrOrStderr(), o.quiet)
+	left, err := rt.sweep(ctx)
+	for _, name := range left {
+		progress.say("removed %s, which a killed run had left", name)
+	}
+	if err != nil {
+		return err
+	}
+	if err := verdict(examine(ctx, needOf(s), o.results)); err != nil {
+		return fmt.Errorf("%w; `equic-bench doctor %s` says what to do", err, s.Path)
+	}
 	if err := results.Sweep(o.results); err != nil {
 		return err
 	}
 
-	progress := newProgress(c.ErrOrStderr(), o.quiet)
 	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(orchestrate.Plan(s, o.seed)), "trial"), o.seed, rt)
 	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
 		Results: o.results,

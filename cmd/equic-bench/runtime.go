@@ -67,3 +67,30 @@ func (p place) String() string {
 	}
 	return fmt.Sprintf("%s (%s)", p.name, p.why)
 }
+
+// sweep removes what killed runs left in the place, and names it. Nobody else
+// may measure meanwhile.
+func (p place) sweep(ctx context.Context) (removed []string, err error) {
+	engine, ok := p.Runtime.(*docker.Runtime)
+	if !ok {
+		return netns.Clean()
+	}
+	return removeLeftovers(ctx, engine)
+}
+
+// removeLeftovers removes the containers and networks of dead runs, and names
+// those that are gone.
+func removeLeftovers(ctx context.Context, engine *docker.Runtime) (removed []string, err error) {
+	before, err := engine.Leftovers(ctx)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	cleanErr := engine.Clean(ctx)
+	after, err := engine.Leftovers(ctx)
+	for _, name := range before {
+		if !slices.Contains(after, name) {
+			removed = append(removed, name)
+		}
+	}
+	return removed, errors.Join(cleanErr, err)
+}

@@ -81,7 +81,7 @@ func (r *Runtime) Leftovers(ctx context.Context) ([]string, error) {
 	}
 	for _, c := range containers {
 		if dead(c.Labels) {
-			names = append(names, strings.Join(c.Names, ", "))
+			names = append(names, "container "+strings.ReplaceAll(strings.Join(c.Names, ", "), "/", ""))
 		}
 	}
 	networks, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: labelled([]string{labelRun})})

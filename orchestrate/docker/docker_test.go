@@ -122,6 +122,13 @@ func TestCleanRemovesWhatADeadRunLeft(t *testing.T) {
 
 func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 	self := thisProcess()
+	with := func(parts ...any) string { // self with other parts
+		all := strings.Split(self, "/")
+		for i := 0; i < len(parts); i += 2 {
+			all[parts[i].(int)] = parts[i+1].(string)
+		}
+		return strings.Join(all, "/")
+	}
 	for name, test := range map[string]struct {
 		owner string
 		want  bool
@@ -129,7 +136,9 @@ func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 		"this process":                             {self, true},
 		"a process that has ended":                 {deadProcess(t), false},
 		"an earlier process with this number":      {self + "0", false},
-		"the same numbers before the last restart": {strings.Replace(self, "/", "/0", 1), false},
+		"the same numbers before the last restart": {with(1, "another-boot"), false},
+		"a process on another host":                {with(0, "another-host", 1, "another-boot"), true},
+		"a process in another pid namespace":       {with(2, "pid:[1]"), true},
 		"no process":                               {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,7 +123,7 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 
 func TestAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
 	for _, phase := range []string{
-		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack,
+		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter,
 	} {
 		t.Run("in the phase "+phase, func(t *testing.T) {
 			e := startFakeEngine(t, "1.41", "")

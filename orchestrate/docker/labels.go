@@ -53,23 +53,13 @@ func thisProcess() string {
 }
 
 // processName is "<host>/<boot>/<pid namespace>/<pid>/<start>", with the start
-// in clock ticks since boot (proc(5), stat). It has fewer parts where the
-// process does not exist, or the host tells less.
+// in clock ticks since boot (proc(5), stat). A part is empty where the host does
+// not tell it, or the process does not exist.
 func processName(pid string) string {
 	host, _ := os.Hostname() // empty serves as well
-	parts := []string{host}
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err == nil {
-		parts = append(parts, strings.TrimSpace(string(boot)))
-	}
-	if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil {
-		parts = append(parts, ns)
-	}
-	parts = append(parts, pid)
-	if start := processStart(pid); start != "" {
-		parts = append(parts, start)
-	}
-	return strings.Join(parts, "/")
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	space, _ := os.Readlink("/proc/self/ns/pid")
+	return strings.Join([]string{host, strings.TrimSpace(string(boot)), space, pid, processStart(pid)}, "/")
 }
 
 // processStart is field 22 of a process's stat, counted behind its name, which
@@ -86,12 +76,21 @@ func processStart(pid string) string {
 	return fields[22-3]
 }
 
-// alive says whether the process that a label names still runs. What cannot be
-// seen from here, on another host or in another pid namespace, counts as gone.
+// alive says whether the process that a label names may still run. One that
+// cannot be seen from here, on another host or in another pid namespace, may.
 func alive(owner string) bool {
-	parts := strings.Split(owner, "/")
-	if len(parts) < 2 {
+	named := strings.Split(owner, "/")
+	if len(named) != 5 {
 		return false
 	}
-	return processName(parts[len(parts)-2]) == owner
+	seen := strings.Split(processName(named[3]), "/")
+	host, boot, space := named[0] == seen[0], named[1] == seen[1], named[2] == seen[2]
+	switch {
+	case boot && space:
+		return named[4] != "" && named[4] == seen[4]
+	case boot:
+		return true // the same kernel, another pid namespace
+	default:
+		return !host // the same host has been restarted since
+	}
 }

@@ -92,37 +92,61 @@ func (g groupV2) remove() error     { return g.Delete() }
 // leave their group a little after their death.
 const dyingLimit = 2 * time.Second
 
-// Clean removes the empty control groups of runs that were killed. Those of a
-// run in progress have processes in them, and stay.
-func Clean() error {
-	var err error
+// Clean removes the empty control groups of runs that were killed, and names
+// them. Those of a run in progress have processes in them, and stay.
+func Clean() (removed []string, err error) {
 	limit := time.Now().Add(dyingLimit)
+	for _, path := range runGroups() {
+		gone, removeErr := removeEmpty(path, limit)
+		if err = errors.Join(err, removeErr); gone {
+			removed = append(removed, "control group "+path)
+		}
+	}
+	return removed, err
+}
+
+// Leftovers names what Clean would remove.
+func Leftovers() []string {
+	var names []string
+	for _, path := range runGroups() {
+		if !busy(path) {
+			names = append(names, "control group "+path)
+		}
+	}
+	return names
+}
+
+// runGroups are the control groups of all runs.
+func runGroups() []string {
+	var paths []string
 	for _, root := range []string{unified, legacy} {
-		entries, readErr := os.ReadDir(root)
-		if readErr != nil {
+		entries, err := os.ReadDir(root)
+		if err != nil {
 			continue // no such hierarchy here
 		}
 		for _, e := range entries {
 			if e.IsDir() && strings.HasPrefix(e.Name(), groupPrefix) {
-				err = errors.Join(err, removeEmpty(filepath.Join(root, e.Name()), limit))
+				paths = append(paths, filepath.Join(root, e.Name()))
 			}
 		}
 	}
-	return err
+	return paths
 }
 
-// removeEmpty removes a control group if no process is in it by the limit.
-func removeEmpty(path string, limit time.Time) error {
+// removeEmpty removes a control group if no process is in it by the limit, and
+// says whether it did.
+func removeEmpty(path string, limit time.Time) (bool, error) {
 	for busy(path) {
 		if time.Now().After(limit) {
-			return nil
+			return false, nil
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove control group: %w", err)
+	err := os.Remove(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("remove control group: %w", err)
 	}
-	return nil
+	return err == nil, nil
 }
 
 // busy says whether processes are in a control group.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -35,8 +36,12 @@ func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 		if err := group.add(command.Process.Pid); err != nil {
 			t.Fatal(err)
 		}
-		if err := Clean(); err != nil {
+		removed, err := Clean()
+		if err != nil {
 			t.Error(err)
+		}
+		if named := slices.Contains(removed, "control group "+filepath.Join(root, name)); named == stays {
+			t.Errorf("a group whose process sleeps for %s s: removed are %q", sleep, removed)
 		}
 		if _, err := os.Stat(filepath.Join(root, name)); errors.Is(err, fs.ErrNotExist) == stays {
 			t.Errorf("a group whose process sleeps for %s s: %v", sleep, err)

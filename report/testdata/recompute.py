@@ -262,8 +262,8 @@ CLAIMS = {
     "block-time": (lambda f: f["block_time_us"], paper_block_us),
     "duration": (lambda f: f["duration_ms.harmonic"], lambda f: f["duration_ms.service.harmonic"]),
     "syscalls": (lambda f: f["syscalls.calls"], None),
-    "cpu": (lambda f: f["cpu_percent.mean_by_part.during"], None),
-    "memory": (lambda f: f["memory_bytes.p90"] / 2**20, None),
+    "cpu": (lambda f: f["cpu_percent.mean_by_part.during"], lambda f: f["cpu_percent.paper_p90"]),
+    "memory": (lambda f: f["memory_bytes.p90"] / 2**20, lambda f: f["memory_bytes.paper_p90"] / 2**20),
 }
 
 

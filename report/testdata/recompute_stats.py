@@ -3,6 +3,7 @@ integers and fractions. Standard library only.
 """
 
 import math
+import statistics
 from fractions import Fraction
 
 NAN, INF = math.nan, math.inf
@@ -51,7 +52,12 @@ def durations(ns):
 
 
 def series(x):
-    return {"p50": median(x), "p90": quantile(x, Fraction(9, 10)), "max": max(x, default=NAN), "mean": arithmetic(x)}
+    return {"p50": median(x), "p90": quantile(x, Fraction(9, 10)), "max": max(x, default=NAN), "mean": arithmetic(x), "paper_p90": normal_p90(x)}
+
+
+def normal_p90(x):
+    """The 90 % quantile of a normal distribution with the mean and deviation of x."""
+    return arithmetic(x) + statistics.pstdev(x) * statistics.NormalDist().inv_cdf(0.9) if x else NAN
 
 
 def over_trials(values, trials):

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var (
+	newcomer = flag.Bool("newcomer", false, "run each command of README.md in order, in a fresh clone (root, an engine)")
+	whole    = flag.Bool("whole", false, "with -newcomer: no run is shortened to one repetition (an hour and a half)")
+)
+
+// TestANewcomersPath does what README.md says, from its first block to its last,
+// in a fresh clone. Runs of many repetitions are cut to one unless -whole is
+// given; each command that is run is printed.
+func TestANewcomersPath(t *testing.T) {
+	if !*newcomer {
+		t.Skip("runs every command of README.md: `make newcomer`")
+	}
+	needRoot(t)
+	needEngine(t)
+	readme := documents(t)["README.md"]
+	clone := filepath.Join(t.TempDir(), "equic-bench")
+	git := exec.CommandContext(t.Context(), "git", "clone", "--quiet", ".", clone)
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("git clone: %s, %v", out, err)
+	}
+	path := &newcomersPath{t: t, dir: clone, env: append(os.Environ(), "CI=")}
+	t.Cleanup(path.end)
+	all, _ := blocks(readme)
+	var done []string
+	for _, b := range all {
+		if b.language == "yaml" {
+			must(t, os.WriteFile(filepath.Join(clone, "mine.yaml"), []byte(b.text), 0o600))
+			path.run("bin/equic-bench validate mine.yaml")
+		}
+		fresh := slices.DeleteFunc(commands(b), func(c string) bool { return slices.Contains(done, c) })
+		done = append(done, fresh...)
+		for i, c := range fresh {
+			fresh[i] = here(t, c)
+		}
+		if len(fresh) > 0 {
+			path.run(strings.Join(fresh, "\n")) // in one shell, as its lines may share variables
+		}
+	}
+	if len(done) < 8 {
+		t.Errorf("%d commands: the README is not read as it is written", len(done))
+	}
+}
+
+// newcomersPath is a shell in a clone of the repository.
+type newcomersPath struct {
+	t    *testing.T
+	dir  string
+	env  []string
+	node *exec.Cmd // compose, while it is up
+}
+
+// repetitions is the flag that says how long a run takes.
+var repetitions = regexp.MustCompile(`--repetitions \d+`)
+
+// here is a command as it is run on this machine, and as long as it may take.
+func here(t *testing.T, command string) string {
+	t.Helper()
+	if !*whole {
+		command = repetitions.ReplaceAllString(command, "--repetitions 1")
+		if strings.HasPrefix(command, "bin/equic-bench run scenarios/cost.yaml") {
+			command += " --repetitions 1"
+		}
+	}
+	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
+		command = strings.Replace(command, "docker compose", "docker-compose", 1) // as the README says
+	}
+	return command
+}
+
+// run runs a command to its end, or the one that does not end, compose up, until
+// it is told to go down.
+func (p *newcomersPath) run(command string) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Hour)
+	defer cancel()
+	start := time.Now()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command) //nolint:gosec // the README's
+	cmd.Dir, cmd.Env = p.dir, p.env
+	if strings.Contains(command, "compose.yaml up") {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		must(p.t, cmd.Start())
+		p.node = cmd
+		await(p.t, 2*time.Minute, "the server of compose.yaml", func() bool {
+			out, err := exec.CommandContext(ctx, "docker", "ps", "--quiet", "--filter", "label=equic-bench.role=server").Output()
+			return err == nil && len(out) > 0
+		})
+		p.t.Logf("%s: is up", command)
+		return
+	}
+	out, err := cmd.CombinedOutput()
+	p.t.Logf("$ %s\n%s(%s)", command, lastLines(string(out), 12), time.Since(start).Round(time.Second))
+	if err != nil {
+		p.t.Errorf("$ %s: %v", command, err)
+	}
+	if strings.Contains(command, "compose.yaml down") {
+		p.end()
+	}
+}
+
+// end waits for what was left running.
+func (p *newcomersPath) end() {
+	if p.node == nil {
+		return
+	}
+	_ = syscall.Kill(-p.node.Process.Pid, syscall.SIGINT) // it may have ended
+	_ = p.node.Wait()                                     // with the code of an interruption
+	p.node = nil
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.SplitAfter(text, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "")
+}

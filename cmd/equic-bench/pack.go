@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func packCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "pack RUN DIR",
+		Short: "Copy a run to publish it, with its records compressed",
+		Long: `Copies a run to the new folder DIR, with its records compressed and checksums of
+its own, and prints DIR. It is read, reported, compared and verified as the run
+is. The report is left out: draw it anew there. A run that does not verify is
+refused (exit code 4).`,
+		Example: `  equic-bench pack results/runs/20260102T030405Z-paper published/paper
+  equic-bench report published/paper`,
+		Args: arguments(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := pack(c, args[0], args[1]); err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(c.OutOrStdout()).Encode(map[string]string{"run": args[1]})
+			}
+			_, err := fmt.Fprintln(c.OutOrStdout(), args[1])
+			return err
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the new folder as JSON")
+	return c
+}
+
+func pack(c *cobra.Command, from, to string) error {
+	v, err := results.Verify(c.Context(), from)
+	if err != nil {
+		return err
+	}
+	var broken []string
+	for _, f := range v.Findings {
+		if f.Status == results.Broken {
+			broken = append(broken, f.Check)
+		}
+	}
+	if len(broken) > 0 {
+		return fmt.Errorf("%w: %s: %s; `equic-bench verify %s` names the files", errUnverified, from, strings.Join(broken, ", "), from)
+	}
+	run, err := results.Open(from)
+	if err != nil {
+		return err
+	}
+	if err := results.Pack(c.Context(), run, to); errors.Is(err, fs.ErrExist) {
+		return usage(c, "%s exists already: name a new folder", to)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The figures of a packed run are those of the run, to the byte.
+func TestAPackedRunHasTheSameReport(t *testing.T) {
+	dir, _ := smallRun(t)
+	packed := filepath.Join(t.TempDir(), "published")
+	if code, out, stderr := command(t, "pack", dir, packed); code != exitFine || out != packed+"\n" {
+		t.Fatalf("pack: exit code %d, %q\n%s", code, out, stderr)
+	}
+	for _, run := range []string{dir, packed} {
+		if code, _, stderr := command(t, "report", run); code != exitFine {
+			t.Fatal(stderr)
+		}
+		if code, out, _ := command(t, "verify", run); code != exitFine {
+			t.Errorf("verify: exit code %d\n%s", code, out)
+		}
+	}
+	first, second := readTree(t, filepath.Join(dir, "report")), readTree(t, filepath.Join(packed, "report"))
+	if len(first) < 14 || len(first) != len(second) {
+		t.Errorf("%d and %d files of the reports", len(first), len(second))
+	}
+	for name := range first {
+		if string(first[name]) != string(second[name]) {
+			t.Errorf("report/%s differs", name)
+		}
+	}
+}
+
+func TestPackRefusesWhatItShouldNotPublish(t *testing.T) {
+	dir, _ := smallRun(t)
+	changed, _ := smallRun(t)
+	must(t, os.WriteFile(filepath.Join(changed, "scenario.yaml"), []byte("name: other\n"), 0o600))
+	taken := t.TempDir()
+	tests := map[string]struct {
+		args []string
+		code int
+		says string
+	}{
+		"a run that was changed":    {[]string{changed, filepath.Join(taken, "a")}, exitTrial, "checksums, scenario; `equic-bench verify " + changed + "` names the files"},
+		"a folder that is there":    {[]string{dir, taken}, exitUsage, "exists already: name a new folder"},
+		"a folder that is no run":   {[]string{taken, filepath.Join(taken, "a")}, exitUsage, "no run"},
+		"no folder to copy the run": {[]string{dir}, exitUsage, "an argument is missing"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			code, out, stderr := command(t, append([]string{"pack"}, test.args...)...)
+			if code != test.code || out != "" || !strings.Contains(stderr, test.says) {
+				t.Errorf("exit code %d, %q\n%s\nwant %d and %q", code, out, stderr, test.code, test.says)
+			}
+		})
+	}
+	if left, err := os.ReadDir(taken); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}

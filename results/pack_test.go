@@ -1,0 +1,147 @@
+package results
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// packedRun is a packed copy of a whole run, beside it.
+func packedRun(t *testing.T) (whole, packed *Run) {
+	t.Helper()
+	whole, err := Open(writeWholeRun(t).Dir)
+	must(t, err)
+	dir := filepath.Join(t.TempDir(), "published", "demo")
+	must(t, Pack(t.Context(), whole, dir))
+	packed, err = Open(dir)
+	must(t, err)
+	return whole, packed
+}
+
+// allLines are the records of all nodes of a run.
+func allLines(t *testing.T, r *Run) []*Line {
+	t.Helper()
+	var all []*Line
+	for _, trial := range r.Trials {
+		for i := range trial.Nodes {
+			must(t, r.Lines(trial, &trial.Nodes[i], func(l *Line) error { all = append(all, l); return nil }))
+		}
+	}
+	return all
+}
+
+func TestAPackedRunIsReadAndVerifiedAsTheRun(t *testing.T) {
+	whole, packed := packedRun(t)
+	if diff := cmp.Diff(allLines(t, whole), allLines(t, packed)); diff != "" || len(allLines(t, packed)) != 8 {
+		t.Errorf("records (-whole +packed):\n%s", diff)
+	}
+	for _, f := range verify(t, packed.Dir) {
+		if f.Status != Holds {
+			t.Errorf("%+v", f)
+		}
+	}
+	for _, name := range allFiles(t, packed.Dir) {
+		if strings.HasSuffix(name, ".jsonl") {
+			t.Errorf("%s is not compressed", name)
+		}
+	}
+}
+
+func TestAPackedRunIsPackedAgainAsItIs(t *testing.T) {
+	_, packed := packedRun(t)
+	again := filepath.Join(t.TempDir(), "again")
+	must(t, Pack(t.Context(), packed, again))
+	for _, name := range allFiles(t, packed.Dir) {
+		a, errA := os.ReadFile(filepath.Join(packed.Dir, name))
+		b, errB := os.ReadFile(filepath.Join(again, name))
+		if must(t, errors.Join(errA, errB)); !bytes.Equal(a, b) {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+func TestAChangedByteOfAPackedRunIsFoundAndNamed(t *testing.T) {
+	_, packed := packedRun(t)
+	flips := 0
+	for _, name := range allFiles(t, packed.Dir) {
+		if !strings.HasSuffix(name, packedSuffix) {
+			continue // as in any run
+		}
+		path := filepath.Join(packed.Dir, name)
+		text, err := os.ReadFile(path)
+		must(t, err)
+		for at := range text {
+			changed := bytes.Clone(text)
+			changed[at] ^= 1 << (at % 8)
+			must(t, os.WriteFile(path, changed, 0o600))
+			if named := faults(verify(t, packed.Dir)); !slices.Contains(named, name) {
+				t.Fatalf("byte %d of %s was changed; named are %q", at, name, named)
+			}
+			flips++
+		}
+		must(t, os.WriteFile(path, append(bytes.Clone(text), 0), 0o600))
+		if named := faults(verify(t, packed.Dir)); !slices.Contains(named, name) {
+			t.Errorf("a byte was added to %s; named are %q", name, named)
+		}
+		must(t, os.WriteFile(path, text, 0o600))
+	}
+	if flips < 100 {
+		t.Errorf("only %d bytes", flips)
+	}
+}
+
+func TestCompressedRecordsThatAreTooFewAreFound(t *testing.T) {
+	whole, packed := packedRun(t)
+	records := filepath.Join(TrialsDir, "001-no-block", "server.jsonl")
+	text, err := os.ReadFile(filepath.Join(whole.Dir, records))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(whole.Dir, records), text[:bytes.IndexByte(text, '\n')+1], 0o600))
+	must(t, packFile(filepath.Join(whole.Dir, records), filepath.Join(packed.Dir, records)))
+	must(t, (&Writer{Dir: packed.Dir}).Seal())
+	if f := status(t, verify(t, packed.Dir), "records"); f.Status != Broken || f.Faults[0].File != filepath.ToSlash(records)+packedSuffix {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestPackLeavesNothingWhereItFails(t *testing.T) {
+	whole, _ := packedRun(t)
+	parent := t.TempDir()
+	taken := filepath.Join(parent, "taken")
+	must(t, os.Mkdir(taken, 0o755))
+	if err := Pack(t.Context(), whole, taken); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("to a folder that is there: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Pack(ctx, whole, filepath.Join(parent, "new")); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	must(t, os.Remove(filepath.Join(whole.Dir, TrialsDir, "001-no-block", TrialFile)))
+	if err := Pack(t.Context(), whole, filepath.Join(parent, "new")); err == nil {
+		t.Error("a run without a trial.json was packed")
+	}
+	if left := allFiles(t, parent); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+		t.Errorf("left: %v, %v", entries, err)
+	}
+}
+
+func TestAPackedRunIsNotContinued(t *testing.T) {
+	_, packed := packedRun(t)
+	if _, err := Reopen(packed); !errors.Is(err, ErrPacked) {
+		t.Errorf("%v", err)
+	}
+	if f := status(t, verify(t, packed.Dir), "checksums"); f.Status != Holds {
+		t.Errorf("after the refusal: %+v", f)
+	}
+}
