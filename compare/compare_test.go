@@ -49,7 +49,9 @@ func TestComparisonIsAsKept(t *testing.T) {
 	}
 	c := compared(t, base, fresh)
 	for name, write := range map[string]func(*bytes.Buffer) error{
-		"text.txt":        func(b *bytes.Buffer) error { return c.Text(b) },
+		"text.txt":        func(b *bytes.Buffer) error { return c.Text(b, 0) },
+		"text-80.txt":     func(b *bytes.Buffer) error { return c.Text(b, 80) },
+		"text-140.txt":    func(b *bytes.Buffer) error { return c.Text(b, 140) },
 		"markdown.md":     func(b *bytes.Buffer) error { return c.Markdown(b) },
 		"comparison.json": func(b *bytes.Buffer) error { return c.JSON(b) },
 	} {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/equic-bench/equic-bench/report"
@@ -21,18 +20,26 @@ func (c *Comparison) JSON(w io.Writer) error {
 	return e.Encode(c)
 }
 
-// Text writes the comparison for a terminal.
-func (c *Comparison) Text(w io.Writer) error {
+// Text writes the comparison for a terminal of so many columns; zero is as wide
+// as it gets.
+func (c *Comparison) Text(w io.Writer, width int) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "scenario %s, NEW against BASE\n", c.Scenario)
-	fmt.Fprintf(&b, "BASE %s\nNEW  %s\n\n", c.Base.words(), c.New.words())
-	t := c.table()
-	t.SetStyle(table.StyleLight)
-	t.Style().Format.Header = text.FormatDefault
-	fmt.Fprintf(&b, "%s\n%s\n\n", t.Render(), c.summary())
+	say := func(format string, args ...any) {
+		line := fmt.Sprintf(format, args...)
+		if width > 0 {
+			line = text.WrapSoft(line, width)
+		}
+		fmt.Fprintln(&b, strings.TrimRight(line, " "))
+	}
+	say("scenario %s, NEW against BASE", c.Scenario)
+	say("BASE %s", c.Base.words())
+	say("NEW  %s", c.New.words())
+	fmt.Fprintf(&b, "\n%s\n", c.table().Text(width))
+	say("%s", c.summary())
+	fmt.Fprintln(&b)
 	for _, group := range c.groups() {
 		for _, line := range group.lines {
-			fmt.Fprintf(&b, "%s: %s\n", group.name, line)
+			say("%s: %s", group.name, line)
 		}
 	}
 	_, err := io.WriteString(w, b.String())
@@ -45,7 +52,7 @@ func (c *Comparison) Markdown(w io.Writer) error {
 	fmt.Fprintf(&b, "### equic-bench, scenario %s: %s\n\n", c.Scenario, c.Verdict)
 	fmt.Fprintf(&b, "%s\n\n", capital(c.summary()))
 	fmt.Fprintf(&b, "- BASE: %s\n- NEW: %s\n\n", c.Base.words(), c.New.words())
-	fmt.Fprintf(&b, "%s\n\n", c.table().RenderMarkdown())
+	fmt.Fprintf(&b, "%s\n\n", c.table().Markdown())
 	for _, line := range c.legend() {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
@@ -80,20 +87,14 @@ func (s *Side) words() string {
 }
 
 // table has a row for each figure of each variant.
-func (c *Comparison) table() table.Writer {
-	t := table.NewWriter()
-	t.AppendHeader(table.Row{"metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state"})
-	var right []table.ColumnConfig
-	for i := 3; i <= 7; i++ {
-		right = append(right, table.ColumnConfig{Number: i, Align: text.AlignRight, AlignHeader: text.AlignRight})
-	}
-	t.SetColumnConfigs(right)
+func (c *Comparison) table() *report.Table {
+	t := report.NewTable(3, 7, "metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state")
 	for i := range c.Rows {
 		r := &c.Rows[i]
-		t.AppendRow(table.Row{
+		t.AppendRow(
 			fmt.Sprintf("%s (%s)", r.Metric, r.Unit), r.Variant, r.Base.Short(), r.New.Short(),
 			r.Change.Change(), r.interval(), r.PHolm.Probability(), r.state(),
-		})
+		)
 	}
 	return t
 }

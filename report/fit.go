@@ -16,6 +16,26 @@ func (t *titled) rightAlign(from, to int) {
 	t.SetColumnConfigs(t.columns(nil))
 }
 
+// Table is a table of text whose lines are as wide as a terminal has room for.
+type Table struct{ t titled }
+
+// NewTable is a table without rows. The columns from the one to the other,
+// counted from 1, hold numbers.
+func NewTable(from, to int, header ...any) *Table {
+	t := newTable("", from-1, header...)
+	t.rightAlign(from, to)
+	return &Table{t}
+}
+
+// AppendRow adds a row of as many cells as the header has.
+func (t *Table) AppendRow(cells ...any) { t.t.AppendRow(cells) }
+
+// Text renders the table with no line longer than width; zero is no limit.
+func (t *Table) Text(width int) string { return t.t.fit(width) }
+
+// Markdown renders the table in Markdown.
+func (t *Table) Markdown() string { return t.t.RenderMarkdown() }
+
 // columns are the settings of columns, with the most characters that each may
 // have, where widths say.
 func (t *titled) columns(widths []int) []table.ColumnConfig {

@@ -130,6 +130,7 @@ func TestPageInABrowser(t *testing.T) {
 	t.Run("the arrow keys show values too", b.tellsValuesByKey)
 	t.Run("nothing is wider than a phone", b.fitsAPhone)
 	t.Run("it prints", b.prints)
+	t.Run("without scripts it is whole", b.needsNoScripts)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, w := range b.wrong {
@@ -269,4 +270,18 @@ func (b *browser) prints(t *testing.T) {
 		t.Errorf("on paper the background is %s and the navigation %s", now[0], now[1])
 	}
 	b.media(t, "", "")
+}
+
+// needsNoScripts loads the page anew in a browser that runs none: what can be read
+// must be there, and what needs a script must not be offered.
+func (b *browser) needsNoScripts(t *testing.T) {
+	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	b.do(t, chromedp.Reload())
+	b.figuresAreVisible(t)
+	b.verdictsAreOnTheFirstScreen(t)
+	dead := ask[int](t, b, `[...document.querySelectorAll("button")].filter((e) => e.getClientRects().length > 0).length`)
+	if dead > 0 {
+		t.Errorf("%d buttons are shown that do nothing", dead)
+	}
+	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{})
 }

@@ -10,7 +10,7 @@ import (
 // reproduction is how to run the same again.
 type reproduction struct {
 	Command  string // steps for a shell
-	Report   string // what draws this report anew
+	Report   string // what draws this report anew, in the run's folder
 	Warnings []string
 	Scenario string // SHA-256 of the scenario
 	Binaries []binary
@@ -20,7 +20,7 @@ type binary struct{ Name, SHA256 string }
 
 func reproduce(s *Summary) reproduction {
 	m := s.manifest
-	r := reproduction{Report: "equic-bench report " + quoted(s.Run), Scenario: m.ScenarioSHA256}
+	r := reproduction{Report: "equic-bench report .", Scenario: m.ScenarioSHA256}
 	for _, name := range slices.Sorted(maps.Keys(m.Binaries)) {
 		r.Binaries = append(r.Binaries, binary{name, m.Binaries[name]})
 	}

@@ -116,7 +116,7 @@ func (b *page) what(s *Summary) {
 
 func (b *page) reproduce(s *Summary) {
 	b.printf("## To reproduce\n\n```sh\n%s\n```\n\n", command(s))
-	b.printf("This report alone, from the records that are here: `equic-bench report %s`.\n", s.Run)
+	b.printf("This report alone, from the records that are here: `equic-bench report .` in the run's folder.\n")
 }
 
 // cell makes text fit for a cell of a Markdown table.

@@ -171,8 +171,6 @@ func mediaType(name string) string {
 		return "application/x-ndjson"
 	case ".yaml":
 		return "application/yaml"
-	case ".gz":
-		return "application/gzip"
 	case ".zst":
 		return "application/zstd"
 	case ".log", "":

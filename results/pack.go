@@ -1,7 +1,6 @@
 package results
 
 import (
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,14 +11,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // packedSuffix ends the name of a node's records that Pack has compressed
-// (gzip, RFC 1952). A trial goes on to name them without it.
-const packedSuffix = ".gz"
+// (Zstandard, RFC 8878). A trial goes on to name them without it.
+const packedSuffix = ".zst"
 
 // ErrPacked says that a run cannot be continued, as its records are compressed.
 var ErrPacked = errors.New("its records are packed: continue the run that was packed")
+
+// ErrInside says that a copy of a run would be a part of it.
+var ErrInside = errors.New("inside the run itself")
+
+// within says whether a path leads into a folder.
+func within(path, folder string) bool {
+	a, errA := filepath.Abs(path)
+	b, errB := filepath.Abs(folder)
+	rel, err := filepath.Rel(b, a)
+	return errors.Join(errA, errB, err) == nil && filepath.IsLocal(rel)
+}
 
 // Pack copies a run to a new directory, its nodes' records compressed, and seals
 // it anew: it has checksums and a description of its own, and is read, reported
@@ -28,10 +40,14 @@ var ErrPacked = errors.New("its records are packed: continue the run that was pa
 // with the others.
 //
 // An error leaves no directory behind; it wraps fs.ErrExist where there is one
-// already.
+// already, and ErrInside where it would be in the run.
 func Pack(ctx context.Context, r *Run, dir string) (err error) {
+	dir = filepath.Clean(dir)
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("pack to %s: %w", dir, fs.ErrExist)
+	}
+	if within(dir, r.Dir) {
+		return fmt.Errorf("pack to %s: %w", dir, ErrInside)
 	}
 	files, err := rawFiles(r.Dir)
 	if err != nil {
@@ -61,7 +77,10 @@ func Pack(ctx context.Context, r *Run, dir string) (err error) {
 	if err := errors.Join(os.Chmod(tmp, 0o755), w.Seal(), syncTree(tmp)); err != nil {
 		return fmt.Errorf("pack to %s: %w", dir, err)
 	}
-	return os.Rename(tmp, dir)
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("pack to %s: %w", dir, err)
+	}
+	return syncPath(filepath.Dir(dir))
 }
 
 // packFile copies a file, compressed where it holds records.
@@ -87,7 +106,8 @@ func packFile(from, to string) (err error) {
 		_, err := io.Copy(out, in)
 		return err
 	}
-	z, err := gzip.NewWriterLevel(out, gzip.BestCompression)
+	// One goroutine, so that the same records give the same bytes.
+	z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		return err
 	}
@@ -111,30 +131,35 @@ func openRecords(path string) (io.ReadCloser, error) {
 	if packedErr != nil {
 		return nil, err // what a run has that was never packed
 	}
-	z, err := gzip.NewReader(p)
+	z, err := zstd.NewReader(p, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("unpack %s: %w", p.Name(), err), p.Close())
 	}
-	return &packedRecords{Reader: z, file: p}, nil
+	return packedRecords{z, p}, nil
 }
 
 // packedRecords reads compressed records.
 type packedRecords struct {
-	*gzip.Reader
+	*zstd.Decoder
 	file io.Closer
 }
 
-func (p *packedRecords) Close() error { return errors.Join(p.Reader.Close(), p.file.Close()) }
+// Close hides the decoder's, which returns no error.
+func (p packedRecords) Close() error {
+	p.Decoder.Close()
+	return p.file.Close()
+}
 
 // packedContent is what is to be known of compressed records: the sum of the
 // file, and the lines of what it holds.
 func packedContent(f io.Reader) content {
 	hash := sha256.New()
 	raw := io.TeeReader(f, hash)
-	z, err := gzip.NewReader(raw)
+	z, err := zstd.NewReader(raw, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return content{err: err}
 	}
+	defer z.Close()
 	c, err := countLines(z)
 	if err != nil {
 		return content{err: err}

@@ -20,7 +20,7 @@ func packedRun(t *testing.T) (whole, packed *Run) {
 	whole, err := Open(writeWholeRun(t).Dir)
 	must(t, err)
 	dir := filepath.Join(t.TempDir(), "published", "demo")
-	must(t, Pack(t.Context(), whole, dir))
+	must(t, Pack(t.Context(), whole, dir+"/")) // as shells complete it
 	packed, err = Open(dir)
 	must(t, err)
 	return whole, packed

@@ -23,7 +23,8 @@ var (
 // compareFormats write a comparison, by name.
 func compareFormats() map[string]func(*compare.Comparison, io.Writer) error {
 	return map[string]func(*compare.Comparison, io.Writer) error{
-		"text": (*compare.Comparison).Text, "markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
+		"text":     func(c *compare.Comparison, w io.Writer) error { return c.Text(w, terminalWidth(w)) },
+		"markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
 	}
 }
 

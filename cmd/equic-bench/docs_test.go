@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,17 +38,29 @@ type block struct{ language, text string }
 
 var indented = regexp.MustCompile(`(?m)^(?:    .*\n)+`)
 
-// blocks takes a document apart. What is left of it has no code blocks.
+// blocks takes a document apart, in its order. What is left of it has no code
+// blocks.
 func blocks(text string) (all []block, rest string) {
-	fence := regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
-	for _, m := range fence.FindAllStringSubmatch(text, -1) {
-		all = append(all, block{m[1], m[2]})
+	at := map[int]block{}
+	mask := []byte(text) // as long as the text, without what was found
+	take := func(language string, m []int) {
+		at[m[0]] = block{language, text[m[len(m)-2]:m[len(m)-1]]}
+		for i := m[0]; i < m[1]; i++ {
+			if mask[i] != '\n' {
+				mask[i] = '.'
+			}
+		}
 	}
-	rest = fence.ReplaceAllString(text, "")
-	for _, m := range indented.FindAllString(rest, -1) {
-		all = append(all, block{"indented", m})
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatchIndex(text, -1) {
+		take(text[m[2]:m[3]], m)
 	}
-	return all, indented.ReplaceAllString(rest, "")
+	for _, m := range indented.FindAllIndex(mask, -1) {
+		take("indented", m)
+	}
+	for _, start := range slices.Sorted(maps.Keys(at)) {
+		all = append(all, at[start])
+	}
+	return all, string(mask)
 }
 
 // programs are the first words that make a line of an indented block a command;
@@ -90,25 +103,24 @@ func elsewhere() map[string]string {
 		root   = "a running server of xdp-block, and root"
 	)
 	return map[string]string{
-		"make":                   "targets are looked up in the Makefile; .ci/run makes build, generate, lint and test",
-		"bin/equic-bench run":    trials,
-		"equic-bench run":        trials,
-		"bin/equic-bench report": "a run: trials_test.go, and report's own tests on synthetic ones",
-		"equic-bench report":     "a run: trials_test.go, and report's own tests on synthetic ones",
-		"bin/equic-bench verify": "the reference run: reference_test.go",
-		"bin/equic-bench clean":  "it removes things: faults_docker_test.go and clean_test.go",
-		"EQUIC_VARIANT=userspace-block docker compose -f compose.yaml": engine,
-		"docker compose -f compose.yaml down":                          engine,
-		"pid=$(docker inspect":                                         root,
-		"nsenter -t $pid -n bpftool net":                               root,
-		"bpftool map dump name clients":                                root,
-		"bpftool map update pinned DIR/clients":                        "equic/control/manual_test.go and cmd/equic-gateway/pins_test.go",
-		"bpftool map dump pinned DIR/clients":                          "cmd/equic-gateway/pins_test.go",
-		"equic-gateway --interface":                                    "cmd/equic-gateway's tests",
-		"go test":                                                      "tests run themselves",
-		"git clone":                                                    "the network",
-		"sha256sum -c":                                                 "a run or a release: results' tests, .ci/release-check",
-		"tar -xzf":                                                     "a release: .ci/release-check",
+		"make":                                  "targets are looked up in the Makefile; .ci/run makes build, generate, lint and test",
+		"bin/equic-bench run":                   trials,
+		"equic-bench run":                       trials,
+		"bin/equic-bench report":                "a run: trials_test.go, and report's own tests on synthetic ones",
+		"equic-bench report":                    "a run: trials_test.go, and report's own tests on synthetic ones",
+		"bin/equic-bench verify":                "the reference run: reference_test.go",
+		"bin/equic-bench clean":                 "it removes things: faults_docker_test.go and clean_test.go",
+		"docker compose -f compose.yaml":        engine,
+		"pid=$(docker inspect":                  root,
+		"nsenter -t $pid -n bpftool net":        root,
+		"bpftool map dump name clients":         root,
+		"bpftool map update pinned DIR/clients": "equic/control/manual_test.go and cmd/equic-gateway/pins_test.go",
+		"bpftool map dump pinned DIR/clients":   "cmd/equic-gateway/pins_test.go",
+		"equic-gateway --interface":             "cmd/equic-gateway's tests",
+		"go test":                               "tests run themselves",
+		"git clone":                             "the network",
+		"sha256sum -c":                          "a run or a release: results' tests, .ci/release-check",
+		"tar -xzf":                              "a release: .ci/release-check",
 	}
 }
 

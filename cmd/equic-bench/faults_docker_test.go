@@ -46,3 +46,17 @@ func TestFaultAKilledRunInContainersIsCleanedUp(t *testing.T) {
 		})
 	}
 }
+
+func TestFaultARunRemovesWhatAKilledOneLeft(t *testing.T) {
+	needRoot(t)
+	needEngine(t)
+	killed := startFaultRun(t, t.TempDir(), "--variants", "no-block", "--runtime", runtimeDocker)
+	killed.reach(killed.attempt(), orchestrate.PhaseBefore)
+	killed.hit(killed.cmd.Process.Pid, syscall.SIGKILL)
+	killed.exit()
+	next := startFaultRun(t, t.TempDir(), "--variants", "no-block", "--runtime", runtimeDocker)
+	next.waitFor("which a killed run had left")
+	next.checkExit()
+	killed.checkMachine()
+	next.checkNothingLeft()
+}

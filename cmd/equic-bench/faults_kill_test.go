@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -100,6 +101,55 @@ func TestFaultAKilledRunLeavesWholeTrialsOnly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server that sleeps does not end when it is asked to: the first interrupt would
+// wait for it, the second does not.
+func TestFaultASecondInterruptKillsWhatDoesNotEnd(t *testing.T) {
+	needRoot(t)
+	r := startFaultRun(t, t.TempDir(), "--variants", "no-block")
+	server := r.strikeOnce(orchestrate.PhaseAttack, syscall.SIGSTOP)
+	begun := time.Now()
+	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
+	r.waitFor("interrupted: its nodes are asked to end")
+	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
+	if code := r.exit(); code != exitInterrupted {
+		t.Errorf("exit code %d, want %d", code, exitInterrupted)
+	}
+	if took := time.Since(begun); took > 8*time.Second {
+		t.Errorf("the run ended after %s, as if no second interrupt had come", took)
+	}
+	r.checkNothingLeft()
+	for _, trial := range trialsOf(t, r.root) {
+		if trial.Epoch.Equal(server.epoch) {
+			t.Errorf("%s came of the interrupted attempt", trial.Name())
+		}
+	}
+}
+
+// strikeOnce sends a signal to the server of an attempt, in a phase that it
+// reaches.
+func (r *faultRun) strikeOnce(phase string, signal syscall.Signal) faultNode {
+	r.t.Helper()
+	for range orchestrate.Attempts {
+		server := r.attempt()
+		r.reach(server, phase)
+		if r.hit(server.program, signal) {
+			return server
+		}
+	}
+	r.t.Fatalf("the machine is too busy for a trial: the phase %q was not reached in %d attempts", phase, orchestrate.Attempts)
+	return faultNode{}
+}
+
+// trialsOf are the whole trials of the only run under a results folder; none
+// where the run has left no folder.
+func trialsOf(t *testing.T, root string) []*results.Trial {
+	t.Helper()
+	if dirs, err := os.ReadDir(root); err != nil || len(dirs) == 0 {
+		return nil
+	}
+	return openRun(t, root).Trials
 }
 
 // killed kills the run, cleans up as the user is told to, and asserts that no

@@ -71,6 +71,21 @@ func TestFaultARunEndsWellInAnOddPlace(t *testing.T) {
 	}
 }
 
+func TestFaultWithoutAnEngineARunTakesNamespacesAndSaysSo(t *testing.T) {
+	needRoot(t)
+	r := &faultRun{runtime: runtimeNetns, root: t.TempDir()}
+	awaitMachine(t)
+	cmd := exec.Command(binary, "run", faults, "--variants", "no-block", "--results", r.root) //nolint:noctx // startCommand ends it
+	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+filepath.Join(t.TempDir(), "no-engine.sock"))
+	r.bench = startCommand(t, cmd)
+	r.waitFor("runtime netns (no Docker engine answers)")
+	r.checkExit()
+	r.checkNothingLeft()
+	if got := openRun(t, r.root).Manifest.Runtime.Name; got != runtimeNetns {
+		t.Errorf("the manifest says runtime %q, want %q", got, runtimeNetns)
+	}
+}
+
 func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 	needRoot(t)
 	needEngine(t)

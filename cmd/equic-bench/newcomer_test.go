@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"bytes"
 	"flag"
 	"os"
 	"os/exec"
@@ -35,7 +35,7 @@ func TestANewcomersPath(t *testing.T) {
 		t.Fatalf("git clone: %s, %v", out, err)
 	}
 	path := &newcomersPath{t: t, dir: clone, env: append(os.Environ(), "CI=")}
-	t.Cleanup(path.end)
+	defer path.end() // while the test's context lives
 	all, _ := blocks(readme)
 	var done []string
 	for _, b := range all {
@@ -43,7 +43,9 @@ func TestANewcomersPath(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(clone, "mine.yaml"), []byte(b.text), 0o600))
 			path.run("bin/equic-bench validate mine.yaml")
 		}
-		fresh := slices.DeleteFunc(commands(b), func(c string) bool { return slices.Contains(done, c) })
+		fresh := slices.DeleteFunc(commands(b), func(c string) bool {
+			return slices.Contains(done, c) || strings.HasPrefix(c, "git clone") // that is done
+		})
 		done = append(done, fresh...)
 		for i, c := range fresh {
 			fresh[i] = here(t, c)
@@ -63,6 +65,7 @@ type newcomersPath struct {
 	dir  string
 	env  []string
 	node *exec.Cmd // compose, while it is up
+	said *bytes.Buffer
 }
 
 // repetitions is the flag that says how long a run takes.
@@ -87,20 +90,11 @@ func here(t *testing.T, command string) string {
 // it is told to go down.
 func (p *newcomersPath) run(command string) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Hour)
-	defer cancel()
 	start := time.Now()
-	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", command) //nolint:gosec // the README's
+	cmd := exec.CommandContext(p.t.Context(), "bash", "-euo", "pipefail", "-c", command) //nolint:gosec // the README's
 	cmd.Dir, cmd.Env = p.dir, p.env
 	if strings.Contains(command, "compose.yaml up") {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		must(p.t, cmd.Start())
-		p.node = cmd
-		await(p.t, 2*time.Minute, "the server of compose.yaml", func() bool {
-			out, err := exec.CommandContext(ctx, "docker", "ps", "--quiet", "--filter", "label=equic-bench.role=server").Output()
-			return err == nil && len(out) > 0
-		})
-		p.t.Logf("%s: is up", command)
+		p.up(cmd)
 		return
 	}
 	out, err := cmd.CombinedOutput()
@@ -113,13 +107,28 @@ func (p *newcomersPath) run(command string) {
 	}
 }
 
-// end waits for what was left running.
+// up starts what does not end, and waits until its server has attached its XDP
+// program: its map is there.
+func (p *newcomersPath) up(cmd *exec.Cmd) {
+	p.t.Helper()
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(p.t, cmd.Start())
+	p.node, p.said = cmd, &said
+	await(p.t, 2*time.Minute, "the server of compose.yaml", func() bool {
+		return exec.CommandContext(p.t.Context(), "bpftool", "map", "dump", "name", "clients").Run() == nil
+	})
+}
+
+// end ends what was left running.
 func (p *newcomersPath) end() {
 	if p.node == nil {
 		return
 	}
 	_ = syscall.Kill(-p.node.Process.Pid, syscall.SIGINT) // it may have ended
 	_ = p.node.Wait()                                     // with the code of an interruption
+	p.t.Logf("$ %s\n%s", p.node.Args[len(p.node.Args)-1], lastLines(p.said.String(), 12))
 	p.node = nil
 }
 

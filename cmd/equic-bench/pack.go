@@ -57,10 +57,12 @@ func pack(c *cobra.Command, from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := results.Pack(c.Context(), run, to); errors.Is(err, fs.ErrExist) {
+	err = results.Pack(c.Context(), run, to)
+	switch {
+	case errors.Is(err, fs.ErrExist):
 		return usage(c, "%s exists already: name a new folder", to)
-	} else if err != nil {
-		return err
+	case errors.Is(err, results.ErrInside):
+		return usage(c, "%s is inside the run: name a folder elsewhere", to)
 	}
-	return nil
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
+	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -27,6 +28,7 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"an invalid trial is a trial's":                      {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},
 		"runs that differ in their kernel are a usage error": {fmt.Errorf("compare: %w", compare.ErrIncomparable), 2},
 		"a run that does not verify is its trials'":          {fmt.Errorf("x: %w", errUnverified), 4},
+		"a packed run is not to be resumed, a usage error":   {fmt.Errorf("x: %w", results.ErrPacked), 2},
 		"a regression":                                       {fmt.Errorf("%w: cpu", errRegression), 5},
 		"an unsure comparison":                               {fmt.Errorf("%w: cpu", errUnsure), 6},
 		"Ctrl-C is an interruption":                          {fmt.Errorf("run: %w", context.Canceled), 130},

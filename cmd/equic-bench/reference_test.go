@@ -1,0 +1,96 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// referenceRun is the run whose figures the README shows.
+const referenceRun = "results/reference/paper"
+
+// mostReference bounds its records in the repository, in bytes.
+const mostReference = 10_000_000
+
+// TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run
+// anew: each byte of its report follows from the records, and so does each line
+// that the README quotes.
+func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
+	readme := documents(t)["README.md"]
+	if code, out, stderr := command(t, "verify", referenceRun); code != exitFine || strings.Contains(out, "not checked report") {
+		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)
+	}
+	dir := filepath.Join(t.TempDir(), "paper")
+	must(t, os.CopyFS(dir, os.DirFS(referenceRun)))
+	must(t, os.RemoveAll(filepath.Join(dir, "report")))
+	code, out, stderr := command(t, "report", dir)
+	if code != exitFine {
+		t.Fatalf("report: exit code %d\n%s", code, stderr)
+	}
+	kept, drawn := readTree(t, filepath.Join(referenceRun, "report")), readTree(t, filepath.Join(dir, "report"))
+	if len(kept) != len(drawn) {
+		t.Errorf("%d files are kept, %d were drawn", len(kept), len(drawn))
+	}
+	for name := range drawn {
+		if !bytes.Equal(kept[name], drawn[name]) {
+			t.Errorf("report/%s is not what the records give", name)
+		}
+	}
+	figure, err := os.ReadFile("docs/figure-3.png")
+	if must(t, err); !bytes.Equal(figure, drawn["figure-3.png"]) {
+		t.Error("docs/figure-3.png is not the reference run's: copy it from " + referenceRun + "/report")
+	}
+	checkQuotes(t, readme, "bin/equic-bench report "+referenceRun, out)
+}
+
+// checkQuotes asserts that the lines of a document's console block that follow a
+// command are lines of its output, in their order.
+func checkQuotes(t *testing.T, document, command, output string) {
+	t.Helper()
+	all, _ := blocks(document)
+	quoted := 0
+	for _, b := range all {
+		_, quotes, found := strings.Cut(b.text, "$ "+command+"\n")
+		if !found {
+			continue
+		}
+		quotes, _, _ = strings.Cut(quotes, "\n$ ")
+		rest := "\n" + output
+		for line := range strings.Lines(quotes) {
+			line = strings.TrimSpace(line)
+			if line == "" || line == "…" {
+				continue
+			}
+			_, after, ok := strings.Cut(rest, "\n"+line+"\n")
+			if !ok {
+				t.Errorf("`%s` does not print, after the lines before it:\n%s", command, line)
+				return
+			}
+			quoted, rest = quoted+1, "\n"+after
+		}
+	}
+	if quoted < 10 {
+		t.Errorf("%d lines of `%s` are quoted", quoted, command)
+	}
+}
+
+func TestTheReferenceRunIsSmallEnough(t *testing.T) {
+	documents(t) // goes to the root of the repository
+	var size int64
+	must(t, filepath.WalkDir(referenceRun, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || strings.HasPrefix(path, filepath.Join(referenceRun, "report")) {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	}))
+	if size == 0 || size > mostReference {
+		t.Errorf("%d bytes, want at most %d", size, mostReference)
+	}
+}
