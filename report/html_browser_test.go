@@ -139,6 +139,7 @@ func TestPageInABrowser(t *testing.T) {
 }
 
 func (b *browser) figuresAreVisible(t *testing.T) {
+	t.Helper()
 	type box struct{ Width, Height, Texts float64 }
 	boxes := ask[[]box](t, b, `[...document.querySelectorAll("figure .canvas svg")].map((s) => {
 		const r = s.getBoundingClientRect();
@@ -155,6 +156,7 @@ func (b *browser) figuresAreVisible(t *testing.T) {
 }
 
 func (b *browser) verdictsAreOnTheFirstScreen(t *testing.T) {
+	t.Helper()
 	if bottom := ask[float64](t, b, `document.querySelector("table.verdicts").getBoundingClientRect().bottom`); bottom > 800 {
 		t.Errorf("the verdicts end %v px down", bottom)
 	}
