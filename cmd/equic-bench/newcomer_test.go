@@ -99,13 +99,13 @@ func (p *newcomersPath) run(command string) {
 		p.up(cmd)
 		return
 	}
+	if strings.Contains(command, "compose.yaml down") {
+		p.end() // Ctrl-C, as the README says
+	}
 	out, err := cmd.CombinedOutput()
 	p.t.Logf("$ %s\n%s(%s)", command, lastLines(string(out), 12), time.Since(start).Round(time.Second))
 	if err != nil {
 		p.t.Errorf("$ %s: %v", command, err)
-	}
-	if strings.Contains(command, "compose.yaml down") {
-		p.end()
 	}
 }
 
