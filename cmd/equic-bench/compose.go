@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -9,13 +11,15 @@ import (
 	"text/template"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func composeCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:     "compose SCENARIO",
 		Short:   "Print a Compose file with the scenario's nodes, for use by hand",
 		Example: "  equic-bench compose scenarios/paper.yaml > compose.yaml",
@@ -25,9 +29,29 @@ func composeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if asJSON {
+				return composeJSON(c.OutOrStdout(), s)
+			}
 			return compose(c.OutOrStdout(), s)
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the file as JSON, which Compose reads as well")
+	return c
+}
+
+// composeJSON writes the Compose file of a scenario as JSON.
+func composeJSON(w io.Writer, s *scenarios.Scenario) error {
+	var text bytes.Buffer
+	if err := compose(&text, s); err != nil {
+		return err
+	}
+	var file map[string]any
+	if err := yaml.Unmarshal(text.Bytes(), &file); err != nil {
+		return fmt.Errorf("read the Compose file of %s: %w", s.Name, err)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(file)
 }
 
 //go:embed compose.yaml.tmpl

@@ -7,7 +7,7 @@ import (
 )
 
 func schemaCommand() *cobra.Command {
-	var markdown bool
+	var markdown, asJSON bool
 	c := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of scenario files, for editors",
@@ -20,6 +20,9 @@ as those in scenarios/ do. With --markdown it prints the manual of scenario
 files, for people: every key with its unit, range, default and an example.`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if markdown && asJSON {
+				return usage(c, "--markdown and --json do not go together")
+			}
 			write := scenarios.Schema
 			if markdown {
 				write = scenarios.Manual
@@ -33,5 +36,6 @@ files, for people: every key with its unit, range, default and an example.`,
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "print the manual (docs/scenario.md) in place of the schema")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the schema, which is JSON (the default)")
 	return c
 }
