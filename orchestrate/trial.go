@@ -180,48 +180,6 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 	return "", err
 }
 
-// dismiss asks the nodes of an interrupted trial to end, and waits for that as
-// long as for any node that is told to stop, or until the run is to hurry: what
-// runs still is then killed by its removal.
-func (t *trial) dismiss(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, stopLimit)
-	defer cancel()
-	t.runner.emit(Event{Trial: t.plan, Phase: PhaseStop, Message: fmt.Sprintf("interrupted: its nodes are asked to end, for %s at most", stopLimit)})
-	var errs []error
-	for _, m := range t.members {
-		if m.running() {
-			m.stop()
-			errs = append(errs, t.nodes.Signal(ctx, m.spec.Name, syscall.SIGTERM))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for firstNot(t.members, func(m *member) bool { return !m.running() }) != nil {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.runner.options.Hurry:
-			return nil
-		case <-t.changed:
-		}
-	}
-	return nil
-}
-
-// teardown lets go of the nodes: it removes them, or with Options.Keep leaves
-// them to the next trial, if there may be one.
-func (t *trial) teardown(ctx context.Context) error {
-	if t.runner.options.Keep && ctx.Err() == nil {
-		t.nodes.Detach()
-		t.runner.kept = t.nodes
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownLimit)
-	defer cancel()
-	return t.nodes.Remove(ctx)
-}
-
 // load starts the server, then the clients, waits for their end, and stops the
 // server. Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
@@ -311,32 +269,6 @@ func (t *trial) failure() error {
 		}
 	}
 	return nil
-}
-
-// kill ends what still runs of a broken trial, and waits until all output has
-// arrived.
-func (t *trial) kill(ctx context.Context) error {
-	for _, m := range t.members {
-		if !m.running() {
-			continue
-		}
-		m.kill()
-		if err := t.nodes.Signal(ctx, m.spec.Name, syscall.SIGKILL); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, stopLimit, errors.New("a node outlives SIGKILL"))
-	defer cancel()
-	for {
-		if firstNot(t.members, func(m *member) bool { return !m.running() }) == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-t.changed:
-		}
-	}
 }
 
 // deadline is when the last client must have ended: its schedule, the time-out

@@ -44,13 +44,7 @@ func pack(c *cobra.Command, from, to string) error {
 	if err != nil {
 		return err
 	}
-	var broken []string
-	for _, f := range v.Findings {
-		if f.Status == results.Broken {
-			broken = append(broken, f.Check)
-		}
-	}
-	if len(broken) > 0 {
+	if broken := brokenChecks(v.Findings); len(broken) > 0 {
 		return fmt.Errorf("%w: %s: %s; `equic-bench verify %s` names the files", errUnverified, from, strings.Join(broken, ", "), from)
 	}
 	run, err := results.Open(from)

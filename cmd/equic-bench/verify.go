@@ -91,12 +91,7 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 
 // print prints the findings and the verdict, which is also its error.
 func (o *verifyOptions) print(w io.Writer, run string, findings []results.Finding) error {
-	var failed []string
-	for _, f := range findings {
-		if f.Status == results.Broken {
-			failed = append(failed, f.Check)
-		}
-	}
+	failed := brokenChecks(findings)
 	var verdict error
 	if len(failed) > 0 {
 		verdict = fmt.Errorf("%w: %s: %s", errUnverified, run, strings.Join(failed, ", "))
@@ -111,6 +106,17 @@ func (o *verifyOptions) print(w io.Writer, run string, findings []results.Findin
 		Verified bool              `json:"verified"`
 		Checks   []results.Finding `json:"checks"`
 	}{run, len(failed) == 0, findings}), verdict)
+}
+
+// brokenChecks names the checks that failed.
+func brokenChecks(findings []results.Finding) []string {
+	var names []string
+	for _, f := range findings {
+		if f.Status == results.Broken {
+			names = append(names, f.Check)
+		}
+	}
+	return names
 }
 
 // printFindings prints a line for each check; below it, where it is not well,
