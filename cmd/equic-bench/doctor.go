@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/doctor"
@@ -233,17 +234,33 @@ func printChecks(w io.Writer, checks []doctor.Check, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(checks)
 	}
+	_, err := io.WriteString(w, checksText(checks, terminalWidth(w)))
+	return err
+}
+
+// checksText is the checks for a terminal of so many columns; zero is no limit.
+func checksText(checks []doctor.Check, width int) string {
+	const indent = 24
+	var b strings.Builder
 	for _, c := range checks {
-		if _, err := fmt.Fprintf(w, "%-8s %-14s %s\n", c.Status, c.Name, c.Found); err != nil {
-			return err
-		}
+		fmt.Fprintf(&b, "%-8s %-14s %s\n", c.Status, c.Name, wrapped(c.Found, indent, width))
 		for _, more := range []string{c.Means, c.Remedy} {
 			if c.Status != doctor.OK && more != "" {
-				if _, err := fmt.Fprintf(w, "%23s %s\n", "", more); err != nil {
-					return err
-				}
+				fmt.Fprintf(&b, "%*s%s\n", indent, "", wrapped(more, indent, width))
 			}
 		}
 	}
-	return nil
+	return b.String()
+}
+
+// wrapped breaks a text between its words, so that it fits behind an indent.
+func wrapped(s string, indent, width int) string {
+	if width <= 0 {
+		return s
+	}
+	lines := strings.Split(text.WrapSoft(s, max(20, width-indent)), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 }

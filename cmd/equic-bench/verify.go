@@ -122,14 +122,22 @@ func brokenChecks(findings []results.Finding) []string {
 // printFindings prints a line for each check; below it, where it is not well,
 // the files and what that means; and at last the verdict.
 func printFindings(w io.Writer, run string, findings []results.Finding, failed int) error {
+	_, err := io.WriteString(w, findingsText(run, findings, failed, terminalWidth(w)))
+	return err
+}
+
+// findingsText is the findings for a terminal of so many columns; zero is no
+// limit.
+func findingsText(run string, findings []results.Finding, failed, width int) string {
+	const indent = 28
 	b := new(strings.Builder)
-	more := func(text string) { fmt.Fprintf(b, "%-27s %s\n", "", text) }
+	more := func(text string) { fmt.Fprintf(b, "%*s%s\n", indent, "", wrapped(text, indent, width)) }
 	for _, f := range findings {
 		status := string(f.Status)
 		if f.Status == results.Broken {
 			status = "FAILED"
 		}
-		fmt.Fprintf(b, "%-11s %-15s %s\n", status, f.Check, f.Evidence)
+		fmt.Fprintf(b, "%-11s %-15s %s\n", status, f.Check, wrapped(f.Evidence, indent, width))
 		for i, fault := range f.Faults {
 			if i == mostFaults {
 				more(fmt.Sprintf("... and %d more; --json names all", len(f.Faults)-i))
@@ -146,6 +154,5 @@ func printFindings(w io.Writer, run string, findings []results.Finding, failed i
 	} else {
 		fmt.Fprintf(b, "verified: %s\n", run)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }
