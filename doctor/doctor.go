@@ -143,36 +143,53 @@ func (m machine) effective() (bits uint64, told bool) {
 }
 
 func (m machine) cpus(need Need) Check {
-	n := m.cpuCount()
-	c := Check{Name: "CPUs", Status: OK, Found: fmt.Sprintf("%d; server on %v, clients on %v", n, need.ServerCPUs, need.ClientCPUs)}
+	online := m.onlineCPUs()
+	c := Check{Name: "CPUs", Status: OK, Found: strconv.Itoa(len(online))}
 	asked := slices.Concat(need.ServerCPUs, need.ClientCPUs)
-	if n == 0 || len(asked) == 0 || slices.Max(asked) < n {
+	if len(asked) == 0 {
 		return c
 	}
-	c.Status, c.Found = Warning, fmt.Sprintf("%d; the scenario asks for numbers up to %d", n, slices.Max(asked))
+	away := slices.DeleteFunc(asked, func(cpu int) bool { return slices.Contains(online, cpu) })
+	if len(online) == 0 || len(away) == 0 {
+		c.Found += fmt.Sprintf("; server on %s, clients on %s", cpuText(need.ServerCPUs), cpuText(need.ClientCPUs))
+		return c
+	}
+	c.Status = Warning
+	c.Found += "; the scenario asks for " + cpuText(away) + " as well, which is not online"
 	c.Means = "nodes run on other CPUs than the scenario says: server and clients may disturb each other"
 	c.Remedy = "change server.cpus and clients.cpus in the scenario"
 	return c
 }
 
-// cpuCount is the number of CPUs that are online.
-func (m machine) cpuCount() int {
-	n := 0
+// cpuText names CPUs: "0 1", or "any" where the scenario names none.
+func cpuText(set []int) string {
+	if len(set) == 0 {
+		return "any"
+	}
+	return strings.Trim(fmt.Sprint(set), "[]")
+}
+
+// onlineCPUs are the numbers of the CPUs that run; none where the kernel does
+// not tell.
+func (m machine) onlineCPUs() []int {
+	var online []int
 	for part := range strings.SplitSeq(m.text("sys/devices/system/cpu/online"), ",") {
 		first, last, isRange := strings.Cut(part, "-")
 		from, err := strconv.Atoi(first)
 		if err != nil {
-			return 0
+			return nil
 		}
 		to := from
 		if isRange {
 			if to, err = strconv.Atoi(last); err != nil {
-				return 0
+				return nil
 			}
 		}
-		n += to - from + 1
+		for cpu := from; cpu <= to; cpu++ {
+			online = append(online, cpu)
+		}
 	}
-	return n
+	return online
 }
 
 func (m machine) memory(need Need) Check {
@@ -259,7 +276,7 @@ func (m machine) load() Check {
 	first, _, _ := strings.Cut(m.text("proc/loadavg"), " ")
 	c := Check{Name: "load", Status: OK, Found: first + " in the last minute"}
 	load, err := strconv.ParseFloat(first, 64)
-	if n := m.cpuCount(); err == nil && n > 0 && load >= float64(n)/2 {
+	if n := len(m.onlineCPUs()); err == nil && n > 0 && load >= float64(n)/2 {
 		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
 		c.Remedy = "wait for its end, or end it"
 	}
