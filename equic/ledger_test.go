@@ -7,93 +7,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
-// fakeMap is the kernel's map, with its limit and its errors.
-type fakeMap struct {
-	limit   int
-	entries map[clientKey]clientValue
-	broken  error
-	puts    int
-}
-
-func newFakeMap(limit int) *fakeMap {
-	return &fakeMap{limit: limit, entries: make(map[clientKey]clientValue)}
-}
-
-func (m *fakeMap) put(keys []clientKey, values []clientValue) (int, error) {
-	m.puts++
-	for i, k := range keys {
-		if m.broken != nil {
-			return i, m.broken
-		}
-		if _, present := m.entries[k]; !present && len(m.entries) == m.limit {
-			return i, fmt.Errorf("update: %w", unix.E2BIG)
-		}
-		m.entries[k] = values[i]
-	}
-	return len(keys), nil
-}
-
-func (m *fakeMap) delete(k clientKey) error {
-	if m.broken != nil {
-		return m.broken
-	}
-	if _, present := m.entries[k]; !present {
-		return fmt.Errorf("delete: %w", ebpf.ErrKeyNotExist)
-	}
-	delete(m.entries, k)
-	return nil
-}
-
-func (m *fakeMap) dropped(k clientKey) (bool, error) {
-	v, present := m.entries[k]
-	if !present {
-		return false, ebpf.ErrKeyNotExist
-	}
-	return v.Dropped != 0, nil
-}
-
-// drop is what the program does when it drops the first packet of a client.
-func (m *fakeMap) drop(addr netip.Addr) {
-	k := byAddress.key(serverPort, addr)
-	v := m.entries[k]
-	v.Dropped = 1
-	m.entries[k] = v
-}
-
 // byAddress tells every address apart.
 var byAddress = prefixes{ipv4: 32, ipv6: 128}
-
-// portLedger is a ledger of one port.
-type portLedger struct {
-	*ledger
-	letIn []netip.Prefix
-}
-
-func newPortLedger(kernel kernelClients, quota uint32) *portLedger {
-	l := new(portLedger)
-	l.ledger = newLedger(kernel, byAddress, map[uint16]uint32{serverPort: quota}, func(k clientKey) {
-		l.letIn = append(l.letIn, byAddress.prefix(k))
-	})
-	return l
-}
-
-func (l *portLedger) inc(addr netip.Addr) error { return l.ledger.inc(serverPort, addr) }
-func (l *portLedger) dec(addr netip.Addr) error { return l.ledger.dec(serverPort, addr) }
-func (l *portLedger) count(addr netip.Addr) int { return l.ledger.count(serverPort, addr) }
-
-// counts are the map's entries by address.
-func (m *fakeMap) counts() map[string]uint32 {
-	counts := make(map[string]uint32)
-	for k, v := range m.entries {
-		counts[netip.AddrFrom16(k.Prefix).Unmap().String()] = v.Connections
-	}
-	return counts
-}
 
 var (
 	alice = netip.MustParseAddr("192.0.2.10")
@@ -247,114 +166,6 @@ func TestNoCountIsLostAmongGoroutines(t *testing.T) {
 	}
 }
 
-// With a quota of 3, counts of 1 and 2 change no verdict.
-func TestCountsUnderQuotaReachTheKernelLater(t *testing.T) {
-	kernel := newFakeMap(8)
-	l := newPortLedger(kernel, 3)
-	must(t, l.inc(alice))
-	must(t, l.inc(alice))
-	must(t, l.inc(bob))
-	must(t, l.dec(bob)) // come and gone: never written
-	if len(kernel.entries) != 0 {
-		t.Errorf("written at once: %v", kernel.counts())
-	}
-	l.flush()
-	if diff := cmp.Diff(map[string]uint32{"192.0.2.10": 2}, kernel.counts()); diff != "" {
-		t.Errorf("kernel's map after the delay (-want +got):\n%s", diff)
-	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
-	l.flush()
-	if len(kernel.entries)+len(l.clients)+len(l.late) != 0 {
-		t.Errorf("left: kernel %v, clients %v, late %v", kernel.counts(), l.clients, l.late)
-	}
-}
-
-func TestCountsThatChangeAVerdictReachTheKernelAtOnce(t *testing.T) {
-	kernel := newFakeMap(8)
-	l := newPortLedger(kernel, 3)
-	for _, step := range []struct {
-		name string
-		do   func(netip.Addr) error
-		want uint32 // in the kernel
-	}{
-		{"the first is for later", l.inc, 0},
-		{"the second too", l.inc, 0},
-		{"the third blocks", l.inc, 3},
-		{"a fourth keeps it blocked", l.inc, 4},
-		{"three are left", l.dec, 3},
-		{"two are left: let in again", l.dec, 2},
-		{"one is left: for later", l.dec, 2},
-	} {
-		must(t, step.do(alice))
-		if got := kernel.counts()[alice.String()]; got != step.want {
-			t.Errorf("%s: the kernel has %d, want %d", step.name, got, step.want)
-		}
-	}
-	l.flush()
-	if got := kernel.counts()[alice.String()]; got != 1 {
-		t.Errorf("after the delay the kernel has %d, want 1", got)
-	}
-}
-
-func TestAFullMapIsSaidAtTheQuota(t *testing.T) {
-	kernel := newFakeMap(0)
-	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
-	l.flush()
-	if err := l.inc(alice); !errors.Is(err, ErrFull) {
-		t.Errorf("at the quota: error %v, want ErrFull", err)
-	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
-	must(t, l.close())
-}
-
-func TestAFreedPlaceGoesToAClientAtItsQuota(t *testing.T) {
-	kernel := newFakeMap(1)
-	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
-	must(t, l.inc(alice)) // holds the only place
-	must(t, l.inc(carol))
-	l.flush() // carol is under quota and found the map full
-	must(t, l.inc(bob))
-	if err := l.inc(bob); !errors.Is(err, ErrFull) {
-		t.Fatalf("error %v, want ErrFull", err)
-	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
-	l.flush()
-	if diff := cmp.Diff(map[string]uint32{bob.String(): 2}, kernel.counts()); diff != "" {
-		t.Errorf("kernel's map (-want +got):\n%s", diff)
-	}
-}
-
-func TestAClientDoesNotStayBlockedByAWriteThatFailed(t *testing.T) {
-	kernel := newFakeMap(8)
-	l := newPortLedger(kernel, 1)
-	must(t, l.inc(alice))
-	kernel.broken = unix.EIO
-	if err := l.dec(alice); !errors.Is(err, unix.EIO) {
-		t.Fatalf("error %v, want EIO", err)
-	}
-	kernel.broken = nil
-	l.flush()
-	if len(kernel.entries) != 0 {
-		t.Errorf("kernel's map %v, want none", kernel.counts())
-	}
-}
-
-func TestALateWriteThatFailsIsSaidOnClose(t *testing.T) {
-	kernel := newFakeMap(8)
-	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
-	kernel.broken = unix.EIO
-	l.flush()
-	if err := l.close(); !errors.Is(err, unix.EIO) {
-		t.Errorf("close: error %v, want EIO", err)
-	}
-}
-
 func TestClientsAreToldApartByTheirPrefixAndPort(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newLedger(kernel, prefixes{ipv4: 24, ipv6: 64}, map[uint16]uint32{443: 2, 8443: 9}, nil)
@@ -461,38 +272,6 @@ func TestAClientBelowItsQuotaMakesRoomForOneAtIt(t *testing.T) {
 	l.flush()
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, kernel.counts()); diff != "" {
 		t.Errorf("the next to wait has the place (-want +got):\n%s", diff)
-	}
-}
-
-func TestManyLateCountsAreWrittenTogether(t *testing.T) {
-	const clients = 3 * flushChunk
-	kernel := newFakeMap(clients - 10)
-	l := newPortLedger(kernel, 2)
-	addr := netip.MustParseAddr("10.0.0.0")
-	for range clients {
-		addr = addr.Next()
-		must(t, l.inc(addr))
-	}
-	l.flush()
-	if len(kernel.entries) != clients-10 || len(l.late) != 0 {
-		t.Errorf("%d written and %d late, want a full map and none", len(kernel.entries), len(l.late))
-	}
-	if kernel.puts > 3+flushChunk { // one by one in the chunk that found the map full
-		t.Errorf("%d writes for %d clients", kernel.puts, clients)
-	}
-	must(t, l.close())
-}
-
-func TestCountsThatCouldNotBeWrittenWaitForTheNextFlush(t *testing.T) {
-	kernel := newFakeMap(8)
-	l := newPortLedger(kernel, 2)
-	must(t, errors.Join(l.inc(alice), l.inc(bob)))
-	kernel.broken = unix.EIO
-	l.flush()
-	kernel.broken = nil
-	l.flush()
-	if diff := cmp.Diff(map[string]uint32{alice.String(): 1, bob.String(): 1}, kernel.counts()); diff != "" {
-		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,143 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestAnInterruptedRunRemovesItsNodesAndKeepsWholeTrials(t *testing.T) {
+	phases := []string{PhaseStart, PhaseBefore, PhaseAttack, PhaseAfter, PhaseStop}
+	for _, phase := range phases {
+		t.Run("in phase "+phase, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := testScenario(), testOptions(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				o.OnEvent = func(e Event) {
+					if e.Trial.Index == 2 && e.Phase == phase {
+						cancel()
+					}
+				}
+				rt := newFake(s)
+				outcome, err := Run(ctx, s, rt, o)
+				if !errors.Is(err, context.Canceled) || errors.Is(err, ErrInvalid) {
+					t.Fatalf("error %v, want that of the context", err)
+				}
+				run := checkSealed(t, outcome.Dir)
+				if len(run.Trials) != 1 || rt.left() != 0 {
+					t.Errorf("%d whole trials, %d not removed; want 1 and 0", len(run.Trials), rt.left())
+				}
+			})
+		})
+	}
+	t.Run("while the run is prepared", func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		rt := newFake(s)
+		rt.prepare = func(ctx context.Context) error {
+			cancel()
+			return ctx.Err()
+		}
+		outcome, err := Run(ctx, s, rt, o)
+		if !errors.Is(err, context.Canceled) || rt.opened != 0 {
+			t.Errorf("error %v and %d trials, want that of the context and none", err, rt.opened)
+		}
+		if left, err := os.ReadDir(o.Results); outcome.Dir != "" || err != nil || len(left) != 0 {
+			t.Errorf("run directory %q, in the results folder %v, %v; want none", outcome.Dir, left, err)
+		}
+	})
+}
+
+func TestAnInterruptAsksTheNodesToEndAndASecondKillsThem(t *testing.T) {
+	tests := map[string]struct {
+		hurry time.Duration // after the interrupt; zero: never
+		want  time.Duration // until the run is over
+	}{
+		"a deaf client is waited for":    {0, stopLimit},
+		"until the run is told to hurry": {time.Second, time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := testScenario(), testOptions(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				var interrupted time.Time
+				hurry := make(chan struct{})
+				o.Hurry = hurry
+				o.OnEvent = func(e Event) {
+					if e.Phase != PhaseAttack || !interrupted.IsZero() {
+						return
+					}
+					interrupted = time.Now()
+					cancel()
+					if test.hurry > 0 {
+						time.AfterFunc(test.hurry, func() { close(hurry) })
+					}
+				}
+				asked := false
+				rt := newFake(s)
+				rt.programs = map[string]program{"parallel-1": func(p *process) int {
+					p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now()}})
+					asked = <-p.signals == syscall.SIGTERM
+					return 128 + int(<-p.signals)
+				}}
+				_, err := Run(ctx, s, rt, o)
+				if !errors.Is(err, context.Canceled) {
+					t.Fatalf("error %v, want that of the context", err)
+				}
+				if took := time.Since(interrupted); took != test.want || !asked || rt.left() != 0 {
+					t.Errorf("over after %s, asked to end %v, %d not removed; want %s, true and 0", took, asked, rt.left(), test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestAnErrorOfTheRuntimeEndsTheRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		rt := newFake(s)
+		rt.open = func(_ context.Context, spec Spec) error {
+			if spec.Trial.Index == 2 {
+				return errEngine
+			}
+			return nil
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if !errors.Is(err, errEngine) || errors.Is(err, ErrInvalid) {
+			t.Fatalf("error %v, want the engine's", err)
+		}
+		if run := checkSealed(t, outcome.Dir); len(run.Trials) != 1 || rt.left() != 0 {
+			t.Errorf("%d whole trials, %d not removed; want 1 and 0", len(run.Trials), rt.left())
+		}
+	})
+}
+
+func TestKeepLeavesTheNodesOfTheLastTrialOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		o.Keep = true
+		rt := newFake(s)
+		rt.open = func(context.Context, Spec) error {
+			if n := rt.left(); n != 0 {
+				return fmt.Errorf("%d trials are in the way", n)
+			}
+			return nil
+		}
+		if _, err := Run(t.Context(), s, rt, o); err != nil {
+			t.Fatal(err)
+		}
+		if rt.left() != 1 {
+			t.Errorf("the nodes of %d trials are left, want those of the last", rt.left())
+		}
+	})
+}
