@@ -8,16 +8,16 @@ import (
 // PseudoMedian is the median of all means of two values, a value with itself
 // included: the estimate of Hodges and Lehmann. It is the median of the
 // population where that is symmetric, and the one value that the signed-rank
-// test rejects least. It is NaN where x is empty, or holds a NaN or infinities
-// of both signs.
+// test rejects least. It is infinite where half of the means are, and NaN where
+// x is empty, or holds a NaN or infinities of both signs.
 //
 // Source: Hodges and Lehmann, Annals of Mathematical Statistics 34 (1963).
 func PseudoMedian(x []float64) float64 {
 	means := walsh(x)
-	if slices.ContainsFunc(means, math.IsNaN) {
+	if len(means) == 0 || slices.ContainsFunc(means, math.IsNaN) {
 		return math.NaN()
 	}
-	return Quantile(means, 0.5)
+	return middle(means[(len(means)-1)/2], means[len(means)/2])
 }
 
 // PseudoMedianInterval is the interval for the pseudo-median that the exact

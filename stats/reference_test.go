@@ -105,6 +105,25 @@ func TestRankSumIsExact(t *testing.T) {
 	}
 }
 
+func TestPseudoMedianOfInfinities(t *testing.T) {
+	inf := math.Inf(1)
+	for name, c := range map[string]struct {
+		x    []float64
+		want float64
+	}{
+		"nothing":                                 {nil, math.NaN()},
+		"half of the means are without bound":     {[]float64{inf, 1, 1}, inf},
+		"and the same upside down":                {[]float64{-inf, -1, -1}, -inf},
+		"fewer than half of them are":             {[]float64{inf, 1, 1, 1}, 1},
+		"all are":                                 {[]float64{inf, inf}, inf},
+		"infinities of both signs have no middle": {[]float64{inf, -inf, 1}, math.NaN()},
+	} {
+		if got := PseudoMedian(c.x); got != c.want && !(math.IsNaN(got) && math.IsNaN(c.want)) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 func TestPseudoMedianAndItsIntervalInvertTheTest(t *testing.T) {
 	type example struct {
 		X                             []float64
