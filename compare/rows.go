@@ -3,6 +3,7 @@ package compare
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/stats"
@@ -65,7 +66,8 @@ type Row struct {
 	// Reason says why the state is unsure.
 	Reason string `json:"reason,omitempty"`
 
-	ratio stats.Unpaired
+	ratio    stats.Unpaired
+	negative int // trials of both runs whose figure is below zero
 }
 
 // rows are all figures that a variant of both runs has in one of them.
@@ -78,7 +80,7 @@ func rows(base, fresh *analysed, metrics []report.Headline) []Row {
 				continue
 			}
 			r := newRow(m, name, values(b, m), values(n, m))
-			if r.BaseTrials+r.NewTrials > 0 {
+			if r.BaseTrials+r.NewTrials+r.negative > 0 {
 				all = append(all, r)
 			}
 		}
@@ -90,7 +92,7 @@ func rows(base, fresh *analysed, metrics []report.Headline) []Row {
 func values(v *report.Variant, m report.Headline) []float64 {
 	var x []float64
 	for _, t := range v.TrialMetrics() {
-		if value := float64(m.Value(t)); value >= 0 { // neither unknown nor negative
+		if value := float64(m.Value(t)); !math.IsNaN(value) {
 			x = append(x, value)
 		}
 	}
@@ -98,9 +100,21 @@ func values(v *report.Variant, m report.Headline) []float64 {
 }
 
 func newRow(m report.Headline, variant string, base, fresh []float64) Row {
-	u := stats.SampleRatios(fresh, base, confidence)
+	negative := 0
+	for _, x := range slices.Concat(base, fresh) {
+		if x < 0 {
+			negative++
+		}
+	}
+	var u stats.Unpaired
+	if negative == 0 {
+		u = stats.SampleRatios(fresh, base, confidence)
+	} else { // without those that are below zero the others say too much
+		u = stats.SampleRatios(nil, nil, confidence)
+	}
 	return Row{
-		Metric: m.ID, Quantity: m.Quantity, Unit: m.Unit, MoreIsBetter: m.MoreIsBetter, Variant: variant,
+		negative: negative,
+		Metric:   m.ID, Quantity: m.Quantity, Unit: m.Unit, MoreIsBetter: m.MoreIsBetter, Variant: variant,
 		BaseTrials: len(base), NewTrials: len(fresh),
 		Base: report.Number(stats.Median(base)), New: report.Number(stats.Median(fresh)),
 		Change: percent(u.Ratio), Low: percent(u.Interval.Low), High: percent(u.Interval.High),
@@ -181,6 +195,8 @@ func (r *Row) within(factor float64) bool {
 func (r *Row) why(factor float64) string {
 	i := r.ratio.Interval
 	switch {
+	case r.negative > 0:
+		return fmt.Sprintf("below zero in %d of %d trials, so there is no ratio", r.negative, r.BaseTrials+r.NewTrials)
 	case r.NewTrials == 0:
 		return "NEW has no valid trial with a value"
 	case r.BaseTrials == 0:
