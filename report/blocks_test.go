@@ -257,3 +257,42 @@ func TestMedianOverTrialsHasItsInterval(t *testing.T) {
 		t.Error("a variant that refuses nobody has an interval of the cost")
 	}
 }
+
+func TestVariantsWithFewerTrialsAreNotHidden(t *testing.T) {
+	metrics := func() *Metrics { return &Metrics{Syscalls: Syscalls{ByName: map[string]SyscallLine{}}} }
+	of := func(name string, n int) Variant {
+		var trials []*Metrics
+		for range n {
+			trials = append(trials, metrics())
+		}
+		return variantOf(name, trials...)
+	}
+	for want, trials := range map[string][2]int{
+		"median of 6 trials":       {6, 6},
+		"median of 8 to 10 trials": {10, 8},
+		"median of 4 to 6 trials, too few for a 95 % interval where there are fewer than 6": {6, 4},
+		"one trial, no interval": {1, 1},
+	} {
+		s := &Summary{Blocks: max(trials[0], trials[1]), Variants: []Variant{of("a", trials[0]), of("b", trials[1])}}
+		if got := s.trialsNote(); got != want {
+			t.Errorf("%v trials: %q, want %q", trials, got, want)
+		}
+	}
+	s := &Summary{Blocks: 10, Variants: []Variant{of("a", 10), of("b", 8)}}
+	if got := strings.Join(bracketsNote(s), ""); !strings.Contains(got, "Of 8 values it is number 1 and number 8") || !strings.Contains(got, "of 10 values it is number 2 and number 9") {
+		t.Errorf("the brackets are explained as %q", got)
+	}
+}
+
+func TestACallThatATrialNeverMadeCountsAsZero(t *testing.T) {
+	trial := func(calls map[string]SyscallLine) *Metrics {
+		return &Metrics{Syscalls: Syscalls{Calls: 1, ByName: calls}}
+	}
+	v := variantOf("a",
+		trial(map[string]SyscallLine{"read": {Calls: 10}, "mremap": {Calls: 50}}),
+		trial(map[string]SyscallLine{"read": {Calls: 11}}),
+		trial(map[string]SyscallLine{"read": {Calls: 12}}))
+	if read, mremap := v.Syscalls.ByName["read"].Calls, v.Syscalls.ByName["mremap"].Calls; read != 11 || mremap != 0 {
+		t.Errorf("%v reads and %v mremaps, want 11 and 0", read, mremap)
+	}
+}

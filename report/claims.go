@@ -1,9 +1,13 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/stats"
 )
 
 // The two variants that the paper compares. Its "without eQUIC" ("sem eQUIC",
@@ -44,7 +48,8 @@ type Claim struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
 	Note    string  `json:"note"` // on chance: "one trial, no interval"
-	// Caveat says why the verdict is not that of the change alone.
+	// Caveat is what must be known with the verdict: that another change was
+	// judged, or that a part of the statement does not hold.
 	Caveat string `json:"caveat,omitempty"`
 	// What is compared, the two values, and their unit.
 	Quantity  string `json:"quantity"`
@@ -55,16 +60,19 @@ type Claim struct {
 
 // rule is how one claim is computed.
 type rule struct {
-	claim    Claim
-	value    func(*Metrics) Number
+	claim Claim
+	quantity
 	paperWay func(*Metrics) Number // nil: none of its own
+	// paperClaim is the size of the claim in the paper's own way where it is not
+	// that in ours; zero: it is.
+	paperClaim Number
 	// details says in words what the two figures alone do not.
-	details func(s *Summary, with, without *Metrics) string
-	// caveat says which part of the claim does not hold though the change is as
-	// large as claimed, if any; nil: the change is the whole claim.
-	caveat func(with, without *Metrics) string
-	// void says why the two trials cannot be compared, if so; nil: they can.
-	void func(with, without *Metrics) string
+	details func(s *Summary, with, without *Variant) string
+	// caveat says which part of the statement does not hold whatever the change,
+	// if any; nil: the change is all of it.
+	caveat func(s *Summary, with, without *Variant) string
+	// void says why the two variants cannot be compared, if so; nil: they can.
+	void func(with, without *Variant) string
 }
 
 // claims judges every claim of the paper.
@@ -96,68 +104,93 @@ func (r *rule) judge(s *Summary) Claim {
 		c.Verdict, c.Reason = Inconclusive, missing(with, without)
 		return c
 	}
-	c.Measured, c.Evidence = changeOf(s, r.value)
+	c.Measured, c.Evidence = changeOf(s, r.quantity)
 	c.Note = c.note()
 	if r.void != nil {
-		if why := r.void(with.Metrics, without.Metrics); why != "" {
+		if why := r.void(with, without); why != "" {
 			c.Note = trialsNote(c.Blocks)
 			c.Measured, c.Evidence, c.Verdict, c.Reason = unknown(), noEvidence(), Inconclusive, why
 			return c
 		}
 	}
-	c.Without, c.With = r.value(without.Metrics), r.value(with.Metrics)
+	c.Without, c.With = without.typical(r.value), with.typical(r.value)
 	var byPaper Evidence
 	if r.paperWay != nil {
-		c.MeasuredPaperWay, byPaper = changeOf(s, r.paperWay)
+		c.MeasuredPaperWay, byPaper = changeOf(s, quantity{value: r.paperWay})
 		c.PaperWayLow, c.PaperWayHigh = byPaper.Low, byPaper.High
 	}
-	c.Verdict, c.Reason = r.verdict(&c, &byPaper, with.Metrics, without.Metrics)
-	if more := r.details(s, with.Metrics, without.Metrics); more != "" {
+	var caveats []string
+	if why := r.sizeless(c.Measured, with, without); why != "" && c.MeasuredPaperWay.known() {
+		c.Verdict = weigh(c.MeasuredPaperWay, cmp.Or(r.paperClaim, c.Paper), &byPaper)
+		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s", why, percent(c.MeasuredPaperWay), byPaper.brackets()))
+	} else {
+		c.Verdict = weigh(c.Measured, c.Paper, &c.Evidence)
+	}
+	c.Reason = r.reason(&c)
+	if more := r.details(s, with, without); more != "" {
 		c.Reason += "; " + more
 	}
+	if r.caveat != nil {
+		caveats = append(caveats, r.caveat(s, with, without))
+	}
+	c.Caveat = strings.Join(slices.DeleteFunc(caveats, func(s string) bool { return s == "" }), "; ")
 	return c
 }
 
 // changeOf is the change of a value from userspace-block to xdp-block. With one
 // block, or none that has both, it is that of their figures.
-func changeOf(s *Summary, value func(*Metrics) Number) (Number, Evidence) {
+func changeOf(s *Summary, q quantity) (Number, Evidence) {
 	with, without := s.variant(withGateway), s.variant(withoutGateway)
-	measured, e := paired(with, without, value, s.Seed)
+	measured, e := paired(with, without, q, s.Seed)
 	if e.Blocks < 2 {
-		measured = change(value(with.Metrics), value(without.Metrics))
+		measured = change(with.typical(q.value), without.typical(q.value))
 	}
 	return measured, e
 }
 
-// verdict judges the change, and says why in a clause.
-func (r *rule) verdict(c *Claim, byPaper *Evidence, with, without *Metrics) (Verdict, string) {
-	judged, evidence, by := c.Measured, &c.Evidence, ""
-	if why := sizeless(c.Measured, evidence); why != "" && c.MeasuredPaperWay.known() {
-		judged, evidence = c.MeasuredPaperWay, byPaper
-		by = why + ", so the change has no size; judged by the paper's estimator; "
-	}
-	v := weigh(judged, c.Paper, evidence)
-	if v == Reproduced && r.caveat != nil {
-		if c.Caveat = r.caveat(with, without); c.Caveat != "" {
-			v = Smaller
+// typical is the median of a figure over the variant's trials that have it. A
+// figure that is made of two has none that follows from the medians of these.
+func (v *Variant) typical(value func(*Metrics) Number) Number {
+	var x []float64
+	for _, m := range v.trials {
+		if n := value(m); !math.IsNaN(float64(n)) {
+			x = append(x, float64(n))
 		}
 	}
-	if math.IsNaN(float64(judged)) {
-		return v, fmt.Sprintf("%sno change can be computed from %s and %s", by, r.show(c.Without), r.show(c.With))
+	return Number(stats.Median(x))
+}
+
+// reason says in a clause what the change is made of.
+func (r *rule) reason(c *Claim) string {
+	if math.IsNaN(float64(c.Measured)) {
+		return fmt.Sprintf("no change can be computed from %s and %s", r.show(c.Without), r.show(c.With))
 	}
-	return v, fmt.Sprintf("%s%s: %s in userspace-block, %s in xdp-block%s",
-		by, c.Quantity, r.show(c.Without), r.show(c.With), reach(c.Paper, evidence))
+	return fmt.Sprintf("%s: %s in userspace-block, %s in xdp-block%s", c.Quantity, r.show(c.Without), r.show(c.With), reach(c.Paper, &c.Evidence))
 }
 
 // sizeless says why a change has no size, if so.
-func sizeless(change Number, e *Evidence) string {
+func (r *rule) sizeless(change Number, with, without *Variant) string {
+	both := []string{without.zeros(r.value), with.zeros(r.value)}
 	switch {
 	case math.IsInf(float64(change), 1):
-		return "userspace-block is at zero"
-	case math.IsNaN(float64(change)) && e.Blocks > 1:
-		return "in some blocks userspace-block is at zero and in others xdp-block"
+		return both[0]
+	case math.IsNaN(float64(change)):
+		return strings.Join(slices.DeleteFunc(both, func(s string) bool { return s == "" }), " and ")
 	}
 	return ""
+}
+
+// zeros says in how many of the variant's trials a figure is zero; nothing where
+// it is in none.
+func (v *Variant) zeros(value func(*Metrics) Number) string {
+	n := v.count(func(m *Metrics) bool { return value(m) == 0 })
+	switch {
+	case n == 0:
+		return ""
+	case v.Trials == 1:
+		return v.Name + " is at zero"
+	}
+	return fmt.Sprintf("%s is at zero in %d of %d trials", v.Name, n, v.Trials)
 }
 
 // reach says what the interval holds.

@@ -74,7 +74,7 @@ func (s *Summary) cost(unmeasured []Variant) *Cost {
 				Variant: without.Name, Metric: m.name, Unit: m.unit,
 				Unmeasured: m.value(without.Metrics), Measured: m.value(with.Metrics),
 			}
-			l.Change, l.Evidence = paired(with, without, m.value, s.Seed)
+			l.Change, l.Evidence = paired(with, without, quantity{value: m.value}, s.Seed)
 			if m.goal {
 				l.Goal = goal(l.Change, &l.Evidence)
 			}

@@ -37,10 +37,10 @@ func (f *figure) curveKeys(s *Summary, all []*series, of func(*series) *curve) {
 		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).hasInterval() }) {
-		f.legend = append(f.legend, key{f.say(bandOf, s.Blocks), []plot.Thumbnailer{areaThumb{grey().veil()}}})
+		f.legend = append(f.legend, key{f.say(bandOf, s.trials(f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).single() }) {
-		f.legend = append(f.legend, key{f.say(oneTrialLine, s.Blocks), []plot.Thumbnailer{lineThumb(grey().thin())}})
+		f.legend = append(f.legend, key{f.say(oneTrialLine, s.trials(f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})
 	}
 	f.keyOneTrial(s)
 }

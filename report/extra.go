@@ -5,6 +5,8 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/equic-bench/equic-bench/results"
 )
 
 const extraName = "extra time of the server's CPUs per client turned away"
@@ -15,7 +17,7 @@ func figureBlockTime(s *Summary) *figure {
 	f := s.newFigure("figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
 	f.note(blockTimeFair)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	p := newPanel("", "", f.say(microsecondsPerClient))
 	marks := new(dots)
 	value := func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }
@@ -41,7 +43,7 @@ func figureLatency(s *Summary, all []*series) *figure {
 	f.stacked = true
 	f.data = [][]string{{"variant", "value_of", "bin_width_s", "bin_start_s", statisticColumn, "ms"}}
 	f.note(latencyWhat)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	f.noteFailed(s)
 	f.panels = []*plot.Plot{
 		f.latencyPanel(s, all, 0, latencyMedian, "median", func(v *series) *curve { return &v.p50 }),
@@ -55,16 +57,21 @@ func figureLatency(s *Summary, all []*series) *figure {
 // the slow ones would look fast.
 func (f *figure) noteFailed(s *Summary) {
 	for _, v := range s.measured() {
-		failed := Number(0)
-		for outcome, n := range v.Requests["sequential"] {
-			if outcome != "ok" {
-				failed += n
-			}
-		}
-		if failed > 0 {
-			f.note(latencyFailed, v.Name, f.num(failed))
+		if n := v.typical(failed); n > 0 {
+			f.note(latencyFailed, v.Name, f.num(n))
 		}
 	}
+}
+
+// failed is how many sequential requests of a trial are not ok.
+func failed(m *Metrics) Number {
+	n := Number(0)
+	for outcome, of := range m.Requests[results.RoleSequential] {
+		if outcome != string(results.OK) {
+			n += of
+		}
+	}
+	return n
 }
 
 // latencyPanel draws one quantile of the bins of 5 s, on a logarithmic axis where

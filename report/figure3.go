@@ -20,7 +20,7 @@ func figure3(s *Summary, all []*series) *figure {
 	} else {
 		f.note(figure3Trials)
 	}
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	f.note(figure3Paper)
 	top, highest := heights(all, fine)
 	lastS := 0.0

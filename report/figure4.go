@@ -15,7 +15,7 @@ func figure4(s *Summary) *figure {
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
 	f.note(figure4Left)
 	f.note(figure4Right)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	f.note(figure4Paper)
 	f.panels = []*plot.Plot{throughputPanel(f, s), blockTimePanel(f, s)}
 	f.spreadKeys(s, false)
@@ -68,10 +68,10 @@ func (f *figure) spreadKeys(s *Summary, always bool) {
 		single = single || v.Trials > 1 && (always || v.Low == nil)
 	}
 	if interval {
-		f.legend = append(f.legend, key{f.say(intervalOf, s.Blocks), []plot.Thumbnailer{intervalThumb{}}})
+		f.legend = append(f.legend, key{f.say(intervalOf, s.trials(f.lang)), []plot.Thumbnailer{intervalThumb{}}})
 	}
 	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.Blocks), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
+		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.trials(f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
 	}
 	f.keyOneTrial(s)
 }

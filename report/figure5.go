@@ -13,7 +13,7 @@ func figure5(s *Summary) *figure {
 	f.stacked = true
 	f.data = [][]string{{"variant", "time", "value_of", statisticColumn, "ms"}}
 	f.note(figure5What)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	f.note(figure5Paper)
 	for _, v := range s.measured() {
 		f.legend = append(f.legend, key{v.Name, []plot.Thumbnailer{markThumb(lookOf(v.Name).mark(3))}})

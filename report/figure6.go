@@ -18,7 +18,7 @@ func figure6(s *Summary, all []*series) *figure {
 	f := s.newFigure("figure-6", figure6Title, twoColumns, 2.9*vg.Inch)
 	f.data = [][]string{{"variant", "resource", "unit", statisticColumn, "share_at_or_below", "value"}}
 	f.note(figure6What)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	if s.Blocks > 1 {
 		f.note(figure6Trials)
 	}

@@ -176,7 +176,7 @@ func Brief(w io.Writer, s *Summary, width int) error {
 	for _, h := range Headlines() {
 		row := table.Row{h.ID + " (" + h.Unit + ")"}
 		for i := range have {
-			row = append(row, briefCell(&have[i], &have[0], h.Value, s.Seed))
+			row = append(row, briefCell(&have[i], &have[0], quantity{h.Value, h.zeroIsNoSize}, s.Seed))
 		}
 		t.AppendRow(row)
 	}
@@ -185,14 +185,14 @@ func Brief(w io.Writer, s *Summary, width int) error {
 }
 
 // briefCell is a figure with its change from the first variant, paired by block.
-func briefCell(v, first *Variant, value func(*Metrics) Number, seed uint64) string {
-	figure := short(value(v.Metrics))
-	if v.Name == first.Name || !value(v.Metrics).known() {
+func briefCell(v, first *Variant, q quantity, seed uint64) string {
+	figure := short(q.value(v.Metrics))
+	if v.Name == first.Name || !q.value(v.Metrics).known() {
 		return figure
 	}
-	measured, e := paired(v, first, value, seed)
+	measured, e := paired(v, first, q, seed)
 	if e.Blocks < 2 {
-		measured = change(value(v.Metrics), value(first.Metrics))
+		measured = change(q.value(v.Metrics), q.value(first.Metrics))
 	}
 	if !measured.known() {
 		return figure

@@ -53,14 +53,14 @@ func (f *figure) num(n Number) string { return f.lang.number(n) }
 func (f *figure) note(p phrase, args ...any) { f.notes = append(f.notes, f.say(p, args...)) }
 
 // noteTrials says what so many trials of each variant allow.
-func (f *figure) noteTrials(n int) {
+func (f *figure) noteTrials(s *Summary) {
 	switch {
-	case n == 1:
+	case s.Blocks == 1:
 		f.note(oneTrial)
-	case n < fewestBlocks:
-		f.note(fewTrials, n)
+	case s.Blocks < fewestBlocks:
+		f.note(fewTrials, s.trials(f.lang))
 	default:
-		f.note(manyTrials, n)
+		f.note(manyTrials, s.trials(f.lang))
 	}
 }
 
@@ -99,6 +99,7 @@ const (
 	oneTrial
 	fewTrials
 	manyTrials
+	fromMany
 
 	sinceEpoch
 	requestsPerSecond

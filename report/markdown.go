@@ -63,6 +63,9 @@ func (b *page) claims(s *Summary) {
 	var why []string
 	for _, c := range s.Claims {
 		line := fmt.Sprintf("**%s** (%s): %s. *%s*: %s.", c.ID, c.Where, c.Statement, c.Verdict, c.Reason)
+		if c.Caveat != "" {
+			line += " " + capital(c.Caveat) + "."
+		}
 		if c.Note != "" {
 			line += " (" + c.Note + ")"
 		}

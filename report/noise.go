@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 )
@@ -39,8 +38,8 @@ func (s *Summary) noise(again []Variant) *Noise {
 			if plain == nil || again[i].Trials == 0 {
 				continue
 			}
-			l := NoiseLine{Metric: r.claim.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, r.value)}
-			l.Measured, l.Evidence = paired(&again[i], plain, r.value, s.Seed)
+			l := NoiseLine{Metric: r.claim.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, r.quantity)}
+			l.Measured, l.Evidence = paired(&again[i], plain, r.quantity, s.Seed)
 			if l.Blocks > 0 {
 				n.Lines = append(n.Lines, l)
 			}
@@ -71,14 +70,9 @@ func (l *NoiseLine) called() bool { return l.Verdict == More || l.Verdict == Les
 
 // largest is the change in % of the block in which it is largest, up or down:
 // half is as far as double.
-func largest(with, without *Variant, value func(*Metrics) Number) Number {
+func largest(with, without *Variant, q quantity) Number {
 	far, most := unknown(), -1.0
-	for _, block := range slices.Compact(slices.Sorted(slices.Values(without.blocks))) {
-		m := with.inBlock(block)
-		if m == nil {
-			continue
-		}
-		a, b := value(m), value(without.inBlock(block))
+	q.eachPair(with, without, func(a, b Number) {
 		if a == b {
 			a, b = 1, 1 // two zeros too are no difference
 		}
@@ -86,7 +80,7 @@ func largest(with, without *Variant, value func(*Metrics) Number) Number {
 		if by := math.Abs(math.Log1p(float64(c) / 100)); by > most {
 			far, most = c, by
 		}
-	}
+	})
 	return far
 }
 

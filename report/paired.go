@@ -48,17 +48,14 @@ func noEvidence() Evidence {
 // hasInterval reports whether the blocks were enough for one.
 func (e *Evidence) hasInterval() bool { return e.Method != "" }
 
-// paired compares a value of two variants over the blocks in which both have a
+// paired compares a figure of two variants over the blocks in which both have a
 // valid trial. The change is from without to with, in %, typical over the
 // blocks; unknown where there are none.
-func paired(with, without *Variant, value func(*Metrics) Number, seed uint64) (Number, Evidence) {
+func paired(with, without *Variant, q quantity, seed uint64) (Number, Evidence) {
 	var a, b []float64
-	blocks := slices.Sorted(slices.Values(without.blocks))
-	for _, block := range slices.Compact(blocks) {
-		if m := with.inBlock(block); m != nil {
-			a, b = append(a, float64(value(m))), append(b, float64(value(without.inBlock(block))))
-		}
-	}
+	q.eachPair(with, without, func(x, y Number) {
+		a, b = append(a, float64(x)), append(b, float64(y))
+	})
 	p := stats.PairRatios(a, b, confidence)
 	e := noEvidence()
 	e.Blocks = p.Blocks
@@ -69,6 +66,29 @@ func paired(with, without *Variant, value func(*Metrics) Number, seed uint64) (N
 		e.BootstrapLow, e.BootstrapHigh, e.BootstrapMethod = inPercent(i.Low), inPercent(i.High), string(i.Method)
 	}
 	return inPercent(p.Ratio), e
+}
+
+// quantity is a figure by which variants are compared.
+type quantity struct {
+	value func(*Metrics) Number
+	// zeroIsNoSize says that a zero is not the least of its sizes, but the want
+	// of one: two of them are not equal, and cannot be compared.
+	zeroIsNoSize bool
+}
+
+// eachPair calls take for the figures of each block that has both.
+func (q quantity) eachPair(with, without *Variant, take func(with, without Number)) {
+	blocks := slices.Sorted(slices.Values(without.blocks))
+	for _, block := range slices.Compact(blocks) {
+		m := with.inBlock(block)
+		if m == nil {
+			continue
+		}
+		a, b := q.value(m), q.value(without.inBlock(block))
+		if a != 0 || b != 0 || !q.zeroIsNoSize {
+			take(a, b)
+		}
+	}
 }
 
 // inBlock is the figures of the variant's valid trial in a block, the last where
@@ -110,6 +130,15 @@ func (e *Evidence) note() string {
 		return fmt.Sprintf("%d blocks, too few for a 95 %% interval", e.Blocks)
 	}
 	return fmt.Sprintf("%d blocks, of which some change from zero and some to zero: no interval", e.Blocks)
+}
+
+// brackets is the interval and the p-value for reading, in brackets; nothing
+// where there are none.
+func (e *Evidence) brackets() string {
+	if !e.hasInterval() {
+		return ""
+	}
+	return fmt.Sprintf(" (95 %% interval %s, p %s)", e.interval(), probability(e.P))
 }
 
 // interval is the interval for reading; "–" where there is none.

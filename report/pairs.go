@@ -35,7 +35,7 @@ func (s *Summary) pairs() []Pair {
 		for i := range have {
 			for j := range have[:i] {
 				p := Pair{Metric: r.claim.ID, With: have[i].Name, Without: have[j].Name}
-				p.Measured, p.Evidence = paired(&have[i], &have[j], r.value, s.Seed)
+				p.Measured, p.Evidence = paired(&have[i], &have[j], r.quantity, s.Seed)
 				if p.Blocks > 0 {
 					all = append(all, p)
 				}

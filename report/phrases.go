@@ -58,7 +58,10 @@ func phrases() map[phrase]words {
 			"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate before it, per request of the attack that was not served.",
 			"Tempo ocupado das CPUs do servidor durante o ataque, incluindo o processamento de pacotes no núcleo, além da taxa anterior, por requisição do ataque não atendida.",
 		},
-		blockTimeNobody: {"Turned nobody away: %s.", "Não bloqueou ninguém: %s."},
+		blockTimeNobody: {
+			"No value: %s (no limiter, nobody turned away, or no quiet time before the attack).",
+			"Sem valor: %s (sem limitador, ninguém bloqueado ou nenhum tempo calmo antes do ataque).",
+		},
 		latencyWhat: {
 			"Answered requests by their intended start, from which the time counts, in bins of 5 s. Every bin with 9 answered requests has a median, with 89 a p95; in one with fewer the line is broken.",
 			"Requisições atendidas, pelo início previsto, a partir do qual conta o tempo, em intervalos de 5 s. Há mediana a partir de 9 requisições atendidas no intervalo e p95 a partir de 89; com menos, a linha é interrompida.",
@@ -66,8 +69,9 @@ func phrases() map[phrase]words {
 		latencyFailed: {"Not answered, and so in no value, under %s: %s requests (median of the trials).", "Não atendidas, portanto fora dos valores, com %s: %s requisições (mediana das repetições)."},
 
 		oneTrial:   {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
-		fewTrials:  {"Median of %d trials, too few for a 95 %% interval.", "Mediana de %d repetições, insuficientes para um intervalo de confiança de 95 %%."},
-		manyTrials: {"Median of %d trials.", "Mediana de %d repetições."},
+		fewTrials:  {"Median of %s trials, too few for a 95 %% interval.", "Mediana de %s repetições, insuficientes para um intervalo de confiança de 95 %%."},
+		fromMany:   {"%d to %d", "%d a %d"},
+		manyTrials: {"Median of %s trials.", "Mediana de %s repetições."},
 
 		sinceEpoch:            {"time since the epoch (s)", "tempo desde o início (s)"},
 		requestsPerSecond:     {"throughput (requests/s)", "vazão (requisições/s)"},
@@ -90,10 +94,10 @@ func phrases() map[phrase]words {
 		latencyMedian:   {"Median response time", "Mediana do tempo de resposta"},
 		latencyP95:      {"95th percentile (p95) of the response time", "Percentil 95 (p95) do tempo de resposta"},
 
-		bandOf:          {"band: 95 %% interval of the median of %d trials", "faixa: intervalo de 95 %% da mediana de %d repetições"},
-		intervalOf:      {"95 %% interval of the median of %d trials", "intervalo de 95 %% da mediana de %d repetições"},
-		oneTrialLine:    {"thin: one of %d trials", "fina: uma de %d repetições"},
-		oneTrialPoint:   {"one of %d trials", "uma de %d repetições"},
+		bandOf:          {"band: 95 %% interval of the median of %s trials", "faixa: intervalo de 95 %% da mediana de %s repetições"},
+		intervalOf:      {"95 %% interval of the median of %s trials", "intervalo de 95 %% da mediana de %s repetições"},
+		oneTrialLine:    {"thin: one of %s trials", "fina: uma de %s repetições"},
+		oneTrialPoint:   {"one of %s trials", "uma de %s repetições"},
 		noValues:        {"no values: no attack, or too short a load", "sem valores: não houve ataque, ou a carga foi curta demais"},
 		oneTrialEach:    {"one trial each, no interval", "uma repetição de cada, sem intervalo de confiança"},
 		secondsLine:     {"thin: bins of 1 s", "fina: intervalos de 1 s"},

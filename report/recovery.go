@@ -13,7 +13,7 @@ func figureRecovery(s *Summary) *figure {
 	f := s.newFigure("figure-recovery", recoveryTitle, twoColumns, 2.4*vg.Inch)
 	f.data = [][]string{{"variant", "metric", statisticColumn, "value"}}
 	f.note(recoveryWhat)
-	f.noteTrials(s.Blocks)
+	f.noteTrials(s)
 	onset := recoveryPanel(f, s, 0, untilRecovered, func(v *Variant) dot { return f.onset(v) })
 	below := recoveryPanel(f, s, 1, below90, func(v *Variant) dot { return f.below(v) })
 	f.panels = []*plot.Plot{onset, below}
@@ -49,6 +49,7 @@ func recoveryPanel(f *figure, s *Summary, panel int, title phrase, of func(*Vari
 // time that was left, with an arrow.
 func (f *figure) onset(v *Variant) dot {
 	onset := v.spread(recoveryTime)
+	onset.median = v.typical(recoveryTime)
 	f.recoveryRows(v, "until recovered (s)", onset)
 	f.recoveryRows(v, "recovered (1), or not in the time that was left (0)", v.spread(func(m *Metrics) Number { return m.Recovery.Recovered }))
 	d := f.seconds(onset)

@@ -12,9 +12,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -152,7 +154,7 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 		return nil, nil, noTrials(s)
 	}
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
-	s.Interval = trialsNote(s.Blocks)
+	s.Interval = s.trialsNote()
 	s.Claims = s.claims()
 	s.Pairs = s.pairs()
 	s.Outliers = s.outliers()
@@ -192,12 +194,40 @@ func (s *Summary) readVariant(run *results.Run, name string, arm results.Arm) (V
 func (v *Variant) summarise() {
 	v.Trials = len(v.trials)
 	v.Note = trialsNote(v.Trials)
+	v.fillIn()
 	if v.Trials > 0 {
 		v.Metrics = medianOf(v.trials)
 	}
 	if v.Trials >= fewestBlocks {
 		v.Low, v.High = overTrials(v.trials, lowEnd), overTrials(v.trials, highEnd)
 	}
+}
+
+// fillIn gives each trial the counts that only others have: what was counted and
+// never seen is zero, and the median over the trials is over all of them.
+func (v *Variant) fillIn() {
+	calls, packets := map[string]SyscallLine{}, map[string]Number{}
+	for _, m := range v.trials {
+		maps.Copy(calls, m.Syscalls.ByName)
+		maps.Copy(packets, m.Gateway.Packets)
+	}
+	for _, m := range v.trials {
+		if m.Syscalls.Calls.known() {
+			m.Syscalls.ByName = withKeys(m.Syscalls.ByName, calls)
+		}
+		if m.Gateway.Seen.known() {
+			m.Gateway.Packets = withKeys(m.Gateway.Packets, packets)
+		}
+	}
+}
+
+// withKeys is a map with the keys of another; what it did not have is zero.
+func withKeys[V any](m, other map[string]V) map[string]V {
+	all := map[string]V{}
+	for key := range other {
+		all[key] = m[key]
+	}
+	return all
 }
 
 func newSummary(run *results.Run) *Summary {
@@ -263,6 +293,38 @@ func trialsNote(n int) string {
 		return fmt.Sprintf("median of %d trials, too few for a 95 %% interval", n)
 	}
 	return fmt.Sprintf("median of %d trials", n)
+}
+
+// trials is how many valid trials the variants have, for reading: "6", or "4 to 6"
+// where some have more than others.
+func (s *Summary) trials(lang language) string {
+	least := s.leastTrials()
+	if least == s.Blocks {
+		return strconv.Itoa(s.Blocks)
+	}
+	return lang.say(fromMany, least, s.Blocks)
+}
+
+// leastTrials is how many valid trials the variant has that has the fewest, of
+// those that have any.
+func (s *Summary) leastTrials() int {
+	least := s.Blocks
+	for _, v := range s.measured() {
+		least = min(least, v.Trials)
+	}
+	return least
+}
+
+// trialsNote says what the variants' trials allow, all together.
+func (s *Summary) trialsNote() string {
+	if s.leastTrials() == s.Blocks {
+		return trialsNote(s.Blocks)
+	}
+	note := "median of " + s.trials("") + " trials"
+	if s.leastTrials() < fewestBlocks {
+		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", fewestBlocks)
+	}
+	return note
 }
 
 // noTrials is the error of a run with nothing to report.

@@ -163,7 +163,7 @@ func TestEmptySecondIsKept(t *testing.T) {
 		t.Errorf("paper's estimator %v over bins of which %v are empty; want above 20, and 1", got.Paper, got.PaperZeroBins)
 	}
 	claim := sum.Claims[0]
-	if claim.Verdict != Smaller || !math.IsInf(float64(claim.Measured), 1) || !strings.Contains(claim.Reason, "paper's estimator") {
+	if claim.Verdict != Smaller || !math.IsInf(float64(claim.Measured), 1) || !strings.Contains(claim.Caveat, "paper's estimator") {
 		t.Errorf("claim on throughput: %+v", claim)
 	}
 }

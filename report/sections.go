@@ -58,7 +58,7 @@ func notes(s *Summary) []string {
 	if s.Window.MemoryBytes > 0 {
 		memory = "memory is in % of the server's limit of " + mebibytes(Number(s.Window.MemoryBytes))
 	}
-	return append(bracketsNote(s.Blocks),
+	return append(bracketsNote(s),
 		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
 		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
 		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
@@ -68,15 +68,24 @@ func notes(s *Summary) []string {
 	)
 }
 
-// bracketsNote says what the brackets behind a median of so many trials are;
-// nothing where there are none.
-func bracketsNote(trials int) []string {
-	if trials < fewestBlocks {
+// bracketsNote says what the brackets behind a median are; nothing where there
+// are none.
+func bracketsNote(s *Summary) []string {
+	var sizes []int
+	for _, v := range s.measured() {
+		if v.Trials >= fewestBlocks {
+			sizes = append(sizes, v.Trials)
+		}
+	}
+	var orders []string
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(sizes))) {
+		low, high, coverage := stats.QuantileOrders(n, 0.5, confidence)
+		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%", n, low, high, short(Number(coverage*100))))
+	}
+	if len(orders) == 0 {
 		return nil
 	}
-	low, high, coverage := stats.QuantileOrders(trials, 0.5, confidence)
-	return []string{fmt.Sprintf("In brackets: the 95 %% interval of the median over the trials. Of %d values it is number %d and number %d by size, which covers exactly %s %%.",
-		trials, low, high, short(Number(coverage*100)))}
+	return []string{"In brackets: the 95 % interval of the median over the trials. " + capital(strings.Join(orders, "; ")) + "."}
 }
 
 // syscallNames lists the most frequent system calls.
@@ -84,10 +93,8 @@ func syscallNames(s *Summary) []string {
 	var items []string
 	for _, v := range s.measured() {
 		names := slices.SortedFunc(maps.Keys(v.Syscalls.ByName), func(x, y string) int {
-			if a, c := v.Syscalls.ByName[x].Calls, v.Syscalls.ByName[y].Calls; a != c {
-				return int(c - a)
-			}
-			return strings.Compare(x, y)
+			calls := v.Syscalls.ByName
+			return cmp.Or(cmp.Compare(calls[y].Calls, calls[x].Calls), strings.Compare(x, y))
 		})
 		var top []string
 		for _, name := range names[:min(6, len(names))] {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -83,11 +84,11 @@ func claimsTable(s *Summary) titled {
 		return t
 	}
 	for _, c := range s.Claims {
-		row := table.Row{c.ID, percent(c.Paper), percent(c.Measured)}
+		row := table.Row{c.ID, percent(c.Paper), bound(c.Measured)}
 		if some {
 			row = append(row, c.interval(), probability(c.PHolm))
 		}
-		t.AppendRow(append(row, percent(c.MeasuredPaperWay), string(c.Verdict)))
+		t.AppendRow(append(row, bound(c.MeasuredPaperWay), string(c.Verdict)))
 		if c.Caveat != "" {
 			t.below = append(t.below, c.ID+": "+c.Caveat)
 		}
@@ -100,8 +101,11 @@ func percent(n Number) string {
 		return short(n)
 	}
 	digits := 1
-	if n > -100 && n < -99.9 {
-		digits = 3 // not to be rounded to "all of it"
+	if n > -100 && n < -99.9 { // not to be rounded to "all of it"
+		digits = 3
+		for rounded := math.Pow10(-digits) / 2; digits < 6 && n+100 < Number(rounded); rounded /= 10 {
+			digits++
+		}
 	}
 	return fmt.Sprintf("%+.*f %%", digits, float64(n))
 }
@@ -114,6 +118,11 @@ func metricsTable(s *Summary) titled {
 		header = append(header, v.Name)
 	}
 	t := newTable("Figures by variant", 1, header...)
+	trials := table.Row{"valid trials"}
+	for _, v := range have {
+		trials = append(trials, strconv.Itoa(v.Trials))
+	}
+	t.AppendRow(trials)
 	for _, line := range metricLines() {
 		row := table.Row{line.name}
 		for _, v := range have {

@@ -93,7 +93,7 @@ func (t *tally) meanAndMedian() (mean, median Number) {
 	const unitNS = 1e3
 	if t.counts == nil {
 		sorted := t.sorted(unitNS)
-		return Number(stats.Arithmetic(sorted)), Number(stats.Quantile(sorted, 0.5))
+		return Number(stats.Arithmetic(sorted)), Number(stats.QuantileIfSupported(sorted, 0.5))
 	}
 	return Number(t.sum / float64(t.n) / unitNS), t.quantile(0.5, unitNS)
 }

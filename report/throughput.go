@@ -98,7 +98,7 @@ func (r *reading) recovery() Recovery {
 	onset := max(0, r.attack.fromNS)
 	rec := Recovery{
 		OnsetS:    Number(math.Inf(1)),
-		ObservedS: Number(seconds(r.endNS - onset)),
+		ObservedS: tenths(r.endNS - onset),
 		PaperBin:  r.paperRecovery(),
 	}
 	for _, rate := range fine[onset/secondNS:] {
@@ -107,11 +107,15 @@ func (r *reading) recovery() Recovery {
 		}
 	}
 	if bin := firstSteady(fine, int(onset/secondNS), usual, steady); bin >= 0 {
-		rec.OnsetS = Number(max(0, seconds(int64(bin)*secondNS-onset)))
+		rec.OnsetS = max(0, tenths(int64(bin)*secondNS-onset))
 		rec.Recovered = 1
 	}
 	return rec
 }
+
+// tenths is a time in s, to a tenth: bins are of a second, so how many ms after
+// its schedule the attack's first request started must make no difference.
+func tenths(ns int64) Number { return Number(math.Round(seconds(ns)*10) / 10) }
 
 // paperRecovery is the number of the first 5 s bin from the attack on that is
 // within the band again, counted from the start of the run; +Inf where none is.

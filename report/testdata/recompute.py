@@ -122,12 +122,16 @@ def recovery(t):
     begin = start // 10**9
     steady = next((i for i in range(begin, len(fine) - 4) if all(within(v, usual) for v in fine[i : i + 5])), None)
     return {
-        "onset_s": INF if steady is None else max(0, steady - start / 1e9),
+        "onset_s": INF if steady is None else max(0, tenths(steady - start / 1e9)),
         "recovered": int(steady is not None),
-        "observed_s": (t.end - start) / 1e9,
+        "observed_s": tenths((t.end - start) / 1e9),
         "below_s": sum(v < usual * Fraction(9, 10) for v in fine[begin:]),
         "paper_bin": paper_bin(t, start),
     }
+
+
+def tenths(s):
+    return math.floor(10 * s + 0.5) / 10
 
 
 def paper_bin(t, start):
@@ -169,8 +173,8 @@ def block_time(t):
     extra_ms = (busy - quiet * attack_ns / quiet_ns) / 1e6
     turned_away = sum(q["outcome"] != "ok" for q in t.attack) if server and server["limiter"] != "none" else NAN
     return {
-        "refusals": len(refusals), "cpu_mean_us": arithmetic(cpu), "cpu_p50_us": median(cpu),
-        "wall_mean_us": arithmetic(wall), "wall_p50_us": median(wall),
+        "refusals": len(refusals), "cpu_mean_us": arithmetic(cpu), "cpu_p50_us": supported(cpu, Fraction(1, 2)),
+        "wall_mean_us": arithmetic(wall), "wall_p50_us": supported(wall, Fraction(1, 2)),
         "dropped_packets": gateway["dropped"] if gateway else NAN,
         "drop_ns": gateway["drop_ns"] if gateway else NAN, "empty_ns": gateway["empty_ns"] if gateway else NAN,
         "empty_cpu_ns": (server or {}).get("empty_cpu_ns", NAN), "empty_wall_ns": (server or {}).get("empty_wall_ns", NAN),
@@ -231,15 +235,16 @@ def flat(tree, prefix=""):
 # Over the blocks of two variants.
 
 
-def paired(with_, without, value):
+def paired(with_, without, value, zero_is_no_size=False):
     """The change in % from one variant to the other, typical over the blocks."""
     a, b = ({t.block: value(f) for t, f in v} for v in (with_, without))
-    logs = [v for v in (log_ratio(a[k], b[k]) for k in sorted(a.keys() & b.keys())) if not math.isnan(v)]
+    both = [k for k in sorted(a.keys() & b.keys()) if not (zero_is_no_size and a[k] == b[k] == 0)]
+    logs = [v for v in (log_ratio(a[k], b[k]) for k in both) if not math.isnan(v)]
     result = {"blocks": len(logs), "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
     means = sorted(middle(x, y) for x, y in combinations_with_replacement(logs, 2))
     if not means or any(map(math.isnan, means)):
         return result
-    result["measured"] = percent(median(means))
+    result["measured"] = percent(middle(means[(len(means) - 1) // 2], means[len(means) // 2]))
     counts = sums(range(1, len(logs) + 1))
     if cut := rejected(counts):
         result.update(low=percent(means[cut - 1]), high=percent(means[-cut]), p=signed_rank_p(logs))
@@ -267,16 +272,25 @@ CLAIMS = {
 }
 
 
+# Of these a zero is the want of a size: two are not equal.
+NO_SIZE = {CLAIMS["throughput"][0]}
+
+
+def typical(value, trials):
+    return median([v for v in (value(f) for _, f in trials) if not math.isnan(v)])
+
+
 def change(value, with_, without):
-    """From one variant's figures to the other's, in %; unpaired."""
-    a, b = (value({key: v[0] for key, v in m.items()}) for m in (with_, without))
+    """From one variant's figure to the other's, in %; unpaired."""
+    a, b = (typical(value, v) for v in (with_, without))
     return NAN if a == b == 0 else 100 * (a / b - 1) if b else INF
 
 
-def no_recovery(medians):
-    """Whether both recovered at once, or neither did."""
-    a, b = (medians[name]["recovery.onset_s"][0] for name in ("xdp-block", "userspace-block"))
-    return a == b and a in (0, INF)
+def no_recovery(variants, medians):
+    """Whether both recovered at once, or neither did in any trial."""
+    both = ("xdp-block", "userspace-block")
+    at_once = all(medians[name]["recovery.onset_s"][0] == 0 for name in both)
+    return at_once or all(f["recovery.onset_s"] == INF for name in both for _, f in variants[name])
 
 
 def claims(variants, medians):
@@ -285,15 +299,15 @@ def claims(variants, medians):
         return {}
 
     def claimed(value):
-        result = paired(with_, without, value)
+        result = paired(with_, without, value, value in NO_SIZE)
         if result["blocks"] < 2:
-            result["measured"] = change(value, medians["xdp-block"], medians["userspace-block"])
+            result["measured"] = change(value, with_, without)
         return result
 
     unknown, judged = {"blocks": 0, **dict.fromkeys(["measured", "low", "high", "coverage", "p"], NAN)}, {}
     for name, (value, paper) in CLAIMS.items():
         judged[name], by_paper = dict(unknown), dict(unknown)
-        if name != "recovery" or not no_recovery(medians):
+        if name != "recovery" or not no_recovery(variants, medians):
             judged[name] = claimed(value)
             by_paper = claimed(paper) if paper else unknown
         judged[name].update({"paper_way_" + k: by_paper[k] for k in ("measured", "low", "high")})
@@ -307,7 +321,7 @@ def pairs(variants):
         return all_pairs
     for metric, (value, _) in CLAIMS.items():
         found = [
-            {"metric": metric, "with": a, "without": b, **paired(variants[a], variants[b], value)}
+            {"metric": metric, "with": a, "without": b, **paired(variants[a], variants[b], value, value in NO_SIZE)}
             for i, a in enumerate(names) for b in names[:i]
         ]
         found = [p for p in found if p["blocks"]]
@@ -402,7 +416,7 @@ def figure_6(variants, limit):
 def figure_recovery(variants, medians):
     for name, m in medians.items():
         onset, left = m["recovery.onset_s"], m["recovery.observed_s"]
-        until = [b if a == INF else a for a, b in zip(onset, left)]
+        until = [typical(recovery_s, variants[name]), *(b if a == INF else a for a, b in zip(onset[1:], left[1:]))]
         yield from ([name, "until recovered (s)", *s] for s in spread(variants[name], until, recovery_s, True))
         for s in of(variants, medians, name, "recovery.recovered", True):
             yield [name, "recovered (1), or not in the time that was left (0)", *s]
@@ -443,6 +457,12 @@ def finite(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def value_of(f, key):
+    """A call that was never seen counts as zero where calls were counted."""
+    never_seen = key.startswith("syscalls.by_name.") and not math.isnan(f["syscalls.calls"])
+    return f.get(key, 0.0 if never_seen else NAN)
+
+
 def recompute(run):
     experiment = json.loads((run / "manifest.json").read_text(encoding="utf-8"))["experiment"]
     variants = {name: [] for name in experiment["variants"]}
@@ -457,7 +477,7 @@ def recompute(run):
     medians = {}
     for name, trials in variants.items():
         keys = sorted({key for _, f in trials for key in f})
-        medians[name] = {key: over_trials([f.get(key, NAN) for _, f in trials], len(trials)) for key in keys}
+        medians[name] = {key: over_trials([value_of(f, key) for _, f in trials], len(trials)) for key in keys}
     return {
         "variants": medians, "claims": claims(variants, medians), "pairs": pairs(variants),
         "csv": {
