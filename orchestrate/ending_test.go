@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -118,6 +120,28 @@ func TestAnErrorOfTheRuntimeEndsTheRun(t *testing.T) {
 		}
 		if run := checkSealed(t, outcome.Dir); len(run.Trials) != 1 || rt.left() != 0 {
 			t.Errorf("%d whole trials, %d not removed; want 1 and 0", len(run.Trials), rt.left())
+		}
+	})
+}
+
+func TestATrialThatCannotBeCommittedLeavesNoHalfOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := testScenario(), testOptions(t)
+		rt := newFake(s)
+		rt.open = func(_ context.Context, spec Spec) error {
+			if spec.Trial.Index != 2 {
+				return nil
+			}
+			taken := fmt.Sprintf("%03d-%s", spec.Trial.Index, spec.Trial.Label())
+			return os.WriteFile(filepath.Join(o.Results, spec.Run, results.TrialsDir, taken), nil, 0o600)
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err == nil || !strings.Contains(err.Error(), "commit trial 002-") {
+			t.Errorf("error %v, want that of the trial whose name is taken", err)
+		}
+		half, err := filepath.Glob(filepath.Join(outcome.Dir, results.TrialsDir, ".*"))
+		if err != nil || len(half) != 0 || len(outcome.Trials) != 1 {
+			t.Errorf("%d whole trials and half ones %v, %v; want 1 and none", len(outcome.Trials), half, err)
 		}
 	})
 }

@@ -75,7 +75,7 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 		return nil, errors.Join(err, t.leftover, t.out.Abort())
 	}
 	if err := t.out.Commit(whole); err != nil {
-		return nil, errors.Join(err, t.leftover)
+		return nil, errors.Join(err, t.leftover, t.out.Abort())
 	}
 	return whole, t.leftover
 }
