@@ -72,7 +72,7 @@ func drawIn(runDir, place string, o Options) (_ *Summary, dir string, err error)
 	if lang != English {
 		summary.FiguresLang = string(lang)
 	}
-	dir, err = os.MkdirTemp(place, ".report-")
+	dir, err = os.MkdirTemp(place, results.HalfReport)
 	if err != nil {
 		return nil, "", fmt.Errorf("make report folder: %w", err)
 	}

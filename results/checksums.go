@@ -34,7 +34,7 @@ func survey(ctx context.Context, fsys fs.FS) (map[string]content, []Fault, error
 			return ctx.Err()
 		case err != nil:
 			odd = append(odd, Fault{name, err.Error()})
-		case e.IsDir() && name == ReportDir:
+		case e.IsDir() && isReport(name):
 			return fs.SkipDir
 		case e.IsDir():
 		case !e.Type().IsRegular():

@@ -208,24 +208,3 @@ func TestPrintSaysWhenTheOutputIsGone(t *testing.T) {
 type brokenWriter struct{}
 
 func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }
-
-func TestSweepTakesOnlyRunsThatNeverBegan(t *testing.T) {
-	root := t.TempDir()
-	whole := writeRun(t, root)
-	for _, name := range []string{"20260102T120000Z-dead/trials", "20260102T120000Z-dead-2", "20260102T120001Z-other/trials/001-no-block", "notes-of-mine/trials"} {
-		must(t, os.MkdirAll(filepath.Join(root, name), 0o755))
-	}
-	must(t, os.WriteFile(filepath.Join(root, "20260102T120000Z-dead", temporary+"1"), nil, 0o600))
-	must(t, Sweep(root))
-	entries, err := os.ReadDir(root)
-	must(t, err)
-	var left []string
-	for _, e := range entries {
-		left = append(left, e.Name())
-	}
-	want := []string{whole.ID, "20260102T120001Z-other", "notes-of-mine"}
-	if diff := cmp.Diff(want, left); diff != "" {
-		t.Errorf("left (-want +got):\n%s", diff)
-	}
-	must(t, Sweep(filepath.Join(root, "nowhere")))
-}

@@ -31,6 +31,9 @@ const (
 	partial = ".partial-"
 	// temporary marks a file that is being written.
 	temporary = ".tmp-"
+	// HalfReport marks the folder of a report that is being drawn, in the run
+	// directory.
+	HalfReport = ".report-"
 )
 
 // ErrNoRun says that a folder is no run, or holds none.
@@ -69,54 +72,21 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 	}
 }
 
-// Sweep removes the run directories under root that never got a manifest: their
-// runs were killed before they could write one. No run may be starting there.
-func Sweep(root string) error {
-	entries, err := os.ReadDir(root)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look for dead runs: %w", err)
-	}
-	for _, e := range entries {
-		dir := filepath.Join(root, e.Name())
-		if !isRunID(e.Name()) || !barren(dir) {
-			continue
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("remove a dead run: %w", err)
-		}
-	}
-	return nil
-}
-
-// isRunID says whether a name is one that Create gives.
-func isRunID(name string) bool {
-	stamp, _, found := strings.Cut(name, "-")
-	_, err := time.Parse(timeStamp, stamp)
-	return found && err == nil
-}
-
-// barren says whether a run directory has no manifest and no trial.
-func barren(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, ManifestFile))
-	trials, readErr := os.ReadDir(filepath.Join(dir, TrialsDir))
-	return errors.Is(err, fs.ErrNotExist) && len(trials) == 0 && (readErr == nil || errors.Is(readErr, fs.ErrNotExist))
-}
-
 // Reopen continues a run directory that was opened for reading: it is no longer
 // sealed, and what was being written when the run ended is removed.
 func Reopen(r *Run) (*Writer, error) {
 	if r.packed() {
 		return nil, fmt.Errorf("continue run %s: %w", r.Dir, ErrPacked)
 	}
-	half, err := filepath.Glob(filepath.Join(r.Dir, TrialsDir, partial+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
+	gone := []string{filepath.Join(r.Dir, CrateFile), filepath.Join(r.Dir, ChecksumsFile)}
+	for _, name := range []string{filepath.Join(TrialsDir, partial), temporary, HalfReport} {
+		half, err := halves(r.Dir, name)
+		if err != nil {
+			return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
+		}
+		gone = append(gone, half...)
 	}
-	files, err := filepath.Glob(filepath.Join(r.Dir, temporary+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
-	}
-	for _, path := range append(append(half, files...), filepath.Join(r.Dir, CrateFile), filepath.Join(r.Dir, ChecksumsFile)) {
+	for _, path := range gone {
 		if err := os.RemoveAll(path); err != nil {
 			return nil, fmt.Errorf("continue run %s: %w", r.Dir, err)
 		}
@@ -310,6 +280,12 @@ type sealed struct {
 	bytes  int64
 }
 
+// isReport says whether a folder of a run directory is its report, or one that
+// is being drawn or was when `report` was killed: neither is part of the run.
+func isReport(name string) bool {
+	return name == ReportDir || strings.HasPrefix(name, HalfReport) && filepath.Base(name) == name
+}
+
 // rawFiles are the files of a run directory but for the report, the crate, the
 // checksums, and what is not whole.
 func rawFiles(dir string) ([]sealed, error) {
@@ -323,7 +299,7 @@ func rawFiles(dir string) ([]sealed, error) {
 			return err
 		}
 		if e.IsDir() {
-			if rel == ReportDir || strings.HasPrefix(e.Name(), partial) {
+			if isReport(rel) || strings.HasPrefix(e.Name(), partial) {
 				return fs.SkipDir
 			}
 			return nil

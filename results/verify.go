@@ -22,7 +22,8 @@ type Verification struct {
 // Verify holds a run directory against itself: the run has ended and is sealed,
 // every file is the one of SHA256SUMS and there is no other, the scenario is the
 // manifest's, each trial is what its folder says, each node has as many records
-// as its trial says. The report, which follows from the records, is left out.
+// as its trial says. The report, which follows from the records, is left out, and so
+// is what a report was being drawn in.
 //
 // It writes nothing and follows no link out of the run. A folder that is no run
 // gives an error that wraps ErrNoRun. Checksums find what was changed by

@@ -64,6 +64,9 @@ tables do.`,
 			if err != nil {
 				return err
 			}
+			if err := results.SweepReports(run); err != nil {
+				return err
+			}
 			dir := filepath.Join(run, results.ReportDir)
 			c.PrintErrln("report:", dir)
 			if err := o.print(c.OutOrStdout(), dir, summary); err != nil {

@@ -1,0 +1,96 @@
+package results
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Sweep removes the run directories under root that never got a manifest: their
+// runs were killed before they could write one. No run may be starting there.
+func Sweep(root string) error {
+	entries, err := os.ReadDir(root)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for dead runs: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(root, e.Name())
+		if !e.IsDir() || !isRunID(e.Name()) || !barren(dir) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove a dead run: %w", err)
+		}
+	}
+	return nil
+}
+
+// isRunID says whether a name is one that Create gives.
+func isRunID(name string) bool {
+	stamp, _, found := strings.Cut(name, "-")
+	_, err := time.Parse(timeStamp, stamp)
+	return found && err == nil
+}
+
+// barren says whether a run directory holds nothing but what a run writes before
+// its manifest. Anything else may be somebody's: a name alone makes no run.
+func barren(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		ours := e.Type().IsRegular() && (e.Name() == ScenarioFile || strings.HasPrefix(e.Name(), temporary))
+		if !ours && (e.Name() != TrialsDir || !isEmpty(filepath.Join(dir, e.Name()))) {
+			return false
+		}
+	}
+	return true
+}
+
+// isEmpty says whether a folder holds nothing; what is no folder is not empty.
+func isEmpty(dir string) bool {
+	entries, err := os.ReadDir(dir)
+	return err == nil && len(entries) == 0
+}
+
+// deadReport is the age from which nobody draws in a half report any more: the
+// largest take minutes.
+const deadReport = time.Hour
+
+// SweepReports removes from a run directory what killed reports have left. One
+// that was begun within the last hour may still be drawn, and stays.
+func SweepReports(dir string) error {
+	half, err := halves(dir, HalfReport)
+	for _, path := range half {
+		info, statErr := os.Lstat(path)
+		if statErr == nil && time.Since(info.ModTime()) > deadReport {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove half a report: %w", err)
+	}
+	return nil
+}
+
+// halves are the paths in a run directory whose names begin as those of what is
+// being written do.
+func halves(dir, begin string) ([]string, error) {
+	folder, prefix := filepath.Split(filepath.Join(dir, begin))
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var paths []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			paths = append(paths, filepath.Join(folder, e.Name()))
+		}
+	}
+	return paths, err
+}
