@@ -109,7 +109,7 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 }
 
 // resumed loads the scenario that a run keeps, and its seed: what runs is what
-// was planned.
+// was planned, in the folder where the run is.
 func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
@@ -123,6 +123,11 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if err != nil {
 		return nil, err
 	}
+	dir, err := filepath.Abs(run.Dir) // "." has a folder above it, too
+	if err != nil {
+		return nil, fmt.Errorf("find the folder of %s: %w", run.Dir, err)
+	}
+	o.results = filepath.Dir(dir)
 	s, err := scenarios.Load(filepath.Join(run.Dir, results.ScenarioFile))
 	if err != nil {
 		return nil, err

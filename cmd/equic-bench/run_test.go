@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
+	text, err := os.ReadFile(faults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	w, err := results.Create(root, "faults", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteScenario(text); err != nil {
+		t.Fatal(err)
+	}
+	m := &results.Manifest{Schema: results.SchemaVersion, ID: w.ID, Experiment: results.Experiment{Variants: []string{"no-block"}}}
+	if err := w.WriteManifest(m); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(w.Dir)
+	for name, run := range map[string]string{
+		"by its path":           w.Dir,
+		"by a path with a dot":  w.Dir + "/.",
+		"from its own folder":   ".",
+		"from the folder above": filepath.Join("..", w.ID),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := runOptions{runtime: runtimeAuto, results: defaultResults, resume: run}
+			if _, err := o.scenario(runCommand(), nil); err != nil {
+				t.Fatal(err)
+			}
+			if o.results != root {
+				t.Errorf("the machine is examined and swept for %s, want %s", o.results, root)
+			}
+		})
+	}
+}
