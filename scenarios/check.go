@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // check holds the values against each other, as far as each of them is right
@@ -10,6 +11,8 @@ import (
 func (d *decoder) check(s *Scenario) {
 	if len(d.problems) == 0 {
 		d.checkOverlap(s)
+		d.checkSchedule("clients.sequential", s.Sequential)
+		d.checkSchedule("clients.parallel", s.Parallel)
 	}
 	d.checkNetwork(s)
 }
@@ -24,6 +27,19 @@ func (d *decoder) checkOverlap(s *Scenario) {
 	d.problem(d.key("clients.parallel.delay"),
 		fmt.Sprintf("clients.parallel.delay: the attack begins at %s, but the sequential load ends at %s", s.Parallel.Delay, end),
 		fmt.Sprintf("make the delay shorter than %s, or the sequential load longer", end))
+}
+
+// longestSchedule is the longest of one trial. Nobody waits longer for one
+// number, and a run of the most trials ends while a time can still say when.
+const longestSchedule = 24 * time.Hour
+
+func (d *decoder) checkSchedule(path string, c Clients) {
+	if c.Count == 0 || c.End() <= longestSchedule {
+		return
+	}
+	d.problem(d.key(path+".requests"),
+		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s", path, c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
+		"write fewer requests, or a higher rate")
 }
 
 // checkNetwork: the subnet is the run's own, so it is taken from the private

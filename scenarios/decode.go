@@ -43,6 +43,19 @@ func (d *decoder) problem(at position, what, remedy string) {
 	d.problems = append(d.problems, Problem{File: d.file, Line: at.line, Column: at.column, What: what, Remedy: remedy})
 }
 
+// because adds to what is wrong with a value why its key takes no other.
+func (d *decoder) because(r reader, why string) reader {
+	read := r.read
+	r.read = func(n *yaml.Node, path string) {
+		before := len(d.problems)
+		read(n, path)
+		for i := range d.problems[before:] {
+			d.problems[before+i].Remedy += ": " + why
+		}
+	}
+	return r
+}
+
 // wrong reports a value that its key does not take.
 func (d *decoder) wrong(n *yaml.Node, path, what, remedy string) {
 	d.problem(positionOf(n), path+": "+what, remedy)

@@ -76,7 +76,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"name":        d.name(&s.Name).about("A part of the run directory's name: lower-case letters, digits and hyphens."),
 		"description": d.text(&s.Description).about("One line for people."),
 		"variants":    d.variants(&s.Variants).about("What turns a client away, each in trials of its own (docs/method.md, Variants)."),
-		"repetitions": d.integer(&s.Repetitions, 1, 1000).about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median needs six."),
+		"repetitions": d.integer(&s.Repetitions, 1, MostRepetitions).about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median needs six."),
 		"server": d.mapping(fields{
 			"body":         d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
 			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Connections that one client address may have at the same time."),
@@ -100,7 +100,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
 			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("At most so long until all nodes are ready; a node that is later makes the trial invalid."),
-			"sample_interval": d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Minute).about("Time between two samples of CPU and memory."),
+			"sample_interval": d.because(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second), "the rule generator-not-bottleneck looks at each second of the attack").about("Time between two samples of CPU and memory, which are to show each second of the attack."),
 			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
 			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
 			"syscalls":        d.boolean(&s.Trial.Syscalls).about("Whether the server's system calls are counted, in every variant. Without, and without a variant of XDP, the server needs no capability and the kernel no BTF."),

@@ -138,6 +138,15 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	}
 }
 
+// A time is 63 bits of nanoseconds: 292 years.
+func TestTheLongestRunsTimeCanBeTold(t *testing.T) {
+	most := MostRepetitions * len(variantNames()) * 2 * 2 // of the flag --aa, and of unmeasured
+	longest := longestSchedule + 10*time.Minute           // of trial.startup
+	if run := time.Duration(most) * longest; run/time.Duration(most) != longest {
+		t.Errorf("%d trials of %s are %s", most, longest, run)
+	}
+}
+
 func TestAFileThatIsNotThereIsAProblemOfTheScenario(t *testing.T) {
 	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
 	if _, ok := errors.AsType[*Error](err); !ok {

@@ -36,6 +36,9 @@ type Scenario struct {
 	Text []byte
 }
 
+// MostRepetitions is the most blocks of one run.
+const MostRepetitions = 1000
+
 // Variant names what turns a client away (docs/method.md, Variants).
 type Variant string
 

@@ -99,8 +99,8 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 		}
 	}
 	if c.Flags().Changed("repetitions") {
-		if s.Repetitions = o.repetitions; s.Repetitions < 1 {
-			return nil, usage(c, "repetitions: %d is out of range, use 1 or more", o.repetitions)
+		if s.Repetitions = o.repetitions; s.Repetitions < 1 || s.Repetitions > scenarios.MostRepetitions {
+			return nil, usage(c, "repetitions: %d is out of range, write a whole number from 1 to %d", o.repetitions, scenarios.MostRepetitions)
 		}
 	}
 	s.Again = o.aa
