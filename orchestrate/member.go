@@ -25,7 +25,7 @@ type member struct {
 	killed   bool  // by us: no exit code is a failure
 }
 
-func newMember(spec NodeSpec, out *results.TrialWriter, notify func()) (*member, error) {
+func newMember(spec NodeSpec, l limits, out *results.TrialWriter, notify func()) (*member, error) {
 	records, err := out.Create(recordsFile(spec.Name))
 	if err != nil {
 		return nil, fmt.Errorf("records of %s: %w", spec.Name, err)
@@ -36,7 +36,7 @@ func newMember(spec NodeSpec, out *results.TrialWriter, notify func()) (*member,
 	}
 	return &member{
 		spec:    spec,
-		records: newRecorder(records, nodeLimits(), notify),
+		records: newRecorder(records, l, notify),
 		log:     &logFile{file: log},
 	}, nil
 }

@@ -25,7 +25,7 @@ func endlessMember(t *testing.T) *member {
 	}
 	return &member{
 		spec:    NodeSpec{Name: "parallel-1", Role: results.RoleParallel},
-		records: newRecorder(open("records"), nodeLimits(), func() {}),
+		records: newRecorder(open("records"), nodeLimits(testScenario(), results.RoleParallel), func() {}),
 		log:     &logFile{file: open("log")},
 	}
 }

@@ -12,19 +12,6 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// limits bound what a node may print, so that a node gone wrong costs neither
-// memory nor disk.
-type limits struct {
-	lineBytes int
-	bytes     int64
-	lines     int
-}
-
-// nodeLimits are several times what the largest scenario prints.
-func nodeLimits() limits {
-	return limits{lineBytes: 256 << 10, bytes: 64 << 20, lines: 1_000_000}
-}
-
 // recorder takes the standard output of one node. It writes whole records to
 // the node's file, and keeps what the trial must know while the node runs.
 //

@@ -126,7 +126,7 @@ func (t *trial) begin() (err error) {
 		return err
 	}
 	for _, spec := range t.spec.Nodes {
-		m, err := newMember(spec, t.out, t.notify)
+		m, err := newMember(spec, nodeLimits(r.scenario, spec.Role), t.out, t.notify)
 		if err != nil {
 			return errors.Join(err, t.closeFiles(), t.out.Abort())
 		}
@@ -275,8 +275,11 @@ func (t *trial) failure() error {
 // of its last request, and the scenario's patience.
 func (t *trial) deadline() time.Time {
 	s := t.runner.scenario
-	end := max(longest(s.Sequential), longest(s.Parallel))
-	return t.epoch.Add(end + s.Trial.Drain)
+	return t.epoch.Add(longestLoad(s) + s.Trial.Drain)
+}
+
+func longestLoad(s *scenarios.Scenario) time.Duration {
+	return max(longest(s.Sequential), longest(s.Parallel))
 }
 
 // longest is how long a group of clients may take: its schedule and the

@@ -1,0 +1,57 @@
+package orchestrate
+
+import (
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// limits bound what a node may print, so that a node gone wrong costs neither
+// memory nor disk.
+type limits struct {
+	lineBytes int
+	bytes     int64
+	lines     int
+}
+
+const (
+	leastLines = 1_000_000
+	leastBytes = 64 << 20
+	// slack is how many times what it is asked for a node may print.
+	slack = 4
+	// usualLine is more bytes than records have in the mean.
+	usualLine = 256
+	// otherLines are those that no request and no sample has: the totals, and a
+	// line for each system call.
+	otherLines = 1000
+	// sampledLoad is the longest load whose samples are allowed for. That of a
+	// closed loop may last a thousand times longer, if no request is answered.
+	sampledLoad = 24 * time.Hour
+)
+
+// nodeLimits are several times what a node of a role prints in a scenario.
+func nodeLimits(s *scenarios.Scenario, role string) limits {
+	lines := slack * expectedLines(s, role)
+	return limits{
+		lineBytes: 256 << 10,
+		bytes:     max(leastBytes, usualLine*int64(lines)),
+		lines:     max(leastLines, lines),
+	}
+}
+
+// expectedLines is how many records a node prints: a client one for each
+// request, the server a connection and, in user space, a refusal for each
+// request of all clients. Each prints its samples, and its progress once a second.
+func expectedLines(s *scenarios.Scenario, role string) int {
+	span := s.Trial.Startup + min(longestLoad(s), sampledLoad) + s.Trial.Drain + stopLimit
+	timed := int(span/s.Trial.SampleInterval) + int(span/time.Second)
+	switch role {
+	case results.RoleSequential:
+		return s.Sequential.Requests + timed + otherLines
+	case results.RoleParallel:
+		return s.Parallel.Requests + timed + otherLines
+	}
+	all := s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests
+	return 2*all + timed + otherLines
+}
