@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,7 +56,7 @@ measures it is refused.`,
 			if err != nil {
 				return err
 			}
-			checks := examine(c.Context(), need, root)
+			checks := examine(c.Context(), need, runtimeAuto, root)
 			if err := errors.Join(release(), printChecks(c.OutOrStdout(), checks, asJSON)); err != nil {
 				return err
 			}
@@ -77,11 +78,13 @@ func needOf(s *scenarios.Scenario) doctor.Need {
 	}
 }
 
-// examine looks at everything.
-func examine(ctx context.Context, need doctor.Need, root string) []doctor.Check {
+// examine looks at everything, for nodes that will run in a runtime.
+func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
 	checks := doctor.Machine(os.DirFS("/"), need)
-	checks = append(checks, triedChecks(need)...)
-	checks = append(checks, runtimeChecks(ctx)...)
+	places, engine := runtimeChecks(ctx)
+	inEngine := runtime == runtimeDocker || runtime == runtimeAuto && engine
+	checks = append(checks, triedChecks(need, inEngine)...)
+	checks = append(checks, places...)
 	return append(checks, resultsCheck(root))
 }
 
@@ -101,7 +104,7 @@ func verdict(checks []doctor.Check) error {
 
 // triedChecks are what only trying tells. Without root they are left to the
 // nodes, which have the capabilities that an engine gives them.
-func triedChecks(need doctor.Need) []doctor.Check {
+func triedChecks(need doctor.Need, inEngine bool) []doctor.Check {
 	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
 	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
 	if os.Geteuid() != 0 {
@@ -112,20 +115,31 @@ func triedChecks(need doctor.Need) []doctor.Check {
 		return []doctor.Check{native, calls}
 	}
 	if err := netns.Try(tryXDP); err != nil {
-		native.Status, native.Found, native.Means = doctor.Warning, oneLine(err), "xdp-block and xdp-block-new do not run"
+		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
-		if need.XDP {
-			native.Status = doctor.Missing
-		}
+		native = failedTry(native, err, need.XDP, inEngine)
 	}
 	if err := measure.TryCounter(); err != nil {
-		calls.Status, calls.Found, calls.Means = doctor.Warning, oneLine(err), "system calls cannot be counted"
+		calls.Means = "system calls cannot be counted"
 		calls.Remedy = "set trial.syscalls: false in the scenario, or see to what the kernel says"
-		if need.Syscalls {
-			calls.Status = doctor.Missing
-		}
+		calls = failedTry(calls, err, need.Syscalls, inEngine)
 	}
 	return []doctor.Check{native, calls}
+}
+
+// failedTry is a check whose try failed. Root in a container may lack rights that
+// the engine gives to its nodes: their want says nothing of those. What fails
+// with all rights fails in a node, too.
+func failedTry(c doctor.Check, err error, needed, inEngine bool) doctor.Check {
+	c.Status, c.Found = doctor.Warning, oneLine(err)
+	switch {
+	case inEngine && errors.Is(err, fs.ErrPermission):
+		c.Means = "could not be tried here with this process's rights; the engine's nodes may be able to"
+		c.Remedy = "try it outside of a container: sudo equic-bench doctor"
+	case needed:
+		c.Status = doctor.Missing
+	}
+	return c
 }
 
 func tryXDP() error {
@@ -136,8 +150,9 @@ func tryXDP() error {
 	return g.Close()
 }
 
-// runtimeChecks are of the places where nodes can run: one is enough.
-func runtimeChecks(ctx context.Context) []doctor.Check {
+// runtimeChecks are of the places where nodes can run: one is enough. It says
+// whether an engine answers.
+func runtimeChecks(ctx context.Context) (checks []doctor.Check, answers bool) {
 	engine := doctor.Check{Name: "Docker engine", Status: doctor.OK}
 	namespaces := doctor.Check{Name: "namespaces", Status: doctor.OK, Found: "can be made"}
 	left, leftErr := netns.Leftovers(), error(nil)
@@ -160,7 +175,7 @@ func runtimeChecks(ctx context.Context) []doctor.Check {
 			namespaces.Remedy = "start a Docker engine, or run as root"
 		}
 	}
-	return []doctor.Check{engine, namespaces, leftovers(left, leftErr, engineErr == nil)}
+	return []doctor.Check{engine, namespaces, leftovers(left, leftErr, engineErr == nil)}, engineErr == nil
 }
 
 // leftovers is the check of what killed runs left.

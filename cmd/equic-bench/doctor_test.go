@@ -1,0 +1,37 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/doctor"
+)
+
+func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
+	denied := fmt.Errorf("attach XDP to eth0: missing CAP_BPF: %w", syscall.EPERM)
+	forbidden := fmt.Errorf("make a network namespace: %w", syscall.EACCES)
+	unable := fmt.Errorf("attach XDP to eth0: %w", syscall.EOPNOTSUPP)
+	tests := map[string]struct {
+		err              error
+		needed, inEngine bool
+		want             doctor.Status
+		means            string
+	}{
+		"namespaces have this process's rights":           {denied, true, false, doctor.Missing, "does not run"},
+		"an engine's nodes may have rights that it lacks": {denied, true, true, doctor.Warning, "the engine's nodes may be able to"},
+		"so too where a policy forbids it":                {forbidden, true, true, doctor.Warning, "the engine's nodes may be able to"},
+		"no rights make a kernel able":                    {unable, true, true, doctor.Missing, "does not run"},
+		"nobody needs it":                                 {unable, false, false, doctor.Warning, "does not run"},
+		"nobody needs it, nor could it be tried":          {denied, false, true, doctor.Warning, "the engine's nodes may be able to"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := failedTry(doctor.Check{Name: "native XDP", Means: "it does not run"}, test.err, test.needed, test.inEngine)
+			if c.Status != test.want || !strings.Contains(c.Means, test.means) || c.Found != test.err.Error() {
+				t.Errorf("%+v, want %s: %s", c, test.want, test.means)
+			}
+		})
+	}
+}
