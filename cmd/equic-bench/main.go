@@ -15,6 +15,9 @@ import (
 )
 
 func main() {
+	// A reader that has gone, such as tee or head, must not end a run before it
+	// has removed what it made: what is written to it fails, and that is all.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	second := &secondSignal{come: make(chan struct{})}
 	go interrupt(cancel, second)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,6 +33,7 @@ const (
 	exitRegression  = 5
 	exitUnsure      = 6
 	exitInterrupted = 130
+	exitUnread      = 141 // as shells say of a program that SIGPIPE has ended
 )
 
 const about = `equic-bench measures what it costs a QUIC server to turn a client away, and
@@ -44,7 +47,8 @@ Standard output is data, standard error is progress. Exit codes:
   4    a trial failed or is invalid, or a run does not verify
   5    compare found a regression
   6    compare is unsure
-  130  interrupted`
+  130  interrupted
+  141  nobody reads its standard output any more`
 
 // run is the whole program: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
@@ -54,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fitHelp(root, terminalWidth(stdout))
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	if err != nil && !unread(err) {
 		_, _ = fmt.Fprintln(stderr, message(err)) // nowhere else to say it
 	}
 	return exitCode(err)
@@ -151,6 +155,23 @@ func exitCode(err error) int {
 		return exitRegression
 	case errors.Is(err, errUnsure):
 		return exitUnsure
+	case unread(err):
+		return exitUnread
 	}
 	return exitInternal
+}
+
+// unread says whether all that went wrong is that nobody reads the program's
+// output any more, as behind `| head`: whoever is not there needs no message. A
+// broken pipe elsewhere, such as to an engine, is an error like others.
+func unread(err error) bool {
+	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is err itself that is taken apart
+		return !slices.ContainsFunc(all.Unwrap(), func(e error) bool { return !unread(e) })
+	}
+	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // see above
+		own := p.Path == os.Stdout.Name() || p.Path == os.Stderr.Name()
+		return own && errors.Is(p.Err, syscall.EPIPE)
+	}
+	inner := errors.Unwrap(err)
+	return inner != nil && unread(inner)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"testing"
 
@@ -13,6 +14,11 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
+
+// noReader is what a write to a pipe says whose reader is gone.
+func noReader(name string) error {
+	return &fs.PathError{Op: "write", Path: name, Err: syscall.EPIPE}
+}
 
 func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 	tests := map[string]struct {
@@ -31,6 +37,11 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"a packed run is not to be resumed, a usage error":   {fmt.Errorf("x: %w", results.ErrPacked), 2},
 		"a regression":                                       {fmt.Errorf("%w: cpu", errRegression), 5},
 		"an unsure comparison":                               {fmt.Errorf("%w: cpu", errUnsure), 6},
+		"a reader that is gone is none of the others":        {fmt.Errorf("print: %w", noReader("/dev/stdout")), 141},
+		"two that are gone are no more than one":             {errors.Join(noReader("/dev/stdout"), noReader("/dev/stderr")), 141},
+		"an error beside it is still an error":               {errors.Join(noReader("/dev/stdout"), errors.New("what is this")), 1},
+		"a broken pipe elsewhere is an error":                {fmt.Errorf("engine: %w", syscall.EPIPE), 1},
+		"a regression that nobody reads is still one":        {errors.Join(noReader("/dev/stdout"), errRegression), 5},
 		"Ctrl-C is an interruption":                          {fmt.Errorf("run: %w", context.Canceled), 130},
 		"Ctrl-C after an invalid trial is still":             {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
 	}

@@ -201,7 +201,9 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
 	if !o.quiet {
-		err = errors.Join(err, brief(c.ErrOrStderr(), outcome))
+		if shown := brief(c.ErrOrStderr(), outcome); !unread(shown) { // it is progress: the run is none the worse
+			err = errors.Join(err, shown)
+		}
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }

@@ -53,7 +53,8 @@ type bench struct {
 	stdout bytes.Buffer
 	stderr bytes.Buffer // of what waitFor has read
 	lines  chan string
-	read   chan struct{} // closed when standard error is at its end
+	read   chan struct{} // closed when standard error is at its end, or was closed
+	pipe   io.Closer     // the end of standard error that is read
 }
 
 // startBench starts equic-bench. A test that fails half-way interrupts it, so
@@ -72,6 +73,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.pipe = pipe
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
