@@ -165,10 +165,10 @@ func exitCode(err error) int {
 // output any more, as behind `| head`: whoever is not there needs no message. A
 // broken pipe elsewhere, such as to an engine, is an error like others.
 func unread(err error) bool {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // it is err itself that is taken apart
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(all.Unwrap(), func(e error) bool { return !unread(e) })
 	}
-	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // see above
+	if p, ok := err.(*fs.PathError); ok { //nolint:errorlint // it is err itself that is taken apart
 		own := p.Path == os.Stdout.Name() || p.Path == os.Stderr.Name()
 		return own && errors.Is(p.Err, syscall.EPIPE)
 	}
