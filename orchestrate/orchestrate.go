@@ -115,6 +115,7 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if err := open(); err != nil {
 		return Outcome{}, err
 	}
+	r.programs = newPrograms(o.BinDir, r.manifest.Binaries)
 	defer func() { err = errors.Join(err, r.finish()) }()
 	err = r.run(ctx)
 	if ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
@@ -140,6 +141,7 @@ type runner struct {
 	writer   *results.Writer
 	manifest *results.Manifest
 	trials   []results.Trial
+	programs *programs
 	kept     Nodes // of the last trial, with Options.Keep
 }
 
@@ -220,6 +222,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.emit(Event{Phase: PhasePrepare})
 	if err := r.runtime.Prepare(ctx, r.writer.ID); err != nil {
+		return fmt.Errorf("prepare the run: %w", err)
+	}
+	if err := r.programs.check(); err != nil { // an image is made of what was there a moment ago
 		return fmt.Errorf("prepare the run: %w", err)
 	}
 	var invalid []error

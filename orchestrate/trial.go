@@ -59,6 +59,9 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 	if err := t.settle(ctx); err != nil {
 		return nil, err
 	}
+	if err := r.checkPrograms(); err != nil {
+		return nil, err
+	}
 	if err := t.begin(); err != nil {
 		return nil, err
 	}
@@ -195,6 +198,9 @@ func (t *trial) load(ctx, watch context.Context) error {
 		return err
 	}
 	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
+		return err
+	}
+	if err := t.runner.checkPrograms(); err != nil { // again: now that each node has been started
 		return err
 	}
 	deadline := t.deadline()
