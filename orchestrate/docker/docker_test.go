@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 
 	"go.uber.org/goleak"
 
@@ -131,12 +132,54 @@ func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 		"a process on another host":                {with(0, "another-host", 1, "another-boot"), true},
 		"a process in another pid namespace":       {with(2, "pid:[1]"), true},
 		"no process":                               {"", false},
+		"a process that may not be looked at":      {with(4, ""), true}, // as if: it is this one
+		"a number that no process can have":        {with(3, "4194305", 4, ""), false},
+		"no number of a process":                   {with(3, "-1", 4, ""), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := alive(test.owner); got != test.want {
 				t.Errorf("alive(%q) = %v, want %v", test.owner, got, test.want)
 			}
 		})
+	}
+}
+
+func TestHostsAreToldApartByTheirMachineID(t *testing.T) {
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Repeat("5e", 16)
+	for says, test := range map[string]struct{ file, want string }{
+		"an ID":                   {id + "\n", id},
+		"one that is not set yet": {"uninitialized\n", name},
+		"an empty one":            {"", name},
+	} {
+		t.Run(says, func(t *testing.T) {
+			if got := hostName(fstest.MapFS{"etc/machine-id": {Data: []byte(test.file)}}); got != test.want {
+				t.Errorf("host %q, want %q", got, test.want)
+			}
+		})
+	}
+	if got := hostName(fstest.MapFS{}); got != name {
+		t.Errorf("without the file: host %q, want %q", got, name)
+	}
+}
+
+func TestAnotherProcessWithTheSameRunRemovesNothingOfOurs(t *testing.T) {
+	r := openRuntime(t)
+	spec := testSpec(t)
+	openNodes(t, r, spec)
+
+	ours := r.owner
+	r.owner = "another"
+	_, err := r.Open(t.Context(), spec)
+	r.owner = ours
+	if err == nil {
+		t.Fatal("two networks share a subnet")
+	}
+	if containers, networks := labelledResources(t, r, spec.Run); len(containers) != 2 || len(networks) != 1 {
+		t.Errorf("%d containers and %d networks are left, want ours: 2 and 1", len(containers), len(networks))
 	}
 }
 

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
@@ -56,10 +60,20 @@ func thisProcess() string {
 // in clock ticks since boot (proc(5), stat). A part is empty where the host does
 // not tell it, or the process does not exist.
 func processName(pid string) string {
-	host, _ := os.Hostname() // empty serves as well
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty serves as well
 	space, _ := os.Readlink("/proc/self/ns/pid")
-	return strings.Join([]string{host, strings.TrimSpace(string(boot)), space, pid, processStart(pid)}, "/")
+	return strings.Join([]string{hostName(os.DirFS("/")), strings.TrimSpace(string(boot)), space, pid, processStart(pid)}, "/")
+}
+
+// hostName is the machine's ID (machine-id(5)), as several hosts that use one
+// engine may have one name; the name where there is none.
+func hostName(root fs.FS) string {
+	id, _ := fs.ReadFile(root, "etc/machine-id")
+	if text := strings.TrimSpace(string(id)); len(text) == 32 { // else not set yet
+		return text
+	}
+	name, _ := os.Hostname() // empty serves as well
+	return name
 }
 
 // processStart is field 22 of a process's stat, counted behind its name, which
@@ -87,10 +101,20 @@ func alive(owner string) bool {
 	host, boot, space := named[0] == seen[0], named[1] == seen[1], named[2] == seen[2]
 	switch {
 	case boot && space:
-		return named[4] != "" && named[4] == seen[4]
+		return mayRun(named[3], named[4])
 	case boot:
 		return true // the same kernel, another pid namespace
 	default:
 		return !host // the same host has been restarted since
 	}
+}
+
+// mayRun says whether the process with this number and start may run here. One
+// that may not be looked at (proc(5), hidepid) may be it.
+func mayRun(pid, start string) bool {
+	if seen := processStart(pid); seen != "" && start != "" {
+		return seen == start
+	}
+	number, err := strconv.Atoi(pid)
+	return err == nil && number > 0 && !errors.Is(unix.Kill(number, 0), unix.ESRCH)
 }

@@ -186,9 +186,10 @@ func (n *node) detach() {
 	<-n.done
 }
 
-// Remove kills what still runs and removes containers and network.
+// Remove kills what still runs and removes containers and network: those that
+// this process made, as another may be running, or continuing, the same run.
 func (n *nodes) Remove(ctx context.Context) error {
 	n.Detach()
 	all := func(map[string]string) bool { return true }
-	return n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec))
+	return n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec), labelOwner+"="+n.runtime.owner)
 }
