@@ -15,7 +15,7 @@ func (t *trial) kill(ctx context.Context) error {
 			continue
 		}
 		m.kill()
-		if err := t.nodes.Signal(ctx, m.spec.Name, syscall.SIGKILL); err != nil {
+		if err := t.signal(ctx, m, syscall.SIGKILL); err != nil {
 			return err
 		}
 	}
@@ -31,6 +31,13 @@ func (t *trial) kill(ctx context.Context) error {
 		case <-t.changed:
 		}
 	}
+}
+
+// signal sends a signal, for stopLimit at most: what takes signals may hang.
+func (t *trial) signal(ctx context.Context, m *member, signal syscall.Signal) error {
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	defer cancel()
+	return t.nodes.Signal(ctx, m.spec.Name, signal)
 }
 
 // dismiss asks the nodes of an interrupted trial to end, and waits for that as
@@ -70,7 +77,7 @@ func (t *trial) teardown(ctx context.Context) error {
 		t.runner.kept = t.nodes
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.spec.Limit())
 	defer cancel()
 	return t.nodes.Remove(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func TestAnInterruptedRunRemovesItsNodesAndKeepsWholeTrials(t *testing.T) {
@@ -144,6 +145,54 @@ func TestATrialThatCannotBeCommittedLeavesNoHalfOfIt(t *testing.T) {
 			t.Errorf("%d whole trials and half ones %v, %v; want 1 and none", len(outcome.Trials), half, err)
 		}
 	})
+}
+
+func TestARuntimeThatHangsEndsTheRun(t *testing.T) {
+	hang := func(at string) func(context.Context, string) error {
+		return func(ctx context.Context, name string) error {
+			if name != at {
+				return nil
+			}
+			<-ctx.Done()
+			return errors.Join(errEngine, ctx.Err())
+		}
+	}
+	s := oneTrial(scenarios.NoBlock)
+	for name, test := range map[string]struct {
+		hang func(rt *fakeRuntime)
+		want time.Duration // until the run is over
+	}{
+		"when it is to start the server": {func(rt *fakeRuntime) { rt.start = hang("server") }, s.Trial.Startup + startGrace},
+		"when it is to start a client":   {func(rt *fakeRuntime) { rt.start = hang("parallel-2") }, s.Trial.Startup + startGrace},
+		"when it is to stop the server":  {func(rt *fakeRuntime) { rt.signal = hang("server") }, s.Trial.Startup + s.Sequential.End() + stopLimit},
+		"when it is to kill the nodes of a broken trial": {func(rt *fakeRuntime) {
+			rt.programs = map[string]program{"parallel-1": func(*process) int { return 1 }}
+			rt.signal = hang("server")
+		}, stopLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				rt := newFake(s)
+				test.hang(rt)
+				_, err := Run(t.Context(), s, rt, testOptions(t))
+				if !errors.Is(err, errEngine) || errors.Is(err, ErrInvalid) {
+					t.Errorf("error %v, want the engine's", err)
+				}
+				if took := time.Since(began); took != test.want || rt.left() != 0 {
+					t.Errorf("over after %s, %d not removed; want %s and 0", took, rt.left(), test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestMoreNodesMayTakeLonger(t *testing.T) {
+	for nodes, want := range map[int]time.Duration{1: 30 * time.Second, 9: 30 * time.Second, 18: time.Minute} {
+		if got := (Spec{Nodes: make([]NodeSpec, nodes)}).Limit(); got != want {
+			t.Errorf("%d nodes may take %s, want %s", nodes, got, want)
+		}
+	}
 }
 
 func TestKeepLeavesTheNodesOfTheLastTrialOnly(t *testing.T) {

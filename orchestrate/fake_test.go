@@ -31,6 +31,8 @@ type fakeRuntime struct {
 	platform Platform
 	prepare  func(ctx context.Context) error
 	open     func(ctx context.Context, s Spec) error
+	// start and signal come before a node is started or signalled to.
+	start, signal func(ctx context.Context, name string) error
 	// programs replace the behaviour of nodes, by name.
 	programs map[string]program
 	// edit changes a record before it is printed; false drops it.
@@ -84,6 +86,11 @@ func (n *fakeNodes) Start(ctx context.Context, name string, stdout, stderr io.Wr
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if n.runtime.start != nil {
+		if err := n.runtime.start(ctx, name); err != nil {
+			return err
+		}
+	}
 	i := slices.IndexFunc(n.spec.Nodes, func(s NodeSpec) bool { return s.Name == name })
 	p := &process{
 		runtime: n.runtime, trial: n.spec, spec: n.spec.Nodes[i],
@@ -113,7 +120,12 @@ func (n *fakeNodes) Wait(ctx context.Context, name string) (int, error) {
 	}
 }
 
-func (n *fakeNodes) Signal(_ context.Context, name string, s syscall.Signal) error {
+func (n *fakeNodes) Signal(ctx context.Context, name string, s syscall.Signal) error {
+	if n.runtime.signal != nil {
+		if err := n.runtime.signal(ctx, name); err != nil {
+			return err
+		}
+	}
 	select {
 	case n.process(name).signals <- s:
 	default:

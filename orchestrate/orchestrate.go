@@ -26,9 +26,6 @@ var ErrNoBinary = errors.New("no binary for the nodes")
 // Attempts is how often a trial is run until it is valid.
 const Attempts = 3
 
-// teardownLimit bounds the removal of a trial's nodes.
-const teardownLimit = 30 * time.Second
-
 // The phases of a run, as events name them.
 const (
 	PhasePrepare = "prepare"       // make what all trials share

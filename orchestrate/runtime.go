@@ -27,7 +27,8 @@ type Runtime interface {
 // several goroutines.
 type Nodes interface {
 	// Start starts a node. Its standard output and error go to the writers,
-	// in order, each from one goroutine at a time.
+	// in order, each from one goroutine at a time. Start and Signal end with
+	// their context, also where what they ask does not answer.
 	Start(ctx context.Context, name string, stdout, stderr io.Writer) error
 	// Wait returns a started node's exit code (128 + signal where a signal
 	// ended it), once it has ended and all that it printed has been written. An
@@ -66,6 +67,15 @@ type Spec struct {
 	Attempt int
 	Subnet  netip.Prefix
 	Nodes   []NodeSpec // the server first
+}
+
+// Limit bounds the making, and the removal, of the nodes and their network: what
+// takes longer does not answer.
+func (s Spec) Limit() time.Duration { return nodesLimit(len(s.Nodes)) }
+
+// nodesLimit is 30 s for up to nine nodes, and in proportion for more.
+func nodesLimit(nodes int) time.Duration {
+	return 30 * time.Second * time.Duration(max(nodes, 9)) / 9
 }
 
 // NodeSpec is one node: a process with an address of its own.

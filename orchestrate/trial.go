@@ -19,7 +19,10 @@ const (
 	// readyGrace is how long after the epoch a node's word that it was ready
 	// in time may arrive here.
 	readyGrace = time.Second
-	// stopLimit bounds the end of a node after a signal.
+	// startGrace is how long after the epoch a node may still be starting. It
+	// is late then, and its trial invalid; after that nothing answers.
+	startGrace = 10 * time.Second
+	// stopLimit bounds the sending of a signal, and the end of a node after a signal.
 	stopLimit = 10 * time.Second
 )
 
@@ -88,6 +91,8 @@ func (r *runner) removeKept(ctx context.Context) error {
 	if r.kept == nil {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, nodesLimit(nodeCount(r.scenario)))
+	defer cancel()
 	if err := r.kept.Remove(ctx); err != nil {
 		return err
 	}
@@ -146,9 +151,10 @@ func (t *trial) startup() time.Duration {
 	if own == nil {
 		return allowed
 	}
-	nodes := 1 + t.runner.scenario.Sequential.Count + t.runner.scenario.Parallel.Count
-	return min(allowed, own(nodes)*time.Duration(t.attempt))
+	return min(allowed, own(nodeCount(t.runner.scenario))*time.Duration(t.attempt))
 }
+
+func nodeCount(s *scenarios.Scenario) int { return 1 + s.Sequential.Count + s.Parallel.Count }
 
 func (t *trial) closeFiles() error {
 	var errs []error
@@ -211,7 +217,7 @@ func (t *trial) load(ctx, watch context.Context) error {
 	t.stopping = true
 	t.emit(PhaseStop)
 	server.stop()
-	if err := t.nodes.Signal(ctx, server.spec.Name, syscall.SIGTERM); err != nil {
+	if err := t.signal(ctx, server, syscall.SIGTERM); err != nil {
 		return err
 	}
 	return t.await(ctx, time.Now().Add(stopLimit), t.members[:1], (*member).ended,
@@ -220,6 +226,8 @@ func (t *trial) load(ctx, watch context.Context) error {
 
 // start starts nodes, all at once, and watches each until it ends.
 func (t *trial) start(ctx, watch context.Context, members ...*member) error {
+	ctx, cancel := context.WithDeadline(ctx, t.epoch.Add(startGrace))
+	defer cancel()
 	var g errgroup.Group
 	for _, m := range members {
 		g.Go(func() error {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -58,7 +59,7 @@ var _ orchestrate.Runtime = (*Runtime)(nil)
 // New connects to the engine that the environment names (DOCKER_HOST and so
 // on), else to the local one. The error is ErrNoEngine where none answers.
 func New(ctx context.Context, o Options) (_ *Runtime, err error) {
-	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation(), tellDialed)
 	if err != nil {
 		return nil, noEngine("read the environment for the engine", err)
 	}
@@ -92,13 +93,19 @@ func noEngine(tried string, err error) error {
 // lost adds to an error that the engine has stopped answering, where it means
 // that.
 func (r *Runtime) lost(err error) error {
-	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, broken) || client.IsErrConnectionFailed(err) {
-			return fmt.Errorf("%w: the one at %s stopped answering: %w; start the engine, then run `equic-bench clean`",
-				ErrNoEngine, r.engine.DaemonHost(), err)
-		}
+	if !silent(err) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: the one at %s stopped answering: %w; restart the engine, then run `equic-bench clean`",
+		ErrNoEngine, r.engine.DaemonHost(), err)
+}
+
+// silent says that an error means an engine that is gone, or that hangs: it is
+// given more time than one that works takes.
+func silent(err error) bool {
+	is := func(broken error) bool { return errors.Is(err, broken) }
+	return client.IsErrConnectionFailed(err) ||
+		slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, context.DeadlineExceeded}, is)
 }
 
 // platform describes an engine.

@@ -3,9 +3,11 @@ package docker
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -137,6 +139,46 @@ func TestAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
 			if left, err := os.ReadDir(root); err != nil || len(left) > 0 {
 				t.Errorf("left in the results folder: %v, %v", left, err)
 			}
+		})
+	}
+}
+
+func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
+	start := func(ctx context.Context, n *nodes) error { return n.Start(ctx, "server", io.Discard, io.Discard) }
+	network := func(ctx context.Context, n *nodes) error {
+		_, err := n.runtime.createNetwork(ctx, n.spec)
+		return n.runtime.lost(err)
+	}
+	for name, test := range map[string]struct {
+		at string // the end of the path to which there is no answer
+		do func(ctx context.Context, n *nodes) error
+	}{
+		"when it lists networks":         {"/networks", network},
+		"when it is to make a network":   {"/networks/create", network},
+		"when it is attached to a node":  {"/attach", start},
+		"when it is to wait for a node":  {"/wait", start},
+		"when it is to start a node":     {"/start", start},
+		"when it is to signal to a node": {"/kill", func(ctx context.Context, n *nodes) error { return n.Signal(ctx, "server", syscall.SIGTERM) }},
+		"when it is to remove nodes":     {"/containers/json", func(ctx context.Context, n *nodes) error { return n.Remove(ctx) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := startFakeEngine(t, "1.41", "")
+			n := openNodes(t, openFake(t, ""), testSpec(t)).(*nodes)
+			e.hangAt(test.at)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- test.do(ctx, n) }()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "restart the engine") || strings.Contains(err.Error(), "network.subnet") {
+					t.Errorf("error %v, want ErrNoEngine and its remedy, no other", err)
+				}
+			case <-time.After(20 * time.Second):
+				e.die()
+				t.Errorf("it is waited for; it ended with the engine: %v", <-ended)
+			}
+			e.hangAt("") // for the removal
 		})
 	}
 }

@@ -25,6 +25,7 @@ type fakeEngine struct {
 	server  *http.Server
 
 	mu         sync.Mutex
+	hang       string              // how the paths end to which there is no answer; empty: all are answered
 	paths      []string            // of all requests
 	created    []createdContainer  // asked for, refused ones too
 	ready      map[string]string   // what a container prints when it starts
@@ -64,6 +65,13 @@ func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {
 	return e
 }
 
+// hangAt has the engine take requests to some paths and never answer.
+func (e *fakeEngine) hangAt(end string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hang = end
+}
+
 // die ends the engine as a crash does: every connection breaks.
 func (e *fakeEngine) die() {
 	_ = e.server.Close() // the second time it is closed already
@@ -100,7 +108,13 @@ func (e *fakeEngine) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
 		e.paths = append(e.paths, r.URL.Path)
+		hangs := e.hang != "" && strings.HasSuffix(r.URL.Path, e.hang)
 		e.mu.Unlock()
+		if hangs {
+			_, _ = io.Copy(io.Discard, r.Body) // else the end of the client is not seen
+			<-r.Context().Done()
+			return
+		}
 		m.ServeHTTP(w, r)
 	})
 }

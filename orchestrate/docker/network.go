@@ -21,6 +21,9 @@ func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (str
 		IPAM:     &network.IPAM{Config: []network.IPAMConfig{{Subnet: spec.Subnet.String()}}},
 		Labels:   r.labels(spec, ""),
 	})
+	if silent(err) {
+		return "", fmt.Errorf("create network %s: %w", spec.Subnet, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("create network %s: %w; if it is taken, set network.subnet in the scenario", spec.Subnet, err)
 	}

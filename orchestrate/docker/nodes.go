@@ -7,7 +7,6 @@ import (
 	"io"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types"
@@ -18,10 +17,6 @@ import (
 
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
-
-// createLimit bounds the making, and the removal, of a trial's network and
-// containers.
-const createLimit = 30 * time.Second
 
 // nodes are the containers of one trial.
 type nodes struct {
@@ -68,7 +63,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 }
 
 func (n *nodes) create(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, createLimit)
+	ctx, cancel := context.WithTimeout(ctx, n.spec.Limit())
 	defer cancel()
 	net, err := n.runtime.createNetwork(ctx, n.spec)
 	if err != nil {
@@ -90,7 +85,7 @@ func (n *nodes) create(ctx context.Context) error {
 
 // abandon removes what an Open that went wrong has made.
 func (n *nodes) abandon(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), createLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.spec.Limit())
 	defer cancel()
 	return n.Remove(ctx)
 }
@@ -98,12 +93,14 @@ func (n *nodes) abandon(ctx context.Context) error {
 // Start attaches to a node's output, then starts it: nothing is missed.
 func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	node, engine := n.byName[name], n.runtime.engine
-	output, err := engine.ContainerAttach(ctx, node.id, container.AttachOptions{Stream: true, Stdout: true, Stderr: true})
+	output, err := attach(ctx, engine, node.id)
 	if err != nil {
 		return n.runtime.lost(fmt.Errorf("attach to container %s: %w", name, err))
 	}
-	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // it outlives this call, until Detach
+	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // once it is answered it outlives this call, until Detach
+	answered := context.AfterFunc(ctx, cancel)
 	exit, failed := engine.ContainerWait(waiting, node.id, container.WaitConditionNextExit)
+	answered()
 	node.mu.Lock()
 	node.release = func() {
 		cancel()
@@ -191,5 +188,5 @@ func (n *node) detach() {
 func (n *nodes) Remove(ctx context.Context) error {
 	n.Detach()
 	all := func(map[string]string) bool { return true }
-	return n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec), labelOwner+"="+n.runtime.owner)
+	return n.runtime.lost(n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec), labelOwner+"="+n.runtime.owner))
 }
