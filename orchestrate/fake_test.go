@@ -324,7 +324,7 @@ func oneTrial(v scenarios.Variant) *scenarios.Scenario {
 func newFake(s *scenarios.Scenario) *fakeRuntime {
 	return &fakeRuntime{
 		scenario: s,
-		platform: Platform{Runtime: results.Runtime{Name: "fake"}, CPUs: 2, BinDir: "/"},
+		platform: Platform{Runtime: results.Runtime{Name: "fake"}, CPUs: []int{0, 1}, BinDir: "/"},
 		live:     map[*fakeNodes]bool{},
 	}
 }

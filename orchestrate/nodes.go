@@ -144,24 +144,25 @@ func (p placement) all() []int {
 	return union(p.server, union(p.sequential, p.parallel))
 }
 
-// placeNodes fits the scenario's CPU sets to a machine with n CPUs (zero:
-// unknown), and warns where the nodes get others than the scenario asks for.
-func placeNodes(s *scenarios.Scenario, n int) (placement, []string) {
+// placeNodes fits the scenario's CPU sets to those that nodes may use (none:
+// unknown), and warns where the nodes get others than the scenario asks for. Their
+// numbers may have gaps: a CPU can be offline, or kept from this process.
+func placeNodes(s *scenarios.Scenario, usable []int) (placement, []string) {
 	asked := placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}
-	if n == 0 {
+	if len(usable) == 0 {
 		return asked, nil
 	}
 	fit := func(set []int) []int {
-		return slices.DeleteFunc(slices.Clone(set), func(cpu int) bool { return cpu >= n })
+		return slices.DeleteFunc(slices.Clone(set), func(cpu int) bool { return !slices.Contains(usable, cpu) })
 	}
 	got := placement{fit(asked.server), fit(asked.sequential), fit(asked.parallel)}
 	if emptied(asked.server, got.server) || emptied(asked.sequential, got.sequential) || emptied(asked.parallel, got.parallel) {
 		return placement{}, []string{fmt.Sprintf(
-			"this machine has %d CPUs and the scenario asks for others: no node is bound to CPUs, so server and clients disturb each other", n)}
+			"nodes may use the CPUs %v of this machine and the scenario asks for others: no node is bound to CPUs, so server and clients disturb each other", usable)}
 	}
 	if len(got.server)+len(got.sequential)+len(got.parallel) < len(asked.server)+len(asked.sequential)+len(asked.parallel) {
 		return got, []string{fmt.Sprintf(
-			"this machine has %d CPUs, fewer than the scenario asks for: server %v, sequential %v, parallel %v", n, got.server, got.sequential, got.parallel)}
+			"nodes may use the CPUs %v of this machine, fewer than the scenario asks for: server %v, sequential %v, parallel %v", usable, got.server, got.sequential, got.parallel)}
 	}
 	return got, nil
 }

@@ -130,15 +130,18 @@ func TestALogIsBoundedAndItsLastLineKept(t *testing.T) {
 func TestCPUSetsAreFittedToTheMachine(t *testing.T) {
 	tests := map[string]struct {
 		server, clients []int
-		cpus            int
+		cpus            []int
 		want            placement
 		warns           string
 	}{
-		"enough CPUs":                    {[]int{0}, []int{1}, 2, placement{[]int{0}, []int{1}, []int{1}}, ""},
-		"an unknown number of CPUs":      {[]int{0}, []int{9}, 0, placement{[]int{0}, []int{9}, []int{9}}, ""},
-		"fewer CPUs, but some for each":  {[]int{0}, []int{1, 2, 3}, 2, placement{[]int{0}, []int{1}, []int{1}}, "fewer than the scenario asks for"},
-		"no CPU is left for the clients": {[]int{0}, []int{1}, 1, placement{}, "no node is bound"},
-		"no sets are asked for":          {nil, nil, 1, placement{}, ""},
+		"enough CPUs":                        {[]int{0}, []int{1}, []int{0, 1}, placement{[]int{0}, []int{1}, []int{1}}, ""},
+		"CPUs that nobody knows":             {[]int{0}, []int{9}, nil, placement{[]int{0}, []int{9}, []int{9}}, ""},
+		"fewer CPUs, but some for each":      {[]int{0}, []int{1, 2, 3}, []int{0, 1}, placement{[]int{0}, []int{1}, []int{1}}, "fewer than the scenario asks for"},
+		"no CPU is left for the clients":     {[]int{0}, []int{1}, []int{0}, placement{}, "no node is bound"},
+		"two CPUs, whose numbers are others": {[]int{2}, []int{3}, []int{2, 3}, placement{[]int{2}, []int{3}, []int{3}}, ""},
+		"a CPU between two is away":          {[]int{0}, []int{1, 2}, []int{0, 2}, placement{[]int{0}, []int{2}, []int{2}}, "CPUs [0 2] of this machine, fewer"},
+		"the server's CPU is away":           {[]int{0}, []int{1}, []int{1, 2}, placement{}, "no node is bound"},
+		"no sets are asked for":              {nil, nil, []int{0}, placement{}, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -46,9 +46,8 @@ type Nodes interface {
 // Platform is where a runtime's nodes run.
 type Platform struct {
 	Runtime results.Runtime
-	// CPUs is how many CPUs the nodes may use, numbered from 0. Zero is
-	// unknown.
-	CPUs int
+	// CPUs are the numbers of those that the nodes may use; none is unknown.
+	CPUs []int
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
 	// Startup is how long a number of nodes takes at most until all are ready,

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -81,7 +82,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 		engine:   engine,
 		options:  o,
 		owner:    thisProcess(),
-		platform: platform(info, engine.ClientVersion()),
+		platform: platform(info, engine.ClientVersion(), cpus(os.DirFS("/"), engine.DaemonHost(), info.NCPU)),
 		kernel:   capabilities(),
 	}, nil
 }
@@ -109,7 +110,7 @@ func silent(err error) bool {
 }
 
 // platform describes an engine.
-func platform(info system.Info, api string) orchestrate.Platform {
+func platform(info system.Info, api string, cpus []int) orchestrate.Platform {
 	p := orchestrate.Platform{
 		Runtime: results.Runtime{
 			Name:       "docker",
@@ -118,7 +119,7 @@ func platform(info system.Info, api string) orchestrate.Platform {
 			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
 			Limits:     []string{"all capabilities dropped but the server's", "no new privileges", "read-only root", "no restart", "internal network"},
 		},
-		CPUs:   info.NCPU,
+		CPUs:   cpus,
 		BinDir: "/",
 	}
 	if !info.CPUSet {

@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -33,6 +32,7 @@ type Runtime struct {
 	bin    string // an absolute path
 	memory string // how memory is limited; empty is not at all
 	kernel string // its release
+	cpus   []int  // that this process may use, and so its nodes
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
@@ -54,7 +54,7 @@ func New(bin string) (*Runtime, error) {
 	if err := unix.Uname(&name); err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	return &Runtime{bin: bin, memory: memoryControl(), kernel: unix.ByteSliceToString(name.Release[:])}, nil
+	return &Runtime{bin: bin, memory: memoryControl(), kernel: unix.ByteSliceToString(name.Release[:]), cpus: usableCPUs()}, nil
 }
 
 // tryNamespace makes a namespace and lets it go.
@@ -75,7 +75,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			CgroupMode: r.memory,
 			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
 		},
-		CPUs:    runtime.NumCPU(),
+		CPUs:    r.cpus,
 		Startup: startup,
 		BinDir:  r.bin,
 	}

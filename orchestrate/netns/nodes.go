@@ -192,21 +192,6 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// bind keeps the calling thread, and what it starts, on CPUs; none is all.
-func bind(cpus []int) error {
-	if len(cpus) == 0 {
-		return nil
-	}
-	var set unix.CPUSet
-	for _, cpu := range cpus {
-		set.Set(cpu)
-	}
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("bind it to CPUs %v: %w", cpus, err)
-	}
-	return nil
-}
-
 // exitCode is 128 + signal where a signal ended the process.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
