@@ -23,25 +23,29 @@ const (
 	legacy  = "/sys/fs/cgroup/memory" // version 1, also on hybrid hosts
 )
 
-// memoryControl is the version of the memory control group that this process may
-// use; empty where there is none.
+// memoryControl is the version of the memory control group that this process can
+// limit memory with; empty where there is none. A group can often be made where
+// the controller is kept from it, so one is made whole, and let go.
 func memoryControl() string {
-	var root, version string
+	var version string
 	switch cgroups.Mode() {
 	case cgroups.Unified:
-		root, version = unified, "v2"
+		version = "v2"
 	case cgroups.Legacy, cgroups.Hybrid:
-		root, version = legacy, "v1"
+		version = "v1"
 	default:
 		return ""
 	}
-	probe := filepath.Join(root, groupPrefix+"probe-"+fmt.Sprint(os.Getpid()))
-	if err := os.Mkdir(probe, 0o755); err != nil {
+	probe, err := newMemoryGroup(version, groupPrefix+"probe-"+fmt.Sprint(os.Getpid()), probeLimit)
+	if err != nil {
 		return ""
 	}
-	_ = os.Remove(probe) // it was just made, and is empty
+	_ = probe.remove() // it was just made, and is empty
 	return version
 }
+
+// probeLimit is a limit in bytes that nothing is held to.
+const probeLimit = 64 << 20
 
 // memoryGroup limits the memory of the processes in it.
 type memoryGroup interface {
@@ -53,12 +57,7 @@ type memoryGroup interface {
 // the kernel can tell.
 func newMemoryGroup(version, name string, limit int64) (memoryGroup, error) {
 	if version == "v2" {
-		noSwap := int64(0)
-		m, err := cgroup2.NewManager(unified, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit, Swap: &noSwap}})
-		if err != nil {
-			return nil, fmt.Errorf("make control group %s: %w", name, err)
-		}
-		return groupV2{m}, nil
+		return newGroupV2(unified, name, limit)
 	}
 	make1 := func(memory *specs.LinuxMemory) (cgroup1.Cgroup, error) {
 		return cgroup1.New(cgroup1.StaticPath("/"+name), &specs.LinuxResources{Memory: memory}, cgroup1.WithHierarchy(memoryHierarchy))
@@ -68,9 +67,23 @@ func newMemoryGroup(version, name string, limit int64) (memoryGroup, error) {
 		c, err = make1(&specs.LinuxMemory{Limit: &limit})
 	}
 	if err != nil {
+		_ = os.Remove(filepath.Join(legacy, name)) // it may be there without its limit
 		return nil, fmt.Errorf("make control group %s: %w", name, err)
 	}
 	return groupV1{c}, nil
+}
+
+// newGroupV2 makes a group under a root of version 2.
+func newGroupV2(root, name string, limit int64) (memoryGroup, error) {
+	noSwap := int64(0)
+	m, err := cgroup2.NewManager(root, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit, Swap: &noSwap}})
+	if err != nil { // a kernel that does not account swap
+		m, err = cgroup2.NewManager(root, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit}})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make control group %s: %w", name, err)
+	}
+	return groupV2{m}, nil
 }
 
 // memoryHierarchy is the memory controller alone.

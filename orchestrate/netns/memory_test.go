@@ -55,3 +55,46 @@ func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 		}
 	}
 }
+
+func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
+	// Files stand in for the kernel's: what cannot be written to is a folder, or
+	// is not there.
+	for name, test := range map[string]struct {
+		files, folders []string
+		limited, fails bool
+	}{
+		"the kernel has all":                    {files: []string{"cgroup.subtree_control"}, limited: true},
+		"it does not account swap":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.swap.max"}, limited: true},
+		"the controller is kept from the group": {fails: true},
+		"there is no limit to set":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.max"}, fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for _, f := range test.files {
+				if err := os.WriteFile(filepath.Join(root, f), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, f := range test.folders {
+				if err := os.MkdirAll(filepath.Join(root, f), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := newGroupV2(root, "g", 4096)
+			if (err != nil) != test.fails {
+				t.Fatalf("error %v, want one: %v", err, test.fails)
+			}
+			if limit, _ := os.ReadFile(filepath.Join(root, "g", "memory.max")); (string(limit) == "4096") != test.limited {
+				t.Errorf("memory.max is %q", limit)
+			}
+		})
+	}
+}
+
+func TestLookingForMemoryControlLeavesNothing(t *testing.T) {
+	requireRoot(t)
+	memoryControl()
+	if left := groups(t, "probe-"+fmt.Sprint(os.Getpid())); len(left) > 0 {
+		t.Errorf("control groups are left: %v", left)
+	}
+}
