@@ -324,9 +324,13 @@ func oneTrial(v scenarios.Variant) *scenarios.Scenario {
 func newFake(s *scenarios.Scenario) *fakeRuntime {
 	return &fakeRuntime{
 		scenario: s,
-		platform: Platform{Runtime: results.Runtime{Name: "fake"}, CPUs: []int{0, 1}, BinDir: "/"},
+		platform: Platform{Runtime: fakeMachine(), CPUs: []int{0, 1}, BinDir: "/"},
 		live:     map[*fakeNodes]bool{},
 	}
+}
+
+func fakeMachine() results.Runtime {
+	return results.Runtime{Name: "fake", Version: "20.10", CgroupMode: "v1", Limits: []string{"no new privileges", "read-only root"}}
 }
 
 func testOptions(t *testing.T) Options {

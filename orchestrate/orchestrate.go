@@ -153,7 +153,7 @@ func (r *runner) create() (err error) {
 		return err
 	}
 	r.manifest.ID = r.writer.ID
-	r.describe()
+	r.describe(r.manifest)
 	err = r.writer.WriteScenario(r.scenario.Text)
 	if err == nil {
 		err = r.writer.WriteManifest(r.manifest)
@@ -164,19 +164,19 @@ func (r *runner) create() (err error) {
 	return nil
 }
 
-// describe records what is known of the platform by now.
-func (r *runner) describe() {
+// describe records in a manifest what is known of the platform by now.
+func (r *runner) describe(m *results.Manifest) {
 	platform := r.runtime.Platform()
 	cpus, warnings := placeNodes(r.scenario, platform.CPUs)
-	r.manifest.Runtime = platform.Runtime
+	m.Runtime = platform.Runtime
 	memory := r.scenario.Server.Memory
 	if platform.NoMemoryLimit {
 		memory = 0
 	}
-	r.manifest.Runtime.Limits = append(cpus.limits(memory), platform.Runtime.Limits...)
-	r.manifest.Warnings = append(warnings, platform.Warnings...)
-	if w := busyMachine(r.manifest.Machine); w != "" {
-		r.manifest.Warnings = append(r.manifest.Warnings, w)
+	m.Runtime.Limits = append(cpus.limits(memory), platform.Runtime.Limits...)
+	m.Warnings = append(warnings, platform.Warnings...)
+	if w := busyMachine(m.Machine); w != "" {
+		m.Warnings = append(m.Warnings, w)
 	}
 }
 
@@ -188,7 +188,7 @@ func (r *runner) finish() error {
 	if len(r.trials) == 0 {
 		return r.writer.Discard()
 	}
-	r.describe()
+	r.describe(r.manifest)
 	r.manifest.Ended = time.Now()
 	r.manifest.OverheadNS, r.manifest.SettleNS = median(r.trials, overheadNS), median(r.trials, settledNS)
 	return errors.Join(r.writer.WriteManifest(r.manifest), r.writer.Seal())

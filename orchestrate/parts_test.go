@@ -211,11 +211,11 @@ func TestTheManifestClaimsNoMemoryLimitThatIsNotThere(t *testing.T) {
 		s := testScenario()
 		rt := newFake(s)
 		rt.platform.NoMemoryLimit = missing
-		r := &runner{scenario: s, runtime: rt, manifest: &results.Manifest{}}
-		r.describe()
-		said := slices.ContainsFunc(r.manifest.Runtime.Limits, func(l string) bool { return strings.HasPrefix(l, "server memory") })
+		var m results.Manifest
+		(&runner{scenario: s, runtime: rt}).describe(&m)
+		said := slices.ContainsFunc(m.Runtime.Limits, func(l string) bool { return strings.HasPrefix(l, "server memory") })
 		if said == missing {
-			t.Errorf("no memory limit: %v, and the manifest says %q", missing, r.manifest.Runtime.Limits)
+			t.Errorf("no memory limit: %v, and the manifest says %q", missing, m.Runtime.Limits)
 		}
 	}
 }

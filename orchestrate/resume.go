@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,8 +26,8 @@ func (r *runner) resume() error {
 	if err != nil {
 		return err
 	}
-	platform := r.runtime.Platform()
-	if differences := differences(&run.Manifest, fresh, platform.Runtime.Name); len(differences) > 0 {
+	r.describe(fresh)
+	if differences := differences(&run.Manifest, fresh); len(differences) > 0 {
 		return fmt.Errorf("%w %s: %s: start a new run", ErrResume, run.Dir, strings.Join(differences, "; "))
 	}
 	r.manifest, r.plan = &run.Manifest, run.Manifest.Plan
@@ -41,12 +42,19 @@ func (r *runner) resume() error {
 	return err
 }
 
-// differences are why two manifests are not of one run.
-func differences(was, is *results.Manifest, runtime string) []string {
+// differences are why two manifests are not of one run. Capabilities are not
+// compared: which of them an engine knows shows in the first trial, and follows
+// from its version and the kernel.
+func differences(was, is *results.Manifest) []string {
 	var all []string
 	differ := func(what, was, is string) {
 		if was != is {
-			all = append(all, fmt.Sprintf("%s was %s and is %s", what, was, is))
+			all = append(all, fmt.Sprintf("%s was %s and is %s", what, was, cmp.Or(is, "unknown")))
+		}
+	}
+	ifKnown := func(what, was, is string) { // by the manifest
+		if was != "" {
+			differ(what, was, is)
 		}
 	}
 	if was.ScenarioSHA256 != is.ScenarioSHA256 {
@@ -57,11 +65,26 @@ func differences(was, is *results.Manifest, runtime string) []string {
 			all = append(all, name+" is another binary")
 		}
 	}
-	differ("the runtime", was.Runtime.Name, runtime)
+	ifKnown("the version of equic-bench", was.Version, is.Version)
+	differ("the runtime", was.Runtime.Name, is.Runtime.Name)
+	if was.Runtime.Name == is.Runtime.Name { // else all of it differs
+		ifKnown("the runtime's version", was.Runtime.Version, is.Runtime.Version)
+		ifKnown("the control groups' mode", was.Runtime.CgroupMode, is.Runtime.CgroupMode)
+		if limits := was.Runtime.Limits; len(limits) > 0 {
+			differ("what limits the nodes", without(limits, is.Runtime.Limits), without(is.Runtime.Limits, limits))
+		}
+	}
 	differ("the kernel", was.Machine.Kernel, is.Machine.Kernel)
 	differ("the CPU", was.Machine.CPUModel, is.Machine.CPUModel)
 	differ("the number of CPUs", fmt.Sprint(was.Machine.CPUs), fmt.Sprint(is.Machine.CPUs))
+	ifKnown("the CPUs' governor", was.Machine.Governor, is.Machine.Governor)
 	return all
+}
+
+// without is the texts of a list that are not in another.
+func without(list, other []string) string {
+	rest := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+	return cmp.Or(strings.Join(rest, ", "), "nothing")
 }
 
 // next is the index in the plan of the first trial that is neither valid nor

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,24 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 		"another runtime": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
 			rt.platform.Runtime.Name = "netns"
 		}, "the runtime was fake and is netns"},
+		"another version of the runtime": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.Runtime.Version = "28.0"
+		}, "the runtime's version was 20.10 and is 28.0"},
+		"other control groups": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.Runtime.CgroupMode = ""
+		}, "the control groups' mode was v1 and is unknown"},
+		"another limit": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.Runtime.Limits = []string{"no network", "read-only root"}
+		}, "what limits the nodes was no new privileges and is no network"},
+		"no memory limit": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.NoMemoryLimit = true
+		}, "what limits the nodes was server memory 67108864 bytes, no swap and is nothing"},
+		"other CPUs": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
+			rt.platform.CPUs = []int{0}
+		}, "what limits the nodes was server on CPUs [0]"},
+		"another version of equic-bench": {func(_ *scenarios.Scenario, o *Options, _ *fakeRuntime) {
+			o.Version = "v2"
+		}, "the version of equic-bench was test and is v2"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -121,6 +140,17 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 			})
 		})
 	}
+	t.Run("another governor", func(t *testing.T) { // which no test can choose
+		was := &results.Manifest{Machine: results.Machine{Governor: "performance"}}
+		is := &results.Manifest{Machine: results.Machine{Governor: "powersave"}}
+		want := []string{"the CPUs' governor was performance and is powersave"}
+		if got := differences(was, is); !slices.Equal(got, want) {
+			t.Errorf("differences %q, want %q", got, want)
+		}
+		if got := differences(&results.Manifest{}, is); len(got) > 0 {
+			t.Errorf("differences %q from a manifest that does not say it", got)
+		}
+	})
 	t.Run("a whole run", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s, o := oneTrial(scenarios.NoBlock), testOptions(t)
