@@ -128,13 +128,20 @@ func each(nodes []*nodeEvidence, wrong func(*nodeEvidence) string, fine string) 
 	return true, fine
 }
 
+// readyBeforeEpoch holds where each node was ready in time, by clocks that can be
+// believed.
 func readyBeforeEpoch(e *evidence) (bool, string) {
+	if set := stepped(e.step); set != "" {
+		return false, set
+	}
 	latest := int64(-1 << 62)
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		latest = max(latest, n.ready.AtNS)
 		switch {
 		case n.readies == 0:
 			return "was never ready"
+		case n.clock != "":
+			return n.clock
 		case n.ready.AtNS > 0:
 			return fmt.Sprintf("was ready %s after the epoch", seconds(n.ready.AtNS))
 		}

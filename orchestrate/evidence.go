@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -19,12 +20,14 @@ type evidence struct {
 	unmeasured bool
 	members    []*member
 	nodes      []*nodeEvidence // in the order of members
+	step       time.Duration   // of the wall clock, since the trial's begin
 }
 
 // nodeEvidence is the records of one node.
 type nodeEvidence struct {
 	name, role, address string
 
+	clock     string // why its times cannot be believed; empty: they can
 	readies   int
 	ready     results.Ready
 	client    *results.Client
@@ -55,11 +58,13 @@ type usage struct{ at, busy int64 }
 // recorder has held those back, so an error is the disk's.
 func (t *trial) gather() (*evidence, error) {
 	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
+	e.step = wallStep(t.started, time.Now())
 	for _, m := range t.members {
 		n := &nodeEvidence{
 			name:     m.spec.Name,
 			role:     m.spec.Role,
 			address:  m.spec.Address.String(),
+			clock:    clockMoved(m.records.seen(), t.epoch),
 			outcomes: map[results.Outcome]int{},
 			distinct: make([]bool, e.group(m.spec.Role).Requests),
 			served:   map[string]int{},

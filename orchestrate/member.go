@@ -58,6 +58,8 @@ func (m *member) failure(epoch time.Time) (string, error) {
 		return "", seen.err
 	case seen.fault != "":
 		return fmt.Sprintf("output of %s: %s", name, seen.fault), nil
+	case clockMoved(seen, epoch) != "":
+		return fmt.Sprintf("%s %s", name, clockMoved(seen, epoch)), nil
 	case seen.readies > 0 && seen.ready.AtNS > 0:
 		return fmt.Sprintf("%s was ready %s after the epoch: raise trial.startup", name, seconds(seen.ready.AtNS)), nil
 	case !m.diedAlone():

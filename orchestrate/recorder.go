@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -33,6 +34,7 @@ type recorded struct {
 	bytes    int64
 	readies  int
 	ready    results.Ready
+	readyAt  time.Time // when it arrived here
 	progress results.Progress
 	client   *results.Client
 	fault    string // why the output is not a list of records; empty: it is
@@ -92,7 +94,7 @@ func (r *recorder) note(l *results.Line) {
 	switch {
 	case l.Ready != nil:
 		r.state.readies++
-		r.state.ready = *l.Ready
+		r.state.ready, r.state.readyAt = *l.Ready, time.Now()
 	case l.Progress != nil:
 		r.state.progress = *l.Progress
 	case l.Client != nil:

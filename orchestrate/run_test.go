@@ -118,6 +118,18 @@ func nodeFaults() map[string]nodeFault {
 			}
 			return calmClient(p)
 		}, ruleReady, "sequential-1 was ready 0.300 s after the epoch"},
+		"a client's clock is ahead": {"sequential-1", func(p *process) int {
+			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
+			return hang(p)
+		}, ruleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: a clock moved, by about 0.200 s"},
+		"a client's clock is ahead of the epoch": {"sequential-1", func(p *process) int {
+			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
+			return hang(p)
+		}, ruleReady, "sequential-1 was ready 59.000 s after the epoch by its clock"},
+		"the server's clock is behind": {"server", func(p *process) int {
+			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() - 4e9}})
+			return hang(p)
+		}, ruleReady, "server was ready 5.000 s before the epoch by its clock"},
 		"a client prints what is no record": {"parallel-1", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
 			p.say("panic: oh dear\n")

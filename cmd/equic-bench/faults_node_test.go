@@ -41,7 +41,7 @@ func wrongClient(t *testing.T, script string) string {
 
 func TestFaultAClientGoneWrongMakesItsTrialInvalid(t *testing.T) {
 	needRoot(t)
-	const ready = `echo '{"ready":{"node":"parallel-1","at_ns":-1}}'`
+	const ready = `echo '{"ready":{"node":"parallel-1","at_ns":'$(($(date +%s%N) - EQUIC_EPOCH))'}}'`
 	for name, test := range map[string]struct{ script, rule, says string }{
 		"it never gets ready":          {"sleep 300; echo", "completed", "parallel-1 is not ready by the epoch"}, // the shell waits for a child
 		"it is late for the epoch":     {`sleep 1.3; exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 0."},

@@ -8,9 +8,11 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/docker/docker/pkg/stdcopy"
 )
@@ -28,7 +30,8 @@ type fakeEngine struct {
 	hang       string              // how the paths end to which there is no answer; empty: all are answered
 	paths      []string            // of all requests
 	created    []createdContainer  // asked for, refused ones too
-	ready      map[string]string   // what a container prints when it starts
+	ready      map[string]string   // the node that a container says is ready, when it starts
+	epoch      map[string]int64    // by container
 	attached   map[string]net.Conn // by container
 	images     []string            // their names
 	used       string              // the image of a container that is not ours
@@ -46,7 +49,7 @@ func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {
 	t.Helper()
 	e := &fakeEngine{
 		api: api, unknown: unknown, socket: filepath.Join(t.TempDir(), "engine.sock"),
-		ready: map[string]string{}, attached: map[string]net.Conn{},
+		ready: map[string]string{}, epoch: map[string]int64{}, attached: map[string]net.Conn{},
 		containers: map[string]bool{}, networks: map[string]bool{},
 	}
 	var config net.ListenConfig
@@ -177,7 +180,10 @@ func (e *fakeEngine) create(w http.ResponseWriter, r *http.Request) {
 	e.containers[id] = true
 	for _, v := range asked.Env {
 		if node, ok := strings.CutPrefix(v, "EQUIC_NODE="); ok {
-			e.ready[id] = fmt.Sprintf(`{"ready":{"node":%q,"at_ns":-1}}`+"\n", node)
+			e.ready[id] = node
+		}
+		if epoch, ok := strings.CutPrefix(v, "EQUIC_EPOCH="); ok {
+			e.epoch[id], _ = strconv.ParseInt(epoch, 10, 64) // the package writes it
 		}
 	}
 	answer(http.StatusCreated, fmt.Sprintf(`{"Id":%q}`, id))(w, r)
@@ -231,7 +237,8 @@ func (e *fakeEngine) start(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	id := r.PathValue("id")
-	_, _ = io.WriteString(stdcopy.NewStdWriter(e.attached[id], stdcopy.Stdout), e.ready[id]) // or the client sees it
+	ready := fmt.Sprintf(`{"ready":{"node":%q,"at_ns":%d}}`+"\n", e.ready[id], time.Now().UnixNano()-e.epoch[id])
+	_, _ = io.WriteString(stdcopy.NewStdWriter(e.attached[id], stdcopy.Stdout), ready) // or the client sees it
 	answer(http.StatusNoContent, "")(w, r)
 }
 
