@@ -22,7 +22,7 @@ const (
 	// startGrace is how long after the epoch a node may still be starting. It
 	// is late then, and its trial invalid; after that nothing answers.
 	startGrace = 10 * time.Second
-	// stopLimit bounds the sending of a signal, and the end of a node after a signal.
+	// stopLimit bounds the sending of a signal, and the end of a node after it.
 	stopLimit = 10 * time.Second
 )
 
