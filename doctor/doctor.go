@@ -112,15 +112,9 @@ var wanted = []struct {
 
 func (m machine) capabilities() Check {
 	c := Check{Name: "capabilities", Status: OK, Found: "not told"}
-	has, told := m.effective()
+	missing, told := m.missingRights()
 	if !told {
 		return c
-	}
-	var missing []string
-	for _, w := range wanted {
-		if has&(1<<w.bit) == 0 {
-			missing = append(missing, w.name)
-		}
 	}
 	c.Found = "all that network namespaces need"
 	if len(missing) > 0 {
@@ -129,6 +123,25 @@ func (m machine) capabilities() Check {
 		c.Remedy = "run as root, or use an engine"
 	}
 	return c
+}
+
+// AllRights says whether this process has every capability that a run without an
+// engine needs: what the kernel refuses it then, it refuses to all. root is "/" as
+// a file system.
+func AllRights(root fs.FS) bool {
+	missing, told := machine{root}.missingRights()
+	return told && len(missing) == 0
+}
+
+// missingRights are the wanted capabilities that this process does not have.
+func (m machine) missingRights() (missing []string, told bool) {
+	has, told := m.effective()
+	for _, w := range wanted {
+		if has&(1<<w.bit) == 0 {
+			missing = append(missing, w.name)
+		}
+	}
+	return missing, told
 }
 
 // effective is this process's effective capabilities, a bit for each.

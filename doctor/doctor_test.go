@@ -124,3 +124,18 @@ func TestWhatAVirtualMachineDoesNotTellIsNoFault(t *testing.T) {
 		t.Errorf("%+v", checks)
 	}
 }
+
+func TestAllRightsAreThoseThatARunWithoutAnEngineNeeds(t *testing.T) {
+	for name, test := range map[string]struct {
+		status string
+		want   bool
+	}{
+		"root":                  {"CapEff:\t000001ffffffffff", true},
+		"root in a container":   {"CapEff:\t00000000a80425fb", false},
+		"a kernel that says no": {"", false},
+	} {
+		if got := AllRights(root(map[string]string{"proc/self/status": test.status})); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}

@@ -23,17 +23,21 @@ func TestTheTimeOfAReadyNodeIsHeldAgainstItsArrival(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := recorded{readies: 1, ready: results.Ready{AtNS: test.at.Nanoseconds()}, readyAt: epoch.Add(test.arrived)}
-			if says := clockMoved(seen, epoch); (says != "") != test.moved {
+			if says := clockMoved(seen, epoch, 9); (says != "") != test.moved {
 				t.Errorf("it says %q; want that a clock moved: %v", says, test.moved)
 			}
 		})
 	}
-	if says := clockMoved(recorded{}, epoch); says != "" {
+	late := recorded{readies: 1, ready: results.Ready{AtNS: -20e9}, readyAt: epoch.Add(-10 * time.Second)}
+	if says := clockMoved(late, epoch, 101); says != "" {
+		t.Errorf("of one of many nodes, which are delivered later, it says %q", says)
+	}
+	if says := clockMoved(recorded{}, epoch, 9); says != "" {
 		t.Errorf("of a node that is not ready it says %q", says)
 	}
 }
 
-func TestAClockThatIsSetDuringATrialBreaksIt(t *testing.T) {
+func TestAClockThatIsSetWhileNodesStartBreaksTheTrial(t *testing.T) {
 	for name, test := range map[string]struct {
 		step time.Duration
 		says string // empty: the rule holds

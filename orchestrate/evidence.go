@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -58,13 +59,13 @@ type usage struct{ at, busy int64 }
 // recorder has held those back, so an error is the disk's.
 func (t *trial) gather() (*evidence, error) {
 	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
-	e.step = wallStep(t.started, time.Now())
+	e.step = wallStep(t.started, cmp.Or(t.allReady, time.Now()))
 	for _, m := range t.members {
 		n := &nodeEvidence{
 			name:     m.spec.Name,
 			role:     m.spec.Role,
 			address:  m.spec.Address.String(),
-			clock:    clockMoved(m.records.seen(), t.epoch),
+			clock:    clockMoved(m.records.seen(), t.epoch, len(t.members)),
 			outcomes: map[results.Outcome]int{},
 			distinct: make([]bool, e.group(m.spec.Role).Requests),
 			served:   map[string]int{},

@@ -112,14 +112,18 @@ func union(a, b []int) []int {
 }
 
 // limits says what the nodes are bound to.
-func (p placement) limits(memoryBytes int64) []string {
+func (p placement) limits(memoryBytes int64, swap bool) []string {
 	all := []string{
 		"server on CPUs " + cpuText(p.server),
 		"sequential clients on CPUs " + cpuText(p.sequential),
 		"parallel clients on CPUs " + cpuText(p.parallel),
 	}
 	if memoryBytes > 0 {
-		all = append(all, fmt.Sprintf("server memory %d bytes, no swap", memoryBytes))
+		limit := fmt.Sprintf("server memory %d bytes", memoryBytes)
+		if swap {
+			limit += ", no swap"
+		}
+		all = append(all, limit)
 	}
 	return all
 }

@@ -46,7 +46,7 @@ func recordsFile(node string) string { return node + ".jsonl" }
 // failure says why the trial cannot go on, in the node's words where it left
 // any. An error means that the runtime lost sight of the node, or that its
 // records cannot be written.
-func (m *member) failure(epoch time.Time) (string, error) {
+func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	seen := m.records.seen()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,8 +58,8 @@ func (m *member) failure(epoch time.Time) (string, error) {
 		return "", seen.err
 	case seen.fault != "":
 		return fmt.Sprintf("output of %s: %s", name, seen.fault), nil
-	case clockMoved(seen, epoch) != "":
-		return fmt.Sprintf("%s %s", name, clockMoved(seen, epoch)), nil
+	case clockMoved(seen, epoch, nodes) != "":
+		return fmt.Sprintf("%s %s", name, clockMoved(seen, epoch, nodes)), nil
 	case seen.readies > 0 && seen.ready.AtNS > 0:
 		return fmt.Sprintf("%s was ready %s after the epoch: raise trial.startup", name, seconds(seen.ready.AtNS)), nil
 	case !m.diedAlone():

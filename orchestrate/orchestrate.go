@@ -173,7 +173,7 @@ func (r *runner) describe(m *results.Manifest) {
 	if platform.NoMemoryLimit {
 		memory = 0
 	}
-	m.Runtime.Limits = append(cpus.limits(memory), platform.Runtime.Limits...)
+	m.Runtime.Limits = append(cpus.limits(memory, !platform.NoSwapLimit), platform.Runtime.Limits...)
 	m.Warnings = append(warnings, platform.Warnings...)
 	if w := busyMachine(m.Machine); w != "" {
 		m.Warnings = append(m.Warnings, w)

@@ -207,15 +207,27 @@ func TestStaggeredClientsStartInTurn(t *testing.T) {
 }
 
 func TestTheManifestClaimsNoMemoryLimitThatIsNotThere(t *testing.T) {
-	for _, missing := range []bool{false, true} {
+	for name, test := range map[string]struct {
+		memory, swap bool // is not limited
+		says         string
+	}{
+		"both are limited":    {false, false, "server memory 67108864 bytes, no swap"},
+		"swap is not limited": {false, true, "server memory 67108864 bytes"},
+		"nothing is limited":  {true, true, ""},
+	} {
 		s := testScenario()
 		rt := newFake(s)
-		rt.platform.NoMemoryLimit = missing
+		rt.platform.NoMemoryLimit, rt.platform.NoSwapLimit = test.memory, test.swap
 		var m results.Manifest
 		(&runner{scenario: s, runtime: rt}).describe(&m)
-		said := slices.ContainsFunc(m.Runtime.Limits, func(l string) bool { return strings.HasPrefix(l, "server memory") })
-		if said == missing {
-			t.Errorf("no memory limit: %v, and the manifest says %q", missing, m.Runtime.Limits)
+		said := ""
+		for _, l := range m.Runtime.Limits {
+			if strings.HasPrefix(l, "server memory") {
+				said = l
+			}
+		}
+		if said != test.says {
+			t.Errorf("%s: the manifest says %q, want %q", name, said, test.says)
 		}
 	}
 }

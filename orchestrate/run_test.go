@@ -121,7 +121,7 @@ func nodeFaults() map[string]nodeFault {
 		"a client's clock is ahead": {"sequential-1", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
 			return hang(p)
-		}, ruleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: a clock moved, by about 0.200 s"},
+		}, ruleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: the two differ, or one was set, by about 0.200 s"},
 		"a client's clock is ahead of the epoch": {"sequential-1", func(p *process) int {
 			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
 			return hang(p)
@@ -320,4 +320,23 @@ func TestEveryNodeIsGivenTheSameEpochAndItsOwnAddress(t *testing.T) {
 		"--requests 20 --rate 20 --delay 1s --max-in-flight 20 --timeout 1s --key-exchange x25519 --body 1024"; command != want {
 		t.Errorf("command\n%s\nwant\n%s", command, want)
 	}
+}
+
+// An engine that is slow is no engine that is gone.
+func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		rt := newFake(s)
+		rt.open = func(_ context.Context, spec Spec) error {
+			if spec.Attempt == 1 {
+				time.Sleep(s.Trial.Startup + time.Second) // from the begin of the trial
+			}
+			return nil
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil || len(outcome.Trials) != 2 || outcome.Trials[0].Valid || !outcome.Trials[1].Valid {
+			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
+		}
+		expectBroken(t, &outcome.Trials[0], ruleCompleted, "server and clients were made 1.000 s after the epoch: raise trial.startup")
+	})
 }

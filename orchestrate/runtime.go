@@ -50,6 +50,8 @@ type Platform struct {
 	CPUs []int
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
+	// NoSwapLimit says that nodes at their memory limit can be swapped out.
+	NoSwapLimit bool
 	// Startup is how long a number of nodes takes at most until all are ready,
 	// where the runtime knows it; nil leaves it to the scenario, which is the
 	// upper bound.

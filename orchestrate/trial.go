@@ -19,9 +19,6 @@ const (
 	// readyGrace is how long after the epoch a node's word that it was ready
 	// in time may arrive here.
 	readyGrace = time.Second
-	// startGrace is how long after the epoch a node may still be starting. It
-	// is late then, and its trial invalid; after that nothing answers.
-	startGrace = 10 * time.Second
 	// stopLimit bounds the sending of a signal, and the end of a node after it.
 	stopLimit = 10 * time.Second
 )
@@ -39,6 +36,8 @@ type trial struct {
 	out     *results.TrialWriter
 	nodes   Nodes
 	members []*member // the server first
+	// allReady is when the last node was; zero where the trial ended before.
+	allReady time.Time
 	// stopping says that the load is over and the server told to stop.
 	stopping bool
 
@@ -192,6 +191,9 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 // load starts the server, then the clients, waits for their end, and stops the
 // server. Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
+	if late := time.Since(t.epoch); late > 0 {
+		return &brokenError{fmt.Sprintf("server and clients were made %s after the epoch: raise trial.startup", seconds(late.Nanoseconds()))}
+	}
 	server, clients := t.members[0], t.members[1:]
 	if err := t.start(ctx, watch, server); err != nil {
 		return err
@@ -206,6 +208,7 @@ func (t *trial) load(ctx, watch context.Context) error {
 	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
 		return err
 	}
+	t.allReady = time.Now()
 	if err := t.runner.checkPrograms(); err != nil { // again: now that each node has been started
 		return err
 	}
@@ -224,9 +227,11 @@ func (t *trial) load(ctx, watch context.Context) error {
 		fmt.Sprintf("still running %s after SIGTERM", stopLimit))
 }
 
-// start starts nodes, all at once, and watches each until it ends.
+// start starts nodes, all at once, and watches each until it ends. One that starts
+// after the epoch is late, and its trial invalid; what takes longer than making
+// the nodes may does not answer.
 func (t *trial) start(ctx, watch context.Context, members ...*member) error {
-	ctx, cancel := context.WithDeadline(ctx, t.epoch.Add(startGrace))
+	ctx, cancel := context.WithTimeout(ctx, t.spec.Limit())
 	defer cancel()
 	var g errgroup.Group
 	for _, m := range members {
@@ -276,7 +281,7 @@ func (t *trial) await(ctx context.Context, until time.Time, members []*member, d
 // failure is the first failure of a node, if any has failed.
 func (t *trial) failure() error {
 	for _, m := range t.members {
-		if reason, err := m.failure(t.epoch); err != nil {
+		if reason, err := m.failure(t.epoch, len(t.members)); err != nil {
 			return fmt.Errorf("wait for %s: %w", m.spec.Name, err)
 		} else if reason != "" {
 			return &brokenError{reason}

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -121,8 +120,12 @@ func (r *rule) judge(s *Summary) Claim {
 	}
 	var caveats []string
 	if why := r.sizeless(c.Measured, with, without); why != "" && c.MeasuredPaperWay.known() {
-		c.Verdict = weigh(c.MeasuredPaperWay, cmp.Or(r.paperClaim, c.Paper), &byPaper)
-		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s", why, percent(c.MeasuredPaperWay), byPaper.brackets()))
+		claimed, against := c.Paper, ""
+		if r.paperClaim != 0 {
+			claimed, against = r.paperClaim, ", against "+percent(r.paperClaim)
+		}
+		c.Verdict = weigh(c.MeasuredPaperWay, claimed, &byPaper)
+		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s%s", why, percent(c.MeasuredPaperWay), byPaper.brackets(), against))
 	} else {
 		c.Verdict = weigh(c.Measured, c.Paper, &c.Evidence)
 	}

@@ -37,7 +37,7 @@ func (f *figure) curveKeys(s *Summary, all []*series, of func(*series) *curve) {
 		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).hasInterval() }) {
-		f.legend = append(f.legend, key{f.say(bandOf, s.trials(f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
+		f.legend = append(f.legend, key{f.say(bandOf, s.withInterval(f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).single() }) {
 		f.legend = append(f.legend, key{f.say(oneTrialLine, s.trials(f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})

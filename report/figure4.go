@@ -68,7 +68,7 @@ func (f *figure) spreadKeys(s *Summary, always bool) {
 		single = single || v.Trials > 1 && (always || v.Low == nil)
 	}
 	if interval {
-		f.legend = append(f.legend, key{f.say(intervalOf, s.trials(f.lang)), []plot.Thumbnailer{intervalThumb{}}})
+		f.legend = append(f.legend, key{f.say(intervalOf, s.withInterval(f.lang)), []plot.Thumbnailer{intervalThumb{}}})
 	}
 	if single {
 		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.trials(f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})

@@ -59,6 +59,8 @@ func (f *figure) noteTrials(s *Summary) {
 		f.note(oneTrial)
 	case s.Blocks < fewestBlocks:
 		f.note(fewTrials, s.trials(f.lang))
+	case s.leastTrials() < fewestBlocks:
+		f.note(someTrials, s.trials(f.lang), fewestBlocks)
 	default:
 		f.note(manyTrials, s.trials(f.lang))
 	}
@@ -99,6 +101,7 @@ const (
 	oneTrial
 	fewTrials
 	manyTrials
+	someTrials
 	fromMany
 
 	sinceEpoch

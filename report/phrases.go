@@ -70,6 +70,7 @@ func phrases() map[phrase]words {
 
 		oneTrial:   {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
 		fewTrials:  {"Median of %s trials, too few for a 95 %% interval.", "Mediana de %s repetições, insuficientes para um intervalo de confiança de 95 %%."},
+		someTrials: {"Median of %s trials; no 95 %% interval where there are fewer than %d.", "Mediana de %s repetições; sem intervalo de confiança de 95 %% onde há menos de %d."},
 		fromMany:   {"%d to %d", "%d a %d"},
 		manyTrials: {"Median of %s trials.", "Mediana de %s repetições."},
 

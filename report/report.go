@@ -305,6 +305,24 @@ func (s *Summary) trials(lang language) string {
 	return lang.say(fromMany, least, s.Blocks)
 }
 
+// withInterval is how many valid trials those variants have that have enough for
+// an interval, for reading.
+func (s *Summary) withInterval(lang language) string {
+	if s.leastTrials() >= fewestBlocks {
+		return s.trials(lang)
+	}
+	least := s.Blocks
+	for _, v := range s.measured() {
+		if v.Trials >= fewestBlocks {
+			least = min(least, v.Trials)
+		}
+	}
+	if least == s.Blocks {
+		return strconv.Itoa(s.Blocks)
+	}
+	return lang.say(fromMany, least, s.Blocks)
+}
+
 // leastTrials is how many valid trials the variant has that has the fewest, of
 // those that have any.
 func (s *Summary) leastTrials() int {

@@ -180,7 +180,8 @@ func cpuRule() rule {
 		quantity: quantity{value: func(m *Metrics) Number { return m.CPU.Parts.During }},
 		paperWay: func(m *Metrics) Number { return m.CPU.PaperP90 },
 		caveat: func(_ *Summary, with, without *Variant) string {
-			if with.CPU.Below40 >= 0.9 && without.CPU.AtLeast90 >= 0.8 {
+			told := with.CPU.Parts.During.known() && without.CPU.Parts.During.known()
+			if !told || with.CPU.Below40 >= 0.9 && without.CPU.AtLeast90 >= 0.8 {
 				return ""
 			}
 			return fmt.Sprintf("the verdict is on the change alone, as the attack is a part of the load here: of the whole load, xdp-block is below 40 %% CPU for %s %% (paper: 90), userspace-block at 90 %% or more for %s %% (paper: 80)",

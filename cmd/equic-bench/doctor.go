@@ -114,26 +114,27 @@ func triedChecks(need doctor.Need, inEngine bool) []doctor.Check {
 		}
 		return []doctor.Check{native, calls}
 	}
+	lessRights := inEngine && !doctor.AllRights(os.DirFS("/")) // than the nodes
 	if err := netns.Try(tryXDP); err != nil {
 		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
-		native = failedTry(native, err, need.XDP, inEngine)
+		native = failedTry(native, err, need.XDP, lessRights)
 	}
 	if err := measure.TryCounter(); err != nil {
 		calls.Means = "system calls cannot be counted"
 		calls.Remedy = "set trial.syscalls: false in the scenario, or see to what the kernel says"
-		calls = failedTry(calls, err, need.Syscalls, inEngine)
+		calls = failedTry(calls, err, need.Syscalls, lessRights)
 	}
 	return []doctor.Check{native, calls}
 }
 
-// failedTry is a check whose try failed. Root in a container may lack rights that
-// the engine gives to its nodes: their want says nothing of those. What fails
-// with all rights fails in a node, too.
-func failedTry(c doctor.Check, err error, needed, inEngine bool) doctor.Check {
+// failedTry is a check whose try failed. Root in a container may have fewer rights
+// than the engine gives to its nodes: what these are for says nothing of those.
+// What fails with all rights fails in a node, too.
+func failedTry(c doctor.Check, err error, needed, lessRights bool) doctor.Check {
 	c.Status, c.Found = doctor.Warning, oneLine(err)
 	switch {
-	case inEngine && errors.Is(err, fs.ErrPermission):
+	case lessRights && errors.Is(err, fs.ErrPermission):
 		c.Means = "could not be tried here with this process's rights; the engine's nodes may be able to"
 		c.Remedy = "try it outside of a container: sudo equic-bench doctor"
 	case needed:

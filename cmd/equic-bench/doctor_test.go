@@ -14,10 +14,10 @@ func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
 	forbidden := fmt.Errorf("make a network namespace: %w", syscall.EACCES)
 	unable := fmt.Errorf("attach XDP to eth0: %w", syscall.EOPNOTSUPP)
 	tests := map[string]struct {
-		err              error
-		needed, inEngine bool
-		want             doctor.Status
-		means            string
+		err                error
+		needed, lessRights bool
+		want               doctor.Status
+		means              string
 	}{
 		"namespaces have this process's rights":           {denied, true, false, doctor.Missing, "does not run"},
 		"an engine's nodes may have rights that it lacks": {denied, true, true, doctor.Warning, "the engine's nodes may be able to"},
@@ -28,7 +28,7 @@ func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			c := failedTry(doctor.Check{Name: "native XDP", Means: "it does not run"}, test.err, test.needed, test.inEngine)
+			c := failedTry(doctor.Check{Name: "native XDP", Means: "it does not run"}, test.err, test.needed, test.lessRights)
 			if c.Status != test.want || !strings.Contains(c.Means, test.means) || c.Found != test.err.Error() {
 				t.Errorf("%+v, want %s: %s", c, test.want, test.means)
 			}

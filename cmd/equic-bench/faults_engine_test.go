@@ -20,8 +20,9 @@ type privateEngine struct {
 	cmd  *exec.Cmd
 }
 
-// startPrivateEngine starts an engine whose folders, socket and containerd are
-// its own, and lets this test's commands use it.
+// startPrivateEngine starts an engine whose folders and socket are its own, as are
+// its namespaces in a containerd that it shares, and lets this test's commands
+// use it.
 func startPrivateEngine(t *testing.T) *privateEngine {
 	t.Helper()
 	needRoot(t)
@@ -49,9 +50,13 @@ func startPrivateEngine(t *testing.T) *privateEngine {
 	}}
 	t.Setenv("DOCKER_HOST", socket)
 	t.Cleanup(func() {
-		if e.cmd != nil {
-			e.stop(t, syscall.SIGTERM)
+		if e.cmd == nil { // a test failed: what it left must go all the same
+			e.start(t)
 		}
+		if code := startBench(t, "clean", "--images").exit(); code != exitFine {
+			t.Errorf("clean --images: exit code %d", code)
+		}
+		e.stop(t, syscall.SIGTERM)
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}

@@ -129,6 +129,7 @@ func platform(info system.Info, api string, cpus []int) orchestrate.Platform {
 		p.NoMemoryLimit = true
 		p.Warnings = append(p.Warnings, "the engine cannot limit memory (no memory control group)")
 	} else if !info.SwapLimit {
+		p.NoSwapLimit = true
 		p.Warnings = append(p.Warnings, "the engine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid")
 	}
 	return p

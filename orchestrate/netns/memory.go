@@ -24,24 +24,24 @@ const (
 )
 
 // memoryControl is the version of the memory control group that this process can
-// limit memory with; empty where there is none. A group can often be made where
-// the controller is kept from it, so one is made whole, and let go.
-func memoryControl() string {
-	var version string
+// limit memory with, empty where there is none, and whether it limits swap too. A
+// group can often be made where the controller is kept from it, so one is made
+// whole, and let go.
+func memoryControl() (version string, swap bool) {
 	switch cgroups.Mode() {
 	case cgroups.Unified:
 		version = "v2"
 	case cgroups.Legacy, cgroups.Hybrid:
 		version = "v1"
 	default:
-		return ""
+		return "", false
 	}
-	probe, err := newMemoryGroup(version, groupPrefix+"probe-"+fmt.Sprint(os.Getpid()), probeLimit)
+	probe, swap, err := newMemoryGroup(version, groupPrefix+"probe-"+fmt.Sprint(os.Getpid()), probeLimit)
 	if err != nil {
-		return ""
+		return "", false
 	}
 	_ = probe.remove() // it was just made, and is empty
-	return version
+	return version, swap
 }
 
 // probeLimit is a limit in bytes that nothing is held to.
@@ -54,8 +54,8 @@ type memoryGroup interface {
 }
 
 // newMemoryGroup makes a control group with a limit in bytes, and no swap where
-// the kernel can tell.
-func newMemoryGroup(version, name string, limit int64) (memoryGroup, error) {
+// the kernel can tell: swap says whether it can.
+func newMemoryGroup(version, name string, limit int64) (group memoryGroup, swap bool, err error) {
 	if version == "v2" {
 		return newGroupV2(unified, name, limit)
 	}
@@ -63,27 +63,27 @@ func newMemoryGroup(version, name string, limit int64) (memoryGroup, error) {
 		return cgroup1.New(cgroup1.StaticPath("/"+name), &specs.LinuxResources{Memory: memory}, cgroup1.WithHierarchy(memoryHierarchy))
 	}
 	c, err := make1(&specs.LinuxMemory{Limit: &limit, Swap: &limit})
-	if err != nil { // a kernel that does not account swap
+	if swap = err == nil; !swap { // a kernel that does not account swap
 		c, err = make1(&specs.LinuxMemory{Limit: &limit})
 	}
 	if err != nil {
 		_ = os.Remove(filepath.Join(legacy, name)) // it may be there without its limit
-		return nil, fmt.Errorf("make control group %s: %w", name, err)
+		return nil, false, fmt.Errorf("make control group %s: %w", name, err)
 	}
-	return groupV1{c}, nil
+	return groupV1{c}, swap, nil
 }
 
 // newGroupV2 makes a group under a root of version 2.
-func newGroupV2(root, name string, limit int64) (memoryGroup, error) {
+func newGroupV2(root, name string, limit int64) (group memoryGroup, swap bool, err error) {
 	noSwap := int64(0)
 	m, err := cgroup2.NewManager(root, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit, Swap: &noSwap}})
-	if err != nil { // a kernel that does not account swap
+	if swap = err == nil; !swap { // a kernel that does not account swap
 		m, err = cgroup2.NewManager(root, "/"+name, &cgroup2.Resources{Memory: &cgroup2.Memory{Max: &limit}})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make control group %s: %w", name, err)
+		return nil, false, fmt.Errorf("make control group %s: %w", name, err)
 	}
-	return groupV2{m}, nil
+	return groupV2{m}, swap, nil
 }
 
 // memoryHierarchy is the memory controller alone.

@@ -13,14 +13,14 @@ import (
 
 func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 	requireRoot(t)
-	version := memoryControl()
+	version, _ := memoryControl()
 	if version == "" {
 		t.Skip("this machine has no control group for memory")
 	}
 	root := map[string]string{"v1": legacy, "v2": unified}[version]
 	for sleep, stays := range map[string]bool{"0.3": false, "300": true} {
 		name := fmt.Sprintf("%stest-%d-%s", groupPrefix, os.Getpid(), sleep)
-		group, err := newMemoryGroup(version, name, 64<<20)
+		group, _, err := newMemoryGroup(version, name, 64<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,10 +60,10 @@ func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
 	// Files stand in for the kernel's: what cannot be written to is a folder, or
 	// is not there.
 	for name, test := range map[string]struct {
-		files, folders []string
-		limited, fails bool
+		files, folders       []string
+		limited, swap, fails bool // swap: it is limited, too
 	}{
-		"the kernel has all":                    {files: []string{"cgroup.subtree_control"}, limited: true},
+		"the kernel has all":                    {files: []string{"cgroup.subtree_control"}, limited: true, swap: true},
 		"it does not account swap":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.swap.max"}, limited: true},
 		"the controller is kept from the group": {fails: true},
 		"there is no limit to set":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.max"}, fails: true},
@@ -80,9 +80,9 @@ func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := newGroupV2(root, "g", 4096)
-			if (err != nil) != test.fails {
-				t.Fatalf("error %v, want one: %v", err, test.fails)
+			_, swap, err := newGroupV2(root, "g", 4096)
+			if (err != nil) != test.fails || swap != test.swap {
+				t.Fatalf("error %v, swap limited: %v; want an error: %v, %v", err, swap, test.fails, test.swap)
 			}
 			if limit, _ := os.ReadFile(filepath.Join(root, "g", "memory.max")); (string(limit) == "4096") != test.limited {
 				t.Errorf("memory.max is %q", limit)

@@ -31,6 +31,7 @@ var ErrNotRoot = errors.New("network namespaces need root")
 type Runtime struct {
 	bin    string // an absolute path
 	memory string // how memory is limited; empty is not at all
+	swap   bool   // is limited with it
 	kernel string // its release
 	cpus   []int  // that this process may use, and so its nodes
 }
@@ -54,7 +55,9 @@ func New(bin string) (*Runtime, error) {
 	if err := unix.Uname(&name); err != nil {
 		return nil, fmt.Errorf("read the kernel's version: %w", err)
 	}
-	return &Runtime{bin: bin, memory: memoryControl(), kernel: unix.ByteSliceToString(name.Release[:]), cpus: usableCPUs()}, nil
+	r := &Runtime{bin: bin, kernel: unix.ByteSliceToString(name.Release[:]), cpus: usableCPUs()}
+	r.memory, r.swap = memoryControl()
+	return r, nil
 }
 
 // tryNamespace makes a namespace and lets it go.
@@ -82,8 +85,12 @@ func (r *Runtime) Platform() orchestrate.Platform {
 	if r.memory == "" {
 		p.NoMemoryLimit = true
 		p.Warnings = []string{"this machine has no control group for memory: the server's memory is not limited"}
-	} else {
-		p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
+		return p
+	}
+	p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
+	if !r.swap {
+		p.NoSwapLimit = true
+		p.Warnings = []string{"this machine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid"}
 	}
 	return p
 }

@@ -61,7 +61,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 			continue
 		}
 		name := fmt.Sprintf("%s%s-%03d-%d-%s", groupPrefix, spec.Run, spec.Trial.Index, spec.Attempt, s.Name)
-		if made.group, err = newMemoryGroup(r.memory, name, s.MemoryBytes); err != nil {
+		if made.group, _, err = newMemoryGroup(r.memory, name, s.MemoryBytes); err != nil {
 			return nil, errors.Join(err, n.Remove(context.WithoutCancel(ctx)))
 		}
 	}

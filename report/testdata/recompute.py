@@ -122,7 +122,7 @@ def recovery(t):
     begin = start // 10**9
     steady = next((i for i in range(begin, len(fine) - 4) if all(within(v, usual) for v in fine[i : i + 5])), None)
     return {
-        "onset_s": INF if steady is None else max(0, tenths(steady - start / 1e9)),
+        "onset_s": INF if steady is None else max(0, tenths((steady * 10**9 - start) / 1e9)),
         "recovered": int(steady is not None),
         "observed_s": tenths((t.end - start) / 1e9),
         "below_s": sum(v < usual * Fraction(9, 10) for v in fine[begin:]),
