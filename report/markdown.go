@@ -64,7 +64,7 @@ func (b *page) claims(s *Summary) {
 	for _, c := range s.Claims {
 		line := fmt.Sprintf("**%s** (%s): %s. *%s*: %s.", c.ID, c.Where, c.Statement, c.Verdict, c.Reason)
 		if c.Caveat != "" {
-			line += " " + capital(c.Caveat) + "."
+			line += " Note: " + c.Caveat + "."
 		}
 		if c.Note != "" {
 			line += " (" + c.Note + ")"
