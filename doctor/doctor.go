@@ -156,7 +156,7 @@ func (m machine) effective() (bits uint64, told bool) {
 }
 
 func (m machine) cpus(need Need) Check {
-	online := m.onlineCPUs()
+	online := OnlineCPUs(m.root)
 	c := Check{Name: "CPUs", Status: OK, Found: strconv.Itoa(len(online))}
 	asked := slices.Concat(need.ServerCPUs, need.ClientCPUs)
 	if len(asked) == 0 {
@@ -182,11 +182,11 @@ func cpuText(set []int) string {
 	return strings.Trim(fmt.Sprint(set), "[]")
 }
 
-// onlineCPUs are the numbers of the CPUs that run; none where the kernel does
-// not tell.
-func (m machine) onlineCPUs() []int {
+// OnlineCPUs are the numbers of the CPUs that run; none where the kernel does not
+// tell. root is "/" as a file system.
+func OnlineCPUs(root fs.FS) []int {
 	var online []int
-	for part := range strings.SplitSeq(m.text("sys/devices/system/cpu/online"), ",") {
+	for part := range strings.SplitSeq(machine{root}.text("sys/devices/system/cpu/online"), ",") {
 		first, last, isRange := strings.Cut(part, "-")
 		from, err := strconv.Atoi(first)
 		if err != nil {
@@ -289,7 +289,7 @@ func (m machine) load() Check {
 	first, _, _ := strings.Cut(m.text("proc/loadavg"), " ")
 	c := Check{Name: "load", Status: OK, Found: first + " in the last minute"}
 	load, err := strconv.ParseFloat(first, 64)
-	if n := len(m.onlineCPUs()); err == nil && n > 0 && load >= float64(n)/2 {
+	if n := len(OnlineCPUs(m.root)); err == nil && n > 0 && load >= float64(n)/2 {
 		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
 		c.Remedy = "wait for its end, or end it"
 	}

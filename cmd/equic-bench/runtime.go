@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
+	"github.com/equic-bench/equic-bench/doctor"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
@@ -38,7 +40,7 @@ func openRuntime(ctx context.Context, name, bin string) (place, error) {
 	if name == runtimeNetns {
 		return openNetns(bin, "")
 	}
-	engine, err := docker.New(ctx, docker.Options{BinDir: bin})
+	engine, err := docker.New(ctx, docker.Options{BinDir: bin, OnlineCPUs: doctor.OnlineCPUs(os.DirFS("/"))})
 	if err == nil {
 		return place{Runtime: engine, Closer: engine, name: runtimeDocker}, nil
 	}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -37,6 +36,9 @@ type Options struct {
 	// BinDir is the folder of the static binaries that nodes run. Empty serves
 	// for Clean alone.
 	BinDir string
+	// OnlineCPUs are the numbers of the CPUs that run on this host; none where
+	// that is not known.
+	OnlineCPUs []int
 }
 
 // Runtime makes containers on one engine. Its methods may be called from
@@ -82,7 +84,7 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 		engine:   engine,
 		options:  o,
 		owner:    thisProcess(),
-		platform: platform(info, engine.ClientVersion(), cpus(os.DirFS("/"), engine.DaemonHost(), info.NCPU)),
+		platform: platform(info, engine.ClientVersion(), cpus(o.OnlineCPUs, engine.DaemonHost(), info.NCPU)),
 		kernel:   capabilities(),
 	}, nil
 }
