@@ -176,7 +176,7 @@ func Brief(w io.Writer, s *Summary, width int) error {
 	for _, h := range Headlines() {
 		row := table.Row{h.ID + " (" + h.Unit + ")"}
 		for i := range have {
-			row = append(row, briefCell(&have[i], &have[0], quantity{h.Value, h.zeroIsNoSize}, s.Seed))
+			row = append(row, briefCell(&have[i], &have[0], h.quantity, s.Seed))
 		}
 		t.AppendRow(row)
 	}

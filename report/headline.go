@@ -15,26 +15,26 @@ type Headline struct {
 	Unit     string
 	// MoreIsBetter is false where less is.
 	MoreIsBetter bool
-	// Value is NaN where the trial does not have it.
-	Value func(*Metrics) Number
-	// zeroIsNoSize says that two zeros of it are not equal, but without a size.
-	zeroIsNoSize bool
+	quantity
 }
+
+// Value is the figure of a trial; NaN where the trial does not have it.
+func (h *Headline) Value(m *Metrics) Number { return h.value(m) }
 
 // Headlines are the figures of the paper's claims, in its order, then others.
 func Headlines() []Headline {
 	var all []Headline
 	for _, r := range rules() {
 		// By each of its claims the paper praises: what it says goes up is better up.
-		all = append(all, Headline{r.claim.ID, r.claim.Quantity, r.claim.ValueUnit, r.claim.Paper > 0, r.value, r.zeroIsNoSize})
+		all = append(all, Headline{r.claim.ID, r.claim.Quantity, r.claim.ValueUnit, r.claim.Paper > 0, r.quantity})
 	}
 	return append(all, []Headline{
-		{"throughput-mean", "arithmetic mean of the throughput", "requests/s", true, func(m *Metrics) Number { return m.Throughput.Arithmetic }, false},
-		{"duration-p50", "median of the response time", "ms", false, func(m *Metrics) Number { return m.Duration.P50 }, false},
-		{"duration-p99", "99th percentile of the response time", "ms", false, func(m *Metrics) Number { return m.Duration.P99 }, false},
-		{"turn-away", "extra CPU time per client turned away", "µs", false, func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }, false},
-		{"syscalls-attack", "system calls per second during the attack", "calls/s", false, func(m *Metrics) Number { return m.Syscalls.PerSecond.During }, false},
-		{"memory-peak", "peak of the server's resident set", "MiB", false, func(m *Metrics) Number { return m.MemoryBytes.Peak / (1 << 20) }, false},
+		{"throughput-mean", "arithmetic mean of the throughput", "requests/s", true, quantity{value: func(m *Metrics) Number { return m.Throughput.Arithmetic }}},
+		{"duration-p50", "median of the response time", "ms", false, quantity{value: func(m *Metrics) Number { return m.Duration.P50 }}},
+		{"duration-p99", "99th percentile of the response time", "ms", false, quantity{value: func(m *Metrics) Number { return m.Duration.P99 }}},
+		{"turn-away", "extra CPU time per client turned away", "µs", false, quantity{value: func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }}},
+		{"syscalls-attack", "system calls per second during the attack", "calls/s", false, quantity{value: func(m *Metrics) Number { return m.Syscalls.PerSecond.During }}},
+		{"memory-peak", "peak of the server's resident set", "MiB", false, quantity{value: func(m *Metrics) Number { return m.MemoryBytes.Peak / (1 << 20) }}},
 	}...)
 }
 

@@ -59,7 +59,7 @@ func (f *figure) noteTrials(s *Summary) {
 		f.note(oneTrial)
 	case s.Blocks < fewestBlocks:
 		f.note(fewTrials, s.trials(f.lang))
-	case s.leastTrials() < fewestBlocks:
+	case s.leastTrials(1) < fewestBlocks:
 		f.note(someTrials, s.trials(f.lang), fewestBlocks)
 	default:
 		f.note(manyTrials, s.trials(f.lang))

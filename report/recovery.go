@@ -49,7 +49,6 @@ func recoveryPanel(f *figure, s *Summary, panel int, title phrase, of func(*Vari
 // time that was left, with an arrow.
 func (f *figure) onset(v *Variant) dot {
 	onset := v.spread(recoveryTime)
-	onset.median = v.typical(recoveryTime)
 	f.recoveryRows(v, "until recovered (s)", onset)
 	f.recoveryRows(v, "recovered (1), or not in the time that was left (0)", v.spread(func(m *Metrics) Number { return m.Recovery.Recovered }))
 	d := f.seconds(onset)

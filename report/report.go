@@ -297,26 +297,13 @@ func trialsNote(n int) string {
 
 // trials is how many valid trials the variants have, for reading: "6", or "4 to 6"
 // where some have more than others.
-func (s *Summary) trials(lang language) string {
-	least := s.leastTrials()
-	if least == s.Blocks {
-		return strconv.Itoa(s.Blocks)
-	}
-	return lang.say(fromMany, least, s.Blocks)
-}
+func (s *Summary) trials(lang language) string { return s.trialsFrom(1, lang) }
 
-// withInterval is how many valid trials those variants have that have enough for
-// an interval, for reading.
-func (s *Summary) withInterval(lang language) string {
-	if s.leastTrials() >= fewestBlocks {
-		return s.trials(lang)
-	}
-	least := s.Blocks
-	for _, v := range s.measured() {
-		if v.Trials >= fewestBlocks {
-			least = min(least, v.Trials)
-		}
-	}
+// withInterval is the same of those variants that have enough for an interval.
+func (s *Summary) withInterval(lang language) string { return s.trialsFrom(fewestBlocks, lang) }
+
+func (s *Summary) trialsFrom(fewest int, lang language) string {
+	least := s.leastTrials(fewest)
 	if least == s.Blocks {
 		return strconv.Itoa(s.Blocks)
 	}
@@ -324,22 +311,24 @@ func (s *Summary) withInterval(lang language) string {
 }
 
 // leastTrials is how many valid trials the variant has that has the fewest, of
-// those that have any.
-func (s *Summary) leastTrials() int {
+// those that have as many as asked for.
+func (s *Summary) leastTrials(fewest int) int {
 	least := s.Blocks
 	for _, v := range s.measured() {
-		least = min(least, v.Trials)
+		if v.Trials >= fewest {
+			least = min(least, v.Trials)
+		}
 	}
 	return least
 }
 
 // trialsNote says what the variants' trials allow, all together.
 func (s *Summary) trialsNote() string {
-	if s.leastTrials() == s.Blocks {
+	if s.leastTrials(1) == s.Blocks {
 		return trialsNote(s.Blocks)
 	}
 	note := "median of " + s.trials("") + " trials"
-	if s.leastTrials() < fewestBlocks {
+	if s.leastTrials(1) < fewestBlocks {
 		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", fewestBlocks)
 	}
 	return note

@@ -20,7 +20,7 @@ type spread struct {
 
 // spread is of one figure of the variant.
 func (v *Variant) spread(of func(*Metrics) Number) *spread {
-	s := &spread{median: of(v.Metrics), low: unknown(), high: unknown(), names: v.names}
+	s := &spread{median: v.typical(of), low: unknown(), high: unknown(), names: v.names}
 	if v.Low != nil {
 		s.low, s.high = of(v.Low), of(v.High)
 	}
