@@ -140,6 +140,9 @@ type runner struct {
 	trials   []results.Trial
 	programs *programs
 	kept     Nodes // of the last trial, with Options.Keep
+	// slowest is the longest that the nodes of a trial of this run have taken
+	// until all were ready; zero before the first.
+	slowest time.Duration
 }
 
 // create makes the run directory, with a manifest from the first moment on.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -163,25 +162,5 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 				t.Errorf("error %v, want ErrResume", err)
 			}
 		})
-	})
-}
-
-func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
-		s.Trial.Startup = 10 * time.Second
-		rt := newFake(s)
-		rt.platform.Startup = func(nodes int) time.Duration { return time.Duration(nodes) * 100 * time.Millisecond }
-		outcome, err := Run(t.Context(), s, rt, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		trial := outcome.Trials[0]
-		if got := trial.Epoch.Sub(trial.Started); got != 500*time.Millisecond {
-			t.Errorf("the epoch is %s after the start, want 100 ms for each of 5 nodes", got)
-		}
-		if outcome.Overhead < 500*time.Millisecond || outcome.Overhead > 2*time.Second {
-			t.Errorf("overhead %s", outcome.Overhead)
-		}
 	})
 }

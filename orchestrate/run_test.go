@@ -321,22 +321,3 @@ func TestEveryNodeIsGivenTheSameEpochAndItsOwnAddress(t *testing.T) {
 		t.Errorf("command\n%s\nwant\n%s", command, want)
 	}
 }
-
-// An engine that is slow is no engine that is gone.
-func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
-		rt := newFake(s)
-		rt.open = func(_ context.Context, spec Spec) error {
-			if spec.Attempt == 1 {
-				time.Sleep(s.Trial.Startup + time.Second) // from the begin of the trial
-			}
-			return nil
-		}
-		outcome, err := Run(t.Context(), s, rt, o)
-		if err != nil || len(outcome.Trials) != 2 || outcome.Trials[0].Valid || !outcome.Trials[1].Valid {
-			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
-		}
-		expectBroken(t, &outcome.Trials[0], ruleCompleted, "server and clients were made 1.000 s after the epoch: raise trial.startup")
-	})
-}

@@ -54,7 +54,7 @@ type Platform struct {
 	NoSwapLimit bool
 	// Startup is how long a number of nodes takes at most until all are ready,
 	// where the runtime knows it; nil leaves it to the scenario, which is the
-	// upper bound.
+	// upper bound, and to what the run's trials so far have taken.
 	Startup func(nodes int) time.Duration
 	// BinDir is the folder of the nodes' binaries, as the nodes see it.
 	BinDir   string

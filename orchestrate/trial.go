@@ -142,17 +142,6 @@ func (t *trial) begin() (err error) {
 	return nil
 }
 
-// startup is the time from the start of the trial to its epoch. A runtime that
-// was too sure of itself gets more for each further attempt.
-func (t *trial) startup() time.Duration {
-	allowed := t.runner.scenario.Trial.Startup
-	own := t.runner.runtime.Platform().Startup
-	if own == nil {
-		return allowed
-	}
-	return min(allowed, own(nodeCount(t.runner.scenario))*time.Duration(t.attempt))
-}
-
 func nodeCount(s *scenarios.Scenario) int { return 1 + s.Sequential.Count + s.Parallel.Count }
 
 func (t *trial) closeFiles() error {
@@ -192,23 +181,24 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 // server. Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
-		return &brokenError{fmt.Sprintf("server and clients were made %s after the epoch: raise trial.startup", seconds(late.Nanoseconds()))}
+		return &brokenError{fmt.Sprintf("server and clients were made %s after the epoch: if it stays so, raise trial.startup", seconds(late.Nanoseconds()))}
 	}
 	server, clients := t.members[0], t.members[1:]
 	if err := t.start(ctx, watch, server); err != nil {
 		return err
 	}
 	readyBy := t.epoch.Add(readyGrace)
-	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
+	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready, "not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
 		return err
 	}
 	if err := t.start(ctx, watch, clients...); err != nil {
 		return err
 	}
-	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: raise trial.startup"); err != nil {
+	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
 		return err
 	}
 	t.allReady = time.Now()
+	t.runner.learnStartup(t.allReady.Sub(t.started))
 	if err := t.runner.checkPrograms(); err != nil { // again: now that each node has been started
 		return err
 	}

@@ -1,0 +1,118 @@
+package orchestrate
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s.Trial.Startup = 10 * time.Second
+		rt := newFake(s)
+		rt.platform.Startup = func(nodes int) time.Duration { return time.Duration(nodes) * 100 * time.Millisecond }
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trial := outcome.Trials[0]
+		if got := trial.Epoch.Sub(trial.Started); got != 500*time.Millisecond {
+			t.Errorf("the epoch is %s after the start, want 100 ms for each of 5 nodes", got)
+		}
+		if outcome.Overhead < 500*time.Millisecond || outcome.Overhead > 2*time.Second {
+			t.Errorf("overhead %s", outcome.Overhead)
+		}
+	})
+}
+
+// slowNodes is a run of so many trials of ten seconds' start-up, in which
+// making the nodes takes what took says, by opening.
+func slowNodes(t *testing.T, repetitions int, took ...time.Duration) []results.Trial {
+	t.Helper()
+	s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+	s.Repetitions, s.Trial.Startup = repetitions, 10*time.Second
+	rt, opened := newFake(s), 0
+	rt.open = func(context.Context, Spec) error {
+		time.Sleep(took[opened]) // in a bubble: no time passes
+		opened++
+		return nil
+	}
+	outcome, err := Run(t.Context(), s, rt, o)
+	if err != nil || len(outcome.Trials) != len(took) {
+		t.Fatalf("%v, %d trials; want %d", err, len(outcome.Trials), len(took))
+	}
+	return outcome.Trials
+}
+
+func startups(trials []results.Trial) []time.Duration {
+	all := make([]time.Duration, len(trials))
+	for i, t := range trials {
+		all[i] = t.Epoch.Sub(t.Started)
+	}
+	return all
+}
+
+func TestARunLearnsHowLongItsNodesTake(t *testing.T) {
+	tests := map[string]struct{ took, want []time.Duration }{
+		"half as much again, and a second": {
+			took: []time.Duration{2 * time.Second, 2 * time.Second},
+			want: []time.Duration{10 * time.Second, 4 * time.Second},
+		},
+		"of the slowest, not of the last": {
+			took: []time.Duration{2 * time.Second, 3 * time.Second, time.Second, time.Second},
+			want: []time.Duration{10 * time.Second, 4 * time.Second, 5500 * time.Millisecond, 5500 * time.Millisecond},
+		},
+		"never more than the scenario allows": {
+			took: []time.Duration{8 * time.Second, time.Second},
+			want: []time.Duration{10 * time.Second, 10 * time.Second},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				if got := startups(slowNodes(t, len(test.took), test.took...)); !slices.Equal(got, test.want) {
+					t.Errorf("%v from start to epoch, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// What was learnt is a guess: where it was wrong, the scenario's word counts.
+func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trials := slowNodes(t, 2, time.Second, 5*time.Second, 5*time.Second)
+		if want := []time.Duration{10 * time.Second, 2500 * time.Millisecond, 10 * time.Second}; !slices.Equal(startups(trials), want) {
+			t.Errorf("%v from start to epoch, want %v", startups(trials), want)
+		}
+		if !trials[0].Valid || trials[1].Valid || !trials[2].Valid || trials[2].Attempt != 2 {
+			t.Errorf("trials %+v; want the second attempt alone to be invalid", trials)
+		}
+		expectBroken(t, &trials[1], ruleCompleted, "server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
+	})
+}
+
+// An engine that is slow is no engine that is gone.
+func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		rt := newFake(s)
+		rt.open = func(_ context.Context, spec Spec) error {
+			if spec.Attempt == 1 {
+				time.Sleep(s.Trial.Startup + time.Second) // from the begin of the trial
+			}
+			return nil
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil || len(outcome.Trials) != 2 || outcome.Trials[0].Valid || !outcome.Trials[1].Valid {
+			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
+		}
+		expectBroken(t, &outcome.Trials[0], ruleCompleted, "server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
+	})
+}
