@@ -121,6 +121,9 @@ func (n *fakeNodes) Wait(ctx context.Context, name string) (int, error) {
 }
 
 func (n *fakeNodes) Signal(ctx context.Context, name string, s syscall.Signal) error {
+	if err := ctx.Err(); err != nil { // as an engine answers
+		return err
+	}
 	if n.runtime.signal != nil {
 		if err := n.runtime.signal(ctx, name); err != nil {
 			return err
