@@ -23,9 +23,11 @@ typedef __u32 __wsum;
 #include <bpf/bpf_helpers.h>
 
 /* From the kernel's interface (linux/bpf.h). */
+#define BPF_MAP_TYPE_ARRAY 2
 #define BPF_MAP_TYPE_PERCPU_ARRAY 6
 #define BPF_MAP_TYPE_TASK_STORAGE 29
 #define BPF_F_NO_PREALLOC 1
+#define BPF_F_MMAPABLE 1024
 #define BPF_LOCAL_STORAGE_GET_F_CREATE 1
 
 #define MAX_SYSCALLS 512 /* numbers 0 .. 511 */
@@ -66,12 +68,22 @@ struct {
 	__type(value, struct count);
 } counts SEC(".maps");
 
-/* The calls of all numbers: what is read often, for a series over time. */
+/* The calls of all numbers; a cache line of its own for each CPU. */
+struct total {
+	__u64 calls;
+} __attribute__((aligned(64)));
+
+/*
+ * By the number of the CPU, and as large as user space makes it. It is read
+ * often, for a series over time, from user space's own memory: without a system
+ * call, where a map per CPU needs one.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct total);
 } total SEC(".maps");
 
 /* Kept with the thread, and freed with it by the kernel: it cannot fill up. */
@@ -118,10 +130,10 @@ int on_exec(__u64 *ctx)
 SEC("tp_btf/sys_enter")
 int on_sys_enter(__u64 *ctx)
 {
-	__u32 number = ctx[1], zero = 0;
+	__u32 number = ctx[1], cpu = bpf_get_smp_processor_id();
 	struct count *count;
+	struct total *all;
 	struct call *call;
-	__u64 *all;
 
 	if (current_tgid() != watched)
 		return 0;
@@ -129,9 +141,9 @@ int on_sys_enter(__u64 *ctx)
 	if (!count)
 		return 0;
 	count->calls++;
-	all = bpf_map_lookup_elem(&total, &zero);
+	all = bpf_map_lookup_elem(&total, &cpu);
 	if (all)
-		(*all)++;
+		all->calls++;
 	call = bpf_task_storage_get(&current_call, bpf_get_current_task_btf(), NULL,
 				    BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call)

@@ -1,11 +1,13 @@
 package measure
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
 	"sync"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -19,7 +21,8 @@ import (
 type counter struct {
 	objects syscallsObjects
 	links   []link.Link
-	perCPU  []uint64 // of total, which one goroutine calls
+	totals  *ebpf.Memory // of the map total
+	buf     [8]byte      // of total, which one goroutine calls
 
 	once   sync.Once
 	frozen []results.Syscall
@@ -38,7 +41,7 @@ func attachCounter() (_ *counter, err error) {
 			err = errors.Join(err, c.Close())
 		}
 	}()
-	if err := loadSyscallsObjects(&c.objects, nil); err != nil {
+	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
 	for _, p := range []*ebpf.Program{c.objects.OnExec, c.objects.OnSysEnter, c.objects.OnSysExit, c.objects.OnSwitch} {
@@ -55,6 +58,24 @@ func attachCounter() (_ *counter, err error) {
 	// command's to use.
 	debug.FreeOSMemory()
 	return c, nil
+}
+
+// load makes the maps, as large as this machine needs them, and the programs.
+func (c *counter) load() error {
+	spec, err := loadSyscalls()
+	if err != nil {
+		return err
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	spec.Maps["total"].MaxEntries = uint32(cpus) //nolint:gosec // a machine has fewer
+	if err := spec.LoadAndAssign(&c.objects, nil); err != nil {
+		return err
+	}
+	c.totals, err = c.objects.Total.Memory()
+	return err
 }
 
 // Close stops counting.
@@ -77,14 +98,16 @@ func (c *counter) counts() ([]results.Syscall, error) {
 	return c.frozen, c.err
 }
 
-// total is how many calls were made so far, whatever their number.
+// total is how many calls were made so far, whatever their number. It makes no
+// system call itself.
 func (c *counter) total() (uint64, error) {
-	if err := c.objects.Total.Lookup(uint32(0), &c.perCPU); err != nil {
-		return 0, fmt.Errorf("read the count of system calls: %w", err)
-	}
+	const size, calls = int64(unsafe.Sizeof(syscallsTotal{})), int64(unsafe.Offsetof(syscallsTotal{}.Calls))
 	var sum uint64
-	for _, n := range c.perCPU {
-		sum += n
+	for cpu := range int64(c.objects.Total.MaxEntries()) {
+		if _, err := c.totals.ReadAt(c.buf[:], cpu*size+calls); err != nil {
+			return 0, fmt.Errorf("read the count of system calls: %w", err)
+		}
+		sum += binary.NativeEndian.Uint64(c.buf[:])
 	}
 	return sum, nil
 }

@@ -35,11 +35,11 @@ func TestMain(m *testing.M) {
 }
 
 // self is the command line of a measured command.
-func self(t *testing.T, args ...string) []string {
-	t.Helper()
+func self(tb testing.TB, args ...string) []string {
+	tb.Helper()
 	path, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return append([]string{path, "as-command"}, args...)
 }
@@ -54,25 +54,25 @@ type outcome struct {
 }
 
 // runProbe runs a command under Run and takes its output apart.
-func runProbe(t *testing.T, opts Options) outcome {
-	t.Helper()
+func runProbe(tb testing.TB, opts Options) outcome {
+	tb.Helper()
 	var stdout bytes.Buffer
 	opts.Stdout = &stdout
-	code, err := Run(t.Context(), opts)
+	code, err := Run(tb.Context(), opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	o := takeApart(t, stdout.Bytes())
+	o := takeApart(tb, stdout.Bytes())
 	o.code = code
 	return o
 }
 
-func takeApart(t *testing.T, stdout []byte) outcome {
-	t.Helper()
+func takeApart(tb testing.TB, stdout []byte) outcome {
+	tb.Helper()
 	o := outcome{syscalls: map[string]results.Syscall{}}
 	records := bytes.Index(stdout, []byte(`{"s`))
 	if records < 0 {
-		t.Fatalf("no records in %q", stdout)
+		tb.Fatalf("no records in %q", stdout)
 	}
 	o.output = string(stdout[:records])
 	lastNumber := -1
@@ -94,10 +94,10 @@ func takeApart(t *testing.T, stdout []byte) outcome {
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if o.probe == nil {
-		t.Fatal("no probe record")
+		tb.Fatal("no probe record")
 	}
 	return o
 }
@@ -138,6 +138,9 @@ func command(what string, args []string) int {
 		return awaitSignal()
 	case "call":
 		return callTheKernel()
+	case "many-calls":
+		n, _ := strconv.Atoi(args[0])
+		return manyCalls(n)
 	case "leave-heir":
 		return leaveHeir()
 	case "make-orphans":

@@ -2,20 +2,23 @@ package measure
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// sampler reads the state of one process and of its machine. Its files stay
-// open, and between its start and its end it neither prints nor allocates,
-// but to hold the samples.
+// sampler reads the state of one process and of its machine. What it costs is
+// taken from what it measures, whose CPUs it shares: its files stay open, and
+// between its start and its end it neither prints nor allocates, but to hold the
+// samples. Its system calls go past the Go scheduler, which would meet each, as
+// it may block, with work for other threads, many times the call's own; none of
+// them waits for anything.
 type sampler struct {
 	clock    clock
 	interval time.Duration
@@ -23,7 +26,7 @@ type sampler struct {
 	cpus     []int
 	calls    *counter // nil where none are counted
 
-	status, stat, snmp *os.File
+	status, stat, snmp procFile
 	buf                []byte
 
 	samples      []results.Sample
@@ -49,13 +52,13 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 			err = fmt.Errorf("sample process %d: %w", pid, err)
 		}
 	}()
-	if s.status, err = os.Open("/proc/" + strconv.Itoa(pid) + "/status"); err != nil {
+	if s.status, err = openProc("/proc/" + strconv.Itoa(pid) + "/status"); err != nil {
 		return nil, err
 	}
-	if s.stat, err = os.Open("/proc/stat"); err != nil {
+	if s.stat, err = openProc("/proc/stat"); err != nil {
 		return nil, err
 	}
-	if s.snmp, err = os.Open("/proc/net/snmp"); err != nil {
+	if s.snmp, err = openProc("/proc/net/snmp"); err != nil {
 		return nil, err
 	}
 	_, err = s.read()
@@ -63,8 +66,8 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 }
 
 func (s *sampler) close() {
-	for _, f := range []*os.File{s.status, s.stat, s.snmp} {
-		if f != nil {
+	for _, f := range []procFile{s.status, s.stat, s.snmp} {
+		if f.File != nil {
 			_ = f.Close() // read only
 		}
 	}
@@ -153,17 +156,32 @@ func (s *sampler) readMemory(sample *results.Sample) error {
 
 // pread reads a file of /proc from its start: one system call, one consistent
 // text, valid until the next.
-func (s *sampler) pread(f *os.File) ([]byte, error) {
+func (s *sampler) pread(f procFile) ([]byte, error) {
 	for {
-		n, err := unix.Pread(int(f.Fd()), s.buf, 0)
-		if errors.Is(err, unix.EINTR) {
+		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, f.fd, uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)), 0, 0, 0)
+		if errno == unix.EINTR {
 			continue
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.Name(), err)
+		if errno != 0 {
+			return nil, fmt.Errorf("read %s: %w", f.Name(), errno)
 		}
 		return s.buf[:n], nil
 	}
+}
+
+// procFile is an open file of /proc. Its descriptor is asked for once, as
+// os.File answers with a system call.
+type procFile struct {
+	*os.File
+	fd uintptr
+}
+
+func openProc(path string) (procFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return procFile{}, err
+	}
+	return procFile{f, f.Fd()}, nil
 }
 
 // nextTick is the first multiple of interval after now.
@@ -197,8 +215,8 @@ func processCPUTime(pid int) (int64, error) {
 	// kind of the clock below: 2, the scheduler's (clock_getcpuclockid(3)).
 	id := int32(^pid<<3 | 2)
 	var t unix.Timespec
-	if err := unix.ClockGettime(id, &t); err != nil {
-		return 0, fmt.Errorf("read CPU clock of process %d: %w", pid, err)
+	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&t)), 0); errno != 0 {
+		return 0, fmt.Errorf("read CPU clock of process %d: %w", pid, errno)
 	}
 	return t.Nano(), nil
 }

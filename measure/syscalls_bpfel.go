@@ -28,6 +28,12 @@ type syscallsCount struct {
 	TimeNs uint64
 }
 
+type syscallsTotal struct {
+	_     structs.HostLayout
+	Calls uint64
+	_     [56]byte
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.

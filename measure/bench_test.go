@@ -1,0 +1,75 @@
+package measure
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkSystemCall is what a system call that does nothing costs a command,
+// in CPU time by its own clock: what counting adds to every call of a server.
+func BenchmarkSystemCall(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root")
+	}
+	for _, test := range []struct {
+		name    string
+		counted bool
+	}{{"not counted", false}, {"counted", true}} {
+		b.Run(test.name, func(b *testing.B) {
+			o := runProbe(b, Options{Command: self(b, "many-calls", strconv.Itoa(b.N)), Syscalls: test.counted})
+			ns, err := strconv.ParseInt(strings.TrimSpace(o.output), 10, 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if got := o.syscalls["getppid"].Calls; test.counted && got != uint64(b.N) {
+				b.Errorf("%d calls counted of %d", got, b.N)
+			}
+			b.ReportMetric(0, "ns/op") // the probe's start and end
+			b.ReportMetric(float64(ns)/float64(b.N), "cpu-ns/call")
+		})
+	}
+}
+
+// manyCalls makes n system calls and prints their CPU time in nanoseconds.
+func manyCalls(n int) int {
+	before, err1 := processCPUTime(os.Getpid())
+	for range n {
+		unix.Getppid()
+	}
+	after, err2 := processCPUTime(os.Getpid())
+	if err1 != nil || err2 != nil {
+		return 1
+	}
+	fmt.Println(after - before)
+	return 0
+}
+
+// BenchmarkSample is one sample, with warm caches and without the wake-up; a
+// run's own samples cost more (Probe.OwnCPUNS).
+func BenchmarkSample(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("needs root")
+	}
+	calls, err := attachCounter()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer calls.Close()
+	s, err := newSampler(os.Getpid(), Options{Epoch: time.Now(), CPUs: []int{0}}, calls)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.read(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
