@@ -46,8 +46,9 @@ type Event struct {
 	Trials int                  // planned
 	Phase  string
 	// Elapsed is the time since the trial's start, Expected how long its
-	// schedule takes.
+	// schedule takes: at least that, in a ClosedLoop.
 	Elapsed, Expected time.Duration
+	ClosedLoop        bool
 	// Requests is how many have ended in this trial, as clients last said.
 	Requests, RequestsTotal int
 	// Live is how the load does; nil but between the epoch and the end of the

@@ -341,6 +341,7 @@ func (t *trial) emit(phase string) {
 		Phase:         phase,
 		Elapsed:       time.Since(t.started),
 		Expected:      s.ExpectedTrial(),
+		ClosedLoop:    s.Sequential.Rate == 0,
 		RequestsTotal: s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests,
 	}
 	for _, m := range t.members {

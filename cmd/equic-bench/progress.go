@@ -117,7 +117,8 @@ func (p *progress) status(e orchestrate.Event) string {
 			parts = append(parts, fmt.Sprintf(format, args...))
 		}
 	}
-	add(e.Expected > 0, "%s of %s", clock(e.Elapsed), clock(e.Expected))
+	add(e.Expected > 0 && !e.ClosedLoop, "%s of %s", clock(e.Elapsed), clock(e.Expected))
+	add(e.Expected > 0 && e.ClosedLoop, "%s", clock(e.Elapsed))
 	left, known := p.left.of(&e)
 	add(known, "%s left", clock(left))
 	if r := &p.rates; e.Live != nil {
@@ -212,11 +213,16 @@ func (t *timeLeft) take(now time.Time, e *orchestrate.Event) {
 	}
 }
 
-// of is the time left at an event; false before the schedule is known.
+// of is the time left at an event; false before the schedule is known, and in a
+// closed loop before a first trial has shown how long it takes.
 func (t *timeLeft) of(e *orchestrate.Event) (time.Duration, bool) {
-	if e.Trial.Index == 0 || e.Expected == 0 {
+	if e.Trial.Index == 0 || e.Expected == 0 || e.ClosedLoop && t.around == 0 {
 		return 0, false
 	}
+	this := e.Expected
+	if e.ClosedLoop {
+		this += t.around
+	}
 	after := time.Duration(e.Trials-e.Trial.Index) * (e.Expected + t.around)
-	return max(0, e.Expected-e.Elapsed) + after, true
+	return max(0, this-e.Elapsed) + after, true
 }

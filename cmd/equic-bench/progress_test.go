@@ -118,3 +118,31 @@ func TestClockReadsAsOnAWatch(t *testing.T) {
 		}
 	}
 }
+
+// Nobody knows how long a closed loop takes before one has ended.
+func TestProgressOfAClosedLoopKnowsWhatItHasSeen(t *testing.T) {
+	start := time.Unix(1000, 0)
+	event := func(trial int, elapsed time.Duration) *orchestrate.Event {
+		return &orchestrate.Event{
+			Trial: results.PlannedTrial{Index: trial}, Trials: 3, Phase: orchestrate.PhaseLoad,
+			Elapsed: elapsed, Expected: 5 * time.Second, ClosedLoop: true,
+		}
+	}
+	var p progress
+	for _, test := range []struct {
+		trial       int
+		at, elapsed time.Duration
+		want        string
+	}{
+		{1, 0, 0, "1 of 3, : load, 0:00"},
+		{1, 14 * time.Second, 14 * time.Second, "1 of 3, : load, 0:14"},
+		{2, 20 * time.Second, 0, "2 of 3, : load, 0:00, 0:40 left"},
+		{2, 36 * time.Second, 16 * time.Second, "2 of 3, : load, 0:16, 0:24 left"},
+	} {
+		e := event(test.trial, test.elapsed)
+		p.left.take(start.Add(test.at), e)
+		if got := p.status(*e); got != test.want {
+			t.Errorf("trial %d after %s: %q, want %q", test.trial, test.at, got, test.want)
+		}
+	}
+}
