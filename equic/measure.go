@@ -19,7 +19,7 @@ import (
 // about 20 ms to prepare each (it patches its XDP dispatcher), which is not in
 // the time that it reports.
 const (
-	bursts       = 31 // odd, so that the median is one of them
+	bursts       = 15 // odd, so that the median is one of them
 	runsPerBurst = 1000
 
 	xdpDrop = 1 // enum xdp_action
@@ -37,8 +37,8 @@ type DropCost struct {
 
 // MeasureDrop times the program on a packet of a client over its quota, by
 // the kernel's test run (BPF_PROG_TEST_RUN), in short bursts that alternate
-// with an empty program, on one CPU. It takes one to two seconds, and slows
-// the machine's packets in that time: call it after the load.
+// with an empty program, on one CPU. It takes about a second, and slows the
+// machine's packets in that time: call it after the load.
 //
 // It runs a copy of the program with the same settings and maps of its own:
 // neither the counts nor Stats of the gateway change. The copy knows one

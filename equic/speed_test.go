@@ -74,6 +74,10 @@ type speedCase struct {
 	goals [columns]float64
 }
 
+// speedBursts is twice as many as a trial takes: there it is time, here it is all.
+// 4n+3, as spreadOf needs it.
+const speedBursts = 31
+
 // spread is the distribution of a sample.
 type spread struct{ q1, median, q3 float64 }
 
@@ -95,7 +99,7 @@ func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
 	t.Helper()
 	var samples [columns][]float64
 	var bare []float64
-	for round := range bursts + 1 {
+	for round := range speedBursts + 1 {
 		ns := s.burst(t, s.bare, c.packet, false)
 		if round > 0 {
 			bare = append(bare, ns)
