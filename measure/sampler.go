@@ -2,6 +2,7 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -44,6 +45,9 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		cpus:     opts.CPUs,
 		calls:    calls,
 		buf:      make([]byte, 128<<10), // /proc/stat of 1024 CPUs
+		status:   procFile{fd: -1},
+		stat:     procFile{fd: -1},
+		snmp:     procFile{fd: -1},
 		samples:  make([]results.Sample, 0, 4096),
 	}
 	defer func() {
@@ -67,32 +71,33 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 
 func (s *sampler) close() {
 	for _, f := range []procFile{s.status, s.stat, s.snmp} {
-		if f.File != nil {
-			_ = f.Close() // read only
-		}
+		f.close()
 	}
 }
 
 // run takes a sample at every multiple of the interval since the epoch, until
 // ctx ends.
 func (s *sampler) run(ctx context.Context) error {
-	interval := int64(s.interval)
-	due := nextTick(s.clock.now(), interval)
-	timer := time.NewTimer(time.Duration(due - s.clock.now()))
-	defer timer.Stop()
+	now := s.clock.now()
+	ticks, err := newTicker(time.Duration(nextTick(now, int64(s.interval))-now), s.interval)
+	if err != nil {
+		return err
+	}
+	defer ticks.close()
+	stop := context.AfterFunc(ctx, ticks.stop)
+	defer stop()
 	for {
-		select {
-		case <-ctx.Done():
+		unseen, err := ticks.wait()
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil
-		case <-timer.C:
+		case err != nil:
+			return err
 		}
+		s.missed += unseen
 		if err := s.take(); err != nil {
 			return err
 		}
-		now := s.clock.now()
-		s.missed += int((now - due) / interval)
-		due = nextTick(now, interval)
-		timer.Reset(time.Duration(due - now))
 	}
 }
 
@@ -158,30 +163,36 @@ func (s *sampler) readMemory(sample *results.Sample) error {
 // text, valid until the next.
 func (s *sampler) pread(f procFile) ([]byte, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, f.fd, uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)), 0, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd), uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)), 0, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
 		if errno != 0 {
-			return nil, fmt.Errorf("read %s: %w", f.Name(), errno)
+			return nil, fmt.Errorf("read %s: %w", f.path, errno)
 		}
 		return s.buf[:n], nil
 	}
 }
 
-// procFile is an open file of /proc. Its descriptor is asked for once, as
-// os.File answers with a system call.
+// procFile is an open file of /proc, of which the runtime knows nothing: to it
+// some of them are files to wait for.
 type procFile struct {
-	*os.File
-	fd uintptr
+	path string
+	fd   int // -1 is none
 }
 
 func openProc(path string) (procFile, error) {
-	f, err := os.Open(path)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return procFile{}, err
+		return procFile{fd: -1}, &os.PathError{Op: "open", Path: path, Err: err}
 	}
-	return procFile{f, f.Fd()}, nil
+	return procFile{path, fd}, nil
+}
+
+func (f procFile) close() {
+	if f.fd >= 0 {
+		_ = unix.Close(f.fd) // read only
+	}
 }
 
 // nextTick is the first multiple of interval after now.
