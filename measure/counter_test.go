@@ -54,6 +54,27 @@ func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
 	}
 }
 
+func TestCounterFollowsThreadsFromCPUToCPU(t *testing.T) {
+	requireRoot(t)
+	o := runProbe(t, Options{Command: self(t, "call-from-threads"), Syscalls: true})
+	for _, name := range []string{"getppid", "getpriority"} { // the runtime itself makes none
+		if got := o.syscalls[name]; got.Calls != callingThreads*callsOfThread || got.Errors != 0 {
+			t.Errorf("%s: got %+v, want %d calls", name, got, callingThreads*callsOfThread)
+		}
+	}
+	var inCalls int64
+	for _, call := range o.syscalls {
+		inCalls += int64(call.TimeNS)
+	}
+	used := o.probe.UserNS + o.probe.SystemNS
+	if inCalls == 0 || inCalls > used {
+		t.Errorf("%d ns of CPU time in calls of a process that used %d ns", inCalls, used)
+	}
+	if pause := o.syscalls["nanosleep"]; int64(pause.TimeNS) > used/2 || pause.Calls < callingThreads*callsOfThread {
+		t.Errorf("%d pauses took %d ns of %d ns: their waiting is counted", pause.Calls, pause.TimeNS, used)
+	}
+}
+
 func TestCounterMissesNothing(t *testing.T) {
 	requireRoot(t)
 	c, err := attachCounter()

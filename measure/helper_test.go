@@ -138,6 +138,8 @@ func command(what string, args []string) int {
 		return awaitSignal()
 	case "call":
 		return callTheKernel()
+	case "call-from-threads":
+		return callFromThreads()
 	case "many-calls":
 		n, _ := strconv.Atoi(args[0])
 		return manyCalls(n)
@@ -185,6 +187,31 @@ func awaitSignal() int {
 
 // callTheKernel makes system calls that the Go runtime never makes: 1000 on
 // four threads, ten that fail, and one that takes 20 ms.
+// What callFromThreads calls.
+const (
+	callingThreads = 16
+	callsOfThread  = 500
+)
+
+// callFromThreads makes its calls from many threads, which give up their CPU
+// again and again: by themselves, to each other, and inside of calls.
+func callFromThreads() int {
+	var threads sync.WaitGroup
+	for range callingThreads {
+		threads.Go(func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with it
+			for range callsOfThread {
+				unix.Getppid()
+				runtime.Gosched()
+				_, _ = unix.Getpriority(unix.PRIO_PROCESS, 0)
+				_ = unix.Nanosleep(&unix.Timespec{Nsec: 1000}, nil)
+			}
+		})
+	}
+	threads.Wait()
+	return 0
+}
+
 func callTheKernel() int {
 	var threads sync.WaitGroup
 	for range 4 {
