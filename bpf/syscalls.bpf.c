@@ -97,16 +97,11 @@ struct {
 volatile __u32 parent; /* the process whose child is to be watched */
 volatile __u32 watched; /* that child; zero until it has called exec */
 
-static __always_inline __u32 current_tgid(void)
-{
-	return bpf_get_current_pid_tgid() >> 32;
-}
-
 /* Run by user space: the caller's next child to exec becomes the watched one. */
 SEC("syscall")
 int watch(void *ctx __attribute__((unused)))
 {
-	parent = current_tgid();
+	parent = bpf_get_current_pid_tgid() >> 32;
 	watched = 0;
 	return 0;
 }
@@ -132,10 +127,11 @@ int on_sys_enter(__u64 *ctx)
 {
 	__u32 number = ctx[1], cpu = bpf_get_smp_processor_id();
 	struct count *count;
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct total *all;
 	struct call *call;
 
-	if (current_tgid() != watched)
+	if ((__u32)task->tgid != watched)
 		return 0;
 	count = bpf_map_lookup_elem(&counts, &number);
 	if (!count)
@@ -144,8 +140,7 @@ int on_sys_enter(__u64 *ctx)
 	all = bpf_map_lookup_elem(&total, &cpu);
 	if (all)
 		all->calls++;
-	call = bpf_task_storage_get(&current_call, bpf_get_current_task_btf(), NULL,
-				    BPF_LOCAL_STORAGE_GET_F_CREATE);
+	call = bpf_task_storage_get(&current_call, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!call)
 		return 0;
 	call->number = number;
@@ -187,12 +182,13 @@ SEC("tp_btf/sys_exit")
 int on_sys_exit(__u64 *ctx)
 {
 	__s64 ret = ctx[1];
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct count *count;
 	struct call *call;
 
-	if (current_tgid() != watched)
+	if ((__u32)task->tgid != watched)
 		return 0;
-	call = bpf_task_storage_get(&current_call, bpf_get_current_task_btf(), NULL, 0);
+	call = bpf_task_storage_get(&current_call, task, NULL, 0);
 	if (!call || !call->start_ns)
 		return 0; /* a new thread returns from a clone that it never entered */
 	count = bpf_map_lookup_elem(&counts, &call->number);
