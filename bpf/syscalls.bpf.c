@@ -125,9 +125,9 @@ int on_exec(__u64 *ctx)
 SEC("tp_btf/sys_enter")
 int on_sys_enter(__u64 *ctx)
 {
-	__u32 number = ctx[1], cpu = bpf_get_smp_processor_id();
-	struct count *count;
 	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 number = ctx[1], cpu;
+	struct count *count;
 	struct total *all;
 	struct call *call;
 
@@ -137,6 +137,7 @@ int on_sys_enter(__u64 *ctx)
 	if (!count)
 		return 0;
 	count->calls++;
+	cpu = bpf_get_smp_processor_id();
 	all = bpf_map_lookup_elem(&total, &cpu);
 	if (all)
 		all->calls++;
@@ -181,8 +182,8 @@ int on_switch(__u64 *ctx)
 SEC("tp_btf/sys_exit")
 int on_sys_exit(__u64 *ctx)
 {
-	__s64 ret = ctx[1];
 	struct task_struct *task = bpf_get_current_task_btf();
+	__s64 ret = ctx[1];
 	struct count *count;
 	struct call *call;
 

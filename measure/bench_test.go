@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -66,10 +67,16 @@ func BenchmarkSample(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer s.close()
-	b.ReportAllocs()
+	before, err1 := processCPUTime(os.Getpid())
 	for b.Loop() {
 		if _, err := s.read(); err != nil {
 			b.Fatal(err)
 		}
 	}
+	after, err2 := processCPUTime(os.Getpid())
+	if err := errors.Join(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(0, "ns/op") // on a busy machine most of it is waiting
+	b.ReportMetric(float64(after-before)/float64(b.N), "cpu-ns/sample")
 }

@@ -185,8 +185,6 @@ func awaitSignal() int {
 	return int(s)
 }
 
-// callTheKernel makes system calls that the Go runtime never makes: 1000 on
-// four threads, ten that fail, and one that takes 20 ms.
 // What callFromThreads calls.
 const (
 	callingThreads = 16
@@ -212,6 +210,8 @@ func callFromThreads() int {
 	return 0
 }
 
+// callTheKernel makes system calls that the Go runtime never makes: 1000 on
+// four threads, ten that fail, and one that takes 20 ms.
 func callTheKernel() int {
 	var threads sync.WaitGroup
 	for range 4 {

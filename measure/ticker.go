@@ -23,13 +23,18 @@ type ticker struct {
 	err  error
 }
 
-// newTicker ticks after first, which is more than zero, and then at every interval.
+// newTicker ticks first from now, and then at every interval. However long it
+// takes itself, the ticks stay where they are.
 func newTicker(first, interval time.Duration) (_ *ticker, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("make a timer: %w", err)
 		}
 	}()
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return nil, err
+	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, err
@@ -40,8 +45,11 @@ func newTicker(first, interval time.Duration) (_ *ticker, err error) {
 		t.close()
 		return nil, err
 	}
-	setting := unix.ItimerSpec{Value: unix.NsecToTimespec(first.Nanoseconds()), Interval: unix.NsecToTimespec(interval.Nanoseconds())}
-	if err := unix.TimerfdSettime(fd, 0, &setting, nil); err != nil {
+	setting := unix.ItimerSpec{
+		Value:    unix.NsecToTimespec(now.Nano() + first.Nanoseconds()),
+		Interval: unix.NsecToTimespec(interval.Nanoseconds()),
+	}
+	if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &setting, nil); err != nil {
 		t.close()
 		return nil, err
 	}

@@ -45,8 +45,8 @@ type Event struct {
 	Trial  results.PlannedTrial // zero while the run is prepared
 	Trials int                  // planned
 	Phase  string
-	// Elapsed is the time since the trial's start, Expected how long its
-	// schedule takes: at least that, in a ClosedLoop.
+	// Elapsed is the time since the trial's start, Expected how long it takes to
+	// the end of its schedules; in a ClosedLoop nobody knows, and it is less.
 	Elapsed, Expected time.Duration
 	ClosedLoop        bool
 	// Requests is how many have ended in this trial, as clients last said.

@@ -31,6 +31,29 @@ func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
 	})
 }
 
+func TestTheLastAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s.Trial.Startup = 10 * time.Second
+		rt := newFake(s)
+		rt.platform.Startup = func(int) time.Duration { return time.Second }
+		rt.open = func(context.Context, Spec) error {
+			time.Sleep(5 * time.Second) // in a bubble: no time passes
+			return nil
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := startups(outcome.Trials), []time.Duration{time.Second, 2 * time.Second, 10 * time.Second}; !slices.Equal(got, want) {
+			t.Errorf("%v from start to epoch, want %v", got, want)
+		}
+		if last := outcome.Trials[len(outcome.Trials)-1]; !last.Valid {
+			t.Errorf("last attempt %+v, want it valid", last)
+		}
+	})
+}
+
 // slowNodes is a run of so many trials of ten seconds' start-up, in which
 // making the nodes takes what took says, by opening.
 func slowNodes(t *testing.T, repetitions int, took ...time.Duration) []results.Trial {
@@ -82,6 +105,17 @@ func TestARunLearnsHowLongItsNodesTake(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A trial that was too late for what was learnt teaches more than its next attempt.
+func TestARunLearnsFromATrialThatWasLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := startups(slowNodes(t, 3, time.Second, 5*time.Second, time.Second, 5*time.Second))
+		want := []time.Duration{10 * time.Second, 2500 * time.Millisecond, 10 * time.Second, 8500 * time.Millisecond}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v from start to epoch, want %v", got, want)
+		}
+	})
 }
 
 // What was learnt is a guess: where it was wrong, the scenario's word counts.

@@ -171,6 +171,7 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 		t.watchers.Wait()
 	}()
 	err = t.load(ctx, watch)
+	t.learnStartup()
 	if broken, ok := errors.AsType[*brokenError](err); ok {
 		return broken.reason, t.kill(ctx)
 	}
@@ -198,7 +199,6 @@ func (t *trial) load(ctx, watch context.Context) error {
 		return err
 	}
 	t.allReady = time.Now()
-	t.runner.learnStartup(t.allReady.Sub(t.started))
 	if err := t.runner.checkPrograms(); err != nil { // again: now that each node has been started
 		return err
 	}
@@ -340,7 +340,7 @@ func (t *trial) emit(phase string) {
 		Trial:         t.plan,
 		Phase:         phase,
 		Elapsed:       time.Since(t.started),
-		Expected:      s.ExpectedTrial(),
+		Expected:      t.epoch.Sub(t.started) + s.Schedule(),
 		ClosedLoop:    s.Sequential.Rate == 0,
 		RequestsTotal: s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests,
 	}

@@ -143,7 +143,7 @@ func (n Network) host(number int) netip.Addr {
 
 // Trial bounds and samples one trial.
 type Trial struct {
-	Startup        time.Duration // from the start of the nodes to the epoch
+	Startup        time.Duration // from the start of the nodes to the epoch, at most
 	SampleInterval time.Duration
 	Drain          time.Duration // longest wait for clients after their schedules and time-outs
 	// Settle is the longest wait before a trial until the CPUs are idle; zero
@@ -159,9 +159,11 @@ type Trial struct {
 // end of its schedules. Settling, and making and removing the nodes, come on
 // top, and so does the time of sequential clients in a closed loop: nobody knows
 // it before.
-func (s *Scenario) ExpectedTrial() time.Duration {
-	return s.Trial.Startup + max(s.Sequential.End(), s.Parallel.End())
-}
+func (s *Scenario) ExpectedTrial() time.Duration { return s.Trial.Startup + s.Schedule() }
+
+// Schedule is how long the clients start requests, from the epoch on; in a
+// closed loop, where nobody knows that before, only when they begin.
+func (s *Scenario) Schedule() time.Duration { return max(s.Sequential.End(), s.Parallel.End()) }
 
 // fewestForInterval is the smallest number of blocks with a 95 % interval
 // (docs/method.md, Statistics).

@@ -199,6 +199,7 @@ func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
 type timeLeft struct {
 	begun  time.Time // of the first trial seen
 	first  int       // its index
+	over   int       // trials since
 	around time.Duration
 }
 
@@ -208,15 +209,15 @@ func (t *timeLeft) take(now time.Time, e *orchestrate.Event) {
 	case t.begun.IsZero():
 		t.begun, t.first = now, e.Trial.Index
 	case e.Trial.Index > t.first && e.Expected > 0:
-		over := time.Duration(e.Trial.Index - t.first)
-		t.around = max(0, (now.Sub(t.begun)-e.Elapsed)/over-e.Expected)
+		t.over = e.Trial.Index - t.first
+		t.around = max(0, (now.Sub(t.begun)-e.Elapsed)/time.Duration(t.over)-e.Expected)
 	}
 }
 
 // of is the time left at an event; false before the schedule is known, and in a
 // closed loop before a first trial has shown how long it takes.
 func (t *timeLeft) of(e *orchestrate.Event) (time.Duration, bool) {
-	if e.Trial.Index == 0 || e.Expected == 0 || e.ClosedLoop && t.around == 0 {
+	if e.Trial.Index == 0 || e.Expected == 0 || e.ClosedLoop && t.over == 0 {
 		return 0, false
 	}
 	this := e.Expected

@@ -138,6 +138,7 @@ func TestProgressOfAClosedLoopKnowsWhatItHasSeen(t *testing.T) {
 		{1, 14 * time.Second, 14 * time.Second, "1 of 3, : load, 0:14"},
 		{2, 20 * time.Second, 0, "2 of 3, : load, 0:00, 0:40 left"},
 		{2, 36 * time.Second, 16 * time.Second, "2 of 3, : load, 0:16, 0:24 left"},
+		{3, 40 * time.Second, 0, "3 of 3, : load, 0:00, 0:20 left"},
 	} {
 		e := event(test.trial, test.elapsed)
 		p.left.take(start.Add(test.at), e)
