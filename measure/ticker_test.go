@@ -25,7 +25,7 @@ func TestATickerTellsHowManyTicksWereNotSeen(t *testing.T) {
 	ticks := newTestTicker(t, interval, interval)
 	told := 0
 	for _, busy := range []time.Duration{0, 55 * time.Millisecond, 0} {
-		time.Sleep(busy)
+		time.Sleep(busy) // a duration is meant: nobody looks while ticks come
 		unseen, err := ticks.wait()
 		if err != nil {
 			t.Fatal(err)

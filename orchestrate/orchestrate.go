@@ -46,7 +46,8 @@ type Event struct {
 	Trials int                  // planned
 	Phase  string
 	// Elapsed is the time since the trial's start, Expected how long it takes to
-	// the end of its schedules; in a ClosedLoop nobody knows, and it is less.
+	// the end of its schedules; in a ClosedLoop to the begin of its load, as
+	// nobody knows how long that takes.
 	Elapsed, Expected time.Duration
 	ClosedLoop        bool
 	// Requests is how many have ended in this trial, as clients last said.
