@@ -50,6 +50,9 @@ type Claim struct {
 	// Caveat is what must be known with the verdict: that another change was
 	// judged, or that a part of the statement does not hold.
 	Caveat string `json:"caveat,omitempty"`
+	// Unmet are the premises of the claim that the run does not have: with any it
+	// is inconclusive, whatever the change.
+	Unmet []string `json:"unmet_premises,omitempty"`
 	// What is compared, the two values, and their unit.
 	Quantity  string `json:"quantity"`
 	ValueUnit string `json:"value_unit"`
@@ -70,6 +73,7 @@ type rule struct {
 	// caveat says which part of the statement does not hold whatever the change,
 	// if any; nil: the change is all of it.
 	caveat func(s *Summary, with, without *Variant) string
+	needs  []premise
 	// void says why the two variants cannot be compared, if so; nil: they can.
 	void func(with, without *Variant) string
 }
@@ -109,6 +113,7 @@ func (r *rule) judge(s *Summary) Claim {
 		if why := r.void(with, without); why != "" {
 			c.Note = trialsNote(c.Blocks)
 			c.Measured, c.Evidence, c.Verdict, c.Reason = unknown(), noEvidence(), Inconclusive, why
+			c.lacks(r.unmet(s))
 			return c
 		}
 	}
@@ -137,6 +142,7 @@ func (r *rule) judge(s *Summary) Claim {
 		caveats = append(caveats, r.caveat(s, with, without))
 	}
 	c.Caveat = strings.Join(slices.DeleteFunc(caveats, func(s string) bool { return s == "" }), "; ")
+	c.lacks(r.unmet(s))
 	return c
 }
 

@@ -48,7 +48,7 @@ func withRecovery(without, with []float64) *Summary {
 	trials := func(of []float64) []*Metrics {
 		var all []*Metrics
 		for _, s := range of {
-			all = append(all, &Metrics{Recovery: Recovery{OnsetS: Number(s), ObservedS: 70, PaperBin: Number(6 + math.Ceil(s/5))}})
+			all = append(all, &Metrics{Recovery: Recovery{OnsetS: Number(s), ObservedS: 70, BelowS: 10, PaperBin: Number(6 + math.Ceil(s/5))}})
 		}
 		return all
 	}
@@ -161,7 +161,7 @@ func withThroughput(without, with, paperWithout, paperWith []Number) *Summary {
 	trials := func(harmonic, paper []Number) []*Metrics {
 		var all []*Metrics
 		for i := range harmonic {
-			all = append(all, &Metrics{Throughput: Throughput{Harmonic: harmonic[i], Paper: paper[i]}})
+			all = append(all, &Metrics{Throughput: Throughput{Harmonic: harmonic[i], Paper: paper[i]}, Recovery: Recovery{BelowS: 10}})
 		}
 		return all
 	}

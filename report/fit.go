@@ -180,8 +180,15 @@ func Brief(w io.Writer, s *Summary, width int) error {
 		}
 		t.AppendRow(row)
 	}
-	_, err := fmt.Fprintf(w, "%s\n%s\n", t.title, t.fit(width))
-	return err
+	if _, err := fmt.Fprintf(w, "%s\n%s\n", t.title, t.fit(width)); err != nil {
+		return err
+	}
+	for _, words := range s.premiseWords() {
+		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // briefCell is a figure with its change from the first variant, paired by block.

@@ -26,6 +26,7 @@ type document struct {
 	Tally    string // of the verdicts, in a clause
 	Verdicts []verdictRow
 	Interval bool // some verdict has one
+	Premises []string
 	Words    []string
 	Claims   template.HTML // their table
 	Figures  []drawing
@@ -104,7 +105,7 @@ func newDocument(s *Summary) *document {
 	}
 	if s.comparesAsThePaper() {
 		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
-		d.Words, d.Claims = claimsWords(s), tableHTML(claimsTable(s))
+		d.Premises, d.Words, d.Claims = s.premiseWords(), claimsWords(s), tableHTML(claimsTable(s))
 	}
 	for i, of := range sections(s) {
 		d.Sections = append(d.Sections, shown{

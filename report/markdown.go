@@ -58,7 +58,9 @@ func (b *page) paragraphs(all []string) {
 }
 
 func (b *page) claims(s *Summary) {
-	b.table(claimsTable(s))
+	b.printf("## %s\n\n", claimsTable(s).title)
+	b.paragraphs(s.premiseWords())
+	b.printf("%s\n\n", claimsTable(s).RenderMarkdown())
 	b.paragraphs(claimsWords(s))
 	var why []string
 	for _, c := range s.Claims {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -49,6 +50,7 @@ type recomputedChange struct {
 	PaperMeasured Number `json:"paper_way_measured"`
 	PaperLow      Number `json:"paper_way_low"`
 	PaperHigh     Number `json:"paper_way_high"`
+	Unmet         bool   `json:"unmet"`
 }
 
 func recompute(t *testing.T, dir string) *recomputed {
@@ -102,6 +104,17 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			s.experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
 			for i := range s.trials {
 				s.trials[i].request, s.trials[i].server = losing(i%2), notAllAdmitted()
+			}
+			return s
+		},
+		"an attack that hurts nobody": func() *synth { return served(shortBlocks(2), "no-block", "userspace-block") },
+		"an attack that is served in both variants": func() *synth {
+			return served(shortBlocks(1), "no-block", "userspace-block", "xdp-block")
+		},
+		"an attack that slows responses, but takes no throughput": func() *synth {
+			s := served(shortBlocks(2), "no-block", "userspace-block")
+			for i := range s.trials {
+				s.trials[i].request = slowerInAttack(s.trials[i].request)
 			}
 			return s
 		},
@@ -205,6 +218,30 @@ func late(atNS, waitNS int64) func(string, *results.Request) {
 	}
 }
 
+// served is a run whose sequential clients feel nothing of the attack, which some
+// variants serve.
+func served(s *synth, by ...string) *synth {
+	for i := range s.trials {
+		whole := slices.Contains(by, s.trials[i].variant)
+		s.trials[i].request = func(role string, q *results.Request) {
+			if role == results.RoleSequential || whole {
+				q.Outcome, q.EndNS = results.OK, 9e6
+			}
+		}
+	}
+	return s
+}
+
+// slowerInAttack makes responses slower during the attack of a run by shortBlocks.
+func slowerInAttack(first func(string, *results.Request)) func(string, *results.Request) {
+	return func(role string, q *results.Request) {
+		first(role, q)
+		if role == results.RoleSequential && q.StartNS >= 10*second && q.StartNS < 12*second {
+			q.EndNS *= 2
+		}
+	}
+}
+
 // expect compares all that was recomputed to a summary.
 func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
 	t.Helper()
@@ -228,6 +265,9 @@ func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
 		expectNumber(t, c.ID+" in the paper's way", c.MeasuredPaperWay, again.PaperMeasured, tolerance)
 		expectNumber(t, c.ID+" in the paper's way, low", c.PaperWayLow, again.PaperLow, tolerance)
 		expectNumber(t, c.ID+" in the paper's way, high", c.PaperWayHigh, again.PaperHigh, tolerance)
+		if unmet := len(c.Unmet) > 0; unmet != again.Unmet {
+			t.Errorf("claim %s: unmet premises %q, recomputed %v", c.ID, c.Unmet, again.Unmet)
+		}
 	}
 	if len(r.Pairs) != len(s.Pairs) {
 		t.Fatalf("recomputed %d pairs, the summary has %d", len(r.Pairs), len(s.Pairs))

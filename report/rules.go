@@ -20,6 +20,7 @@ func throughputRule() rule {
 		// One empty second makes it zero, however the others are.
 		quantity: quantity{func(m *Metrics) Number { return m.Throughput.Harmonic }, true},
 		paperWay: func(m *Metrics) Number { return m.Throughput.Paper },
+		needs:    []premise{takesThroughput, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("arithmetic means %s and %s requests/s",
 				short(without.Throughput.Arithmetic), short(with.Throughput.Arithmetic))
@@ -37,6 +38,7 @@ func recoveryRule() rule {
 		quantity:   quantity{value: recoveryTime},
 		paperWay:   func(m *Metrics) Number { return m.Recovery.PaperBin },
 		paperClaim: (22.0/27 - 1) * 100,
+		needs:      []premise{takesThroughput, turnsAway},
 		void:       neverAway,
 		details: func(_ *Summary, with, without *Variant) string {
 			say := fmt.Sprintf("in the paper's way, 5 s bins %s and %s from the start; seconds below 90 %% of the throughput before %s and %s",
@@ -132,6 +134,7 @@ func durationRule() rule {
 		},
 		quantity: quantity{value: func(m *Metrics) Number { return m.Duration.Harmonic }},
 		paperWay: func(m *Metrics) Number { return m.Duration.Service.Harmonic },
+		needs:    []premise{slowsResponses, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("medians %s and %s ms, p99 %s and %s ms",
 				short(without.Duration.P50), short(with.Duration.P50), short(without.Duration.P99), short(with.Duration.P99))
@@ -155,6 +158,7 @@ func syscallsRule() rule {
 			Quantity:  "system calls of the server", ValueUnit: "calls",
 		},
 		quantity: quantity{value: func(m *Metrics) Number { return m.Syscalls.Calls }},
+		needs:    []premise{turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("errors %s and %s, time %s and %s s, calls per offered request %s and %s, calls per second during the attack %s and %s",
 				short(without.Syscalls.Errors), short(with.Syscalls.Errors),
@@ -179,6 +183,7 @@ func cpuRule() rule {
 		},
 		quantity: quantity{value: func(m *Metrics) Number { return m.CPU.Parts.During }},
 		paperWay: func(m *Metrics) Number { return m.CPU.PaperP90 },
+		needs:    []premise{turnsAway},
 		caveat: func(_ *Summary, with, without *Variant) string {
 			told := with.CPU.Parts.During.known() && without.CPU.Parts.During.known()
 			if !told || with.CPU.Below40 >= 0.9 && without.CPU.AtLeast90 >= 0.8 {
@@ -203,6 +208,7 @@ func memoryRule() rule {
 		},
 		quantity: quantity{value: func(m *Metrics) Number { return m.MemoryBytes.P90 / (1 << 20) }},
 		paperWay: func(m *Metrics) Number { return m.MemoryBytes.PaperP90 / (1 << 20) },
+		needs:    []premise{turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			if !with.Memory.P90.known() {
 				return "no memory limit was set, so there is no percentage"

@@ -16,6 +16,9 @@ type Summary struct {
 	Window   Window    `json:"window"`
 	Variants []Variant `json:"variants"`
 	Claims   []Claim   `json:"claims"`
+	// Unmet is what the claims take for granted and the run does not have; absent
+	// where it has all.
+	Unmet []Unmet `json:"unmet_premises,omitempty"`
 	// Pairs is empty where no variant has two valid trials.
 	Pairs []Pair `json:"pairs"`
 	// Noise and Cost are absent where the run has no such arm.

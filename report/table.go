@@ -21,6 +21,9 @@ import (
 func Text(w io.Writer, s *Summary, width int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
+	for _, words := range s.premiseWords() {
+		fmt.Fprintf(&b, "%s\n\n", words)
+	}
 	for _, t := range []titled{claimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
 		if t.Length() == 0 {
 			continue

@@ -15,22 +15,21 @@ import (
 // describe prints what a run would do.
 func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	plan := orchestrate.Plan(s, o.seed)
-	expected := time.Duration(len(plan)) * s.ExpectedTrial()
-	least := ""
-	if s.Sequential.Rate == 0 {
-		least = "at least "
-	}
 	if o.json {
 		return json.NewEncoder(w).Encode(struct {
 			Scenario   string                 `json:"scenario"`
 			Seed       uint64                 `json:"seed"`
-			ExpectedNS int64                  `json:"expected_ns"`
+			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop
 			Trials     []results.PlannedTrial `json:"trials"`
-		}{s.Name, o.seed, int64(expected), plan})
+		}{s.Name, o.seed, expected(s, len(plan)), plan})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	line("%s: %s of %s%s, %s in all, and some seconds around each%s", s.Name, plural(len(plan), "trial"), least, clock(s.ExpectedTrial()), clock(expected), settles(s))
+	long := "each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
+	if all := expected(s, len(plan)); all != nil {
+		long = fmt.Sprintf("each %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
+	}
+	line("%s: %s, %s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), long, settles(s))
 	line("")
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
 		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuList(s.Server.CPUs), scenarios.Size(s.Server.Memory))
@@ -46,6 +45,16 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Label())
 	}
 	return t.Flush()
+}
+
+// expected is how long so many trials take by schedule; nil in a closed loop,
+// which has none.
+func expected(s *scenarios.Scenario, trials int) *time.Duration {
+	if s.Sequential.Rate == 0 {
+		return nil
+	}
+	all := time.Duration(trials) * s.ExpectedTrial()
+	return &all
 }
 
 // settles says how long the machine may take to settle.

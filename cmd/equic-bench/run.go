@@ -29,6 +29,7 @@ type runOptions struct {
 	repetitions int
 	seed        uint64
 	variants    []string
+	set         []string
 	aa          bool
 	results     string
 	resume      string
@@ -46,6 +47,7 @@ func runCommand() *cobra.Command {
 		Short: "Run a scenario, and print the path of its results",
 		Example: `  equic-bench run scenarios/quick.yaml
   equic-bench run scenarios/paper.yaml --repetitions 6 --variants userspace-block,xdp-block
+  equic-bench run scenarios/paper.yaml --set clients.parallel.rate=240/s
   equic-bench run --resume results/runs/20260102T030405Z-paper`,
 		Args: arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -67,6 +69,7 @@ func runCommand() *cobra.Command {
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
+	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as clients.parallel.rate=240/s; the run keeps the scenario with it (may be repeated)")
 	f.BoolVar(&o.aa, "aa", false, "run each variant twice in each block, as if it were two: the report says how large a difference nothing makes")
 	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
 	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
@@ -89,7 +92,7 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	if len(args) == 0 {
 		return nil, usage(c, "an argument is missing: name a scenario, such as scenarios/quick.yaml, or --resume a run")
 	}
-	s, err := scenarios.Load(args[0])
+	s, err := scenarios.LoadWith(args[0], o.set)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +117,7 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
 	}
-	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa"} {
+	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa", "set"} {
 		if c.Flags().Changed(name) {
 			return nil, usage(c, "--resume continues the run as it was planned: leave out --%s", name)
 		}

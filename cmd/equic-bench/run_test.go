@@ -3,11 +3,35 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
 )
+
+func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
+	for file, want := range map[string]struct{ words, asJSON string }{
+		"paper.yaml": {"paper: 3 trials, each 1:45, 5:15 in all", `"expected_ns":315000000000,`},
+		"cost.yaml":  {"cost: 200 trials, each as long as its requests take, which nobody knows before", `"expected_ns":null,`},
+	} {
+		s, err := scenarios.Load(filepath.Join("..", "..", "scenarios", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for asJSON, says := range map[bool]string{false: want.words, true: want.asJSON} {
+			var out strings.Builder
+			o := runOptions{seed: 1, json: asJSON}
+			if err := o.describe(&out, s); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), says) {
+				t.Errorf("%s: %s; want %q", file, out.String(), says)
+			}
+		}
+	}
+}
 
 func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
 	text, err := os.ReadFile(faults)

@@ -293,6 +293,27 @@ def no_recovery(variants, medians):
     return at_once or all(f["recovery.onset_s"] == INF for name in both for _, f in variants[name])
 
 
+def unmet(name, variants, medians):
+    """Whether a run lacks what the claim takes for granted of its attack."""
+    trial, _ = variants["xdp-block"][0]
+    if not trial.experiment["parallel"]["clients"]:
+        return True
+    lost = any(not m["recovery.below_s"][0] <= 1 for m in medians.values())
+    slowed = any(not typical(slowdown, trials) <= 1.1 for trials in variants.values())
+    served = any(median([turned_away(t) for t, _ in variants[v]]) < 0.5 for v in ("xdp-block", "userspace-block"))
+    return {"throughput": not lost or served, "recovery": not lost or served, "duration": not slowed or served, "block-time": False}.get(name, served)
+
+
+def turned_away(t):
+    """The share of the attack's requests that were not served."""
+    return ratio(sum(q["outcome"] != "ok" for q in t.attack), len(t.attack))
+
+
+def slowdown(f):
+    before, during = f["duration_ms.before.p50"], f["duration_ms.during.p50"]
+    return INF if math.isnan(during) and not math.isnan(before) else during / before
+
+
 def claims(variants, medians):
     with_, without = variants.get("xdp-block"), variants.get("userspace-block")
     if not with_ or not without:
@@ -311,6 +332,7 @@ def claims(variants, medians):
             judged[name] = claimed(value)
             by_paper = claimed(paper) if paper else unknown
         judged[name].update({"paper_way_" + k: by_paper[k] for k in ("measured", "low", "high")})
+        judged[name]["unmet"] = unmet(name, variants, medians)
     holm(judged.values())
     return judged
 

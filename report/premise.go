@@ -1,0 +1,169 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// What the paper's claims take for granted: an attack that does what the paper's
+// did (docs/method.md, Statistics). Where a run's attack does not, what changes
+// between two variants says nothing for or against the claims that need it.
+
+const (
+	// byChanceS is how many seconds under 90 % of the throughput before the attack
+	// are put down to a pause of the machine.
+	byChanceS = 1
+	// felt is by which factor the median response time must rise.
+	felt = 1.10
+	// mostOf the attack's requests must be turned away.
+	mostOf = 0.5
+)
+
+// premise says what a run lacks that a claim takes for granted, as a clause;
+// nothing where it has it, or where that is not known.
+type premise func(*Summary) string
+
+// Unmet is a premise that the run does not have.
+type Unmet struct {
+	What   string   `json:"what"`
+	Claims []string `json:"claims"` // those that are inconclusive for it
+}
+
+// unmet are the premises of a claim that the run does not have.
+func (r *rule) unmet(s *Summary) []string {
+	if why := anAttack(s); why != "" {
+		return []string{why}
+	}
+	var all []string
+	for _, lacks := range r.needs {
+		if why := lacks(s); why != "" {
+			all = append(all, why)
+		}
+	}
+	return all
+}
+
+// lacks makes a claim inconclusive for premises that the run does not have.
+func (c *Claim) lacks(unmet []string) {
+	if len(unmet) == 0 {
+		return
+	}
+	c.Unmet, c.Verdict = unmet, Inconclusive
+	c.Reason = strings.Join(append(slices.Clone(unmet), c.Reason), "; ")
+}
+
+// unmetPremises are those of all claims, each with its claims. Without the two
+// variants that are compared there is nothing to have them for.
+func (s *Summary) unmetPremises() []Unmet {
+	if s.variant(withGateway) == nil || s.variant(withoutGateway) == nil {
+		return nil
+	}
+	var all []Unmet
+	for _, r := range rules() {
+		for _, what := range r.unmet(s) {
+			i := slices.IndexFunc(all, func(u Unmet) bool { return u.What == what })
+			if i < 0 {
+				i, all = len(all), append(all, Unmet{What: what})
+			}
+			all[i].Claims = append(all[i].Claims, r.claim.ID)
+		}
+	}
+	return all
+}
+
+// premiseWords says which claims cannot be judged by this run and why, a
+// paragraph for each premise, and what can be done about it.
+func (s *Summary) premiseWords() []string {
+	var words []string
+	for _, u := range s.Unmet {
+		verb := "is"
+		if len(u.Claims) > 1 {
+			verb = "are"
+		}
+		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", capital(u.What), sentence(u.Claims), verb))
+	}
+	if len(words) > 0 && anAttack(s) == "" {
+		words = append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker: try a faster one, as by --set clients.parallel.rate=%g/s. Where the clients' CPUs become the limit, the trial is invalid and says so.",
+			s.manifest.Experiment.Parallel.RatePerSecond, 2*s.manifest.Experiment.Parallel.RatePerSecond))
+	}
+	return words
+}
+
+// anAttack is the premise of every claim.
+func anAttack(s *Summary) string {
+	if s.Window.AttackFromS.known() {
+		return ""
+	}
+	return "the run has no attack"
+}
+
+// takesThroughput: where no variant loses any, none can keep more than another.
+func takesThroughput(s *Summary) string {
+	lost := func(v Variant) bool { return !(v.Recovery.BelowS <= byChanceS) }
+	if slices.ContainsFunc(s.measured(), lost) {
+		return ""
+	}
+	return fmt.Sprintf("the attack took no throughput from the sequential clients: in no variant was it under 90 %% of that before for more than %d s%s", byChanceS, s.withoutUnprotected())
+}
+
+// slowsResponses: the same of the response time.
+func slowsResponses(s *Summary) string {
+	slowed := func(v Variant) bool { return !(v.typical(slowdown) <= felt) }
+	if slices.ContainsFunc(s.measured(), slowed) {
+		return ""
+	}
+	return "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %" + s.withoutUnprotected()
+}
+
+// slowdown is the median response time during the attack over that before. Where
+// too few requests were answered during it for a median, it was felt without
+// bound.
+func slowdown(m *Metrics) Number {
+	if m.Duration.Before.P50.known() && !m.Duration.During.P50.known() {
+		return Number(math.Inf(1))
+	}
+	return m.Duration.During.P50 / m.Duration.Before.P50
+}
+
+// withoutUnprotected says that the variant was not run that would feel the attack
+// most.
+func (s *Summary) withoutUnprotected() string {
+	if s.variant(noBlocking) != nil {
+		return ""
+	}
+	return " (no-block, which would show what it does to an unprotected server, was not run)"
+}
+
+// turnsAway: the claims compare two places to turn an attack away. A server that
+// answers most of it in one of them does more work there, wherever it blocks.
+func turnsAway(s *Summary) string {
+	without, with := s.variant(withoutGateway).typical(turnedAway), s.variant(withGateway).typical(turnedAway)
+	var served []string
+	if without < mostOf {
+		served = append(served, withoutGateway)
+	}
+	if with < mostOf {
+		served = append(served, withGateway)
+	}
+	if len(served) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s served most of the attack within the quota: userspace-block turned away %s %% of its requests, xdp-block %s %%, so the change is not that between two places to turn the same clients away",
+		sentence(served), short(without*100), short(with*100))
+}
+
+// turnedAway is the share of the attack's requests that were not served, in 0..1.
+func turnedAway(m *Metrics) Number {
+	var all, ok Number
+	for outcome, n := range m.Requests[results.RoleParallel] {
+		all += n
+		if outcome == string(results.OK) {
+			ok = n
+		}
+	}
+	return ratio(float64(all-ok), float64(all))
+}

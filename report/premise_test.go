@@ -1,0 +1,112 @@
+package report
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// attacked is a trial in which the sequential clients lost throughput for so many
+// seconds, their responses were slower by a factor, and so many of a hundred
+// requests of the attack were served.
+func attacked(belowS, slower, served Number) *Metrics {
+	return &Metrics{
+		Recovery: Recovery{BelowS: belowS},
+		Duration: Durations{Before: Statistics{P50: 10}, During: Statistics{P50: 10 * slower}},
+		Requests: map[string]map[string]Number{results.RoleParallel: {"ok": served, "refused": 90 - served, "timeout": 10}},
+	}
+}
+
+func TestWhatTheClaimsTakeForGranted(t *testing.T) {
+	all := []string{"throughput", "recovery", "duration", "syscalls", "cpu", "memory"}
+	tests := []struct {
+		name                string
+		none, without, with *Metrics // none may be nil
+		want                []Unmet
+	}{
+		{"an attack that hurts, and is turned away", attacked(20, 30, 60), attacked(9, 9, 3), attacked(0, 1, 0), nil},
+		{"it hurts only those who are not protected", attacked(20, 30, 60), attacked(0, 1, 3), attacked(0, 1, 0), nil},
+		{"it hurts only where user space blocks", attacked(0, 1, 60), attacked(2, 1.2, 3), attacked(0, 1, 0), nil},
+		{"a second is by chance", attacked(1, 1.1, 60), attacked(0, 1, 3), attacked(0, 1, 0), []Unmet{
+			{"the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s", []string{"throughput", "recovery"}},
+			{"the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %", []string{"duration"}},
+		}},
+		{"nobody knows what it does to the unprotected", nil, attacked(0, 1, 3), attacked(0, 1, 0), []Unmet{
+			{"the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s (no-block, which would show what it does to an unprotected server, was not run)", []string{"throughput", "recovery"}},
+			{"the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 % (no-block, which would show what it does to an unprotected server, was not run)", []string{"duration"}},
+		}},
+		{"responses are slower, and no throughput is lost", attacked(0, 1.5, 60), attacked(0, 1, 3), attacked(0, 1, 0), []Unmet{
+			{"the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s", []string{"throughput", "recovery"}},
+		}},
+		{"so few are answered that there is no median", attacked(20, unknown(), 60), attacked(20, unknown(), 3), attacked(0, 1, 0), nil},
+		{"user space serves it", attacked(20, 30, 90), attacked(9, 9, 51), attacked(0, 1, 0), []Unmet{
+			{"userspace-block served most of the attack within the quota: userspace-block turned away 49 % of its requests, xdp-block 100 %, so the change is not that between two places to turn the same clients away", all},
+		}},
+		{"both serve it", attacked(20, 30, 90), attacked(9, 9, 90), attacked(9, 9, 80), []Unmet{
+			{"userspace-block and xdp-block served most of the attack within the quota: userspace-block turned away 10 % of its requests, xdp-block 20 %, so the change is not that between two places to turn the same clients away", all},
+		}},
+		{"half is turned away", attacked(20, 30, 90), attacked(9, 9, 50), attacked(0, 1, 0), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &Summary{Variants: []Variant{variantOf(withoutGateway, tt.without), variantOf(withGateway, tt.with)}}
+			if tt.none != nil {
+				s.Variants = append(s.Variants, variantOf(noBlocking, tt.none))
+			}
+			s.Unmet = s.unmetPremises()
+			if !slices.EqualFunc(s.Unmet, tt.want, func(a, b Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
+				t.Errorf("unmet are %+v, want %+v", s.Unmet, tt.want)
+			}
+			for _, c := range s.claims() {
+				for _, u := range tt.want {
+					concerned := slices.Contains(u.Claims, c.ID)
+					if concerned && c.Verdict != Inconclusive || concerned != slices.Contains(c.Unmet, u.What) {
+						t.Errorf("%s is %s for %q, though it lacks %q", c.ID, c.Verdict, c.Unmet, u.What)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
+	s := &Summary{Window: Window{AttackFromS: unknown()}, Variants: []Variant{
+		variantOf(withoutGateway, attacked(9, 9, 3)), variantOf(withGateway, attacked(0, 1, 0)),
+	}}
+	for _, c := range s.claims() {
+		if c.Verdict != Inconclusive || !slices.Equal(c.Unmet, []string{"the run has no attack"}) {
+			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
+		}
+	}
+	s.Unmet = s.unmetPremises()
+	if got := s.premiseWords(); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
+		t.Errorf("says %q", got)
+	}
+}
+
+// A change that says nothing is still told.
+func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
+	dir := served(shortBlocks(1), noBlocking, withoutGateway).write(t)
+	s := write(t, dir)
+	for _, c := range s.Claims {
+		if got := c.Verdict == Inconclusive; got != (c.ID != "block-time") || math.IsNaN(float64(c.Measured)) && c.ID != "recovery" {
+			t.Errorf("%s is %s, with a change of %v", c.ID, c.Verdict, float64(c.Measured))
+		}
+	}
+	var text strings.Builder
+	must(t, Text(&text, s, 0))
+	for name, page := range map[string]string{
+		"text": text.String(), MarkdownFile: string(reported(t, dir, MarkdownFile)), HTMLFile: string(reported(t, dir, HTMLFile)),
+	} {
+		words, table := strings.Index(page, "The attack took no throughput"), strings.Index(page, "+30.9 %")
+		if words < 0 || table < words {
+			t.Errorf("%s says it at byte %d, and has the table of the claims at byte %d", name, words, table)
+		}
+		if !strings.Contains(page, "try a faster one, as by --set clients.parallel.rate=100/s") {
+			t.Errorf("%s does not say what to do", name)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package scenarios
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAScenarioWithChangesIsOneWithTheseValues(t *testing.T) {
+	want, err := Load("paper.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Parallel.Rate, want.Trial.Syscalls, want.Server.IdleTimeout = 200, false, 3*time.Second
+	want.Variants = []Variant{NoBlock, XDPBlock}
+	got, err := LoadWith("paper.yaml", []string{
+		"clients.parallel.rate=150/s", "clients.parallel.rate=200/s", // the last counts
+		"trial.syscalls=false", // not in the file
+		"server.idle_timeout=3s",
+		"variants=[no-block, xdp-block]",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range []string{"# The attack. Its rate was calibrated", "quota: 5 # the paper's", "idle_timeout: 3s\n"} {
+		if !strings.Contains(string(got.Text), kept) {
+			t.Errorf("its text lacks %q:\n%s", kept, got.Text)
+		}
+	}
+	want.Text = got.Text
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("scenario (-want +got):\n%s", diff)
+	}
+	again, err := Parse("paper.yaml", got.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(got, again); diff != "" {
+		t.Errorf("its text says something else (-want +got):\n%s", diff)
+	}
+}
+
+func TestWithoutChangesAScenarioIsItsFile(t *testing.T) {
+	want, err := Load("paper.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := LoadWith("paper.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("scenario (-want +got):\n%s", diff)
+	}
+}
+
+func TestAWrongChangeIsRefused(t *testing.T) {
+	for change, want := range map[string]string{
+		"clients.parallel.rate":        `--set: "clients.parallel.rate" is not a key and its value; write both as in clients.parallel.rate=200/s`,
+		"=200/s":                       `"=200/s" is not a key and its value`,
+		"server.quota=":                `"server.quota=" is not a key and its value`,
+		"server.quota=[":               `"server.quota=[" is not a key and its value`,
+		"server.qouta=3":               `did you mean "quota"?`,
+		"server.quota=many":            `quick.yaml with --set:`,
+		"server.quota.more=3":          `quick.yaml with --set:`,
+		"clients.parallel.rate=1e99/s": `1e99/s is out of range`,
+		".=3":                          `quick.yaml with --set:`,
+	} {
+		t.Run(change, func(t *testing.T) {
+			_, err := LoadWith("quick.yaml", []string{change})
+			if _, ok := errors.AsType[*Error](err); !ok || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want an *Error with %q", err, want)
+			}
+		})
+	}
+}
