@@ -73,7 +73,7 @@ type rule struct {
 	// caveat says which part of the statement does not hold whatever the change,
 	// if any; nil: the change is all of it.
 	caveat func(s *Summary, with, without *Variant) string
-	needs  []premise
+	needs  []premise // besides that there is an attack
 	// void says why the two variants cannot be compared, if so; nil: they can.
 	void func(with, without *Variant) string
 }
@@ -82,7 +82,9 @@ type rule struct {
 func (s *Summary) claims() []Claim {
 	var judged []Claim
 	for _, r := range rules() {
-		judged = append(judged, r.judge(s))
+		c := r.judge(s)
+		c.lacks(r.unmet(s))
+		judged = append(judged, c)
 	}
 	var tests []*Evidence
 	for i := range judged {
@@ -113,7 +115,6 @@ func (r *rule) judge(s *Summary) Claim {
 		if why := r.void(with, without); why != "" {
 			c.Note = trialsNote(c.Blocks)
 			c.Measured, c.Evidence, c.Verdict, c.Reason = unknown(), noEvidence(), Inconclusive, why
-			c.lacks(r.unmet(s))
 			return c
 		}
 	}
@@ -142,7 +143,6 @@ func (r *rule) judge(s *Summary) Claim {
 		caveats = append(caveats, r.caveat(s, with, without))
 	}
 	c.Caveat = strings.Join(slices.DeleteFunc(caveats, func(s string) bool { return s == "" }), "; ")
-	c.lacks(r.unmet(s))
 	return c
 }
 

@@ -33,8 +33,12 @@ type Unmet struct {
 	Claims []string `json:"claims"` // those that are inconclusive for it
 }
 
-// unmet are the premises of a claim that the run does not have.
+// unmet are the premises of a claim that the run does not have. Without the two
+// variants that are compared there is nothing to have them for.
 func (r *rule) unmet(s *Summary) []string {
+	if s.variant(withGateway) == nil || s.variant(withoutGateway) == nil {
+		return nil
+	}
 	if why := anAttack(s); why != "" {
 		return []string{why}
 	}
@@ -56,20 +60,16 @@ func (c *Claim) lacks(unmet []string) {
 	c.Reason = strings.Join(append(slices.Clone(unmet), c.Reason), "; ")
 }
 
-// unmetPremises are those of all claims, each with its claims. Without the two
-// variants that are compared there is nothing to have them for.
-func (s *Summary) unmetPremises() []Unmet {
-	if s.variant(withGateway) == nil || s.variant(withoutGateway) == nil {
-		return nil
-	}
+// unmetPremises are those of all claims, each with its claims.
+func unmetPremises(claims []Claim) []Unmet {
 	var all []Unmet
-	for _, r := range rules() {
-		for _, what := range r.unmet(s) {
+	for _, c := range claims {
+		for _, what := range c.Unmet {
 			i := slices.IndexFunc(all, func(u Unmet) bool { return u.What == what })
 			if i < 0 {
 				i, all = len(all), append(all, Unmet{What: what})
 			}
-			all[i].Claims = append(all[i].Claims, r.claim.ID)
+			all[i].Claims = append(all[i].Claims, c.ID)
 		}
 	}
 	return all
@@ -87,8 +87,9 @@ func (s *Summary) premiseWords() []string {
 		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", capital(u.What), sentence(u.Claims), verb))
 	}
 	if len(words) > 0 && anAttack(s) == "" {
-		words = append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker: try a faster one, as by --set clients.parallel.rate=%g/s. Where the clients' CPUs become the limit, the trial is invalid and says so.",
-			s.manifest.Experiment.Parallel.RatePerSecond, 2*s.manifest.Experiment.Parallel.RatePerSecond))
+		attack := s.manifest.Experiment.Parallel
+		words = append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
+			attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests))
 	}
 	return words
 }

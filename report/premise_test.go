@@ -56,11 +56,12 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 			if tt.none != nil {
 				s.Variants = append(s.Variants, variantOf(noBlocking, tt.none))
 			}
-			s.Unmet = s.unmetPremises()
+			s.Claims = s.claims()
+			s.Unmet = unmetPremises(s.Claims)
 			if !slices.EqualFunc(s.Unmet, tt.want, func(a, b Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
 				t.Errorf("unmet are %+v, want %+v", s.Unmet, tt.want)
 			}
-			for _, c := range s.claims() {
+			for _, c := range s.Claims {
 				for _, u := range tt.want {
 					concerned := slices.Contains(u.Claims, c.ID)
 					if concerned && c.Verdict != Inconclusive || concerned != slices.Contains(c.Unmet, u.What) {
@@ -76,12 +77,13 @@ func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
 	s := &Summary{Window: Window{AttackFromS: unknown()}, Variants: []Variant{
 		variantOf(withoutGateway, attacked(9, 9, 3)), variantOf(withGateway, attacked(0, 1, 0)),
 	}}
-	for _, c := range s.claims() {
+	s.Claims = s.claims()
+	for _, c := range s.Claims {
 		if c.Verdict != Inconclusive || !slices.Equal(c.Unmet, []string{"the run has no attack"}) {
 			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
 		}
 	}
-	s.Unmet = s.unmetPremises()
+	s.Unmet = unmetPremises(s.Claims)
 	if got := s.premiseWords(); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
 		t.Errorf("says %q", got)
 	}
@@ -105,7 +107,7 @@ func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
 		if words < 0 || table < words {
 			t.Errorf("%s says it at byte %d, and has the table of the claims at byte %d", name, words, table)
 		}
-		if !strings.Contains(page, "try a faster one, as by --set clients.parallel.rate=100/s") {
+		if !strings.Contains(page, "--set clients.parallel.rate=100/s --set clients.parallel.requests=80") {
 			t.Errorf("%s does not say what to do", name)
 		}
 	}

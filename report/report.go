@@ -156,7 +156,7 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = s.trialsNote()
 	s.Claims = s.claims()
-	s.Unmet = s.unmetPremises()
+	s.Unmet = unmetPremises(s.Claims)
 	s.Pairs = s.pairs()
 	s.Outliers = s.outliers()
 	if err := s.compareArms(run); err != nil {
