@@ -51,12 +51,13 @@ func (r *rule) unmet(s *Summary) []string {
 	return all
 }
 
-// lacks makes a claim inconclusive for premises that the run does not have.
+// lacks makes a claim inconclusive for premises that the run does not have. A
+// caveat on the change goes: no verdict follows from it.
 func (c *Claim) lacks(unmet []string) {
 	if len(unmet) == 0 {
 		return
 	}
-	c.Unmet, c.Verdict = unmet, Inconclusive
+	c.Unmet, c.Verdict, c.Caveat = unmet, Inconclusive, ""
 	c.Reason = strings.Join(append(slices.Clone(unmet), c.Reason), "; ")
 }
 
@@ -153,7 +154,7 @@ func turnsAway(s *Summary) string {
 	if len(served) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s served most of the attack within the quota: userspace-block turned away %s %% of its requests, xdp-block %s %%, so the change is not that between two places to turn the same clients away",
+	return fmt.Sprintf("most of the attack was served, within the quota, in %s: userspace-block turned away %s %% of its requests, xdp-block %s %%, so the change is not that between two places to turn the same clients away",
 		sentence(served), short(without*100), short(with*100))
 }
 
