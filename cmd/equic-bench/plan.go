@@ -25,11 +25,11 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	long := "each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
+	long := ", each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
 	if all := expected(s, len(plan)); all != nil {
-		long = fmt.Sprintf("each %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
+		long = fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
 	}
-	line("%s: %s, %s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), long, settles(s))
+	line("%s: %s%s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), long, settles(s))
 	line("")
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
 		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuList(s.Server.CPUs), scenarios.Size(s.Server.Memory))
