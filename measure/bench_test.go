@@ -69,7 +69,7 @@ func BenchmarkSample(b *testing.B) {
 	defer s.close()
 	before, err1 := processCPUTime(os.Getpid())
 	for b.Loop() {
-		if _, err := s.read(); err != nil {
+		if _, err := s.read(false); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -20,7 +20,8 @@ import (
 // (bpf/syscalls.bpf.c).
 type counter struct {
 	objects syscallsObjects
-	links   []link.Link
+	onExec  link.Link
+	perCall []link.Link  // none while it pauses
 	totals  *ebpf.Memory // of the map total
 	buf     [8]byte      // of total, which one goroutine calls
 
@@ -44,12 +45,11 @@ func attachCounter() (_ *counter, err error) {
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("load programs: %w", err)
 	}
-	for _, p := range []*ebpf.Program{c.objects.OnExec, c.objects.OnSysEnter, c.objects.OnSysExit, c.objects.OnSwitch} {
-		l, err := link.AttachTracing(link.TracingOptions{Program: p})
-		if err != nil {
-			return nil, fmt.Errorf("attach program: %w", err)
-		}
-		c.links = append(c.links, l)
+	if c.onExec, err = attach(c.objects.OnExec); err != nil {
+		return nil, err
+	}
+	if err := c.resume(); err != nil {
+		return nil, err
 	}
 	if _, err := c.objects.Watch.Run(&ebpf.RunOptions{}); err != nil {
 		return nil, fmt.Errorf("choose the process: %w", err)
@@ -78,11 +78,42 @@ func (c *counter) load() error {
 	return err
 }
 
+func attach(p *ebpf.Program) (link.Link, error) {
+	l, err := link.AttachTracing(link.TracingOptions{Program: p})
+	if err != nil {
+		return nil, fmt.Errorf("attach program: %w", err)
+	}
+	return l, nil
+}
+
+// resume counts calls from now on.
+func (c *counter) resume() error {
+	for _, p := range []*ebpf.Program{c.objects.OnSysEnter, c.objects.OnSysExit, c.objects.OnSwitch} {
+		l, err := attach(p)
+		if err != nil {
+			return err
+		}
+		c.perCall = append(c.perCall, l)
+	}
+	return nil
+}
+
+// pause takes away all that a system call meets. Of calls that are under way the
+// time is not told.
+func (c *counter) pause() error {
+	var err error
+	for _, l := range c.perCall {
+		err = errors.Join(err, l.Close())
+	}
+	c.perCall = nil
+	return err
+}
+
 // Close stops counting.
 func (c *counter) Close() error {
-	var err error
-	for _, l := range c.links {
-		err = errors.Join(err, l.Close())
+	err := c.pause()
+	if c.onExec != nil {
+		err = errors.Join(err, c.onExec.Close())
 	}
 	return errors.Join(err, c.objects.Close())
 }

@@ -143,6 +143,11 @@ func command(what string, args []string) int {
 	case "many-calls":
 		n, _ := strconv.Atoi(args[0])
 		return manyCalls(n)
+	case "call-for":
+		d, _ := time.ParseDuration(args[0])
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			unix.Getppid()
+		}
 	case "leave-heir":
 		return leaveHeir()
 	case "make-orphans":

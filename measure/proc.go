@@ -12,18 +12,27 @@ import (
 // tickNS is one tick of /proc/stat: USER_HZ is 100 on every Linux.
 const tickNS = 10_000_000
 
+// parseStatm reads the resident set of a process, in pages, from
+// /proc/<pid>/statm. It is not ok for a process without memory of its own: one
+// that has ended.
+func parseStatm(text []byte) (pages int64, ok bool) {
+	_, rest := nextWord(text)
+	word, _ := nextWord(rest)
+	n, ok := number(word)
+	return int64(n), ok && n > 0 && n <= math.MaxInt64>>16
+}
+
 // memory is a process's, from /proc/<pid>/status.
 type memory struct {
-	rssBytes, peakBytes, swapBytes int64
+	peakBytes, swapBytes int64
 }
 
 // parseStatus reads the memory of a process. It is not ok for a process
 // without memory of its own: one that has ended.
 func parseStatus(text []byte) (m memory, ok bool) {
-	rss, ok1 := kilobytes(text, "\nVmRSS:")
-	peak, ok2 := kilobytes(text, "\nVmHWM:")
-	swap, ok3 := kilobytes(text, "\nVmSwap:")
-	return memory{rssBytes: rss, peakBytes: peak, swapBytes: swap}, ok1 && ok2 && ok3
+	peak, ok1 := kilobytes(text, "\nVmHWM:")
+	swap, ok2 := kilobytes(text, "\nVmSwap:")
+	return memory{peakBytes: peak, swapBytes: swap}, ok1 && ok2
 }
 
 // kilobytes is the value of a field in kB, in bytes.

@@ -18,15 +18,36 @@ func TestParseStatus(t *testing.T) {
 		want       memory
 		ok         bool
 	}{
-		{"a running process has memory", statusText, memory{20 << 20, 30 << 20, 4 << 10}, true},
+		{"a running process has memory", statusText, memory{30 << 20, 4 << 10}, true},
 		{"a zombie has none", "Name:\tserver\nState:\tZ (zombie)\n", memory{}, false},
-		{"a field cut short is no field", "\nVmHWM: 1 kB\nVmSwap: 0 kB\nVmRSS:", memory{}, false},
-		{"a value out of range is no value", "\nVmHWM: 1 kB\nVmSwap: 0 kB\nVmRSS: 99999999999999999999 kB\n", memory{}, false},
+		{"a field cut short is no field", "\nVmHWM: 1 kB\nVmSwap:", memory{}, false},
+		{"a value out of range is no value", "\nVmSwap: 0 kB\nVmHWM: 99999999999999999999 kB\n", memory{}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, ok := parseStatus([]byte(test.text))
 			if ok != test.ok || ok && got != test.want {
 				t.Errorf("got %+v, %v", got, ok)
+			}
+		})
+	}
+}
+
+func TestParseStatm(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       int64
+		ok         bool
+	}{
+		{"the resident set is the second of its numbers", "4096 512 300 10 0 700 0\n", 512, true},
+		{"a zombie has none", "0 0 0 0 0 0 0\n", 0, false},
+		{"a line cut short is no line", "4096", 0, false},
+		{"a value out of range is no value", "4096 99999999999999999999 0 0 0 0 0\n", 0, false},
+		{"more pages than any machine has are none", "4096 9000000000000000000 0 0 0 0 0\n", 0, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := parseStatm([]byte(test.text))
+			if ok != test.ok || ok && got != test.want {
+				t.Errorf("got %d, %v", got, ok)
 			}
 		})
 	}
@@ -121,7 +142,7 @@ func TestReadingASampleAllocatesNothing(t *testing.T) {
 	}
 	defer s.close()
 	allocations := testing.AllocsPerRun(10, func() {
-		if err := s.take(); err != nil {
+		if err := s.take(true); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -135,8 +156,11 @@ func FuzzParsers(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if m, ok := parseStatus(text); ok && (m.rssBytes < 0 || m.peakBytes < 0 || m.swapBytes < 0) {
+		if m, ok := parseStatus(text); ok && (m.peakBytes < 0 || m.swapBytes < 0) {
 			t.Errorf("negative memory: %+v", m)
+		}
+		if pages, ok := parseStatm(text); ok && (pages <= 0 || pages*(64<<10) < 0) {
+			t.Errorf("%d pages", pages)
 		}
 		if n, ok := parseThrottled(text); ok && n < 0 {
 			t.Errorf("negative count: %d", n)
@@ -148,4 +172,30 @@ func FuzzParsers(f *testing.F) {
 			t.Errorf("counters out of %q", text)
 		}
 	})
+}
+
+func TestWhatIsReadSeldomIsReadOnceASecondAndAtTheEnd(t *testing.T) {
+	s, err := newSampler(os.Getpid(), Options{Epoch: time.Now(), Interval: 100 * time.Millisecond}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	read := s.seldom
+	if err := s.take(false); err != nil {
+		t.Fatal(err)
+	}
+	if s.seldom != read || s.samples[0].UDPInDatagrams != read.udp.inDatagrams {
+		t.Errorf("read again: %+v, then %+v", read, s.seldom)
+	}
+	for ago, due := range map[time.Duration]bool{0: false, 900 * time.Millisecond: false, time.Second: true} {
+		if s.seldom.atNS = s.clock.now() - int64(ago); s.seldomIsDue() != due {
+			t.Errorf("%s after it was read: due %v", ago, !due)
+		}
+	}
+	if err := s.take(true); err != nil {
+		t.Fatal(err)
+	}
+	if s.seldom.atNS != s.samples[1].AtNS {
+		t.Errorf("read %d ns after the epoch, by a sample of %d", s.seldom.atNS, s.samples[1].AtNS)
+	}
 }

@@ -51,6 +51,11 @@ type Options struct {
 	// Syscalls asks for the system calls to be counted. That needs CAP_BPF and
 	// CAP_PERFMON, or CAP_SYS_ADMIN.
 	Syscalls bool
+	// Alternate measures in one half of the stretches of that length only
+	// (results.MeasuredStretch), to tell what measuring costs; zero measures all the
+	// time. It is a multiple of Interval. System calls are then counted and not
+	// told: what is told of half a run would be taken for the whole.
+	Alternate time.Duration
 	// Stdout receives the command's standard output, then the records.
 	Stdout io.Writer
 	// Stderr is handed to the command as it is; nil is nowhere.
@@ -66,6 +71,9 @@ func (o *Options) complete() error {
 	}
 	if o.Interval == 0 {
 		o.Interval = DefaultInterval
+	}
+	if o.Alternate < 0 || o.Alternate%o.Interval != 0 {
+		return fmt.Errorf("stretches of %v are not a multiple of the sampling interval %v", o.Alternate, o.Interval)
 	}
 	if o.Epoch.IsZero() {
 		o.Epoch = time.Now()
@@ -129,7 +137,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	if r.lostLinks, err = lostLinks(before); err != nil {
 		return ExitFailed, err
 	}
-	if calls != nil {
+	if calls != nil && opts.Alternate == 0 {
 		if r.syscalls, err = calls.counts(); err != nil {
 			return ExitFailed, fmt.Errorf("count system calls: %w", err)
 		}
@@ -158,7 +166,7 @@ func observe(ctx context.Context, c *child, s *sampler, signals <-chan os.Signal
 	c.endOutput()
 	tasks.Wait()
 	if waitErr == nil && sampleErr == nil {
-		sampleErr = s.take()
+		sampleErr = s.take(true)
 	}
 	return errors.Join(waitErr, sampleErr, outputErr)
 }

@@ -23,16 +23,28 @@ import (
 type sampler struct {
 	clock    clock
 	interval time.Duration
+	stretch  time.Duration // Options.Alternate
+	paused   bool          // in a stretch that is not measured
 	pid      int
 	cpus     []int
 	calls    *counter // nil where none are counted
 
-	status, stat, snmp procFile
-	buf                []byte
+	statm, stat, status, snmp procFile
+	pageBytes                 int64
+	buf                       []byte
 
 	samples      []results.Sample
+	peakRSSBytes int64 // the most that was seen, or that the kernel told
+	seldom       seldom
 	missed       int
-	peakRSSBytes int64 // the child's high-water mark, as last read
+}
+
+// seldom is what is read once a second only: it moves slowly or is a counter of
+// which the end matters, and its files take longer to read than all others.
+type seldom struct {
+	atNS      int64 // when it was read
+	swapBytes int64
+	udp       udpCounters
 }
 
 // newSampler opens what it reads of process pid, and reads it once, so that
@@ -41,14 +53,18 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	s := &sampler{
 		clock:    newClock(opts.Epoch),
 		interval: opts.Interval,
+		stretch:  opts.Alternate,
 		pid:      pid,
 		cpus:     opts.CPUs,
 		calls:    calls,
 		buf:      make([]byte, 128<<10), // /proc/stat of 1024 CPUs
-		status:   procFile{fd: -1},
-		stat:     procFile{fd: -1},
-		snmp:     procFile{fd: -1},
-		samples:  make([]results.Sample, 0, 4096),
+
+		pageBytes: int64(os.Getpagesize()),
+		statm:     procFile{fd: -1},
+		stat:      procFile{fd: -1},
+		status:    procFile{fd: -1},
+		snmp:      procFile{fd: -1},
+		samples:   make([]results.Sample, 0, 4096),
 	}
 	defer func() {
 		if err != nil {
@@ -56,6 +72,9 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 			err = fmt.Errorf("sample process %d: %w", pid, err)
 		}
 	}()
+	if s.statm, err = openProc("/proc/" + strconv.Itoa(pid) + "/statm"); err != nil {
+		return nil, err
+	}
 	if s.status, err = openProc("/proc/" + strconv.Itoa(pid) + "/status"); err != nil {
 		return nil, err
 	}
@@ -65,18 +84,18 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	if s.snmp, err = openProc("/proc/net/snmp"); err != nil {
 		return nil, err
 	}
-	_, err = s.read()
+	_, err = s.read(true)
 	return s, err
 }
 
 func (s *sampler) close() {
-	for _, f := range []procFile{s.status, s.stat, s.snmp} {
+	for _, f := range []procFile{s.statm, s.stat, s.status, s.snmp} {
 		f.close()
 	}
 }
 
 // run takes a sample at every multiple of the interval since the epoch, until
-// ctx ends.
+// ctx ends; where it alternates, in the stretches that are measured.
 func (s *sampler) run(ctx context.Context) error {
 	now := s.clock.now()
 	ticks, err := newTicker(time.Duration(nextTick(now, int64(s.interval))-now), s.interval)
@@ -95,16 +114,28 @@ func (s *sampler) run(ctx context.Context) error {
 			return err
 		}
 		s.missed += unseen
-		if err := s.take(); err != nil {
+		if err := s.alternate(ticks); err != nil {
+			return err
+		}
+		if s.paused {
+			continue
+		}
+		if err := s.take(s.seldomIsDue()); err != nil {
 			return err
 		}
 	}
 }
 
-// take appends one sample. Of a process that has ended and was not reaped the
-// CPU time is still told, and the memory is repeated as last read.
-func (s *sampler) take() error {
-	sample, err := s.read()
+// seldomIsDue is at the tick that is nearest to a second after the last.
+func (s *sampler) seldomIsDue() bool {
+	return s.clock.now() >= s.seldom.atNS+int64(time.Second)-int64(s.interval)/2
+}
+
+// take appends one sample, for which all is read or what is not seldom. Of a
+// process that has ended and was not reaped the CPU time is still told, and the
+// memory is repeated as last read.
+func (s *sampler) take(all bool) error {
+	sample, err := s.read(all)
 	if err != nil {
 		return fmt.Errorf("sample process %d: %w", s.pid, err)
 	}
@@ -112,7 +143,7 @@ func (s *sampler) take() error {
 	return nil
 }
 
-func (s *sampler) read() (sample results.Sample, err error) {
+func (s *sampler) read(all bool) (sample results.Sample, err error) {
 	sample.AtNS = s.clock.now()
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err
@@ -122,11 +153,17 @@ func (s *sampler) read() (sample results.Sample, err error) {
 			return sample, err
 		}
 	}
-	if err := s.readMemory(&sample); err != nil {
+	text, err := s.pread(s.statm)
+	if err != nil {
 		return sample, err
 	}
-	text, err := s.pread(s.stat)
-	if err != nil {
+	if pages, ok := parseStatm(text); ok {
+		sample.RSSBytes = pages * s.pageBytes
+		s.peakRSSBytes = max(s.peakRSSBytes, sample.RSSBytes)
+	} else if n := len(s.samples); n > 0 {
+		sample.RSSBytes = s.samples[n-1].RSSBytes
+	}
+	if text, err = s.pread(s.stat); err != nil {
 		return sample, err
 	}
 	cpu, err := parseStat(text, s.cpus)
@@ -134,29 +171,32 @@ func (s *sampler) read() (sample results.Sample, err error) {
 		return sample, err
 	}
 	sample.BusyNS, sample.SoftIRQNS, sample.StealNS = cpu.busyNS, cpu.softIRQNS, cpu.stealNS
-	if text, err = s.pread(s.snmp); err != nil {
-		return sample, err
+	if all {
+		if err := s.readSeldom(sample.AtNS); err != nil {
+			return sample, err
+		}
 	}
-	udp, err := parseSNMP(text)
-	if err != nil {
-		return sample, err
-	}
+	sample.SwapBytes = s.seldom.swapBytes
+	udp := &s.seldom.udp
 	sample.UDPInDatagrams, sample.UDPInErrors, sample.UDPRcvbufErrors = udp.inDatagrams, udp.inErrors, udp.rcvbufErrors
 	return sample, nil
 }
 
-func (s *sampler) readMemory(sample *results.Sample) error {
+func (s *sampler) readSeldom(atNS int64) error {
+	s.seldom.atNS = atNS
 	text, err := s.pread(s.status)
 	if err != nil {
 		return err
 	}
 	if m, ok := parseStatus(text); ok {
-		sample.RSSBytes, sample.SwapBytes = m.rssBytes, m.swapBytes
+		s.seldom.swapBytes = m.swapBytes
 		s.peakRSSBytes = max(s.peakRSSBytes, m.peakBytes)
-	} else if n := len(s.samples); n > 0 {
-		sample.RSSBytes, sample.SwapBytes = s.samples[n-1].RSSBytes, s.samples[n-1].SwapBytes
 	}
-	return nil
+	if text, err = s.pread(s.snmp); err != nil {
+		return err
+	}
+	s.seldom.udp, err = parseSNMP(text)
+	return err
 }
 
 // pread reads a file of /proc from its start: one system call, one consistent
@@ -197,11 +237,7 @@ func (f procFile) close() {
 
 // nextTick is the first multiple of interval after now.
 func nextTick(now, interval int64) int64 {
-	ticks := now / interval
-	if now < 0 && now%interval != 0 {
-		ticks-- // round down, also before the epoch
-	}
-	return (ticks + 1) * interval
+	return (floor(now, interval) + 1) * interval
 }
 
 // clock tells the time since an epoch. It reads the wall clock once, and goes

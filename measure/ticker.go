@@ -16,6 +16,7 @@ import (
 // costs the CPU that is measured more than a sample does. For the same reason it
 // is read past the Go scheduler.
 type ticker struct {
+	fd   int // of file
 	file *os.File
 	conn syscall.RawConn
 	read func(fd uintptr) bool // made once: a wait allocates nothing
@@ -31,29 +32,35 @@ func newTicker(first, interval time.Duration) (_ *ticker, err error) {
 			err = fmt.Errorf("make a timer: %w", err)
 		}
 	}()
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return nil, err
-	}
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	t := &ticker{file: os.NewFile(uintptr(fd), "timer")}
+	t := &ticker{fd: fd, file: os.NewFile(uintptr(fd), "timer")}
 	t.read = t.tryRead
 	if t.conn, err = t.file.SyscallConn(); err != nil {
 		t.close()
 		return nil, err
 	}
-	setting := unix.ItimerSpec{
-		Value:    unix.NsecToTimespec(now.Nano() + first.Nanoseconds()),
-		Interval: unix.NsecToTimespec(interval.Nanoseconds()),
-	}
-	if err := unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &setting, nil); err != nil {
+	if err := t.set(first, interval); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
+}
+
+// set forgets the ticks so far, and ticks first from now and then at every
+// interval.
+func (t *ticker) set(first, interval time.Duration) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return err
+	}
+	setting := unix.ItimerSpec{
+		Value:    unix.NsecToTimespec(now.Nano() + first.Nanoseconds()),
+		Interval: unix.NsecToTimespec(interval.Nanoseconds()),
+	}
+	return unix.TimerfdSettime(t.fd, unix.TFD_TIMER_ABSTIME, &setting, nil)
 }
 
 // wait blocks until the next tick, and says how many came before it since the

@@ -128,6 +128,32 @@ func TestOnlyTheServerOfAnUnmeasuredTrialHasNoProbe(t *testing.T) {
 	}
 }
 
+func TestOnlyTheServersProbeAlternates(t *testing.T) {
+	s := testScenario()
+	s.Trial.Alternate = 500 * time.Millisecond
+	for _, n := range NodeSpecs(s, "xdp-block", "/") {
+		i := slices.Index(n.Command, "--alternate")
+		if alternates := i > 0 && n.Command[i+1] == "500ms"; alternates != (n.Role == results.RoleServer) {
+			t.Errorf("%s: %q", n.Name, n.Command)
+		}
+	}
+	if e := experiment(s); e.AlternateNS != 5e8 {
+		t.Errorf("the manifest has stretches of %d ns", e.AlternateNS)
+	}
+}
+
+func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
+	n := &nodeEvidence{server: &results.Server{}, probe: &results.Probe{Samples: 2}, probeLast: true, usage: make([]usage, 2)}
+	trial := scenarios.Trial{Syscalls: true}
+	if why := n.serverIncomplete(scenarios.NoBlock, false, trial); !strings.Contains(why, "did not count") {
+		t.Errorf("a server that is measured all the time: %q", why)
+	}
+	trial.Alternate = time.Second
+	if why := n.serverIncomplete(scenarios.NoBlock, false, trial); why != "" {
+		t.Errorf("a server that is measured half of the time: %q", why)
+	}
+}
+
 func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 	for name, test := range map[string]struct {
 		variants []scenarios.Variant

@@ -191,7 +191,7 @@ func recordsComplete(e *evidence) (bool, string) {
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		requests += len(n.requests)
 		if n.role == results.RoleServer {
-			return n.serverIncomplete(e.variant, e.unmeasured, e.scenario.Trial.Syscalls)
+			return n.serverIncomplete(e.variant, e.unmeasured, e.scenario.Trial)
 		}
 		return n.clientIncomplete(e.group(n.role).Requests)
 	}, "")
@@ -221,7 +221,7 @@ func (e *evidence) notMeasured() string {
 	return "; the server was not measured, as planned, so nothing is asked of its probe"
 }
 
-func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured, counted bool) string {
+func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured bool, trial scenarios.Trial) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
@@ -231,7 +231,7 @@ func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured, counted
 		return "was measured, against the plan"
 	case unmeasured:
 		return ""
-	case n.probe != nil && counted && !n.probe.SyscallCounter:
+	case n.probe != nil && trial.Syscalls && trial.Alternate == 0 && !n.probe.SyscallCounter:
 		return "did not count its system calls"
 	}
 	return n.probeIncomplete()

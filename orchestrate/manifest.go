@@ -85,6 +85,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		ClientCPUs:        union(s.Sequential.CPUs, s.Parallel.CPUs),
 		XDPMode:           s.Server.XDPMode,
 		SampleIntervalNS:  s.Trial.SampleInterval.Nanoseconds(),
+		AlternateNS:       s.Trial.Alternate.Nanoseconds(),
 		Arms:              arms(s),
 	}
 	for _, v := range s.Variants {

@@ -67,9 +67,12 @@ type specBuilder struct {
 // system calls are counted in all of them, or in none.
 func (b *specBuilder) server(variant string) NodeSpec {
 	s := b.scenario
-	var count []string
+	var flags []string
 	if s.Trial.Syscalls {
-		count = []string{"--syscalls"}
+		flags = append(flags, "--syscalls")
+	}
+	if s.Trial.Alternate > 0 {
+		flags = append(flags, "--alternate", s.Trial.Alternate.String())
 	}
 	return NodeSpec{
 		Name:        results.RoleServer,
@@ -78,7 +81,7 @@ func (b *specBuilder) server(variant string) NodeSpec {
 		CPUs:        s.Server.CPUs,
 		MemoryBytes: s.Server.Memory,
 		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
-		Command: append(b.probe(count...),
+		Command: append(b.probe(flags...),
 			path.Join(b.bin, "equic-server"),
 			"--listen", ":"+strconv.Itoa(s.Network.Port),
 			"--limiter", variant, // the server knows them by these names too

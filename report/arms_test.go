@@ -35,12 +35,18 @@ func withArm(s *synth, arm results.Arm, factor float64) *synth {
 	return s
 }
 
-// closed is blocks of one variant in a closed loop, without an attack.
-func closed(n int) *synth {
+// unattacked is blocks of the variants in a closed loop, without an attack.
+func unattacked(n int) *synth {
 	s := shortBlocks(n)
-	s.experiment.Variants = []string{"xdp-block"}
 	s.experiment.Sequential.RatePerSecond, s.experiment.Sequential.Requests = 0, 900
 	s.experiment.Parallel = results.Load{}
+	return s
+}
+
+// closed is blocks of one variant in a closed loop, without an attack.
+func closed(n int) *synth {
+	s := unattacked(n)
+	s.experiment.Variants = []string{"xdp-block"}
 	s.trials = slices.DeleteFunc(s.trials, func(t synthTrial) bool { return t.variant != "xdp-block" })
 	return s
 }

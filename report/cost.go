@@ -24,7 +24,8 @@ const (
 )
 
 // Cost is what measuring the server changes: every variant with the server
-// under probe and system-call counter against the same without them.
+// under probe and system-call counter against the same without them, in trials of
+// its own (an arm) or in stretches of the same trial (an alternation).
 type Cost struct {
 	Lines []CostLine `json:"lines"`
 }
@@ -60,21 +61,32 @@ func costMetrics() []costMetric {
 	}
 }
 
-func (s *Summary) cost(unmeasured []Variant) *Cost {
-	c := &Cost{Lines: []CostLine{}}
+// bothWays is one variant with its server measured and without.
+type bothWays struct{ with, without *Variant }
+
+// costOfArms sets the variants of the arm that nothing measures against the plain.
+func (s *Summary) costOfArms(unmeasured []Variant) *Cost {
+	var all []bothWays
 	for i := range unmeasured {
-		without, with := &unmeasured[i], s.variant(unmeasured[i].Name)
-		if with == nil || without.Trials == 0 {
+		all = append(all, bothWays{s.variant(unmeasured[i].Name), &unmeasured[i]})
+	}
+	return s.cost(all)
+}
+
+func (s *Summary) cost(variants []bothWays) *Cost {
+	c := &Cost{Lines: []CostLine{}}
+	for _, v := range variants {
+		if v.with == nil || v.without.Trials == 0 {
 			continue
 		}
 		var tests []*Evidence
 		first := len(c.Lines)
 		for _, m := range costMetrics() {
 			l := CostLine{
-				Variant: without.Name, Metric: m.name, Unit: m.unit,
-				Unmeasured: m.value(without.Metrics), Measured: m.value(with.Metrics),
+				Variant: v.without.Name, Metric: m.name, Unit: m.unit,
+				Unmeasured: m.value(v.without.Metrics), Measured: m.value(v.with.Metrics),
 			}
-			l.Change, l.Evidence = paired(with, without, quantity{value: m.value}, s.Seed)
+			l.Change, l.Evidence = paired(v.with, v.without, quantity{value: m.value}, s.Seed)
 			if m.goal {
 				l.Goal = goal(l.Change, &l.Evidence)
 			}

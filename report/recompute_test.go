@@ -33,6 +33,7 @@ type recomputed struct {
 	Variants map[string]map[string][3]Number `json:"variants"` // median, low, high
 	Claims   map[string]recomputedChange     `json:"claims"`
 	Pairs    []recomputedChange              `json:"pairs"`
+	Cost     []recomputedChange              `json:"cost"`
 	CSV      map[string][][]any              `json:"csv"`
 }
 
@@ -51,6 +52,11 @@ type recomputedChange struct {
 	PaperLow      Number `json:"paper_way_low"`
 	PaperHigh     Number `json:"paper_way_high"`
 	Unmet         bool   `json:"unmet"`
+
+	// Of the cost of measuring.
+	Variant       string `json:"variant"`
+	WithFigure    Number `json:"with_figure"`
+	WithoutFigure Number `json:"without_figure"`
 }
 
 func recompute(t *testing.T, dir string) *recomputed {
@@ -126,6 +132,12 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 		"a closed loop": func() *synth {
 			s := shortBlocks(1)
 			s.experiment.Sequential.RatePerSecond, s.experiment.Sequential.Requests = 0, 2000
+			return s
+		},
+		"an alternation": func() *synth { return alternating(unattacked(7), 0.02) },
+		"an alternation of few trials, with requests that fail": func() *synth {
+			s := alternating(unattacked(2), 0.02)
+			s.trials[1].request = late(3*second, 2*second)
 			return s
 		},
 	}
@@ -279,6 +291,27 @@ func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
 			t.Fatalf("pair %d is %s, recomputed was %+v", i, name, again)
 		}
 		again.expect(t, name, p.Measured, &p.Evidence, tolerance)
+	}
+	r.expectCost(t, s.Cost, tolerance)
+}
+
+func (r *recomputed) expectCost(t *testing.T, c *Cost, tolerance float64) {
+	t.Helper()
+	if c == nil {
+		c = new(Cost)
+	}
+	if len(r.Cost) != len(c.Lines) {
+		t.Fatalf("recomputed %d lines of the cost of measuring, the summary has %d", len(r.Cost), len(c.Lines))
+	}
+	for i := range c.Lines {
+		l, again := &c.Lines[i], &r.Cost[i]
+		name := fmt.Sprintf("what measuring costs: %s of %s", l.Metric, l.Variant)
+		if l.Metric != again.Metric || l.Variant != again.Variant {
+			t.Fatalf("line %d is %s, recomputed was %+v", i, name, again)
+		}
+		expectNumber(t, name+", with", l.Measured, again.WithFigure, tolerance)
+		expectNumber(t, name+", without", l.Unmeasured, again.WithoutFigure, tolerance)
+		again.expect(t, name, l.Change, &l.Evidence, tolerance)
 	}
 }
 

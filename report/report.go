@@ -184,11 +184,15 @@ func (s *Summary) readVariant(run *results.Run, name string, arm results.Arm) (V
 		if r.fromHistogram() {
 			s.coarse = append(s.coarse, t.Name())
 		}
-		v.trials, v.blocks, v.names = append(v.trials, r.metrics()), append(v.blocks, t.Block), append(v.names, t.Name())
+		v.addTrial(r.metrics(), t)
 		drawn = append(drawn, r.series(name))
 	}
 	v.summarise()
 	return v, drawn, nil
+}
+
+func (v *Variant) addTrial(m *Metrics, t *results.Trial) {
+	v.trials, v.blocks, v.names = append(v.trials, m), append(v.blocks, t.Block), append(v.names, t.Name())
 }
 
 // summarise takes the median of the variant's trials, and its interval.

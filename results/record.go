@@ -183,17 +183,18 @@ type Sample struct {
 	AtNS     int64 `json:"at_ns"`
 	CPUNS    int64 `json:"cpu_ns"` // user and system time of the process
 	RSSBytes int64 `json:"rss_bytes"`
-	// SwapBytes is how much of the process is swapped out.
+	// SwapBytes is how much of the process is swapped out, as read once a second.
 	SwapBytes int64 `json:"swap_bytes,omitempty"`
 	// BusyNS is the busy time of the node's CPUs, softirq and steal excluded;
 	// the kernel counts it in ticks of 10 ms.
 	BusyNS    int64 `json:"busy_ns"`
 	SoftIRQNS int64 `json:"softirq_ns"`
 	StealNS   int64 `json:"steal_ns,omitempty"`
-	// Syscalls is how many system calls the process has made since its exec;
-	// zero where none are counted.
+	// Syscalls is how many system calls the process has made since its exec, or
+	// how many in the stretches that are measured; zero where none are counted.
 	Syscalls uint64 `json:"syscalls,omitempty"`
-	// Of the node's network namespace (/proc/net/snmp).
+	// Of the node's network namespace (/proc/net/snmp), as read once a second and
+	// at the end.
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`
 	UDPRcvbufErrors uint64 `json:"udp_rcvbuf_errors,omitempty"`

@@ -68,6 +68,9 @@ type Experiment struct {
 	ClientCPUs        []int  `json:"client_cpus"`
 	XDPMode           string `json:"xdp_mode"` // asked for
 	SampleIntervalNS  int64  `json:"sample_interval_ns"`
+	// AlternateNS is the length of the stretches of which the server is measured in
+	// one half (MeasuredStretch); zero where it is measured all the time.
+	AlternateNS int64 `json:"alternate_ns,omitempty"`
 }
 
 // Load is what one group of clients does.

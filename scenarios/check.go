@@ -13,6 +13,7 @@ func (d *decoder) check(s *Scenario) {
 		d.checkOverlap(s)
 		d.checkSchedule("clients.sequential", s.Sequential)
 		d.checkSchedule("clients.parallel", s.Parallel)
+		d.checkAlternation(s)
 	}
 	d.checkNetwork(s)
 }
@@ -40,6 +41,25 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 	d.problem(d.key(path+".requests"),
 		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s", path, c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
 		"write fewer requests, or a higher rate")
+}
+
+// ShortestStretch is the least of trial.alternate: of a shorter stretch too little
+// is left once what its begin disturbs is taken away (docs/method.md, The cost of
+// measuring).
+const ShortestStretch = 300 * time.Millisecond
+
+func (d *decoder) checkAlternation(s *Scenario) {
+	stretch, at := s.Trial.Alternate, d.key("trial.alternate")
+	switch {
+	case stretch == 0:
+	case stretch < ShortestStretch:
+		d.problem(at, fmt.Sprintf("trial.alternate: %s is too short: the first 100 ms of a stretch are not looked at", stretch),
+			fmt.Sprintf("write %s or more, or 0s to measure all the time", ShortestStretch))
+	case s.Trial.Unmeasured:
+		d.problem(at, "trial.alternate: trial.unmeasured asks for the cost of measuring, too", "keep one of them")
+	case stretch%s.Trial.SampleInterval != 0:
+		d.problem(at, fmt.Sprintf("trial.alternate: %s is not a multiple of trial.sample_interval, %s", stretch, s.Trial.SampleInterval), "write one that is")
+	}
 }
 
 // checkNetwork: the subnet is the run's own, so it is taken from the private

@@ -153,6 +153,9 @@ type Trial struct {
 	Syscalls bool
 	// Unmeasured also runs each variant with a server that nothing measures.
 	Unmeasured bool
+	// Alternate measures the server in one half of the stretches of that length
+	// only; zero is all the time.
+	Alternate time.Duration
 }
 
 // ExpectedTrial is how long a trial lasts from the start of its nodes to the
@@ -179,7 +182,8 @@ func (s *Scenario) Warnings() []string {
 		}
 	}
 	attack := s.Parallel.Count > 0
-	warn(!attack && !s.Trial.Unmeasured,
+	costOnly := s.Trial.Unmeasured || s.Trial.Alternate > 0
+	warn(!attack && !costOnly,
 		"clients.parallel is not given: there is no attack, and nobody is turned away")
 	warn(attack && s.Sequential.Rate == 0,
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
@@ -191,9 +195,11 @@ func (s *Scenario) Warnings() []string {
 	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
 		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
 		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout, s.Parallel.mostInFlight())
-	warn(s.Trial.Unmeasured && s.Repetitions < fewestForInterval,
-		"trial.unmeasured with repetitions: %d gives no 95 %% interval, and the cost of measuring is small: use %d or more",
+	warn(costOnly && s.Repetitions < fewestForInterval,
+		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)
+	warn(attack && s.Trial.Alternate > 0,
+		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that of both, with and without attack")
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)

@@ -47,6 +47,7 @@ func parse(args []string, epoch string, stderr io.Writer) (opts measure.Options,
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&opts.Interval, "interval", measure.DefaultInterval, "time between two samples")
 	flags.BoolVar(&opts.Syscalls, "syscalls", false, "count system calls (needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN)")
+	flags.DurationVar(&opts.Alternate, "alternate", 0, "measure in half of the stretches of this length only, to tell what measuring costs (0: all the time)")
 	flags.Func("cpus", "`list` of the CPUs to sample, as 0,1 (default: those that it may use)", func(list string) error {
 		opts.CPUs, err = parseCPUs(list)
 		return err
@@ -61,6 +62,9 @@ func parse(args []string, epoch string, stderr io.Writer) (opts measure.Options,
 	}
 	if opts.Interval <= 0 {
 		return opts, fmt.Errorf("--interval %v: must be above zero", opts.Interval)
+	}
+	if opts.Alternate < 0 || opts.Alternate%opts.Interval != 0 {
+		return opts, fmt.Errorf("--alternate %v: must be a multiple of --interval %v", opts.Alternate, opts.Interval)
 	}
 	if opts.Command = flags.Args(); len(opts.Command) == 0 {
 		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")

@@ -17,6 +17,7 @@ import sys
 from fractions import Fraction
 from itertools import combinations_with_replacement
 
+from recompute_cost import cost
 from recompute_stats import (
     INF, NAN, arithmetic, durations, harmonic, holm, log_ratio, median, middle, over_trials, percent, quantile, ratio, rejected, series,
     signed_rank_p, sums, supported,
@@ -31,12 +32,17 @@ class Trial:
     def __init__(self, folder, trial, experiment):
         self.name, self.block, self.experiment = folder.name, trial["block"], experiment
         by_role = {"server": {}, "sequential": {}, "parallel": {}}
+        self.client_ends = []  # of each sequential client its last request's end
         for node in trial["nodes"]:
-            kinds = by_role[node["role"]]
+            kinds, ends = by_role[node["role"]], []
             with open(folder / node["records"], encoding="utf-8") as lines:
                 for line in lines:
                     for kind, record in json.loads(line).items():
                         kinds.setdefault(kind, []).append(record)
+                        if node["role"] == "sequential" and kind == "request":
+                            ends.append(record["start_ns"] + record["end_ns"])
+            if node["role"] == "sequential":
+                self.client_ends.append(max(ends, default=0))
         self.server, self.sequential, self.parallel = by_role["server"], by_role["sequential"], by_role["parallel"]
         self.samples = self.server.get("sample", [])
         self.probe = self.one("probe")
@@ -502,6 +508,7 @@ def recompute(run):
         medians[name] = {key: over_trials([value_of(f, key) for _, f in trials], len(trials)) for key in keys}
     return {
         "variants": medians, "claims": claims(variants, medians), "pairs": pairs(variants),
+        "cost": cost(variants, paired) if experiment.get("alternate_ns") else [],
         "csv": {
             "figure-3.csv": list(figure_3(variants)), "figure-4.csv": list(figure_4(variants, medians)),
             "figure-5.csv": list(figure_5(variants, medians)), "figure-6.csv": list(figure_6(variants, experiment["server_memory_bytes"])),
