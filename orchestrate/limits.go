@@ -44,7 +44,7 @@ func nodeLimits(s *scenarios.Scenario, role string) limits {
 // request, the server a connection and, in user space, a refusal for each
 // request of all clients. Each prints its samples, and its progress once a second.
 func expectedLines(s *scenarios.Scenario, role string) int {
-	span := s.Trial.Startup + min(longestLoad(s), sampledLoad) + s.Trial.Drain + stopLimit
+	span := longestStartup*s.Trial.Startup + min(longestLoad(s), sampledLoad) + s.Trial.Drain + stopLimit
 	timed := int(span/s.Trial.SampleInterval) + int(span/time.Second)
 	switch role {
 	case results.RoleSequential:

@@ -32,12 +32,13 @@ func alternating(s *synth, cost float64) *synth {
 func TestReportOfAnAlternationIsAsKept(t *testing.T) {
 	dir := alternating(closed(10), 0.004).write(t)
 	s := write(t, dir)
-	var text bytes.Buffer
+	var text, brief bytes.Buffer
 	must(t, Text(&text, s, 0))
+	must(t, Brief(&brief, s, 80))
 	numbers, err := json.MarshalIndent(map[string]any{"cost": s.Cost, "warnings": s.Warnings}, "", "  ")
 	must(t, err)
 	asKept(t, "alternation", map[string][]byte{
-		"text.txt": text.Bytes(), "report.md": reported(t, dir, "report.md"), "cost.json": append(numbers, '\n'),
+		"text.txt": text.Bytes(), "brief.txt": brief.Bytes(), "report.md": reported(t, dir, "report.md"), "cost.json": append(numbers, '\n'),
 	})
 }
 

@@ -53,7 +53,7 @@ func costNote(s *Summary) string {
 		how = fmt.Sprintf("In each trial the server was measured in one half of its stretches of %g s, in an order without a rhythm: in the other it was neither sampled nor were its system calls counted. The change is from the latter to the former, within a trial; interval and p are over the trials. Of each stretch the first %g s are left out, which its begin may disturb.", seconds(stretch), seconds(skippedNS))
 		asked = ""
 	}
-	return how + " The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in both, so what that costs is in neither." + asked + s.spareTime()
+	return strings.TrimSpace(how + " The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in both, so what that costs is in neither." + asked + " " + s.spareTime())
 }
 
 // busyServer is how busy, in %, the CPUs of a server are that has no time to spare.
@@ -79,7 +79,7 @@ func (s *Summary) spareTime() string {
 	if len(all) == 0 {
 		return ""
 	}
-	text := " The server's CPUs were busy, where it was measured: " + strings.Join(all, ", ") + "."
+	text := "The server's CPUs were busy, where it was measured: " + strings.Join(all, ", ") + "."
 	if spare {
 		text += fmt.Sprintf(" Below %d %% it had time to spare, which hides a part of what measuring costs.", busyServer)
 	}

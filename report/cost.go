@@ -134,6 +134,9 @@ func costTable(s *Summary) titled {
 			fine(l.Change), l.fineInterval(), probability(l.P), reached,
 		})
 	}
+	if words := s.spareTime(); words != "" {
+		t.below = []string{words}
+	}
 	return t
 }
 

@@ -161,7 +161,8 @@ func (t *titled) sentences(width int) string {
 }
 
 // Brief writes one table: each headline figure of each variant, and its change
-// from the first variant. Intervals, and what they mean, are in the report.
+// from the first variant; and those on each variant against itself, where the run
+// was made for them. Intervals, and what they mean, are in the report.
 func Brief(w io.Writer, s *Summary, width int) error {
 	have := s.measured()
 	header := []any{"figure"}
@@ -180,8 +181,13 @@ func Brief(w io.Writer, s *Summary, width int) error {
 		}
 		t.AppendRow(row)
 	}
-	if _, err := fmt.Fprintf(w, "%s\n%s\n", t.title, t.fit(width)); err != nil {
-		return err
+	for _, t := range []titled{t, costTable(s), noiseTable(s)} {
+		if t.Length() == 0 {
+			continue
+		}
+		if _, err := io.WriteString(w, t.text(width)); err != nil {
+			return err
+		}
 	}
 	for _, words := range s.premiseWords() {
 		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {

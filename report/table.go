@@ -28,11 +28,7 @@ func Text(w io.Writer, s *Summary, width int) error {
 		if t.Length() == 0 {
 			continue
 		}
-		fmt.Fprintf(&b, "%s\n%s\n", t.title, t.fit(width))
-		for _, line := range t.below {
-			fmt.Fprintf(&b, "%s\n", line)
-		}
-		fmt.Fprintln(&b)
+		fmt.Fprintln(&b, t.text(width))
 	}
 	for _, reason := range invalid(s) {
 		fmt.Fprintf(&b, "invalid, not in the figures: %s\n", reason)
@@ -55,6 +51,12 @@ type titled struct {
 	numbers [2]int   // the first and the last column that is set to the right
 	header  []string
 	rows    [][]string
+}
+
+// text is the table with its title and the lines under it.
+func (t *titled) text(width int) string {
+	lines := append([]string{t.title, t.fit(width)}, t.below...)
+	return strings.Join(lines, "\n") + "\n"
 }
 
 // newTable is a table whose columns after the first n are numbers.

@@ -99,7 +99,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
 		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
-			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("At most so long from the start of a trial to its epoch, when all nodes must be ready; less where it is known how long they take. A node that is later makes the trial invalid."),
+			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("So long from the start of a trial to its epoch, when all nodes must be ready; less where it is known how long they take, and up to four times as long after a trial in which it was too little. A node that is later makes the trial invalid."),
 			"sample_interval": d.because(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second), "the rule generator-not-bottleneck looks at each second of the attack").about("Time between two samples of CPU and memory, which are to show each second of the attack."),
 			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
 			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),

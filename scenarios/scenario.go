@@ -143,7 +143,7 @@ func (n Network) host(number int) netip.Addr {
 
 // Trial bounds and samples one trial.
 type Trial struct {
-	Startup        time.Duration // from the start of the nodes to the epoch, at most
+	Startup        time.Duration // from the start of the nodes to the epoch, as a rule at most
 	SampleInterval time.Duration
 	Drain          time.Duration // longest wait for clients after their schedules and time-outs
 	// Settle is the longest wait before a trial until the CPUs are idle; zero
