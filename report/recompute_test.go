@@ -188,48 +188,6 @@ func dataOf(t *testing.T, dir, figure string) [][]string {
 	return rows[1:]
 }
 
-// losing lets sequential requests time out: after a second of the attack with
-// seven in ten, four bins have nine in ten, which is just inside the band, then
-// one has fewer, then all have nine in ten again; that many seconds later.
-func losing(later int) func(string, *results.Request) {
-	lost := map[int]int{10: 3, 11: 1, 12: 1, 13: 1, 14: 1, 15: 2}
-	return func(role string, q *results.Request) {
-		n, ok := lost[q.Seq/10-later]
-		if !ok && q.Seq >= 160 {
-			n = 1
-		}
-		if role == results.RoleSequential && q.Seq%10 >= 10-n {
-			q.Outcome = results.Timeout
-		}
-	}
-}
-
-// notAllAdmitted makes every fourth connection one that was refused, and every
-// fifth one that never completed its handshake.
-func notAllAdmitted() func(*results.Line) {
-	n := 0
-	return func(line *results.Line) {
-		if line.Connection == nil {
-			return
-		}
-		if n++; n%4 == 0 {
-			line.Connection.End = results.RefusedByQuota
-		} else if n%5 == 0 {
-			line.Connection.HandshakeNS = 0
-		}
-	}
-}
-
-// late makes the requests that start in the second from atNS on end only after
-// a wait.
-func late(atNS, waitNS int64) func(string, *results.Request) {
-	return func(role string, q *results.Request) {
-		if role == results.RoleSequential && q.StartNS >= atNS && q.StartNS < atNS+second {
-			q.EndNS += waitNS
-		}
-	}
-}
-
 // served is a run whose sequential clients feel nothing of the attack, which some
 // variants serve.
 func served(s *synth, by ...string) *synth {
@@ -242,16 +200,6 @@ func served(s *synth, by ...string) *synth {
 		}
 	}
 	return s
-}
-
-// slowerInAttack makes responses slower during the attack of a run by shortBlocks.
-func slowerInAttack(first func(string, *results.Request)) func(string, *results.Request) {
-	return func(role string, q *results.Request) {
-		first(role, q)
-		if role == results.RoleSequential && q.StartNS >= 10*second && q.StartNS < 12*second {
-			q.EndNS *= 2
-		}
-	}
 }
 
 // expect compares all that was recomputed to a summary.
