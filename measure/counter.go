@@ -98,8 +98,8 @@ func (c *counter) resume() error {
 	return nil
 }
 
-// pause takes away all that a system call meets. Of calls that are under way the
-// time is not told.
+// pause takes away all that a system call meets. The time of a call that is under
+// way then, or when counting resumes, is not to be used.
 func (c *counter) pause() error {
 	var err error
 	for _, l := range c.perCall {

@@ -182,8 +182,8 @@ func (s *Scenario) Warnings() []string {
 		}
 	}
 	attack := s.Parallel.Count > 0
-	costOnly := s.Trial.Unmeasured || s.Trial.Alternate > 0
-	warn(!attack && !costOnly,
+	asksCost := s.Trial.Unmeasured || s.Trial.Alternate > 0
+	warn(!attack && !asksCost,
 		"clients.parallel is not given: there is no attack, and nobody is turned away")
 	warn(attack && s.Sequential.Rate == 0,
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
@@ -195,7 +195,7 @@ func (s *Scenario) Warnings() []string {
 	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
 		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
 		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout, s.Parallel.mostInFlight())
-	warn(costOnly && s.Repetitions < fewestForInterval,
+	warn(asksCost && s.Repetitions < fewestForInterval,
 		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)
 	warn(attack && s.Trial.Alternate > 0,
