@@ -39,6 +39,9 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	} else {
 		line("attack\tnone")
 	}
+	if stretch := s.Trial.Alternate; stretch > 0 {
+		line("measured\tin half of its stretches of %s, so that the report can say what measuring costs", stretch)
+	}
 	line("order\tdrawn from seed %d", o.seed)
 	line("")
 	for _, p := range plan {
