@@ -311,11 +311,15 @@ func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
 	}
 	r = openRun(t, root)
 	nothingLeft(t, r)
-	first := r.Trials[slices.IndexFunc(r.Trials, func(t *results.Trial) bool { return t.Attempt == 1 })]
-	if first.Valid {
+	if len(r.Trials) < 2 {
+		t.Fatal("the trial whose server was killed was not repeated")
+	}
+	// On a slow machine the nodes of an attempt before it were late.
+	killed := r.Trials[len(r.Trials)-2]
+	if killed.Valid {
 		t.Fatal("the trial whose server was killed is valid")
 	}
-	if why := evidence(first); !strings.Contains(why, "server") {
+	if why := evidence(killed); !strings.Contains(why, "server") {
 		t.Errorf("the trial is invalid because of %q; want the server named", why)
 	}
 	if last := r.Trials[len(r.Trials)-1]; !last.Valid || last.Attempt < 2 {
