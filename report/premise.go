@@ -88,11 +88,19 @@ func (s *Summary) premiseWords() []string {
 		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", capital(u.What), sentence(u.Claims), verb))
 	}
 	if len(words) > 0 && anAttack(s) == "" {
-		attack := s.manifest.Experiment.Parallel
-		words = append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
-			attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests))
+		words = append(words, s.attackAdvice())
 	}
 	return words
+}
+
+// attackAdvice says which attack would be seen.
+func (s *Summary) attackAdvice() string {
+	attack := s.manifest.Experiment.Parallel
+	if lasted := float64(s.Window.AttackToS - s.Window.AttackFromS); lasted < 2*byChanceS {
+		return fmt.Sprintf("An attack of %.1f s, as here, is too brief to be seen in what is counted by the second: take a scenario with a longer one.", lasted)
+	}
+	return fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
+		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests)
 }
 
 // anAttack is the premise of every claim.
