@@ -99,8 +99,8 @@ func (s *Summary) attackAdvice() string {
 	if lasted := float64(s.Window.AttackToS - s.Window.AttackFromS); lasted < 2*byChanceS {
 		return fmt.Sprintf("An attack of %.1f s, as here, is too brief to be seen in what is counted by the second: take a scenario with a longer one.", lasted)
 	}
-	return fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
-		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests)
+	return fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d --set clients.parallel.max_in_flight=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
+		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests, 2*attack.MaxInFlight)
 }
 
 // anAttack is the premise of every claim.

@@ -97,11 +97,11 @@ func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
 		advice   string
 	}{
 		{"brief", 40, "An attack of 0.8 s, as here, is too brief to be seen in what is counted by the second"},
-		{"weak", 120, "--set clients.parallel.rate=100/s --set clients.parallel.requests=240"},
+		{"weak", 120, "--set clients.parallel.rate=100/s --set clients.parallel.requests=240 --set clients.parallel.max_in_flight=2000"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			run := shortBlocks(1)
-			run.experiment.Parallel.Requests = tt.requests
+			run.experiment.Parallel.Requests, run.experiment.Parallel.MaxInFlight = tt.requests, 1000
 			dir := served(run, noBlocking, withoutGateway).write(t)
 			s := write(t, dir)
 			for _, c := range s.Claims {
