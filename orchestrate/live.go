@@ -6,9 +6,9 @@ import "github.com/equic-bench/equic-bench/results"
 // say so at most once a second.
 type Live struct {
 	Sequential, Attack Tally // over the clients of each group
-	// ServerBusy is the busy share, in 0..1, of the server's CPUs since the last
-	// Live, whatever is busy on them; negative where it is not known.
-	ServerBusy float64
+	// ServerCPUs are the times of the server's CPUs, whatever is busy on them; all
+	// zero where they are not known.
+	ServerCPUs CPUTimes
 	// Since the epoch, connections that the server refused and packets that its
 	// XDP program dropped.
 	Refused, Dropped int
@@ -22,7 +22,7 @@ func (t *trial) live() *Live {
 	if t.runner.options.OnEvent == nil {
 		return nil
 	}
-	l := &Live{ServerBusy: -1}
+	l := &Live{}
 	for _, m := range t.members {
 		p := m.records.seen().progress
 		group := &l.Sequential
@@ -35,10 +35,8 @@ func (t *trial) live() *Live {
 		}
 		group.Started, group.Done, group.OK = group.Started+p.Started, group.Done+p.Done, group.OK+p.OK
 	}
-	now, err := t.runner.readCPUs(t.members[0].spec.CPUs)
-	if err == nil && t.busy.All > 0 && now.All > t.busy.All {
-		l.ServerBusy, _ = now.shares(t.busy)
+	if now, err := t.runner.readCPUs(t.members[0].spec.CPUs); err == nil {
+		l.ServerCPUs = now
 	}
-	t.busy = now
 	return l
 }

@@ -52,7 +52,7 @@ func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader
 			break
 		}
 		quiet++
-		if s.Busy, s.SoftIRQ = now.shares(before); s.Busy >= settleBusy || s.SoftIRQ >= settleSoftIRQ {
+		if s.Busy, s.SoftIRQ = now.Shares(before); s.Busy >= settleBusy || s.SoftIRQ >= settleSoftIRQ {
 			quiet = 0
 		}
 		s.Quiet = quiet == settleQuiet
@@ -65,8 +65,8 @@ func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader
 	return s, nil
 }
 
-// shares are of the time since an earlier reading, in 0..1.
-func (t CPUTimes) shares(before CPUTimes) (busy, softIRQ float64) {
+// Shares are of the time since an earlier reading, in 0..1.
+func (t CPUTimes) Shares(before CPUTimes) (busy, softIRQ float64) {
 	all := float64(max(1, t.All-before.All))
 	return float64(t.Busy-before.Busy) / all, float64(t.SoftIRQ-before.SoftIRQ) / all
 }

@@ -29,7 +29,6 @@ type trial struct {
 	plan    results.PlannedTrial
 	attempt int
 	settled *results.Settling // nil where the scenario asks for none
-	busy    CPUTimes          // of the server's CPUs, as last read for live
 	started time.Time
 	epoch   time.Time
 	spec    Spec

@@ -123,7 +123,8 @@ func (p *progress) status(e orchestrate.Event) string {
 	add(known, "%s left", clock(left))
 	if r := &p.rates; e.Live != nil {
 		add(r.known(), "%.0f/s ok", r.perSecond(sequentialOK))
-		add(e.Live.ServerBusy >= 0, "server CPU %.0f %%", 100*e.Live.ServerBusy)
+		busy, known := r.serverBusy()
+		add(known, "server CPU %.0f %%", 100*busy)
 		add(r.known() && e.Live.Attack.Started > 0, "attack %.0f/s, %.0f/s of it ok", r.perSecond(attackStarted), r.perSecond(attackOK))
 		add(r.known() && r.perSecond(refused) > 0, "%.0f/s refused", r.perSecond(refused))
 		add(r.known() && r.perSecond(dropped) > 0, "%.0f packets/s dropped", r.perSecond(dropped))
@@ -192,6 +193,17 @@ func (r *rates) known() bool { return len(r.at) > 1 && r.at[len(r.at)-1].Sub(r.a
 func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
 	last := len(r.at) - 1
 	return float64(count(&r.live[last])-count(&r.live[0])) / r.at[last].Sub(r.at[0]).Seconds()
+}
+
+// serverBusy is the busy share, in 0..1, of the server's CPUs. The kernel counts
+// in ticks, of which a shorter time has too few.
+func (r *rates) serverBusy() (float64, bool) {
+	if !r.known() {
+		return 0, false
+	}
+	from, to := r.live[0].ServerCPUs, r.live[len(r.live)-1].ServerCPUs
+	busy, _ := to.Shares(from)
+	return busy, from.All > 0 && to.All > from.All
 }
 
 // timeLeft estimates when a run ends: all of its trials take as long. What comes

@@ -21,15 +21,24 @@ func aTrial() (events []orchestrate.Event, at []time.Duration) {
 		e.Trials = 3
 		events, at = append(events, e), append(at, after)
 	}
+	cpus := orchestrate.CPUTimes{All: 1_000_000, Busy: 500_000}
 	load := func(after time.Duration, phase string, requests int, live *orchestrate.Live) {
+		if live != nil { // in ticks of 10 ms; an eighth of them busy until the attack
+			ticks, busy := int64((after-at[len(at)-1])/(10*time.Millisecond)), 0.125
+			if phase == orchestrate.PhaseAttack {
+				busy = 0.98
+			}
+			cpus.All, cpus.Busy = cpus.All+ticks, cpus.Busy+int64(busy*float64(ticks))
+			live.ServerCPUs = cpus
+		}
 		add(after, orchestrate.Event{Phase: phase, Elapsed: after, Expected: 105 * time.Second, Requests: requests, RequestsTotal: 8000, Live: live})
 	}
 	quiet := func(ok int) *orchestrate.Live {
-		return &orchestrate.Live{Sequential: orchestrate.Tally{Started: ok, Done: ok, OK: ok}, ServerBusy: 0.125}
+		return &orchestrate.Live{Sequential: orchestrate.Tally{Started: ok, Done: ok, OK: ok}}
 	}
 	attack := func(ok, attacks int) *orchestrate.Live {
 		l := quiet(ok)
-		l.Attack, l.ServerBusy = orchestrate.Tally{Started: attacks, Done: attacks / 2, OK: attacks / 10}, 0.98
+		l.Attack = orchestrate.Tally{Started: attacks, Done: attacks / 2, OK: attacks / 10}
 		l.Refused, l.Dropped = attacks/100, attacks*3
 		return l
 	}
@@ -61,7 +70,7 @@ func shown(p *progress) string {
 func TestProgressElsewhereIsALineForEachPhaseAndOneEveryTenSeconds(t *testing.T) {
 	want := `prepare
 2 of 3, xdp-block: start, 0:01 of 1:45, 3:29 left, 0 of 8000 requests
-2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, server CPU 12 %, 0 of 8000 requests
+2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, 0 of 8000 requests
 2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok, server CPU 12 %, 400 of 8000 requests
 2 of 3, xdp-block: attack, 0:35 of 1:45, 2:55 left, 40/s ok, server CPU 98 %, 1200 of 8000 requests
 2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %, attack 600/s, 60/s of it ok, 6/s refused, 1800 packets/s dropped, 1500 of 8000 requests
@@ -82,7 +91,7 @@ func TestProgressOnATerminalIsOneLineNoWiderThanTheTerminal(t *testing.T) {
 		80: {
 			"prepare",
 			"2 of 3, xdp-block: start, 0:01 of 1:45, 3:29 left",
-			"2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left, server CPU 12 %",
+			"2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left",
 			"2 of 3, xdp-block: before attack, 0:06 of 1:45, 3:24 left, 40/s ok",
 			"2 of 3, xdp-block: before attack, 0:14 of 1:45, 3:16 left, 40/s ok",
 			"2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok",
