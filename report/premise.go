@@ -88,19 +88,24 @@ func (s *Summary) premiseWords() []string {
 		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", capital(u.What), sentence(u.Claims), verb))
 	}
 	if len(words) > 0 && anAttack(s) == "" {
-		words = append(words, s.attackAdvice())
+		words = append(words, s.attackAdvice()...)
 	}
 	return words
 }
 
-// attackAdvice says which attack would be seen.
-func (s *Summary) attackAdvice() string {
+// attackAdvice says which attack would be seen: a longer one in the throughput,
+// which is counted by the second, a faster one in all.
+func (s *Summary) attackAdvice() []string {
 	attack := s.manifest.Experiment.Parallel
+	var words []string
 	if lasted := float64(s.Window.AttackToS - s.Window.AttackFromS); lasted < 2*byChanceS {
-		return fmt.Sprintf("An attack of %.1f s, as here, is too brief to be seen in what is counted by the second: take a scenario with a longer one.", lasted)
+		words = append(words, fmt.Sprintf("An attack of %.1f s, as here, is too brief to be seen in what is counted by the second: take a scenario with a longer one.", lasted))
+		if slowsResponses(s) == "" && turnsAway(s) == "" {
+			return words
+		}
 	}
-	return fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d --set clients.parallel.max_in_flight=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
-		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests, 2*attack.MaxInFlight)
+	return append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d --set clients.parallel.max_in_flight=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
+		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests, 2*attack.MaxInFlight))
 }
 
 // anAttack is the premise of every claim.

@@ -89,6 +89,37 @@ func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
 	}
 }
 
+// A brief attack that hurts is not called too slow for the machine.
+func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
+	const brief, slow = "An attack of ", "This machine may be too fast "
+	for _, tt := range []struct {
+		name                string
+		lasts               Number
+		none, without, with *Metrics
+		want                []string // how each piece of advice begins
+	}{
+		{"brief", 0.8, attacked(1, 30, 60), attacked(0, 9, 3), attacked(0, 1, 0), []string{brief}},
+		{"brief, and slow", 0.8, attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0), []string{brief, slow}},
+		{"brief, and served", 0.8, attacked(1, 30, 90), attacked(0, 9, 90), attacked(0, 1, 0), []string{brief, slow}},
+		{"slow", 8, attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0), []string{slow}},
+		{"neither", 8, attacked(9, 30, 60), attacked(9, 9, 3), attacked(0, 1, 0), nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := &Summary{
+				Window:   Window{AttackFromS: 10, AttackToS: 10 + tt.lasts},
+				Variants: []Variant{variantOf(noBlocking, tt.none), variantOf(withoutGateway, tt.without), variantOf(withGateway, tt.with)},
+				manifest: &results.Manifest{},
+			}
+			s.Claims = s.claims()
+			s.Unmet = unmetPremises(s.Claims)
+			got := s.premiseWords()[len(s.Unmet):]
+			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
+				t.Errorf("advice is %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 // A change that says nothing is still told.
 func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
 	for _, tt := range []struct {
