@@ -13,7 +13,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // Mode says how the requests of one client follow each other.
@@ -59,7 +59,7 @@ type Options struct {
 	BodyBytes   int64         // what a whole response to "/" has
 	KeyExchange KeyExchange   // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string        // the node's name
-	Clock       *results.Clock
+	Clock       *record.Clock
 }
 
 func (o *Options) validate() error {
@@ -109,9 +109,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	printer := results.NewPrinter(out)
-	ready := results.Ready{Node: o.Node, AtNS: o.Clock.Now()}
-	if err := printer.Print(results.Line{Ready: &ready}); err != nil {
+	printer := record.NewPrinter(out)
+	ready := record.Ready{Node: o.Node, AtNS: o.Clock.Now()}
+	if err := printer.Print(record.Line{Ready: &ready}); err != nil {
 		return err
 	}
 

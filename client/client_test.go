@@ -15,14 +15,14 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/goleak"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func testClock(t *testing.T) *results.Clock {
+func testClock(t *testing.T) *record.Clock {
 	t.Helper()
-	c, err := results.NewClock(func(string) string { return "" })
+	c, err := record.NewClock(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,14 +50,14 @@ func TestRequestsThatNobodyAnswersTimeOutOnSchedule(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ready, requests int
-	var total *results.Client
-	err := results.ReadLines(&out, "client", func(l *results.Line) error {
+	var total *record.Client
+	err := record.ReadLines(&out, "client", func(l *record.Line) error {
 		switch {
 		case l.Ready != nil:
 			ready++
 		case l.Request != nil:
 			r := l.Request
-			if r.Outcome != results.Timeout || r.HandshakeNS != 0 || r.Seq != requests || r.StartNS < r.ScheduledNS {
+			if r.Outcome != record.Timeout || r.HandshakeNS != 0 || r.Seq != requests || r.StartNS < r.ScheduledNS {
 				return fmt.Errorf("request %+v", r)
 			}
 			if want := int64(requests) * 5e6; r.ScheduledNS != want {
@@ -85,7 +85,7 @@ type gate struct {
 	open    chan struct{}
 }
 
-func (g *gate) request(context.Context) results.Request {
+func (g *gate) request(context.Context) record.Request {
 	g.mu.Lock()
 	g.waiting++
 	g.most = max(g.most, g.waiting)
@@ -94,12 +94,12 @@ func (g *gate) request(context.Context) results.Request {
 	g.mu.Lock()
 	g.waiting--
 	g.mu.Unlock()
-	return results.Request{Outcome: results.OK, EndNS: 1}
+	return record.Request{Outcome: record.OK, EndNS: 1}
 }
 
 func TestAnOpenLoopDoesNotWaitForEarlierRequests(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
-	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, Clock: testClock(t)}, func(ctx context.Context) results.Request {
+	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, Clock: testClock(t)}, func(ctx context.Context) record.Request {
 		r := g.request(ctx)
 		return r
 	})
@@ -128,12 +128,12 @@ func TestMaxInFlightHoldsRequestsBackAndCountsThem(t *testing.T) {
 
 func TestASequentialClientKeepsTheScheduleOfALateRequest(t *testing.T) {
 	n := 0
-	slow := func(context.Context) results.Request {
+	slow := func(context.Context) record.Request {
 		n++
 		if n == 1 {
 			<-time.After(50 * time.Millisecond)
 		}
-		return results.Request{Outcome: results.OK, EndNS: 1}
+		return record.Request{Outcome: record.OK, EndNS: 1}
 	}
 	l := newLoad(Options{Mode: Sequential, Requests: 3, Rate: 100, Clock: testClock(t)}, slow)
 	l.run(t.Context())
@@ -150,8 +150,8 @@ func TestASequentialClientKeepsTheScheduleOfALateRequest(t *testing.T) {
 }
 
 func TestAClosedLoopHasNoSchedule(t *testing.T) {
-	l := newLoad(Options{Mode: Sequential, Requests: 2, Clock: testClock(t)}, func(context.Context) results.Request {
-		return results.Request{Outcome: results.OK}
+	l := newLoad(Options{Mode: Sequential, Requests: 2, Clock: testClock(t)}, func(context.Context) record.Request {
+		return record.Request{Outcome: record.OK}
 	})
 	l.run(t.Context())
 	for _, r := range l.done {
@@ -173,7 +173,7 @@ func TestAnInterruptedClientPrintsWhatItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	requests := 0
-	err := results.ReadLines(&out, "client", func(l *results.Line) error {
+	err := record.ReadLines(&out, "client", func(l *record.Line) error {
 		if l.Request != nil {
 			requests++
 		}
@@ -191,19 +191,19 @@ func TestOutcomes(t *testing.T) {
 		name string
 		ctx  context.Context
 		err  error
-		want results.Outcome
+		want record.Outcome
 		code uint64
 	}{
-		{"no error is ok", t.Context(), nil, results.OK, 0},
-		{"refused before the handshake", t.Context(), &quic.TransportError{Remote: true, ErrorCode: quic.ConnectionRefused}, results.Refused, 2},
-		{"refused after the handshake", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x107}, results.Refused, 0x107},
-		{"refused under the request", t.Context(), &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad}, results.Refused, 0x107},
-		{"our own refusal is an error", t.Context(), &quic.TransportError{ErrorCode: quic.ConnectionRefused}, results.Failed, 0},
-		{"another code is an error", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x102}, results.Failed, 0},
-		{"no handshake in time", t.Context(), &quic.HandshakeTimeoutError{}, results.Timeout, 0},
-		{"an idle connection", t.Context(), &quic.IdleTimeoutError{}, results.Timeout, 0},
-		{"the request's own time-out", expired, errors.New("cut off"), results.Timeout, 0},
-		{"anything else", t.Context(), io.ErrUnexpectedEOF, results.Failed, 0},
+		{"no error is ok", t.Context(), nil, record.OK, 0},
+		{"refused before the handshake", t.Context(), &quic.TransportError{Remote: true, ErrorCode: quic.ConnectionRefused}, record.Refused, 2},
+		{"refused after the handshake", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x107}, record.Refused, 0x107},
+		{"refused under the request", t.Context(), &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad}, record.Refused, 0x107},
+		{"our own refusal is an error", t.Context(), &quic.TransportError{ErrorCode: quic.ConnectionRefused}, record.Failed, 0},
+		{"another code is an error", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x102}, record.Failed, 0},
+		{"no handshake in time", t.Context(), &quic.HandshakeTimeoutError{}, record.Timeout, 0},
+		{"an idle connection", t.Context(), &quic.IdleTimeoutError{}, record.Timeout, 0},
+		{"the request's own time-out", expired, errors.New("cut off"), record.Timeout, 0},
+		{"anything else", t.Context(), io.ErrUnexpectedEOF, record.Failed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.err

@@ -5,30 +5,30 @@ import (
 	"sync"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // load runs the schedule of one client and keeps its records.
 type load struct {
 	o       Options
-	request func(context.Context) results.Request
+	request func(context.Context) record.Request
 
 	mu       sync.Mutex
 	started  int
-	done     []results.Request // in the order of their ends
+	done     []record.Request // in the order of their ends
 	ok       int
 	inFlight int
 	peak     int
 	held     int
 }
 
-func newLoad(o Options, request func(context.Context) results.Request) *load {
+func newLoad(o Options, request func(context.Context) record.Request) *load {
 	if o.Mode == Sequential {
 		o.MaxInFlight = 1
 	} else if o.MaxInFlight == 0 {
 		o.MaxInFlight = o.Requests
 	}
-	return &load{o: o, request: request, done: make([]results.Request, 0, o.Requests)}
+	return &load{o: o, request: request, done: make([]record.Request, 0, o.Requests)}
 }
 
 // run starts every request no sooner than its schedule says, and returns when
@@ -101,30 +101,30 @@ func (l *load) one(ctx context.Context, seq int) {
 	defer l.mu.Unlock()
 	l.inFlight--
 	l.done = append(l.done, r)
-	if r.Outcome == results.OK {
+	if r.Outcome == record.OK {
 		l.ok++
 	}
 }
 
-func (l *load) progress() *results.Progress {
+func (l *load) progress() *record.Progress {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &results.Progress{AtNS: l.o.Clock.Now(), Started: l.started, Done: len(l.done), OK: l.ok}
+	return &record.Progress{AtNS: l.o.Clock.Now(), Started: l.started, Done: len(l.done), OK: l.ok}
 }
 
 // lines are the records of the whole load, in the order of the schedule.
-func (l *load) lines() []results.Line {
-	bySeq := make([]*results.Request, l.o.Requests)
+func (l *load) lines() []record.Line {
+	bySeq := make([]*record.Request, l.o.Requests)
 	for i := range l.done {
 		bySeq[l.done[i].Seq] = &l.done[i]
 	}
-	lines := make([]results.Line, 0, len(l.done)+2)
-	lines = append(lines, results.Line{Progress: l.progress()})
+	lines := make([]record.Line, 0, len(l.done)+2)
+	lines = append(lines, record.Line{Progress: l.progress()})
 	for _, r := range bySeq {
 		if r != nil {
-			lines = append(lines, results.Line{Request: r})
+			lines = append(lines, record.Line{Request: r})
 		}
 	}
-	total := results.Client{Requests: len(l.done), PeakInFlight: l.peak, Held: l.held}
-	return append(lines, results.Line{Client: &total})
+	total := record.Client{Requests: len(l.done), PeakInFlight: l.peak, Held: l.held}
+	return append(lines, record.Line{Client: &total})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // handshakeTimeout is how long a client waits for any answer to its first
@@ -55,7 +55,7 @@ func newDialer(o Options) (*dialer, error) {
 }
 
 // request sends one request and waits for its end.
-func (d *dialer) request(ctx context.Context) results.Request {
+func (d *dialer) request(ctx context.Context) record.Request {
 	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
 	defer cancel()
 	t := timer{start: time.Now()}
@@ -73,7 +73,7 @@ func (d *dialer) request(ctx context.Context) results.Request {
 // after its end was timed.
 type timer struct {
 	start   time.Time
-	r       results.Request
+	r       record.Request
 	closers []func()
 }
 
@@ -134,18 +134,18 @@ func (d *dialer) drain(body io.ReadCloser) (int64, error) {
 }
 
 // outcome classifies the end of a request (docs/method.md, Load).
-func outcome(ctx context.Context, err error) (results.Outcome, *uint64) {
+func outcome(ctx context.Context, err error) (record.Outcome, *uint64) {
 	if err == nil {
-		return results.OK, nil
+		return record.OK, nil
 	}
 	if code, refused := refusal(err); refused {
-		return results.Refused, &code
+		return record.Refused, &code
 	}
 	var timeout net.Error
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		return results.Timeout, nil
+		return record.Timeout, nil
 	}
-	return results.Failed, nil
+	return record.Failed, nil
 }
 
 // refusal tells whether the server turned the client away: with

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -81,7 +82,7 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTri
 	about := func(value float64) float64 { return value * math.Exp(s.scatter*rng.NormFloat64()) }
 	for _, node := range []struct {
 		role  string
-		lines []results.Line
+		lines []record.Line
 	}{
 		{results.RoleServer, s.server(p.Variant, about)},
 		{results.RoleSequential, requests(450, 0, second/45, about(9e6*s.duration))},
@@ -101,33 +102,33 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTri
 
 // requests are n requests that are all served, each a little slower than the
 // one before.
-func requests(n int, fromNS, everyNS int64, ns float64) []results.Line {
-	var lines []results.Line
+func requests(n int, fromNS, everyNS int64, ns float64) []record.Line {
+	var lines []record.Line
 	for i := range n {
 		at := fromNS + int64(i)*everyNS
-		lines = append(lines, results.Line{Request: &results.Request{
-			Seq: i, ScheduledNS: at, StartNS: at, EndNS: int64(ns * (1 + float64(i)/float64(n))), Outcome: results.OK,
+		lines = append(lines, record.Line{Request: &record.Request{
+			Seq: i, ScheduledNS: at, StartNS: at, EndNS: int64(ns * (1 + float64(i)/float64(n))), Outcome: record.OK,
 		}})
 	}
 	return lines
 }
 
 // server is what the server of a trial leaves, in which about scatters a value.
-func (s *synth) server(variant string, about func(float64) float64) []results.Line {
-	var lines []results.Line
+func (s *synth) server(variant string, about func(float64) float64) []record.Line {
+	var lines []record.Line
 	share, calls := about(0.3*s.cpu), about(9000)
 	for at := -second; at <= 11*second; at += second / 2 {
-		lines = append(lines, results.Line{Sample: &results.Sample{
+		lines = append(lines, record.Line{Sample: &record.Sample{
 			AtNS: at, CPUNS: int64(share * float64(at+second)), RSSBytes: 30 << 20, Syscalls: uint64(calls * float64(at+second) / 1e9),
 		}})
 	}
 	switch variant {
 	case "userspace-block":
-		lines = append(lines, results.Line{Refusal: &results.Refusal{CPUNS: int64(about(7500)), WallNS: 9000}})
+		lines = append(lines, record.Line{Refusal: &record.Refusal{CPUNS: int64(about(7500)), WallNS: 9000}})
 	case "xdp-block":
-		lines = append(lines, results.Line{Gateway: &results.Gateway{Mode: "native", DropNS: about(20 * s.drop)}})
+		lines = append(lines, record.Line{Gateway: &record.Gateway{Mode: "native", DropNS: about(20 * s.drop)}})
 	}
-	return append(lines, results.Line{Probe: &results.Probe{
+	return append(lines, record.Line{Probe: &record.Probe{
 		PeakRSSBytes: int64(about(40 * s.memory * (1 << 20))), CPUs: []int{0}, SyscallCounter: true,
 	}})
 }

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // alternate begins or ends to measure where the stretch asks for it that has begun.
@@ -16,7 +16,7 @@ func (s *sampler) alternate(ticks *ticker) error {
 	}
 	now := s.clock.now()
 	n := floor(now, int64(s.stretch))
-	measured := results.MeasuredStretch(n)
+	measured := record.MeasuredStretch(n)
 	if measured != s.paused {
 		return nil
 	}
@@ -24,7 +24,7 @@ func (s *sampler) alternate(ticks *ticker) error {
 	if measured {
 		return s.resumeCounter()
 	}
-	for !results.MeasuredStretch(n) {
+	for !record.MeasuredStretch(n) {
 		n++
 	}
 	if err := ticks.set(time.Duration(n*int64(s.stretch)-now), s.interval); err != nil {

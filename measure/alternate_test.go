@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // late is how long after the last look at the clock a sample may be taken.
@@ -26,7 +26,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 	live := o.samples[:len(o.samples)-1] // the last is of the end, whenever that is
 	for i, s := range live {
 		n := floor(s.AtNS, int64(stretch))
-		if !results.MeasuredStretch(n) && !results.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
+		if !record.MeasuredStretch(n) && !record.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
 			t.Errorf("a sample at %s, in stretch %d, which is not measured", time.Duration(s.AtNS), n)
 		}
 		seen[n] = true
@@ -44,7 +44,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 		sum.calls += int64(s.Syscalls - was.Syscalls) //nolint:gosec // a count of calls
 	}
 	for n := floor(live[0].AtNS, int64(stretch)); n < int64(3*time.Second/stretch); n++ { // a slow machine begins later
-		if results.MeasuredStretch(n) && !seen[n] {
+		if record.MeasuredStretch(n) && !seen[n] {
 			t.Errorf("no sample in stretch %d, which is measured", n)
 		}
 	}
@@ -65,7 +65,7 @@ func TestAnAlternationOfSamplesAlone(t *testing.T) {
 		t.Errorf("%d samples", len(o.samples))
 	}
 	for _, s := range o.samples[:len(o.samples)-1] {
-		if n := floor(s.AtNS, int64(stretch)); !results.MeasuredStretch(n) && !results.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
+		if n := floor(s.AtNS, int64(stretch)); !record.MeasuredStretch(n) && !record.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
 			t.Errorf("a sample at %s, in stretch %d, which is not measured", time.Duration(s.AtNS), n)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // counter counts the system calls of one process, in the kernel
@@ -26,7 +26,7 @@ type counter struct {
 	buf     [8]byte      // of total, which one goroutine calls
 
 	once   sync.Once
-	frozen []results.Syscall
+	frozen []record.Syscall
 	err    error
 }
 
@@ -124,7 +124,7 @@ func (c *counter) freeze() {
 }
 
 // counts is what freeze kept, or where nothing did, the counts so far.
-func (c *counter) counts() ([]results.Syscall, error) {
+func (c *counter) counts() ([]record.Syscall, error) {
 	c.freeze()
 	return c.frozen, c.err
 }
@@ -144,7 +144,7 @@ func (c *counter) total() (uint64, error) {
 }
 
 // read is the counts so far of every system call that was made, by number.
-func (c *counter) read() ([]results.Syscall, error) {
+func (c *counter) read() ([]record.Syscall, error) {
 	var pid uint32
 	if err := c.objects.Watched.Get(&pid); err != nil {
 		return nil, fmt.Errorf("read the process: %w", err)
@@ -152,13 +152,13 @@ func (c *counter) read() ([]results.Syscall, error) {
 	if pid == 0 {
 		return nil, errors.New("the command's exec was not seen")
 	}
-	var calls []results.Syscall
+	var calls []record.Syscall
 	for number := range c.objects.Counts.MaxEntries() {
 		var perCPU []syscallsCount
 		if err := c.objects.Counts.Lookup(number, &perCPU); err != nil {
 			return nil, fmt.Errorf("read count %d: %w", number, err)
 		}
-		call := results.Syscall{Number: int(number), Name: syscallName(int(number))}
+		call := record.Syscall{Number: int(number), Name: syscallName(int(number))}
 		for _, n := range perCPU {
 			call.Calls += n.Calls
 			call.Errors += n.Errors

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // agree fails where two figures are further apart than a share of the tool's.
@@ -117,8 +117,8 @@ func childOf(t *testing.T, parent int) *os.Process {
 // nodeRecords is what a node prints. The fields may be read after end.
 type nodeRecords struct {
 	ready, end chan struct{}
-	samples    []results.Sample
-	probe      *results.Probe
+	samples    []record.Sample
+	probe      *record.Probe
 }
 
 // readRecords reads a node's output to its end.
@@ -127,7 +127,7 @@ func readRecords(t *testing.T, output io.Reader) *nodeRecords {
 	r := &nodeRecords{ready: make(chan struct{}), end: make(chan struct{})}
 	go func() {
 		defer close(r.end)
-		err := results.ReadLines(bufio.NewReader(output), "server", func(l *results.Line) error {
+		err := record.ReadLines(bufio.NewReader(output), "server", func(l *record.Line) error {
 			switch {
 			case l.Ready != nil:
 				close(r.ready)

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // These tests hold what is measured of a process against tools that others
@@ -64,8 +64,8 @@ func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	}
 
 	want := awaitSummary(t, summary)
-	got := map[string]results.Syscall{}
-	var total results.Syscall
+	got := map[string]record.Syscall{}
+	var total record.Syscall
 	for _, c := range counted {
 		got[c.Name] = c
 		total.Calls += c.Calls
@@ -114,7 +114,7 @@ func countFromExec(t *testing.T, gate string) *counter {
 
 // awaitSummary reads strace's table, by the name of the call and "total". strace
 // writes it after the death of what it traced.
-func awaitSummary(t *testing.T, path string) map[string]results.Syscall {
+func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 	t.Helper()
 	var text []byte
 	for tick := time.Tick(10 * time.Millisecond); ; <-tick {
@@ -129,14 +129,14 @@ func awaitSummary(t *testing.T, path string) map[string]results.Syscall {
 			t.Fatal(err)
 		}
 	}
-	calls := map[string]results.Syscall{}
+	calls := map[string]record.Syscall{}
 	for line := range strings.Lines(string(text)) {
 		// % time, seconds, usecs/call, calls, errors (blank where there are none), name
 		f := strings.Fields(line)
 		if len(f) < 5 || f[0] == "%" || strings.HasPrefix(f[0], "---") {
 			continue
 		}
-		c := results.Syscall{Name: f[len(f)-1], Calls: parseCount(t, f[3])}
+		c := record.Syscall{Name: f[len(f)-1], Calls: parseCount(t, f[3])}
 		if len(f) == 6 {
 			c.Errors = parseCount(t, f[4])
 		}
@@ -161,7 +161,7 @@ func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/time", append([]string{
 		"--output", used, "--format", "%U %S %M", filepath.Join(bin, "equic-probe"), "--",
 	}, serverCommand(bin, port)...)...)
-	cmd.Env = append(os.Environ(), results.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10))
+	cmd.Env = append(os.Environ(), record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -247,8 +247,8 @@ func runPidstat(t *testing.T, pid int, epoch time.Time) (percent float64, from, 
 }
 
 // cpuAt is the CPU time at a moment, in ns, even between two samples.
-func cpuAt(samples []results.Sample, at int64) float64 {
-	i := slices.IndexFunc(samples, func(s results.Sample) bool { return s.AtNS >= at })
+func cpuAt(samples []record.Sample, at int64) float64 {
+	i := slices.IndexFunc(samples, func(s record.Sample) bool { return s.AtNS >= at })
 	if i < 1 {
 		return math.NaN()
 	}

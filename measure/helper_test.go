@@ -19,7 +19,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // TestMain lets the test binary stand in for the processes around it: the
@@ -48,9 +48,9 @@ func self(tb testing.TB, args ...string) []string {
 type outcome struct {
 	code     int
 	output   string // the command's own
-	syscalls map[string]results.Syscall
-	samples  []results.Sample
-	probe    *results.Probe
+	syscalls map[string]record.Syscall
+	samples  []record.Sample
+	probe    *record.Probe
 }
 
 // runProbe runs a command under Run and takes its output apart.
@@ -69,14 +69,14 @@ func runProbe(tb testing.TB, opts Options) outcome {
 
 func takeApart(tb testing.TB, stdout []byte) outcome {
 	tb.Helper()
-	o := outcome{syscalls: map[string]results.Syscall{}}
+	o := outcome{syscalls: map[string]record.Syscall{}}
 	records := bytes.Index(stdout, []byte(`{"s`))
 	if records < 0 {
 		tb.Fatalf("no records in %q", stdout)
 	}
 	o.output = string(stdout[:records])
 	lastNumber := -1
-	err := results.ReadLines(bytes.NewReader(stdout[records:]), "stdout", func(l *results.Line) error {
+	err := record.ReadLines(bytes.NewReader(stdout[records:]), "stdout", func(l *record.Line) error {
 		switch {
 		case o.probe != nil:
 			return fmt.Errorf("a record follows the last: %+v", l)

@@ -23,7 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // The exit codes that are not the command's own.
@@ -178,19 +178,19 @@ type report struct {
 	throttled int64
 	lostLinks []string
 	counted   bool
-	syscalls  []results.Syscall
+	syscalls  []record.Syscall
 }
 
 func (r *report) print(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	e := json.NewEncoder(b)
 	for i := range r.syscalls {
-		if err := e.Encode(results.Line{Syscall: &r.syscalls[i]}); err != nil {
+		if err := e.Encode(record.Line{Syscall: &r.syscalls[i]}); err != nil {
 			return err
 		}
 	}
 	for i := range r.sampler.samples {
-		if err := e.Encode(results.Line{Sample: &r.sampler.samples[i]}); err != nil {
+		if err := e.Encode(record.Line{Sample: &r.sampler.samples[i]}); err != nil {
 			return err
 		}
 	}
@@ -198,13 +198,13 @@ func (r *report) print(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Encode(results.Line{Probe: end}); err != nil {
+	if err := e.Encode(record.Line{Probe: end}); err != nil {
 		return err
 	}
 	return b.Flush()
 }
 
-func (r *report) probe() (*results.Probe, error) {
+func (r *report) probe() (*record.Probe, error) {
 	own, err := processCPUTime(os.Getpid())
 	if err != nil {
 		return nil, err
@@ -213,7 +213,7 @@ func (r *report) probe() (*results.Probe, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &results.Probe{
+	return &record.Probe{
 		ExitCode:         r.child.exitCode(),
 		Signal:           r.child.signal(),
 		UserNS:           r.child.usage.Utime.Nano(),

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // sampler reads the state of one process and of its machine. What it costs is
@@ -33,7 +33,7 @@ type sampler struct {
 	pageBytes                 int64
 	buf                       []byte
 
-	samples      []results.Sample
+	samples      []record.Sample
 	peakRSSBytes int64 // the most that was seen, or that the kernel told
 	seldom       seldom
 	missed       int
@@ -64,7 +64,7 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		stat:      procFile{fd: -1},
 		status:    procFile{fd: -1},
 		snmp:      procFile{fd: -1},
-		samples:   make([]results.Sample, 0, 4096),
+		samples:   make([]record.Sample, 0, 4096),
 	}
 	defer func() {
 		if err != nil {
@@ -143,7 +143,7 @@ func (s *sampler) take(all bool) error {
 	return nil
 }
 
-func (s *sampler) read(all bool) (sample results.Sample, err error) {
+func (s *sampler) read(all bool) (sample record.Sample, err error) {
 	sample.AtNS = s.clock.now()
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -61,7 +62,7 @@ func TestABlockHasEveryVariantOnceInEachArm(t *testing.T) {
 }
 
 // unprobed leaves out what a probe would print, where there is none.
-func unprobed(p *process, l *results.Line) bool {
+func unprobed(p *process, l *record.Line) bool {
 	probed := path.Base(p.spec.Command[0]) == "equic-probe"
 	return probed || l.Sample == nil && l.Probe == nil
 }
@@ -143,7 +144,7 @@ func TestOnlyTheServersProbeAlternates(t *testing.T) {
 }
 
 func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
-	n := &nodeEvidence{server: &results.Server{}, probe: &results.Probe{Samples: 2}, probeLast: true, usage: make([]usage, 2)}
+	n := &nodeEvidence{server: &record.Server{}, probe: &record.Probe{Samples: 2}, probeLast: true, usage: make([]usage, 2)}
 	trial := scenarios.Trial{Syscalls: true}
 	if why := n.serverIncomplete(scenarios.NoBlock, false, trial); !strings.Contains(why, "did not count") {
 		t.Errorf("a server that is measured all the time: %q", why)
@@ -177,14 +178,14 @@ func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 
 func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
 	tests := map[string]struct {
-		edit func(p *process, l *results.Line) bool
+		edit func(p *process, l *record.Line) bool
 		rule string
 		says string
 	}{
-		"its server was measured":         {func(*process, *results.Line) bool { return true }, ruleComplete, "server was measured, against the plan"},
-		"its server leaves no totals":     {func(p *process, l *results.Line) bool { return unprobed(p, l) && l.Server == nil }, ruleComplete, "left no server record"},
-		"its gateway leaves no totals":    {func(p *process, l *results.Line) bool { return unprobed(p, l) && l.Gateway == nil }, ruleComplete, "left no gateway record"},
-		"a client of it was not measured": {func(p *process, l *results.Line) bool { return unprobed(p, l) && l.Probe == nil }, ruleComplete, "left no probe record"},
+		"its server was measured":         {func(*process, *record.Line) bool { return true }, ruleComplete, "server was measured, against the plan"},
+		"its server leaves no totals":     {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Server == nil }, ruleComplete, "left no server record"},
+		"its gateway leaves no totals":    {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Gateway == nil }, ruleComplete, "left no gateway record"},
+		"a client of it was not measured": {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Probe == nil }, ruleComplete, "left no probe record"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +193,7 @@ func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
 				s, o := oneTrial(scenarios.XDPBlock), testOptions(t)
 				s.Trial.Unmeasured = true
 				rt := newFake(s)
-				rt.edit = func(p *process, l *results.Line) bool {
+				rt.edit = func(p *process, l *record.Line) bool {
 					if p.trial.Trial.Arm == results.Plain {
 						return true
 					}
@@ -271,7 +272,7 @@ func TestNobodyAsksWhetherTheGeneratorWasTheBottleneckOfAnUnmeasuredServer(t *te
 		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
 		s.Trial.Unmeasured = true
 		rt := newFake(s)
-		rt.edit = func(p *process, l *results.Line) bool {
+		rt.edit = func(p *process, l *record.Line) bool {
 			if l.Sample != nil && p.trial.Trial.Arm == results.Unmeasured {
 				l.Sample.BusyNS = 1e9 + l.Sample.AtNS // all the time
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -285,9 +286,9 @@ func interfaceKept(e *evidence) (bool, string) {
 func servedAddsUp(e *evidence) (bool, string) {
 	var ok, served int
 	holds, facts := each(e.clients(), func(n *nodeEvidence) string {
-		s, o := e.server().served[n.address], n.outcomes[results.OK]
+		s, o := e.server().served[n.address], n.outcomes[record.OK]
 		ok, served = ok+o, served+s
-		if most := o + n.outcomes[results.Timeout] + n.outcomes[results.Failed]; s < o || s > most {
+		if most := o + n.outcomes[record.Timeout] + n.outcomes[record.Failed]; s < o || s > most {
 			return fmt.Sprintf("got %d responses whole and at most %d, but the server says %d", o, most, s)
 		}
 		return ""

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -22,13 +23,13 @@ func TestTheTimeOfAReadyNodeIsHeldAgainstItsArrival(t *testing.T) {
 		"it is late, and its clock right": {time.Second, time.Second, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			seen := recorded{readies: 1, ready: results.Ready{AtNS: test.at.Nanoseconds()}, readyAt: epoch.Add(test.arrived)}
+			seen := recorded{readies: 1, ready: record.Ready{AtNS: test.at.Nanoseconds()}, readyAt: epoch.Add(test.arrived)}
 			if says := clockMoved(seen, epoch, 9); (says != "") != test.moved {
 				t.Errorf("it says %q; want that a clock moved: %v", says, test.moved)
 			}
 		})
 	}
-	late := recorded{readies: 1, ready: results.Ready{AtNS: -20e9}, readyAt: epoch.Add(-10 * time.Second)}
+	late := recorded{readies: 1, ready: record.Ready{AtNS: -20e9}, readyAt: epoch.Add(-10 * time.Second)}
 	if says := clockMoved(late, epoch, 101); says != "" {
 		t.Errorf("of one of many nodes, which are delivered later, it says %q", says)
 	}
@@ -48,7 +49,7 @@ func TestAClockThatIsSetWhileNodesStartBreaksTheTrial(t *testing.T) {
 		"it is set back by an hour": {-time.Hour, "was set back by 3600.000 s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := &evidence{step: test.step, nodes: []*nodeEvidence{{name: "server", readies: 1, ready: results.Ready{AtNS: -1}}}}
+			e := &evidence{step: test.step, nodes: []*nodeEvidence{{name: "server", readies: 1, ready: record.Ready{AtNS: -1}}}}
 			ok, facts := readyBeforeEpoch(e)
 			if ok != (test.says == "") || !strings.Contains(facts, test.says) {
 				t.Errorf("it holds: %v, %q; want %q", ok, facts, test.says)

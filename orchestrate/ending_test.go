@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -89,7 +90,7 @@ func TestAnInterruptAsksTheNodesToEndAndASecondKillsThem(t *testing.T) {
 				asked := false
 				rt := newFake(s)
 				rt.programs = map[string]program{"parallel-1": func(p *process) int {
-					p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now()}})
+					p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now()}})
 					asked = <-p.signals == syscall.SIGTERM
 					return 128 + int(<-p.signals)
 				}}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -30,23 +31,23 @@ type nodeEvidence struct {
 
 	clock     string // why its times cannot be believed; empty: they can
 	readies   int
-	ready     results.Ready
-	client    *results.Client
-	server    *results.Server
-	gateway   *results.Gateway
-	probe     *results.Probe
+	ready     record.Ready
+	client    *record.Client
+	server    *record.Server
+	gateway   *record.Gateway
+	probe     *record.Probe
 	probeLast bool
 
 	requests []span
-	outcomes map[results.Outcome]int
+	outcomes map[record.Outcome]int
 	distinct []bool // by sequence number
 	strange  int    // requests whose number repeats or is not planned, or whose outcome is unknown
 
 	served map[string]int // responses of a server, by client address
 	usage  []usage
 	swap   int64 // the most that was swapped out
-	first  results.Sample
-	last   results.Sample
+	first  record.Sample
+	last   record.Sample
 }
 
 // span is one request in time, relative to the epoch.
@@ -66,7 +67,7 @@ func (t *trial) gather() (*evidence, error) {
 			role:     m.spec.Role,
 			address:  m.spec.Address.String(),
 			clock:    clockMoved(m.records.seen(), t.epoch, len(t.members)),
-			outcomes: map[results.Outcome]int{},
+			outcomes: map[record.Outcome]int{},
 			distinct: make([]bool, e.group(m.spec.Role).Requests),
 			served:   map[string]int{},
 		}
@@ -84,13 +85,13 @@ func (n *nodeEvidence) read(path string) (err error) {
 		return fmt.Errorf("read the records of %s: %w", n.name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return results.ReadLines(f, n.name, func(l *results.Line) error {
+	return record.ReadLines(f, n.name, func(l *record.Line) error {
 		n.add(l)
 		return nil
 	})
 }
 
-func (n *nodeEvidence) add(l *results.Line) {
+func (n *nodeEvidence) add(l *record.Line) {
 	n.probeLast = l.Probe != nil
 	switch {
 	case l.Ready != nil:
@@ -113,17 +114,17 @@ func (n *nodeEvidence) add(l *results.Line) {
 	}
 }
 
-func (n *nodeEvidence) addRequest(r *results.Request) {
+func (n *nodeEvidence) addRequest(r *record.Request) {
 	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS})
 	n.outcomes[r.Outcome]++
-	if !slices.Contains(results.Outcomes, r.Outcome) || r.Seq < 0 || r.Seq >= len(n.distinct) || n.distinct[r.Seq] {
+	if !slices.Contains(record.Outcomes, r.Outcome) || r.Seq < 0 || r.Seq >= len(n.distinct) || n.distinct[r.Seq] {
 		n.strange++
 		return
 	}
 	n.distinct[r.Seq] = true
 }
 
-func (n *nodeEvidence) addSample(s *results.Sample) {
+func (n *nodeEvidence) addSample(s *record.Sample) {
 	if len(n.usage) == 0 {
 		n.first = *s
 	}

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -36,7 +37,7 @@ type fakeRuntime struct {
 	// programs replace the behaviour of nodes, by name.
 	programs map[string]program
 	// edit changes a record before it is printed; false drops it.
-	edit func(p *process, l *results.Line) bool
+	edit func(p *process, l *record.Line) bool
 
 	mu     sync.Mutex
 	opened int
@@ -184,7 +185,7 @@ func (p *process) run() {
 }
 
 // print prints records, after the test's edit.
-func (p *process) print(lines ...results.Line) {
+func (p *process) print(lines ...record.Line) {
 	for _, l := range lines {
 		if p.runtime.edit == nil || p.runtime.edit(p, &l) {
 			p.printAsItIs(l)
@@ -192,7 +193,7 @@ func (p *process) print(lines ...results.Line) {
 	}
 }
 
-func (p *process) printAsItIs(l results.Line) {
+func (p *process) printAsItIs(l record.Line) {
 	text, err := json.Marshal(l)
 	if err != nil {
 		panic(err)
@@ -236,26 +237,26 @@ func (p *process) until(at time.Duration) (code int, interrupted bool) {
 
 // calmServer is ready at once, serves everybody, and stops when it is told to.
 func calmServer(p *process) int {
-	ready := results.Ready{Node: p.spec.Name, AtNS: p.now()}
+	ready := record.Ready{Node: p.spec.Name, AtNS: p.now()}
 	xdp := scenarios.Variant(p.trial.Trial.Variant).InKernel()
 	if xdp {
 		ready.XDPMode = p.runtime.scenario.Server.XDPMode
 	}
-	p.print(results.Line{Ready: &ready})
+	p.print(record.Line{Ready: &ready})
 	if s := <-p.signals; s != syscall.SIGTERM {
 		return 128 + int(s)
 	}
 	for _, n := range p.trial.Nodes[1:] {
-		p.print(results.Line{Connection: &results.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
+		p.print(record.Line{Connection: &record.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
 	}
 	if xdp {
-		p.print(results.Line{Gateway: &results.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{overQuota: 4}}})
+		p.print(record.Line{Gateway: &record.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{overQuota: 4}}})
 	}
-	totals := results.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
+	totals := record.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
 	if !xdp && scenarios.Variant(p.trial.Trial.Variant) != scenarios.NoBlock {
 		totals.Refusals = 3
 	}
-	p.print(results.Line{Server: &totals})
+	p.print(record.Line{Server: &totals})
 	p.probe()
 	return 0
 }
@@ -263,19 +264,19 @@ func calmServer(p *process) int {
 // calmClient keeps its schedule, and every request of it takes 5 ms.
 func calmClient(p *process) int {
 	c := p.group(p.spec.Role)
-	p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now()}})
+	p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now()}})
 	if code, interrupted := p.until(c.Delay + c.Scheduled()/2); interrupted {
 		return code
 	}
-	p.print(results.Line{Progress: &results.Progress{Started: c.Requests / 2, Done: c.Requests / 2}})
+	p.print(record.Line{Progress: &record.Progress{Started: c.Requests / 2, Done: c.Requests / 2}})
 	if code, interrupted := p.until(c.End()); interrupted {
 		return code
 	}
 	for i := range c.Requests {
 		at := (c.Delay + c.Scheduled()*time.Duration(i)/time.Duration(c.Requests)).Nanoseconds()
-		p.print(results.Line{Request: &results.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 5e6, Outcome: results.OK}})
+		p.print(record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 5e6, Outcome: record.OK}})
 	}
-	p.print(results.Line{Client: &results.Client{Requests: c.Requests}})
+	p.print(record.Line{Client: &record.Client{Requests: c.Requests}})
 	p.probe()
 	return 0
 }
@@ -291,10 +292,10 @@ func (p *process) group(role string) scenarios.Clients {
 func (p *process) probe() {
 	n := 0
 	for at := -p.runtime.scenario.Trial.Startup.Nanoseconds(); at < p.now(); at += 1e8 {
-		p.print(results.Line{Sample: &results.Sample{AtNS: at, BusyNS: 1e9 + at/2, CPUNS: at / 2}})
+		p.print(record.Line{Sample: &record.Sample{AtNS: at, BusyNS: 1e9 + at/2, CPUNS: at / 2}})
 		n++
 	}
-	p.print(results.Line{Probe: &results.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
+	p.print(record.Line{Probe: &record.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
 }
 
 // testScenario is a small experiment: four seconds of load, and an attack of

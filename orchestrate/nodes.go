@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -32,8 +33,8 @@ func newSpec(s *scenarios.Scenario, run string, p results.PlannedTrial, attempt 
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
 		n.Env = []string{
-			results.EnvNode + "=" + n.Name,
-			results.EnvEpoch + "=" + strconv.FormatInt(epoch.UnixNano(), 10),
+			record.EnvNode + "=" + n.Name,
+			record.EnvEpoch + "=" + strconv.FormatInt(epoch.UnixNano(), 10),
 		}
 	}
 	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil

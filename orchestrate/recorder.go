@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // recorder takes the standard output of one node. It writes whole records to
@@ -33,10 +33,10 @@ type recorded struct {
 	lines    int
 	bytes    int64
 	readies  int
-	ready    results.Ready
+	ready    record.Ready
 	readyAt  time.Time // when it arrived here
-	progress results.Progress
-	client   *results.Client
+	progress record.Progress
+	client   *record.Client
 	fault    string // why the output is not a list of records; empty: it is
 	err      error  // the file's first: what comes after it is not written
 }
@@ -68,7 +68,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 
 // take keeps one line.
 func (r *recorder) take(line []byte) {
-	record := new(results.Line)
+	record := new(record.Line)
 	if err := json.Unmarshal(line, record); err != nil || keys(record) != 1 {
 		r.fail("line %d is not a record: %s", r.state.lines+1, quote(line))
 		return
@@ -90,7 +90,7 @@ func (r *recorder) take(line []byte) {
 }
 
 // note updates the state that the trial waits for.
-func (r *recorder) note(l *results.Line) {
+func (r *recorder) note(l *record.Line) {
 	switch {
 	case l.Ready != nil:
 		r.state.readies++
@@ -129,7 +129,7 @@ func (r *recorder) Close() error {
 }
 
 // keys counts the records in a line.
-func keys(l *results.Line) int {
+func keys(l *record.Line) int {
 	n := 0
 	for _, there := range []bool{
 		l.Ready != nil, l.Progress != nil, l.Request != nil, l.Connection != nil, l.Refusal != nil, l.Gateway != nil,

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -67,7 +68,7 @@ func TestAResumedTrialHasTheAttemptsThatWereLeft(t *testing.T) {
 		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		broken := func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			return 1
 		}
 		rt := newFake(s)

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -95,18 +96,18 @@ func nodeFaults() map[string]nodeFault {
 	hang := func(p *process) int { return 128 + int(<-p.signals) }
 	return map[string]nodeFault{
 		"the server dies in the middle": {"server", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			if code, interrupted := p.until(2 * time.Second); interrupted {
 				return code
 			}
 			return 137
 		}, ruleAlive, "server ended with exit code 137"},
 		"the server ends early without an error": {"server", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			return 0
 		}, ruleAlive, "server ended with exit code 0"},
 		"a client dies, with last words": {"parallel-2", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			fmt.Fprintln(p.stderr, "no route to host")
 			return 1
 		}, ruleAlive, `its last words: "no route to host"`},
@@ -119,19 +120,19 @@ func nodeFaults() map[string]nodeFault {
 			return calmClient(p)
 		}, ruleReady, "sequential-1 was ready 0.300 s after the epoch"},
 		"a client's clock is ahead": {"sequential-1", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
+			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
 			return hang(p)
 		}, ruleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: the two differ, or one was set, by about 0.200 s"},
 		"a client's clock is ahead of the epoch": {"sequential-1", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
+			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
 			return hang(p)
 		}, ruleReady, "sequential-1 was ready 59.000 s after the epoch by its clock"},
 		"the server's clock is behind": {"server", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{Node: p.spec.Name, AtNS: p.now() - 4e9}})
+			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() - 4e9}})
 			return hang(p)
 		}, ruleReady, "server was ready 5.000 s before the epoch by its clock"},
 		"a client prints what is no record": {"parallel-1", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			p.say("panic: oh dear\n")
 			return calmClient(p)
 		}, ruleReadable, `"panic: oh dear"`},
@@ -142,11 +143,11 @@ func nodeFaults() map[string]nodeFault {
 			return hang(p)
 		}, ruleReadable, "a line is longer than"},
 		"a client never ends": {"sequential-2", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			return hang(p)
 		}, ruleCompleted, "sequential-2 is still running 7.000 s after the epoch"},
 		"the server does not stop": {"server", func(p *process) int {
-			p.print(results.Line{Ready: &results.Ready{AtNS: p.now()}})
+			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			for {
 				if s := <-p.signals; s == syscall.SIGKILL {
 					return 137
@@ -228,7 +229,7 @@ func TestAnInvalidTrialIsRunAgainAndTheNextOnesToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := testScenario(), testOptions(t)
 		rt := newFake(s)
-		rt.edit = func(p *process, l *results.Line) bool {
+		rt.edit = func(p *process, l *record.Line) bool {
 			if p.trial.Trial.Index == 2 && p.trial.Attempt == 1 && l.Probe != nil {
 				l.Probe.ThrottledPeriods = 3
 			}
@@ -254,7 +255,7 @@ func TestATrialThatStaysInvalidIsRepeatedTwiceAndTheOthersAreRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := testScenario(), testOptions(t)
 		rt := newFake(s)
-		rt.edit = func(p *process, l *results.Line) bool {
+		rt.edit = func(p *process, l *record.Line) bool {
 			if p.trial.Trial.Index == 2 && l.Probe != nil {
 				l.Probe.ThrottledPeriods = 3
 			}

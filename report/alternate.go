@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -36,7 +37,7 @@ func readAlternation(run *results.Run, trial *results.Trial) (*alternation, erro
 			continue
 		}
 		last := int64(0)
-		if err := run.Lines(trial, &trial.Nodes[i], func(line *results.Line) error {
+		if err := run.Lines(trial, &trial.Nodes[i], func(line *record.Line) error {
 			if q := line.Request; q != nil {
 				last = max(last, q.StartNS+q.EndNS)
 			}
@@ -53,9 +54,9 @@ func readAlternation(run *results.Run, trial *results.Trial) (*alternation, erro
 	return a, nil
 }
 
-func (a *alternation) take(line *results.Line) {
+func (a *alternation) take(line *record.Line) {
 	q := line.Request
-	if q == nil || q.Outcome != results.OK {
+	if q == nil || q.Outcome != record.OK {
 		return
 	}
 	done := q.StartNS + q.EndNS
@@ -64,7 +65,7 @@ func (a *alternation) take(line *results.Line) {
 		return
 	}
 	of := &a.unmeasured
-	if results.MeasuredStretch(n) {
+	if record.MeasuredStretch(n) {
 		of = &a.measured
 	}
 	of.done++

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -15,12 +16,12 @@ import (
 func alternating(s *synth, cost float64) *synth {
 	s.experiment.AlternateNS = second / 2
 	for i := range s.trials {
-		s.trials[i].request = func(role string, q *results.Request) {
-			if role == results.RoleSequential && results.MeasuredStretch(q.StartNS/s.experiment.AlternateNS) {
+		s.trials[i].request = func(role string, q *record.Request) {
+			if role == results.RoleSequential && record.MeasuredStretch(q.StartNS/s.experiment.AlternateNS) {
 				q.EndNS = int64(float64(q.EndNS) * (1 + cost))
 			}
 		}
-		s.trials[i].server = func(line *results.Line) {
+		s.trials[i].server = func(line *record.Line) {
 			if line.Probe != nil {
 				line.Probe.SyscallCounter = false
 			}
@@ -79,21 +80,21 @@ func TestAnAlternationLeavesOutWhatIsInNeitherHalf(t *testing.T) {
 	a := &alternation{stretchNS: 500 * ms, pairs: 2}
 	for name, test := range map[string]struct {
 		doneMS  int64
-		outcome results.Outcome
+		outcome record.Outcome
 		want    int
 	}{
-		"in the first stretch":           {400, results.OK, 1},
-		"at the end of what is left out": {100, results.OK, 1},
-		"before that":                    {99, results.OK, 0},
-		"at the begin of a later one":    {1599, results.OK, 0},
-		"in the last whole pair":         {1999, results.OK, 1},
-		"after it":                       {2100, results.OK, 0},
-		"before the epoch":               {-100, results.OK, 0},
-		"not served":                     {400, results.Timeout, 0},
+		"in the first stretch":           {400, record.OK, 1},
+		"at the end of what is left out": {100, record.OK, 1},
+		"before that":                    {99, record.OK, 0},
+		"at the begin of a later one":    {1599, record.OK, 0},
+		"in the last whole pair":         {1999, record.OK, 1},
+		"after it":                       {2100, record.OK, 0},
+		"before the epoch":               {-100, record.OK, 0},
+		"not served":                     {400, record.Timeout, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.measured, a.unmeasured = half{}, half{}
-			a.take(&results.Line{Request: &results.Request{StartNS: test.doneMS*ms - 10*ms, EndNS: 10 * ms, Outcome: test.outcome}})
+			a.take(&record.Line{Request: &record.Request{StartNS: test.doneMS*ms - 10*ms, EndNS: 10 * ms, Outcome: test.outcome}})
 			if got := a.measured.done + a.unmeasured.done; got != test.want {
 				t.Errorf("%d completions, want %d", got, test.want)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -24,7 +25,7 @@ func withArm(s *synth, arm results.Arm, factor float64) *synth {
 		}
 		t.arm = arm
 		by, block := factor*(0.995+0.01*rng.Float64()), t.request
-		t.request = func(role string, q *results.Request) {
+		t.request = func(role string, q *record.Request) {
 			if block != nil {
 				block(role, q)
 			}

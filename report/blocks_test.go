@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // blocks is three variants in each of n blocks, in an order drawn for each. The
@@ -38,18 +38,18 @@ func shortBlocks(n int) *synth {
 }
 
 // slowed makes each request that is served take that many times as long.
-func slowed(factor float64) func(string, *results.Request) {
-	return func(_ string, q *results.Request) {
-		if q.Outcome == results.OK {
+func slowed(factor float64) func(string, *record.Request) {
+	return func(_ string, q *record.Request) {
+		if q.Outcome == record.OK {
 			q.EndNS = int64(float64(q.EndNS) * factor)
 		}
 	}
 }
 
 // grown makes memory and the costs of turning away that many times as large.
-func grown(factor float64) func(*results.Line) {
+func grown(factor float64) func(*record.Line) {
 	times := func(n int64) int64 { return int64(float64(n) * factor) }
-	return func(line *results.Line) {
+	return func(line *record.Line) {
 		switch {
 		case line.Sample != nil:
 			line.Sample.RSSBytes = times(line.Sample.RSSBytes)

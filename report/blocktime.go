@@ -1,6 +1,8 @@
 package report
 
-import "github.com/equic-bench/equic-bench/results"
+import (
+	"github.com/equic-bench/equic-bench/record"
+)
 
 // tickUS is the step of the busy time of a CPU in /proc/stat (USER_HZ is 100).
 const tickUS = 10_000
@@ -70,7 +72,7 @@ func (r *reading) extraBusyMS() Number {
 // busyIn is the busy time between the first and the last sample in a span, and
 // the time between the two; false where there are not two.
 func (r *reading) busyIn(s span) (busy, lengthNS int64, ok bool) {
-	var first, last *results.Sample
+	var first, last *record.Sample
 	for i := range r.samples {
 		if at := r.samples[i].AtNS; at < s.fromNS || at > s.toNS {
 			continue

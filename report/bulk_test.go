@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -71,8 +72,8 @@ func (b bulk) writeTrial(t *testing.T, w *results.Writer, planned results.Planne
 		file, err := tw.Create(name + ".jsonl")
 		must(t, err)
 		out := bufio.NewWriterSize(file, 1<<20)
-		node.encoder, node.sampled = json.NewEncoder(out), results.Sample{AtNS: -2 * second, RSSBytes: 40 << 20}
-		node.print(results.Line{Ready: &results.Ready{Node: name, AtNS: -3 * second}})
+		node.encoder, node.sampled = json.NewEncoder(out), record.Sample{AtNS: -2 * second, RSSBytes: 40 << 20}
+		node.print(record.Line{Ready: &record.Ready{Node: name, AtNS: -3 * second}})
 		emit()
 		node.finish()
 		must(t, out.Flush())
@@ -94,11 +95,11 @@ type bulkNode struct {
 	encoder *json.Encoder
 	rng     *rand.Rand
 	shape   shape
-	sampled results.Sample // the last
+	sampled record.Sample // the last
 	samples int
 }
 
-func (n *bulkNode) print(line results.Line) {
+func (n *bulkNode) print(line record.Line) {
 	n.t.Helper()
 	must(n.t, n.encoder.Encode(&line))
 }
@@ -114,13 +115,13 @@ func (n *bulkNode) until(atNS int64) {
 		s.RSSBytes += int64(n.rng.IntN(8)-4) << 12
 		s.Syscalls += uint64(n.rng.IntN(2000)) //nolint:gosec // not negative
 		s.UDPInDatagrams += uint64(n.rng.IntN(400))
-		n.print(results.Line{Sample: s})
+		n.print(record.Line{Sample: s})
 	}
 }
 
 func (n *bulkNode) finish() {
-	n.print(results.Line{Syscall: &results.Syscall{Number: 47, Name: "recvmsg", Calls: n.shape.calls, Errors: 120, TimeNS: n.shape.calls * 4000}})
-	n.print(results.Line{Probe: &results.Probe{
+	n.print(record.Line{Syscall: &record.Syscall{Number: 47, Name: "recvmsg", Calls: n.shape.calls, Errors: 120, TimeNS: n.shape.calls * 4000}})
+	n.print(record.Line{Probe: &record.Probe{
 		UserNS: 9 * second, SystemNS: 4 * second, PeakRSSBytes: 60 << 20, OwnCPUNS: second / 5,
 		CPUs: []int{0}, Samples: n.samples, SyscallCounter: true,
 	}})
@@ -135,7 +136,7 @@ func (n *bulkNode) spread(medianMS float64) int64 {
 func (n *bulkNode) client(role string, load results.Load) {
 	step := float64(second) / load.RatePerSecond
 	for i := range load.Requests {
-		q := &results.Request{Seq: i, ScheduledNS: load.DelayNS + int64(float64(i)*step), Outcome: results.OK, BodyBytes: 256 << 10}
+		q := &record.Request{Seq: i, ScheduledNS: load.DelayNS + int64(float64(i)*step), Outcome: record.OK, BodyBytes: 256 << 10}
 		q.StartNS = q.ScheduledNS + n.rng.Int64N(200_000)
 		q.EndNS = n.spread(n.shape.serviceMS)
 		q.HandshakeNS, q.FirstByteNS, q.BodyNS = q.EndNS*4/10, q.EndNS*6/10, q.EndNS-n.rng.Int64N(q.EndNS/10)
@@ -143,21 +144,21 @@ func (n *bulkNode) client(role string, load results.Load) {
 			turnBulkAway(q, n.shape)
 		}
 		n.until(q.ScheduledNS)
-		n.print(results.Line{Request: q})
+		n.print(record.Line{Request: q})
 		if i%int(load.RatePerSecond) == 0 {
-			n.print(results.Line{Progress: &results.Progress{AtNS: q.StartNS, Started: i + 1, Done: i, OK: i}})
+			n.print(record.Line{Progress: &record.Progress{AtNS: q.StartNS, Started: i + 1, Done: i, OK: i}})
 		}
 	}
-	n.print(results.Line{Client: &results.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}})
+	n.print(record.Line{Client: &record.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}})
 }
 
 // turnBulkAway is turnAway, with what a client prints beside the times.
-func turnBulkAway(q *results.Request, sh shape) {
+func turnBulkAway(q *record.Request, sh shape) {
 	turnAway(q, sh)
 	switch q.Outcome {
-	case results.Refused:
+	case record.Refused:
 		q.Code, q.Error = new(uint64(0x107)), "Application error 0x107 (remote): over quota"
-	case results.Timeout:
+	case record.Timeout:
 		q.Error = "context deadline exceeded"
 	default:
 		return
@@ -167,40 +168,40 @@ func turnBulkAway(q *results.Request, sh shape) {
 
 func (n *bulkNode) server(sequential, parallel results.Load) {
 	served := sequential.Clients * sequential.Requests
-	totals := &results.Server{Limiter: "none", PeakPerClient: 5}
+	totals := &record.Server{Limiter: "none", PeakPerClient: 5}
 	for i := range served {
-		n.connection(sequential, i, results.ClosedByClient)
+		n.connection(sequential, i, record.ClosedByClient)
 	}
 	switch offered := parallel.Clients * parallel.Requests; {
 	case n.shape.refuses:
 		totals.Limiter, totals.Refusals = "userspace", offered
 		for i := range offered {
-			at := n.connection(parallel, i, results.RefusedByQuota)
+			at := n.connection(parallel, i, record.RefusedByQuota)
 			cpu := n.spread(0.02)
-			n.print(results.Line{Refusal: &results.Refusal{Client: bulkAddress(i), AtNS: at, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
+			n.print(record.Line{Refusal: &record.Refusal{Client: bulkAddress(i), AtNS: at, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
 		}
 	case n.shape.drops:
 		totals.Limiter = "xdp"
-		n.print(results.Line{Gateway: &results.Gateway{Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31}})
+		n.print(record.Line{Gateway: &record.Gateway{Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31}})
 	default:
 		for i := range offered {
-			n.connection(parallel, i, results.ClosedByClient)
+			n.connection(parallel, i, record.ClosedByClient)
 		}
 		served += offered
 	}
 	totals.Connections, totals.Served = served, served
-	n.print(results.Line{Server: totals})
+	n.print(record.Line{Server: totals})
 }
 
 // connection prints the i-th connection of a group, and returns its start.
-func (n *bulkNode) connection(load results.Load, i int, end results.ConnectionEnd) int64 {
-	c := &results.Connection{Client: bulkAddress(i), End: end, HandshakeNS: n.spread(3), EndNS: n.spread(9)}
+func (n *bulkNode) connection(load results.Load, i int, end record.ConnectionEnd) int64 {
+	c := &record.Connection{Client: bulkAddress(i), End: end, HandshakeNS: n.spread(3), EndNS: n.spread(9)}
 	c.StartNS = load.DelayNS + int64(float64(i/load.Clients)*float64(second)/load.RatePerSecond)
-	if end == results.ClosedByClient {
+	if end == record.ClosedByClient {
 		c.Served, c.BodyBytes = 1, 256<<10
 	}
 	n.until(c.StartNS)
-	n.print(results.Line{Connection: c})
+	n.print(record.Line{Connection: c})
 	return c.StartNS
 }
 

@@ -6,6 +6,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -67,7 +68,7 @@ func (f *figure) noteFailed(s *Summary) {
 func failed(m *Metrics) Number {
 	n := Number(0)
 	for outcome, of := range m.Requests[results.RoleSequential] {
-		if outcome != string(results.OK) {
+		if outcome != string(record.OK) {
 			n += of
 		}
 	}

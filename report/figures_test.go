@@ -16,6 +16,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/recorder"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -69,9 +70,9 @@ func runsToDraw() map[string]*synth {
 	closed := oneBlock()
 	closed.experiment.Sequential.RatePerSecond, closed.experiment.Parallel, closed.experiment.ServerMemoryBytes = 0, results.Load{}, 0
 	failing := oneBlock()
-	failing.trials[2].request = func(role string, q *results.Request) {
+	failing.trials[2].request = func(role string, q *record.Request) {
 		if role == results.RoleSequential && q.ScheduledNS > 20*second {
-			q.Outcome = results.Timeout
+			q.Outcome = record.Timeout
 		}
 	}
 	return map[string]*synth{
@@ -282,9 +283,9 @@ func TestBandIsOfTheTrialsOfEachBin(t *testing.T) {
 
 func TestRecoveryThatDidNotHappenIsDrawnAsTheTimeThatWasLeft(t *testing.T) {
 	run := shortBlocks(3)
-	run.trials[run.find("xdp-block", 1)].request = func(role string, q *results.Request) {
+	run.trials[run.find("xdp-block", 1)].request = func(role string, q *record.Request) {
 		if role == results.RoleSequential && q.ScheduledNS > 11*second {
-			q.Outcome = results.Timeout
+			q.Outcome = record.Timeout
 		}
 	}
 	s, all := drawnFigures(t, run, "")
@@ -306,9 +307,9 @@ func TestRecoveryThatDidNotHappenIsDrawnAsTheTimeThatWasLeft(t *testing.T) {
 
 func TestFigure4DoesNotShowWhatTheKernelLetThrough(t *testing.T) {
 	run := oneBlock()
-	run.trials[2].server = func(line *results.Line) {
+	run.trials[2].server = func(line *record.Line) {
 		if line.Connection != nil { // a record more than there is place for, but of no client
-			line.Connection, line.Refusal = nil, &results.Refusal{Stage: "accepted", CPUNS: 5000, WallNS: 9000}
+			line.Connection, line.Refusal = nil, &record.Refusal{Stage: "accepted", CPUNS: 5000, WallNS: 9000}
 		}
 	}
 	s, all := drawnFigures(t, run, "")

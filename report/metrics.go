@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
 )
@@ -72,8 +73,8 @@ func distribution(x []float64) Distribution {
 }
 
 // inWindow is the samples from the epoch to the end of the window.
-func (r *reading) inWindow() []results.Sample {
-	var in []results.Sample
+func (r *reading) inWindow() []record.Sample {
+	var in []record.Sample
 	for _, s := range r.samples {
 		if s.AtNS >= 0 && s.AtNS <= r.endNS {
 			in = append(in, s)
@@ -84,7 +85,7 @@ func (r *reading) inWindow() []results.Sample {
 
 // ratesPercent turns a counter of CPU time into % of the server's CPUs between
 // consecutive samples of the window.
-func (r *reading) ratesPercent(counter func(*results.Sample) int64) []float64 {
+func (r *reading) ratesPercent(counter func(*record.Sample) int64) []float64 {
 	var rates []float64
 	in := r.inWindow()
 	for i := 1; i < len(in); i++ {
@@ -98,10 +99,10 @@ func (r *reading) ratesPercent(counter func(*results.Sample) int64) []float64 {
 	return rates
 }
 
-func busyNS(s *results.Sample) int64 { return s.BusyNS + s.SoftIRQNS }
+func busyNS(s *record.Sample) int64 { return s.BusyNS + s.SoftIRQNS }
 
 func (r *reading) cpuPercent() []float64 {
-	return r.ratesPercent(func(s *results.Sample) int64 { return s.CPUNS })
+	return r.ratesPercent(func(s *record.Sample) int64 { return s.CPUNS })
 }
 
 func (r *reading) busyPercent() []float64 { return r.ratesPercent(busyNS) }
@@ -109,7 +110,7 @@ func (r *reading) busyPercent() []float64 { return r.ratesPercent(busyNS) }
 func (r *reading) cpu() CPU {
 	sorted := stats.Sorted(r.cpuPercent())
 	percent := 100 / (1e9 * Number(r.cpus())) // of ns per second
-	rates := r.rates(func(s *results.Sample) int64 { return s.CPUNS })
+	rates := r.rates(func(s *record.Sample) int64 { return s.CPUNS })
 	return CPU{
 		Distribution: distribution(sorted),
 		Parts:        Split{rates.Before * percent, rates.During * percent, rates.After * percent},
@@ -168,13 +169,13 @@ func (r *reading) syscallTotals() Syscalls {
 	}
 	t.PerAdmitted = ratio(float64(t.Calls), float64(r.admitted))
 	t.PerOffered = ratio(float64(t.Calls), float64(r.offered))
-	t.PerSecond = r.rates(func(s *results.Sample) int64 { return int64(s.Syscalls) }) //nolint:gosec // a count of calls
+	t.PerSecond = r.rates(func(s *record.Sample) int64 { return int64(s.Syscalls) }) //nolint:gosec // a count of calls
 	return t
 }
 
 // rates are what a counter gains per second before, during and after the
 // attack.
-func (r *reading) rates(counter func(*results.Sample) int64) Split {
+func (r *reading) rates(counter func(*record.Sample) int64) Split {
 	if r.attack.empty() {
 		return Split{r.rate(span{0, r.endNS}, counter), unknown(), unknown()}
 	}
@@ -187,8 +188,8 @@ func (r *reading) rates(counter func(*results.Sample) int64) Split {
 
 // rate is what a counter gains per second between the first and the last sample
 // of a stretch of time.
-func (r *reading) rate(s span, counter func(*results.Sample) int64) Number {
-	var first, last *results.Sample
+func (r *reading) rate(s span, counter func(*record.Sample) int64) Number {
+	var first, last *record.Sample
 	for i := range r.samples {
 		sample := &r.samples[i]
 		if sample.AtNS < s.fromNS || sample.AtNS > s.toNS {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -176,7 +177,7 @@ func turnedAway(m *Metrics) Number {
 	var all, ok Number
 	for outcome, n := range m.Requests[results.RoleParallel] {
 		all += n
-		if outcome == string(results.OK) {
+		if outcome == string(record.OK) {
 			ok = n
 		}
 	}

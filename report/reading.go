@@ -6,6 +6,7 @@ import (
 	"math"
 	"sync"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -34,11 +35,11 @@ type reading struct {
 	admitted    int
 	refusalCPU  tally
 	refusalWall tally
-	samples     []results.Sample
-	syscalls    []results.Syscall
-	gateway     *results.Gateway
-	server      *results.Server
-	probe       *results.Probe
+	samples     []record.Sample
+	syscalls    []record.Syscall
+	gateway     *record.Gateway
+	server      *record.Server
+	probe       *record.Probe
 }
 
 // span is a stretch of time from the epoch; empty where from > to.
@@ -78,13 +79,13 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 }
 
 // readNodes streams the records of the nodes of one role, one after the other.
-func readNodes(run *results.Run, trial *results.Trial, role string, take func(*results.Line)) error {
+func readNodes(run *results.Run, trial *results.Trial, role string, take func(*record.Line)) error {
 	for i := range trial.Nodes {
 		node := &trial.Nodes[i]
 		if node.Role != role {
 			continue
 		}
-		if err := run.Lines(trial, node, func(line *results.Line) error { take(line); return nil }); err != nil {
+		if err := run.Lines(trial, node, func(line *record.Line) error { take(line); return nil }); err != nil {
 			return err
 		}
 	}
@@ -101,13 +102,13 @@ func loadEndNS(l results.Load) int64 {
 
 func noRequests() map[string]Number {
 	counts := map[string]Number{}
-	for _, o := range results.Outcomes {
+	for _, o := range record.Outcomes {
 		counts[string(o)] = 0
 	}
 	return counts
 }
 
-func (r *reading) takeParallel(line *results.Line) {
+func (r *reading) takeParallel(line *record.Line) {
 	if c := line.Client; c != nil {
 		r.peakInFlight = max(r.peakInFlight, c.PeakInFlight)
 		r.held += c.Held
@@ -121,19 +122,19 @@ func (r *reading) takeParallel(line *results.Line) {
 	r.attackStarts++
 	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
 	r.attack.toNS = max(r.attack.toNS, q.StartNS)
-	if q.Outcome != results.OK {
+	if q.Outcome != record.OK {
 		r.turnedAway++
 	}
 }
 
-func (r *reading) takeSequential(line *results.Line) {
+func (r *reading) takeSequential(line *record.Line) {
 	q := line.Request
 	if q == nil {
 		return
 	}
 	r.requests[results.RoleSequential][string(q.Outcome)]++
 	r.offered++
-	if q.Outcome != results.OK {
+	if q.Outcome != record.OK {
 		return
 	}
 	done := q.StartNS + q.EndNS
@@ -164,10 +165,10 @@ func (r *reading) part(atNS int64) int {
 	return 2
 }
 
-func (r *reading) takeServer(line *results.Line) {
+func (r *reading) takeServer(line *record.Line) {
 	switch {
 	case line.Connection != nil:
-		if line.Connection.HandshakeNS > 0 && line.Connection.End != results.RefusedByQuota {
+		if line.Connection.HandshakeNS > 0 && line.Connection.End != record.RefusedByQuota {
 			r.admitted++
 		}
 	case line.Refusal != nil:

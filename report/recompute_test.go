@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
 )
@@ -193,9 +194,9 @@ func dataOf(t *testing.T, dir, figure string) [][]string {
 func served(s *synth, by ...string) *synth {
 	for i := range s.trials {
 		whole := slices.Contains(by, s.trials[i].variant)
-		s.trials[i].request = func(role string, q *results.Request) {
+		s.trials[i].request = func(role string, q *record.Request) {
 			if role == results.RoleSequential || whole {
-				q.Outcome, q.EndNS = results.OK, 9e6
+				q.Outcome, q.EndNS = record.OK, 9e6
 			}
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -121,7 +122,7 @@ func TestMemoryDistributionIsOfMemory(t *testing.T) {
 	s := oneBlock()
 	const resident = 64 << 20 // a quarter of the limit
 	for i := range s.trials {
-		s.trials[i].server = func(line *results.Line) {
+		s.trials[i].server = func(line *record.Line) {
 			if line.Sample != nil {
 				line.Sample.RSSBytes = resident
 			}
@@ -149,9 +150,9 @@ func TestMemoryDistributionIsOfMemory(t *testing.T) {
 
 func TestEmptySecondIsKept(t *testing.T) {
 	s := oneBlock()
-	s.trials[1].request = func(role string, q *results.Request) {
+	s.trials[1].request = func(role string, q *record.Request) {
 		if at := q.StartNS + q.EndNS; role == results.RoleSequential && at >= 20*second && at < 25*second {
-			q.Outcome = results.Failed
+			q.Outcome = record.Failed
 		}
 	}
 	sum := summarise(t, s.write(t))
@@ -173,7 +174,7 @@ func TestInvalidTrialIsListedAndNeverAveraged(t *testing.T) {
 	s := oneBlock()
 	s.trials = append(s.trials, synthTrial{
 		variant: "xdp-block", block: 2, invalid: "sequential-2 was ready 0.3 s late",
-		request: func(_ string, q *results.Request) { q.EndNS *= 1000 },
+		request: func(_ string, q *record.Request) { q.EndNS *= 1000 },
 	})
 	dir := s.write(t)
 	sum := write(t, dir)
@@ -260,7 +261,7 @@ func TestVariantIsTheMedianOfItsTrials(t *testing.T) {
 	s.experiment.Variants = []string{"xdp-block"}
 	s.trials = nil
 	for i, rss := range []int64{30, 10, 20} {
-		s.trials = append(s.trials, synthTrial{variant: "xdp-block", block: i + 1, server: func(line *results.Line) {
+		s.trials = append(s.trials, synthTrial{variant: "xdp-block", block: i + 1, server: func(line *record.Line) {
 			if line.Sample != nil {
 				line.Sample.RSSBytes = rss << 20
 			}
@@ -304,10 +305,10 @@ func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
 // Every value of the synthetic run below can be worked out by hand.
 func TestFiguresThatCanBeWorkedOutByHand(t *testing.T) {
 	s := oneBlock()
-	flat := func(role string, q *results.Request) {
+	flat := func(role string, q *record.Request) {
 		q.StartNS, q.EndNS = q.ScheduledNS, 10e6
 		if role == results.RoleSequential && q.ScheduledNS >= 20*second && q.ScheduledNS < 23*second {
-			q.Outcome = results.Timeout
+			q.Outcome = record.Timeout
 		}
 	}
 	for i := range s.trials {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -27,8 +28,8 @@ type synthTrial struct {
 	arm     results.Arm
 	block   int
 	invalid string // the evidence of a failed check; "" is a valid trial
-	request func(role string, q *results.Request)
-	server  func(line *results.Line)
+	request func(role string, q *record.Request)
+	server  func(line *record.Line)
 }
 
 // shape is how a variant behaves under attack.
@@ -134,7 +135,7 @@ func (s *synth) clientRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 	sh := shapeOf(trial.variant)
 	free := load.DelayNS // when a sequential client may go on
 	for i := range load.Requests {
-		q := &results.Request{Seq: i, Outcome: results.OK}
+		q := &record.Request{Seq: i, Outcome: record.OK}
 		if load.RatePerSecond > 0 {
 			q.ScheduledNS = load.DelayNS + int64(float64(i)/load.RatePerSecond*1e9)
 		} else {
@@ -157,18 +158,18 @@ func (s *synth) clientRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 			trial.request(role, q)
 		}
 		free = q.StartNS + q.EndNS
-		must(t, e.Encode(results.Line{Request: q}))
+		must(t, e.Encode(record.Line{Request: q}))
 	}
-	must(t, e.Encode(results.Line{Client: &results.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}}))
+	must(t, e.Encode(record.Line{Client: &record.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}}))
 }
 
 // turnAway makes a request of an attacker the one of a client over quota.
-func turnAway(q *results.Request, sh shape) {
+func turnAway(q *record.Request, sh shape) {
 	switch {
 	case sh.refuses:
-		q.Outcome, q.EndNS = results.Refused, 4e6
+		q.Outcome, q.EndNS = record.Refused, 4e6
 	case sh.drops:
-		q.Outcome, q.EndNS = results.Timeout, 5*second
+		q.Outcome, q.EndNS = record.Timeout, 5*second
 	default:
 		return
 	}
@@ -178,45 +179,45 @@ func turnAway(q *results.Request, sh shape) {
 func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, rng *rand.Rand) {
 	t.Helper()
 	sh := shapeOf(trial.variant)
-	emit := func(line *results.Line) {
+	emit := func(line *record.Line) {
 		if trial.server != nil {
 			trial.server(line)
 		}
 		must(t, e.Encode(line))
 	}
 	served := s.experiment.Sequential.Clients * s.experiment.Sequential.Requests
-	server := &results.Server{Limiter: "none", Connections: served, Served: served}
+	server := &record.Server{Limiter: "none", Connections: served, Served: served}
 	for range served {
-		emit(&results.Line{Connection: &results.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: results.ClosedByClient}})
+		emit(&record.Line{Connection: &record.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: record.ClosedByClient}})
 	}
 	if sh.refuses {
 		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", max(0, s.experiment.Parallel.Clients*(s.experiment.Parallel.Requests-5)), 5
 		server.EmptyWallNS, server.EmptyCPUNS = 480, 350
 		for range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
-			emit(&results.Line{Refusal: &results.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
+			emit(&record.Line{Refusal: &record.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
 		}
 	}
 	if sh.drops {
 		server.Limiter, server.PeakPerClient = "xdp", 5
-		emit(&results.Line{Gateway: &results.Gateway{
+		emit(&record.Line{Gateway: &record.Gateway{
 			Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31,
 			Packets: map[string]uint64{"over-quota": 5000, "under-quota": 55400, "not-udp": 600},
 		}})
 	}
-	emit(&results.Line{Server: server})
+	emit(&record.Line{Server: server})
 	if trial.arm == results.Unmeasured {
 		return
 	}
-	for _, c := range []results.Syscall{
+	for _, c := range []record.Syscall{
 		{Number: 47, Name: "recvmsg", Calls: sh.calls / 2, Errors: 120, TimeNS: sh.calls * 4000},
 		{Number: 46, Name: "sendmsg", Calls: sh.calls / 3, TimeNS: sh.calls * 9000},
 		{Number: 202, Name: "futex", Calls: sh.calls / 6, Errors: 9, TimeNS: sh.calls * 11000},
 	} {
-		emit(&results.Line{Syscall: &c})
+		emit(&record.Line{Syscall: &c})
 	}
 	n := s.samples(sh, rng, emit)
-	emit(&results.Line{Probe: &results.Probe{
+	emit(&record.Line{Probe: &record.Probe{
 		UserNS: 9 * second, SystemNS: 4 * second, PeakRSSBytes: (sh.rssMiB + sh.growthMiB + 1) << 20,
 		OwnCPUNS: second / 5, CPUs: s.experiment.ServerCPUs, Samples: n, SyscallCounter: true,
 	}})
@@ -224,8 +225,8 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 
 // samples prints one sample each interval, from 2 s before the epoch to 3 s
 // after the load, and returns how many.
-func (s *synth) samples(sh shape, rng *rand.Rand, emit func(*results.Line)) int {
-	state := results.Sample{RSSBytes: sh.rssMiB << 20}
+func (s *synth) samples(sh shape, rng *rand.Rand, emit func(*record.Line)) int {
+	state := record.Sample{RSSBytes: sh.rssMiB << 20}
 	n := 0
 	for at := -2 * second; at <= 53*second; at += s.experiment.SampleIntervalNS {
 		share := sh.cpu
@@ -241,7 +242,7 @@ func (s *synth) samples(sh shape, rng *rand.Rand, emit func(*results.Line)) int 
 		state.UDPInDatagrams += 400
 		state.Syscalls += uint64(used / 50_000)
 		sample := state
-		emit(&results.Line{Sample: &sample})
+		emit(&record.Line{Sample: &sample})
 		n++
 	}
 	return n

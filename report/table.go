@@ -13,6 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -216,14 +217,14 @@ func syscallsTable(s *Summary) titled {
 
 func requestsTable(s *Summary) titled {
 	header := []any{"variant", "role"}
-	for _, o := range results.Outcomes {
+	for _, o := range record.Outcomes {
 		header = append(header, string(o))
 	}
 	t := newTable("Requests by role and outcome", 2, header...)
 	for _, v := range s.measured() {
 		for _, role := range []string{results.RoleSequential, results.RoleParallel} {
 			row := table.Row{v.Name, role}
-			for _, o := range results.Outcomes {
+			for _, o := range record.Outcomes {
 				row = append(row, short(v.Requests[role][string(o)]))
 			}
 			t.AppendRow(row)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
 )
@@ -130,7 +131,7 @@ func TestAMillionSequentialRequestsAreReadFromAHistogram(t *testing.T) {
 		if r.fromHistogram() {
 			t.Fatal("too early")
 		}
-		r.takeSequential(&results.Line{Request: &results.Request{EndNS: 5, Outcome: results.OK}})
+		r.takeSequential(&record.Line{Request: &record.Request{EndNS: 5, Outcome: record.OK}})
 	}
 	if !r.fromHistogram() {
 		t.Error("all are kept")

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestRatesKeepEmptyBinsAndLeaveThePartialOneOut(t *testing.T) {
@@ -51,13 +51,13 @@ func TestRatesAreOfTheSamplesWithinEachPart(t *testing.T) {
 	r := &reading{endNS: 4e9, attack: span{fromNS: 1e9, toNS: 2e9}}
 	var calls uint64
 	for at := int64(-1e9); at <= 5e9; at += 1e8 {
-		r.samples = append(r.samples, results.Sample{AtNS: at, Syscalls: calls})
+		r.samples = append(r.samples, record.Sample{AtNS: at, Syscalls: calls})
 		calls += 10
 		if at >= 1e9 && at < 2e9 {
 			calls += 40
 		}
 	}
-	counter := func(s *results.Sample) int64 { return int64(s.Syscalls) }
+	counter := func(s *record.Sample) int64 { return int64(s.Syscalls) }
 	if got, want := r.rates(counter), (Split{100, 500, 100}); got != want {
 		t.Errorf("rates %+v, want %+v", got, want)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // packedRun is a packed copy of a whole run, beside it.
@@ -27,12 +29,12 @@ func packedRun(t *testing.T) (whole, packed *Run) {
 }
 
 // allLines are the records of all nodes of a run.
-func allLines(t *testing.T, r *Run) []*Line {
+func allLines(t *testing.T, r *Run) []*record.Line {
 	t.Helper()
-	var all []*Line
+	var all []*record.Line
 	for _, trial := range r.Trials {
 		for i := range trial.Nodes {
-			must(t, r.Lines(trial, &trial.Nodes[i], func(l *Line) error { all = append(all, l); return nil }))
+			must(t, r.Lines(trial, &trial.Nodes[i], func(l *record.Line) error { all = append(all, l); return nil }))
 		}
 	}
 	return all

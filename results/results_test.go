@@ -1,16 +1,16 @@
 package results
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -32,7 +32,7 @@ func writeRun(t *testing.T, root string) *Writer {
 	must(t, err)
 	f, err := whole.Create("server.jsonl")
 	must(t, err)
-	must(t, NewPrinter(f).Print(Line{Ready: &Ready{Node: "server", AtNS: -5}}, Line{Server: &Server{Served: 3}}))
+	must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: "server", AtNS: -5}}, record.Line{Server: &record.Server{Served: 3}}))
 	must(t, f.Close())
 	must(t, whole.Commit(&Trial{
 		PlannedTrial: PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}, Attempt: 2, Valid: true,
@@ -68,9 +68,9 @@ func TestARunReadsBackAsItWasWritten(t *testing.T) {
 	if trial.Name() != "001-no-block-attempt-2" || !trial.Valid {
 		t.Errorf("trial %q, valid %v", trial.Name(), trial.Valid)
 	}
-	var got []Line
-	must(t, r.Lines(trial, &trial.Nodes[0], func(l *Line) error { got = append(got, *l); return nil }))
-	want := []Line{{Ready: &Ready{Node: "server", AtNS: -5}}, {Server: &Server{Served: 3}}}
+	var got []record.Line
+	must(t, r.Lines(trial, &trial.Nodes[0], func(l *record.Line) error { got = append(got, *l); return nil }))
+	want := []record.Line{{Ready: &record.Ready{Node: "server", AtNS: -5}}, {Server: &record.Server{Served: 3}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
@@ -145,26 +145,6 @@ func TestNoRunIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestABrokenRecordIsNamedByFileAndLine(t *testing.T) {
-	in := strings.NewReader("{\"server\":{}}\nhello\n")
-	err := ReadLines(in, "server.jsonl", func(*Line) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "server.jsonl:2:") {
-		t.Errorf("got %v", err)
-	}
-	stop := errors.New("stop")
-	err = ReadLines(strings.NewReader("{\"server\":{}}\n"), "x", func(*Line) error { return stop })
-	if !errors.Is(err, stop) || !strings.Contains(err.Error(), "x:1:") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestResponseTimeHoldsTheWaitBeforeTheStart(t *testing.T) {
-	r := Request{ScheduledNS: 100, StartNS: 130, EndNS: 20}
-	if r.ResponseNS() != 50 || r.ServiceNS() != 20 {
-		t.Errorf("response %d, service %d; want 50 and 20", r.ResponseNS(), r.ServiceNS())
-	}
-}
-
 func TestScheduledNS(t *testing.T) {
 	if got := (Load{Requests: 1000, RatePerSecond: 10}).ScheduledNS(); got != 100e9 {
 		t.Errorf("1000 requests at 10/s last %d ns", got)
@@ -173,38 +153,3 @@ func TestScheduledNS(t *testing.T) {
 		t.Errorf("a closed loop has a schedule of %d ns", got)
 	}
 }
-
-func TestClock(t *testing.T) {
-	epoch := time.Now().Add(time.Hour)
-	c, err := NewClock(func(string) string { return strconv.FormatInt(epoch.UnixNano(), 10) })
-	must(t, err)
-	if got := time.Duration(c.Now()); got > -59*time.Minute || got < -time.Hour {
-		t.Errorf("an hour before the epoch the clock says %v", got)
-	}
-	if got := c.Until(0); got < 59*time.Minute || got > time.Hour {
-		t.Errorf("an hour before the epoch it is %v until then", got)
-	}
-	if _, err := NewClock(func(string) string { return "noon" }); err == nil {
-		t.Error("noon is an epoch")
-	}
-	c, err = NewClock(func(string) string { return "" })
-	must(t, err)
-	if got := time.Duration(c.Now()); got < 0 || got > time.Minute {
-		t.Errorf("without an epoch the clock starts at %v", got)
-	}
-}
-
-func TestPrintSaysWhenTheOutputIsGone(t *testing.T) {
-	if err := NewPrinter(brokenWriter{}).Print(Line{Server: new(Server)}); err == nil {
-		t.Error("no error")
-	}
-	var out bytes.Buffer
-	must(t, NewPrinter(&out).Print(Line{Progress: &Progress{Done: 1}}))
-	if got := out.String(); got != `{"progress":{"at_ns":0,"started":0,"done":1,"ok":0}}`+"\n" {
-		t.Errorf("printed %q", got)
-	}
-}
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("gone") }

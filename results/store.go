@@ -1,17 +1,17 @@
 package results
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // The files of a run directory.
@@ -236,33 +236,14 @@ func Newest(root string) (string, error) {
 
 // Lines calls yield for each record of one node of a trial, in the order in
 // which it was printed. An error names the file and the line.
-func (r *Run) Lines(t *Trial, n *Node, yield func(*Line) error) error {
+func (r *Run) Lines(t *Trial, n *Node, yield func(*record.Line) error) error {
 	path := filepath.Join(r.Dir, TrialsDir, t.Name(), n.Records)
 	f, err := openRecords(path)
 	if err != nil {
 		return fmt.Errorf("read records: %w", err)
 	}
 	defer f.Close()
-	return ReadLines(f, path, yield)
-}
-
-// ReadLines decodes JSON lines. The name is used in errors.
-func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
-	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 64<<10), 1<<20)
-	for n := 1; s.Scan(); n++ {
-		line, err := decode(s.Bytes())
-		if err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n, err)
-		}
-		if err := yield(line); err != nil {
-			return fmt.Errorf("%s:%d: %w", name, n, err)
-		}
-	}
-	if err := s.Err(); err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
-	}
-	return nil
+	return record.ReadLines(f, path, yield)
 }
 
 func trialName(p PlannedTrial, attempt int) string {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // writeWholeRun makes a run of two trials, ended and sealed.
@@ -33,7 +35,7 @@ func writeWholeRun(t *testing.T) *Writer {
 		for _, node := range []string{"server", "sequential-1"} {
 			f, err := tw.Create(node + ".jsonl")
 			must(t, err)
-			must(t, NewPrinter(f).Print(Line{Ready: &Ready{Node: node, AtNS: int64(-p.Index)}}, Line{Server: &Server{Served: 3}}))
+			must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: node, AtNS: int64(-p.Index)}}, record.Line{Server: &record.Server{Served: 3}}))
 			must(t, f.Close())
 			must(t, os.WriteFile(tw.Path(node+".log"), []byte(node+" of "+p.Variant+"\n"), 0o600))
 			trial.Nodes = append(trial.Nodes, Node{Name: node, Records: node + ".jsonl", Log: node + ".log", Lines: 2})

@@ -10,20 +10,20 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // book keeps the record of every connection. The counting is quicguard's.
 type book struct {
-	clock *results.Clock
+	clock *record.Clock
 	live  sync.WaitGroup // connections whose record is open
 
 	mu          sync.Mutex
 	open        map[*connection]*quic.Conn // admitted, not yet ended
 	peak        int
 	stopping    bool
-	done        []*results.Connection
-	refusalList []results.Refusal
+	done        []*record.Connection
+	refusalList []record.Refusal
 	accepted    int
 }
 
@@ -41,7 +41,7 @@ type connection struct {
 	served    int
 }
 
-func newBook(clock *results.Clock) *book {
+func newBook(clock *record.Clock) *book {
 	return &book{clock: clock, open: make(map[*connection]*quic.Conn)}
 }
 
@@ -97,7 +97,7 @@ func (b *book) end(c *connection, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	r := &results.Connection{
+	r := &record.Connection{
 		Client:      c.client.String(),
 		StartNS:     b.clock.At(c.start),
 		HandshakeNS: c.handshakeNS,
@@ -106,27 +106,27 @@ func (b *book) end(c *connection, cause error) {
 		Served:      c.served,
 		End:         ending(cause, c.refused, b.stopping),
 	}
-	if r.End == results.ConnectionLost && cause != nil {
+	if r.End == record.ConnectionLost && cause != nil {
 		r.Error = cause.Error()
 	}
 	b.done = append(b.done, r)
 	delete(b.open, c)
 }
 
-func ending(cause error, refused, stopping bool) results.ConnectionEnd {
+func ending(cause error, refused, stopping bool) record.ConnectionEnd {
 	var application *quic.ApplicationError
 	var idle *quic.IdleTimeoutError
 	switch {
 	case refused:
-		return results.RefusedByQuota
+		return record.RefusedByQuota
 	case errors.As(cause, &idle):
-		return results.IdleTimeout
+		return record.IdleTimeout
 	case errors.As(cause, &application) && application.Remote:
-		return results.ClosedByClient
+		return record.ClosedByClient
 	case stopping:
-		return results.ServerStopped
+		return record.ServerStopped
 	}
-	return results.ConnectionLost
+	return record.ConnectionLost
 }
 
 // closeAll closes the admitted connections that are still open.
@@ -144,32 +144,32 @@ func (b *book) closeAll() {
 	}
 }
 
-func (b *book) addRefusal(r results.Refusal) {
+func (b *book) addRefusal(r record.Refusal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refusalList = append(b.refusalList, r)
 }
 
-func (b *book) lines() []results.Line {
+func (b *book) lines() []record.Line {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	lines := make([]results.Line, len(b.done))
+	lines := make([]record.Line, len(b.done))
 	for i, c := range b.done {
 		lines[i].Connection = c
 	}
 	return lines
 }
 
-func (b *book) refusals() []results.Refusal {
+func (b *book) refusals() []record.Refusal {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.refusalList
 }
 
-func (b *book) totals() *results.Server {
+func (b *book) totals() *record.Server {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &results.Server{Connections: b.accepted, PeakPerClient: b.peak}
+	t := &record.Server{Connections: b.accepted, PeakPerClient: b.peak}
 	for _, c := range b.done {
 		t.Served += c.Served
 	}

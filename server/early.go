@@ -8,7 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // refuseEarly decides on a connection attempt; an error has the transport
@@ -21,7 +21,7 @@ func (s *server) refuseEarly(info *quic.ClientInfo) error {
 		return nil
 	}
 	wall, cpu := clock.read()
-	s.early.add(from, results.Refusal{
+	s.early.add(from, record.Refusal{
 		Client: from.Addr().String(),
 		AtNS:   s.o.Clock.At(clock.start),
 		Stage:  stageEarly,
@@ -45,7 +45,7 @@ const sameAttempt = 100 * time.Millisecond
 // answer when it has many to send, is refused again.
 type earlyRefusals struct {
 	mu   sync.Mutex
-	list []results.Refusal
+	list []record.Refusal
 	last map[netip.AddrPort]int // the attempt's index in list
 }
 
@@ -53,7 +53,7 @@ func newEarlyRefusals() *earlyRefusals {
 	return &earlyRefusals{last: make(map[netip.AddrPort]int)}
 }
 
-func (e *earlyRefusals) add(from netip.AddrPort, r results.Refusal) {
+func (e *earlyRefusals) add(from netip.AddrPort, r record.Refusal) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if i, ok := e.last[from]; ok && r.AtNS-e.list[i].AtNS < int64(sameAttempt) {
@@ -65,7 +65,7 @@ func (e *earlyRefusals) add(from netip.AddrPort, r results.Refusal) {
 	e.list = append(e.list, r)
 }
 
-func (e *earlyRefusals) refusals() []results.Refusal {
+func (e *earlyRefusals) refusals() []record.Refusal {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.list

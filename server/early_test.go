@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestEarlyRefusalsCountAttemptsNotPackets(t *testing.T) {
@@ -15,7 +15,7 @@ func TestEarlyRefusalsCountAttemptsNotPackets(t *testing.T) {
 		from netip.AddrPort
 		atNS int64
 	}{{a, 0}, {a, 1e6}, {b, 2e6}, {a, 50e6}, {a, int64(sameAttempt)}} {
-		e.add(r.from, results.Refusal{AtNS: r.atNS, WallNS: 10, CPUNS: 4})
+		e.add(r.from, record.Refusal{AtNS: r.atNS, WallNS: 10, CPUNS: 4})
 	}
 	got := e.refusals()
 	if len(got) != 3 {

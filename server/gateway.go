@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // gatewayRecord asks the XDP program what it did, and measures what a drop
 // costs it, now that the load is over.
-func (s *server) gatewayRecord(ctx context.Context) (*results.Gateway, error) {
+func (s *server) gatewayRecord(ctx context.Context) (*record.Gateway, error) {
 	stats, err := s.gateway.Stats()
 	if err != nil {
 		return nil, fmt.Errorf("read gateway statistics: %w", err)
@@ -18,7 +18,7 @@ func (s *server) gatewayRecord(ctx context.Context) (*results.Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("measure a drop: %w", err)
 	}
-	return &results.Gateway{
+	return &record.Gateway{
 		Interface:    s.o.Interface,
 		Mode:         s.gateway.Mode().String(),
 		Packets:      stats.Packets,

@@ -9,7 +9,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/quicguard"
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // counter counts connections by client: a *equic.Gateway or, where the kernel
@@ -49,7 +49,7 @@ func (s *server) refuse(conn *quic.Conn, client netip.Addr) {
 	clock := startCostClock()
 	quicguard.Refuse(conn, client)
 	wall, cpu := clock.stop()
-	s.book.addRefusal(results.Refusal{
+	s.book.addRefusal(record.Refusal{
 		Client: client.String(),
 		AtNS:   s.o.Clock.At(clock.start),
 		Stage:  stageAccepted,

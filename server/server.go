@@ -21,7 +21,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/quicguard"
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // stopGrace is how long a stopping server waits for requests under way.
@@ -38,7 +38,7 @@ type Options struct {
 	Interface   string        // for LimiterXDP and LimiterXDPNew
 	XDPMode     equic.Mode    // for the same
 	Node        string
-	Clock       *results.Clock
+	Clock       *record.Clock
 	Log         *slog.Logger
 }
 
@@ -102,8 +102,8 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	s.protect(listener) //nolint:contextcheck // a connection has a context of its own
 	s.h3 = &http3.Server{Handler: handler(o.BodyBytes)}
 
-	printer := results.NewPrinter(out)
-	if err := printer.Print(results.Line{Ready: s.ready(socket)}); err != nil {
+	printer := record.NewPrinter(out)
+	if err := printer.Print(record.Line{Ready: s.ready(socket)}); err != nil {
 		return errors.Join(err, tr.Close())
 	}
 	quiet := printer.PrintProgress(s.progress)
@@ -146,8 +146,8 @@ func (s *server) attach() error {
 	return nil
 }
 
-func (s *server) ready(socket *net.UDPConn) *results.Ready {
-	r := &results.Ready{Node: s.o.Node, AtNS: s.o.Clock.Now(), ReceiveBufferBytes: receiveBuffer(socket)}
+func (s *server) ready(socket *net.UDPConn) *record.Ready {
+	r := &record.Ready{Node: s.o.Node, AtNS: s.o.Clock.Now(), ReceiveBufferBytes: receiveBuffer(socket)}
 	if s.gateway != nil {
 		r.XDPMode = s.gateway.Mode().String()
 	}
@@ -155,8 +155,8 @@ func (s *server) ready(socket *net.UDPConn) *results.Ready {
 }
 
 // progress is whom the server has turned away so far.
-func (s *server) progress() *results.Progress {
-	p := &results.Progress{AtNS: s.o.Clock.Now(), Refused: len(s.book.refusals()) + len(s.early.refusals())}
+func (s *server) progress() *record.Progress {
+	p := &record.Progress{AtNS: s.o.Clock.Now(), Refused: len(s.book.refusals()) + len(s.early.refusals())}
 	if s.gateway != nil {
 		if stats, err := s.gateway.Stats(); err == nil { // else the record at the end says so
 			p.Dropped = stats.Dropped
@@ -203,11 +203,11 @@ func (s *server) drain(ctx context.Context) {
 }
 
 // lines are the records of the whole run.
-func (s *server) lines(ctx context.Context) ([]results.Line, error) {
+func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	lines := s.book.lines()
 	refusals := append(s.book.refusals(), s.early.refusals()...)
 	for i := range refusals {
-		lines = append(lines, results.Line{Refusal: &refusals[i]})
+		lines = append(lines, record.Line{Refusal: &refusals[i]})
 	}
 	total := s.book.totals()
 	total.Limiter = string(s.o.Limiter)
@@ -219,10 +219,10 @@ func (s *server) lines(ctx context.Context) ([]results.Line, error) {
 		total.StillCounted += c.Connections
 	}
 	if s.gateway == nil {
-		return append(lines, results.Line{Server: total}), nil
+		return append(lines, record.Line{Server: total}), nil
 	}
 	gateway, err := s.gatewayRecord(ctx)
-	return append(lines, results.Line{Gateway: gateway}, results.Line{Server: total}), err
+	return append(lines, record.Line{Gateway: gateway}, record.Line{Server: total}), err
 }
 
 // closed forgives an error that says that something is closed already.

@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/equic-bench/equic-bench/client"
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +40,7 @@ func start(t *testing.T, limiter Limiter, quota int) *running {
 // startWith runs a server in a goroutine that has entered where it runs.
 func startWith(t *testing.T, o Options, enter func()) *running {
 	t.Helper()
-	clock, err := results.NewClock(func(string) string { return "" })
+	clock, err := record.NewClock(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +88,10 @@ func freeAddress(t *testing.T) string {
 
 // records are what a stopped server printed.
 type records struct {
-	connections []*results.Connection
-	refusals    []*results.Refusal
-	gateway     *results.Gateway
-	server      *results.Server
+	connections []*record.Connection
+	refusals    []*record.Refusal
+	gateway     *record.Gateway
+	server      *record.Server
 }
 
 // stop ends the server and reads its records.
@@ -101,7 +101,7 @@ func (r *running) stop() (got records) {
 	if err := <-r.ended; err != nil {
 		r.t.Fatalf("server: %v", err)
 	}
-	err := results.ReadLines(r.out, "server", func(l *results.Line) error {
+	err := record.ReadLines(r.out, "server", func(l *record.Line) error {
 		switch {
 		case l.Connection != nil:
 			got.connections = append(got.connections, l.Connection)
@@ -288,10 +288,10 @@ func TestNoBurstGetsPastTheQuota(t *testing.T) {
 			if got.server.PeakPerClient > quota || got.server.StillCounted != 0 {
 				t.Errorf("peak %d, still counted %d; want at most %d, and 0", got.server.PeakPerClient, got.server.StillCounted, quota)
 			}
-			if got.server.Served < sent[results.OK] {
-				t.Errorf("served %d, but %d requests were ok", got.server.Served, sent[results.OK])
+			if got.server.Served < sent[record.OK] {
+				t.Errorf("served %d, but %d requests were ok", got.server.Served, sent[record.OK])
 			}
-			if n := sent[results.OK] + sent[results.Refused] + sent[results.Timeout] + sent[results.Failed]; n != requests {
+			if n := sent[record.OK] + sent[record.Refused] + sent[record.Timeout] + sent[record.Failed]; n != requests {
 				t.Errorf("%d outcomes of %d requests: %v", n, requests, sent)
 			}
 		})
@@ -299,9 +299,9 @@ func TestNoBurstGetsPastTheQuota(t *testing.T) {
 }
 
 // load sends parallel requests and counts their outcomes.
-func (r *running) load(requests int, rate float64) map[results.Outcome]int {
+func (r *running) load(requests int, rate float64) map[record.Outcome]int {
 	r.t.Helper()
-	clock, err := results.NewClock(func(string) string { return "" })
+	clock, err := record.NewClock(func(string) string { return "" })
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -313,8 +313,8 @@ func (r *running) load(requests int, rate float64) map[results.Outcome]int {
 	if err := client.Run(r.t.Context(), o, &out); err != nil {
 		r.t.Fatal(err)
 	}
-	counts := make(map[results.Outcome]int)
-	err = results.ReadLines(&out, "client", func(l *results.Line) error {
+	counts := make(map[record.Outcome]int)
+	err = record.ReadLines(&out, "client", func(l *record.Line) error {
 		if l.Request != nil {
 			counts[l.Request.Outcome]++
 		}
@@ -338,7 +338,7 @@ func TestAStoppingServerEndsItsConnectionsAndSaysSo(t *testing.T) {
 	<-deaf.Context().Done()
 	stopped := 0
 	for _, c := range got.connections {
-		if c.End == results.ServerStopped {
+		if c.End == record.ServerStopped {
 			stopped++
 		}
 	}

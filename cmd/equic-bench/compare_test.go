@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -27,7 +28,7 @@ func tinyRun(t *testing.T, day int, kernel string, peaks ...int64) string {
 		p := results.PlannedTrial{Index: i + 1, Block: i + 1, Variant: "no-block"}
 		trial, err := w.BeginTrial(p, 1)
 		check(t, err)
-		line, err := json.Marshal(results.Line{Probe: &results.Probe{PeakRSSBytes: peak << 20}})
+		line, err := json.Marshal(record.Line{Probe: &record.Probe{PeakRSSBytes: peak << 20}})
 		check(t, err)
 		check(t, os.WriteFile(trial.Path("server.jsonl"), append(line, '\n'), 0o644))
 		check(t, trial.Commit(&results.Trial{

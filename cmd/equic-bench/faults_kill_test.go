@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -179,7 +180,7 @@ func (r *faultRun) awaitNodes() {
 	r.t.Helper()
 	await(r.t, 10*time.Second, "the end of the nodes", func() bool {
 		for _, p := range processes() {
-			if r.epochs[p.variable(results.EnvEpoch)] {
+			if r.epochs[p.variable(record.EnvEpoch)] {
 				return false
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -133,16 +134,16 @@ func (r *faultRun) find(name string, wanted func(epoch string) bool) (n faultNod
 		}
 		all := processes()
 		for _, p := range all {
-			if p.variable(results.EnvNode) != name || !wanted(p.variable(results.EnvEpoch)) || !r.owns(p) {
+			if p.variable(record.EnvNode) != name || !wanted(p.variable(record.EnvEpoch)) || !r.owns(p) {
 				continue
 			}
 			i := slices.IndexFunc(all, func(child process) bool { return child.parent == p.pid && program(child.pid) })
 			if i < 0 {
 				continue
 			}
-			ns, _ := strconv.ParseInt(p.variable(results.EnvEpoch), 10, 64) // the run wrote it
+			ns, _ := strconv.ParseInt(p.variable(record.EnvEpoch), 10, 64) // the run wrote it
 			n = faultNode{probe: p.pid, program: all[i].pid, epoch: time.Unix(0, ns)}
-			r.epochs[p.variable(results.EnvEpoch)], r.spaces[p.space] = true, true
+			r.epochs[p.variable(record.EnvEpoch)], r.spaces[p.space] = true, true
 			return true
 		}
 		return false
@@ -273,7 +274,7 @@ func (r *faultRun) checkMachine() {
 	r.t.Helper()
 	await(r.t, 10*time.Second, "the end of the run's processes", func() bool {
 		return !slices.ContainsFunc(processes(), func(p process) bool {
-			return r.epochs[p.variable(results.EnvEpoch)] || r.spaces[p.space]
+			return r.epochs[p.variable(record.EnvEpoch)] || r.spaces[p.space]
 		})
 	})
 	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/memory"} {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -204,11 +205,11 @@ func runSmoke(t *testing.T, runtime string) {
 func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 	t.Helper()
 	var refusals, syscalls int
-	var gateway *results.Gateway
+	var gateway *record.Gateway
 	requests := make(map[string]int)
 	for i := range trial.Nodes {
 		node := &trial.Nodes[i]
-		err := r.Lines(trial, node, func(l *results.Line) error {
+		err := r.Lines(trial, node, func(l *record.Line) error {
 			switch {
 			case l.Refusal != nil:
 				refusals++

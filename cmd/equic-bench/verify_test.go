@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -49,7 +50,7 @@ func smallRun(t *testing.T) (run, bin string) {
 		lines := nodeLines(role)
 		f, err := tw.Create(role + ".jsonl")
 		must(t, err)
-		must(t, errors.Join(results.NewPrinter(f).Print(lines...), f.Close()))
+		must(t, errors.Join(record.NewPrinter(f).Print(lines...), f.Close()))
 		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Records: role + ".jsonl", Lines: len(lines)})
 	}
 	must(t, tw.Commit(trial))
@@ -62,15 +63,15 @@ func sha(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func nodeLines(role string) []results.Line {
-	var lines []results.Line
+func nodeLines(role string) []record.Line {
+	var lines []record.Line
 	for i := range 20 {
 		at := int64(i) * 1e8
 		if role == results.RoleServer {
-			lines = append(lines, results.Line{Sample: &results.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
+			lines = append(lines, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
 			continue
 		}
-		lines = append(lines, results.Line{Request: &results.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: results.OK}})
+		lines = append(lines, record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: record.OK}})
 	}
 	return lines
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/client"
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // moreGarbage is by how much the heap may grow between two collections, in %: the
@@ -66,7 +66,7 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	o.Mode, o.KeyExchange = client.Mode(*mode), client.KeyExchange(*exchange)
-	o.Node = os.Getenv(results.EnvNode)
-	o.Clock, err = results.NewClock(os.Getenv)
+	o.Node = os.Getenv(record.EnvNode)
+	o.Clock, err = record.NewClock(os.Getenv)
 	return o, err
 }

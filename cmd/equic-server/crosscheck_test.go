@@ -4,7 +4,7 @@ import (
 	"math"
 	"testing"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // These tests hold what the programs say against what the kernel's network
@@ -68,7 +68,7 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	server.stop(t)
 
 	wire, client, at := w.counters(t), clientNode.collect(), server.collect()
-	if client.outcomes[results.OK] != 200 {
+	if client.outcomes[record.OK] != 200 {
 		t.Errorf("outcomes %v; want 200 ok", client.outcomes)
 	}
 	agree(t, "bytes of bodies, received and sent", client.bodyBytes, at.bodyBytes, 0)
@@ -130,12 +130,12 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 				t.Logf("%s: %v, %d retries; the server served %d, refused %.0f", address, client, n.retries(), served, refused)
 				lost := 0
 				if test.loses {
-					lost = client[results.Timeout] + client[results.Failed]
+					lost = client[record.Timeout] + client[record.Failed]
 				}
-				if served < client[results.OK] || served > client[results.OK]+lost {
+				if served < client[record.OK] || served > client[record.OK]+lost {
 					t.Errorf("%s: %v, but the server served %d", address, client, served)
 				}
-				want, tolerance := float64(client[results.Refused]), 0.0
+				want, tolerance := float64(client[record.Refused]), 0.0
 				if test.early && want > 0 {
 					want, tolerance = want+float64(n.retries()), 0.02
 				}
@@ -144,7 +144,7 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 				}
 			}
 			client := nodes[0].collect().outcomes
-			if away := client[results.Refused] + client[results.Timeout]; test.turnsAway != (away > 0) {
+			if away := client[record.Refused] + client[record.Timeout]; test.turnsAway != (away > 0) {
 				t.Errorf("%d requests of the parallel client were turned away", away)
 			}
 		})
@@ -183,16 +183,16 @@ func agree[N int | int64 | uint64](t *testing.T, what string, ours, theirs N, to
 
 // sums is what the records of a node add up to.
 type sums struct {
-	outcomes        map[results.Outcome]int
+	outcomes        map[record.Outcome]int
 	served, refused map[string]int // by the client's address
 	bodyBytes       int64          // of a client's requests, or a server's connections
-	samples         []results.Sample
-	gateway         *results.Gateway
+	samples         []record.Sample
+	gateway         *record.Gateway
 }
 
 // collect adds the records of a node up, once it has ended.
 func (n *node) collect() *sums {
-	s := &sums{outcomes: map[results.Outcome]int{}, served: map[string]int{}, refused: map[string]int{}}
+	s := &sums{outcomes: map[record.Outcome]int{}, served: map[string]int{}, refused: map[string]int{}}
 	for _, l := range n.records {
 		switch {
 		case l.Request != nil:

@@ -20,7 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // wire is a server's network namespace and two clients', each joined to it by a
@@ -142,7 +142,7 @@ type node struct {
 	cmd     *exec.Cmd
 	ready   chan struct{}
 	end     chan struct{} // closed once all is read
-	records []results.Line
+	records []record.Line
 	stderr  bytes.Buffer
 }
 
@@ -163,7 +163,7 @@ func (w *wire) start(t *testing.T, ns netns.NsHandle, program string, args ...st
 func (n *node) read(t *testing.T, stdout io.Reader) {
 	t.Helper()
 	defer close(n.end)
-	err := results.ReadLines(bufio.NewReader(stdout), n.cmd.Path, func(l *results.Line) error {
+	err := record.ReadLines(bufio.NewReader(stdout), n.cmd.Path, func(l *record.Line) error {
 		if l.Ready != nil {
 			close(n.ready)
 		}

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
-	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/server"
 )
 
@@ -68,10 +68,10 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	if o.XDPMode, err = equic.ParseMode(*mode); err != nil {
 		return o, err
 	}
-	if o.Clock, err = results.NewClock(os.Getenv); err != nil {
+	if o.Clock, err = record.NewClock(os.Getenv); err != nil {
 		return o, err
 	}
-	o.Node = os.Getenv(results.EnvNode)
+	o.Node = os.Getenv(record.EnvNode)
 	o.Log = slog.New(slog.NewTextHandler(stderr, nil))
 	return o, nil
 }

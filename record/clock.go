@@ -1,12 +1,8 @@
-package results
+package record
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -48,52 +44,3 @@ func (c *Clock) At(t time.Time) int64 { return c.origin + int64(t.Sub(c.start)) 
 
 // Until is how long it is until ns after the epoch; negative if that is past.
 func (c *Clock) Until(ns int64) time.Duration { return time.Duration(ns - c.Now()) }
-
-// Printer prints records as JSON lines. It is safe for concurrent use.
-type Printer struct {
-	mu  sync.Mutex
-	buf *bufio.Writer
-	enc *json.Encoder
-}
-
-// NewPrinter prints to w.
-func NewPrinter(w io.Writer) *Printer {
-	buf := bufio.NewWriterSize(w, 64<<10)
-	return &Printer{buf: buf, enc: json.NewEncoder(buf)}
-}
-
-// Print prints lines and sees that they are out before it returns.
-func (p *Printer) Print(lines ...Line) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range lines {
-		if err := p.enc.Encode(&lines[i]); err != nil {
-			return fmt.Errorf("print record: %w", err)
-		}
-	}
-	if err := p.buf.Flush(); err != nil {
-		return fmt.Errorf("print record: %w", err)
-	}
-	return nil
-}
-
-// PrintProgress prints a node's progress once a second until stop is called. A
-// lost line is no loss: an output that is gone shows when the records are
-// printed.
-func (p *Printer) PrintProgress(progress func() *Progress) (stop func()) {
-	quit := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-				_ = p.Print(Line{Progress: progress()})
-			}
-		}
-	})
-	return func() { close(quit); wg.Wait() }
-}

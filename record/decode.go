@@ -1,10 +1,31 @@
-package results
+package record
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 )
+
+// ReadLines decodes JSON lines. The name is used in errors.
+func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
+	s := bufio.NewScanner(r)
+	s.Buffer(make([]byte, 64<<10), 1<<20)
+	for n := 1; s.Scan(); n++ {
+		line, err := decode(s.Bytes())
+		if err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+		if err := yield(line); err != nil {
+			return fmt.Errorf("%s:%d: %w", name, n, err)
+		}
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	return nil
+}
 
 // decode makes a record of one line. The records that a run has by the million
 // are read directly, in just the form in which Printer prints them; all else,

@@ -1,4 +1,4 @@
-package results
+package record
 
 // MeasuredStretch reports whether the server is measured in a stretch of a trial
 // that measures it half of the time (Experiment.AlternateNS). Stretch 0 begins at

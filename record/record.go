@@ -8,7 +8,7 @@
 // Units are in the names: NS is nanoseconds, Bytes is bytes. A time called At
 // or Start is relative to the trial's epoch (negative before it); any other NS
 // is a duration. Values are raw: nothing is scaled, binned or averaged here.
-package results
+package record
 
 // Line is one line that a node prints on standard output: a JSON object with
 // exactly one key, which names the record's type.
