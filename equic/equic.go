@@ -4,7 +4,8 @@
 //
 // It is the eQUIC library of the paper (sections III and IV), usable on its
 // own, with the policies and limits that a server in production needs. In
-// equic-bench it is the limiter "xdp" of the measured server. It imports
+// equic-bench the measured server uses it for the variants xdp-block and
+// xdp-block-new. It imports
 // nothing else of this module.
 //
 // # Use

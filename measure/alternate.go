@@ -14,7 +14,7 @@ func (s *sampler) alternate(ticks *ticker) error {
 	if s.stretch == 0 {
 		return nil
 	}
-	now := s.clock.now()
+	now := s.clock.Now()
 	n := floor(now, int64(s.stretch))
 	measured := record.MeasuredStretch(n)
 	if measured != s.paused {

@@ -14,7 +14,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 	requireRoot(t)
 	const interval, stretch = 20 * time.Millisecond, 200 * time.Millisecond
 	o := runProbe(t, Options{
-		Command: self(t, "call-for", "4s"), Interval: interval, Alternate: stretch, Syscalls: true, Epoch: time.Now().Add(200 * time.Millisecond),
+		Command: self(t, "call-for", "4s"), Interval: interval, Alternate: stretch, Syscalls: true, Clock: record.ClockAt(time.Now().Add(200 * time.Millisecond)),
 	})
 	if len(o.syscalls) > 0 || o.probe.SyscallCounter {
 		t.Errorf("%d system calls are told of half a run, counter %v", len(o.syscalls), o.probe.SyscallCounter)
@@ -60,7 +60,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 // Without a counter an alternation needs no right that the probe does not have.
 func TestAnAlternationOfSamplesAlone(t *testing.T) {
 	const interval, stretch = 20 * time.Millisecond, 60 * time.Millisecond
-	o := runProbe(t, Options{Command: self(t, "call-for", "1s"), Interval: interval, Alternate: stretch, Epoch: time.Now()})
+	o := runProbe(t, Options{Command: self(t, "call-for", "1s"), Interval: interval, Alternate: stretch, Clock: record.ClockAt(time.Now())})
 	if len(o.samples) < 5 {
 		t.Errorf("%d samples", len(o.samples))
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // BenchmarkSystemCall is what a system call that does nothing costs a command,
@@ -62,7 +64,7 @@ func BenchmarkSample(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer calls.Close()
-	s, err := newSampler(os.Getpid(), Options{Epoch: time.Now(), CPUs: []int{0}}, calls)
+	s, err := newSampler(os.Getpid(), Options{Clock: record.ClockAt(time.Now()), CPUs: []int{0}}, calls)
 	if err != nil {
 		b.Fatal(err)
 	}

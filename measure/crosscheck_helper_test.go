@@ -57,7 +57,7 @@ func buildNodes(t *testing.T) string {
 }
 
 func serverCommand(bin string, port int) []string {
-	return []string{filepath.Join(bin, "equic-server"), "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--limiter", "no-block"}
+	return []string{filepath.Join(bin, "equic-server"), "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--variant", "no-block"}
 }
 
 // runClient loads the server and returns when all requests have ended.

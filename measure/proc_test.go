@@ -4,6 +4,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 const (
@@ -136,7 +138,7 @@ func TestReadingASampleAllocatesNothing(t *testing.T) {
 		}
 		defer calls.Close()
 	}
-	s, err := newSampler(os.Getpid(), Options{Interval: time.Second, Epoch: time.Now(), CPUs: cpus}, calls)
+	s, err := newSampler(os.Getpid(), Options{Interval: time.Second, Clock: record.ClockAt(time.Now()), CPUs: cpus}, calls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +177,7 @@ func FuzzParsers(f *testing.F) {
 }
 
 func TestWhatIsReadSeldomIsReadOnceASecondAndAtTheEnd(t *testing.T) {
-	s, err := newSampler(os.Getpid(), Options{Epoch: time.Now(), Interval: 100 * time.Millisecond}, nil)
+	s, err := newSampler(os.Getpid(), Options{Clock: record.ClockAt(time.Now()), Interval: 100 * time.Millisecond}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +190,7 @@ func TestWhatIsReadSeldomIsReadOnceASecondAndAtTheEnd(t *testing.T) {
 		t.Errorf("read again: %+v, then %+v", read, s.seldom)
 	}
 	for ago, due := range map[time.Duration]bool{0: false, 900 * time.Millisecond: false, time.Second: true} {
-		if s.seldom.atNS = s.clock.now() - int64(ago); s.seldomIsDue() != due {
+		if s.seldom.atNS = s.clock.Now() - int64(ago); s.seldomIsDue() != due {
 			t.Errorf("%s after it was read: due %v", ago, !due)
 		}
 	}

@@ -4,8 +4,8 @@
 // It is what equic-probe is made of, the first process of every node. It knows
 // nothing of the command but its process id, and of the machine only what
 // /proc, the CPU clocks and the kernel's tracepoints tell, so a node measures
-// itself wherever it runs. Its records (results.Sample, results.Syscall,
-// results.Probe) follow the command's own on standard output.
+// itself wherever it runs. Its records (results.Sample, record.Syscall,
+// record.Probe) follow the command's own on standard output.
 package measure
 
 import (
@@ -42,9 +42,9 @@ type Options struct {
 	Command []string
 	// Interval is the time between two samples; zero is DefaultInterval.
 	Interval time.Duration
-	// Epoch is the instant that all times are relative to; zero is now.
-	// Samples are due at its multiples of Interval.
-	Epoch time.Time
+	// Clock gives the time since the trial's epoch; nil is a clock whose epoch is
+	// now. Samples are due at its multiples of Interval.
+	Clock *record.Clock
 	// CPUs are the CPUs whose busy time is sampled; nil are those that this
 	// process may use.
 	CPUs []int
@@ -52,7 +52,7 @@ type Options struct {
 	// CAP_PERFMON, or CAP_SYS_ADMIN.
 	Syscalls bool
 	// Alternate measures in one half of the stretches of that length only
-	// (results.MeasuredStretch), to tell what measuring costs; zero measures all the
+	// (record.MeasuredStretch), to tell what measuring costs; zero measures all the
 	// time. It is a multiple of Interval. System calls are then counted and not
 	// told: what is told of half a run would be taken for the whole.
 	Alternate time.Duration
@@ -75,8 +75,8 @@ func (o *Options) complete() error {
 	if o.Alternate < 0 || o.Alternate%o.Interval != 0 {
 		return fmt.Errorf("stretches of %v are not a multiple of the sampling interval %v", o.Alternate, o.Interval)
 	}
-	if o.Epoch.IsZero() {
-		o.Epoch = time.Now()
+	if o.Clock == nil {
+		o.Clock = record.ClockAt(time.Now())
 	}
 	if o.CPUs == nil {
 		cpus, err := affinity()

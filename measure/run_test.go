@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestRunReturnsTheCommandsExitCode(t *testing.T) {
@@ -203,7 +205,7 @@ func TestMemoryOfAGrowingCommandRises(t *testing.T) {
 func TestSamplesAreCountedAndNeverGoBack(t *testing.T) {
 	epoch := time.Now().Add(time.Hour)
 	o := runProbe(t, Options{
-		Command: self(t, "burn"), Interval: 5 * time.Millisecond, Epoch: epoch, CPUs: []int{0},
+		Command: self(t, "burn"), Interval: 5 * time.Millisecond, Clock: record.ClockAt(epoch), CPUs: []int{0},
 	})
 	if o.probe.Samples != len(o.samples) || len(o.samples) < 2 {
 		t.Errorf("%d samples, the record says %d", len(o.samples), o.probe.Samples)

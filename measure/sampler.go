@@ -21,7 +21,7 @@ import (
 // it may block, with work for other threads, many times the call's own; none of
 // them waits for anything.
 type sampler struct {
-	clock    clock
+	clock    *record.Clock
 	interval time.Duration
 	stretch  time.Duration // Options.Alternate
 	paused   bool          // in a stretch that is not measured
@@ -51,7 +51,7 @@ type seldom struct {
 // what cannot be sampled shows before the load and not after it.
 func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	s := &sampler{
-		clock:    newClock(opts.Epoch),
+		clock:    opts.Clock,
 		interval: opts.Interval,
 		stretch:  opts.Alternate,
 		pid:      pid,
@@ -97,7 +97,7 @@ func (s *sampler) close() {
 // run takes a sample at every multiple of the interval since the epoch, until
 // ctx ends; where it alternates, in the stretches that are measured.
 func (s *sampler) run(ctx context.Context) error {
-	now := s.clock.now()
+	now := s.clock.Now()
 	ticks, err := newTicker(time.Duration(nextTick(now, int64(s.interval))-now), s.interval)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (s *sampler) run(ctx context.Context) error {
 
 // seldomIsDue is at the tick that is nearest to a second after the last.
 func (s *sampler) seldomIsDue() bool {
-	return s.clock.now() >= s.seldom.atNS+int64(time.Second)-int64(s.interval)/2
+	return s.clock.Now() >= s.seldom.atNS+int64(time.Second)-int64(s.interval)/2
 }
 
 // take appends one sample, for which all is read or what is not seldom. Of a
@@ -144,7 +144,7 @@ func (s *sampler) take(all bool) error {
 }
 
 func (s *sampler) read(all bool) (sample record.Sample, err error) {
-	sample.AtNS = s.clock.now()
+	sample.AtNS = s.clock.Now()
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err
 	}
@@ -239,21 +239,6 @@ func (f procFile) close() {
 func nextTick(now, interval int64) int64 {
 	return (floor(now, interval) + 1) * interval
 }
-
-// clock tells the time since an epoch. It reads the wall clock once, and goes
-// by the monotonic clock from there.
-type clock struct {
-	started time.Time
-	offset  time.Duration // from the epoch to started
-}
-
-func newClock(epoch time.Time) clock {
-	now := time.Now()
-	return clock{started: now, offset: now.Sub(epoch)}
-}
-
-// now is nanoseconds since the epoch, negative before it.
-func (c clock) now() int64 { return int64(c.offset + time.Since(c.started)) }
 
 // processCPUTime is the user and system time of a process and all its
 // threads, ended ones included, in nanoseconds.

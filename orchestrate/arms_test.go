@@ -29,7 +29,7 @@ func TestABlockHasEveryVariantOnceInEachArm(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := testScenario()
-			s.Variants = []scenarios.Variant{scenarios.NoBlock, scenarios.XDPBlock}
+			s.Variants = []record.Variant{record.NoBlock, record.XDPBlock}
 			s.Repetitions, s.Again, s.Trial.Unmeasured = 10, test.again, test.unmeasured
 			plan := Plan(s, 1)
 			if !slices.Equal(plan, Plan(s, 1)) {
@@ -69,7 +69,7 @@ func unprobed(p *process, l *record.Line) bool {
 
 func TestARunWithArmsIsWholeAndSaysWhichTrialIsWhich(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.XDPBlock), testOptions(t)
+		s, o := oneTrial(record.XDPBlock), testOptions(t)
 		s.Again, s.Trial.Unmeasured = true, true
 		rt := newFake(s)
 		rt.edit = unprobed
@@ -146,24 +146,24 @@ func TestOnlyTheServersProbeAlternates(t *testing.T) {
 func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
 	n := &nodeEvidence{server: &record.Server{}, probe: &record.Probe{Samples: 2}, probeLast: true, usage: make([]usage, 2)}
 	trial := scenarios.Trial{Syscalls: true}
-	if why := n.serverIncomplete(scenarios.NoBlock, false, trial); !strings.Contains(why, "did not count") {
+	if why := n.serverIncomplete(record.NoBlock, false, trial); !strings.Contains(why, "did not count") {
 		t.Errorf("a server that is measured all the time: %q", why)
 	}
 	trial.Alternate = time.Second
-	if why := n.serverIncomplete(scenarios.NoBlock, false, trial); why != "" {
+	if why := n.serverIncomplete(record.NoBlock, false, trial); why != "" {
 		t.Errorf("a server that is measured half of the time: %q", why)
 	}
 }
 
 func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 	for name, test := range map[string]struct {
-		variants []scenarios.Variant
+		variants []record.Variant
 		count    bool
 		kernel   bool
 	}{
-		"counted":     {[]scenarios.Variant{scenarios.NoBlock}, true, true},
-		"in XDP":      {[]scenarios.Variant{scenarios.NoBlock, scenarios.XDPBlock}, false, true},
-		"neither one": {[]scenarios.Variant{scenarios.NoBlock, scenarios.UserspaceEarly}, false, false},
+		"counted":     {[]record.Variant{record.NoBlock}, true, true},
+		"in XDP":      {[]record.Variant{record.NoBlock, record.XDPBlock}, false, true},
+		"neither one": {[]record.Variant{record.NoBlock, record.UserspaceEarly}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testScenario()
@@ -190,7 +190,7 @@ func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, o := oneTrial(scenarios.XDPBlock), testOptions(t)
+				s, o := oneTrial(record.XDPBlock), testOptions(t)
 				s.Trial.Unmeasured = true
 				rt := newFake(s)
 				rt.edit = func(p *process, l *record.Line) bool {
@@ -217,7 +217,7 @@ func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
 
 func TestAnAttackIsNoPartOfAScenarioWithoutOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.XDPBlock), testOptions(t)
+		s, o := oneTrial(record.XDPBlock), testOptions(t)
 		s.Parallel = scenarios.Clients{CPUs: s.Sequential.CPUs}
 		var phases []string
 		o.OnEvent = func(e Event) { phases = append(phases, e.Phase) }
@@ -233,7 +233,7 @@ func TestAnAttackIsNoPartOfAScenarioWithoutOne(t *testing.T) {
 
 func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Again, s.Trial.Unmeasured = true, true
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -269,7 +269,7 @@ func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 
 func TestNobodyAsksWhetherTheGeneratorWasTheBottleneckOfAnUnmeasuredServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Trial.Unmeasured = true
 		rt := newFake(s)
 		rt.edit = func(p *process, l *record.Line) bool {

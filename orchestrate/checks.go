@@ -222,7 +222,7 @@ func (e *evidence) notMeasured() string {
 	return "; the server was not measured, as planned, so nothing is asked of its probe"
 }
 
-func (n *nodeEvidence) serverIncomplete(v scenarios.Variant, unmeasured bool, trial scenarios.Trial) string {
+func (n *nodeEvidence) serverIncomplete(v record.Variant, unmeasured bool, trial scenarios.Trial) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
@@ -306,7 +306,7 @@ func quotaHeld(e *evidence) (bool, string) {
 		return false, "server left no totals"
 	case s.StillCounted != 0:
 		return false, fmt.Sprintf("server still counts %d connections after the last one ended", s.StillCounted)
-	case e.variant != scenarios.NoBlock && s.PeakPerClient > quota:
+	case e.variant != record.NoBlock && s.PeakPerClient > quota:
 		return false, fmt.Sprintf("server had %d connections of one client at once, the quota is %d", s.PeakPerClient, quota)
 	}
 	return true, fmt.Sprintf("at most %d connections of one client at once (quota %d), none counted at the end", s.PeakPerClient, quota)
@@ -333,7 +333,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 		return false, "server left no gateway record or no totals"
 	case g.UpdateErrors > 0:
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
-	case e.variant == scenarios.XDPBlock && s.PeakPerClient >= e.scenario.Server.Quota && g.Packets[overQuota] == 0:
+	case e.variant == record.XDPBlock && s.PeakPerClient >= e.scenario.Server.Quota && g.Packets[overQuota] == 0:
 		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet over quota", s.PeakPerClient, e.scenario.Server.Quota)
 	case uint64(s.Refusals) > g.Packets[overQuota]: //nolint:gosec // a count
 		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over quota", s.Refusals, g.Packets[overQuota])

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 const (
@@ -200,7 +200,7 @@ func (e *evidence) warnings() []string {
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
-	if s := e.server(); e.variant != scenarios.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
+	if s := e.server(); e.variant != record.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
 		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.scenario.Server.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign {
@@ -212,8 +212,7 @@ func (e *evidence) warnings() []string {
 	return all
 }
 
-// turnedAway says whether a server's limiter, in user space or in the kernel, kept
-// anybody out.
+// turnedAway reports whether the server or its XDP program turned any client away.
 func (n *nodeEvidence) turnedAway() bool {
 	return n.server.Refusals > 0 || n.gateway != nil && n.gateway.Dropped > 0
 }

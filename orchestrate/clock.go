@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A node reads the wall clock once, when it starts (results.Clock), as this
+// A node reads the wall clock once, when it starts (record.Clock), as this
 // process does for the epoch. A step of the clock in between shifts all times of
 // the node, and nothing else tells.
 const (

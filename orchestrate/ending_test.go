@@ -14,7 +14,6 @@ import (
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func TestAnInterruptedRunRemovesItsNodesAndKeepsWholeTrials(t *testing.T) {
@@ -158,7 +157,7 @@ func TestARuntimeThatHangsEndsTheRun(t *testing.T) {
 			return errors.Join(errEngine, ctx.Err())
 		}
 	}
-	s := oneTrial(scenarios.NoBlock)
+	s := oneTrial(record.NoBlock)
 	for name, test := range map[string]struct {
 		hang func(rt *fakeRuntime)
 		want time.Duration // until the run is over

@@ -17,7 +17,7 @@ import (
 // files one line at a time and reduced to what the rules need.
 type evidence struct {
 	scenario *scenarios.Scenario
-	variant  scenarios.Variant
+	variant  record.Variant
 	// unmeasured says that nothing was to measure the server.
 	unmeasured bool
 	members    []*member
@@ -59,7 +59,7 @@ type usage struct{ at, busy int64 }
 // gather reads the trial's records back. What cannot be read is no record: the
 // recorder has held those back, so an error is the disk's.
 func (t *trial) gather() (*evidence, error) {
-	e := &evidence{scenario: t.runner.scenario, variant: scenarios.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
+	e := &evidence{scenario: t.runner.scenario, variant: record.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
 	e.step = wallStep(t.started, cmp.Or(t.allReady, time.Now()))
 	for _, m := range t.members {
 		n := &nodeEvidence{

@@ -238,7 +238,7 @@ func (p *process) until(at time.Duration) (code int, interrupted bool) {
 // calmServer is ready at once, serves everybody, and stops when it is told to.
 func calmServer(p *process) int {
 	ready := record.Ready{Node: p.spec.Name, AtNS: p.now()}
-	xdp := scenarios.Variant(p.trial.Trial.Variant).InKernel()
+	xdp := record.Variant(p.trial.Trial.Variant).InKernel()
 	if xdp {
 		ready.XDPMode = p.runtime.scenario.Server.XDPMode
 	}
@@ -253,7 +253,7 @@ func calmServer(p *process) int {
 		p.print(record.Line{Gateway: &record.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{overQuota: 4}}})
 	}
 	totals := record.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
-	if !xdp && scenarios.Variant(p.trial.Trial.Variant) != scenarios.NoBlock {
+	if !xdp && record.Variant(p.trial.Trial.Variant) != record.NoBlock {
 		totals.Refusals = 3
 	}
 	p.print(record.Line{Server: &totals})
@@ -303,7 +303,7 @@ func (p *process) probe() {
 func testScenario() *scenarios.Scenario {
 	return &scenarios.Scenario{
 		Name:        "test",
-		Variants:    []scenarios.Variant{scenarios.NoBlock, scenarios.UserspaceBlock, scenarios.XDPBlock},
+		Variants:    []record.Variant{record.NoBlock, record.UserspaceBlock, record.XDPBlock},
 		Repetitions: 1,
 		Server: scenarios.Server{
 			Body: 1024, Quota: 5, IdleTimeout: time.Second, CPUs: []int{0}, Memory: 64 << 20, XDPMode: "native",
@@ -319,9 +319,9 @@ func testScenario() *scenarios.Scenario {
 }
 
 // oneTrial is testScenario with one variant.
-func oneTrial(v scenarios.Variant) *scenarios.Scenario {
+func oneTrial(v record.Variant) *scenarios.Scenario {
 	s := testScenario()
-	s.Variants = []scenarios.Variant{v}
+	s.Variants = []record.Variant{v}
 	return s
 }
 

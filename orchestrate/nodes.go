@@ -81,11 +81,11 @@ func (b *specBuilder) server(variant string) NodeSpec {
 		Address:     s.Network.ServerAddress(),
 		CPUs:        s.Server.CPUs,
 		MemoryBytes: s.Server.Memory,
-		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
+		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, record.Variant.InKernel),
 		Command: append(b.probe(flags...),
 			path.Join(b.bin, "equic-server"),
 			"--listen", ":"+strconv.Itoa(s.Network.Port),
-			"--limiter", variant, // the server knows them by these names too
+			"--variant", variant,
 			"--quota", strconv.Itoa(s.Server.Quota),
 			"--body", strconv.FormatInt(s.Server.Body, 10),
 			"--idle-timeout", s.Server.IdleTimeout.String(),

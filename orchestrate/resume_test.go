@@ -65,7 +65,7 @@ func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
 
 func TestAResumedTrialHasTheAttemptsThatWereLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		broken := func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
@@ -153,7 +153,7 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 	})
 	t.Run("a whole run", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+			s, o := oneTrial(record.NoBlock), testOptions(t)
 			outcome, err := Run(t.Context(), s, newFake(s), o)
 			if err != nil {
 				t.Fatal(err)

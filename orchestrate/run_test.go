@@ -60,7 +60,7 @@ func checkManifest(t *testing.T, m *results.Manifest, s *scenarios.Scenario, o O
 
 func TestEventsTellPhasesAndRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		var phases []string
 		most := 0
 		o.OnEvent = func(e Event) {
@@ -161,7 +161,7 @@ func TestATrialThatGoesWrongIsInvalidAndSaysWhy(t *testing.T) {
 	for name, test := range nodeFaults() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+				s, o := oneTrial(record.NoBlock), testOptions(t)
 				rt := newFake(s)
 				rt.programs = map[string]program{test.node: test.program}
 				outcome, err := Run(t.Context(), s, rt, o)
@@ -211,7 +211,7 @@ func expectFacts(t *testing.T, c results.Check) {
 
 func TestABrokenTrialEndsLongBeforeItsSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Sequential.Requests = 36000 // an hour
 		rt := newFake(s)
 		rt.programs = map[string]program{"parallel-1": func(*process) int { return 1 }}

@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 // readings is a reader of two CPUs: each reading is 40 ticks after the last, of
@@ -74,7 +74,7 @@ func TestSettlingEndsWhereTheTimesCannotBeRead(t *testing.T) {
 
 func TestSettlingIsRecordedOutsideOfTheOverheadOfEachTrial(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Repetitions, s.Trial.Settle = 2, 3*time.Second
 		o.CPUTimes = readings(t, [2]int64{40, 0})
 		settles := 0
@@ -103,7 +103,7 @@ func TestSettlingIsRecordedOutsideOfTheOverheadOfEachTrial(t *testing.T) {
 
 func TestSettlingEndsWithTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Trial.Settle = time.Hour
 		o.CPUTimes = readings(t, [2]int64{40, 0})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -7,13 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Trial.Startup = 10 * time.Second
 		rt := newFake(s)
 		rt.platform.Startup = func(nodes int) time.Duration { return time.Duration(nodes) * 100 * time.Millisecond }
@@ -33,7 +33,7 @@ func TestARuntimeThatKnowsItsNodesStartsSooner(t *testing.T) {
 
 func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		s.Trial.Startup = 10 * time.Second
 		rt := newFake(s)
 		rt.platform.Startup = func(int) time.Duration { return time.Second }
@@ -58,7 +58,7 @@ func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 // making the nodes takes what took says, by opening.
 func slowNodes(t *testing.T, repetitions int, took ...time.Duration) []results.Trial {
 	t.Helper()
-	s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+	s, o := oneTrial(record.NoBlock), testOptions(t)
 	s.Repetitions, s.Trial.Startup = repetitions, 10*time.Second
 	rt, opened := newFake(s), 0
 	rt.open = func(context.Context, Spec) error {
@@ -181,7 +181,7 @@ func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 // An engine that is slow is no engine that is gone.
 func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(scenarios.NoBlock), testOptions(t)
+		s, o := oneTrial(record.NoBlock), testOptions(t)
 		rt := newFake(s)
 		rt.open = func(_ context.Context, spec Spec) error {
 			if spec.Attempt == 1 {

@@ -21,19 +21,23 @@ type Clock struct {
 	origin int64 // of start, relative to the epoch
 }
 
-// NewClock reads the epoch from the environment (EnvEpoch).
+// NewClock reads the epoch from the environment (EnvEpoch); without one it is now.
 func NewClock(getenv func(string) string) (*Clock, error) {
-	c := &Clock{start: time.Now()}
 	text := getenv(EnvEpoch)
 	if text == "" {
-		return c, nil
+		return ClockAt(time.Now()), nil
 	}
-	epoch, err := strconv.ParseInt(text, 10, 64)
+	ns, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%s=%q: want Unix nanoseconds: %w", EnvEpoch, text, err)
 	}
-	c.origin = c.start.UnixNano() - epoch
-	return c, nil
+	return ClockAt(time.Unix(0, ns)), nil
+}
+
+// ClockAt returns a clock with the given epoch.
+func ClockAt(epoch time.Time) *Clock {
+	now := time.Now()
+	return &Clock{start: now, origin: int64(now.Sub(epoch))}
 }
 
 // Now is the time since the epoch, in nanoseconds.

@@ -1,9 +1,8 @@
-// Package results holds what an experiment leaves behind: the records that
-// nodes print, the run directory that keeps them, and its reader and writer.
+// Package record holds what nodes print on standard output, and the list of the
+// variants that they run.
 //
-// It stands between orchestrate, which writes runs, and report, which reads
-// them; the nodes (server, client, measure) use its record types to speak on
-// standard output.
+// The server, the clients and the probe print records; orchestrate stores them
+// in a run directory, and report reads them back.
 //
 // Units are in the names: NS is nanoseconds, Bytes is bytes. A time called At
 // or Start is relative to the trial's epoch (negative before it); any other NS
@@ -150,7 +149,7 @@ type Gateway struct {
 
 // Server closes a server's output: its totals.
 type Server struct {
-	Limiter     string `json:"limiter"`
+	Variant     string `json:"variant"`     // records older than this field have another, limiter
 	Connections int    `json:"connections"` // completed handshakes
 	Served      int    `json:"served"`
 	Refusals    int    `json:"refusals"`

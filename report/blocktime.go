@@ -7,9 +7,6 @@ import (
 // tickUS is the step of the busy time of a CPU in /proc/stat (USER_HZ is 100).
 const tickUS = 10_000
 
-// limiterNone is what a server without a limiter calls itself.
-const limiterNone = "none"
-
 // blockTime is the cost of turning a client away, in the three ways of
 // docs/method.md.
 func (r *reading) blockTime() BlockTime {
@@ -52,8 +49,8 @@ func (b *BlockTime) headline() Number {
 	return b.CPUMeanUS
 }
 
-// blocks reports whether the server had a limiter.
-func (r *reading) blocks() bool { return r.server != nil && r.server.Limiter != limiterNone }
+// blocks reports whether the server turned clients away.
+func (r *reading) blocks() bool { return r.server != nil && r.variant != record.NoBlock }
 
 // extraBusyMS is the busy time of the server's CPUs in the attack beyond what
 // the rate of the quiet time before it would have made, in ms.

@@ -168,20 +168,19 @@ func turnBulkAway(q *record.Request, sh shape) {
 
 func (n *bulkNode) server(sequential, parallel results.Load) {
 	served := sequential.Clients * sequential.Requests
-	totals := &record.Server{Limiter: "none", PeakPerClient: 5}
+	totals := &record.Server{PeakPerClient: 5}
 	for i := range served {
 		n.connection(sequential, i, record.ClosedByClient)
 	}
 	switch offered := parallel.Clients * parallel.Requests; {
 	case n.shape.refuses:
-		totals.Limiter, totals.Refusals = "userspace", offered
+		totals.Refusals = offered
 		for i := range offered {
 			at := n.connection(parallel, i, record.RefusedByQuota)
 			cpu := n.spread(0.02)
 			n.print(record.Line{Refusal: &record.Refusal{Client: bulkAddress(i), AtNS: at, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
 		}
 	case n.shape.drops:
-		totals.Limiter = "xdp"
 		n.print(record.Line{Gateway: &record.Gateway{Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31}})
 	default:
 		for i := range offered {

@@ -6,6 +6,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // figure4 is the mean throughput, and the time to turn a client away where each
@@ -47,7 +49,7 @@ func throughputPanel(f *figure, s *Summary) *plot.Plot {
 	p.Y.Min, p.Y.Max = 0, max(1, top)*1.2
 	p.Y.Tick.Marker = f.niceStep(p.Y.Max, 6)
 	f.legend = append(f.legend,
-		key{f.say(harmonicBar), []plot.Thumbnailer{swatchThumb{look{color: grey().color, hatch: rising}}}},
+		key{f.say(harmonicBar), []plot.Thumbnailer{swatchThumb{look{color: grey().color, hatch: record.Rising}}}},
 		key{f.say(arithmeticMean), []plot.Thumbnailer{markThumb(mean)}})
 	return p
 }

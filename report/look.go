@@ -6,6 +6,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // look is how a variant is told apart: by colour (Okabe and Ito's palette, safe
@@ -17,22 +19,35 @@ type look struct {
 	// size of the glyph against others. Curves often coincide: the larger are
 	// drawn first, so that all stay visible.
 	size  vg.Length
-	hatch hatch
+	hatch record.Hatch
 }
 
-// lookOf is the same for a variant in every figure and every run.
+// lookOf is the look of a variant, the same in every figure and every run.
 func lookOf(variant string) look {
-	switch variant {
-	case noBlocking:
-		return look{color.RGBA{R: 86, G: 86, B: 86, A: 255}, []vg.Length{1, 1.6}, draw.BoxGlyph{}, 0.8, noHatch}
-	case withoutGateway:
-		return look{color.RGBA{R: 213, G: 94, A: 255}, []vg.Length{5, 2}, draw.PyramidGlyph{}, 1, rising}
-	case withGateway:
-		return look{color.RGBA{G: 114, B: 178, A: 255}, nil, draw.CircleGlyph{}, 1.25, falling}
-	case "userspace-early":
-		return look{color.RGBA{R: 204, G: 121, B: 167, A: 255}, []vg.Length{5, 1.5, 1, 1.5}, hollow{draw.PyramidGlyph{}}, 1.45, crossed}
+	of := record.Variant(variant).Spec().Look
+	l := look{
+		color: color.RGBA{R: of.Color[0], G: of.Color[1], B: of.Color[2], A: 255},
+		glyph: glyphOf(of.Mark), size: vg.Length(of.Size), hatch: of.Hatch,
 	}
-	return look{color.RGBA{G: 158, B: 115, A: 255}, []vg.Length{9, 2}, hollow{draw.CircleGlyph{}}, 1.65, level}
+	if of.Hollow {
+		l.glyph = hollow{l.glyph}
+	}
+	for _, length := range of.Dashes {
+		l.dashes = append(l.dashes, vg.Length(length))
+	}
+	return l
+}
+
+func glyphOf(m record.Mark) draw.GlyphDrawer {
+	switch m {
+	case record.Box:
+		return draw.BoxGlyph{}
+	case record.Pyramid:
+		return draw.PyramidGlyph{}
+	case record.Circle:
+		return draw.CircleGlyph{}
+	}
+	panic("no such mark: " + string(m))
 }
 
 func (l look) line(width vg.Length) draw.LineStyle {
@@ -72,39 +87,28 @@ func (h hollow) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
 	h.shape.DrawGlyph(c, inside, at)
 }
 
-// hatch is a pattern of lines over a bar.
-type hatch int
-
-const (
-	noHatch hatch = iota
-	rising
-	falling
-	crossed
-	level
-)
-
-// fill draws the pattern inside a rectangle.
-func (h hatch) fill(c draw.Canvas, r vg.Rectangle, clr color.Color) {
+// fillHatch draws the pattern inside a rectangle.
+func fillHatch(h record.Hatch, c draw.Canvas, r vg.Rectangle, clr color.Color) {
 	const apart = vg.Length(5)
 	st := draw.LineStyle{Color: clr, Width: 0.6}
 	size := r.Size()
 	line := func(from, to vg.Point) { c.StrokeLine2(st, r.Min.X+from.X, r.Min.Y+from.Y, r.Min.X+to.X, r.Min.Y+to.Y) }
-	if h == level {
+	if h == record.Level {
 		for y := apart; y < size.Y; y += apart {
 			line(vg.Point{Y: y}, vg.Point{X: size.X, Y: y})
 		}
 	}
-	if h != rising && h != falling && h != crossed {
+	if h != record.Rising && h != record.Falling && h != record.Crossed {
 		return
 	}
 	// Each line is where x - y is a constant, cut at the sides.
 	for d := apart - size.Y; d < size.X; d += apart {
 		from := vg.Point{X: max(0, d), Y: max(0, -d)}
 		to := vg.Point{X: min(size.X, size.Y+d), Y: min(size.Y, size.X-d)}
-		if h != falling {
+		if h != record.Falling {
 			line(from, to)
 		}
-		if h != rising {
+		if h != record.Rising {
 			line(vg.Point{X: from.X, Y: size.Y - from.Y}, vg.Point{X: to.X, Y: size.Y - to.Y})
 		}
 	}
@@ -128,7 +132,7 @@ func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
 // swatch draws a rectangle in the look.
 func (l look) swatch(c draw.Canvas, r vg.Rectangle) {
 	c.FillPolygon(l.veil(), corners(r))
-	l.hatch.fill(c, r, l.color)
+	fillHatch(l.hatch, c, r, l.color)
 	c.StrokeLines(draw.LineStyle{Color: l.color, Width: 0.8}, append(corners(r), r.Min))
 }
 

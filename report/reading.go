@@ -14,6 +14,7 @@ import (
 // metrics need. Times are in ns from the epoch, durations in ns.
 type reading struct {
 	experiment *results.Experiment
+	variant    record.Variant
 
 	endNS  int64 // of the window; the last completion for a closed loop
 	attack span
@@ -51,9 +52,14 @@ func (s span) empty() bool { return s.fromNS > s.toNS }
 // different fields, so they are read at the same time; each in one order, so
 // that the same records give the same figures.
 func read(run *results.Run, trial *results.Trial) (*reading, error) {
+	variant, err := record.ParseVariant(trial.Variant)
+	if err != nil {
+		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
+	}
 	endNS := loadEndNS(run.Manifest.Experiment.Sequential)
 	r := &reading{
 		experiment: &run.Manifest.Experiment,
+		variant:    variant,
 		endNS:      endNS,
 		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
 		done:       completions{endNS: endNS},

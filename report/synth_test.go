@@ -186,12 +186,12 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 		must(t, e.Encode(line))
 	}
 	served := s.experiment.Sequential.Clients * s.experiment.Sequential.Requests
-	server := &record.Server{Limiter: "none", Connections: served, Served: served}
+	server := &record.Server{Connections: served, Served: served}
 	for range served {
 		emit(&record.Line{Connection: &record.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: record.ClosedByClient}})
 	}
 	if sh.refuses {
-		server.Limiter, server.Refusals, server.PeakPerClient = "userspace", max(0, s.experiment.Parallel.Clients*(s.experiment.Parallel.Requests-5)), 5
+		server.Refusals, server.PeakPerClient = max(0, s.experiment.Parallel.Clients*(s.experiment.Parallel.Requests-5)), 5
 		server.EmptyWallNS, server.EmptyCPUNS = 480, 350
 		for range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
@@ -199,7 +199,7 @@ func (s *synth) serverRecords(t *testing.T, e *json.Encoder, trial synthTrial, r
 		}
 	}
 	if sh.drops {
-		server.Limiter, server.PeakPerClient = "xdp", 5
+		server.PeakPerClient = 5
 		emit(&record.Line{Gateway: &record.Gateway{
 			Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31,
 			Packets: map[string]uint64{"over-quota": 5000, "under-quota": 55400, "not-udp": 600},

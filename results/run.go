@@ -1,3 +1,8 @@
+// Package results holds what a run leaves behind: its directory, and the
+// directory's reader and writer.
+//
+// It stands between orchestrate, which writes runs, and report, which reads
+// them. The records inside a run are those of package record.
 package results
 
 import "time"

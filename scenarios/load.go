@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // Load reads and checks a scenario file. What is wrong with the file, its
@@ -52,7 +54,7 @@ func Parse(name string, text []byte) (*Scenario, error) {
 // the paper gives them.
 func defaults() *Scenario {
 	return &Scenario{
-		Variants:    []Variant{NoBlock, UserspaceBlock, XDPBlock},
+		Variants:    []record.Variant{record.NoBlock, record.UserspaceBlock, record.XDPBlock},
 		Repetitions: 1,
 		Server: Server{
 			Body:        256 << 10,

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -84,7 +86,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 	want := &Scenario{
 		Name:        "paper",
 		Description: s.Description,
-		Variants:    []Variant{NoBlock, UserspaceBlock, XDPBlock},
+		Variants:    []record.Variant{record.NoBlock, record.UserspaceBlock, record.XDPBlock},
 		Repetitions: 1,
 		Server: Server{
 			Body: 262144, Quota: 5, IdleTimeout: 5 * time.Second,
@@ -140,8 +142,8 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 
 // A time is 63 bits of nanoseconds: 292 years.
 func TestTheLongestRunsTimeCanBeTold(t *testing.T) {
-	most := MostRepetitions * len(variantNames()) * 2 * 2 // of the flag --aa, and of unmeasured
-	longest := longestSchedule + 10*time.Minute           // of trial.startup
+	most := MostRepetitions * len(record.VariantNames()) * 2 * 2 // of the flag --aa, and of unmeasured
+	longest := longestSchedule + 10*time.Minute                  // of trial.startup
 	if run := time.Duration(most) * longest; run/time.Duration(most) != longest {
 		t.Errorf("%d trials of %s are %s", most, longest, run)
 	}

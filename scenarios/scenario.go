@@ -12,6 +12,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // Scenario is one experiment: a server, its clients, and the variants to
@@ -20,7 +22,7 @@ import (
 type Scenario struct {
 	Name        string
 	Description string
-	Variants    []Variant
+	Variants    []record.Variant
 	Repetitions int
 	Server      Server
 	Sequential  Clients
@@ -38,21 +40,6 @@ type Scenario struct {
 
 // MostRepetitions is the most blocks of one run.
 const MostRepetitions = 1000
-
-// Variant names what turns a client away (docs/method.md, Variants).
-type Variant string
-
-// The variants, in the order of the paper's figures.
-const (
-	NoBlock        Variant = "no-block"
-	UserspaceBlock Variant = "userspace-block"
-	UserspaceEarly Variant = "userspace-early"
-	XDPBlock       Variant = "xdp-block"
-	XDPBlockNew    Variant = "xdp-block-new"
-)
-
-// InKernel says whether an XDP program turns the client away.
-func (v Variant) InKernel() bool { return v == XDPBlock || v == XDPBlockNew }
 
 // Server is the measured server and its limits.
 type Server struct {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestAScenarioWithChangesIsOneWithTheseValues(t *testing.T) {
@@ -15,7 +17,7 @@ func TestAScenarioWithChangesIsOneWithTheseValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want.Parallel.Rate, want.Trial.Syscalls, want.Server.IdleTimeout = 200, false, 3*time.Second
-	want.Variants = []Variant{NoBlock, XDPBlock}
+	want.Variants = []record.Variant{record.NoBlock, record.XDPBlock}
 	got, err := LoadWith("paper.yaml", []string{
 		"clients.parallel.rate=150/s", "clients.parallel.rate=200/s", // the last counts
 		"trial.syscalls=false", // not in the file

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // scalar is the text of a single value. Anything else is reported, with what
@@ -219,37 +221,33 @@ func (d *decoder) cpus(to *[]int) reader {
 	}}), before)
 }
 
-func (d *decoder) variants(to *[]Variant) reader {
+func (d *decoder) variants(to *[]record.Variant) reader {
 	var name string
-	known := d.choice(&name, variantNames()...)
+	known := d.choice(&name, record.VariantNames()...)
 	before := *to
 	return withDefault(d.list(func() { *to = nil }, reader{schema: known.schema, takes: known.takes, read: func(n *yaml.Node, path string) {
 		name = ""
 		if known.read(n, path); name != "" {
-			*to = append(*to, Variant(name))
+			*to = append(*to, record.Variant(name))
 		}
 	}}), before)
 }
 
 // ParseVariants checks names of variants: at least one, each known, none
 // twice.
-func ParseVariants(names []string) ([]Variant, error) {
-	var variants []Variant
+func ParseVariants(names []string) ([]record.Variant, error) {
+	var variants []record.Variant
 	for _, name := range names {
-		if !slices.Contains(variantNames(), name) {
-			return nil, fmt.Errorf("variant %q is unknown; %s", name, nearest(name, variantNames()))
+		if !slices.Contains(record.VariantNames(), name) {
+			return nil, fmt.Errorf("variant %q is unknown; %s", name, nearest(name, record.VariantNames()))
 		}
-		if slices.Contains(variants, Variant(name)) {
+		if slices.Contains(variants, record.Variant(name)) {
 			return nil, fmt.Errorf("variant %s is given twice; keep one of them", name)
 		}
-		variants = append(variants, Variant(name))
+		variants = append(variants, record.Variant(name))
 	}
 	if len(variants) == 0 {
-		return nil, fmt.Errorf("no variant is given; use some of %s", strings.Join(variantNames(), ", "))
+		return nil, fmt.Errorf("no variant is given; use some of %s", strings.Join(record.VariantNames(), ", "))
 	}
 	return variants, nil
-}
-
-func variantNames() []string {
-	return []string{string(NoBlock), string(UserspaceBlock), string(UserspaceEarly), string(XDPBlock), string(XDPBlockNew)}
 }

@@ -20,15 +20,15 @@ type counter interface {
 	Clients() iter.Seq[equic.Client]
 }
 
-// newCounter is the counter of a limiter that does not use the kernel.
+// newCounter is the counter of a variant that does not use the kernel.
 func newCounter(o Options) counter {
-	if o.Limiter == LimiterNone {
+	if o.Variant == record.NoBlock {
 		return quicguard.NewUserSpace(math.MaxInt)
 	}
 	return quicguard.NewUserSpace(o.Quota)
 }
 
-// protect puts the quota in front of a listener. Every blocking limiter enforces
+// protect puts the quota in front of a listener. Every blocking variant enforces
 // it here: refusing early, or in the kernel, cannot stop a connection whose
 // handshake was under way when its client reached the quota.
 func (s *server) protect(listener *quic.Listener) {

@@ -1,5 +1,5 @@
 // Package server is the measured server: HTTP/3 with a quota of simultaneous
-// connections per client address, and a limiter that says where the server
+// connections per client address, and a variant that says where the server
 // turns away who is over it.
 //
 // It runs in the server node of a trial (cmd/equic-server is its main) and
@@ -30,12 +30,12 @@ const stopGrace = time.Second
 // Options describe one server.
 type Options struct {
 	Listen      string // UDP address, host:port
-	Limiter     Limiter
+	Variant     record.Variant
 	Quota       int           // simultaneous connections admitted per client address
 	BodyBytes   int64         // of the response to "/"
 	IdleTimeout time.Duration // QUIC idle timeout
 	Key         KeyType       // of the certificate; empty is KeyECDSA
-	Interface   string        // for LimiterXDP and LimiterXDPNew
+	Interface   string        // for variants that block in the kernel
 	XDPMode     equic.Mode    // for the same
 	Node        string
 	Clock       *record.Clock
@@ -43,9 +43,10 @@ type Options struct {
 }
 
 func (o *Options) validate() error {
+	if _, err := record.ParseVariant(string(o.Variant)); err != nil {
+		return err
+	}
 	switch {
-	case !o.Limiter.known():
-		return fmt.Errorf("unknown limiter %q: want one of %v", o.Limiter, Limiters)
 	case o.Quota < 1:
 		return fmt.Errorf("quota %d: want at least 1", o.Quota)
 	case o.BodyBytes < 0 || o.BodyBytes > MaxBodyBytes:
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		return err
 	}
 	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port) //nolint:gosec // a port has 16 bits
-	if o.Limiter.xdp() {
+	if o.Variant.InKernel() {
 		if err := s.attach(); err != nil {
 			return err
 		}
@@ -122,7 +123,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 
 func (s *server) quicConfig() *quic.Config {
 	c := &quic.Config{MaxIdleTimeout: s.o.IdleTimeout}
-	if s.o.Limiter == LimiterUserspaceEarly {
+	if s.o.Variant == record.UserspaceEarly {
 		c.GetConfigForClient = func(info *quic.ClientInfo) (*quic.Config, error) {
 			return c, s.refuseEarly(info)
 		}
@@ -136,7 +137,7 @@ func (s *server) attach() error {
 		Interface: s.o.Interface,
 		Ports:     []equic.Port{{Number: s.port}},
 		Quota:     s.o.Quota,
-		Policy:    s.o.Limiter.policy(),
+		Policy:    policy(s.o.Variant),
 		Mode:      s.o.XDPMode,
 	})
 	if err != nil {
@@ -210,9 +211,9 @@ func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 		lines = append(lines, record.Line{Refusal: &refusals[i]})
 	}
 	total := s.book.totals()
-	total.Limiter = string(s.o.Limiter)
+	total.Variant = string(s.o.Variant)
 	total.Refusals = len(refusals)
-	if s.o.Limiter != LimiterNone {
+	if s.o.Variant != record.NoBlock {
 		total.EmptyWallNS, total.EmptyCPUNS = ownCost()
 	}
 	for c := range s.counter.Clients() {

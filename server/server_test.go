@@ -32,9 +32,9 @@ type running struct {
 }
 
 // start runs a server on loopback and waits until it is ready.
-func start(t *testing.T, limiter Limiter, quota int) *running {
+func start(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
-	return startWith(t, Options{Listen: freeAddress(t), Limiter: limiter, Quota: quota}, func() {})
+	return startWith(t, Options{Listen: freeAddress(t), Variant: variant, Quota: quota}, func() {})
 }
 
 // startWith runs a server in a goroutine that has entered where it runs.
@@ -161,7 +161,7 @@ func (r *running) get(conn *quic.Conn, path string) (status int, n int64, err er
 }
 
 func TestResponses(t *testing.T) {
-	r := start(t, LimiterNone, 1)
+	r := start(t, record.NoBlock, 1)
 	for _, c := range []struct {
 		name, path string
 		status     int
@@ -212,15 +212,15 @@ func (r *running) hold(n int) []*quic.Conn {
 func TestAClientOverQuotaIsTurnedAwayUntilItReleases(t *testing.T) {
 	const quota = 3
 	for _, c := range []struct {
-		limiter Limiter
+		variant record.Variant
 		refused func(error) bool
 		stage   string
 	}{
-		{LimiterUserspace, isExcessiveLoad, "accepted"},
-		{LimiterUserspaceEarly, isConnectionRefused, "early"},
+		{record.UserspaceBlock, isExcessiveLoad, "accepted"},
+		{record.UserspaceEarly, isConnectionRefused, "early"},
 	} {
-		t.Run(string(c.limiter), func(t *testing.T) {
-			r := start(t, c.limiter, quota)
+		t.Run(string(c.variant), func(t *testing.T) {
+			r := start(t, c.variant, quota)
 			conns := r.hold(quota)
 
 			conn, err := r.dial()
@@ -268,8 +268,8 @@ func isConnectionRefused(err error) bool {
 	return errors.As(err, &transport) && transport.ErrorCode == quic.ConnectionRefused
 }
 
-func TestTheLimiterNoneAdmitsEverybody(t *testing.T) {
-	r := start(t, LimiterNone, 1)
+func TestNoBlockAdmitsEverybody(t *testing.T) {
+	r := start(t, record.NoBlock, 1)
 	r.hold(5)
 	if got := r.stop(); got.server.PeakPerClient != 5 || len(got.refusals) != 0 {
 		t.Errorf("peak %d, %d refusals; want 5 and none", got.server.PeakPerClient, len(got.refusals))
@@ -279,10 +279,10 @@ func TestTheLimiterNoneAdmitsEverybody(t *testing.T) {
 // A refused connection was never counted, so its close must release nothing
 // (the published server's quota leaked there), and no burst gets past it.
 func TestNoBurstGetsPastTheQuota(t *testing.T) {
-	for _, limiter := range []Limiter{LimiterUserspace, LimiterUserspaceEarly} {
-		t.Run(string(limiter), func(t *testing.T) {
+	for _, variant := range []record.Variant{record.UserspaceBlock, record.UserspaceEarly} {
+		t.Run(string(variant), func(t *testing.T) {
 			const quota, requests = 5, 300
-			r := start(t, limiter, quota)
+			r := start(t, variant, quota)
 			sent := r.load(requests, 600)
 			got := r.stop()
 			if got.server.PeakPerClient > quota || got.server.StillCounted != 0 {
@@ -327,7 +327,7 @@ func (r *running) load(requests int, rate float64) map[record.Outcome]int {
 }
 
 func TestAStoppingServerEndsItsConnectionsAndSaysSo(t *testing.T) {
-	r := start(t, LimiterNone, 1)
+	r := start(t, record.NoBlock, 1)
 	// A client that does not speak HTTP/3 ignores the server's GOAWAY.
 	deaf, err := r.dial()
 	if err != nil {
@@ -348,12 +348,12 @@ func TestAStoppingServerEndsItsConnectionsAndSaysSo(t *testing.T) {
 }
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
-	good := Options{Listen: "127.0.0.1:0", Limiter: LimiterNone, Quota: 1, IdleTimeout: time.Second}
+	good := Options{Listen: "127.0.0.1:0", Variant: record.NoBlock, Quota: 1, IdleTimeout: time.Second}
 	for _, c := range []struct {
 		name string
 		bend func(*Options)
 	}{
-		{"an unknown limiter", func(o *Options) { o.Limiter = "xpd" }},
+		{"an unknown variant", func(o *Options) { o.Variant = "xpd" }},
 		{"no quota", func(o *Options) { o.Quota = 0 }},
 		{"a body over 64 MiB", func(o *Options) { o.BodyBytes = MaxBodyBytes + 1 }},
 		{"an unknown key", func(o *Options) { o.Key = "dsa" }},
@@ -367,22 +367,5 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 				t.Error("the server ran")
 			}
 		})
-	}
-}
-
-func TestParseLimiterTakesLimitersAndVariants(t *testing.T) {
-	for name, want := range map[string]Limiter{
-		"none": LimiterNone, "no-block": LimiterNone,
-		"userspace": LimiterUserspace, "userspace-block": LimiterUserspace,
-		"userspace-early": LimiterUserspaceEarly,
-		"xdp":             LimiterXDP, "xdp-block": LimiterXDP,
-		"xdp-new": LimiterXDPNew, "xdp-block-new": LimiterXDPNew,
-	} {
-		if got, err := ParseLimiter(name); err != nil || got != want {
-			t.Errorf("ParseLimiter(%q) = %q, %v; want %q", name, got, err, want)
-		}
-	}
-	if _, err := ParseLimiter("nft"); err == nil {
-		t.Error("ParseLimiter took nft")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // needRoot skips a test that loads programs into the kernel. Where CI=true it
@@ -32,7 +33,7 @@ func needRoot(t *testing.T) {
 
 // startXDP runs a server at one end of a veth pair and leaves the test at the
 // other. The namespaces go with the threads, which are never unlocked.
-func startXDP(t *testing.T, limiter Limiter, quota int) *running {
+func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
 	needRoot(t)
 	runtime.LockOSThread()
@@ -46,7 +47,7 @@ func startXDP(t *testing.T, limiter Limiter, quota int) *running {
 	must(t, netns.Set(serverNS))
 	setUp(t, "192.0.2.1/24")
 	must(t, netns.Set(clientNS))
-	o := Options{Listen: "192.0.2.1:4433", Limiter: limiter, Quota: quota, Interface: "eth0", XDPMode: equic.Native}
+	o := Options{Listen: "192.0.2.1:4433", Variant: variant, Quota: quota, Interface: "eth0", XDPMode: equic.Native}
 	return startWith(t, o, func() {
 		runtime.LockOSThread()
 		if err := netns.Set(serverNS); err != nil {
@@ -80,16 +81,16 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// What tells the limiters apart is whether a blocked client can still use the
+// What tells the variants apart is whether a blocked client can still use the
 // connections that it has.
 func TestTheKernelBlocksAClientAtItsQuota(t *testing.T) {
 	for _, c := range []struct {
-		limiter Limiter
+		variant record.Variant
 		lives   bool
-	}{{LimiterXDP, false}, {LimiterXDPNew, true}} {
-		t.Run(string(c.limiter), func(t *testing.T) {
+	}{{record.XDPBlock, false}, {record.XDPBlockNew, true}} {
+		t.Run(string(c.variant), func(t *testing.T) {
 			const quota = 2
-			r := startXDP(t, c.limiter, quota)
+			r := startXDP(t, c.variant, quota)
 			r.hold(1)
 			last, err := r.dial() // at its end the client is at its quota
 			must(t, err)
@@ -122,8 +123,8 @@ func TestTheKernelBlocksAClientAtItsQuota(t *testing.T) {
 			if got.gateway == nil || got.gateway.Dropped == 0 || got.gateway.UpdateErrors != 0 {
 				t.Errorf("gateway %+v; want packets dropped, no update errors", got.gateway)
 			}
-			if got.server.Limiter != string(c.limiter) || got.server.PeakPerClient != quota || got.server.StillCounted != 0 {
-				t.Errorf("server %+v; want limiter %s, peak %d, none still counted", got.server, c.limiter, quota)
+			if got.server.Variant != string(c.variant) || got.server.PeakPerClient != quota || got.server.StillCounted != 0 {
+				t.Errorf("server %+v; want variant %s, peak %d, none still counted", got.server, c.variant, quota)
 			}
 		})
 	}

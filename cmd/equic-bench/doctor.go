@@ -21,6 +21,7 @@ import (
 	"github.com/equic-bench/equic-bench/measure"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -73,7 +74,7 @@ func needOf(s *scenarios.Scenario) doctor.Need {
 		ServerCPUs:  s.Server.CPUs,
 		ClientCPUs:  slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Sequential.CPUs, s.Parallel.CPUs)))),
 		MemoryBytes: s.Server.Memory,
-		XDP:         slices.ContainsFunc(s.Variants, scenarios.Variant.InKernel),
+		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
 		Syscalls:    s.Trial.Syscalls,
 	}
 }

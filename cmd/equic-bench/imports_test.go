@@ -11,22 +11,23 @@ import (
 // holds what comes with them.
 func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 	const (
-		docker = "github.com/docker/docker"
-		plot   = "gonum.org/v1/plot"
-		quic   = "github.com/quic-go/quic-go"
-		ebpf   = "github.com/cilium/ebpf"
-		ours   = "github.com/equic-bench/equic-bench/"
+		docker   = "github.com/docker/docker"
+		plot     = "gonum.org/v1/plot"
+		quic     = "github.com/quic-go/quic-go"
+		ebpf     = "github.com/cilium/ebpf"
+		compress = "github.com/klauspost/compress"
+		ours     = "github.com/equic-bench/equic-bench/"
 	)
 	for of, forbidden := range map[string][]string{
-		"cmd/equic-server":  {docker, plot, ours + "orchestrate", ours + "scenarios", ours + "report"},
-		"cmd/equic-client":  {docker, plot, ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
-		"cmd/equic-probe":   {docker, plot, quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"cmd/equic-server":  {docker, plot, compress, ours + "results", ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"cmd/equic-client":  {docker, plot, compress, ours + "results", ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
+		"cmd/equic-probe":   {docker, plot, compress, ours + "results", quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
 		"report":            {docker, quic, ebpf},
 		"compare":           {docker, quic, ebpf},
 		"orchestrate":       {docker, plot, quic, ebpf},
-		"equic":             {docker, plot, quic, ours + "results"},
-		"equic/quicguard":   {docker, plot, ours + "results"},
-		"cmd/equic-gateway": {docker, plot, quic, ours + "results"},
+		"equic":             {docker, plot, quic, ours + "results", ours + "record"},
+		"equic/quicguard":   {docker, plot, ours + "results", ours + "record"},
+		"cmd/equic-gateway": {docker, plot, quic, ours + "results", ours + "record"},
 	} {
 		t.Run(of, func(t *testing.T) {
 			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ours+of).Output()

@@ -12,21 +12,21 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/equic-bench/equic-bench/measure"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // exitUsage is the exit code for a command line that makes no sense.
 const exitUsage = 2
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Getenv("EQUIC_EPOCH"), os.Stdout, os.Stderr))
+	os.Exit(run(context.Background(), os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
 // run returns the exit code: the command's own, or one of package measure's.
-func run(ctx context.Context, args []string, epoch string, stdout io.Writer, stderr *os.File) int {
-	opts, err := parse(args, epoch, stderr)
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer, stderr *os.File) int {
+	opts, err := parse(args, getenv, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string, epoch string, stdout io.Writer, std
 	return code
 }
 
-func parse(args []string, epoch string, stderr io.Writer) (opts measure.Options, err error) {
+func parse(args []string, getenv func(string) string, stderr io.Writer) (opts measure.Options, err error) {
 	flags := flag.NewFlagSet("equic-probe", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&opts.Interval, "interval", measure.DefaultInterval, "time between two samples")
@@ -69,7 +69,7 @@ func parse(args []string, epoch string, stderr io.Writer) (opts measure.Options,
 	if opts.Command = flags.Args(); len(opts.Command) == 0 {
 		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
 	}
-	opts.Epoch, err = parseEpoch(epoch)
+	opts.Clock, err = record.NewClock(getenv)
 	return opts, err
 }
 
@@ -83,17 +83,4 @@ func parseCPUs(list string) ([]int, error) {
 		cpus = append(cpus, int(cpu))
 	}
 	return cpus, nil
-}
-
-// parseEpoch reads EQUIC_EPOCH, nanoseconds of Unix time; the zero time where
-// it is not set.
-func parseEpoch(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	ns, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("EQUIC_EPOCH=%q: not nanoseconds of Unix time", text)
-	}
-	return time.Unix(0, ns), nil
 }

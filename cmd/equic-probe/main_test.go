@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/measure"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestExitCodeAndMessage(t *testing.T) {
@@ -39,7 +40,7 @@ func TestExitCodeAndMessage(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stdout bytes.Buffer
-			code := run(t.Context(), test.args, test.epoch, &stdout, stderr)
+			code := run(t.Context(), test.args, environment(test.epoch), &stdout, stderr)
 			if err := stderr.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -60,18 +61,31 @@ func TestExitCodeAndMessage(t *testing.T) {
 func TestParseFillsTheOptions(t *testing.T) {
 	var stderr bytes.Buffer
 	args := []string{"--interval", "50ms", "--syscalls", "--cpus", "1,0", "--", "/equic-server", "--quota", "5"}
-	got, err := parse(args, "1500000000000000001", &stderr)
+	got, err := parse(args, environment("1500000000000000001"), &stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := measure.Options{
 		Command:  []string{"/equic-server", "--quota", "5"},
 		Interval: 50 * time.Millisecond,
-		Epoch:    time.Unix(1_500_000_000, 1),
 		CPUs:     []int{1, 0},
 		Syscalls: true,
 	}
+	if since, want := got.Clock.Now(), time.Since(time.Unix(1_500_000_000, 1)).Nanoseconds(); since > want || since < want-int64(time.Minute) {
+		t.Errorf("the clock shows %d ns since the epoch, not %d", since, want)
+	}
+	got.Clock = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// environment is that of a node with the given epoch.
+func environment(epoch string) func(string) string {
+	return func(name string) string {
+		if name == record.EnvEpoch {
+			return epoch
+		}
+		return ""
 	}
 }

@@ -15,10 +15,10 @@ import (
 // packet that reaches the program.
 func TestCrossCheckDropsWithTheInterface(t *testing.T) {
 	needTool(t, "ethtool")
-	for _, limiter := range []string{"xdp-block", "xdp-block-new"} {
-		t.Run(limiter, func(t *testing.T) {
+	for _, variant := range []string{"xdp-block", "xdp-block-new"} {
+		t.Run(variant, func(t *testing.T) {
 			w := newWire(t)
-			server := w.startServer(t, "--limiter", limiter, "--quota", "2", "--idle-timeout", "1s", "--body", "4000000")
+			server := w.startServer(t, "--variant", variant, "--quota", "2", "--idle-timeout", "1s", "--body", "4000000")
 			// One after the other, so that all pass.
 			w.startClient(t, 0, "--requests", "10", "--timeout", "10s", "--body", "4000000").wait(t)
 			// Faster than they are served, so that the client is often at its quota.
@@ -62,7 +62,7 @@ const (
 // that arrive when the server has stopped are none.
 func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	w := newWire(t)
-	server := w.startServer(t, "--limiter", "no-block")
+	server := w.startServer(t, "--variant", "no-block")
 	clientNode := w.startClient(t, 0, "--requests", "200")
 	clientNode.wait(t)
 	server.stop(t)
@@ -100,7 +100,7 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 // client tried again, as often as the client's own times tell: within 2 %.
 func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	for _, test := range []struct {
-		limiter, requests, rate, body string
+		variant, requests, rate, body string
 		turnsAway, loses, early       bool
 	}{
 		// At a rate that a slow machine serves: from 32 connections on that nobody has
@@ -110,10 +110,10 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 		{"userspace-early", "2500", "500", "4000000", true, false, true},
 		{"xdp-block", "200", "300", "262144", true, true, false},
 	} {
-		t.Run(test.limiter, func(t *testing.T) {
+		t.Run(test.variant, func(t *testing.T) {
 			w := newWire(t)
 			// XDP is in front of the first client only: on the interface to it.
-			server := w.startServer(t, "--limiter", test.limiter, "--quota", "2", "--idle-timeout", "1s", "--body", test.body)
+			server := w.startServer(t, "--variant", test.variant, "--quota", "2", "--idle-timeout", "1s", "--body", test.body)
 			nodes := [...]*node{
 				w.startClient(t, 0, "--mode", "parallel", "--requests", test.requests, "--rate", test.rate, "--timeout", "3s", "--body", test.body),
 				w.startClient(t, 1, "--requests", "100", "--body", test.body),

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -48,12 +49,13 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	flags := flag.NewFlagSet("equic-server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Listen, "listen", ":4433", "UDP address to listen on")
-	limiter := flags.String("limiter", "none", "what turns clients away: none, userspace, userspace-early, xdp, xdp-new; or the variant's name")
+	variant := flags.String("variant", string(record.NoBlock), "what turns clients away: "+strings.Join(record.VariantNames(), ", "))
+	flags.Func("limiter", "replaced by -variant", func(string) error { return errors.New("use -variant, which takes the name of a variant") })
 	flags.IntVar(&o.Quota, "quota", 5, "simultaneous connections admitted per client address")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of the response to / in bytes")
 	flags.DurationVar(&o.IdleTimeout, "idle-timeout", 5*time.Second, "QUIC idle timeout")
 	key := flags.String("key", string(server.KeyECDSA), "key of the certificate: ecdsa-p256, rsa-2048, rsa-3072 or rsa-4096")
-	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp limiters")
+	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp variants")
 	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -61,7 +63,7 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	if o.Limiter, err = server.ParseLimiter(*limiter); err != nil {
+	if o.Variant, err = record.ParseVariant(*variant); err != nil {
 		return o, err
 	}
 	o.Key = server.KeyType(*key)

@@ -30,7 +30,7 @@ class Trial:
     """The records of a trial, and the windows that its figures are of."""
 
     def __init__(self, folder, trial, experiment):
-        self.name, self.block, self.experiment = folder.name, trial["block"], experiment
+        self.name, self.block, self.variant, self.experiment = folder.name, trial["block"], trial["variant"], experiment
         by_role = {"server": {}, "sequential": {}, "parallel": {}}
         self.client_ends = []  # of each sequential client its last request's end
         for node in trial["nodes"]:
@@ -177,7 +177,7 @@ def block_time(t):
     quiet, quiet_ns = t.gain(t.spans()["before"], busy_ns)
     busy, attack_ns = t.gain(t.spans()["during"], busy_ns)
     extra_ms = (busy - quiet * attack_ns / quiet_ns) / 1e6
-    turned_away = sum(q["outcome"] != "ok" for q in t.attack) if server and server["limiter"] != "none" else NAN
+    turned_away = sum(q["outcome"] != "ok" for q in t.attack) if server and t.variant != "no-block" else NAN
     return {
         "refusals": len(refusals), "cpu_mean_us": arithmetic(cpu), "cpu_p50_us": supported(cpu, Fraction(1, 2)),
         "wall_mean_us": arithmetic(wall), "wall_p50_us": supported(wall, Fraction(1, 2)),

@@ -1,0 +1,144 @@
+package record
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Variant names a way of turning clients away: a place and a policy
+// (docs/method.md, Variants).
+type Variant string
+
+// The variants, in the order of the paper's figures.
+const (
+	NoBlock        Variant = "no-block"
+	UserspaceBlock Variant = "userspace-block"
+	UserspaceEarly Variant = "userspace-early"
+	XDPBlock       Variant = "xdp-block"
+	XDPBlockNew    Variant = "xdp-block-new"
+)
+
+// Place is where in the stack a client is turned away.
+type Place string
+
+// The places, from the application down to the driver.
+const (
+	PlaceNone  Place = "none"  // everybody is admitted
+	PlaceLate  Place = "late"  // user space, after the handshake: the paper's
+	PlaceEarly Place = "early" // user space, on the first packet, before any crypto
+	PlaceXDP   Place = "xdp"   // the kernel, at XDP
+)
+
+// Policy is what is turned away of a client that is at its quota.
+type Policy string
+
+// The policies.
+const (
+	PolicyNone   Policy = "none"
+	PolicyClient Policy = "client" // every packet: Algorithm 1
+	PolicyNew    Policy = "new"    // only what opens a connection
+)
+
+// VariantSpec is one row of the list of variants: everything that the scenarios,
+// the server and the report know of a variant.
+type VariantSpec struct {
+	Name   Variant
+	Place  Place
+	Policy Policy
+	// Kernel reports whether an eBPF program turns the client away.
+	Kernel bool
+	Look   Look
+}
+
+// Look is how figures tell a variant from the others: by colour (the palette of
+// Okabe and Ito, safe for colour-blind readers), and in black and white by dash,
+// mark and hatching.
+type Look struct {
+	Color  [3]uint8  // red, green, blue
+	Dashes []float64 // lengths drawn and left out in turn, in points; none is a solid line
+	Mark   Mark
+	Hollow bool // only the outline of the mark has the colour
+	// Size of the mark relative to the others. Curves often coincide: larger marks
+	// are drawn first, so that all stay visible.
+	Size  float64
+	Hatch Hatch
+}
+
+// Mark is the shape of a mark.
+type Mark string
+
+// The marks.
+const (
+	Box     Mark = "box"
+	Pyramid Mark = "pyramid"
+	Circle  Mark = "circle"
+)
+
+// Hatch is a pattern of lines over a bar.
+type Hatch string
+
+// The patterns; "" is none.
+const (
+	Rising  Hatch = "rising"
+	Falling Hatch = "falling"
+	Crossed Hatch = "crossed"
+	Level   Hatch = "level"
+)
+
+// variants are all variants. A new one is a row here, and its refusal in the
+// server (docs/extending.md).
+var variants = []VariantSpec{
+	{
+		Name: NoBlock, Place: PlaceNone, Policy: PolicyNone,
+		Look: Look{Color: [3]uint8{86, 86, 86}, Dashes: []float64{1, 1.6}, Mark: Box, Size: 0.8},
+	},
+	{
+		Name: UserspaceBlock, Place: PlaceLate, Policy: PolicyNew,
+		Look: Look{Color: [3]uint8{213, 94, 0}, Dashes: []float64{5, 2}, Mark: Pyramid, Size: 1, Hatch: Rising},
+	},
+	{
+		Name: UserspaceEarly, Place: PlaceEarly, Policy: PolicyNew,
+		Look: Look{Color: [3]uint8{204, 121, 167}, Dashes: []float64{5, 1.5, 1, 1.5}, Mark: Pyramid, Hollow: true, Size: 1.45, Hatch: Crossed},
+	},
+	{
+		Name: XDPBlock, Place: PlaceXDP, Policy: PolicyClient, Kernel: true,
+		Look: Look{Color: [3]uint8{0, 114, 178}, Mark: Circle, Size: 1.25, Hatch: Falling},
+	},
+	{
+		Name: XDPBlockNew, Place: PlaceXDP, Policy: PolicyNew, Kernel: true,
+		Look: Look{Color: [3]uint8{0, 158, 115}, Dashes: []float64{9, 2}, Mark: Circle, Hollow: true, Size: 1.65, Hatch: Level},
+	},
+}
+
+// VariantNames returns the names of all variants, in the order of the list.
+func VariantNames() []string {
+	var names []string
+	for i := range variants {
+		names = append(names, string(variants[i].Name))
+	}
+	return names
+}
+
+// ParseVariant returns the variant of that name, or an error that lists all.
+func ParseVariant(name string) (Variant, error) {
+	for i := range variants {
+		if string(variants[i].Name) == name {
+			return variants[i].Name, nil
+		}
+	}
+	return "", fmt.Errorf("unknown variant %q: use one of %s", name, strings.Join(VariantNames(), ", "))
+}
+
+// Spec returns the variant's row. It panics on a variant that is in no list:
+// ParseVariant is where names come from.
+func (v Variant) Spec() *VariantSpec {
+	for i := range variants {
+		if variants[i].Name == v {
+			return &variants[i]
+		}
+	}
+	panic("no such variant: " + string(v))
+}
+
+// InKernel reports whether an eBPF program turns the client away.
+func (v Variant) InKernel() bool { return v.Spec().Kernel }
