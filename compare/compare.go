@@ -136,15 +136,15 @@ func Runs(o Options) (*Comparison, error) {
 }
 
 // choose finds metrics by their ids.
-func choose(names []string) ([]report.Headline, error) {
-	all := report.Headlines()
+func choose(names []string) ([]*report.Metric, error) {
+	all := report.ComparedMetrics()
 	if slices.Equal(names, []string{"all"}) {
 		return all, nil
 	}
 	if len(names) == 0 {
 		names = DefaultMetrics()
 	}
-	var chosen []report.Headline
+	var chosen []*report.Metric
 	for i, name := range names {
 		at := slices.Index(ids(all), name)
 		if at < 0 {
@@ -158,7 +158,7 @@ func choose(names []string) ([]report.Headline, error) {
 	return chosen, nil
 }
 
-func ids(metrics []report.Headline) []string {
+func ids(metrics []*report.Metric) []string {
 	var all []string
 	for _, m := range metrics {
 		all = append(all, m.ID)

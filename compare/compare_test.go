@@ -107,9 +107,9 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 
 // In the paper's words the throughput is the one figure of which more is better.
 func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
-	for _, m := range report.Headlines() {
-		if want := strings.HasPrefix(m.ID, "throughput"); m.MoreIsBetter != want {
-			t.Errorf("%s: more is better: %v, want %v", m.ID, m.MoreIsBetter, want)
+	for _, m := range report.ComparedMetrics() {
+		if want := strings.HasPrefix(m.ID, "throughput"); (m.Better == report.Higher) != want {
+			t.Errorf("%s: more is better: %v, want %v", m.ID, m.Better, want)
 		}
 	}
 	fresh := ordinary(2)

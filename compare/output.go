@@ -150,18 +150,18 @@ func (c *Comparison) legend() []string {
 			continue
 		}
 		seen[r.Metric] = true
-		lines = append(lines, Describe(report.Headline{ID: r.Metric, Quantity: r.Quantity, Unit: r.Unit, MoreIsBetter: r.MoreIsBetter}))
+		lines = append(lines, Describe(report.MetricByID(r.Metric)))
 	}
 	return lines
 }
 
 // Describe is a metric in a line.
-func Describe(m report.Headline) string {
+func Describe(m *report.Metric) string {
 	better := "less"
-	if m.MoreIsBetter {
+	if m.Better == report.Higher {
 		better = "more"
 	}
-	return fmt.Sprintf("%s: %s, in %s; %s is better", m.ID, m.Quantity, m.Unit, better)
+	return fmt.Sprintf("%s: %s, in %s; %s is better", m.ID, m.Label, m.Unit, better)
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -71,7 +71,7 @@ type Row struct {
 }
 
 // rows are all figures that a variant of both runs has in one of them.
-func rows(base, fresh *analysed, metrics []report.Headline) []Row {
+func rows(base, fresh *analysed, metrics []*report.Metric) []Row {
 	var all []Row
 	for _, m := range metrics {
 		for _, name := range fresh.names() {
@@ -89,7 +89,7 @@ func rows(base, fresh *analysed, metrics []report.Headline) []Row {
 }
 
 // values are the figures of the trials that have one.
-func values(v *report.Variant, m report.Headline) []float64 {
+func values(v *report.Variant, m *report.Metric) []float64 {
 	var x []float64
 	for _, t := range v.TrialMetrics() {
 		if value := float64(m.Value(t)); !math.IsNaN(value) {
@@ -99,7 +99,7 @@ func values(v *report.Variant, m report.Headline) []float64 {
 	return x
 }
 
-func newRow(m report.Headline, variant string, base, fresh []float64) Row {
+func newRow(m *report.Metric, variant string, base, fresh []float64) Row {
 	negative := 0
 	for _, x := range slices.Concat(base, fresh) {
 		if x < 0 {
@@ -114,7 +114,7 @@ func newRow(m report.Headline, variant string, base, fresh []float64) Row {
 	}
 	return Row{
 		negative: negative,
-		Metric:   m.ID, Quantity: m.Quantity, Unit: m.Unit, MoreIsBetter: m.MoreIsBetter, Variant: variant,
+		Metric:   m.ID, Quantity: m.Label, Unit: m.Unit, MoreIsBetter: m.Better == report.Higher, Variant: variant,
 		BaseTrials: len(base), NewTrials: len(fresh),
 		Base: report.Number(stats.Median(base)), New: report.Number(stats.Median(fresh)),
 		Change: percent(u.Ratio), Low: percent(u.Interval.Low), High: percent(u.Interval.High),

@@ -165,7 +165,7 @@ func TestTheLargestChangeCountsHalfLikeDouble(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := float64(largest(of(test.with...), of(test.without...), quantity{value: func(m *Metrics) Number { return m.BlockTimeUS }}))
+			got := float64(largest(of(test.with...), of(test.without...), MetricByID("block-time")))
 			if got != test.want && math.Abs(got-test.want) > 1e-9 && !(math.IsNaN(got) && math.IsNaN(test.want)) {
 				t.Errorf("%v, want %v", got, test.want)
 			}

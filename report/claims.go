@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"github.com/equic-bench/equic-bench/stats"
 )
 
 // The two variants that the paper compares. Its "without eQUIC" ("sem eQUIC",
@@ -17,53 +15,9 @@ const (
 	noBlocking     = "no-block"
 )
 
-// Verdict is what became of a claim.
-type Verdict string
-
-// The verdicts of docs/method.md.
-const (
-	Reproduced   Verdict = "reproduced" // same direction, at least the claimed size
-	Smaller      Verdict = "same direction, smaller"
-	Contradicted Verdict = "contradicted"
-	Inconclusive Verdict = "inconclusive"
-)
-
-// Claim is one claim of the paper against what was measured. All claims are
-// put in one shape: the change in % from userspace-block to xdp-block.
-type Claim struct {
-	ID        string `json:"id"`
-	Where     string `json:"where"` // in the paper
-	Statement string `json:"statement"`
-	Unit      string `json:"unit"`
-	Paper     Number `json:"paper"`
-	Measured  Number `json:"measured"`
-	// MeasuredPaperWay is the same change by the paper's own estimator, null
-	// where that is the same or cannot be had.
-	MeasuredPaperWay Number `json:"measured_paper_way"`
-	// The interval of that, where the blocks are enough for one.
-	PaperWayLow  Number `json:"paper_way_interval_low"`
-	PaperWayHigh Number `json:"paper_way_interval_high"`
-	Evidence
-	Verdict Verdict `json:"verdict"`
-	Reason  string  `json:"reason"`
-	Note    string  `json:"note"` // on chance: "one trial, no interval"
-	// Caveat is what must be known with the verdict: that another change was
-	// judged, or that a part of the statement does not hold.
-	Caveat string `json:"caveat,omitempty"`
-	// Unmet are the premises of the claim that the run does not have: with any it
-	// is inconclusive, whatever the change.
-	Unmet []string `json:"unmet_premises,omitempty"`
-	// What is compared, the two values, and their unit.
-	Quantity  string `json:"quantity"`
-	ValueUnit string `json:"value_unit"`
-	Without   Number `json:"without"` // userspace-block
-	With      Number `json:"with"`    // xdp-block
-}
-
 // rule is how one claim is computed.
 type rule struct {
-	claim Claim
-	quantity
+	claim    Claim                 // its ID is that of the metric by which it is judged
 	paperWay func(*Metrics) Number // nil: none of its own
 	// paperClaim is the size of the claim in the paper's own way where it is not
 	// that in ours; zero: it is.
@@ -101,7 +55,8 @@ func (s *Summary) claims() []Claim {
 
 func (r *rule) judge(s *Summary) Claim {
 	c := r.claim
-	c.Unit = "% change"
+	metric := MetricByID(c.ID)
+	c.Unit, c.Quantity, c.ValueUnit = "% change", metric.Label, metric.Unit
 	c.Measured, c.MeasuredPaperWay, c.Without, c.With = unknown(), unknown(), unknown(), unknown()
 	c.PaperWayLow, c.PaperWayHigh, c.Evidence = unknown(), unknown(), noEvidence()
 	with, without := s.variant(withGateway), s.variant(withoutGateway)
@@ -109,7 +64,7 @@ func (r *rule) judge(s *Summary) Claim {
 		c.Verdict, c.Reason = Inconclusive, missing(with, without)
 		return c
 	}
-	c.Measured, c.Evidence = changeOf(s, r.quantity)
+	c.Measured, c.Evidence = changeOf(s, metric)
 	c.Note = c.note()
 	if r.void != nil {
 		if why := r.void(with, without); why != "" {
@@ -118,14 +73,14 @@ func (r *rule) judge(s *Summary) Claim {
 			return c
 		}
 	}
-	c.Without, c.With = without.typical(r.value), with.typical(r.value)
+	c.Without, c.With = without.typical(metric.Value), with.typical(metric.Value)
 	var byPaper Evidence
 	if r.paperWay != nil {
-		c.MeasuredPaperWay, byPaper = changeOf(s, quantity{value: r.paperWay})
+		c.MeasuredPaperWay, byPaper = changeOf(s, &Metric{Value: r.paperWay})
 		c.PaperWayLow, c.PaperWayHigh = byPaper.Low, byPaper.High
 	}
 	var caveats []string
-	if why := r.sizeless(c.Measured, with, without); why != "" && c.MeasuredPaperWay.known() {
+	if why := sizeless(metric, c.Measured, with, without); why != "" && c.MeasuredPaperWay.known() {
 		claimed, against := c.Paper, ""
 		if r.paperClaim != 0 {
 			claimed, against = r.paperClaim, ", against "+percent(r.paperClaim)
@@ -135,7 +90,7 @@ func (r *rule) judge(s *Summary) Claim {
 	} else {
 		c.Verdict = weigh(c.Measured, c.Paper, &c.Evidence)
 	}
-	c.Reason = r.reason(&c)
+	c.Reason = reason(&c)
 	if more := r.details(s, with, without); more != "" {
 		c.Reason += "; " + more
 	}
@@ -146,40 +101,18 @@ func (r *rule) judge(s *Summary) Claim {
 	return c
 }
 
-// changeOf is the change of a value from userspace-block to xdp-block. With one
-// block, or none that has both, it is that of their figures.
-func changeOf(s *Summary, q quantity) (Number, Evidence) {
-	with, without := s.variant(withGateway), s.variant(withoutGateway)
-	measured, e := paired(with, without, q, s.Seed)
-	if e.Blocks < 2 {
-		measured = change(with.typical(q.value), without.typical(q.value))
-	}
-	return measured, e
-}
-
-// typical is the median of a figure over the variant's trials that have it. A
-// figure that is made of two has none that follows from the medians of these.
-func (v *Variant) typical(value func(*Metrics) Number) Number {
-	var x []float64
-	for _, m := range v.trials {
-		if n := value(m); !math.IsNaN(float64(n)) {
-			x = append(x, float64(n))
-		}
-	}
-	return Number(stats.Median(x))
-}
-
 // reason says in a clause what the change is made of.
-func (r *rule) reason(c *Claim) string {
+func reason(c *Claim) string {
+	without, with := withUnit(c.Without, c.ValueUnit), withUnit(c.With, c.ValueUnit)
 	if math.IsNaN(float64(c.Measured)) {
-		return fmt.Sprintf("no change can be computed from %s and %s", r.show(c.Without), r.show(c.With))
+		return fmt.Sprintf("no change can be computed from %s and %s", without, with)
 	}
-	return fmt.Sprintf("%s: %s in userspace-block, %s in xdp-block%s", c.Quantity, r.show(c.Without), r.show(c.With), reach(c.Paper, &c.Evidence))
+	return fmt.Sprintf("%s: %s in userspace-block, %s in xdp-block%s", c.Quantity, without, with, reach(c.Paper, &c.Evidence))
 }
 
 // sizeless says why a change has no size, if so.
-func (r *rule) sizeless(change Number, with, without *Variant) string {
-	both := []string{without.zeros(r.value), with.zeros(r.value)}
+func sizeless(m *Metric, change Number, with, without *Variant) string {
+	both := []string{zerosIn(without, m), zerosIn(with, m)}
 	switch {
 	case math.IsInf(float64(change), 1):
 		return both[0]
@@ -189,10 +122,10 @@ func (r *rule) sizeless(change Number, with, without *Variant) string {
 	return ""
 }
 
-// zeros says in how many of the variant's trials a figure is zero; nothing where
+// zerosIn says in how many of the variant's trials a figure is zero; nothing where
 // it is in none.
-func (v *Variant) zeros(value func(*Metrics) Number) string {
-	n := v.count(func(m *Metrics) bool { return value(m) == 0 })
+func zerosIn(v *Variant, metric *Metric) string {
+	n := v.count(func(m *Metrics) bool { return metric.Value(m) == 0 })
 	switch {
 	case n == 0:
 		return ""
@@ -237,21 +170,6 @@ func compare(measured, paper Number) Verdict {
 		return Smaller
 	}
 	return Contradicted
-}
-
-func (r *rule) show(n Number) string { return withUnit(n, r.claim.ValueUnit) }
-
-// withUnit is a number for reading, with its unit.
-func withUnit(n Number, unit string) string {
-	switch {
-	case math.IsNaN(float64(n)):
-		return "not measured"
-	case math.IsInf(float64(n), 0):
-		return "never"
-	case unit == "":
-		return short(n)
-	}
-	return short(n) + " " + unit
 }
 
 // comparesAsThePaper says that the run was to have the two variants of the

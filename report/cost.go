@@ -1,10 +1,7 @@
 package report
 
 import (
-	"fmt"
 	"math"
-
-	"github.com/jedib0t/go-pretty/v6/table"
 )
 
 // goalPercent is the change that measuring may make, up or down.
@@ -45,22 +42,6 @@ type CostLine struct {
 	Goal Goal `json:"goal,omitempty"`
 }
 
-// costMetric is one figure that measuring may change.
-type costMetric struct {
-	name, unit string
-	value      func(*Metrics) Number
-	goal       bool
-}
-
-func costMetrics() []costMetric {
-	return []costMetric{
-		{"throughput, arithmetic mean", "requests/s", func(m *Metrics) Number { return m.Throughput.Arithmetic }, true},
-		{"response time, median", "ms", func(m *Metrics) Number { return m.Duration.P50 }, true},
-		{"response time, mean", "ms", func(m *Metrics) Number { return m.Duration.Arithmetic }, false},
-		{"response time, p99", "ms", func(m *Metrics) Number { return m.Duration.P99 }, false},
-	}
-}
-
 // bothWays is one variant with its server measured and without.
 type bothWays struct{ with, without *Variant }
 
@@ -81,13 +62,13 @@ func (s *Summary) cost(variants []bothWays) *Cost {
 		}
 		var tests []*Evidence
 		first := len(c.Lines)
-		for _, m := range costMetrics() {
+		for _, m := range MetricsWhere(func(m *Metric) bool { return m.Cost != "" }) {
 			l := CostLine{
-				Variant: v.without.Name, Metric: m.name, Unit: m.unit,
-				Unmeasured: m.value(v.without.Metrics), Measured: m.value(v.with.Metrics),
+				Variant: v.without.Name, Metric: m.Cost, Unit: m.Unit,
+				Unmeasured: m.Value(v.without.Metrics), Measured: m.Value(v.with.Metrics),
 			}
-			l.Change, l.Evidence = paired(v.with, v.without, quantity{value: m.value}, s.Seed)
-			if m.goal {
+			l.Change, l.Evidence = paired(v.with, v.without, m, s.Seed)
+			if m.Goal {
 				l.Goal = goal(l.Change, &l.Evidence)
 			}
 			c.Lines = append(c.Lines, l)
@@ -113,44 +94,4 @@ func goal(change Number, e *Evidence) Goal {
 		return GoalWider
 	}
 	return GoalUnsure
-}
-
-// costTable is the cost of measuring.
-func costTable(s *Summary) titled {
-	t := newTable("Cost of measuring (the server with probe and system-call counter against without)", 2,
-		"variant", "metric", "without", "with", "change", "95 % interval", "p", "goal: under 1 %")
-	t.rightAlign(3, 7)
-	if s.Cost == nil {
-		return t
-	}
-	for i := range s.Cost.Lines {
-		l := &s.Cost.Lines[i]
-		reached := string(l.Goal)
-		if reached == "" {
-			reached = short(unknown())
-		}
-		t.AppendRow(table.Row{
-			l.Variant, fmt.Sprintf("%s (%s)", l.Metric, l.Unit), short(l.Unmeasured), short(l.Measured),
-			fine(l.Change), l.fineInterval(), probability(l.P), reached,
-		})
-	}
-	if words := s.spareTime(); words != "" {
-		t.below = []string{words}
-	}
-	return t
-}
-
-// fine is a change in % where a tenth of a percent matters.
-func fine(change Number) string {
-	if !change.known() {
-		return bound(change)
-	}
-	return fmt.Sprintf("%+.2f %%", float64(change))
-}
-
-func (e *Evidence) fineInterval() string {
-	if !e.Low.known() || !e.High.known() {
-		return e.interval()
-	}
-	return fine(e.Low) + " to " + fine(e.High)
 }

@@ -26,32 +26,6 @@ func (f *figure) overTime(s *Summary, lastS float64, title, unit string) *plot.P
 	return p
 }
 
-// curveKeys are the entries of the legend that tell the variants apart, and what
-// stands around a curve.
-func (f *figure) curveKeys(s *Summary, all []*series, of func(*series) *curve) {
-	for _, v := range all {
-		l := lookOf(v.variant)
-		f.legend = append(f.legend, key{v.variant, []plot.Thumbnailer{lineThumb(l.line(1.2)), markThumb(l.onCurve())}})
-	}
-	if f.attack {
-		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
-	}
-	if slices.ContainsFunc(all, func(v *series) bool { return of(v).hasInterval() }) {
-		f.legend = append(f.legend, key{f.say(bandOf, s.withInterval(f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
-	}
-	if slices.ContainsFunc(all, func(v *series) bool { return of(v).single() }) {
-		f.legend = append(f.legend, key{f.say(oneTrialLine, s.trials(f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})
-	}
-	f.keyOneTrial(s)
-}
-
-// keyOneTrial says where nothing can be said about chance.
-func (f *figure) keyOneTrial(s *Summary) {
-	if s.Blocks == 1 {
-		f.legend = append(f.legend, key{label: f.say(oneTrialEach)})
-	}
-}
-
 // binned is a curve over bins of equal width as a panel shows it.
 type binned struct {
 	curve  *curve

@@ -161,3 +161,11 @@ func (d *dots) span() (least, most float64) {
 	}
 	return least, most
 }
+
+// dot is a spread as a marked value, with its number.
+func (f *figure) dot(x float64, s *spread, glyph draw.GlyphStyle, group, series string, unit phrase) dot {
+	return dot{
+		x: x, y: float64(s.median), mark: glyph, low: s.low, high: s.high, trials: s.single(false),
+		label: f.num(s.median), group: group, series: series, value: f.say(unit, f.num(s.median)),
+	}
+}

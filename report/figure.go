@@ -51,12 +51,6 @@ type mark struct {
 	value  string  // with its unit
 }
 
-// key is one entry of a legend.
-type key struct {
-	label  string
-	thumbs []plot.Thumbnailer
-}
-
 const (
 	// The widths of a column, and of both, of a two-column page (IEEE's and
 	// ACM's templates).
@@ -208,34 +202,6 @@ func (f *figure) drawPanels(c draw.Canvas) []draw.Canvas {
 		all = append(all, p.DataCanvas(level))
 	}
 	return all
-}
-
-// drawLegend draws the entries from left to right, in as many rows as they
-// need, and returns the bottom of the last.
-func (f *figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
-	const thumb, gap, space = 24, 4, 12
-	if len(f.legend) == 0 {
-		return top
-	}
-	st := style(textSize, color.Black, xfont.WeightNormal)
-	x := c.Min.X
-	for _, k := range f.legend {
-		width, label := thumb+gap+st.Width(k.label), x+thumb+gap
-		if k.thumbs == nil {
-			width, label = st.Width(k.label), x
-		}
-		if x > c.Min.X && x+width > c.Max.X {
-			x, label, top = c.Min.X, label-x+c.Min.X, top-lineHeight
-		}
-		icon := c
-		icon.Rectangle = vg.Rectangle{Min: vg.Point{X: x, Y: top - 8.5}, Max: vg.Point{X: x + thumb, Y: top - 1.5}}
-		for _, t := range k.thumbs {
-			t.Thumbnail(&icon)
-		}
-		c.FillText(st, vg.Point{X: label, Y: top}, k.label)
-		x += width + space
-	}
-	return top - lineHeight
 }
 
 func corners(r vg.Rectangle) []vg.Point {

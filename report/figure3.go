@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 
 	"gonum.org/v1/plot"
@@ -135,11 +134,4 @@ func (b attackBar) Plot(c draw.Canvas, p *plot.Plot) {
 	at := vg.Point{X: from, Y: toY(b.y)}
 	c.StrokeLine2(draw.LineStyle{Color: b.look.color, Width: 1.2}, at.X, at.Y, max(to, from+2), at.Y)
 	c.DrawGlyphNoClip(b.look.mark(2), at)
-}
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return fmt.Sprintf("%c%s", s[0]-'a'+'A', s[1:])
 }

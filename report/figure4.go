@@ -54,30 +54,6 @@ func throughputPanel(f *figure, s *Summary) *plot.Plot {
 	return p
 }
 
-// dot is a spread as a marked value, with its number.
-func (f *figure) dot(x float64, s *spread, glyph draw.GlyphStyle, group, series string, unit phrase) dot {
-	return dot{
-		x: x, y: float64(s.median), mark: glyph, low: s.low, high: s.high, trials: s.single(false),
-		label: f.num(s.median), group: group, series: series, value: f.say(unit, f.num(s.median)),
-	}
-}
-
-// spreadKeys are the entries of the legend for what the trials say about chance.
-func (f *figure) spreadKeys(s *Summary, always bool) {
-	interval, single := false, false
-	for _, v := range s.measured() {
-		interval = interval || v.Low != nil
-		single = single || v.Trials > 1 && (always || v.Low == nil)
-	}
-	if interval {
-		f.legend = append(f.legend, key{f.say(intervalOf, s.withInterval(f.lang)), []plot.Thumbnailer{intervalThumb{}}})
-	}
-	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.trials(f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
-	}
-	f.keyOneTrial(s)
-}
-
 // cost is a way to ask what turning a client away takes; in us.
 type cost struct {
 	label phrase

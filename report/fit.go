@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 
@@ -158,57 +157,4 @@ func (t *titled) sentences(width int) string {
 		}
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// Brief writes one table: each headline figure of each variant, and its change
-// from the first variant; and those on each variant against itself, where the run
-// was made for them. Intervals, and what they mean, are in the report.
-func Brief(w io.Writer, s *Summary, width int) error {
-	have := s.measured()
-	header := []any{"figure"}
-	for _, v := range have {
-		header = append(header, v.Name)
-	}
-	title := "Figures by variant: " + s.Interval
-	if len(have) > 1 {
-		title = fmt.Sprintf("Figures by variant, and their change from %s: %s", have[0].Name, s.Interval)
-	}
-	t := newTable(title, 1, header...)
-	for _, h := range Headlines() {
-		row := table.Row{h.ID + " (" + h.Unit + ")"}
-		for i := range have {
-			row = append(row, briefCell(&have[i], &have[0], h.quantity, s.Seed))
-		}
-		t.AppendRow(row)
-	}
-	for _, t := range []titled{t, costTable(s), noiseTable(s)} {
-		if t.Length() == 0 {
-			continue
-		}
-		if _, err := io.WriteString(w, t.text(width)); err != nil {
-			return err
-		}
-	}
-	for _, words := range s.premiseWords() {
-		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// briefCell is a figure with its change from the first variant, paired by block.
-func briefCell(v, first *Variant, q quantity, seed uint64) string {
-	figure := short(q.value(v.Metrics))
-	if v.Name == first.Name || !q.value(v.Metrics).known() {
-		return figure
-	}
-	measured, e := paired(v, first, q, seed)
-	if e.Blocks < 2 {
-		measured = change(q.value(v.Metrics), q.value(first.Metrics))
-	}
-	if !measured.known() {
-		return figure
-	}
-	return fmt.Sprintf("%s (%s)", figure, measured.Change())
 }

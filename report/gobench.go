@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -32,8 +33,8 @@ func GoBench(w io.Writer, s *Summary) error {
 			fmt.Fprintf(b, "%s: %s\n", c[0], value)
 		}
 	}
-	for _, u := range benchUnits() {
-		fmt.Fprintf(b, "Unit %s better=%s\n", u.name, u.better)
+	for _, m := range benchMetrics() {
+		fmt.Fprintf(b, "Unit %s better=%s\n", m.Bench, m.Better)
 	}
 	for _, v := range s.Variants {
 		for _, trial := range v.trials {
@@ -45,11 +46,11 @@ func GoBench(w io.Writer, s *Summary) error {
 }
 
 // benchLine is one trial; empty where nothing was measured.
-func benchLine(variant string, m *Metrics) string {
+func benchLine(variant string, trial *Metrics) string {
 	var values strings.Builder
-	for _, u := range benchUnits() {
-		if v := u.value(m); v.known() {
-			fmt.Fprintf(&values, " %s %s", v, u.name)
+	for _, m := range benchMetrics() {
+		if v := m.Value(trial) / Number(cmp.Or(m.BenchPer, 1)); v.known() {
+			fmt.Fprintf(&values, " %s %s", v, m.Bench)
 		}
 	}
 	if values.Len() == 0 {
@@ -58,32 +59,8 @@ func benchLine(variant string, m *Metrics) string {
 	return fmt.Sprintf("BenchmarkTrial/variant=%s 1%s\n", variant, values.String())
 }
 
-// benchUnit is one figure of a trial, as docs/method.md defines it.
-type benchUnit struct {
-	name   string
-	better string // "higher" or "lower"
-	value  func(*Metrics) Number
-}
-
-func benchUnits() []benchUnit {
-	const higher, lower = "higher", "lower"
-	return []benchUnit{
-		{"requests/s", higher, func(m *Metrics) Number { return m.Throughput.Harmonic }},
-		{"mean-requests/s", higher, func(m *Metrics) Number { return m.Throughput.Arithmetic }},
-		{"recovery-sec", lower, recoveryTime},
-		{"p50-response-sec", lower, func(m *Metrics) Number { return m.Duration.P50 / 1e3 }},
-		{"p99-response-sec", lower, func(m *Metrics) Number { return m.Duration.P99 / 1e3 }},
-		{"p50-response-in-attack-sec", lower, func(m *Metrics) Number { return m.Duration.During.P50 / 1e3 }},
-		{"block-sec", lower, func(m *Metrics) Number { return m.BlockTimeUS / 1e6 }},
-		{"extra-CPU-sec/turned-away", lower, func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS / 1e6 }},
-		{"server-CPU-%", lower, func(m *Metrics) Number { return m.CPU.Mean }},
-		{"server-CPU-in-attack-%", lower, func(m *Metrics) Number { return m.CPU.Parts.During }},
-		{"syscalls", lower, func(m *Metrics) Number { return m.Syscalls.Calls }},
-		{"syscalls-in-attack/s", lower, func(m *Metrics) Number { return m.Syscalls.PerSecond.During }},
-		{"p90-RSS-B", lower, func(m *Metrics) Number { return m.MemoryBytes.P90 }},
-		{"peak-RSS-B", lower, func(m *Metrics) Number { return m.MemoryBytes.Peak }},
-	}
-}
+// benchMetrics are the metrics that benchstat is given.
+func benchMetrics() []*Metric { return MetricsWhere(func(m *Metric) bool { return m.Bench != "" }) }
 
 // oneLine is text without ends of line, which would begin another key.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

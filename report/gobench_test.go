@@ -60,9 +60,9 @@ func TestBenchstatReadsEachValidTrial(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("trials %q, want %q", names, want)
 	}
-	for _, u := range benchUnits() {
-		if got := units.GetBetter(u.name); got == 0 {
-			t.Errorf("%s: benchstat does not know what is better", u.name)
+	for _, m := range benchMetrics() {
+		if got := units.GetBetter(m.Bench); got == 0 {
+			t.Errorf("%s: benchstat does not know what is better", m.Bench)
 		}
 	}
 	if units.GetBetter("requests/s") != 1 || units.GetBetter("p99-response-sec") != -1 {

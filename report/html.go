@@ -129,14 +129,6 @@ func question(s *Summary) string {
 	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", sentence(names), blocks, s.Seed)
 }
 
-// sentence joins names as a sentence does.
-func sentence(names []string) string {
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
-}
-
 // facts answer what was run, on what, and how sure the report is.
 func facts(s *Summary) []fact {
 	m := s.manifest

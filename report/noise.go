@@ -3,8 +3,6 @@ package report
 import (
 	"fmt"
 	"math"
-
-	"github.com/jedib0t/go-pretty/v6/table"
 )
 
 // Noise is how large a difference nothing makes: every variant against itself,
@@ -31,15 +29,15 @@ type NoiseLine struct {
 
 func (s *Summary) noise(again []Variant) *Noise {
 	n := &Noise{Lines: []NoiseLine{}}
-	for _, r := range rules() {
+	for _, m := range ClaimedMetrics() {
 		first := len(n.Lines)
 		for i := range again {
 			plain := s.variant(again[i].Name)
 			if plain == nil || again[i].Trials == 0 {
 				continue
 			}
-			l := NoiseLine{Metric: r.claim.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, r.quantity)}
-			l.Measured, l.Evidence = paired(&again[i], plain, r.quantity, s.Seed)
+			l := NoiseLine{Metric: m.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, m)}
+			l.Measured, l.Evidence = paired(&again[i], plain, m, s.Seed)
 			if l.Blocks > 0 {
 				n.Lines = append(n.Lines, l)
 			}
@@ -70,9 +68,9 @@ func (l *NoiseLine) called() bool { return l.Verdict == More || l.Verdict == Les
 
 // largest is the change in % of the block in which it is largest, up or down:
 // half is as far as double.
-func largest(with, without *Variant, q quantity) Number {
+func largest(with, without *Variant, m *Metric) Number {
 	far, most := unknown(), -1.0
-	q.eachPair(with, without, func(a, b Number) {
+	m.eachPair(with, without, func(a, b Number) {
 		if a == b {
 			a, b = 1, 1 // two zeros too are no difference
 		}
@@ -82,21 +80,6 @@ func largest(with, without *Variant, q quantity) Number {
 		}
 	})
 	return far
-}
-
-// noiseTable is the noise floor.
-func noiseTable(s *Summary) titled {
-	t := newTable("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p", "largest in a block", "called different")
-	t.rightAlign(3, 6)
-	if s.Noise == nil {
-		return t
-	}
-	for i := range s.Noise.Lines {
-		l := &s.Noise.Lines[i]
-		t.AppendRow(table.Row{l.Metric, l.Variant, bound(l.Measured), l.interval(), probability(l.P), bound(l.Largest), l.said()})
-	}
-	t.below = []string{s.Noise.note()}
-	return t
 }
 
 // said is the verdict in words.

@@ -24,11 +24,11 @@ type Outlier struct {
 func (s *Summary) outliers() []Outlier {
 	far := []Outlier{}
 	for _, v := range s.measured() {
-		for _, r := range rules() {
+		for _, m := range ClaimedMetrics() {
 			var x []float64
 			var of []int
-			for i, m := range v.trials {
-				if n := r.value(m); n.known() {
+			for i, trial := range v.trials {
+				if n := m.Value(trial); n.known() {
 					x, of = append(x, float64(n)), append(of, i)
 				}
 			}
@@ -38,7 +38,7 @@ func (s *Summary) outliers() []Outlier {
 			scores := stats.Scores(x)
 			for _, i := range stats.Outliers(x) {
 				far = append(far, Outlier{
-					Trial: v.names[of[i]], Metric: r.claim.ID, Unit: r.claim.ValueUnit,
+					Trial: v.names[of[i]], Metric: m.ID, Unit: m.Unit,
 					Value: Number(x[i]), Median: Number(stats.Median(x)), Score: Number(scores[i]),
 				})
 			}

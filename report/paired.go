@@ -51,9 +51,9 @@ func (e *Evidence) hasInterval() bool { return e.Method != "" }
 // paired compares a figure of two variants over the blocks in which both have a
 // valid trial. The change is from without to with, in %, typical over the
 // blocks; unknown where there are none.
-func paired(with, without *Variant, q quantity, seed uint64) (Number, Evidence) {
+func paired(with, without *Variant, m *Metric, seed uint64) (Number, Evidence) {
 	var a, b []float64
-	q.eachPair(with, without, func(x, y Number) {
+	m.eachPair(with, without, func(x, y Number) {
 		a, b = append(a, float64(x)), append(b, float64(y))
 	})
 	p := stats.PairRatios(a, b, confidence)
@@ -68,24 +68,16 @@ func paired(with, without *Variant, q quantity, seed uint64) (Number, Evidence) 
 	return inPercent(p.Ratio), e
 }
 
-// quantity is a figure by which variants are compared.
-type quantity struct {
-	value func(*Metrics) Number
-	// zeroIsNoSize says that a zero is not the least of its sizes, but the want
-	// of one: two of them are not equal, and cannot be compared.
-	zeroIsNoSize bool
-}
-
 // eachPair calls take for the figures of each block that has both.
-func (q quantity) eachPair(with, without *Variant, take func(with, without Number)) {
+func (m *Metric) eachPair(with, without *Variant, take func(with, without Number)) {
 	blocks := slices.Sorted(slices.Values(without.blocks))
 	for _, block := range slices.Compact(blocks) {
-		m := with.inBlock(block)
-		if m == nil {
+		trial := with.inBlock(block)
+		if trial == nil {
 			continue
 		}
-		a, b := q.value(m), q.value(without.inBlock(block))
-		if a != 0 || b != 0 || !q.zeroIsNoSize {
+		a, b := m.Value(trial), m.Value(without.inBlock(block))
+		if a != 0 || b != 0 || !m.ZeroIsNoSize {
 			take(a, b)
 		}
 	}
@@ -154,23 +146,14 @@ func (e *Evidence) interval() string {
 	return fmt.Sprintf("%s to %s", bound(e.Low), bound(e.High))
 }
 
-// bound is a change in % for reading, which has no size where it starts at zero.
-func bound(change Number) string {
-	if math.IsInf(float64(change), 1) {
-		return "from zero"
-	}
-	return percent(change)
-}
-
 // holds reports whether a change in % is inside the interval.
 func (e *Evidence) holds(change Number) bool {
 	return e.hasInterval() && e.Low <= change && change <= e.High
 }
 
-// probability is a p-value for reading.
-func probability(p Number) string {
-	if p < 0.0001 {
-		return "below 0.0001"
+func (e *Evidence) fineInterval() string {
+	if !e.Low.known() || !e.High.known() {
+		return e.interval()
 	}
-	return short(p)
+	return fine(e.Low) + " to " + fine(e.High)
 }

@@ -1,14 +1,5 @@
 package report
 
-import "github.com/jedib0t/go-pretty/v6/table"
-
-// What a pair of variants shows where the paper claims no size.
-const (
-	More   Verdict = "more"
-	Less   Verdict = "less"
-	TooFew Verdict = "too few blocks"
-)
-
 // Pair compares two variants by the figure of one claim: the change in % from
 // Without to With, over the blocks that have both.
 type Pair struct {
@@ -30,12 +21,12 @@ func (s *Summary) pairs() []Pair {
 		return all
 	}
 	have := s.measured()
-	for _, r := range rules() {
+	for _, m := range ClaimedMetrics() {
 		first := len(all)
 		for i := range have {
 			for j := range have[:i] {
-				p := Pair{Metric: r.claim.ID, With: have[i].Name, Without: have[j].Name}
-				p.Measured, p.Evidence = paired(&have[i], &have[j], r.quantity, s.Seed)
+				p := Pair{Metric: m.ID, With: have[i].Name, Without: have[j].Name}
+				p.Measured, p.Evidence = paired(&have[i], &have[j], m, s.Seed)
 				if p.Blocks > 0 {
 					all = append(all, p)
 				}
@@ -63,14 +54,4 @@ func direction(change Number, e *Evidence) Verdict {
 		return More
 	}
 	return Less
-}
-
-// pairsTable is every two variants.
-func pairsTable(s *Summary) titled {
-	t := newTable("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
-	t.rightAlign(4, 7)
-	for _, p := range s.Pairs {
-		t.AppendRow(table.Row{p.Metric, p.With, p.Without, bound(p.Measured), p.interval(), probability(p.P), probability(p.PHolm), string(p.Verdict)})
-	}
-	return t
 }

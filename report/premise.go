@@ -28,12 +28,6 @@ const (
 // nothing where it has it, or where that is not known.
 type premise func(*Summary) string
 
-// Unmet is a premise that the run does not have.
-type Unmet struct {
-	What   string   `json:"what"`
-	Claims []string `json:"claims"` // those that are inconclusive for it
-}
-
 // unmet are the premises of a claim that the run does not have. Without the two
 // variants that are compared there is nothing to have them for.
 func (r *rule) unmet(s *Summary) []string {

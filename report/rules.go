@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"math"
 )
 
 // rules are the claims of the paper, in the order in which it makes them.
@@ -15,10 +14,7 @@ func throughputRule() rule {
 		claim: Claim{
 			ID: "throughput", Where: "fig. 3, fig. 4 left", Paper: 30.9,
 			Statement: "blocking in the kernel raises the harmonic mean of the throughput by 30.9 %",
-			Quantity:  "harmonic mean of 1 s bins, empty ones included", ValueUnit: "requests/s",
 		},
-		// One empty second makes it zero, however the others are.
-		quantity: quantity{func(m *Metrics) Number { return m.Throughput.Harmonic }, true},
 		paperWay: func(m *Metrics) Number { return m.Throughput.Paper },
 		needs:    []premise{takesThroughput, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
@@ -33,9 +29,7 @@ func recoveryRule() rule {
 		claim: Claim{
 			ID: "recovery", Where: "fig. 3", Paper: Number(fromAttack(22)/fromAttack(27)-1) * 100,
 			Statement: "with blocking in the kernel the throughput recovers 18 % sooner, counted from the start of the run (bin 22 of 5 s against bin 27); from the attack at bin 5 on that is 22.7 %",
-			Quantity:  "time from the start of the attack to the recovery", ValueUnit: "s",
 		},
-		quantity:   quantity{value: recoveryTime},
 		paperWay:   func(m *Metrics) Number { return m.Recovery.PaperBin },
 		paperClaim: (22.0/27 - 1) * 100,
 		needs:      []premise{takesThroughput, turnsAway},
@@ -69,17 +63,6 @@ func neverAway(with, without *Variant) string {
 	return ""
 }
 
-// count is in how many of the variant's trials something is so.
-func (v *Variant) count(is func(*Metrics) bool) int {
-	n := 0
-	for _, m := range v.trials {
-		if is(m) {
-			n++
-		}
-	}
-	return n
-}
-
 // neverBack says in how many trials the variant did not recover; nothing where
 // it is in none.
 func (v *Variant) neverBack() string {
@@ -93,25 +76,12 @@ func (v *Variant) neverBack() string {
 	}
 }
 
-// recoveryTime is the recovery from the onset in s, and the time that was left
-// where there was none.
-func recoveryTime(m *Metrics) Number {
-	if never(m) {
-		return m.Recovery.ObservedS
-	}
-	return m.Recovery.OnsetS
-}
-
-func never(m *Metrics) bool { return math.IsInf(float64(m.Recovery.OnsetS), 1) }
-
 func blockTimeRule() rule {
 	return rule{
 		claim: Claim{
 			ID: "block-time", Where: "fig. 4 right", Paper: -26.4,
 			Statement: "blocking one client in the kernel takes 26.4 % less CPU time, and 8 µs",
-			Quantity:  "mean CPU time per refusal against time per dropped packet", ValueUnit: "µs",
 		},
-		quantity: quantity{value: func(m *Metrics) Number { return m.BlockTimeUS }},
 		paperWay: func(m *Metrics) Number { // its "CPU time" is wall time
 			if m.BlockTime.DropNS.known() {
 				return m.BlockTime.DropNS / 1e3
@@ -130,9 +100,7 @@ func durationRule() rule {
 		claim: Claim{
 			ID: "duration", Where: "fig. 5", Paper: -65,
 			Statement: "blocking in the kernel lowers the harmonic mean of the request duration by 65 %; without blocking it is shorter than with blocking in user space",
-			Quantity:  "harmonic mean of the response time", ValueUnit: "ms",
 		},
-		quantity: quantity{value: func(m *Metrics) Number { return m.Duration.Harmonic }},
 		paperWay: func(m *Metrics) Number { return m.Duration.Service.Harmonic },
 		needs:    []premise{slowsResponses, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
@@ -155,10 +123,8 @@ func syscallsRule() rule {
 		claim: Claim{
 			ID: "syscalls", Where: "table I", Paper: -89,
 			Statement: "with eQUIC there are 89 % fewer system calls (77,551 to 8,178)",
-			Quantity:  "system calls of the server", ValueUnit: "calls",
 		},
-		quantity: quantity{value: func(m *Metrics) Number { return m.Syscalls.Calls }},
-		needs:    []premise{turnsAway},
+		needs: []premise{turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("errors %s and %s, time %s and %s s, calls per offered request %s and %s, calls per second during the attack %s and %s",
 				short(without.Syscalls.Errors), short(with.Syscalls.Errors),
@@ -179,9 +145,7 @@ func cpuRule() rule {
 		claim: Claim{
 			ID: "cpu", Where: "fig. 6", Paper: (40.0/90 - 1) * 100,
 			Statement: "with eQUIC the CPU is used below 40 % for 90 % of the time, without it at 90 % for 80 % of the time",
-			Quantity:  "mean of the server's CPU use during the attack", ValueUnit: "%",
 		},
-		quantity: quantity{value: func(m *Metrics) Number { return m.CPU.Parts.During }},
 		paperWay: func(m *Metrics) Number { return m.CPU.PaperP90 },
 		needs:    []premise{turnsAway},
 		caveat: func(_ *Summary, with, without *Variant) string {
@@ -204,9 +168,7 @@ func memoryRule() rule {
 		claim: Claim{
 			ID: "memory", Where: "fig. 6", Paper: (30.0/90 - 1) * 100,
 			Statement: "for 90 % of the time about 30 % of the memory is used with eQUIC, and 90 % without",
-			Quantity:  "90th percentile of the server's resident set", ValueUnit: "MiB",
 		},
-		quantity: quantity{value: func(m *Metrics) Number { return m.MemoryBytes.P90 / (1 << 20) }},
 		paperWay: func(m *Metrics) Number { return m.MemoryBytes.PaperP90 / (1 << 20) },
 		needs:    []premise{turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {

@@ -1,7 +1,5 @@
 package report
 
-import "slices"
-
 // The names of a value in a figure's data, in the column "statistic"; a single
 // trial's value has the name of the trial.
 const (
@@ -59,12 +57,4 @@ func (s *spread) each(always bool, put func(statistic string, n Number)) {
 			put(s.names[i], n)
 		}
 	}
-}
-
-// rows adds what is drawn of a spread to the figure's data: variant, metric and
-// what else tells it apart, statistic, value.
-func (f *figure) rows(s *spread, key ...string) {
-	s.each(false, func(statistic string, n Number) {
-		f.add(append(slices.Clone(key), statistic, n.String())...)
-	})
 }

@@ -1,6 +1,11 @@
 package report
 
-import "github.com/equic-bench/equic-bench/results"
+import (
+	"math"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
+)
 
 // Summary is all that a run says in numbers: summary.json. It follows from the
 // raw records alone.
@@ -316,4 +321,30 @@ func (s *Summary) measured() []Variant {
 		}
 	}
 	return have
+}
+
+// summarySchema is the version of summary.json's layout.
+const summarySchema = 1
+
+// count is in how many of the variant's trials something is so.
+func (v *Variant) count(is func(*Metrics) bool) int {
+	n := 0
+	for _, m := range v.trials {
+		if is(m) {
+			n++
+		}
+	}
+	return n
+}
+
+// typical is the median of a figure over the variant's trials that have it. A
+// figure that is made of two has none that follows from the medians of these.
+func (v *Variant) typical(value func(*Metrics) Number) Number {
+	var x []float64
+	for _, m := range v.trials {
+		if n := value(m); !math.IsNaN(float64(n)) {
+			x = append(x, float64(n))
+		}
+	}
+	return Number(stats.Median(x))
 }

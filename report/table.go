@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
@@ -102,20 +101,6 @@ func claimsTable(s *Summary) titled {
 	return t
 }
 
-func percent(n Number) string {
-	if !n.known() {
-		return short(n)
-	}
-	digits := 1
-	if n > -100 && n < -99.9 { // not to be rounded to "all of it"
-		digits = 3
-		for rounded := math.Pow10(-digits) / 2; digits < 6 && n+100 < Number(rounded); rounded /= 10 {
-			digits++
-		}
-	}
-	return fmt.Sprintf("%+.*f %%", digits, float64(n))
-}
-
 // metricsTable has a column for each variant.
 func metricsTable(s *Summary) titled {
 	have := s.measured()
@@ -129,80 +114,23 @@ func metricsTable(s *Summary) titled {
 		trials = append(trials, strconv.Itoa(v.Trials))
 	}
 	t.AppendRow(trials)
-	for _, line := range metricLines() {
-		row := table.Row{line.name}
+	for _, m := range MetricsWhere(func(m *Metric) bool { return m.Row != "" }) {
+		row := table.Row{m.Row}
 		for _, v := range have {
-			row = append(row, line.cell(&v))
+			row = append(row, valueCell(m, &v))
 		}
 		t.AppendRow(row)
 	}
 	return t
 }
 
-type metricLine struct {
-	name  string
-	value func(*Metrics) Number
-}
-
-// cell is the value of a variant, with the interval where there is one.
-func (l *metricLine) cell(v *Variant) string {
-	value := short(l.value(v.Metrics))
-	if v.Low == nil || math.IsNaN(float64(l.value(v.Low))) {
+// valueCell is the value of a variant, with the interval where there is one.
+func valueCell(m *Metric, v *Variant) string {
+	value := short(m.Value(v.Metrics))
+	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
 		return value
 	}
-	return fmt.Sprintf("%s [%s, %s]", value, short(l.value(v.Low)), short(l.value(v.High)))
-}
-
-// metricLines are the rows of the table by variant.
-func metricLines() []metricLine {
-	return []metricLine{
-		{"throughput, harmonic mean of 1 s bins (requests/s)", func(m *Metrics) Number { return m.Throughput.Harmonic }},
-		{"throughput, arithmetic mean", func(m *Metrics) Number { return m.Throughput.Arithmetic }},
-		{"throughput, least bin", func(m *Metrics) Number { return m.Throughput.Min }},
-		{"throughput, paper's estimator (5 s bins, empty ones dropped)", func(m *Metrics) Number { return m.Throughput.Paper }},
-		{"sequential requests ok, of those scheduled (%)", func(m *Metrics) Number { return m.Throughput.CompletedShare * 100 }},
-		{"recovery from the start of the attack (s)", func(m *Metrics) Number { return m.Recovery.OnsetS }},
-		{"seconds below 90 % of the throughput before the attack", func(m *Metrics) Number { return m.Recovery.BelowS }},
-		{"recovery, paper's way (5 s bin from the start)", func(m *Metrics) Number { return m.Recovery.PaperBin }},
-		{"response time, harmonic mean (ms)", func(m *Metrics) Number { return m.Duration.Harmonic }},
-		{"response time, median (ms)", func(m *Metrics) Number { return m.Duration.P50 }},
-		{"response time, p95 (ms)", func(m *Metrics) Number { return m.Duration.P95 }},
-		{"response time, p99 (ms)", func(m *Metrics) Number { return m.Duration.P99 }},
-		{"response time before the attack, median (ms)", func(m *Metrics) Number { return m.Duration.Before.P50 }},
-		{"response time during the attack, median (ms)", func(m *Metrics) Number { return m.Duration.During.P50 }},
-		{"response time after the attack, median (ms)", func(m *Metrics) Number { return m.Duration.After.P50 }},
-		{"service time, median (ms)", func(m *Metrics) Number { return m.Duration.Service.P50 }},
-		{"service time, p99 (ms)", func(m *Metrics) Number { return m.Duration.Service.P99 }},
-		{"handshake, median (ms)", func(m *Metrics) Number { return m.Duration.Phases.Handshake.P50 }},
-		{"first byte, median (ms)", func(m *Metrics) Number { return m.Duration.Phases.FirstByte.P50 }},
-		{"last byte, median (ms)", func(m *Metrics) Number { return m.Duration.Phases.Body.P50 }},
-		{"CPU time per refusal in user space, mean (µs)", func(m *Metrics) Number { return m.BlockTime.CPUMeanUS }},
-		{"CPU time per refusal in user space, median (µs)", func(m *Metrics) Number { return m.BlockTime.CPUMedianUS }},
-		{"wall time per refusal in user space, mean (µs)", func(m *Metrics) Number { return m.BlockTime.WallMeanUS }},
-		{"CPU clock's own cost per time measured (µs)", func(m *Metrics) Number { return m.BlockTime.EmptyCPUNS / 1e3 }},
-		{"wall clock's own cost per time measured (µs)", func(m *Metrics) Number { return m.BlockTime.EmptyWallNS / 1e3 }},
-		{"time per dropped packet in the kernel (ns)", func(m *Metrics) Number { return m.BlockTime.DropNS }},
-		{"run loop's cost per packet, subtracted from it (ns)", func(m *Metrics) Number { return m.BlockTime.EmptyNS }},
-		{"extra CPU time per client turned away (µs)", func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }},
-		{"one clock tick per client turned away (µs)", func(m *Metrics) Number { return m.BlockTime.TickPerTurnedAwayUS }},
-		{"server CPU, mean (%)", func(m *Metrics) Number { return m.CPU.Mean }},
-		{"server CPU before the attack, mean (%)", func(m *Metrics) Number { return m.CPU.Parts.Before }},
-		{"server CPU during the attack, mean (%)", func(m *Metrics) Number { return m.CPU.Parts.During }},
-		{"server CPU after the attack, mean (%)", func(m *Metrics) Number { return m.CPU.Parts.After }},
-		{"server CPU, median (%)", func(m *Metrics) Number { return m.CPU.P50 }},
-		{"server CPU, p90 (%)", func(m *Metrics) Number { return m.CPU.P90 }},
-		{"server CPU, p90, paper's estimator (normal distribution) (%)", func(m *Metrics) Number { return m.CPU.PaperP90 }},
-		{"busy server CPUs with softirq, mean (%)", func(m *Metrics) Number { return m.BusyCPUs.Mean }},
-		{"system calls per second before the attack", func(m *Metrics) Number { return m.Syscalls.PerSecond.Before }},
-		{"system calls per second during the attack", func(m *Metrics) Number { return m.Syscalls.PerSecond.During }},
-		{"system calls per second after the attack", func(m *Metrics) Number { return m.Syscalls.PerSecond.After }},
-		{"server memory, p90 (MiB)", func(m *Metrics) Number { return m.MemoryBytes.P90 / (1 << 20) }},
-		{"server memory, p90, paper's estimator (normal distribution) (MiB)", func(m *Metrics) Number { return m.MemoryBytes.PaperP90 / (1 << 20) }},
-		{"server memory, p90 (% of the limit)", func(m *Metrics) Number { return m.Memory.P90 }},
-		{"server memory, peak (MiB)", func(m *Metrics) Number { return m.MemoryBytes.Peak / (1 << 20) }},
-		{"UDP receive-buffer errors", func(m *Metrics) Number { return m.UDP.RcvbufErrors }},
-		{"the probe's own CPU time (% of the server's CPUs)", func(m *Metrics) Number { return m.Probe.CPUPercent }},
-	}
+	return fmt.Sprintf("%s [%s, %s]", value, short(m.Value(v.Low)), short(m.Value(v.High)))
 }
 
 // syscallsTable is table I.
@@ -273,21 +201,3 @@ func warnings(s *Summary) []string {
 	}
 	return list
 }
-
-// short is a number for reading: three or more digits, thousands set apart.
-func short(n Number) string {
-	v := float64(n)
-	switch size := math.Abs(v); {
-	case !n.known():
-		return "–"
-	case size >= 100 || v == math.Trunc(v):
-		return humanize.Comma(int64(math.Round(v)))
-	case size >= 10:
-		return fmt.Sprintf("%.1f", v)
-	case size >= 1:
-		return fmt.Sprintf("%.2f", v)
-	}
-	return fmt.Sprintf("%.3g", v)
-}
-
-func mebibytes(bytes Number) string { return short(bytes/(1<<20)) + " MiB" }

@@ -1,8 +1,6 @@
 package report
 
 import (
-	"math"
-
 	"github.com/equic-bench/equic-bench/stats"
 )
 
@@ -86,64 +84,4 @@ func (r *reading) before(bins []float64, widthNS int64) []float64 {
 		return bins
 	}
 	return bins[:min(int64(len(bins)), max(0, r.attack.fromNS/widthNS))]
-}
-
-func (r *reading) recovery() Recovery {
-	none := Recovery{OnsetS: unknown(), Recovered: unknown(), ObservedS: unknown(), BelowS: unknown(), PaperBin: unknown()}
-	fine := r.done.rates(secondNS, r.endNS)
-	usual := stats.Median(r.before(fine, secondNS))
-	if r.attack.empty() || math.IsNaN(usual) || usual == 0 || r.attack.fromNS >= r.endNS {
-		return none
-	}
-	onset := max(0, r.attack.fromNS)
-	rec := Recovery{
-		OnsetS:    Number(math.Inf(1)),
-		ObservedS: tenths(r.endNS - onset),
-		PaperBin:  r.paperRecovery(),
-	}
-	for _, rate := range fine[onset/secondNS:] {
-		if rate < usual*(1-band) {
-			rec.BelowS++
-		}
-	}
-	if bin := firstSteady(fine, int(onset/secondNS), usual, steady); bin >= 0 {
-		rec.OnsetS = max(0, tenths(int64(bin)*secondNS-onset))
-		rec.Recovered = 1
-	}
-	return rec
-}
-
-// tenths is a time in s, to a tenth: bins are of a second, so how many ms after
-// its schedule the attack's first request started must make no difference.
-func tenths(ns int64) Number { return Number(math.Round(seconds(ns)*10) / 10) }
-
-// paperRecovery is the number of the first 5 s bin from the attack on that is
-// within the band again, counted from the start of the run; +Inf where none is.
-func (r *reading) paperRecovery() Number {
-	bins := r.done.rates(paperBinNS, r.endNS)
-	usual := stats.Median(r.before(bins, paperBinNS))
-	if math.IsNaN(usual) || usual == 0 {
-		return unknown()
-	}
-	bin := firstSteady(bins, int(max(0, r.attack.fromNS)/paperBinNS), usual, 1)
-	if bin < 0 {
-		return Number(math.Inf(1))
-	}
-	return Number(bin)
-}
-
-// firstSteady is the first bin at or after from that begins n bins within the
-// band around usual; -1 where there is none.
-func firstSteady(bins []float64, from int, usual float64, n int) int {
-	run := 0
-	for i := from; i < len(bins); i++ {
-		if math.Abs(bins[i]-usual) > usual*band+1e-9 {
-			run = 0
-			continue
-		}
-		if run++; run == n {
-			return i - n + 1
-		}
-	}
-	return -1
 }

@@ -93,7 +93,7 @@ codes: 0 no regression, 5 a metric got worse, 6 none did, but a row is unsure;
 
 Metrics:
 `)
-	for _, m := range report.Headlines() {
+	for _, m := range report.ComparedMetrics() {
 		name, about, _ := strings.Cut(compare.Describe(m), ": ")
 		about, better, _ := strings.Cut(about, "; ")
 		fmt.Fprintf(&b, "  %s: %s\n      %s\n", name, better, about)

@@ -1,0 +1,15 @@
+package report
+
+// figures are those of the report, in its order.
+func figures(s *Summary, series []*series) []*figure {
+	all := []*figure{
+		figure3(s, series), figure4(s), figure5(s), figure6(s, series),
+		figureRecovery(s), figureBlockTime(s), figureLatency(s, series),
+	}
+	for _, f := range all {
+		if f.empty() { // an empty picture has to say why
+			f.legend = append(f.legend, key{label: f.say(noValues)})
+		}
+	}
+	return all
+}

@@ -1,0 +1,34 @@
+package report
+
+import (
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+)
+
+const extraName = "extra time of the server's CPUs per client turned away"
+
+// figureBlockTime is what a client turned away costs all in all, asked the same
+// way of every variant.
+func figureBlockTime(s *Summary) *figure {
+	f := s.newFigure("figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
+	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
+	f.note(blockTimeFair)
+	f.noteTrials(s)
+	p := newPanel("", "", f.say(microsecondsPerClient))
+	marks := new(dots)
+	value := func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS }
+	have := f.turningAway(s, value)
+	for i := range have {
+		us := have[i].spread(value)
+		f.rows(us, have[i].Name, extraName, "us")
+		marks.values = append(marks.values, f.dot(float64(i), us, lookOf(have[i].Name).mark(3), have[i].Name, f.say(extraTime), inMicroseconds))
+	}
+	least, most := marks.span()
+	marks.log = f.scale(&p.Y, least, most)
+	p.Add(grid(), marks)
+	f.marks = marks.marks(0)
+	names(p, variantNames(have))
+	f.panels = []*plot.Plot{p}
+	f.spreadKeys(s, false)
+	return f
+}

@@ -1,0 +1,57 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+)
+
+// pairsTable is every two variants.
+func pairsTable(s *Summary) titled {
+	t := newTable("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
+	t.rightAlign(4, 7)
+	for _, p := range s.Pairs {
+		t.AppendRow(table.Row{p.Metric, p.With, p.Without, bound(p.Measured), p.interval(), probability(p.P), probability(p.PHolm), string(p.Verdict)})
+	}
+	return t
+}
+
+// noiseTable is the noise floor.
+func noiseTable(s *Summary) titled {
+	t := newTable("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p", "largest in a block", "called different")
+	t.rightAlign(3, 6)
+	if s.Noise == nil {
+		return t
+	}
+	for i := range s.Noise.Lines {
+		l := &s.Noise.Lines[i]
+		t.AppendRow(table.Row{l.Metric, l.Variant, bound(l.Measured), l.interval(), probability(l.P), bound(l.Largest), l.said()})
+	}
+	t.below = []string{s.Noise.note()}
+	return t
+}
+
+// costTable is the cost of measuring.
+func costTable(s *Summary) titled {
+	t := newTable("Cost of measuring (the server with probe and system-call counter against without)", 2,
+		"variant", "metric", "without", "with", "change", "95 % interval", "p", "goal: under 1 %")
+	t.rightAlign(3, 7)
+	if s.Cost == nil {
+		return t
+	}
+	for i := range s.Cost.Lines {
+		l := &s.Cost.Lines[i]
+		reached := string(l.Goal)
+		if reached == "" {
+			reached = short(unknown())
+		}
+		t.AppendRow(table.Row{
+			l.Variant, fmt.Sprintf("%s (%s)", l.Metric, l.Unit), short(l.Unmeasured), short(l.Measured),
+			fine(l.Change), l.fineInterval(), probability(l.P), reached,
+		})
+	}
+	if words := s.spareTime(); words != "" {
+		t.below = []string{words}
+	}
+	return t
+}

@@ -1,0 +1,65 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// trialsNote says what so many trials of each variant allow.
+func trialsNote(n int) string {
+	switch {
+	case n == 0:
+		return "no valid trial"
+	case n == 1:
+		return "one trial, no interval"
+	case n < fewestBlocks:
+		return fmt.Sprintf("median of %d trials, too few for a 95 %% interval", n)
+	}
+	return fmt.Sprintf("median of %d trials", n)
+}
+
+// leastTrials is how many valid trials the variant has that has the fewest, of
+// those that have as many as asked for.
+func (s *Summary) leastTrials(fewest int) int {
+	least := s.Blocks
+	for _, v := range s.measured() {
+		if v.Trials >= fewest {
+			least = min(least, v.Trials)
+		}
+	}
+	return least
+}
+
+// trialsNote says what the variants' trials allow, all together.
+func (s *Summary) trialsNote() string {
+	if s.leastTrials(1) == s.Blocks {
+		return trialsNote(s.Blocks)
+	}
+	note := "median of " + s.trials("") + " trials"
+	if s.leastTrials(1) < fewestBlocks {
+		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", fewestBlocks)
+	}
+	return note
+}
+
+// noTrials is the error of a run with nothing to report.
+func noTrials(s *Summary) error {
+	var invalid []Trial
+	for _, t := range s.Trials {
+		if t.Arm == results.Plain {
+			invalid = append(invalid, t)
+		}
+	}
+	if len(invalid) == 0 && len(s.Trials) > 0 {
+		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with `equic-bench run --resume %s`", ErrNoTrials, s.Run)
+	}
+	if len(invalid) == 0 {
+		return fmt.Errorf("%w: the run has no whole trial at all; repeat it with `equic-bench run`", ErrNoTrials)
+	}
+	err := fmt.Errorf("%w: all %d are invalid", ErrNoTrials, len(invalid))
+	for _, t := range invalid {
+		err = fmt.Errorf("%w; %s: %s", err, t.Name, t.Reasons[0])
+	}
+	return err
+}
