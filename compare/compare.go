@@ -177,7 +177,7 @@ func open(dir string) (*analysed, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	summary, err := report.Analyse(run)
+	summary, _, err := report.Analyse(run)
 	if err != nil {
 		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
 	}

@@ -1,7 +1,7 @@
 package report
 
-// figures are those of the report, in its order.
-func figures(s *Summary, series []*series) []*figure {
+// drawAll makes the figures of the report, in its order.
+func drawAll(s *Summary, series []*series) []*figure {
 	all := []*figure{
 		figure3(s, series), figure4(s), figure5(s), figure6(s, series),
 		figureRecovery(s), figureBlockTime(s), figureLatency(s, series),

@@ -11,8 +11,10 @@ import (
 // ErrNoTrials is the error of a run that has no valid trial to report on.
 var ErrNoTrials = errors.New("no valid trial")
 
-// analyse reads every valid trial and summarises the run.
-func analyse(run *results.Run) (*Summary, []*series, error) {
+// Analyse reads every valid trial of a run and summarises it, without a judgement
+// of the claims: that is package claims. A run without a valid trial gives an error
+// that wraps ErrNoTrials.
+func Analyse(run *results.Run) (*Summary, []*series, error) {
 	s := newSummary(run)
 	var all []*series
 	for _, name := range run.Manifest.Experiment.Variants {
@@ -30,8 +32,6 @@ func analyse(run *results.Run) (*Summary, []*series, error) {
 	}
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = s.trialsNote()
-	s.Claims = s.claims()
-	s.Unmet = unmetPremises(s.Claims)
 	s.Pairs = s.pairs()
 	s.Outliers = s.outliers()
 	if err := s.compareArms(run); err != nil {
@@ -162,22 +162,5 @@ func trialState(t *results.Trial) Trial {
 	return state
 }
 
-// Analyse is what Write returns, without writing anything.
-func Analyse(run *results.Run) (*Summary, error) {
-	s, _, err := analyse(run)
-	return s, err
-}
-
 // TrialMetrics are the figures of each of the variant's valid trials.
 func (v *Variant) TrialMetrics() []*Metrics { return v.trials }
-
-// changeOf is the change of a value from userspace-block to xdp-block. With one
-// block, or none that has both, it is that of their figures.
-func changeOf(s *Summary, m *Metric) (Number, Evidence) {
-	with, without := s.variant(withGateway), s.variant(withoutGateway)
-	measured, e := paired(with, without, m, s.Seed)
-	if e.Blocks < 2 {
-		measured = change(with.typical(m.Value), without.typical(m.Value))
-	}
-	return measured, e
-}

@@ -279,11 +279,11 @@ func TestVariantsWithFewerTrialsAreNotHidden(t *testing.T) {
 		}
 	}
 	few := &Summary{Blocks: 6, Variants: []Variant{of("a", 6), of("b", 4)}}
-	if got := few.withInterval(""); got != "6" {
+	if got := trialsWithInterval(few, ""); got != "6" {
 		t.Errorf("an interval is said to be of %s trials, want 6", got)
 	}
 	s := &Summary{Blocks: 10, Variants: []Variant{of("a", 10), of("b", 8)}}
-	if got := s.withInterval(""); got != "8 to 10" {
+	if got := trialsWithInterval(s, ""); got != "8 to 10" {
 		t.Errorf("intervals are said to be of %s trials, want 8 to 10", got)
 	}
 	if got := strings.Join(bracketsNote(s), ""); !strings.Contains(got, "Of 8 values it is number 1 and number 8") || !strings.Contains(got, "of 10 values it is number 2 and number 9") {

@@ -10,7 +10,7 @@ const extraName = "extra time of the server's CPUs per client turned away"
 // figureBlockTime is what a client turned away costs all in all, asked the same
 // way of every variant.
 func figureBlockTime(s *Summary) *figure {
-	f := s.newFigure("figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
+	f := newFigure(s, "figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
 	f.note(blockTimeFair)
 	f.noteTrials(s)

@@ -36,7 +36,7 @@ func Brief(w io.Writer, s *Summary, width int) error {
 			return err
 		}
 	}
-	for _, words := range s.premiseWords() {
+	for _, words := range premiseWords(s) {
 		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func Brief(w io.Writer, s *Summary, width int) error {
 
 // briefCell is a figure with its change from the first variant, paired by block.
 func briefCell(v, first *Variant, m *Metric, seed uint64) string {
-	figure := short(m.Value(v.Metrics))
+	figure := m.Value(v.Metrics).Short()
 	if v.Name == first.Name || !m.Value(v.Metrics).known() {
 		return figure
 	}

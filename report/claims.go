@@ -5,14 +5,8 @@ import (
 	"math"
 	"slices"
 	"strings"
-)
 
-// The two variants that the paper compares. Its "without eQUIC" ("sem eQUIC",
-// table I and figure 6) is the version that blocks in user space.
-const (
-	withGateway    = "xdp-block"
-	withoutGateway = "userspace-block"
-	noBlocking     = "no-block"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // rule is how one claim is computed.
@@ -32,12 +26,13 @@ type rule struct {
 	void func(with, without *Variant) string
 }
 
-// claims judges every claim of the paper.
-func (s *Summary) claims() []Claim {
+// Judge judges every claim of the paper by a run, and notes in its summary what
+// became of each.
+func Judge(s *Summary) {
 	var judged []Claim
 	for _, r := range rules() {
 		c := r.judge(s)
-		c.lacks(r.unmet(s))
+		makeInconclusive(&c, r.unmet(s))
 		judged = append(judged, c)
 	}
 	var tests []*Evidence
@@ -50,7 +45,7 @@ func (s *Summary) claims() []Claim {
 			c.Note = c.note()
 		}
 	}
-	return judged
+	s.Claims, s.Unmet = judged, unmetPremises(judged)
 }
 
 func (r *rule) judge(s *Summary) Claim {
@@ -59,7 +54,7 @@ func (r *rule) judge(s *Summary) Claim {
 	c.Unit, c.Quantity, c.ValueUnit = "% change", metric.Label, metric.Unit
 	c.Measured, c.MeasuredPaperWay, c.Without, c.With = unknown(), unknown(), unknown(), unknown()
 	c.PaperWayLow, c.PaperWayHigh, c.Evidence = unknown(), unknown(), noEvidence()
-	with, without := s.variant(withGateway), s.variant(withoutGateway)
+	with, without := s.variant(string(record.XDPBlock)), s.variant(string(record.UserspaceBlock))
 	if with == nil || without == nil {
 		c.Verdict, c.Reason = Inconclusive, missing(with, without)
 		return c
@@ -83,10 +78,10 @@ func (r *rule) judge(s *Summary) Claim {
 	if why := sizeless(metric, c.Measured, with, without); why != "" && c.MeasuredPaperWay.known() {
 		claimed, against := c.Paper, ""
 		if r.paperClaim != 0 {
-			claimed, against = r.paperClaim, ", against "+percent(r.paperClaim)
+			claimed, against = r.paperClaim, ", against "+r.paperClaim.Percent()
 		}
 		c.Verdict = weigh(c.MeasuredPaperWay, claimed, &byPaper)
-		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s%s", why, percent(c.MeasuredPaperWay), byPaper.brackets(), against))
+		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s%s", why, c.MeasuredPaperWay.Percent(), byPaper.brackets(), against))
 	} else {
 		c.Verdict = weigh(c.Measured, c.Paper, &c.Evidence)
 	}
@@ -103,7 +98,7 @@ func (r *rule) judge(s *Summary) Claim {
 
 // reason says in a clause what the change is made of.
 func reason(c *Claim) string {
-	without, with := withUnit(c.Without, c.ValueUnit), withUnit(c.With, c.ValueUnit)
+	without, with := c.Without.WithUnit(c.ValueUnit), c.With.WithUnit(c.ValueUnit)
 	if math.IsNaN(float64(c.Measured)) {
 		return fmt.Sprintf("no change can be computed from %s and %s", without, with)
 	}
@@ -174,11 +169,11 @@ func compare(measured, paper Number) Verdict {
 
 // comparesAsThePaper says that the run was to have the two variants of the
 // claims, whether or not they have a valid trial.
-func (s *Summary) comparesAsThePaper() bool {
+func comparesAsThePaper(s *Summary) bool {
 	planned := func(name string) bool {
 		return slices.ContainsFunc(s.Variants, func(v Variant) bool { return v.Name == name })
 	}
-	return planned(withGateway) && planned(withoutGateway)
+	return planned(string(record.XDPBlock)) && planned(string(record.UserspaceBlock))
 }
 
 func missing(with, without *Variant) string {
@@ -189,4 +184,15 @@ func missing(with, without *Variant) string {
 		return "no valid trial of xdp-block"
 	}
 	return "no valid trial of userspace-block"
+}
+
+// changeOf is the change of a value from userspace-block to xdp-block. With one
+// block, or none that has both, it is that of their figures.
+func changeOf(s *Summary, m *Metric) (Number, Evidence) {
+	with, without := s.variant(string(record.XDPBlock)), s.variant(string(record.UserspaceBlock))
+	measured, e := paired(with, without, m, s.Seed)
+	if e.Blocks < 2 {
+		measured = change(with.typical(m.Value), without.typical(m.Value))
+	}
+	return measured, e
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestCompare(t *testing.T) {
@@ -52,7 +54,7 @@ func withRecovery(without, with []float64) *Summary {
 		}
 		return all
 	}
-	return &Summary{Variants: []Variant{variantOf(withoutGateway, trials(without)...), variantOf(withGateway, trials(with)...)}}
+	return &Summary{Variants: []Variant{variantOf(string(record.UserspaceBlock), trials(without)...), variantOf(string(record.XDPBlock), trials(with)...)}}
 }
 
 func TestClaimOnRecovery(t *testing.T) {
@@ -111,7 +113,7 @@ func TestAPartOfAStatementThatDoesNotHoldIsACaveat(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &Summary{Variants: []Variant{variantOf(noBlocking, tt.none), variantOf(withoutGateway, tt.without), variantOf(withGateway, tt.with)}}
+			s := &Summary{Variants: []Variant{variantOf(string(record.NoBlock), tt.none), variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)}}
 			c := tt.rule.judge(s)
 			if (c.Verdict == Reproduced) != c.Measured.known() || (tt.says == "") != (c.Caveat == "") || !strings.Contains(c.Caveat, tt.says) {
 				t.Errorf("%s, with the caveat %q; want it reproduced, saying %q", c.Verdict, c.Caveat, tt.says)
@@ -166,7 +168,7 @@ func withThroughput(without, with, paperWithout, paperWith []Number) *Summary {
 		return all
 	}
 	return &Summary{Seed: 1, Variants: []Variant{
-		variantOf(withoutGateway, trials(without, paperWithout)...), variantOf(withGateway, trials(with, paperWith)...),
+		variantOf(string(record.UserspaceBlock), trials(without, paperWithout)...), variantOf(string(record.XDPBlock), trials(with, paperWith)...),
 	}}
 }
 

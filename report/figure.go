@@ -37,7 +37,9 @@ type figure struct {
 	stacked bool
 	attack  bool // is shaded
 	// data is what is drawn in numbers, header first.
-	data          [][]string
+	data [][]string
+	// table is what a page shows instead of data, if data is too much to read.
+	table         [][]string
 	marks         []mark
 	width, height vg.Length
 }
@@ -96,7 +98,7 @@ func newPanel(title, x, y string) *plot.Plot {
 const statisticColumn = "statistic"
 
 // newFigure is a figure without anything on it.
-func (s *Summary) newFigure(name string, title phrase, width, height vg.Length) *figure {
+func newFigure(s *Summary, name string, title phrase, width, height vg.Length) *figure {
 	lang := language(s.FiguresLang)
 	return &figure{lang: lang, name: name, title: lang.say(title), width: width, height: height}
 }

@@ -11,7 +11,7 @@ import (
 
 // figure3 is the throughput of the sequential clients over time.
 func figure3(s *Summary, all []*series) *figure {
-	f := s.newFigure("figure-3", figure3Title, twoColumns, 3.1*vg.Inch)
+	f := newFigure(s, "figure-3", figure3Title, twoColumns, 3.1*vg.Inch)
 	f.data = [][]string{{"variant", "bin_width_s", "bin_start_s", statisticColumn, "requests_per_s"}}
 	fine := s.Blocks == 1
 	if fine {

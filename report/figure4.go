@@ -13,7 +13,7 @@ import (
 // figure4 is the mean throughput, and the time to turn a client away where each
 // variant does it.
 func figure4(s *Summary) *figure {
-	f := s.newFigure("figure-4", figure4Title, twoColumns, 2.7*vg.Inch)
+	f := newFigure(s, "figure-4", figure4Title, twoColumns, 2.7*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
 	f.note(figure4Left)
 	f.note(figure4Right)

@@ -9,7 +9,7 @@ import (
 
 // figure5 is the duration of the sequential requests.
 func figure5(s *Summary) *figure {
-	f := s.newFigure("figure-5", figure5Title, twoColumns, 4.4*vg.Inch)
+	f := newFigure(s, "figure-5", figure5Title, twoColumns, 4.4*vg.Inch)
 	f.stacked = true
 	f.data = [][]string{{"variant", "time", "value_of", statisticColumn, "ms"}}
 	f.note(figure5What)

@@ -15,7 +15,7 @@ const mostSteps = 4000
 
 // figure6 is the empirical distribution of the server's CPU and memory use.
 func figure6(s *Summary, all []*series) *figure {
-	f := s.newFigure("figure-6", figure6Title, twoColumns, 2.9*vg.Inch)
+	f := newFigure(s, "figure-6", figure6Title, twoColumns, 2.9*vg.Inch)
 	f.data = [][]string{{"variant", "resource", "unit", statisticColumn, "share_at_or_below", "value"}}
 	f.note(figure6What)
 	f.noteTrials(s)
@@ -42,6 +42,10 @@ func figure6(s *Summary, all []*series) *figure {
 		memory.X.Max = 100
 	}
 	f.panels = []*plot.Plot{cpu, memory}
+	f.table = [][]string{{"variant", "", "resource", "value"}}
+	for _, m := range f.marks {
+		f.table = append(f.table, []string{m.series, m.group, f.panels[m.panel].X.Label.Text, m.value})
+	}
 	return f
 }
 

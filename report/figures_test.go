@@ -45,7 +45,7 @@ func drawnFigures(t *testing.T, run *synth, lang string) (*Summary, []*figure) {
 	s, series, err := analyse(opened)
 	must(t, err)
 	s.FiguresLang = lang
-	return s, figures(s, series)
+	return s, drawAll(s, series)
 }
 
 // texts are all texts of a figure's picture.

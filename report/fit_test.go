@@ -14,7 +14,7 @@ func TestTablesFitTheirTerminal(t *testing.T) {
 	for name, s := range map[string]*synth{"one-block": oneBlock(), "ten-blocks": shortBlocks(10)} {
 		run, err := results.Open(s.write(t))
 		must(t, err)
-		summary, err := Analyse(run)
+		summary, _, err := analyse(run)
 		must(t, err)
 		for _, width := range []int{0, 80, 140} {
 			var text bytes.Buffer

@@ -3,41 +3,16 @@ package report
 import (
 	"fmt"
 	"math"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 )
 
-// Short is n for reading, with three digits or more; a dash where it is not
-// finite.
-func (n Number) Short() string { return short(n) }
-
-// Change is n, a change in %, for reading; from zero it has no size.
-func (n Number) Change() string {
-	if math.Abs(float64(n)) < 0.05 {
-		return "0.0 %" // without a sign
-	}
-	return bound(n)
-}
-
-// Probability is n, a p-value, for reading.
-func (n Number) Probability() string { return probability(n) }
-
-func percent(n Number) string {
-	if !n.known() {
-		return short(n)
-	}
-	digits := 1
-	if n > -100 && n < -99.9 { // not to be rounded to "all of it"
-		digits = 3
-		for rounded := math.Pow10(-digits) / 2; digits < 6 && n+100 < Number(rounded); rounded /= 10 {
-			digits++
-		}
-	}
-	return fmt.Sprintf("%+.*f %%", digits, float64(n))
-}
-
-// short is a number for reading: three or more digits, thousands set apart.
-func short(n Number) string {
+// Short is n for reading, with three digits or more and thousands set apart; a
+// dash if it is not finite.
+func (n Number) Short() string {
 	v := float64(n)
 	switch size := math.Abs(v); {
 	case !n.known():
@@ -52,41 +27,82 @@ func short(n Number) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-func mebibytes(bytes Number) string { return short(bytes/(1<<20)) + " MiB" }
-
-// bound is a change in % for reading, which has no size where it starts at zero.
-func bound(change Number) string {
-	if math.IsInf(float64(change), 1) {
-		return "from zero"
-	}
-	return percent(change)
-}
-
-// probability is a p-value for reading.
-func probability(p Number) string {
-	if p < 0.0001 {
-		return "below 0.0001"
-	}
-	return short(p)
-}
-
-// withUnit is a number for reading, with its unit.
-func withUnit(n Number, unit string) string {
+// WithUnit is n for reading, with its unit.
+func (n Number) WithUnit(unit string) string {
 	switch {
 	case math.IsNaN(float64(n)):
 		return "not measured"
 	case math.IsInf(float64(n), 0):
 		return "never"
 	case unit == "":
-		return short(n)
+		return n.Short()
 	}
-	return short(n) + " " + unit
+	return n.Short() + " " + unit
 }
 
-// fine is a change in % where a tenth of a percent matters.
-func fine(change Number) string {
-	if !change.known() {
-		return bound(change)
+// Mebibytes is n, in bytes, for reading in MiB.
+func (n Number) Mebibytes() string { return (n / mebibyte).Short() + " MiB" }
+
+// Percent is n, a change in %, for reading.
+func (n Number) Percent() string {
+	if !n.known() {
+		return n.Short()
 	}
-	return fmt.Sprintf("%+.2f %%", float64(change))
+	digits := 1
+	if n > -100 && n < -99.9 { // not to be rounded to "all of it"
+		digits = 3
+		for rounded := math.Pow10(-digits) / 2; digits < 6 && n+100 < Number(rounded); rounded /= 10 {
+			digits++
+		}
+	}
+	return fmt.Sprintf("%+.*f %%", digits, float64(n))
+}
+
+// Bound is n, a change in %, for reading; one that starts at zero has no size.
+func (n Number) Bound() string {
+	if math.IsInf(float64(n), 1) {
+		return "from zero"
+	}
+	return n.Percent()
+}
+
+// Fine is n, a change in %, for reading if a tenth of a percent matters.
+func (n Number) Fine() string {
+	if !n.known() {
+		return n.Bound()
+	}
+	return fmt.Sprintf("%+.2f %%", float64(n))
+}
+
+// Change is n, a change in %, for reading, without a sign if it is none.
+func (n Number) Change() string {
+	if math.Abs(float64(n)) < 0.05 {
+		return "0.0 %"
+	}
+	return n.Bound()
+}
+
+// Probability is n, a p-value, for reading.
+func (n Number) Probability() string {
+	if n < 0.0001 {
+		return "below 0.0001"
+	}
+	return n.Short()
+}
+
+// Capital is a text that begins with a capital letter.
+func Capital(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 || first == utf8.RuneError {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// Sentence joins names as a sentence does: "a, b and c".
+func Sentence(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

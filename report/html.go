@@ -58,8 +58,8 @@ type shown struct {
 	Items     []string
 }
 
-// htmlPage is report.html: one file that asks for nothing from outside.
-func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
+// HTML is report.html: one file that asks for nothing from outside.
+func HTML(s *Summary, figures []*figure) ([]byte, error) {
 	style, err := pageFiles.ReadFile("page/style.css")
 	if err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
 	}
 	pattern, err := template.New("page.html").Funcs(template.FuncMap{
 		"marked":   marked,
-		"passed":   func(t Trial) string { return t.passed() },
-		"validity": func(t Trial) string { return t.validity() },
+		"passed":   func(t Trial) string { return checksPassed(&t) },
+		"validity": func(t Trial) string { return validity(&t) },
 	}).ParseFS(pageFiles, "page/page.html")
 	if err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
 	d := newDocument(s)
 	colours := palette{"000000": {A: 255}, "ffffff": {R: 255, G: 255, B: 255, A: 255}}
 	for _, f := range figures {
-		drawn, err := f.drawn(colours)
+		drawn, err := drawFigure(f, colours)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +91,7 @@ func htmlPage(s *Summary, figures []*figure) ([]byte, error) {
 	d.Light, d.Dark = colours.css(false), colours.css(true)
 	var out bytes.Buffer
 	if err := pattern.Execute(&out, d); err != nil {
-		return nil, fmt.Errorf("write %s: %w", HTMLFile, err)
+		return nil, fmt.Errorf("write the page: %w", err)
 	}
 	return out.Bytes(), nil
 }
@@ -103,9 +103,9 @@ func newDocument(s *Summary) *document {
 		SetUp: setUp(s), Again: reproduce(s),
 		Interval: slices.ContainsFunc(s.Claims, func(c Claim) bool { return c.hasInterval() }),
 	}
-	if s.comparesAsThePaper() {
+	if comparesAsThePaper(s) {
 		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
-		d.Premises, d.Words, d.Claims = s.premiseWords(), claimsWords(s), tableHTML(claimsTable(s))
+		d.Premises, d.Words, d.Claims = premiseWords(s), claimsWords(s), tableHTML(claimsTable(s))
 	}
 	for i, of := range sections(s) {
 		d.Sections = append(d.Sections, shown{
@@ -126,7 +126,7 @@ func question(s *Summary) string {
 	if s.Blocks == 1 {
 		blocks = "once each"
 	}
-	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", sentence(names), blocks, s.Seed)
+	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", Sentence(names), blocks, s.Seed)
 }
 
 // facts answer what was run, on what, and how sure the report is.
@@ -137,11 +137,11 @@ func facts(s *Summary) []fact {
 	if !m.Ended.IsZero() {
 		run = append(run, "took "+m.Ended.Sub(m.Started).Round(time.Second).String())
 	}
-	sure := []string{capital(s.Interval) + ".", trialCount(s)}
+	sure := []string{Capital(s.Interval) + ".", trialCount(s)}
 	if s.Noise != nil {
 		sure = append(sure, "Each variant against itself: "+s.Noise.note()+".")
 	}
-	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))}
+	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, Number(m.Machine.MemoryBytes).Mebibytes())}
 	machine = append(machine,
 		strings.TrimSpace(m.Machine.OS+" "+m.Machine.Kernel+" "+m.Machine.Arch),
 		strings.TrimSpace(m.Runtime.Name+" "+m.Runtime.Version)+fmt.Sprintf("; server on CPUs %v, clients on %v", e.ServerCPUs, e.ClientCPUs))

@@ -228,8 +228,8 @@ func (b *browser) tellsValues(t *testing.T) {
 			series: near.firstChild.textContent, value: near.lastChild.textContent,
 			x: r.left + r.width / 2, y: r.top + r.height / 2};
 	})()`)
-	if tip["hidden"] != false || tip["group"] != "20 to 25 s" || tip["series"] != "userspace-block" || tip["value"] != short(want)+" requests/s" || tip["rings"] != 3.0 {
-		t.Errorf("the tip says %v, want userspace-block, 20 to 25 s, %s requests/s, and 3 rings", tip, short(want))
+	if tip["hidden"] != false || tip["group"] != "20 to 25 s" || tip["series"] != "userspace-block" || tip["value"] != want.Short()+" requests/s" || tip["rings"] != 3.0 {
+		t.Errorf("the tip says %v, want userspace-block, 20 to 25 s, %s requests/s, and 3 rings", tip, want.Short())
 	}
 	if dx, dy := tip["x"].(float64)-x, tip["y"].(float64)-y; max(dx, -dx, dy, -dy) > 3 {
 		t.Errorf("the ring is at %v, %v, but by the axes the bin is at %v, %v", tip["x"], tip["y"], x, y)

@@ -31,8 +31,8 @@ func verdicts(s *Summary) []verdictRow {
 	var rows []verdictRow
 	for _, c := range s.Claims {
 		row := verdictRow{
-			Claim: c, Kind: kind(c.Verdict), PaperText: percent(c.Paper), MeasuredText: bound(c.Measured),
-			IntervalText: c.interval(), PText: probability(c.PHolm),
+			Claim: c, Kind: kind(c.Verdict), PaperText: c.Paper.Percent(), MeasuredText: c.Measured.Bound(),
+			IntervalText: c.interval(), PText: c.PHolm.Probability(),
 			Strip: strip{Paper: onStrip(c.Paper), HasMeasured: !math.IsNaN(float64(c.Measured)), HasInterval: c.hasInterval()},
 		}
 		row.Strip.Label = fmt.Sprintf("paper %s, measured %s", row.PaperText, row.MeasuredText)

@@ -1,21 +1,13 @@
 package report
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"html"
 	"html/template"
 	"image/color"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-
-	xfont "golang.org/x/image/font"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // drawing is a figure in report.html: legend and panels as SVG inside the page,
@@ -31,62 +23,27 @@ type drawing struct {
 	Table         template.HTML
 }
 
-// hover is one mark as the page's script reads it: x and y in the SVG's own
-// coordinates, from the top left.
-type hover struct {
-	X      float64 `json:"x"`
-	Y      float64 `json:"y"`
-	Panel  int     `json:"p"`
-	Group  string  `json:"g"`
-	Series string  `json:"s"`
-	Value  string  `json:"v"`
-}
-
 // onPage is pixels per point: a browser's page is wider than a paper's, and read
 // from further away.
 const onPage = 1.85
 
-// drawn draws the figure for the page, and notes its colours in the palette.
-func (f *figure) drawn(colours palette) (drawing, error) {
-	svg := vgsvg.New(f.width, f.height)
-	panels := f.draw(draw.New(svg))
-	var text bytes.Buffer
-	if _, err := svg.WriteTo(&text); err != nil {
-		return drawing{}, fmt.Errorf("draw %s: %w", f.name, err)
+// drawFigure draws the figure for the page, and notes its colours in the palette.
+func drawFigure(f *figure, colours palette) (drawing, error) {
+	svg, hovers, err := f.Page()
+	if err != nil {
+		return drawing{}, err
 	}
-	marks, err := json.Marshal(f.hovers(panels))
+	marks, err := json.Marshal(hovers)
 	if err != nil {
 		return drawing{}, fmt.Errorf("encode the marks of %s: %w", f.name, err)
 	}
 	return drawing{
 		ID: f.name, Title: f.title, Notes: f.notes,
 		Width: f.width.Points(), Height: f.height.Points(), Pixels: int(f.width.Points() * onPage), Narrow: f.width < twoColumns,
-		SVG:   template.HTML(inner(text.String(), colours)), //nolint:gosec // drawn here; vgsvg escapes its text
-		Marks: template.JS(marks),                           //nolint:gosec // encoding/json escapes what could end the script
-		Table: tableHTML(f.table()),
+		SVG:   template.HTML(inner(svg, colours)), // drawn here; vgsvg escapes its text
+		Marks: template.JS(marks),                 // encoding/json escapes what could end the script
+		Table: tableHTML(pivot(f.pageData())),
 	}, nil
-}
-
-// hovers puts the marks where the panels were drawn.
-func (f *figure) hovers(panels []draw.Canvas) []hover {
-	all := []hover{}
-	for _, m := range f.marks {
-		toX, toY := f.panels[m.panel].Transforms(&panels[m.panel])
-		all = append(all, hover{
-			X: tenth(toX(m.x)), Y: tenth(f.height - toY(m.y)), Panel: m.panel,
-			Group: m.group, Series: m.series, Value: m.value,
-		})
-	}
-	return all
-}
-
-// tenth is a length in tenths of a point, in which compilers agree.
-func tenth(l vg.Length) float64 {
-	v, err := strconv.ParseFloat(strconv.FormatFloat(l.Points(), 'f', 1, 64), 64)
-	if err != nil {
-		return 0
-	}
-	return v
 }
 
 // inner is what stands inside the svg element, with its colours by name and the
@@ -95,32 +52,12 @@ func inner(svg string, colours palette) string {
 	_, svg, _ = strings.Cut(svg, "<svg")
 	_, svg, _ = strings.Cut(svg, ">")
 	svg, _, _ = strings.Cut(svg, "</svg>")
-	svg = measured(svg)
 	svg = strings.ReplaceAll(svg, "font-family:Liberation Sans;font-variant:normal;", "")
 	svg = strings.ReplaceAll(svg, "font-weight:normal;font-style:normal;", "")
 	hexColour := regexp.MustCompile(`(?:fill|stroke):#[0-9A-Fa-f]{6}`)
 	return hexColour.ReplaceAllStringFunc(svg, func(found string) string {
 		property, hex, _ := strings.Cut(found, ":#")
 		return property + ":var(" + colours.name(hex) + ")"
-	})
-}
-
-// measured gives every text the length that the layout counted with, so that
-// nothing overlaps where a reader has another typeface.
-func measured(svg string) string {
-	text := regexp.MustCompile(`(style="[^"]*font-weight:(\w+);[^"]*font-size:([\d.]+)px[^"]*")>([^<]+)</text>`)
-	return text.ReplaceAllStringFunc(svg, func(found string) string {
-		m := text.FindStringSubmatch(found)
-		size, err := strconv.ParseFloat(m[3], 64)
-		if err != nil {
-			return found
-		}
-		weight := xfont.WeightNormal
-		if m[2] == "bold" {
-			weight = xfont.WeightBold
-		}
-		width := style(vg.Points(size), color.Black, weight).Width(html.UnescapeString(m[4]))
-		return fmt.Sprintf(`textLength="%g" lengthAdjust="spacingAndGlyphs" %s>%s</text>`, tenth(width), m[1], m[4])
 	})
 }
 
@@ -172,38 +109,15 @@ func inverted(c color.RGBA) color.RGBA {
 	return color.RGBA{R: channel(c.R), G: channel(c.G), B: channel(c.B), A: 255}
 }
 
-// table is the figure's data with a column for each variant, or for each pair of
-// panel and variant where the data are distributions.
-func (f *figure) table() titled {
-	if f.name == "figure-6" {
-		return f.sharesTable()
-	}
-	header, rows := f.data[0], f.data[1:]
-	return pivot(header[1:len(header)-1], rows, func(row []string) (key []string, column, value string) {
-		return row[1 : len(row)-1], row[0], row[len(row)-1]
-	})
-}
-
-// sharesTable is the marks of the distributions: the values of a whole
-// distribution are too many to read.
-func (f *figure) sharesTable() titled {
-	var rows [][]string
-	for _, m := range f.marks {
-		rows = append(rows, []string{m.group, f.panels[m.panel].X.Label.Text, m.series, m.value})
-	}
-	return pivot([]string{"", "resource"}, rows, func(row []string) (key []string, column, value string) {
-		return row[:2], row[2], row[3]
-	})
-}
-
-// pivot turns rows into a table with a row for each key and a column for each
-// name, both in the order in which they come.
-func pivot(header []string, rows [][]string, of func([]string) (key []string, column, value string)) titled {
+// pivot turns rows of series, key, value into a table with a row for each key and
+// a column for each series, both in the order in which they come. The first row
+// names the columns.
+func pivot(data [][]string) titled {
 	var keys [][]string
 	var columns []string
 	cells := map[[2]string]string{}
-	for _, row := range rows {
-		key, column, value := of(row)
+	for _, row := range data[1:] {
+		column, key, value := row[0], row[1:len(row)-1], row[len(row)-1]
 		if !slices.ContainsFunc(keys, func(k []string) bool { return slices.Equal(k, key) }) {
 			keys = append(keys, key)
 		}
@@ -212,6 +126,7 @@ func pivot(header []string, rows [][]string, of func([]string) (key []string, co
 		}
 		cells[[2]string{strings.Join(key, "\x00"), column}] = value
 	}
+	header := data[0][1 : len(data[0])-1]
 	var head []any
 	for _, name := range slices.Concat(header, columns) {
 		head = append(head, strings.ReplaceAll(name, "_", " "))

@@ -131,7 +131,7 @@ func hasAll(t *testing.T, o *outline, s *Summary) {
 		}
 	}
 	for _, c := range s.Claims {
-		if !s.comparesAsThePaper() {
+		if !comparesAsThePaper(s) {
 			o.says(t, "that nothing is judged", "its claims are not judged")
 			break
 		}
@@ -143,7 +143,7 @@ func hasAll(t *testing.T, o *outline, s *Summary) {
 		o.says(t, "a warning or limit", w)
 	}
 	for _, trial := range s.Trials {
-		o.says(t, "a trial", trial.Name+" "+trial.validity()+" "+trial.passed()+" "+strings.Join(trial.Reasons, "; "))
+		o.says(t, "a trial", trial.Name+" "+validity(&trial)+" "+checksPassed(&trial)+" "+strings.Join(trial.Reasons, "; "))
 	}
 	for _, outlier := range s.Outliers {
 		o.says(t, "an outlier", outlier.String())
@@ -151,7 +151,7 @@ func hasAll(t *testing.T, o *outline, s *Summary) {
 	for _, row := range setUp(s) {
 		o.says(t, "the set-up", row[0])
 	}
-	o.says(t, "how sure it is", capital(s.Interval)+".")
+	o.says(t, "how sure it is", Capital(s.Interval)+".")
 	o.says(t, "the command", command(s))
 }
 

@@ -41,9 +41,9 @@ func (l language) say(p phrase, args ...any) string {
 // point, and the other way round.
 func (l language) number(n Number) string {
 	if l == Portuguese {
-		return strings.NewReplacer(",", ".", ".", ",").Replace(short(n))
+		return strings.NewReplacer(",", ".", ".", ",").Replace(n.Short())
 	}
-	return short(n)
+	return n.Short()
 }
 
 func (f *figure) say(p phrase, args ...any) string { return f.lang.say(p, args...) }
@@ -58,11 +58,11 @@ func (f *figure) noteTrials(s *Summary) {
 	case s.Blocks == 1:
 		f.note(oneTrial)
 	case s.Blocks < fewestBlocks:
-		f.note(fewTrials, s.trials(f.lang))
+		f.note(fewTrials, validTrials(s, f.lang))
 	case s.leastTrials(1) < fewestBlocks:
-		f.note(someTrials, s.trials(f.lang), fewestBlocks)
+		f.note(someTrials, validTrials(s, f.lang), fewestBlocks)
 	default:
-		f.note(manyTrials, s.trials(f.lang))
+		f.note(manyTrials, validTrials(s, f.lang))
 	}
 }
 

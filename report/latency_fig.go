@@ -12,7 +12,7 @@ import (
 
 // figureLatency is the response time of the sequential clients over time.
 func figureLatency(s *Summary, all []*series) *figure {
-	f := s.newFigure("figure-latency", latencyTitle, twoColumns, 4.2*vg.Inch)
+	f := newFigure(s, "figure-latency", latencyTitle, twoColumns, 4.2*vg.Inch)
 	f.stacked = true
 	f.data = [][]string{{"variant", "value_of", "bin_width_s", "bin_start_s", statisticColumn, "ms"}}
 	f.note(latencyWhat)

@@ -18,10 +18,10 @@ func (f *figure) spreadKeys(s *Summary, always bool) {
 		single = single || v.Trials > 1 && (always || v.Low == nil)
 	}
 	if interval {
-		f.legend = append(f.legend, key{f.say(intervalOf, s.withInterval(f.lang)), []plot.Thumbnailer{intervalThumb{}}})
+		f.legend = append(f.legend, key{f.say(intervalOf, trialsWithInterval(s, f.lang)), []plot.Thumbnailer{intervalThumb{}}})
 	}
 	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialPoint, s.trials(f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
+		f.legend = append(f.legend, key{f.say(oneTrialPoint, validTrials(s, f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
 	}
 	f.keyOneTrial(s)
 }
@@ -37,10 +37,10 @@ func (f *figure) curveKeys(s *Summary, all []*series, of func(*series) *curve) {
 		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).hasInterval() }) {
-		f.legend = append(f.legend, key{f.say(bandOf, s.withInterval(f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
+		f.legend = append(f.legend, key{f.say(bandOf, trialsWithInterval(s, f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
 	}
 	if slices.ContainsFunc(all, func(v *series) bool { return of(v).single() }) {
-		f.legend = append(f.legend, key{f.say(oneTrialLine, s.trials(f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})
+		f.legend = append(f.legend, key{f.say(oneTrialLine, validTrials(s, f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})
 	}
 	f.keyOneTrial(s)
 }

@@ -9,15 +9,19 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// markdown is report.md.
-func markdown(s *Summary, figures []*figure) []byte {
-	b := new(page)
+// Picture is a figure in report.md: its file's name without extension, and the
+// words about it.
+type Picture struct{ Name, Title, Caption string }
+
+// Markdown is report.md.
+func Markdown(s *Summary, pictures []Picture) []byte {
+	b := new(markdownText)
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
-	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.manifest.Started.UTC().Format(time.RFC3339), capital(s.Interval))
-	if s.comparesAsThePaper() {
+	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.manifest.Started.UTC().Format(time.RFC3339), Capital(s.Interval))
+	if comparesAsThePaper(s) {
 		b.claims(s)
 	}
-	b.figures(figures)
+	b.pictures(pictures)
 	for _, of := range sections(s) {
 		b.section(of)
 	}
@@ -28,14 +32,14 @@ func markdown(s *Summary, figures []*figure) []byte {
 	return b.Bytes()
 }
 
-// page collects Markdown.
-type page struct{ bytes.Buffer }
+// markdownText collects Markdown.
+type markdownText struct{ bytes.Buffer }
 
-func (b *page) printf(format string, args ...any) { fmt.Fprintf(b, format, args...) }
+func (b *markdownText) printf(format string, args ...any) { fmt.Fprintf(b, format, args...) }
 
-func (b *page) table(t titled) { b.printf("## %s\n\n%s\n\n", t.title, t.RenderMarkdown()) }
+func (b *markdownText) table(t titled) { b.printf("## %s\n\n%s\n\n", t.title, t.RenderMarkdown()) }
 
-func (b *page) list(items []string) {
+func (b *markdownText) list(items []string) {
 	for _, item := range items {
 		b.printf("- %s\n", item)
 	}
@@ -43,7 +47,7 @@ func (b *page) list(items []string) {
 }
 
 // section is a table, what it means, and a list where it has one.
-func (b *page) section(of section) {
+func (b *markdownText) section(of section) {
 	b.table(of.titled)
 	b.paragraphs(of.after)
 	if len(of.items) > 0 {
@@ -51,15 +55,15 @@ func (b *page) section(of section) {
 	}
 }
 
-func (b *page) paragraphs(all []string) {
+func (b *markdownText) paragraphs(all []string) {
 	for _, p := range all {
 		b.printf("%s\n\n", p)
 	}
 }
 
-func (b *page) claims(s *Summary) {
+func (b *markdownText) claims(s *Summary) {
 	b.printf("## %s\n\n", claimsTable(s).title)
-	b.paragraphs(s.premiseWords())
+	b.paragraphs(premiseWords(s))
 	b.printf("%s\n\n", claimsTable(s).RenderMarkdown())
 	b.paragraphs(claimsWords(s))
 	var why []string
@@ -76,19 +80,19 @@ func (b *page) claims(s *Summary) {
 	b.list(why)
 }
 
-func (b *page) figures(figures []*figure) {
+func (b *markdownText) pictures(pictures []Picture) {
 	b.printf("## Figures\n\n")
-	for _, f := range figures {
+	for _, p := range pictures {
 		b.printf("![%s](%s.svg)\n\n**%s.** %s\n\nAs [PDF](%s.pdf) or [PNG](%s.png); its data: [%s.csv](%s.csv).\n\n",
-			f.title, f.name, f.title, f.caption(), f.name, f.name, f.name, f.name)
+			p.Title, p.Name, p.Title, p.Caption, p.Name, p.Name, p.Name, p.Name)
 	}
 }
 
 // checks says which trials count, and why the others do not.
-func (b *page) checks(s *Summary) {
+func (b *markdownText) checks(s *Summary) {
 	b.printf("## Validity\n\n| trial | valid | checks passed | why not |\n|:--- |:--- | ---:|:--- |\n")
 	for _, t := range s.Trials {
-		b.printf("| %s | %s | %s | %s |\n", t.Name, t.validity(), t.passed(), cell(strings.Join(t.Reasons, "; ")))
+		b.printf("| %s | %s | %s | %s |\n", t.Name, validity(&t), checksPassed(&t), cell(strings.Join(t.Reasons, "; ")))
 	}
 	b.printf("\nAn invalid trial is kept with its records and is in no figure.\n\n")
 	if len(s.Outliers) > 0 {
@@ -105,13 +109,13 @@ func (b *page) checks(s *Summary) {
 	}
 }
 
-func (b *page) limits() {
+func (b *markdownText) limits() {
 	b.printf("## Known limits\n\n")
 	b.list(knownLimits())
 }
 
 // what says what was run on what.
-func (b *page) what(s *Summary) {
+func (b *markdownText) what(s *Summary) {
 	b.printf("## What was run, on what\n\n| | |\n|:--- |:--- |\n")
 	for _, row := range setUp(s) {
 		b.printf("| %s | %s |\n", row[0], cell(row[1]))
@@ -119,7 +123,7 @@ func (b *page) what(s *Summary) {
 	b.printf("\nThe rest, with the digests of all binaries and the versions of all modules, is in `../%s`.\n\n", results.ManifestFile)
 }
 
-func (b *page) reproduce(s *Summary) {
+func (b *markdownText) reproduce(s *Summary) {
 	b.printf("## To reproduce\n\n```sh\n%s\n```\n\n", command(s))
 	b.printf("This report alone, from the records that are here: `equic-bench report .` in the run's folder.\n")
 }

@@ -53,7 +53,7 @@ func TestShortNumbers(t *testing.T) {
 	for n, want := range map[Number]string{
 		0: "0", 77551: "77,551", 123.4: "123", 12.34: "12.3", 1.234: "1.23", 0.0825: "0.0825", -12.34: "-12.3", Number(math.Inf(1)): "–",
 	} {
-		if got := short(n); got != want {
+		if got := n.Short(); got != want {
 			t.Errorf("short(%v) = %q, want %q", float64(n), got, want)
 		}
 	}

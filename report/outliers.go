@@ -50,5 +50,5 @@ func (s *Summary) outliers() []Outlier {
 // String is the outlier for reading.
 func (o Outlier) String() string {
 	return fmt.Sprintf("%s: %s %s, median %s (%s standard deviations off)",
-		o.Trial, o.Metric, withUnit(o.Value, o.Unit), withUnit(o.Median, o.Unit), short(o.Score))
+		o.Trial, o.Metric, o.Value.WithUnit(o.Unit), o.Median.WithUnit(o.Unit), o.Score.Short())
 }

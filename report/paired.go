@@ -113,7 +113,7 @@ func (e *Evidence) note() string {
 	switch {
 	case e.hasInterval():
 		return fmt.Sprintf("%d blocks: 95 %% interval %s, by %s, which covers %s %%; p %s, corrected %s",
-			e.Blocks, e.interval(), e.Method, short(e.Coverage*100), probability(e.P), probability(e.PHolm))
+			e.Blocks, e.interval(), e.Method, (e.Coverage * 100).Short(), e.P.Probability(), e.PHolm.Probability())
 	case e.Blocks == 0:
 		return "no block has a valid trial of both with a value, so nothing is paired"
 	case e.Blocks == 1:
@@ -130,20 +130,20 @@ func (e *Evidence) brackets() string {
 	if !e.hasInterval() {
 		return ""
 	}
-	return fmt.Sprintf(" (95 %% interval %s, p %s)", e.interval(), probability(e.P))
+	return fmt.Sprintf(" (95 %% interval %s, p %s)", e.interval(), e.P.Probability())
 }
 
 // interval is the interval for reading; "–" where there is none.
 func (e *Evidence) interval() string {
 	switch {
 	case !e.hasInterval():
-		return short(unknown())
+		return unknown().Short()
 	case math.IsInf(float64(e.Low), 1):
-		return bound(e.Low)
+		return e.Low.Bound()
 	case math.IsInf(float64(e.High), 1):
-		return bound(e.Low) + " or more"
+		return e.Low.Bound() + " or more"
 	}
-	return fmt.Sprintf("%s to %s", bound(e.Low), bound(e.High))
+	return fmt.Sprintf("%s to %s", e.Low.Bound(), e.High.Bound())
 }
 
 // holds reports whether a change in % is inside the interval.
@@ -155,5 +155,5 @@ func (e *Evidence) fineInterval() string {
 	if !e.Low.known() || !e.High.known() {
 		return e.interval()
 	}
-	return fine(e.Low) + " to " + fine(e.High)
+	return e.Low.Fine() + " to " + e.High.Fine()
 }

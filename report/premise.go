@@ -31,7 +31,7 @@ type premise func(*Summary) string
 // unmet are the premises of a claim that the run does not have. Without the two
 // variants that are compared there is nothing to have them for.
 func (r *rule) unmet(s *Summary) []string {
-	if s.variant(withGateway) == nil || s.variant(withoutGateway) == nil {
+	if s.variant(string(record.XDPBlock)) == nil || s.variant(string(record.UserspaceBlock)) == nil {
 		return nil
 	}
 	if why := anAttack(s); why != "" {
@@ -46,9 +46,9 @@ func (r *rule) unmet(s *Summary) []string {
 	return all
 }
 
-// lacks makes a claim inconclusive for premises that the run does not have. A
+// makeInconclusive makes a claim inconclusive for premises that the run does not have. A
 // caveat on the change goes: no verdict follows from it.
-func (c *Claim) lacks(unmet []string) {
+func makeInconclusive(c *Claim, unmet []string) {
 	if len(unmet) == 0 {
 		return
 	}
@@ -73,24 +73,24 @@ func unmetPremises(claims []Claim) []Unmet {
 
 // premiseWords says which claims cannot be judged by this run and why, a
 // paragraph for each premise, and what can be done about it.
-func (s *Summary) premiseWords() []string {
+func premiseWords(s *Summary) []string {
 	var words []string
 	for _, u := range s.Unmet {
 		verb := "is"
 		if len(u.Claims) > 1 {
 			verb = "are"
 		}
-		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", capital(u.What), sentence(u.Claims), verb))
+		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", Capital(u.What), Sentence(u.Claims), verb))
 	}
 	if len(words) > 0 && anAttack(s) == "" {
-		words = append(words, s.attackAdvice()...)
+		words = append(words, attackAdvice(s)...)
 	}
 	return words
 }
 
 // attackAdvice says which attack would be seen: a longer one in the throughput,
 // which is counted by the second, a faster one in all.
-func (s *Summary) attackAdvice() []string {
+func attackAdvice(s *Summary) []string {
 	attack := s.manifest.Experiment.Parallel
 	var words []string
 	if lasted := float64(s.Window.AttackToS - s.Window.AttackFromS); lasted < 2*byChanceS {
@@ -117,7 +117,7 @@ func takesThroughput(s *Summary) string {
 	if slices.ContainsFunc(s.measured(), lost) {
 		return ""
 	}
-	return fmt.Sprintf("the attack took no throughput from the sequential clients: in no variant was it under 90 %% of that before for more than %d s%s", byChanceS, s.withoutUnprotected())
+	return fmt.Sprintf("the attack took no throughput from the sequential clients: in no variant was it under 90 %% of that before for more than %d s%s", byChanceS, withoutUnprotected(s))
 }
 
 // slowsResponses: the same of the response time.
@@ -126,7 +126,7 @@ func slowsResponses(s *Summary) string {
 	if slices.ContainsFunc(s.measured(), slowed) {
 		return ""
 	}
-	return "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %" + s.withoutUnprotected()
+	return "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %" + withoutUnprotected(s)
 }
 
 // slowdown is the median response time during the attack over that before. Where
@@ -141,8 +141,8 @@ func slowdown(m *Metrics) Number {
 
 // withoutUnprotected says that the variant was not run that would feel the attack
 // most.
-func (s *Summary) withoutUnprotected() string {
-	if s.variant(noBlocking) != nil {
+func withoutUnprotected(s *Summary) string {
+	if s.variant(string(record.NoBlock)) != nil {
 		return ""
 	}
 	return " (no-block, which would show what it does to an unprotected server, was not run)"
@@ -151,19 +151,19 @@ func (s *Summary) withoutUnprotected() string {
 // turnsAway: the claims compare two places to turn an attack away. A server that
 // answers most of it in one of them does more work there, wherever it blocks.
 func turnsAway(s *Summary) string {
-	without, with := s.variant(withoutGateway).typical(turnedAway), s.variant(withGateway).typical(turnedAway)
+	without, with := s.variant(string(record.UserspaceBlock)).typical(turnedAway), s.variant(string(record.XDPBlock)).typical(turnedAway)
 	var served []string
 	if without < mostOf {
-		served = append(served, withoutGateway)
+		served = append(served, string(record.UserspaceBlock))
 	}
 	if with < mostOf {
-		served = append(served, withGateway)
+		served = append(served, string(record.XDPBlock))
 	}
 	if len(served) == 0 {
 		return ""
 	}
 	return fmt.Sprintf("most of the attack was served, within the quota, in %s: userspace-block turned away %s %% of its requests, xdp-block %s %%, so the change is not that between two places to turn the same clients away",
-		sentence(served), short(without*100), short(with*100))
+		Sentence(served), (without * 100).Short(), (with * 100).Short())
 }
 
 // turnedAway is the share of the attack's requests that were not served, in 0..1.

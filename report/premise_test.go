@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -52,12 +53,11 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &Summary{Variants: []Variant{variantOf(withoutGateway, tt.without), variantOf(withGateway, tt.with)}}
+			s := &Summary{Variants: []Variant{variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)}}
 			if tt.none != nil {
-				s.Variants = append(s.Variants, variantOf(noBlocking, tt.none))
+				s.Variants = append(s.Variants, variantOf(string(record.NoBlock), tt.none))
 			}
-			s.Claims = s.claims()
-			s.Unmet = unmetPremises(s.Claims)
+			Judge(s)
 			if !slices.EqualFunc(s.Unmet, tt.want, func(a, b Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
 				t.Errorf("unmet are %+v, want %+v", s.Unmet, tt.want)
 			}
@@ -75,16 +75,16 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 
 func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
 	s := &Summary{Window: Window{AttackFromS: unknown()}, Variants: []Variant{
-		variantOf(withoutGateway, attacked(9, 9, 3)), variantOf(withGateway, attacked(0, 1, 0)),
+		variantOf(string(record.UserspaceBlock), attacked(9, 9, 3)), variantOf(string(record.XDPBlock), attacked(0, 1, 0)),
 	}}
-	s.Claims = s.claims()
+	Judge(s)
 	for _, c := range s.Claims {
 		if c.Verdict != Inconclusive || !slices.Equal(c.Unmet, []string{"the run has no attack"}) {
 			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
 		}
 	}
 	s.Unmet = unmetPremises(s.Claims)
-	if got := s.premiseWords(); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
+	if got := premiseWords(s); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
 		t.Errorf("says %q", got)
 	}
 }
@@ -107,12 +107,11 @@ func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &Summary{
 				Window:   Window{AttackFromS: 10, AttackToS: 10 + tt.lasts},
-				Variants: []Variant{variantOf(noBlocking, tt.none), variantOf(withoutGateway, tt.without), variantOf(withGateway, tt.with)},
+				Variants: []Variant{variantOf(string(record.NoBlock), tt.none), variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)},
 				manifest: &results.Manifest{},
 			}
-			s.Claims = s.claims()
-			s.Unmet = unmetPremises(s.Claims)
-			got := s.premiseWords()[len(s.Unmet):]
+			Judge(s)
+			got := premiseWords(s)[len(s.Unmet):]
 			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
 				t.Errorf("advice is %q, want %q", got, tt.want)
 			}
@@ -133,7 +132,7 @@ func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			run := shortBlocks(1)
 			run.experiment.Parallel.Requests, run.experiment.Parallel.MaxInFlight = tt.requests, 1000
-			dir := served(run, noBlocking, withoutGateway).write(t)
+			dir := served(run, string(record.NoBlock), string(record.UserspaceBlock)).write(t)
 			s := write(t, dir)
 			for _, c := range s.Claims {
 				if got := c.Verdict == Inconclusive; got != (c.ID != "block-time") || math.IsNaN(float64(c.Measured)) && c.ID != "recovery" {

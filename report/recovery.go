@@ -10,7 +10,7 @@ import (
 // figureRecovery is how long the throughput of the sequential clients stays
 // away, each trial as a point.
 func figureRecovery(s *Summary) *figure {
-	f := s.newFigure("figure-recovery", recoveryTitle, twoColumns, 2.4*vg.Inch)
+	f := newFigure(s, "figure-recovery", recoveryTitle, twoColumns, 2.4*vg.Inch)
 	f.data = [][]string{{"variant", "metric", statisticColumn, "value"}}
 	f.note(recoveryWhat)
 	f.noteTrials(s)

@@ -97,18 +97,38 @@ func writeAll(dir string, s *Summary, series []*series) error {
 	if err := os.WriteFile(filepath.Join(dir, SummaryFile), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	figures := figures(s, series)
+	figures := drawAll(s, series)
 	for _, f := range figures {
 		if err := f.write(dir); err != nil {
 			return err
 		}
 	}
-	page, err := htmlPage(s, figures)
+	page, err := HTML(s, figures)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(dir, HTMLFile), page, 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, MarkdownFile), markdown(s, figures), 0o644)
+	var pictures []Picture
+	for _, f := range figures {
+		pictures = append(pictures, Picture{Name: f.name, Title: f.title, Caption: f.caption()})
+	}
+	return os.WriteFile(filepath.Join(dir, MarkdownFile), Markdown(s, pictures), 0o644)
+}
+
+// analyse summarises a run and judges the claims by it.
+func analyse(run *results.Run) (*Summary, []*series, error) {
+	s, series, err := Analyse(run)
+	if err != nil {
+		return nil, nil, err
+	}
+	Judge(s)
+	return s, series, nil
+}
+
+// Summarise is what Write returns, without writing anything.
+func Summarise(run *results.Run) (*Summary, error) {
+	s, _, err := analyse(run)
+	return s, err
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // rules are the claims of the paper, in the order in which it makes them.
@@ -19,7 +21,7 @@ func throughputRule() rule {
 		needs:    []premise{takesThroughput, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("arithmetic means %s and %s requests/s",
-				short(without.Throughput.Arithmetic), short(with.Throughput.Arithmetic))
+				without.Throughput.Arithmetic.Short(), with.Throughput.Arithmetic.Short())
 		},
 	}
 }
@@ -36,9 +38,9 @@ func recoveryRule() rule {
 		void:       neverAway,
 		details: func(_ *Summary, with, without *Variant) string {
 			say := fmt.Sprintf("in the paper's way, 5 s bins %s and %s from the start; seconds below 90 %% of the throughput before %s and %s",
-				withUnit(without.Recovery.PaperBin, ""), withUnit(with.Recovery.PaperBin, ""),
-				short(without.Recovery.BelowS), short(with.Recovery.BelowS))
-			return say + without.neverBack() + with.neverBack()
+				without.Recovery.PaperBin.WithUnit(""), with.Recovery.PaperBin.WithUnit(""),
+				without.Recovery.BelowS.Short(), with.Recovery.BelowS.Short())
+			return say + neverBack(without) + neverBack(with)
 		},
 	}
 }
@@ -65,7 +67,7 @@ func neverAway(with, without *Variant) string {
 
 // neverBack says in how many trials the variant did not recover; nothing where
 // it is in none.
-func (v *Variant) neverBack() string {
+func neverBack(v *Variant) string {
 	switch n := v.count(never); n {
 	case 0:
 		return ""
@@ -90,7 +92,7 @@ func blockTimeRule() rule {
 		},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("a packet is not a client: asked fairly, extra CPU time per client turned away is %s and %s",
-				withUnit(without.BlockTime.ExtraPerTurnedAwayUS, "µs"), withUnit(with.BlockTime.ExtraPerTurnedAwayUS, "µs"))
+				without.BlockTime.ExtraPerTurnedAwayUS.WithUnit("µs"), with.BlockTime.ExtraPerTurnedAwayUS.WithUnit("µs"))
 		},
 	}
 }
@@ -105,15 +107,15 @@ func durationRule() rule {
 		needs:    []premise{slowsResponses, turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("medians %s and %s ms, p99 %s and %s ms",
-				short(without.Duration.P50), short(with.Duration.P50), short(without.Duration.P99), short(with.Duration.P99))
+				without.Duration.P50.Short(), with.Duration.P50.Short(), without.Duration.P99.Short(), with.Duration.P99.Short())
 		},
 		caveat: func(s *Summary, _, without *Variant) string {
-			none := s.variant(noBlocking)
+			none := s.variant(string(record.NoBlock))
 			if none == nil || !(none.Duration.Harmonic >= without.Duration.Harmonic) {
 				return ""
 			}
 			return fmt.Sprintf("the verdict is on the change alone: without blocking the duration is not shorter than with blocking in user space, %s against %s ms",
-				short(none.Duration.Harmonic), short(without.Duration.Harmonic))
+				none.Duration.Harmonic.Short(), without.Duration.Harmonic.Short())
 		},
 	}
 }
@@ -127,10 +129,10 @@ func syscallsRule() rule {
 		needs: []premise{turnsAway},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("errors %s and %s, time %s and %s s, calls per offered request %s and %s, calls per second during the attack %s and %s",
-				short(without.Syscalls.Errors), short(with.Syscalls.Errors),
-				short(without.Syscalls.Seconds), short(with.Syscalls.Seconds),
-				short(without.Syscalls.PerOffered), short(with.Syscalls.PerOffered),
-				short(without.Syscalls.PerSecond.During), short(with.Syscalls.PerSecond.During))
+				without.Syscalls.Errors.Short(), with.Syscalls.Errors.Short(),
+				without.Syscalls.Seconds.Short(), with.Syscalls.Seconds.Short(),
+				without.Syscalls.PerOffered.Short(), with.Syscalls.PerOffered.Short(),
+				without.Syscalls.PerSecond.During.Short(), with.Syscalls.PerSecond.During.Short())
 		},
 	}
 }
@@ -154,11 +156,11 @@ func cpuRule() rule {
 				return ""
 			}
 			return fmt.Sprintf("the verdict is on the change alone, as the attack is a part of the load here: of the whole load, xdp-block is below 40 %% CPU for %s %% (paper: 90), userspace-block at 90 %% or more for %s %% (paper: 80)",
-				short(with.CPU.Below40*100), short(without.CPU.AtLeast90*100))
+				(with.CPU.Below40 * 100).Short(), (without.CPU.AtLeast90 * 100).Short())
 		},
 		details: func(_ *Summary, with, without *Variant) string {
 			return fmt.Sprintf("over the whole load the mean is %s %% and %s %%, the 90th percentile %s %% and %s %%",
-				short(without.CPU.Mean), short(with.CPU.Mean), short(without.CPU.P90), short(with.CPU.P90))
+				without.CPU.Mean.Short(), with.CPU.Mean.Short(), without.CPU.P90.Short(), with.CPU.P90.Short())
 		},
 	}
 }
@@ -175,7 +177,7 @@ func memoryRule() rule {
 			if !with.Memory.P90.known() {
 				return "no memory limit was set, so there is no percentage"
 			}
-			return fmt.Sprintf("of the limit: %s %% and %s %%", short(without.Memory.P90), short(with.Memory.P90))
+			return fmt.Sprintf("of the limit: %s %% and %s %%", without.Memory.P90.Short(), with.Memory.P90.Short())
 		},
 	}
 }

@@ -52,11 +52,11 @@ func claimsWords(s *Summary) []string {
 func notes(s *Summary) []string {
 	end := "each trial's last sequential request (closed loop)"
 	if s.Window.LoadEndS.known() {
-		end = "the scheduled end of the sequential load at " + short(s.Window.LoadEndS) + " s"
+		end = "the scheduled end of the sequential load at " + s.Window.LoadEndS.Short() + " s"
 	}
 	memory := "no memory limit was set, so memory is in bytes only"
 	if s.Window.MemoryBytes > 0 {
-		memory = "memory is in % of the server's limit of " + mebibytes(Number(s.Window.MemoryBytes))
+		memory = "memory is in % of the server's limit of " + Number(s.Window.MemoryBytes).Mebibytes()
 	}
 	return append(bracketsNote(s),
 		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
@@ -80,12 +80,12 @@ func bracketsNote(s *Summary) []string {
 	var orders []string
 	for _, n := range slices.Compact(slices.Sorted(slices.Values(sizes))) {
 		low, high, coverage := stats.QuantileOrders(n, 0.5, confidence)
-		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%", n, low, high, short(Number(coverage*100))))
+		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%", n, low, high, Number(coverage*100).Short()))
 	}
 	if len(orders) == 0 {
 		return nil
 	}
-	return []string{"In brackets: the 95 % interval of the median over the trials. " + capital(strings.Join(orders, "; ")) + "."}
+	return []string{"In brackets: the 95 % interval of the median over the trials. " + Capital(strings.Join(orders, "; ")) + "."}
 }
 
 // syscallNames lists the most frequent system calls.
@@ -98,7 +98,7 @@ func syscallNames(s *Summary) []string {
 		})
 		var top []string
 		for _, name := range names[:min(6, len(names))] {
-			top = append(top, fmt.Sprintf("`%s` %s", name, short(v.Syscalls.ByName[name].Calls)))
+			top = append(top, fmt.Sprintf("`%s` %s", name, v.Syscalls.ByName[name].Calls.Short()))
 		}
 		if len(top) > 0 {
 			items = append(items, fmt.Sprintf("%s, most frequent: %s", v.Name, strings.Join(top, ", ")))
@@ -123,12 +123,12 @@ func setUp(s *Summary) [][2]string {
 	return [][2]string{
 		{"sequential clients", loadWords(e.Sequential)},
 		{"parallel clients", loadWords(e.Parallel)},
-		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", short(Number(e.BodyBytes)), e.Quota)},
+		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", Number(e.BodyBytes).Short(), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
 		{"key exchange that clients offer", cmp.Or(e.ClientKeyExchange, "x25519mlkem768")},
 		{"XDP mode", e.XDPMode},
-		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, mebibytes(Number(m.Machine.MemoryBytes)))},
+		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, Number(m.Machine.MemoryBytes).Mebibytes())},
 		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},
 		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
@@ -173,15 +173,15 @@ func quoted(arg string) string {
 }
 
 // validity says whether the trial counts.
-func (t *Trial) validity() string {
+func validity(t *Trial) string {
 	if t.Valid {
 		return "yes"
 	}
 	return "no"
 }
 
-// passed says how many checks the trial passed.
-func (t *Trial) passed() string {
+// checksPassed says how many checks the trial passed.
+func checksPassed(t *Trial) string {
 	passed := 0
 	for _, c := range t.Checks {
 		if c.OK {

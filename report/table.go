@@ -21,7 +21,7 @@ import (
 func Text(w io.Writer, s *Summary, width int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
-	for _, words := range s.premiseWords() {
+	for _, words := range premiseWords(s) {
 		fmt.Fprintf(&b, "%s\n\n", words)
 	}
 	for _, t := range []titled{claimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
@@ -85,15 +85,15 @@ func claimsTable(s *Summary) titled {
 		t = newTable(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
 		t.rightAlign(2, 6)
 	}
-	if !s.comparesAsThePaper() {
+	if !comparesAsThePaper(s) {
 		return t
 	}
 	for _, c := range s.Claims {
-		row := table.Row{c.ID, percent(c.Paper), bound(c.Measured)}
+		row := table.Row{c.ID, c.Paper.Percent(), c.Measured.Bound()}
 		if some {
-			row = append(row, c.interval(), probability(c.PHolm))
+			row = append(row, c.interval(), c.PHolm.Probability())
 		}
-		t.AppendRow(append(row, bound(c.MeasuredPaperWay), string(c.Verdict)))
+		t.AppendRow(append(row, c.MeasuredPaperWay.Bound(), string(c.Verdict)))
 		if c.Caveat != "" {
 			t.below = append(t.below, c.ID+": "+c.Caveat)
 		}
@@ -126,11 +126,11 @@ func metricsTable(s *Summary) titled {
 
 // valueCell is the value of a variant, with the interval where there is one.
 func valueCell(m *Metric, v *Variant) string {
-	value := short(m.Value(v.Metrics))
+	value := m.Value(v.Metrics).Short()
 	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
 		return value
 	}
-	return fmt.Sprintf("%s [%s, %s]", value, short(m.Value(v.Low)), short(m.Value(v.High)))
+	return fmt.Sprintf("%s [%s, %s]", value, m.Value(v.Low).Short(), m.Value(v.High).Short())
 }
 
 // syscallsTable is table I.
@@ -138,7 +138,7 @@ func syscallsTable(s *Summary) titled {
 	t := newTable("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)", "calls per admitted", "calls per offered")
 	for _, v := range s.measured() {
 		c := v.Syscalls
-		t.AppendRow(table.Row{v.Name, short(c.Calls), short(c.Errors), short(c.Seconds), short(c.PerAdmitted), short(c.PerOffered)})
+		t.AppendRow(table.Row{v.Name, c.Calls.Short(), c.Errors.Short(), c.Seconds.Short(), c.PerAdmitted.Short(), c.PerOffered.Short()})
 	}
 	return t
 }
@@ -153,7 +153,7 @@ func requestsTable(s *Summary) titled {
 		for _, role := range []string{results.RoleSequential, results.RoleParallel} {
 			row := table.Row{v.Name, role}
 			for _, o := range record.Outcomes {
-				row = append(row, short(v.Requests[role][string(o)]))
+				row = append(row, v.Requests[role][string(o)].Short())
 			}
 			t.AppendRow(row)
 		}
@@ -165,7 +165,7 @@ func attackTable(s *Summary) titled {
 	t := newTable("The attack", 1, "variant", "scheduled (requests/s)", "achieved (requests/s)", "first start (s)", "last start (s)", "most in flight, one client", "started late")
 	for _, v := range s.measured() {
 		a := v.Attack
-		t.AppendRow(table.Row{v.Name, short(a.ScheduledRPS), short(a.AchievedRPS), short(a.FirstStartS), short(a.LastStartS), short(a.PeakInFlight), short(a.Held)})
+		t.AppendRow(table.Row{v.Name, a.ScheduledRPS.Short(), a.AchievedRPS.Short(), a.FirstStartS.Short(), a.LastStartS.Short(), a.PeakInFlight.Short(), a.Held.Short()})
 	}
 	return t
 }
@@ -174,7 +174,7 @@ func gatewayTable(s *Summary) titled {
 	t := newTable("Packets at the gateway", 2, "variant", "reason", "packets")
 	for _, v := range s.measured() {
 		for _, reason := range slices.Sorted(maps.Keys(v.Gateway.Packets)) {
-			t.AppendRow(table.Row{v.Name, reason, short(v.Gateway.Packets[reason])})
+			t.AppendRow(table.Row{v.Name, reason, v.Gateway.Packets[reason].Short()})
 		}
 	}
 	return t

@@ -23,14 +23,14 @@ func costNote(s *Summary) string {
 		how = fmt.Sprintf("In each trial the server was measured in one half of its stretches of %g s, in an order without a rhythm: in the other it was neither sampled nor were its system calls counted. The change is from the latter to the former, within a trial; interval and p are over the trials. Of each stretch the first %g s are left out, which its begin may disturb.", seconds(stretch), seconds(skippedNS))
 		asked = ""
 	}
-	return strings.TrimSpace(how + " The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in both, so what that costs is in neither." + asked + " " + s.spareTime())
+	return strings.TrimSpace(how + " The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in both, so what that costs is in neither." + asked + " " + spareTime(s))
 }
 
 // busyServer is how busy, in %, the CPUs of a server are that has no time to spare.
 const busyServer = 90
 
 // spareTime says of the variants whose cost is asked how busy their servers were.
-func (s *Summary) spareTime() string {
+func spareTime(s *Summary) string {
 	if s.Cost == nil {
 		return ""
 	}
@@ -42,7 +42,7 @@ func (s *Summary) spareTime() string {
 			continue
 		}
 		if v := s.variant(name); v != nil && v.BusyCPUs.Mean.known() {
-			all = append(all, fmt.Sprintf("%s %s %%", name, short(v.BusyCPUs.Mean)))
+			all = append(all, fmt.Sprintf("%s %s %%", name, v.BusyCPUs.Mean.Short()))
 			spare = spare || v.BusyCPUs.Mean < busyServer
 		}
 	}

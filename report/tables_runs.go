@@ -11,7 +11,7 @@ func pairsTable(s *Summary) titled {
 	t := newTable("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
 	t.rightAlign(4, 7)
 	for _, p := range s.Pairs {
-		t.AppendRow(table.Row{p.Metric, p.With, p.Without, bound(p.Measured), p.interval(), probability(p.P), probability(p.PHolm), string(p.Verdict)})
+		t.AppendRow(table.Row{p.Metric, p.With, p.Without, p.Measured.Bound(), p.interval(), p.P.Probability(), p.PHolm.Probability(), string(p.Verdict)})
 	}
 	return t
 }
@@ -25,7 +25,7 @@ func noiseTable(s *Summary) titled {
 	}
 	for i := range s.Noise.Lines {
 		l := &s.Noise.Lines[i]
-		t.AppendRow(table.Row{l.Metric, l.Variant, bound(l.Measured), l.interval(), probability(l.P), bound(l.Largest), l.said()})
+		t.AppendRow(table.Row{l.Metric, l.Variant, l.Measured.Bound(), l.interval(), l.P.Probability(), l.Largest.Bound(), l.said()})
 	}
 	t.below = []string{s.Noise.note()}
 	return t
@@ -43,14 +43,14 @@ func costTable(s *Summary) titled {
 		l := &s.Cost.Lines[i]
 		reached := string(l.Goal)
 		if reached == "" {
-			reached = short(unknown())
+			reached = unknown().Short()
 		}
 		t.AppendRow(table.Row{
-			l.Variant, fmt.Sprintf("%s (%s)", l.Metric, l.Unit), short(l.Unmeasured), short(l.Measured),
-			fine(l.Change), l.fineInterval(), probability(l.P), reached,
+			l.Variant, fmt.Sprintf("%s (%s)", l.Metric, l.Unit), l.Unmeasured.Short(), l.Measured.Short(),
+			l.Change.Fine(), l.fineInterval(), l.P.Probability(), reached,
 		})
 	}
-	if words := s.spareTime(); words != "" {
+	if words := spareTime(s); words != "" {
 		t.below = []string{words}
 	}
 	return t

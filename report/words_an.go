@@ -36,7 +36,7 @@ func (s *Summary) trialsNote() string {
 	if s.leastTrials(1) == s.Blocks {
 		return trialsNote(s.Blocks)
 	}
-	note := "median of " + s.trials("") + " trials"
+	note := fmt.Sprintf("median of %d to %d trials", s.leastTrials(1), s.Blocks)
 	if s.leastTrials(1) < fewestBlocks {
 		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", fewestBlocks)
 	}

@@ -221,7 +221,7 @@ func brief(w io.Writer, outcome orchestrate.Outcome) error {
 	if err != nil {
 		return err
 	}
-	summary, err := report.Analyse(run)
+	summary, err := report.Summarise(run)
 	if err != nil {
 		return err
 	}
