@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -49,8 +49,8 @@ type Comparison struct {
 	New      Side   `json:"new"`
 	// A change matters from ThresholdPercent upwards, and from LowPercent, the
 	// same factor the other way, downwards.
-	ThresholdPercent report.Number `json:"threshold_percent"`
-	LowPercent       report.Number `json:"threshold_low_percent"`
+	ThresholdPercent analysis.Number `json:"threshold_percent"`
+	LowPercent       analysis.Number `json:"threshold_low_percent"`
 	// Verdict follows from the rows: a regression if there is one, else unsure
 	// if a row is, else fine.
 	Verdict Verdict `json:"verdict"`
@@ -96,7 +96,7 @@ type Counts struct {
 // harmonic mean that one empty second makes zero, is never inside a threshold
 // of a few percent.
 func DefaultMetrics() []string {
-	return []string{"throughput-mean", "duration", "duration-p99", "block-time", "cpu", "syscalls-attack", "memory-peak"}
+	return ids(analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Default }))
 }
 
 // Runs compares two runs. The error wraps ErrIncomparable where they differ in
@@ -136,15 +136,15 @@ func Runs(o Options) (*Comparison, error) {
 }
 
 // choose finds metrics by their ids.
-func choose(names []string) ([]*report.Metric, error) {
-	all := report.ComparedMetrics()
+func choose(names []string) ([]*analysis.Metric, error) {
+	all := analysis.ComparedMetrics()
 	if slices.Equal(names, []string{"all"}) {
 		return all, nil
 	}
 	if len(names) == 0 {
 		names = DefaultMetrics()
 	}
-	var chosen []*report.Metric
+	var chosen []*analysis.Metric
 	for i, name := range names {
 		at := slices.Index(ids(all), name)
 		if at < 0 {
@@ -158,7 +158,7 @@ func choose(names []string) ([]*report.Metric, error) {
 	return chosen, nil
 }
 
-func ids(metrics []*report.Metric) []string {
+func ids(metrics []*analysis.Metric) []string {
 	var all []string
 	for _, m := range metrics {
 		all = append(all, m.ID)
@@ -169,7 +169,7 @@ func ids(metrics []*report.Metric) []string {
 // analysed is a run and its figures.
 type analysed struct {
 	run     *results.Run
-	summary *report.Summary
+	summary *analysis.Summary
 }
 
 func open(dir string) (*analysed, error) {
@@ -177,7 +177,7 @@ func open(dir string) (*analysed, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	summary, _, err := report.Analyse(run)
+	summary, _, err := analysis.Analyse(run)
 	if err != nil {
 		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
 	}
@@ -187,7 +187,7 @@ func open(dir string) (*analysed, error) {
 // unreadable makes a run of another layout, or a damaged one, a run that cannot
 // be compared.
 func unreadable(err error) error {
-	if errors.Is(err, results.ErrNoRun) || errors.Is(err, report.ErrNoTrials) {
+	if errors.Is(err, results.ErrNoRun) || errors.Is(err, analysis.ErrNoTrials) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrIncomparable, err)
@@ -210,7 +210,7 @@ func (a *analysed) side() Side {
 }
 
 // variant is a variant that the run was to have; nil for others.
-func (a *analysed) variant(name string) *report.Variant {
+func (a *analysed) variant(name string) *analysis.Variant {
 	for i := range a.summary.Variants {
 		if a.summary.Variants[i].Name == name {
 			return &a.summary.Variants[i]

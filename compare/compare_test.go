@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/compare"
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -107,8 +107,8 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 
 // In the paper's words the throughput is the one figure of which more is better.
 func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
-	for _, m := range report.ComparedMetrics() {
-		if want := strings.HasPrefix(m.ID, "throughput"); (m.Better == report.Higher) != want {
+	for _, m := range analysis.ComparedMetrics() {
+		if want := strings.HasPrefix(m.ID, "throughput"); (m.Better == analysis.Higher) != want {
 			t.Errorf("%s: more is better: %v, want %v", m.ID, m.Better, want)
 		}
 	}
@@ -177,7 +177,7 @@ func TestRunsThatCannotBeReadSayWhich(t *testing.T) {
 	}{
 		"no run at all":        {t.TempDir(), results.ErrNoRun, "NEW: no run"},
 		"another layout":       {damaged.write(t), compare.ErrIncomparable, "layout version 99"},
-		"no valid trial":       {never.write(t), report.ErrNoTrials, "all 20 are invalid"},
+		"no valid trial":       {never.write(t), analysis.ErrNoTrials, "all 20 are invalid"},
 		"the same run twice":   {good, compare.ErrIncomparable, "BASE and NEW are one run"},
 		"no variant in common": {other.write(t), compare.ErrIncomparable, "no variant is in both"},
 	}

@@ -9,7 +9,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/text"
 
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/tables"
 )
 
 // JSON writes the comparison for programs.
@@ -87,8 +88,8 @@ func (s *Side) words() string {
 }
 
 // table has a row for each figure of each variant.
-func (c *Comparison) table() *report.Table {
-	t := report.NewTable(3, 7, "metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state")
+func (c *Comparison) table() *tables.Table {
+	t := tables.NewTable(3, 7, "metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state")
 	for i := range c.Rows {
 		r := &c.Rows[i]
 		t.AppendRow(
@@ -150,15 +151,15 @@ func (c *Comparison) legend() []string {
 			continue
 		}
 		seen[r.Metric] = true
-		lines = append(lines, Describe(report.MetricByID(r.Metric)))
+		lines = append(lines, Describe(analysis.MetricByID(r.Metric)))
 	}
 	return lines
 }
 
 // Describe is a metric in a line.
-func Describe(m *report.Metric) string {
+func Describe(m *analysis.Metric) string {
 	better := "less"
-	if m.Better == report.Higher {
+	if m.Better == analysis.Higher {
 		better = "more"
 	}
 	return fmt.Sprintf("%s: %s, in %s; %s is better", m.ID, m.Label, m.Unit, better)

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/stats"
 )
 
@@ -44,25 +44,25 @@ type Row struct {
 	MoreIsBetter bool   `json:"more_is_better"`
 	Variant      string `json:"variant"`
 	// How many valid trials have the figure, and its median over them.
-	BaseTrials int           `json:"base_trials"`
-	NewTrials  int           `json:"new_trials"`
-	Base       report.Number `json:"base"`
-	New        report.Number `json:"new"`
+	BaseTrials int             `json:"base_trials"`
+	NewTrials  int             `json:"new_trials"`
+	Base       analysis.Number `json:"base"`
+	New        analysis.Number `json:"new"`
 	// Change is from base to new, in %, typical over all pairs of trials. It is
 	// null where it has no size: from zero, or where nothing was measured.
-	Change report.Number `json:"change_percent"`
+	Change analysis.Number `json:"change_percent"`
 	// The 95 % interval of Change, and how often such an interval holds the
 	// truth, in 0..1. High is null where there is an interval but no bound.
-	Low      report.Number `json:"interval_low"`
-	High     report.Number `json:"interval_high"`
-	Method   string        `json:"interval_method"`
-	Coverage report.Number `json:"interval_coverage"`
+	Low      analysis.Number `json:"interval_low"`
+	High     analysis.Number `json:"interval_high"`
+	Method   string          `json:"interval_method"`
+	Coverage analysis.Number `json:"interval_coverage"`
 	// P is of the exact rank-sum test that nothing changed; PHolm is corrected
 	// by Holm for all rows.
-	P      report.Number `json:"p"`
-	PHolm  report.Number `json:"p_holm"`
-	State  State         `json:"state"`
-	Effect Effect        `json:"effect,omitempty"`
+	P      analysis.Number `json:"p"`
+	PHolm  analysis.Number `json:"p_holm"`
+	State  State           `json:"state"`
+	Effect Effect          `json:"effect,omitempty"`
 	// Reason says why the state is unsure.
 	Reason string `json:"reason,omitempty"`
 
@@ -71,7 +71,7 @@ type Row struct {
 }
 
 // rows are all figures that a variant of both runs has in one of them.
-func rows(base, fresh *analysed, metrics []*report.Metric) []Row {
+func rows(base, fresh *analysed, metrics []*analysis.Metric) []Row {
 	var all []Row
 	for _, m := range metrics {
 		for _, name := range fresh.names() {
@@ -89,9 +89,9 @@ func rows(base, fresh *analysed, metrics []*report.Metric) []Row {
 }
 
 // values are the figures of the trials that have one.
-func values(v *report.Variant, m *report.Metric) []float64 {
+func values(v *analysis.Variant, m *analysis.Metric) []float64 {
 	var x []float64
-	for _, t := range v.TrialMetrics() {
+	for _, t := range v.TrialMetrics {
 		if value := float64(m.Value(t)); !math.IsNaN(value) {
 			x = append(x, value)
 		}
@@ -99,7 +99,7 @@ func values(v *report.Variant, m *report.Metric) []float64 {
 	return x
 }
 
-func newRow(m *report.Metric, variant string, base, fresh []float64) Row {
+func newRow(m *analysis.Metric, variant string, base, fresh []float64) Row {
 	negative := 0
 	for _, x := range slices.Concat(base, fresh) {
 		if x < 0 {
@@ -114,17 +114,17 @@ func newRow(m *report.Metric, variant string, base, fresh []float64) Row {
 	}
 	return Row{
 		negative: negative,
-		Metric:   m.ID, Quantity: m.Label, Unit: m.Unit, MoreIsBetter: m.Better == report.Higher, Variant: variant,
+		Metric:   m.ID, Quantity: m.Label, Unit: m.Unit, MoreIsBetter: m.Better == analysis.Higher, Variant: variant,
 		BaseTrials: len(base), NewTrials: len(fresh),
-		Base: report.Number(stats.Median(base)), New: report.Number(stats.Median(fresh)),
+		Base: analysis.Number(stats.Median(base)), New: analysis.Number(stats.Median(fresh)),
 		Change: percent(u.Ratio), Low: percent(u.Interval.Low), High: percent(u.Interval.High),
-		Method: string(u.Interval.Method), Coverage: report.Number(u.Interval.Coverage),
-		P: report.Number(u.P), ratio: u,
+		Method: string(u.Interval.Method), Coverage: analysis.Number(u.Interval.Coverage),
+		P: analysis.Number(u.P), ratio: u,
 	}
 }
 
 // percent is a ratio as a change in %.
-func percent(ratio float64) report.Number { return report.Number((ratio - 1) * 100) }
+func percent(ratio float64) analysis.Number { return analysis.Number((ratio - 1) * 100) }
 
 // judge gives every row its state, for changes by a factor or more.
 func (c *Comparison) judge(factor float64) {
@@ -134,7 +134,7 @@ func (c *Comparison) judge(factor float64) {
 	}
 	for i, adjusted := range stats.Holm(p) {
 		r := &c.Rows[i]
-		r.PHolm = report.Number(adjusted)
+		r.PHolm = analysis.Number(adjusted)
 		r.judge(factor)
 		c.Counts.add(r)
 	}

@@ -3,7 +3,7 @@ package compare
 import (
 	"testing"
 
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
 // Busy time beyond that of the quiet time can be negative: a ratio of the others
@@ -19,7 +19,7 @@ func TestFiguresBelowZeroHaveNoRatio(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newRow(&report.Metric{ID: "turn-away"}, "xdp-block", tt.base, tt.fresh)
+			r := newRow(&analysis.Metric{ID: "turn-away"}, "xdp-block", tt.base, tt.fresh)
 			c := Comparison{Rows: []Row{r}}
 			c.judge(1.05)
 			if got := c.Rows[0]; got.State != Unsure || got.Reason != tt.reason || got.BaseTrials != 4 || got.NewTrials != 4 {

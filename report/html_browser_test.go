@@ -21,6 +21,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -91,14 +94,14 @@ func (b *browser) listen(event any) {
 
 func (b *browser) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	must(t, chromedp.Do(b.ctx, actions...))
+	testkit.Must(t, chromedp.Do(b.ctx, actions...))
 }
 
 // call is one command of the browser's protocol.
 func call[P, R any](t *testing.T, b *browser, command cdp.Command[P, R], params P) {
 	t.Helper()
 	_, err := chromedp.Call(b.ctx, command, params)
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // media makes the page believe in a medium and a colour scheme; empty is its own.
@@ -115,12 +118,12 @@ func (b *browser) media(t *testing.T, medium, scheme string) {
 func ask[T any](t *testing.T, b *browser, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
-	must(t, err)
+	testkit.Must(t, err)
 	return value
 }
 
 func TestPageInABrowser(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	write(t, dir)
 	b := openPage(t, dir)
 	t.Run("every figure is visible", b.figuresAreVisible)
@@ -202,10 +205,10 @@ func (b *browser) settle(t *testing.T, id string) {
 // tellsValues points at where figure 3 must have a bin of userspace-block, by its
 // data and the labels of the axes, and reads the tip.
 func (b *browser) tellsValues(t *testing.T) {
-	want := unknown()
+	want := analysis.Unknown()
 	for line := range strings.Lines(string(reported(t, b.dir, "figure-3.csv"))) {
 		if text, ok := strings.CutPrefix(line, "userspace-block,5,20,median,"); ok {
-			must(t, json.Unmarshal([]byte(text), &want))
+			testkit.Must(t, json.Unmarshal([]byte(text), &want))
 		}
 	}
 	b.settle(t, "figure-3")
@@ -260,14 +263,14 @@ func (b *browser) fitsAPhone(t *testing.T) {
 
 func (b *browser) prints(t *testing.T) {
 	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
-	must(t, err)
+	testkit.Must(t, err)
 	if pages := strings.Count(string(pdf), "/Type /Page\n"); !strings.HasPrefix(string(pdf), "%PDF-") || pages < 4 || pages > 20 {
 		t.Errorf("the PDF has %d bytes and %d pages", len(pdf), pages)
 	}
 	b.media(t, "print", "dark")
 	got := ask[string](t, b, `JSON.stringify([getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector("nav")).display])`)
 	var now []string
-	must(t, json.Unmarshal([]byte(got), &now))
+	testkit.Must(t, json.Unmarshal([]byte(got), &now))
 	if now[0] != "rgb(255, 255, 255)" || now[1] != "none" {
 		t.Errorf("on paper the background is %s and the navigation %s", now[0], now[1])
 	}

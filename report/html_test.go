@@ -10,6 +10,10 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
+	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -83,17 +87,17 @@ func (o *outline) says(t *testing.T, what, text string) {
 }
 
 func TestPageIsWholeAndAsksForNothing(t *testing.T) {
-	withInvalid := oneBlock()
-	withInvalid.trials = append(withInvalid.trials, synthTrial{variant: "xdp-block", block: 2, invalid: "sequential-2 was ready 0.3 s late"})
-	withOutlier := shortBlocks(6)
-	withOutlier.trials[withOutlier.find("xdp-block", 3)].server = grown(4)
-	oneVariant := oneBlock()
-	oneVariant.experiment.Variants, oneVariant.trials = []string{"xdp-block"}, oneVariant.trials[2:]
-	noAttack := oneBlock()
-	noAttack.experiment.Sequential.RatePerSecond, noAttack.experiment.Parallel = 0, results.Load{}
+	withInvalid := synth.OneBlock()
+	withInvalid.Trials = append(withInvalid.Trials, synth.Trial{Variant: "xdp-block", Block: 2, Invalid: "sequential-2 was ready 0.3 s late"})
+	withOutlier := synth.ShortBlocks(6)
+	withOutlier.Trials[withOutlier.Find("xdp-block", 3)].Server = synth.Grown(4)
+	oneVariant := synth.OneBlock()
+	oneVariant.Experiment.Variants, oneVariant.Trials = []string{"xdp-block"}, oneVariant.Trials[2:]
+	noAttack := synth.OneBlock()
+	noAttack.Experiment.Sequential.RatePerSecond, noAttack.Experiment.Parallel = 0, results.Load{}
 	tests := []struct {
 		name string
-		run  *synth
+		run  *synth.Run
 	}{
 		{"one block, and an invalid trial", withInvalid},
 		{"six blocks with an outlier", withOutlier},
@@ -102,7 +106,7 @@ func TestPageIsWholeAndAsksForNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := tt.run.write(t)
+			dir := tt.run.Write(t)
 			s := write(t, dir)
 			o := outlineOf(reported(t, dir, HTMLFile))
 			for _, w := range o.wrong {
@@ -119,19 +123,19 @@ func TestPageIsWholeAndAsksForNothing(t *testing.T) {
 }
 
 // hasAll checks that the page has everything that the summary has.
-func hasAll(t *testing.T, o *outline, s *Summary) {
+func hasAll(t *testing.T, o *outline, s *analysis.Summary) {
 	t.Helper()
 	if o.elements["figure"] != 7 {
 		t.Errorf("%d figures, want 7", o.elements["figure"])
 	}
-	for _, of := range sections(s) {
-		o.says(t, "a table", of.title)
+	for _, of := range tables.Sections(s) {
+		o.says(t, "a table", of.Title)
 		for line := range strings.Lines(of.RenderTSV()) {
 			o.says(t, "a row", line)
 		}
 	}
 	for _, c := range s.Claims {
-		if !comparesAsThePaper(s) {
+		if !claims.ComparesAsThePaper(s) {
 			o.says(t, "that nothing is judged", "its claims are not judged")
 			break
 		}
@@ -139,78 +143,30 @@ func hasAll(t *testing.T, o *outline, s *Summary) {
 		o.says(t, "a reason", c.Reason)
 		o.says(t, "a verdict", c.ID+" "+c.Where+" "+string(c.Verdict))
 	}
-	for _, w := range slices.Concat(warnings(s), knownLimits()) {
+	for _, w := range slices.Concat(tables.Warnings(s), tables.KnownLimits()) {
 		o.says(t, "a warning or limit", w)
 	}
 	for _, trial := range s.Trials {
-		o.says(t, "a trial", trial.Name+" "+validity(&trial)+" "+checksPassed(&trial)+" "+strings.Join(trial.Reasons, "; "))
+		o.says(t, "a trial", trial.Name+" "+tables.Validity(&trial)+" "+tables.ChecksPassed(&trial)+" "+strings.Join(trial.Reasons, "; "))
 	}
 	for _, outlier := range s.Outliers {
 		o.says(t, "an outlier", outlier.String())
 	}
-	for _, row := range setUp(s) {
+	for _, row := range tables.SetUp(s) {
 		o.says(t, "the set-up", row[0])
 	}
-	o.says(t, "how sure it is", Capital(s.Interval)+".")
-	o.says(t, "the command", command(s))
+	o.says(t, "how sure it is", analysis.Capital(s.Interval)+".")
+	o.says(t, "the command", tables.Command(s))
 }
 
 func TestTextOfARunCannotBecomeMarkup(t *testing.T) {
-	run := oneBlock()
-	run.trials[1].invalid = `</script><script>alert("1")</script>`
-	dir := run.write(t)
+	run := synth.OneBlock()
+	run.Trials[1].Invalid = `</script><script>alert("1")</script>`
+	dir := run.Write(t)
 	write(t, dir)
 	o := outlineOf(reported(t, dir, HTMLFile))
 	if o.elements["script"] != 8 { // one for each figure's marks, and the page's own
 		t.Errorf("%d scripts, want 8", o.elements["script"])
 	}
-	o.says(t, "the reason", run.trials[1].invalid)
-}
-
-func TestHowToReproduce(t *testing.T) {
-	tests := []struct {
-		name, version string
-		binaries      map[string]string
-		command       []string
-		want, warns   string
-	}{
-		{
-			"a commit, and binaries", "v1.2-3-gabc",
-			map[string]string{"equic-server": "aa", "equic-client": "bb"},
-			[]string{"/opt/equic-bench", "run", "my runs/it's.yaml", "--seed=7"},
-			"git checkout v1.2-3-gabc\nmake build\nsha256sum --check <<'END'\nbb  bin/equic-client\naa  bin/equic-server\nEND\n" +
-				`bin/equic-bench run 'my runs/it'\''s.yaml' --seed=7`, "",
-		},
-		{"changed files", "abc-dirty", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42", "checkout with changes (abc-dirty)"},
-		{"no version", "unknown", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42", "outside a git checkout"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := &Summary{Scenario: "paper", Seed: 42, manifest: &results.Manifest{Version: tt.version, Binaries: tt.binaries, Command: tt.command}}
-			got := reproduce(s)
-			if got.Command != tt.want {
-				t.Errorf("steps:\n%s\nwant:\n%s", got.Command, tt.want)
-			}
-			if warned := strings.Join(got.Warnings, " "); !strings.Contains(warned, tt.warns) || (tt.warns == "") != (warned == "") {
-				t.Errorf("warnings %q, want one with %q", warned, tt.warns)
-			}
-		})
-	}
-}
-
-func TestDarkColoursKeepTheirContrast(t *testing.T) {
-	tests := []struct{ name, from, want string }{
-		{"white becomes the card", "ffffff", "1b1b1b"},
-		{"black becomes the ink", "000000", "ececec"},
-		{"a blue stays blue", "0072b2", "48bdff"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p := palette{}
-			p.name(tt.from)
-			if got := string(p.css(true)); got != "--c"+tt.from+":#"+tt.want+";" {
-				t.Errorf("%s, want #%s", got, tt.want)
-			}
-		})
-	}
+	o.says(t, "the reason", run.Trials[1].Invalid)
 }

@@ -11,12 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
 )
@@ -31,33 +32,33 @@ const (
 
 // recomputed is what testdata/recompute.py prints.
 type recomputed struct {
-	Variants map[string]map[string][3]Number `json:"variants"` // median, low, high
-	Claims   map[string]recomputedChange     `json:"claims"`
-	Pairs    []recomputedChange              `json:"pairs"`
-	Cost     []recomputedChange              `json:"cost"`
-	CSV      map[string][][]any              `json:"csv"`
+	Variants map[string]map[string][3]analysis.Number `json:"variants"` // median, low, high
+	Claims   map[string]recomputedChange              `json:"claims"`
+	Pairs    []recomputedChange                       `json:"pairs"`
+	Cost     []recomputedChange                       `json:"cost"`
+	CSV      map[string][][]any                       `json:"csv"`
 }
 
 type recomputedChange struct {
-	Metric        string `json:"metric"`
-	With          string `json:"with"`
-	Without       string `json:"without"`
-	Blocks        int    `json:"blocks"`
-	Measured      Number `json:"measured"`
-	Low           Number `json:"low"`
-	High          Number `json:"high"`
-	Coverage      Number `json:"coverage"`
-	P             Number `json:"p"`
-	PHolm         Number `json:"p_holm"`
-	PaperMeasured Number `json:"paper_way_measured"`
-	PaperLow      Number `json:"paper_way_low"`
-	PaperHigh     Number `json:"paper_way_high"`
-	Unmet         bool   `json:"unmet"`
+	Metric        string          `json:"metric"`
+	With          string          `json:"with"`
+	Without       string          `json:"without"`
+	Blocks        int             `json:"blocks"`
+	Measured      analysis.Number `json:"measured"`
+	Low           analysis.Number `json:"low"`
+	High          analysis.Number `json:"high"`
+	Coverage      analysis.Number `json:"coverage"`
+	P             analysis.Number `json:"p"`
+	PHolm         analysis.Number `json:"p_holm"`
+	PaperMeasured analysis.Number `json:"paper_way_measured"`
+	PaperLow      analysis.Number `json:"paper_way_low"`
+	PaperHigh     analysis.Number `json:"paper_way_high"`
+	Unmet         bool            `json:"unmet"`
 
 	// Of the cost of measuring.
-	Variant       string `json:"variant"`
-	WithFigure    Number `json:"with_figure"`
-	WithoutFigure Number `json:"without_figure"`
+	Variant       string          `json:"variant"`
+	WithFigure    analysis.Number `json:"with_figure"`
+	WithoutFigure analysis.Number `json:"without_figure"`
 }
 
 func recompute(t *testing.T, dir string) *recomputed {
@@ -78,78 +79,78 @@ func recompute(t *testing.T, dir string) *recomputed {
 		t.Fatalf("%v: %s", err, complaint.String())
 	}
 	r := new(recomputed)
-	must(t, json.Unmarshal(text, r))
+	testkit.Must(t, json.Unmarshal(text, r))
 	return r
 }
 
 func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
-	tests := map[string]func() *synth{
-		"one block":  oneBlock,
-		"ten blocks": func() *synth { return blocks(10) },
-		"two blocks": func() *synth { return shortBlocks(2) },
-		"seven blocks, one of them incomplete, one in which a server stalls": func() *synth {
-			s := shortBlocks(7)
-			s.trials[s.find("xdp-block", 3)].invalid = "server was late"
-			s.trials[s.find("userspace-block", 5)].request = late(12*second, 3*second)
-			s.trials[s.find("no-block", 2)].request = late(11*second, 60*second)
+	tests := map[string]func() *synth.Run{
+		"one block":  synth.OneBlock,
+		"ten blocks": func() *synth.Run { return synth.Blocks(10) },
+		"two blocks": func() *synth.Run { return synth.ShortBlocks(2) },
+		"seven blocks, one of them incomplete, one in which a server stalls": func() *synth.Run {
+			s := synth.ShortBlocks(7)
+			s.Trials[s.Find("xdp-block", 3)].Invalid = "server was late"
+			s.Trials[s.Find("userspace-block", 5)].Request = synth.Late(12*synth.Second, 3*synth.Second)
+			s.Trials[s.Find("no-block", 2)].Request = synth.Late(11*synth.Second, 60*synth.Second)
 			return s
 		},
-		"six blocks in which nothing is completed for a second in userspace-block": func() *synth {
-			s := shortBlocks(6)
+		"six blocks in which nothing is completed for a second in userspace-block": func() *synth.Run {
+			s := synth.ShortBlocks(6)
 			for b := range 6 {
-				s.trials[s.find("userspace-block", b+1)].request = late(12*second, 3*second)
+				s.Trials[s.Find("userspace-block", b+1)].Request = synth.Late(12*synth.Second, 3*synth.Second)
 			}
 			return s
 		},
-		"an attack between two samples, from a fraction of a second on": func() *synth {
-			s := shortBlocks(2)
-			s.experiment.Parallel.DelayNS, s.experiment.Parallel.Requests = 10*second+second/3, 10
+		"an attack between two samples, from a fraction of a second on": func() *synth.Run {
+			s := synth.ShortBlocks(2)
+			s.Experiment.Parallel.DelayNS, s.Experiment.Parallel.Requests = 10*synth.Second+synth.Second/3, 10
 			return s
 		},
-		"throughput at the edge of what is recovered, and an attack that ends with a request": func() *synth {
-			s := shortBlocks(2)
-			s.experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
-			for i := range s.trials {
-				s.trials[i].request, s.trials[i].server = losing(i%2), notAllAdmitted()
+		"throughput at the edge of what is recovered, and an attack that ends with a request": func() *synth.Run {
+			s := synth.ShortBlocks(2)
+			s.Experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
+			for i := range s.Trials {
+				s.Trials[i].Request, s.Trials[i].Server = synth.Losing(i%2), synth.NotAllAdmitted()
 			}
 			return s
 		},
-		"an attack that hurts nobody": func() *synth { return served(shortBlocks(2), "no-block", "userspace-block") },
-		"an attack that is served in both variants": func() *synth {
-			return served(shortBlocks(1), "no-block", "userspace-block", "xdp-block")
+		"an attack that hurts nobody": func() *synth.Run { return synth.Served(synth.ShortBlocks(2), "no-block", "userspace-block") },
+		"an attack that is served in both variants": func() *synth.Run {
+			return synth.Served(synth.ShortBlocks(1), "no-block", "userspace-block", "xdp-block")
 		},
-		"an attack that slows responses, but takes no throughput": func() *synth {
-			s := served(shortBlocks(2), "no-block", "userspace-block")
-			for i := range s.trials {
-				s.trials[i].request = slowerInAttack(s.trials[i].request)
+		"an attack that slows responses, but takes no throughput": func() *synth.Run {
+			s := synth.Served(synth.ShortBlocks(2), "no-block", "userspace-block")
+			for i := range s.Trials {
+				s.Trials[i].Request = synth.SlowerInAttack(s.Trials[i].Request)
 			}
 			return s
 		},
-		"no attack and no memory limit": func() *synth {
-			s := shortBlocks(2)
-			s.experiment.Parallel, s.experiment.ServerMemoryBytes = results.Load{}, 0
+		"no attack and no memory limit": func() *synth.Run {
+			s := synth.ShortBlocks(2)
+			s.Experiment.Parallel, s.Experiment.ServerMemoryBytes = results.Load{}, 0
 			return s
 		},
-		"a closed loop": func() *synth {
-			s := shortBlocks(1)
-			s.experiment.Sequential.RatePerSecond, s.experiment.Sequential.Requests = 0, 2000
+		"a closed loop": func() *synth.Run {
+			s := synth.ShortBlocks(1)
+			s.Experiment.Sequential.RatePerSecond, s.Experiment.Sequential.Requests = 0, 2000
 			return s
 		},
-		"an alternation": func() *synth { return alternating(unattacked(7), 0.02) },
-		"an alternation of few trials, with requests that fail": func() *synth {
-			s := alternating(unattacked(2), 0.02)
-			s.trials[1].request = late(3*second, 2*second)
+		"an alternation": func() *synth.Run { return synth.Alternating(synth.Unattacked(7), 0.02) },
+		"an alternation of few trials, with requests that fail": func() *synth.Run {
+			s := synth.Alternating(synth.Unattacked(2), 0.02)
+			s.Trials[1].Request = synth.Late(3*synth.Second, 2*synth.Second)
 			return s
 		},
 	}
 	for name, made := range tests {
 		t.Run(name, func(t *testing.T) {
-			dir := made().write(t)
+			dir := made().Write(t)
 			s := write(t, dir)
 			r := recompute(t, dir)
 			r.expect(t, s, bothExact)
-			kept := new(Summary)
-			must(t, json.Unmarshal(reported(t, dir, SummaryFile), kept))
+			kept := new(analysis.Summary)
+			testkit.Must(t, json.Unmarshal(reported(t, dir, SummaryFile), kept))
 			r.expect(t, kept, sixDigits)
 			for _, figure := range []string{
 				"figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv",
@@ -162,22 +163,22 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 }
 
 func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	s := write(t, dir)
 	rates := map[string]map[string][]float64{} // by variant and width of the bin
 	for _, row := range dataOf(t, dir, "figure-3.csv") {
 		rate, err := strconv.ParseFloat(row[4], 64)
-		must(t, err)
+		testkit.Must(t, err)
 		if rates[row[0]] == nil {
 			rates[row[0]] = map[string][]float64{}
 		}
 		rates[row[0]][row[1]] = append(rates[row[0]][row[1]], rate)
 	}
-	for _, v := range s.measured() {
+	for _, v := range s.Measured() {
 		got := rates[v.Name]
-		expectNumber(t, v.Name+", harmonic", v.Throughput.Harmonic, Number(stats.Harmonic(got["1"])), sixDigits)
-		expectNumber(t, v.Name+", arithmetic", v.Throughput.Arithmetic, Number(stats.Arithmetic(got["1"])), sixDigits)
-		expectNumber(t, v.Name+", in the paper's way", v.Throughput.Paper, Number(stats.HarmonicNonZero(got["5"])), sixDigits)
+		expectNumber(t, v.Name+", harmonic", v.Throughput.Harmonic, analysis.Number(stats.Harmonic(got["1"])), sixDigits)
+		expectNumber(t, v.Name+", arithmetic", v.Throughput.Arithmetic, analysis.Number(stats.Arithmetic(got["1"])), sixDigits)
+		expectNumber(t, v.Name+", in the paper's way", v.Throughput.Paper, analysis.Number(stats.HarmonicNonZero(got["5"])), sixDigits)
 	}
 }
 
@@ -185,36 +186,22 @@ func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
 func dataOf(t *testing.T, dir, figure string) [][]string {
 	t.Helper()
 	rows, err := csv.NewReader(bytes.NewReader(reported(t, dir, figure))).ReadAll()
-	must(t, err)
+	testkit.Must(t, err)
 	return rows[1:]
 }
 
-// served is a run whose sequential clients feel nothing of the attack, which some
-// variants serve.
-func served(s *synth, by ...string) *synth {
-	for i := range s.trials {
-		whole := slices.Contains(by, s.trials[i].variant)
-		s.trials[i].request = func(role string, q *record.Request) {
-			if role == results.RoleSequential || whole {
-				q.Outcome, q.EndNS = record.OK, 9e6
-			}
-		}
-	}
-	return s
-}
-
 // expect compares all that was recomputed to a summary.
-func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
+func (r *recomputed) expect(t *testing.T, s *analysis.Summary, tolerance float64) {
 	t.Helper()
-	for _, v := range s.measured() {
-		for i, m := range []*Metrics{v.Metrics, v.Low, v.High} {
+	for _, v := range s.Measured() {
+		for i, m := range []*analysis.Metrics{v.Metrics, v.Low, v.High} {
 			if m != nil {
 				expectFigures(t, v.Name, i, flatten("", reflect.ValueOf(*m)), r.Variants[v.Name], tolerance)
 			}
 		}
 	}
-	if got := len(r.Variants); got != len(s.measured()) {
-		t.Errorf("recomputed %d variants, the summary has %d", got, len(s.measured()))
+	if got := len(r.Variants); got != len(s.Measured()) {
+		t.Errorf("recomputed %d variants, the summary has %d", got, len(s.Measured()))
 	}
 	for i := range s.Claims {
 		c := &s.Claims[i]
@@ -244,10 +231,10 @@ func (r *recomputed) expect(t *testing.T, s *Summary, tolerance float64) {
 	r.expectCost(t, s.Cost, tolerance)
 }
 
-func (r *recomputed) expectCost(t *testing.T, c *Cost, tolerance float64) {
+func (r *recomputed) expectCost(t *testing.T, c *analysis.Cost, tolerance float64) {
 	t.Helper()
 	if c == nil {
-		c = new(Cost)
+		c = new(analysis.Cost)
 	}
 	if len(r.Cost) != len(c.Lines) {
 		t.Fatalf("recomputed %d lines of the cost of measuring, the summary has %d", len(r.Cost), len(c.Lines))
@@ -275,7 +262,7 @@ func countedAsTheyAre(key string) bool {
 	return false
 }
 
-func expectFigures(t *testing.T, variant string, end int, want map[string]Number, got map[string][3]Number, tolerance float64) {
+func expectFigures(t *testing.T, variant string, end int, want map[string]analysis.Number, got map[string][3]analysis.Number, tolerance float64) {
 	t.Helper()
 	compared := 0
 	for key, n := range want {
@@ -295,7 +282,7 @@ func expectFigures(t *testing.T, variant string, end int, want map[string]Number
 	}
 }
 
-func (r *recomputedChange) expect(t *testing.T, name string, measured Number, e *Evidence, tolerance float64) {
+func (r *recomputedChange) expect(t *testing.T, name string, measured analysis.Number, e *analysis.Evidence, tolerance float64) {
 	t.Helper()
 	if r.Blocks != e.Blocks {
 		t.Errorf("%s: %d blocks, recomputed %d", name, e.Blocks, r.Blocks)
@@ -310,19 +297,19 @@ func (r *recomputedChange) expect(t *testing.T, name string, measured Number, e 
 
 // expectNumber compares what the Go code says to what was recomputed. JSON has
 // no infinities, so all that is not finite is alike.
-func expectNumber(t *testing.T, name string, want, got Number, tolerance float64) {
+func expectNumber(t *testing.T, name string, want, got analysis.Number, tolerance float64) {
 	t.Helper()
 	switch w, g := float64(want), float64(got); {
-	case want.known() != got.known():
+	case want.Known() != got.Known():
 		t.Errorf("%s: %v, recomputed %v", name, w, g)
-	case want.known() && math.Abs(w-g) > tolerance*math.Max(math.Abs(w), math.Abs(g)):
+	case want.Known() && math.Abs(w-g) > tolerance*math.Max(math.Abs(w), math.Abs(g)):
 		t.Errorf("%s: %.17g, recomputed %.17g", name, w, g)
 	}
 }
 
 // flatten is the numbers of a struct under their keys in JSON, joined by dots.
-func flatten(key string, v reflect.Value) map[string]Number {
-	all := map[string]Number{}
+func flatten(key string, v reflect.Value) map[string]analysis.Number {
+	all := map[string]analysis.Number{}
 	add := func(name string, field reflect.Value) {
 		maps.Copy(all, flatten(strings.TrimPrefix(key+"."+name, "."), field))
 	}
@@ -340,7 +327,7 @@ func flatten(key string, v reflect.Value) map[string]Number {
 			add(k.String(), v.MapIndex(k))
 		}
 	default:
-		all[key] = Number(v.Float())
+		all[key] = analysis.Number(v.Float())
 	}
 	return all
 }

@@ -1,11 +1,10 @@
-// Package report turns the raw records of a run into its figures and tables:
-// figures 3 to 6 of the paper and three beside them with their data, table I, the
-// paper's claims against what was measured, summary.json, report.md and
-// report.html.
+// Package report writes the report of a run, and verifies one: figures 3 to 6 of the
+// paper and three beside them with their data, table I, the paper's claims against
+// what was measured, summary.json, report.md and report.html.
 //
-// It is the end of the pipeline: results.Open gives it a run, stats computes.
-// It needs no root, engine or network, and the same records always give the
-// same bytes.
+// It is the end of the pipeline, and joins its packages: analysis (records to
+// numbers), claims, figures, tables and page. It needs no root, engine or network,
+// and the same records always give the same bytes.
 package report
 
 import (
@@ -15,6 +14,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/figures"
+	"github.com/equic-bench/equic-bench/report/page"
+	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -28,16 +32,16 @@ const (
 // Options of a report.
 type Options struct {
 	// Lang is the language of the figures' texts, their captions and the values
-	// shown on hover: one of Languages, "" is English. Tables, words around
+	// shown on hover: one of figures.Languages, "" is English. Tables, words around
 	// them and the figures' data (CSV) are in English whatever it is.
 	Lang string
 }
 
 // Write regenerates the report of a run directory from its raw records, and
 // returns its numbers. The old report stays until the new one is whole. A run
-// without a single valid trial gives an error that wraps ErrNoTrials and says
-// what is wrong with the trials there are.
-func Write(runDir string, o Options) (*Summary, error) {
+// without a single valid trial gives an error that wraps analysis.ErrNoTrials
+// and says what is wrong with the trials there are.
+func Write(runDir string, o Options) (*analysis.Summary, error) {
 	summary, drawn, err := drawIn(runDir, runDir, o)
 	if err != nil {
 		return nil, err
@@ -47,8 +51,8 @@ func Write(runDir string, o Options) (*Summary, error) {
 
 // drawIn writes the report of a run into a new folder, which it makes in place
 // and which is the caller's then.
-func drawIn(runDir, place string, o Options) (_ *Summary, dir string, err error) {
-	lang, err := knownLanguage(o.Lang)
+func drawIn(runDir, place string, o Options) (_ *analysis.Summary, dir string, err error) {
+	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {
 		return nil, "", err
 	}
@@ -56,11 +60,11 @@ func drawIn(runDir, place string, o Options) (_ *Summary, dir string, err error)
 	if err != nil {
 		return nil, "", err
 	}
-	summary, series, err := analyse(run)
+	summary, series, err := claims.Summarise(run)
 	if err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
-	if lang != English {
+	if lang != figures.English {
 		summary.FiguresLang = string(lang)
 	}
 	dir, err = os.MkdirTemp(place, results.HalfReport)
@@ -89,7 +93,7 @@ func replace(dir, tmp string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-func writeAll(dir string, s *Summary, series []*series) error {
+func writeAll(dir string, s *analysis.Summary, series []*analysis.Series) error {
 	text, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", SummaryFile, err)
@@ -97,38 +101,22 @@ func writeAll(dir string, s *Summary, series []*series) error {
 	if err := os.WriteFile(filepath.Join(dir, SummaryFile), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	figures := drawAll(s, series)
-	for _, f := range figures {
-		if err := f.write(dir); err != nil {
+	drawn := figures.All(s, series)
+	for _, f := range drawn {
+		if err := f.Write(dir); err != nil {
 			return err
 		}
 	}
-	page, err := HTML(s, figures)
+	html, err := page.HTML(s, drawn)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, HTMLFile), page, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, HTMLFile), html, 0o644); err != nil {
 		return err
 	}
-	var pictures []Picture
-	for _, f := range figures {
-		pictures = append(pictures, Picture{Name: f.name, Title: f.title, Caption: f.caption()})
+	var pictures []tables.Picture
+	for _, f := range drawn {
+		pictures = append(pictures, tables.Picture{Name: f.Name, Title: f.Title, Caption: f.Caption()})
 	}
-	return os.WriteFile(filepath.Join(dir, MarkdownFile), Markdown(s, pictures), 0o644)
-}
-
-// analyse summarises a run and judges the claims by it.
-func analyse(run *results.Run) (*Summary, []*series, error) {
-	s, series, err := Analyse(run)
-	if err != nil {
-		return nil, nil, err
-	}
-	Judge(s)
-	return s, series, nil
-}
-
-// Summarise is what Write returns, without writing anything.
-func Summarise(run *results.Run) (*Summary, error) {
-	s, _, err := analyse(run)
-	return s, err
+	return os.WriteFile(filepath.Join(dir, MarkdownFile), tables.Markdown(s, pictures), 0o644)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"flag"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,73 +14,49 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
+	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 // write reports on a run that must have something to report.
-func write(t *testing.T, dir string) *Summary {
+func write(t *testing.T, dir string) *analysis.Summary {
 	t.Helper()
 	s, err := Write(dir, Options{})
-	must(t, err)
-	return s
-}
-
-// summarise is write without drawing the figures.
-func summarise(t *testing.T, dir string) *Summary {
-	t.Helper()
-	run, err := results.Open(dir)
-	must(t, err)
-	s, _, err := analyse(run)
-	must(t, err)
+	testkit.Must(t, err)
 	return s
 }
 
 func reported(t *testing.T, dir, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, results.ReportDir, name))
-	must(t, err)
+	testkit.Must(t, err)
 	return text
 }
 
 func TestReportOfASyntheticRunIsAsKept(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	s := write(t, dir)
 	var text bytes.Buffer
-	must(t, Text(&text, s, 0))
+	testkit.Must(t, tables.Text(&text, s, 0))
 	got := map[string][]byte{"text.txt": text.Bytes()}
 	for _, name := range []string{"summary.json", "report.md", "figure-3.csv", "figure-4.csv", "figure-5.csv", "figure-6.csv", "figure-recovery.csv", "figure-block-time.csv", "figure-latency.csv"} {
 		got[name] = reported(t, dir, name)
 	}
-	asKept(t, "synthetic", got)
-}
-
-// asKept compares files with those in a folder of testdata.
-func asKept(t *testing.T, folder string, got map[string][]byte) {
-	t.Helper()
-	for name, text := range got {
-		path := filepath.Join("testdata", folder, name)
-		if *update {
-			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-			must(t, os.WriteFile(path, text, 0o644))
-			continue
-		}
-		want, err := os.ReadFile(path)
-		must(t, err)
-		if diff := cmp.Diff(string(want), string(text)); diff != "" {
-			t.Errorf("%s (-kept +now; if it is meant, run with -update):\n%s", name, diff)
-		}
-	}
+	golden.CheckAll(t, "synthetic", got)
 }
 
 func TestReportIsByteIdenticalWhenWrittenTwice(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	all := func() map[string][]byte {
 		write(t, dir)
 		entries, err := os.ReadDir(filepath.Join(dir, results.ReportDir))
-		must(t, err)
+		testkit.Must(t, err)
 		files := map[string][]byte{}
 		for _, e := range entries {
 			files[e.Name()] = reported(t, dir, e.Name())
@@ -103,10 +78,10 @@ func TestReportIsByteIdenticalWhenWrittenTwice(t *testing.T) {
 }
 
 func TestReportReplacesAnOldOneWhole(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	stale := filepath.Join(dir, results.ReportDir, "figure-9.svg")
-	must(t, os.MkdirAll(filepath.Dir(stale), 0o755))
-	must(t, os.WriteFile(stale, nil, 0o644))
+	testkit.Must(t, os.MkdirAll(filepath.Dir(stale), 0o755))
+	testkit.Must(t, os.WriteFile(stale, nil, 0o644))
 	write(t, dir)
 	if _, err := os.Stat(stale); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a stale figure is still there: %v", err)
@@ -119,19 +94,19 @@ func TestReportReplacesAnOldOneWhole(t *testing.T) {
 
 // The public code of the paper draws the CPU samples as memory too.
 func TestMemoryDistributionIsOfMemory(t *testing.T) {
-	s := oneBlock()
+	s := synth.OneBlock()
 	const resident = 64 << 20 // a quarter of the limit
-	for i := range s.trials {
-		s.trials[i].server = func(line *record.Line) {
+	for i := range s.Trials {
+		s.Trials[i].Server = func(line *record.Line) {
 			if line.Sample != nil {
 				line.Sample.RSSBytes = resident
 			}
 		}
 	}
-	dir := s.write(t)
+	dir := s.Write(t)
 	write(t, dir)
 	rows, err := csv.NewReader(bytes.NewReader(reported(t, dir, "figure-6.csv"))).ReadAll()
-	must(t, err)
+	testkit.Must(t, err)
 	memory, cpu := map[string]bool{}, map[string]bool{}
 	for _, row := range rows[1:] {
 		if row[1] == "memory" {
@@ -149,13 +124,13 @@ func TestMemoryDistributionIsOfMemory(t *testing.T) {
 }
 
 func TestEmptySecondIsKept(t *testing.T) {
-	s := oneBlock()
-	s.trials[1].request = func(role string, q *record.Request) {
-		if at := q.StartNS + q.EndNS; role == results.RoleSequential && at >= 20*second && at < 25*second {
+	s := synth.OneBlock()
+	s.Trials[1].Request = func(role string, q *record.Request) {
+		if at := q.StartNS + q.EndNS; role == results.RoleSequential && at >= 20*synth.Second && at < 25*synth.Second {
 			q.Outcome = record.Failed
 		}
 	}
-	sum := summarise(t, s.write(t))
+	sum := summarise(t, s.Write(t))
 	got := sum.Variants[1].Throughput
 	if got.Harmonic != 0 || got.Min != 0 || got.ZeroBins != 5 {
 		t.Errorf("harmonic %v, min %v, empty bins %v; want 0, 0 and 5", got.Harmonic, got.Min, got.ZeroBins)
@@ -164,24 +139,24 @@ func TestEmptySecondIsKept(t *testing.T) {
 		t.Errorf("paper's estimator %v over bins of which %v are empty; want above 20, and 1", got.Paper, got.PaperZeroBins)
 	}
 	claim := sum.Claims[0]
-	if claim.Verdict != Smaller || !math.IsInf(float64(claim.Measured), 1) || !strings.Contains(claim.Caveat, "paper's estimator") {
+	if claim.Verdict != analysis.Smaller || !math.IsInf(float64(claim.Measured), 1) || !strings.Contains(claim.Caveat, "paper's estimator") {
 		t.Errorf("claim on throughput: %+v", claim)
 	}
 }
 
 func TestInvalidTrialIsListedAndNeverAveraged(t *testing.T) {
-	clean := summarise(t, oneBlock().write(t))
-	s := oneBlock()
-	s.trials = append(s.trials, synthTrial{
-		variant: "xdp-block", block: 2, invalid: "sequential-2 was ready 0.3 s late",
-		request: func(_ string, q *record.Request) { q.EndNS *= 1000 },
+	clean := summarise(t, synth.OneBlock().Write(t))
+	s := synth.OneBlock()
+	s.Trials = append(s.Trials, synth.Trial{
+		Variant: "xdp-block", Block: 2, Invalid: "sequential-2 was ready 0.3 s late",
+		Request: func(_ string, q *record.Request) { q.EndNS *= 1000 },
 	})
-	dir := s.write(t)
+	dir := s.Write(t)
 	sum := write(t, dir)
 	want, err := json.Marshal(clean.Variants)
-	must(t, err)
+	testkit.Must(t, err)
 	got, err := json.Marshal(sum.Variants)
-	must(t, err)
+	testkit.Must(t, err)
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("the invalid trial changed the figures:\n%s", diff)
 	}
@@ -194,14 +169,14 @@ func TestInvalidTrialIsListedAndNeverAveraged(t *testing.T) {
 }
 
 func TestMissingVariantMakesClaimsInconclusive(t *testing.T) {
-	s := oneBlock()
-	s.trials[2].invalid = "the server was throttled"
-	sum := summarise(t, s.write(t))
+	s := synth.OneBlock()
+	s.Trials[2].Invalid = "the server was throttled"
+	sum := summarise(t, s.Write(t))
 	if len(sum.Claims) != 7 {
 		t.Fatalf("%d claims, want 7", len(sum.Claims))
 	}
 	for _, c := range sum.Claims {
-		if c.Verdict != Inconclusive || c.Reason != "no valid trial of xdp-block" || !math.IsNaN(float64(c.Measured)) {
+		if c.Verdict != analysis.Inconclusive || c.Reason != "no valid trial of xdp-block" || !math.IsNaN(float64(c.Measured)) {
 			t.Errorf("%s: %s, measured %v, because %s", c.ID, c.Verdict, c.Measured, c.Reason)
 		}
 	}
@@ -211,15 +186,15 @@ func TestMissingVariantMakesClaimsInconclusive(t *testing.T) {
 }
 
 func TestRunWithNothingToReportIsAnError(t *testing.T) {
-	empty := oneBlock()
-	empty.trials = nil
-	bad := oneBlock()
-	for i := range bad.trials {
-		bad.trials[i].invalid = "the server died"
+	empty := synth.OneBlock()
+	empty.Trials = nil
+	bad := synth.OneBlock()
+	for i := range bad.Trials {
+		bad.Trials[i].Invalid = "the server died"
 	}
 	tests := []struct {
 		name string
-		run  *synth
+		run  *synth.Run
 		says string
 	}{
 		{"a run without trials", empty, "no whole trial at all"},
@@ -227,9 +202,9 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := tt.run.write(t)
+			dir := tt.run.Write(t)
 			_, err := Write(dir, Options{})
-			if !errors.Is(err, ErrNoTrials) || !strings.Contains(err.Error(), tt.says) {
+			if !errors.Is(err, analysis.ErrNoTrials) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one that says %q", err, tt.says)
 			}
 			if _, err := os.Stat(filepath.Join(dir, results.ReportDir)); !errors.Is(err, os.ErrNotExist) {
@@ -245,29 +220,29 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 }
 
 func TestBrokenRecordIsAnErrorThatNamesItsLine(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	path := filepath.Join(dir, results.TrialsDir, "002-userspace-block", "sequential-3.jsonl")
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = f.WriteString("{\"request\":\n")
-	must(t, errors.Join(err, f.Close()))
+	testkit.Must(t, errors.Join(err, f.Close()))
 	if _, err := Write(dir, Options{}); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
 		t.Errorf("error %v, want one that names sequential-3.jsonl:502", err)
 	}
 }
 
 func TestVariantIsTheMedianOfItsTrials(t *testing.T) {
-	s := oneBlock()
-	s.experiment.Variants = []string{"xdp-block"}
-	s.trials = nil
+	s := synth.OneBlock()
+	s.Experiment.Variants = []string{"xdp-block"}
+	s.Trials = nil
 	for i, rss := range []int64{30, 10, 20} {
-		s.trials = append(s.trials, synthTrial{variant: "xdp-block", block: i + 1, server: func(line *record.Line) {
+		s.Trials = append(s.Trials, synth.Trial{Variant: "xdp-block", Block: i + 1, Server: func(line *record.Line) {
 			if line.Sample != nil {
 				line.Sample.RSSBytes = rss << 20
 			}
 		}})
 	}
-	sum := summarise(t, s.write(t))
+	sum := summarise(t, s.Write(t))
 	v := sum.Variants[0]
 	if v.Trials != 3 || v.MemoryBytes.P90 != 20<<20 || v.Note != "median of 3 trials, too few for a 95 % interval" {
 		t.Errorf("%d trials, memory %v, note %q", v.Trials, v.MemoryBytes.P90, v.Note)
@@ -275,10 +250,10 @@ func TestVariantIsTheMedianOfItsTrials(t *testing.T) {
 }
 
 func TestClosedLoopWithoutAttack(t *testing.T) {
-	s := oneBlock()
-	s.experiment.Sequential.RatePerSecond = 0
-	s.experiment.Parallel = results.Load{}
-	sum := summarise(t, s.write(t))
+	s := synth.OneBlock()
+	s.Experiment.Sequential.RatePerSecond = 0
+	s.Experiment.Parallel = results.Load{}
+	sum := summarise(t, s.Write(t))
 	v := sum.Variants[0]
 	// 500 requests of about 9 ms each: a window of 4 s and a bit.
 	if v.Throughput.ZeroBins != 0 || !(v.Throughput.Harmonic > 400 && v.Throughput.Harmonic < 480) {
@@ -290,9 +265,9 @@ func TestClosedLoopWithoutAttack(t *testing.T) {
 }
 
 func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
-	s := oneBlock()
-	s.experiment.ServerMemoryBytes = 0
-	dir := s.write(t)
+	s := synth.OneBlock()
+	s.Experiment.ServerMemoryBytes = 0
+	dir := s.Write(t)
 	v := write(t, dir).Variants[2]
 	if !math.IsNaN(float64(v.Memory.P90)) || v.MemoryBytes.P90 != 45<<20 {
 		t.Errorf("memory %v %%, %v bytes; want none and 45 MiB", v.Memory.P90, v.MemoryBytes.P90)
@@ -304,19 +279,19 @@ func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
 
 // Every value of the synthetic run below can be worked out by hand.
 func TestFiguresThatCanBeWorkedOutByHand(t *testing.T) {
-	s := oneBlock()
+	s := synth.OneBlock()
 	flat := func(role string, q *record.Request) {
 		q.StartNS, q.EndNS = q.ScheduledNS, 10e6
-		if role == results.RoleSequential && q.ScheduledNS >= 20*second && q.ScheduledNS < 23*second {
+		if role == results.RoleSequential && q.ScheduledNS >= 20*synth.Second && q.ScheduledNS < 23*synth.Second {
 			q.Outcome = record.Timeout
 		}
 	}
-	for i := range s.trials {
-		s.trials[i].request = flat
+	for i := range s.Trials {
+		s.Trials[i].Request = flat
 	}
-	v := summarise(t, s.write(t)).Variants[1]
+	v := summarise(t, s.Write(t)).Variants[1]
 	// 50 bins of 40 requests, three of them empty.
-	checks := map[string][2]Number{
+	checks := map[string][2]analysis.Number{
 		"harmonic":                       {v.Throughput.Harmonic, 0},
 		"arithmetic":                     {v.Throughput.Arithmetic, 40 * 47.0 / 50},
 		"paper: 9 bins of 40, one of 16": {v.Throughput.Paper, 10 / (9.0/40 + 1.0/16)},
@@ -342,10 +317,10 @@ func TestFiguresThatCanBeWorkedOutByHand(t *testing.T) {
 }
 
 func TestSummaryJSONHasNullsAndNoNaN(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	write(t, dir)
 	var back map[string]any
-	must(t, json.Unmarshal(reported(t, dir, "summary.json"), &back))
+	testkit.Must(t, json.Unmarshal(reported(t, dir, "summary.json"), &back))
 	for i, v := range back["variants"].([]any) {
 		v := v.(map[string]any)
 		for _, key := range []string{
@@ -359,9 +334,19 @@ func TestSummaryJSONHasNullsAndNoNaN(t *testing.T) {
 			t.Errorf("%s: block_time_us is %v", v["name"], v["block_time_us"])
 		}
 	}
-	var summary Summary
-	must(t, json.Unmarshal(reported(t, dir, "summary.json"), &summary))
+	var summary analysis.Summary
+	testkit.Must(t, json.Unmarshal(reported(t, dir, "summary.json"), &summary))
 	if got := summary.Variants[2].BlockTimeUS.String(); got != strconv.FormatFloat(0.0825, 'f', -1, 64) {
 		t.Errorf("xdp-block takes %s us, want 0.0825", got)
 	}
+}
+
+// summarise summarises a run directory and judges the claims by it.
+func summarise(t *testing.T, dir string) *analysis.Summary {
+	t.Helper()
+	run, err := results.Open(dir)
+	testkit.Must(t, err)
+	s, _, err := claims.Summarise(run)
+	testkit.Must(t, err)
+	return s
 }

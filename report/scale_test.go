@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
 )
 
 var (
@@ -25,7 +28,7 @@ var (
 
 // scaleCase is one run, and what reporting on it may cost.
 type scaleCase struct {
-	bulk
+	synth.Bulk
 	goal      time.Duration
 	goalBytes int64
 }
@@ -35,9 +38,9 @@ type scaleCase struct {
 func scaleCases() []scaleCase {
 	const most = 300e6
 	return []scaleCase{
-		{bulk{requests: 1_000_000, blocks: 1}, 5 * time.Second, most},
-		{bulk{requests: 10_000_000, blocks: 1}, 50 * time.Second, most},
-		{bulk{requests: 10_000_000, blocks: 10}, 50 * time.Second, most},
+		{synth.Bulk{Requests: 1_000_000, Blocks: 1}, 5 * time.Second, most},
+		{synth.Bulk{Requests: 10_000_000, Blocks: 1}, 50 * time.Second, most},
+		{synth.Bulk{Requests: 10_000_000, Blocks: 10}, 50 * time.Second, most},
 	}
 }
 
@@ -57,12 +60,12 @@ func TestScale(t *testing.T) {
 	table.WriteString("| requests | blocks | trials | MB | wall, median (s) | worst | CPU, median (s) | peak memory (MB) | MB/s | goal | met |\n" +
 		"| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n")
 	for _, c := range scaleCases() {
-		t.Run(fmt.Sprintf("%d requests in %d blocks", c.requests, c.blocks), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d requests in %d blocks", c.Requests, c.Blocks), func(t *testing.T) {
 			table.WriteString(c.measure(t))
 		})
 	}
 	if !t.Failed() {
-		must(t, os.WriteFile(*scaleFile, []byte(table.String()), 0o644)) //nolint:gosec // for all to read
+		testkit.Must(t, os.WriteFile(*scaleFile, []byte(table.String()), 0o644)) //nolint:gosec // for all to read
 	}
 }
 
@@ -70,8 +73,8 @@ func TestScale(t *testing.T) {
 func (c scaleCase) measure(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir() // removed with all that is in it
-	needSpace(t, root, int64(c.requests)*500)
-	dir := c.write(t, root)
+	needSpace(t, root, int64(c.Requests)*500)
+	dir := c.Write(t, root)
 	size := folderBytes(t, dir)
 	var wall, cpu []time.Duration
 	var peak int64
@@ -88,7 +91,7 @@ func (c scaleCase) measure(t *testing.T) string {
 		met = "no"
 	}
 	return fmt.Sprintf("| %d | %d | %d | %d | %.2f | %.2f | %.2f | %.0f | %.0f | %.0f s, %.0f MB | %s |\n",
-		c.requests, c.blocks, c.blocks*len(paperVariants()), size/1e6, median.Seconds(), worst.Seconds(),
+		c.Requests, c.Blocks, c.Blocks*len(synth.PaperVariants()), size/1e6, median.Seconds(), worst.Seconds(),
 		cpu[scaleRounds/2].Seconds(), float64(peak)/1e6, float64(size)/1e6/median.Seconds(),
 		c.goal.Seconds(), float64(c.goalBytes)/1e6, met)
 }
@@ -120,7 +123,7 @@ func reportOnce(t *testing.T, dir string) (time.Duration, *syscall.Rusage) {
 func needSpace(t *testing.T, dir string, bytes int64) {
 	t.Helper()
 	var disk unix.Statfs_t
-	must(t, unix.Statfs(dir, &disk))
+	testkit.Must(t, unix.Statfs(dir, &disk))
 	if free := int64(disk.Bavail) * disk.Bsize; free < bytes { //nolint:gosec // below 8 EiB
 		t.Fatalf("%s has %d MB free, the run needs %d: set TMPDIR to a folder with more", dir, free/1e6, bytes/1e6)
 	}
@@ -129,7 +132,7 @@ func needSpace(t *testing.T, dir string, bytes int64) {
 func folderBytes(t *testing.T, dir string) int64 {
 	t.Helper()
 	var size int64
-	must(t, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+	testkit.Must(t, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/equic-bench/equic-bench/report/figures"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -53,8 +54,8 @@ func drawnIn(runDir string) string {
 		FiguresLang string `json:"figures_lang"`
 	}
 	text, err := os.ReadFile(filepath.Join(runDir, results.ReportDir, SummaryFile))
-	if err != nil || json.Unmarshal(text, &s) != nil || !slices.Contains(Languages(), s.FiguresLang) {
-		return English // the comparison says what is wrong with the file
+	if err != nil || json.Unmarshal(text, &s) != nil || !slices.Contains(figures.Languages(), s.FiguresLang) {
+		return figures.English // the comparison says what is wrong with the file
 	}
 	return s.FiguresLang
 }

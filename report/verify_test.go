@@ -9,23 +9,25 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
 )
 
 func verified(t *testing.T, dir string) results.Finding {
 	t.Helper()
 	f, err := Verify(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	return f
 }
 
 // quick is a run whose report is drawn fast.
 func quick(t *testing.T) string {
 	t.Helper()
-	s := oneBlock()
-	s.trials = s.trials[1:2]
-	s.experiment.Variants = []string{"userspace-block"}
-	dir := s.write(t)
+	s := synth.OneBlock()
+	s.Trials = s.Trials[1:2]
+	s.Experiment.Variants = []string{"userspace-block"}
+	dir := s.Write(t)
 	write(t, dir)
 	return dir
 }
@@ -38,9 +40,9 @@ func TestAReportFollowsFromItsRecords(t *testing.T) {
 	}
 	for _, place := range []string{os.TempDir(), dir} {
 		left, err := filepath.Glob(filepath.Join(place, ".report-*"))
-		must(t, err)
+		testkit.Must(t, err)
 		more, err := filepath.Glob(filepath.Join(place, "equic-bench-*"))
-		must(t, err)
+		testkit.Must(t, err)
 		if len(left)+len(more) > 0 {
 			t.Errorf("left behind: %v %v", left, more)
 		}
@@ -52,7 +54,7 @@ func TestAReportFollowsFromItsRecords(t *testing.T) {
 func TestAChangedByteInAReportIsFoundAndNamed(t *testing.T) {
 	dir := quick(t)
 	drawn := filepath.Join(t.TempDir(), "drawn")
-	must(t, os.CopyFS(drawn, os.DirFS(filepath.Join(dir, results.ReportDir))))
+	testkit.Must(t, os.CopyFS(drawn, os.DirFS(filepath.Join(dir, results.ReportDir))))
 	files, _ := reportFiles(os.DirFS(drawn))
 	for name, whole := range files {
 		path := filepath.Join(dir, results.ReportDir, filepath.FromSlash(name))
@@ -60,14 +62,14 @@ func TestAChangedByteInAReportIsFoundAndNamed(t *testing.T) {
 			at := i * (len(whole) - 1) / 11
 			changed := bytes.Clone(whole)
 			changed[at] ^= 1 << (i % 8)
-			must(t, os.WriteFile(path, changed, 0o600))
+			testkit.Must(t, os.WriteFile(path, changed, 0o600))
 			f, err := compareReports("report", dir, drawn)
-			must(t, err)
+			testkit.Must(t, err)
 			if f.Status != results.Broken || len(f.Faults) != 1 || f.Faults[0].File != results.ReportDir+"/"+name {
 				t.Fatalf("byte %d of %s was changed: %+v", at, name, f)
 			}
 		}
-		must(t, os.WriteFile(path, whole, 0o600))
+		testkit.Must(t, os.WriteFile(path, whole, 0o600))
 	}
 	if f, err := compareReports("report", dir, drawn); err != nil || f.Status != results.Holds {
 		t.Errorf("put back: %+v, %v", f, err)
@@ -84,35 +86,35 @@ func TestWhatIsDoneToAReportIsFoundAndNamed(t *testing.T) {
 			t.Helper()
 			path := filepath.Join(dir, results.ReportDir, MarkdownFile)
 			text, err := os.ReadFile(path)
-			must(t, err)
+			testkit.Must(t, err)
 			text[7] ^= 1
-			must(t, os.WriteFile(path, text, 0o600))
+			testkit.Must(t, os.WriteFile(path, text, 0o600))
 		}, "report/report.md", "differs from byte 8 on"},
 		"a figure is missing": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.Remove(filepath.Join(dir, results.ReportDir, "figure-3.svg")))
+			testkit.Must(t, os.Remove(filepath.Join(dir, results.ReportDir, "figure-3.svg")))
 		}, "report/figure-3.svg", "not there"},
 		"a figure is added": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.WriteFile(filepath.Join(dir, results.ReportDir, "figure-9.svg"), nil, 0o600))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, results.ReportDir, "figure-9.svg"), nil, 0o600))
 		}, "report/figure-9.svg", "no part of the report"},
 		"a figure is a link": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.Symlink("figure-3.svg", filepath.Join(dir, results.ReportDir, "figure-9.svg")))
+			testkit.Must(t, os.Symlink("figure-3.svg", filepath.Join(dir, results.ReportDir, "figure-9.svg")))
 		}, "report/figure-9.svg", "neither a file nor a folder"},
 		"a record is no record": {func(t *testing.T, dir string) {
 			t.Helper()
 			path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "server.jsonl")
-			must(t, os.WriteFile(path, []byte("hello\n"), 0o600))
+			testkit.Must(t, os.WriteFile(path, []byte("hello\n"), 0o600))
 		}, "report", "server.jsonl:1: not a record"},
 		"there is no manifest": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.Remove(filepath.Join(dir, results.ManifestFile)))
+			testkit.Must(t, os.Remove(filepath.Join(dir, results.ManifestFile)))
 		}, "report", results.ManifestFile},
 		"the report is a file": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.RemoveAll(filepath.Join(dir, results.ReportDir)))
-			must(t, os.WriteFile(filepath.Join(dir, results.ReportDir), nil, 0o600))
+			testkit.Must(t, os.RemoveAll(filepath.Join(dir, results.ReportDir)))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, results.ReportDir), nil, 0o600))
 		}, "report", "no folder"},
 	}
 	for name, tt := range tests {
@@ -132,8 +134,8 @@ func TestARequestThatWasTakenOutOfTheRecordsShowsInTheReport(t *testing.T) {
 	dir := quick(t)
 	path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "sequential-1.jsonl")
 	text, err := os.ReadFile(path)
-	must(t, err)
-	must(t, os.WriteFile(path, text[bytes.IndexByte(text, '\n')+1:], 0o600))
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(path, text[bytes.IndexByte(text, '\n')+1:], 0o600))
 	f := verified(t, dir)
 	if !slices.ContainsFunc(f.Faults, func(x results.Fault) bool { return x.File == "report/"+SummaryFile }) {
 		t.Errorf("%+v", f)
@@ -141,7 +143,7 @@ func TestARequestThatWasTakenOutOfTheRecordsShowsInTheReport(t *testing.T) {
 }
 
 func TestAReportThatWasNotDrawnIsNoFailure(t *testing.T) {
-	dir := oneBlock().write(t)
+	dir := synth.OneBlock().Write(t)
 	if f := verified(t, dir); f.Status != results.NotChecked || f.Evidence != "not drawn" {
 		t.Errorf("%+v", f)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/compare"
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
 // What compare found, where that is not "no regression".
@@ -93,7 +93,7 @@ codes: 0 no regression, 5 a metric got worse, 6 none did, but a row is unsure;
 
 Metrics:
 `)
-	for _, m := range report.ComparedMetrics() {
+	for _, m := range analysis.ComparedMetrics() {
 		name, about, _ := strings.Cut(compare.Describe(m), ": ")
 		about, better, _ := strings.Cut(about, "; ")
 		fmt.Fprintf(&b, "  %s: %s\n      %s\n", name, better, about)

@@ -10,6 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/figures"
+	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -78,7 +81,7 @@ tables do.`,
 	f := c.Flags()
 	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
 	f.StringVar(&o.format, "format", formatText, "what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
-	f.StringVar(&o.lang, "lang", report.English, "language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
+	f.StringVar(&o.lang, "lang", figures.English, "language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c
@@ -88,8 +91,8 @@ func (o *reportOptions) check(c *cobra.Command) error {
 	switch {
 	case o.format != formatText && o.format != formatGoBench:
 		return usage(c, "format %q is unknown, use %s or %s", o.format, formatText, formatGoBench)
-	case !slices.Contains(report.Languages(), o.lang):
-		return usage(c, "language %q is unknown, use %s", o.lang, strings.Join(report.Languages(), " or "))
+	case !slices.Contains(figures.Languages(), o.lang):
+		return usage(c, "language %q is unknown, use %s", o.lang, strings.Join(figures.Languages(), " or "))
 	case o.json && c.Flags().Changed("format"):
 		return usage(c, "--json and --format exclude each other")
 	}
@@ -97,7 +100,7 @@ func (o *reportOptions) check(c *cobra.Command) error {
 }
 
 // print prints what the report in a folder says.
-func (o *reportOptions) print(w io.Writer, dir string, s *report.Summary) error {
+func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Summary) error {
 	switch {
 	case o.json:
 		text, err := os.ReadFile(filepath.Join(dir, report.SummaryFile))
@@ -107,9 +110,9 @@ func (o *reportOptions) print(w io.Writer, dir string, s *report.Summary) error 
 		_, err = w.Write(text)
 		return err
 	case o.format == formatGoBench:
-		return report.GoBench(w, s)
+		return tables.GoBench(w, s)
 	}
-	return report.Text(w, s, terminalWidth(w))
+	return tables.Text(w, s, terminalWidth(w))
 }
 
 // chosenRun is the run that was named, or the newest.

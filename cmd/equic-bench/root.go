@@ -18,7 +18,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -143,7 +143,7 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, report.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume), errors.Is(err, results.ErrPacked):
+	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, analysis.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume), errors.Is(err, results.ErrPacked):
 		return exitUsage
 	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitMachine

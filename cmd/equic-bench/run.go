@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
-	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -221,11 +222,11 @@ func brief(w io.Writer, outcome orchestrate.Outcome) error {
 	if err != nil {
 		return err
 	}
-	summary, err := report.Summarise(run)
+	summary, _, err := claims.Summarise(run)
 	if err != nil {
 		return err
 	}
-	if err := report.Brief(w, summary, terminalWidth(w)); err != nil {
+	if err := tables.Brief(w, summary, terminalWidth(w)); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "figures, tables and verdicts: equic-bench report %s\n", outcome.Dir)

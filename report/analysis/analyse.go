@@ -1,0 +1,168 @@
+// Package analysis turns the raw records of a run into numbers: a Summary, and the
+// Series that figures are drawn from.
+//
+// It is the first step of a report: results opens the run, stats computes. Its
+// catalogue lists every metric.
+package analysis
+
+import (
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// ErrNoTrials is the error of a run that has no valid trial to report on.
+var ErrNoTrials = errors.New("no valid trial")
+
+// Analyse reads every valid trial of a run and summarises it, without a judgement
+// of the claims: that is package claims. A run without a valid trial gives an error
+// that wraps ErrNoTrials.
+func Analyse(run *results.Run) (*Summary, []*Series, error) {
+	s := newSummary(run)
+	var all []*Series
+	for _, name := range run.Manifest.Experiment.Variants {
+		v, drawn, err := s.readVariant(run, name, results.Plain)
+		if err != nil {
+			return nil, nil, err
+		}
+		if v.Trials > 0 {
+			all = append(all, mergeSeries(drawn, v.Names))
+		}
+		s.Variants = append(s.Variants, v)
+	}
+	if len(all) == 0 {
+		return nil, nil, noTrials(s)
+	}
+	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
+	s.Interval = s.trialsNote()
+	s.Pairs = s.pairs()
+	s.Outliers = s.outliers()
+	if err := s.compareArms(run); err != nil {
+		return nil, nil, err
+	}
+	if len(s.coarse) > 0 {
+		s.Warnings = append(s.Warnings, histogramWarning(s.coarse))
+	}
+	return s, all, nil
+}
+
+// readVariant reads the valid trials of a variant in one arm: its figures, and
+// what each trial is drawn from.
+func (s *Summary) readVariant(run *results.Run, name string, arm results.Arm) (Variant, []*Series, error) {
+	v := Variant{Name: name}
+	var drawn []*Series
+	for _, t := range run.Trials {
+		if !t.Valid || t.Variant != name || t.Arm != arm {
+			continue
+		}
+		r, err := read(run, t)
+		if err != nil {
+			return Variant{}, nil, err
+		}
+		if r.fromHistogram() {
+			s.coarse = append(s.coarse, t.Name())
+		}
+		v.addTrial(r.metrics(), t)
+		drawn = append(drawn, r.series(name))
+	}
+	v.Summarise()
+	return v, drawn, nil
+}
+
+func (v *Variant) addTrial(m *Metrics, t *results.Trial) {
+	v.TrialMetrics, v.Blocks, v.Names = append(v.TrialMetrics, m), append(v.Blocks, t.Block), append(v.Names, t.Name())
+}
+
+// Summarise takes the median of the variant's trials, and its interval.
+func (v *Variant) Summarise() {
+	v.Trials = len(v.TrialMetrics)
+	v.Note = TrialsNote(v.Trials)
+	v.fillIn()
+	if v.Trials > 0 {
+		v.Metrics = medianOf(v.TrialMetrics)
+	}
+	if v.Trials >= FewestBlocks {
+		v.Low, v.High = overTrials(v.TrialMetrics, lowEnd), overTrials(v.TrialMetrics, highEnd)
+	}
+}
+
+// fillIn gives each trial the counts that only others have: what was counted and
+// never seen is zero, and the median over the trials is over all of them.
+func (v *Variant) fillIn() {
+	calls, packets := map[string]SyscallLine{}, map[string]Number{}
+	for _, m := range v.TrialMetrics {
+		maps.Copy(calls, m.Syscalls.ByName)
+		maps.Copy(packets, m.Gateway.Packets)
+	}
+	for _, m := range v.TrialMetrics {
+		if m.Syscalls.Calls.Known() {
+			m.Syscalls.ByName = withKeys(m.Syscalls.ByName, calls)
+		}
+		if m.Gateway.Seen.Known() {
+			m.Gateway.Packets = withKeys(m.Gateway.Packets, packets)
+		}
+	}
+}
+
+// withKeys is a map with the keys of another; what it did not have is zero.
+func withKeys[V any](m, other map[string]V) map[string]V {
+	all := map[string]V{}
+	for key := range other {
+		all[key] = m[key]
+	}
+	return all
+}
+
+func newSummary(run *results.Run) *Summary {
+	m := &run.Manifest
+	s := &Summary{
+		Schema:   summarySchema,
+		Run:      m.ID,
+		Scenario: m.Scenario,
+		Seed:     m.Seed,
+		Window:   window(&m.Experiment),
+		Trials:   []Trial{},
+		Warnings: append([]string{}, m.Warnings...),
+		Manifest: m,
+	}
+	for _, t := range run.Trials {
+		s.Trials = append(s.Trials, trialState(t))
+	}
+	return s
+}
+
+func window(e *results.Experiment) Window {
+	w := Window{
+		LoadEndS:    Unknown(),
+		AttackFromS: Unknown(),
+		AttackToS:   Unknown(),
+		CPUs:        len(e.ServerCPUs),
+		MemoryBytes: e.ServerMemoryBytes,
+	}
+	if end := loadEndNS(e.Sequential); end > 0 {
+		w.LoadEndS = Number(Seconds(end))
+	}
+	if e.Parallel.Clients > 0 {
+		w.AttackFromS = Number(Seconds(e.Parallel.DelayNS))
+		w.AttackToS = Number(Seconds(e.Parallel.DelayNS + e.Parallel.ScheduledNS()))
+	}
+	return w
+}
+
+func trialState(t *results.Trial) Trial {
+	state := Trial{
+		Name: t.Name(), Variant: t.Variant, Arm: t.Arm, Block: t.Block, Attempt: t.Attempt, Valid: t.Valid,
+		Reasons: []string{}, Warnings: append([]string{}, t.Warnings...), Checks: append([]results.Check{}, t.Checks...),
+	}
+	for _, c := range t.Checks {
+		if !c.OK {
+			state.Reasons = append(state.Reasons, c.Rule+": "+c.Evidence)
+		}
+	}
+	if !t.Valid && len(state.Reasons) == 0 {
+		state.Reasons = append(state.Reasons, "marked invalid without a failed check")
+	}
+	return state
+}

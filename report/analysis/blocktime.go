@@ -1,0 +1,86 @@
+package analysis
+
+import (
+	"github.com/equic-bench/equic-bench/record"
+)
+
+// tickUS is the step of the busy time of a CPU in /proc/stat (USER_HZ is 100).
+const tickUS = 10_000
+
+// blockTime is the cost of turning a client away, in the three ways of
+// docs/method.md.
+func (r *reading) blockTime() BlockTime {
+	b := BlockTime{
+		Refusals:             Number(r.refusalCPU.n),
+		DroppedPackets:       Unknown(),
+		DropNS:               Unknown(),
+		EmptyNS:              Unknown(),
+		EmptyCPUNS:           Unknown(),
+		EmptyWallNS:          Unknown(),
+		TurnedAway:           Number(r.turnedAway),
+		ExtraBusyMS:          r.extraBusyMS(),
+		ExtraPerTurnedAwayUS: Unknown(),
+		TickPerTurnedAwayUS:  Unknown(),
+	}
+	b.CPUMeanUS, b.CPUMedianUS = r.refusalCPU.meanAndMedian()
+	b.WallMeanUS, b.WallP50US = r.refusalWall.meanAndMedian()
+	if g := r.gateway; g != nil {
+		b.DroppedPackets, b.DropNS, b.EmptyNS = Number(g.Dropped), Number(g.DropNS), Number(g.EmptyNS)
+	}
+	if s := r.server; s != nil && s.EmptyWallNS > 0 {
+		b.EmptyCPUNS, b.EmptyWallNS = Number(s.EmptyCPUNS), Number(s.EmptyWallNS)
+	}
+	if r.blocks() {
+		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
+		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))
+	} else {
+		b.TurnedAway = Unknown() // a time-out under no limiter is nobody's decision
+	}
+	return b
+}
+
+// headline is the one figure that stands for a variant: ns per dropped packet
+// where the kernel blocks, else mean CPU time per refusal; in us. Unknown where
+// nothing is turned away.
+func (b *BlockTime) headline() Number {
+	if b.DropNS.Known() {
+		return b.DropNS / 1e3
+	}
+	return b.CPUMeanUS
+}
+
+// blocks reports whether the server turned clients away.
+func (r *reading) blocks() bool { return r.server != nil && r.variant != record.NoBlock }
+
+// extraBusyMS is the busy time of the server's CPUs in the attack beyond what
+// the rate of the quiet time before it would have made, in ms.
+func (r *reading) extraBusyMS() Number {
+	if r.attack.empty() {
+		return Unknown()
+	}
+	quiet, quietNS, ok := r.busyIn(span{0, r.attack.fromNS})
+	busy, attackNS, also := r.busyIn(r.attack)
+	if !ok || !also {
+		return Unknown()
+	}
+	return Number((float64(busy) - float64(quiet)*float64(attackNS)/float64(quietNS)) / 1e6)
+}
+
+// busyIn is the busy time between the first and the last sample in a span, and
+// the time between the two; false where there are not two.
+func (r *reading) busyIn(s span) (busy, lengthNS int64, ok bool) {
+	var first, last *record.Sample
+	for i := range r.samples {
+		if at := r.samples[i].AtNS; at < s.fromNS || at > s.toNS {
+			continue
+		}
+		if first == nil {
+			first = &r.samples[i]
+		}
+		last = &r.samples[i]
+	}
+	if first == nil || last.AtNS <= first.AtNS {
+		return 0, 0, false
+	}
+	return busyNS(last) - busyNS(first), last.AtNS - first.AtNS, true
+}

@@ -1,0 +1,159 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+const (
+	Confidence = 0.95
+	// FewestBlocks is the smallest number of blocks with an interval at that
+	// confidence: with 5, the exact signed-rank test can't give less than
+	// 0.0625.
+	FewestBlocks = 6
+)
+
+// Evidence is what the blocks say about a change, in %. It is of ratios paired
+// by block (docs/method.md, Statistics); all but Blocks is null or empty where
+// the blocks are too few for an interval.
+type Evidence struct {
+	// Blocks is how many have a valid trial, with a value, of both variants.
+	Blocks int    `json:"blocks"`
+	Low    Number `json:"interval_low"`
+	// High is null where there is an interval but no bound.
+	High Number `json:"interval_high"`
+	// Method is how the interval was made, and Coverage how often such an
+	// interval holds the truth, in 0..1: exact, and at least 0.95.
+	Method   string `json:"interval_method"`
+	Coverage Number `json:"interval_coverage"`
+	// P is of the exact signed-rank test that nothing changed. PHolm is
+	// corrected by Holm for all claims, or for all pairs of one metric.
+	P     Number `json:"p"`
+	PHolm Number `json:"p_holm"`
+	// Bootstrap is a second interval, of the geometric mean, which covers less
+	// than it says in so few blocks. No verdict follows from it.
+	BootstrapLow    Number `json:"bootstrap_low"`
+	BootstrapHigh   Number `json:"bootstrap_high"`
+	BootstrapMethod string `json:"bootstrap_method"`
+}
+
+func NoEvidence() Evidence {
+	u := Unknown()
+	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u, BootstrapLow: u, BootstrapHigh: u}
+}
+
+// HasInterval reports whether the blocks were enough for one.
+func (e *Evidence) HasInterval() bool { return e.Method != "" }
+
+// paired compares a figure of two variants over the blocks in which both have a
+// valid trial. The change is from without to with, in %, typical over the
+// blocks; unknown where there are none.
+func PairedChange(with, without *Variant, m *Metric, seed uint64) (Number, Evidence) {
+	var a, b []float64
+	m.eachPair(with, without, func(x, y Number) {
+		a, b = append(a, float64(x)), append(b, float64(y))
+	})
+	p := stats.PairRatios(a, b, Confidence)
+	e := NoEvidence()
+	e.Blocks = p.Blocks
+	if p.Interval.Exists() {
+		e.Low, e.High = inPercent(p.Interval.Low), inPercent(p.Interval.High)
+		e.Method, e.Coverage, e.P = string(p.Interval.Method), Number(p.Interval.Coverage), Number(p.P)
+		i := p.Bootstrap(Confidence, seed)
+		e.BootstrapLow, e.BootstrapHigh, e.BootstrapMethod = inPercent(i.Low), inPercent(i.High), string(i.Method)
+	}
+	return inPercent(p.Ratio), e
+}
+
+// eachPair calls take for the figures of each block that has both.
+func (m *Metric) eachPair(with, without *Variant, take func(with, without Number)) {
+	blocks := slices.Sorted(slices.Values(without.Blocks))
+	for _, block := range slices.Compact(blocks) {
+		trial := with.inBlock(block)
+		if trial == nil {
+			continue
+		}
+		a, b := m.Value(trial), m.Value(without.inBlock(block))
+		if a != 0 || b != 0 || !m.ZeroIsNoSize {
+			take(a, b)
+		}
+	}
+}
+
+// inBlock is the figures of the variant's valid trial in a block, the last where
+// there are more; nil where there is none.
+func (v *Variant) inBlock(block int) *Metrics {
+	for i, b := range slices.Backward(v.Blocks) {
+		if b == block {
+			return v.TrialMetrics[i]
+		}
+	}
+	return nil
+}
+
+// inPercent is a ratio as a change in %.
+func inPercent(ratio float64) Number { return Number((ratio - 1) * 100) }
+
+// correct fills in the corrected p-values of tests that are looked at together.
+func ApplyHolm(tests []*Evidence) {
+	p := make([]float64, len(tests))
+	for i, e := range tests {
+		p[i] = float64(e.P)
+	}
+	for i, adjusted := range stats.Holm(p) {
+		tests[i].PHolm = Number(adjusted)
+	}
+}
+
+// Note says what the blocks allow to be said about chance.
+func (e *Evidence) Note() string {
+	switch {
+	case e.HasInterval():
+		return fmt.Sprintf("%d blocks: 95 %% interval %s, by %s, which covers %s %%; p %s, corrected %s",
+			e.Blocks, e.Interval(), e.Method, (e.Coverage * 100).Short(), e.P.Probability(), e.PHolm.Probability())
+	case e.Blocks == 0:
+		return "no block has a valid trial of both with a value, so nothing is paired"
+	case e.Blocks == 1:
+		return TrialsNote(1)
+	case e.Blocks < FewestBlocks:
+		return fmt.Sprintf("%d blocks, too few for a 95 %% interval", e.Blocks)
+	}
+	return fmt.Sprintf("%d blocks, of which some change from zero and some to zero: no interval", e.Blocks)
+}
+
+// Brackets is the interval and the p-value for reading, in brackets; nothing
+// where there are none.
+func (e *Evidence) Brackets() string {
+	if !e.HasInterval() {
+		return ""
+	}
+	return fmt.Sprintf(" (95 %% interval %s, p %s)", e.Interval(), e.P.Probability())
+}
+
+// Interval is the interval for reading; "–" where there is none.
+func (e *Evidence) Interval() string {
+	switch {
+	case !e.HasInterval():
+		return Unknown().Short()
+	case math.IsInf(float64(e.Low), 1):
+		return e.Low.Bound()
+	case math.IsInf(float64(e.High), 1):
+		return e.Low.Bound() + " or more"
+	}
+	return fmt.Sprintf("%s to %s", e.Low.Bound(), e.High.Bound())
+}
+
+// Holds reports whether a change in % is inside the interval.
+func (e *Evidence) Holds(change Number) bool {
+	return e.HasInterval() && e.Low <= change && change <= e.High
+}
+
+func (e *Evidence) FineInterval() string {
+	if !e.Low.Known() || !e.High.Known() {
+		return e.Interval()
+	}
+	return e.Low.Fine() + " to " + e.High.Fine()
+}

@@ -1,0 +1,57 @@
+package analysis
+
+import "github.com/equic-bench/equic-bench/stats"
+
+// latencies are response times by the intended start, in bins of 5 s from the
+// epoch: the paper's bins, of which each holds enough requests for a p95 at
+// 18 requests/s and above.
+type latencies struct {
+	n     int
+	endNS int64 // of the window; zero where it is not known before all is read
+	bins  []tally
+}
+
+func (l *latencies) add(atNS, ns int64) {
+	if atNS < 0 || l.endNS > 0 && atNS >= l.endNS {
+		return
+	}
+	bin := int(atNS / paperBinNS)
+	if missing := bin + 1 - len(l.bins); missing > 0 {
+		l.bins = append(l.bins, make([]tally, missing)...)
+	}
+	l.bins[bin].add(ns)
+	// As a tally of all of them: their memory has an end.
+	if l.n++; l.n >= exactBelow {
+		for i := range l.bins {
+			if l.bins[i].counts == nil {
+				l.bins[i].toHistogram()
+			}
+		}
+	}
+}
+
+// quantiles are of each whole bin in the window, in ms; NaN where its sample
+// does not support them.
+func (l *latencies) quantiles(p float64, endNS int64) []float64 {
+	all := make([]float64, max(0, endNS/paperBinNS))
+	for i := range all {
+		var t tally
+		if i < len(l.bins) {
+			t = l.bins[i]
+		}
+		all[i] = float64(t.quantileIfSupported(p, 1e6))
+	}
+	return all
+}
+
+// quantileIfSupported is the quantile in a unit given in ns; NaN where the
+// sample is too small for it.
+func (t *tally) quantileIfSupported(p, unitNS float64) Number {
+	switch {
+	case t.n < stats.Needed(p):
+		return Unknown()
+	case t.counts == nil:
+		return Number(stats.Quantile(t.sorted(unitNS), p))
+	}
+	return t.quantile(p, unitNS)
+}

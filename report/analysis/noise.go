@@ -1,0 +1,101 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+)
+
+// Noise is how large a difference nothing makes: every variant against itself,
+// run twice in each block as if it were two.
+type Noise struct {
+	Lines []NoiseLine `json:"lines"`
+	// Called is how many of the Tested lines, those with an interval, are called
+	// different. One in twenty is, by chance, at a level of 5 %.
+	Called int `json:"called_different"`
+	Tested int `json:"tested"`
+}
+
+// NoiseLine is one variant against itself by the figure of one claim.
+type NoiseLine struct {
+	Metric  string `json:"metric"` // the claim's id
+	Variant string `json:"variant"`
+	// Measured is the change in % to the second of the two.
+	Measured Number `json:"measured"`
+	Evidence
+	// Largest is the change of the block in which it is largest, in %.
+	Largest Number  `json:"largest"`
+	Verdict Verdict `json:"verdict"`
+}
+
+func (s *Summary) noise(again []Variant) *Noise {
+	n := &Noise{Lines: []NoiseLine{}}
+	for _, m := range ClaimedMetrics() {
+		first := len(n.Lines)
+		for i := range again {
+			plain := s.Variant(again[i].Name)
+			if plain == nil || again[i].Trials == 0 {
+				continue
+			}
+			l := NoiseLine{Metric: m.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, m)}
+			l.Measured, l.Evidence = PairedChange(&again[i], plain, m, s.Seed)
+			if l.Blocks > 0 {
+				n.Lines = append(n.Lines, l)
+			}
+		}
+		n.judge(n.Lines[first:])
+	}
+	return n
+}
+
+// judge says which lines of one metric are called different.
+func (n *Noise) judge(lines []NoiseLine) {
+	var tests []*Evidence
+	for i := range lines {
+		l := &lines[i]
+		l.Verdict = direction(l.Measured, &l.Evidence)
+		tests = append(tests, &l.Evidence)
+		if l.HasInterval() {
+			n.Tested++
+		}
+		if l.Called() {
+			n.Called++
+		}
+	}
+	ApplyHolm(tests)
+}
+
+func (l *NoiseLine) Called() bool { return l.Verdict == More || l.Verdict == Less }
+
+// largest is the change in % of the block in which it is largest, up or down:
+// half is as far as double.
+func largest(with, without *Variant, m *Metric) Number {
+	far, most := Unknown(), -1.0
+	m.eachPair(with, without, func(a, b Number) {
+		if a == b {
+			a, b = 1, 1 // two zeros too are no difference
+		}
+		c := Change(a, b)
+		if by := math.Abs(math.Log1p(float64(c) / 100)); by > most {
+			far, most = c, by
+		}
+	})
+	return far
+}
+
+// Said is the verdict in words.
+func (l *NoiseLine) Said() string {
+	switch {
+	case l.Called():
+		return "yes: " + string(l.Verdict)
+	case l.Verdict == TooFew:
+		return string(TooFew)
+	}
+	return "no"
+}
+
+func (n *Noise) Note() string {
+	if n.Tested == 0 {
+		return "no line has an interval: that needs six blocks"
+	}
+	return fmt.Sprintf("%d of %d lines are called different, though nothing is; chance alone calls about 1 in 20", n.Called, n.Tested)
+}

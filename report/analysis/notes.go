@@ -1,0 +1,65 @@
+package analysis
+
+import (
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// TrialsNote says what so many trials of each variant allow.
+func TrialsNote(n int) string {
+	switch {
+	case n == 0:
+		return "no valid trial"
+	case n == 1:
+		return "one trial, no interval"
+	case n < FewestBlocks:
+		return fmt.Sprintf("median of %d trials, too few for a 95 %% interval", n)
+	}
+	return fmt.Sprintf("median of %d trials", n)
+}
+
+// LeastTrials is how many valid trials the variant has that has the fewest, of
+// those that have as many as asked for.
+func (s *Summary) LeastTrials(fewest int) int {
+	least := s.Blocks
+	for _, v := range s.Measured() {
+		if v.Trials >= fewest {
+			least = min(least, v.Trials)
+		}
+	}
+	return least
+}
+
+// trialsNote says what the variants' trials allow, all together.
+func (s *Summary) trialsNote() string {
+	if s.LeastTrials(1) == s.Blocks {
+		return TrialsNote(s.Blocks)
+	}
+	note := fmt.Sprintf("median of %d to %d trials", s.LeastTrials(1), s.Blocks)
+	if s.LeastTrials(1) < FewestBlocks {
+		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", FewestBlocks)
+	}
+	return note
+}
+
+// noTrials is the error of a run with nothing to report.
+func noTrials(s *Summary) error {
+	var invalid []Trial
+	for _, t := range s.Trials {
+		if t.Arm == results.Plain {
+			invalid = append(invalid, t)
+		}
+	}
+	if len(invalid) == 0 && len(s.Trials) > 0 {
+		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with `equic-bench run --resume %s`", ErrNoTrials, s.Run)
+	}
+	if len(invalid) == 0 {
+		return fmt.Errorf("%w: the run has no whole trial at all; repeat it with `equic-bench run`", ErrNoTrials)
+	}
+	err := fmt.Errorf("%w: all %d are invalid", ErrNoTrials, len(invalid))
+	for _, t := range invalid {
+		err = fmt.Errorf("%w; %s: %s", err, t.Name, t.Reasons[0])
+	}
+	return err
+}

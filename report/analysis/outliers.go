@@ -1,0 +1,54 @@
+package analysis
+
+import (
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// Outlier is a valid trial that is far from the others of its variant. It is
+// named so that somebody looks at it, and stays in every figure.
+type Outlier struct {
+	Trial  string `json:"trial"`
+	Metric string `json:"metric"` // the claim's id
+	Unit   string `json:"unit"`
+	Value  Number `json:"value"`
+	Median Number `json:"median"`
+	// Score is the distance from the median in standard deviations, estimated
+	// from the median absolute deviation.
+	Score Number `json:"score"`
+}
+
+// outliers names the trials that are far off in the figure of a claim. Below six
+// trials nothing is far off: the others do not tell how far is usual.
+func (s *Summary) outliers() []Outlier {
+	far := []Outlier{}
+	for _, v := range s.Measured() {
+		for _, m := range ClaimedMetrics() {
+			var x []float64
+			var of []int
+			for i, trial := range v.TrialMetrics {
+				if n := m.Value(trial); n.Known() {
+					x, of = append(x, float64(n)), append(of, i)
+				}
+			}
+			if len(x) < FewestBlocks {
+				continue
+			}
+			scores := stats.Scores(x)
+			for _, i := range stats.Outliers(x) {
+				far = append(far, Outlier{
+					Trial: v.Names[of[i]], Metric: m.ID, Unit: m.Unit,
+					Value: Number(x[i]), Median: Number(stats.Median(x)), Score: Number(scores[i]),
+				})
+			}
+		}
+	}
+	return far
+}
+
+// String is the outlier for reading.
+func (o Outlier) String() string {
+	return fmt.Sprintf("%s: %s %s, median %s (%s standard deviations off)",
+		o.Trial, o.Metric, o.Value.WithUnit(o.Unit), o.Median.WithUnit(o.Unit), o.Score.Short())
+}

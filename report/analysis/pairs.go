@@ -1,0 +1,57 @@
+package analysis
+
+// Pair compares two variants by the figure of one claim: the change in % from
+// Without to With, over the blocks that have both.
+type Pair struct {
+	Metric   string `json:"metric"` // the claim's id
+	With     string `json:"with"`
+	Without  string `json:"without"`
+	Measured Number `json:"measured"`
+	Evidence
+	// Verdict is more or less where the interval excludes no change, else
+	// inconclusive; too few blocks where they are.
+	Verdict Verdict `json:"verdict"`
+}
+
+// pairs compares every two variants by every claim's figure, where there are
+// blocks to pair. The p-values are corrected within each metric.
+func (s *Summary) pairs() []Pair {
+	all := []Pair{}
+	if s.Blocks < 2 {
+		return all
+	}
+	have := s.Measured()
+	for _, m := range ClaimedMetrics() {
+		first := len(all)
+		for i := range have {
+			for j := range have[:i] {
+				p := Pair{Metric: m.ID, With: have[i].Name, Without: have[j].Name}
+				p.Measured, p.Evidence = PairedChange(&have[i], &have[j], m, s.Seed)
+				if p.Blocks > 0 {
+					all = append(all, p)
+				}
+			}
+		}
+		var tests []*Evidence
+		for k := range all[first:] {
+			p := &all[first+k]
+			p.Verdict = direction(p.Measured, &p.Evidence)
+			tests = append(tests, &p.Evidence)
+		}
+		ApplyHolm(tests)
+	}
+	return all
+}
+
+// direction is in which direction a change goes for sure.
+func direction(change Number, e *Evidence) Verdict {
+	switch {
+	case e.Blocks < FewestBlocks:
+		return TooFew
+	case !e.HasInterval() || e.Holds(0):
+		return Inconclusive
+	case change > 0:
+		return More
+	}
+	return Less
+}

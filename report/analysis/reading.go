@@ -1,0 +1,210 @@
+package analysis
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// reading is one trial's records, reduced while they stream by to what the
+// metrics need. Times are in ns from the epoch, durations in ns.
+type reading struct {
+	experiment *results.Experiment
+	variant    record.Variant
+
+	endNS  int64 // of the window; the last completion for a closed loop
+	attack span
+
+	requests map[string]map[string]Number
+	offered  int
+	done     completions // ok sequential requests; how long they took is below
+	response tally
+	service  tally
+	latency  latencies
+	split    [3]tally // response before, during and after the attack
+	phases   [3]tally // handshake, first byte, body
+
+	attackStarts int
+	turnedAway   int // attack requests that were not served
+	peakInFlight int
+	held         int
+
+	admitted    int
+	refusalCPU  tally
+	refusalWall tally
+	samples     []record.Sample
+	syscalls    []record.Syscall
+	gateway     *record.Gateway
+	server      *record.Server
+	probe       *record.Probe
+}
+
+// span is a stretch of time from the epoch; empty where from > to.
+type span struct{ fromNS, toNS int64 }
+
+func (s span) empty() bool { return s.fromNS > s.toNS }
+
+// read streams the records of one trial. The server's and the clients' set
+// different fields, so they are read at the same time; each in one order, so
+// that the same records give the same figures.
+func read(run *results.Run, trial *results.Trial) (*reading, error) {
+	variant, err := record.ParseVariant(trial.Variant)
+	if err != nil {
+		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
+	}
+	endNS := loadEndNS(run.Manifest.Experiment.Sequential)
+	r := &reading{
+		experiment: &run.Manifest.Experiment,
+		variant:    variant,
+		endNS:      endNS,
+		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
+		done:       completions{endNS: endNS},
+		latency:    latencies{endNS: endNS},
+		requests: map[string]map[string]Number{
+			results.RoleParallel:   noRequests(),
+			results.RoleSequential: noRequests(),
+		},
+	}
+	var server error
+	var reads sync.WaitGroup
+	reads.Go(func() { server = readNodes(run, trial, results.RoleServer, r.takeServer) })
+	// The attackers come first: only they tell when the attack was.
+	clients := readNodes(run, trial, results.RoleParallel, r.takeParallel)
+	if clients == nil {
+		clients = readNodes(run, trial, results.RoleSequential, r.takeSequential)
+	}
+	reads.Wait()
+	if err := errors.Join(clients, server); err != nil {
+		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
+	}
+	return r, nil
+}
+
+// readNodes streams the records of the nodes of one role, one after the other.
+func readNodes(run *results.Run, trial *results.Trial, role string, take func(*record.Line)) error {
+	for i := range trial.Nodes {
+		node := &trial.Nodes[i]
+		if node.Role != role {
+			continue
+		}
+		if err := run.Lines(trial, node, func(line *record.Line) error { take(line); return nil }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadEndNS is the scheduled end of the sequential load; zero for a closed loop.
+func loadEndNS(l results.Load) int64 {
+	if l.ScheduledNS() == 0 {
+		return 0
+	}
+	return l.DelayNS + l.ScheduledNS()
+}
+
+func noRequests() map[string]Number {
+	counts := map[string]Number{}
+	for _, o := range record.Outcomes {
+		counts[string(o)] = 0
+	}
+	return counts
+}
+
+func (r *reading) takeParallel(line *record.Line) {
+	if c := line.Client; c != nil {
+		r.peakInFlight = max(r.peakInFlight, c.PeakInFlight)
+		r.held += c.Held
+	}
+	q := line.Request
+	if q == nil {
+		return
+	}
+	r.requests[results.RoleParallel][string(q.Outcome)]++
+	r.offered++
+	r.attackStarts++
+	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
+	r.attack.toNS = max(r.attack.toNS, q.StartNS)
+	if q.Outcome != record.OK {
+		r.turnedAway++
+	}
+}
+
+func (r *reading) takeSequential(line *record.Line) {
+	q := line.Request
+	if q == nil {
+		return
+	}
+	r.requests[results.RoleSequential][string(q.Outcome)]++
+	r.offered++
+	if q.Outcome != record.OK {
+		return
+	}
+	done := q.StartNS + q.EndNS
+	r.done.add(done)
+	if loadEndNS(r.experiment.Sequential) == 0 {
+		r.endNS = max(r.endNS, done)
+	}
+	r.response.add(q.ResponseNS())
+	r.service.add(q.ServiceNS())
+	r.latency.add(q.ScheduledNS, q.ResponseNS())
+	r.split[r.part(q.ScheduledNS)].add(q.ResponseNS())
+	for i, ns := range []int64{q.HandshakeNS, q.FirstByteNS, q.BodyNS} {
+		if ns > 0 {
+			r.phases[i].add(ns)
+		}
+	}
+}
+
+// part is 0 before the attack, 1 during it and 2 after. Without an attack all
+// is before it.
+func (r *reading) part(atNS int64) int {
+	switch {
+	case r.attack.empty() || atNS < r.attack.fromNS:
+		return 0
+	case atNS <= r.attack.toNS:
+		return 1
+	}
+	return 2
+}
+
+func (r *reading) takeServer(line *record.Line) {
+	switch {
+	case line.Connection != nil:
+		if line.Connection.HandshakeNS > 0 && line.Connection.End != record.RefusedByQuota {
+			r.admitted++
+		}
+	case line.Refusal != nil:
+		r.refusalCPU.add(line.Refusal.CPUNS)
+		r.refusalWall.add(line.Refusal.WallNS)
+	case line.Sample != nil:
+		r.samples = append(r.samples, *line.Sample)
+	case line.Syscall != nil:
+		r.syscalls = append(r.syscalls, *line.Syscall)
+	case line.Gateway != nil:
+		r.gateway = line.Gateway
+	case line.Server != nil:
+		r.server = line.Server
+	case line.Probe != nil:
+		r.probe = line.Probe
+	}
+}
+
+// cpus is how many CPUs the server may use: the denominator of percentages.
+func (r *reading) cpus() int {
+	if r.probe != nil && len(r.probe.CPUs) > 0 {
+		return len(r.probe.CPUs)
+	}
+	return max(1, len(r.experiment.ServerCPUs))
+}
+
+// fromHistogram reports whether a quantile of the trial is not of all values.
+func (r *reading) fromHistogram() bool {
+	// No other kind is more frequent than these.
+	return r.response.counts != nil || r.refusalCPU.counts != nil
+}
+
+func Seconds(ns int64) float64 { return float64(ns) / 1e9 }

@@ -1,0 +1,78 @@
+package analysis
+
+import (
+	"math"
+
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+func (r *reading) recovery() Recovery {
+	none := Recovery{OnsetS: Unknown(), Recovered: Unknown(), ObservedS: Unknown(), BelowS: Unknown(), PaperBin: Unknown()}
+	fine := r.done.rates(secondNS, r.endNS)
+	usual := stats.Median(r.before(fine, secondNS))
+	if r.attack.empty() || math.IsNaN(usual) || usual == 0 || r.attack.fromNS >= r.endNS {
+		return none
+	}
+	onset := max(0, r.attack.fromNS)
+	rec := Recovery{
+		OnsetS:    Number(math.Inf(1)),
+		ObservedS: tenths(r.endNS - onset),
+		PaperBin:  r.paperRecovery(),
+	}
+	for _, rate := range fine[onset/secondNS:] {
+		if rate < usual*(1-band) {
+			rec.BelowS++
+		}
+	}
+	if bin := firstSteady(fine, int(onset/secondNS), usual, steady); bin >= 0 {
+		rec.OnsetS = max(0, tenths(int64(bin)*secondNS-onset))
+		rec.Recovered = 1
+	}
+	return rec
+}
+
+// tenths is a time in s, to a tenth: bins are of a second, so how many ms after
+// its schedule the attack's first request started must make no difference.
+func tenths(ns int64) Number { return Number(math.Round(Seconds(ns)*10) / 10) }
+
+// paperRecovery is the number of the first 5 s bin from the attack on that is
+// within the band again, counted from the start of the run; +Inf where none is.
+func (r *reading) paperRecovery() Number {
+	bins := r.done.rates(paperBinNS, r.endNS)
+	usual := stats.Median(r.before(bins, paperBinNS))
+	if math.IsNaN(usual) || usual == 0 {
+		return Unknown()
+	}
+	bin := firstSteady(bins, int(max(0, r.attack.fromNS)/paperBinNS), usual, 1)
+	if bin < 0 {
+		return Number(math.Inf(1))
+	}
+	return Number(bin)
+}
+
+// firstSteady is the first bin at or after from that begins n bins within the
+// band around usual; -1 where there is none.
+func firstSteady(bins []float64, from int, usual float64, n int) int {
+	run := 0
+	for i := from; i < len(bins); i++ {
+		if math.Abs(bins[i]-usual) > usual*band+1e-9 {
+			run = 0
+			continue
+		}
+		if run++; run == n {
+			return i - n + 1
+		}
+	}
+	return -1
+}
+
+// RecoveryTime is the recovery from the onset in s, and the time that was left
+// where there was none.
+func RecoveryTime(m *Metrics) Number {
+	if NeverRecovered(m) {
+		return m.Recovery.ObservedS
+	}
+	return m.Recovery.OnsetS
+}
+
+func NeverRecovered(m *Metrics) bool { return math.IsInf(float64(m.Recovery.OnsetS), 1) }

@@ -1,0 +1,164 @@
+package figures
+
+import (
+	"cmp"
+	"image/color"
+	"math"
+	"slices"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// overTime is a panel of curves over time, the attack shaded.
+func (f *Figure) overTime(s *analysis.Summary, lastS float64, title, unit string) *plot.Plot {
+	p := newPanel(title, f.say(sinceEpoch), unit)
+	p.X.Min, p.X.Max = 0, max(1, lastS)
+	p.X.Tick.Marker = f.niceStep(p.X.Max, 12)
+	if s.Window.AttackFromS.Known() {
+		f.attack = true
+		p.Add(stretch{float64(s.Window.AttackFromS), min(float64(s.Window.AttackToS), p.X.Max)})
+	}
+	p.Add(grid())
+	return p
+}
+
+// binned is a curve over bins of equal width as a panel shows it.
+type binned struct {
+	curve  *analysis.Curve
+	look   look
+	widthS float64
+	log    bool // the axis counts powers of ten
+	top    float64
+}
+
+// points are the values at the middle of their bins, in stretches without gaps.
+func (b *binned) points(values []float64) []plotter.XYs {
+	var all []plotter.XYs
+	open := false
+	for i, v := range values {
+		if math.IsNaN(v) || b.log && v <= 0 {
+			open = false
+			continue
+		}
+		if !open {
+			all, open = append(all, nil), true
+		}
+		last := len(all) - 1
+		all[last] = append(all[last], plotter.XY{X: (float64(i) + 0.5) * b.widthS, Y: b.height(v)})
+	}
+	return all
+}
+
+// height is where a value is on the axis; what is above the top is cut.
+func (b *binned) height(v float64) float64 {
+	if b.log {
+		return math.Log10(v)
+	}
+	if b.top > 0 {
+		return min(v, b.top)
+	}
+	return v
+}
+
+// behind draws what stands behind all curves: the band of the interval, or the
+// curve of each trial.
+func (b *binned) behind(p *plot.Plot) {
+	if b.curve.Single() {
+		for _, trial := range b.curve.Trials {
+			for _, part := range b.points(trial) {
+				p.Add(&plotter.Line{XYs: part, LineStyle: b.look.thin()})
+			}
+		}
+	}
+	low, high := b.points(b.curve.Low), b.points(b.curve.High)
+	for i := range low {
+		p.Add(ribbon{low[i], high[i], b.look})
+	}
+}
+
+// drawCurves adds curves to a panel. Lines and marks of one are not hidden by
+// those of another with the same values: what is solid or large comes first.
+func drawCurves(p *plot.Plot, all []binned) {
+	for i := range all {
+		all[i].behind(p)
+	}
+	large := slices.SortedStableFunc(slices.Values(all), func(a, b binned) int { return cmp.Compare(b.look.size, a.look.size) })
+	solid := slices.SortedStableFunc(slices.Values(large), func(a, b binned) int { return min(1, len(a.look.dashes)) - min(1, len(b.look.dashes)) })
+	for _, b := range solid {
+		for _, part := range b.points(b.curve.Median) {
+			p.Add(&plotter.Line{XYs: part, LineStyle: b.look.line(1.2)})
+		}
+	}
+	for _, b := range large {
+		for _, part := range b.points(b.curve.Median) {
+			p.Add(&plotter.Scatter{XYs: part, GlyphStyle: b.look.onCurve()})
+		}
+	}
+}
+
+// curveRows adds what is drawn of a curve to the figure's data: the key's
+// columns, width and start of the bin, statistic, value.
+func (f *Figure) curveRows(v *analysis.Series, c *analysis.Curve, widthS int, key ...string) {
+	put := func(statistic string, values []float64) {
+		for i, value := range values {
+			f.add(append(slices.Clone(key), strconv.Itoa(widthS), strconv.Itoa(i*widthS), statistic, analysis.Number(value).String())...)
+		}
+	}
+	put(analysis.StatMedian, c.Median)
+	if c.HasInterval() {
+		put(analysis.StatLow, c.Low)
+		put(analysis.StatHigh, c.High)
+	}
+	if c.Single() {
+		for i, trial := range c.Trials {
+			put(v.Trials[i], trial)
+		}
+	}
+}
+
+// ribbon is a band between two lines, with an edge so that bands can be told
+// apart where they overlap.
+type ribbon struct {
+	low, high plotter.XYs
+	look      look
+}
+
+// Plot implements plot.Plotter.
+func (r ribbon) Plot(c draw.Canvas, p *plot.Plot) {
+	toX, toY := p.Transforms(&c)
+	line := func(xys plotter.XYs) []vg.Point {
+		var all []vg.Point
+		for _, xy := range xys {
+			all = append(all, vg.Point{X: toX(xy.X), Y: toY(xy.Y)})
+		}
+		return all
+	}
+	low, high := line(r.low), line(r.high)
+	edge := r.look.line(0.4)
+	c.StrokeLines(edge, low)
+	c.StrokeLines(edge, high)
+	slices.Reverse(high)
+	c.FillPolygon(r.look.veil(), slices.Concat(low, high))
+}
+
+// shade is the colour of the attack.
+func shade() color.Color { return color.RGBA{R: 236, G: 232, B: 220, A: 255} }
+
+// stretch shades a stretch of the x axis, with a line at either end.
+type stretch struct{ from, to float64 }
+
+// Plot implements plot.Plotter.
+func (w stretch) Plot(c draw.Canvas, p *plot.Plot) {
+	toX, _ := p.Transforms(&c)
+	from, to := toX(w.from), toX(w.to)
+	c.FillPolygon(shade(), corners(vg.Rectangle{Min: vg.Point{X: from, Y: c.Min.Y}, Max: vg.Point{X: to, Y: c.Max.Y}}))
+	edge := draw.LineStyle{Color: color.Gray{Y: 120}, Width: 0.5, Dashes: []vg.Length{2, 2}}
+	c.StrokeLine2(edge, from, c.Min.Y, from, c.Max.Y)
+	c.StrokeLine2(edge, to, c.Min.Y, to, c.Max.Y)
+}

@@ -1,0 +1,161 @@
+package figures
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// The languages of the figures. Everything else of a report is in English.
+const (
+	English    = "en"
+	Portuguese = "pt" // that of the paper
+)
+
+// Languages are those that figures can be drawn in.
+func Languages() []string { return []string{English, Portuguese} }
+
+// language is one of Languages; "" is English.
+type language string
+
+func ParseLanguage(name string) (language, error) {
+	if name == "" {
+		name = English
+	}
+	if !slices.Contains(Languages(), name) {
+		return "", fmt.Errorf("figures in %q: that language is unknown, use %s", name, strings.Join(Languages(), " or "))
+	}
+	return language(name), nil
+}
+
+// say is a phrase in the language, with its numbers filled in.
+func (l language) say(p phrase, args ...any) string {
+	text := phrases[p]
+	if l == Portuguese {
+		return fmt.Sprintf(text.pt, args...)
+	}
+	return fmt.Sprintf(text.en, args...)
+}
+
+// number is a value for reading. Portuguese has the comma where English has the
+// point, and the other way round.
+func (l language) number(n analysis.Number) string {
+	if l == Portuguese {
+		return strings.NewReplacer(",", ".", ".", ",").Replace(n.Short())
+	}
+	return n.Short()
+}
+
+func (f *Figure) say(p phrase, args ...any) string { return f.lang.say(p, args...) }
+
+func (f *Figure) num(n analysis.Number) string { return f.lang.number(n) }
+
+func (f *Figure) note(p phrase, args ...any) { f.Notes = append(f.Notes, f.say(p, args...)) }
+
+// noteTrials says what so many trials of each variant allow.
+func (f *Figure) noteTrials(s *analysis.Summary) {
+	switch {
+	case s.Blocks == 1:
+		f.note(oneTrial)
+	case s.Blocks < analysis.FewestBlocks:
+		f.note(fewTrials, validTrials(s, f.lang))
+	case s.LeastTrials(1) < analysis.FewestBlocks:
+		f.note(someTrials, validTrials(s, f.lang), analysis.FewestBlocks)
+	default:
+		f.note(manyTrials, validTrials(s, f.lang))
+	}
+}
+
+// phrase is one text of the figures; the row of phrases that says it.
+type phrase int
+
+const (
+	figure3Title phrase = iota
+	figure4Title
+	figure5Title
+	figure6Title
+	recoveryTitle
+	blockTimeFairTitle
+	latencyTitle
+
+	figure3OneTrial
+	figure3Trials
+	figure3Cut
+	figure3Attacks
+	figure3Paper
+	figure4Left
+	figure4Right
+	figure4Paper
+	figure5What
+	figure5Paper
+	figure6What
+	figure6Trials
+	figure6Thinned
+	figure6Paper
+	recoveryWhat
+	blockTimeFair
+	blockTimeNobody
+	latencyWhat
+	latencyFailed
+
+	oneTrial
+	fewTrials
+	manyTrials
+	someTrials
+	fromMany
+
+	sinceEpoch
+	requestsPerSecond
+	microseconds
+	microsecondsPerClient
+	milliseconds
+	inSecondsAxis
+	cpuOfServer
+	residentSet
+	residentShare
+	shareOfTime
+	logScale
+
+	throughputTitle
+	blockTimeTitle
+	responseTime
+	serviceTime
+	untilRecovered
+	below90
+	latencyMedian
+	latencyP95
+
+	bandOf
+	intervalOf
+	oneTrialLine
+	oneTrialPoint
+	oneTrialEach
+	noValues
+	secondsLine
+	attackScheduled
+	harmonicBar
+	costKernel
+	costCPU
+	costWall
+
+	harmonicMean
+	arithmeticMean
+	median
+	p95
+	p99
+	extraTime
+	notWithin
+	fromTo
+	forTimeAtMost
+	inRequestsPerSecond
+	inMicroseconds
+	inMilliseconds
+	inSeconds
+
+	phraseCount // not a phrase
+)
+
+// words are a phrase in each language, with the same verbs of fmt.
+type words struct{ en, pt string }

@@ -1,0 +1,175 @@
+package figures
+
+import (
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/equic-bench/equic-bench/record"
+)
+
+// look is how a variant is told apart: by colour (Okabe and Ito's palette, safe
+// for the colour-blind), and in black and white by dash, glyph and hatching.
+type look struct {
+	color  color.RGBA
+	dashes []vg.Length
+	glyph  draw.GlyphDrawer
+	// size of the glyph against others. Curves often coincide: the larger are
+	// drawn first, so that all stay visible.
+	size  vg.Length
+	hatch record.Hatch
+}
+
+// lookOf is the look of a variant, the same in every figure and every run.
+func lookOf(variant string) look {
+	of := record.Variant(variant).Spec().Look
+	l := look{
+		color: color.RGBA{R: of.Color[0], G: of.Color[1], B: of.Color[2], A: 255},
+		glyph: glyphOf(of.Mark), size: vg.Length(of.Size), hatch: of.Hatch,
+	}
+	if of.Hollow {
+		l.glyph = hollow{l.glyph}
+	}
+	for _, length := range of.Dashes {
+		l.dashes = append(l.dashes, vg.Length(length))
+	}
+	return l
+}
+
+func glyphOf(m record.Mark) draw.GlyphDrawer {
+	switch m {
+	case record.Box:
+		return draw.BoxGlyph{}
+	case record.Pyramid:
+		return draw.PyramidGlyph{}
+	case record.Circle:
+		return draw.CircleGlyph{}
+	}
+	panic("no such mark: " + string(m))
+}
+
+func (l look) line(width vg.Length) draw.LineStyle {
+	return draw.LineStyle{Color: l.color, Width: width, Dashes: l.dashes}
+}
+
+// thin is a line that stands behind others: of one trial, or of one second.
+func (l look) thin() draw.LineStyle { return draw.LineStyle{Color: l.faint(), Width: 0.5} }
+
+func (l look) mark(radius vg.Length) draw.GlyphStyle {
+	return draw.GlyphStyle{Color: l.color, Radius: radius, Shape: l.glyph}
+}
+
+// onCurve is the mark of a curve's values.
+func (l look) onCurve() draw.GlyphStyle { return l.mark(2.1 * l.size) }
+
+// faint is the colour mixed with white.
+func (l look) faint() color.RGBA {
+	mix := func(v uint8) uint8 { return uint8((int(v) + 255) / 2) }
+	return color.RGBA{R: mix(l.color.R), G: mix(l.color.G), B: mix(l.color.B), A: 255}
+}
+
+// veil is the colour so thin that others show through.
+func (l look) veil() color.NRGBA {
+	return color.NRGBA{R: l.color.R, G: l.color.G, B: l.color.B, A: 45}
+}
+
+// hollow is a glyph of which only the outline has its colour.
+type hollow struct{ shape draw.GlyphDrawer }
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (h hollow) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
+	h.shape.DrawGlyph(c, st, at)
+	inside := st
+	inside.Color, inside.Radius = color.White, st.Radius*0.55
+	c.SetColor(inside.Color)
+	h.shape.DrawGlyph(c, inside, at)
+}
+
+// fillHatch draws the pattern inside a rectangle.
+func fillHatch(h record.Hatch, c draw.Canvas, r vg.Rectangle, clr color.Color) {
+	const apart = vg.Length(5)
+	st := draw.LineStyle{Color: clr, Width: 0.6}
+	size := r.Size()
+	line := func(from, to vg.Point) { c.StrokeLine2(st, r.Min.X+from.X, r.Min.Y+from.Y, r.Min.X+to.X, r.Min.Y+to.Y) }
+	if h == record.Level {
+		for y := apart; y < size.Y; y += apart {
+			line(vg.Point{Y: y}, vg.Point{X: size.X, Y: y})
+		}
+	}
+	if h != record.Rising && h != record.Falling && h != record.Crossed {
+		return
+	}
+	// Each line is where x - y is a constant, cut at the sides.
+	for d := apart - size.Y; d < size.X; d += apart {
+		from := vg.Point{X: max(0, d), Y: max(0, -d)}
+		to := vg.Point{X: min(size.X, size.Y+d), Y: min(size.Y, size.X-d)}
+		if h != record.Falling {
+			line(from, to)
+		}
+		if h != record.Rising {
+			line(vg.Point{X: from.X, Y: size.Y - from.Y}, vg.Point{X: to.X, Y: size.Y - to.Y})
+		}
+	}
+}
+
+// bar is one bar from zero, in a variant's colour and hatching.
+type bar struct {
+	x, y float64
+	look look
+}
+
+// Plot implements plot.Plotter.
+func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
+	toX, toY := p.Transforms(&c)
+	b.look.swatch(c, vg.Rectangle{
+		Min: vg.Point{X: toX(b.x - 0.2), Y: toY(0)},
+		Max: vg.Point{X: toX(b.x + 0.2), Y: toY(b.y)},
+	})
+}
+
+// swatch draws a rectangle in the look.
+func (l look) swatch(c draw.Canvas, r vg.Rectangle) {
+	c.FillPolygon(l.veil(), corners(r))
+	fillHatch(l.hatch, c, r, l.color)
+	c.StrokeLines(draw.LineStyle{Color: l.color, Width: 0.8}, append(corners(r), r.Min))
+}
+
+// markThumb is a glyph in a legend.
+type markThumb draw.GlyphStyle
+
+// Thumbnail implements plot.Thumbnailer.
+func (m markThumb) Thumbnail(c *draw.Canvas) { c.DrawGlyphNoClip(draw.GlyphStyle(m), c.Center()) }
+
+// lineThumb is a line in a legend.
+type lineThumb draw.LineStyle
+
+// Thumbnail implements plot.Thumbnailer.
+func (l lineThumb) Thumbnail(c *draw.Canvas) {
+	y := c.Center().Y
+	c.StrokeLine2(draw.LineStyle(l), c.Min.X, y, c.Max.X, y)
+}
+
+// areaThumb is a shaded area in a legend.
+type areaThumb struct{ color color.Color }
+
+// Thumbnail implements plot.Thumbnailer.
+func (a areaThumb) Thumbnail(c *draw.Canvas) { c.FillPolygon(a.color, corners(c.Rectangle)) }
+
+// swatchThumb is a bar in a legend.
+type swatchThumb struct{ look look }
+
+// Thumbnail implements plot.Thumbnailer.
+func (s swatchThumb) Thumbnail(c *draw.Canvas) { s.look.swatch(*c, c.Rectangle) }
+
+// intervalThumb is the bar of an interval in a legend.
+type intervalThumb struct{}
+
+// Thumbnail implements plot.Thumbnailer.
+func (intervalThumb) Thumbnail(c *draw.Canvas) {
+	drawInterval(*c, c.Center().X, c.Min.Y, c.Max.Y)
+}
+
+// grey is the colour of what belongs to no variant.
+func grey() look { return look{color: color.RGBA{R: 90, G: 90, B: 90, A: 255}} }

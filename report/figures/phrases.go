@@ -1,0 +1,123 @@
+package figures
+
+// phrases is every text of the figures. Names of variants are not translated:
+// they are identifiers. The Portuguese terms are the paper's where it has one.
+var phrases = [phraseCount]words{
+	figure3Title:       {"Figure 3: throughput of the sequential clients under attack", "Figura 3: vazão dos clientes sequenciais sob ataque"},
+	figure4Title:       {"Figure 4: mean throughput, and the time to turn a client away", "Figura 4: vazão média e tempo de bloqueio de um cliente"},
+	figure5Title:       {"Figure 5: duration of the sequential requests", "Figura 5: duração das requisições sequenciais"},
+	figure6Title:       {"Figure 6: how much of the time the server used how much", "Figura 6: funções acumuladas de distribuição do uso de CPU e memória pelo servidor"},
+	recoveryTitle:      {"Recovery: how long the throughput stays away", "Recuperação: por quanto tempo a vazão fica reduzida"},
+	blockTimeFairTitle: {"Block time, asked alike of every variant: what a client turned away costs", "Tempo de bloqueio, medido da mesma forma em todas as variantes: quanto custa bloquear um cliente"},
+	latencyTitle:       {"Latency over time: response time of the sequential clients", "Latência ao longo do tempo: tempo de resposta dos clientes sequenciais"},
+
+	figure3OneTrial: {"Thin: bins of 1 s. Thick, marked: bins of 5 s, as in the paper.", "Linhas finas: intervalos de 1 s. Linhas grossas, com marcas: intervalos de 5 s, como no artigo."},
+	figure3Trials:   {"Bins of 5 s, as in the paper; the median over the trials, bin by bin.", "Intervalos de 5 s, como no artigo; mediana das repetições, intervalo a intervalo."},
+	figure3Cut:      {"Values above %s are cut; the highest is %s.", "Valores acima de %s são cortados; o maior é %s."},
+	figure3Attacks:  {"At the top: each variant's attack from its first to its last request.", "No topo: o ataque em cada variante, da primeira à última requisição."},
+	figure3Paper: {
+		"Paper: the attack begins at bin 5; blocked in the kernel the throughput recovers at bin 22, in user space at bin 27 (bins of 5 s).",
+		"Artigo: o ataque começa no intervalo 5; com bloqueio no núcleo a vazão se recupera no intervalo 22, em espaço de usuário no 27 (intervalos de 5 s).",
+	},
+	figure4Left: {
+		"(a): whole load, bins of 1 s, empty ones included.",
+		"(a): toda a carga, intervalos de 1 s, inclusive os vazios.",
+	},
+	figure4Right: {
+		"(b): where each variant turns clients away. A refusal is one client; a client that is dropped costs many packets. What a variant of the kernel still refuses in user space is not drawn.",
+		"(b): onde cada variante bloqueia os clientes. Uma recusa é um cliente; um cliente descartado custa muitos pacotes. O que uma variante do núcleo ainda recusa em espaço de usuário não é mostrado.",
+	},
+	figure4Paper: {
+		"Paper: throughput +30.9 %%, block time -26.4 %% (8 µs in the kernel), kernel against user space.",
+		"Artigo: vazão +30,9 %%, tempo de bloqueio -26,4 %% (8 µs no núcleo), núcleo comparado a espaço de usuário.",
+	},
+	figure5What: {
+		"Requests of the whole load that were answered. A percentile is shown only where the sample supports it.",
+		"Requisições de toda a carga que foram atendidas. Um percentil só é mostrado onde a amostra o permite.",
+	},
+	figure5Paper: {
+		"Paper: harmonic mean of the duration -65 %%, kernel against user space; no-block shorter than user space.",
+		"Artigo: média harmônica da duração -65 %%, núcleo comparado a espaço de usuário; sem bloqueio, menor que em espaço de usuário.",
+	},
+	figure6What: {
+		"Empirical distributions of samples at equal intervals, from the epoch to the scheduled end of the sequential load.",
+		"Distribuições empíricas de amostras a intervalos iguais, do início ao fim previsto da carga sequencial.",
+	},
+	figure6Trials:  {"The lines are of the samples of all trials together; the marks stand at each tenth of the time.", "As linhas são das amostras de todas as repetições juntas; as marcas estão a cada décimo do tempo."},
+	figure6Thinned: {"Of more than %[1]d steps, small ones are left out: no share is off by more than 1/%[1]d.", "De mais de %[1]d degraus, os pequenos são omitidos: nenhuma fração se desvia mais de 1/%[1]d."},
+	figure6Paper: {
+		"Paper: with eQUIC (xdp-block) CPU < 40 %% and memory about 30 %% for 90 %% of the time; without (userspace-block) CPU at 90 %% for 80 %%, memory 90 %%.",
+		"Artigo: com o eQUIC (xdp-block) CPU < 40 %% e memória em cerca de 30 %% durante 90 %% do tempo; sem ele (userspace-block) CPU em 90 %% durante 80 %%, memória 90 %%.",
+	},
+	recoveryWhat: {
+		"(a): from the first request of the attack to the first of five seconds within 10 %% of the median before it; an arrow: not in the time that was left. (b): all seconds from then on that are more than 10 %% below that median.",
+		"(a): da primeira requisição do ataque até o primeiro de cinco segundos a menos de 10 %% da mediana anterior; seta: não ocorreu no tempo restante. (b): todos os segundos desde então mais de 10 %% abaixo dessa mediana.",
+	},
+	blockTimeFair: {
+		"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate before it, per request of the attack that was not served.",
+		"Tempo ocupado das CPUs do servidor durante o ataque, incluindo o processamento de pacotes no núcleo, além da taxa anterior, por requisição do ataque não atendida.",
+	},
+	blockTimeNobody: {
+		"No value: %s (no limiter, nobody turned away, or no quiet time before the attack).",
+		"Sem valor: %s (sem limitador, ninguém bloqueado ou nenhum tempo calmo antes do ataque).",
+	},
+	latencyWhat: {
+		"Answered requests by their intended start, from which the time counts, in bins of 5 s. Every bin with 9 answered requests has a median, with 89 a p95; in one with fewer the line is broken.",
+		"Requisições atendidas, pelo início previsto, a partir do qual conta o tempo, em intervalos de 5 s. Há mediana a partir de 9 requisições atendidas no intervalo e p95 a partir de 89; com menos, a linha é interrompida.",
+	},
+	latencyFailed: {"Not answered, and so in no value, under %s: %s requests (median of the trials).", "Não atendidas, portanto fora dos valores, com %s: %s requisições (mediana das repetições)."},
+
+	oneTrial:   {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
+	fewTrials:  {"Median of %s trials, too few for a 95 %% interval.", "Mediana de %s repetições, insuficientes para um intervalo de confiança de 95 %%."},
+	someTrials: {"Median of %s trials; no 95 %% interval where there are fewer than %d.", "Mediana de %s repetições; sem intervalo de confiança de 95 %% onde há menos de %d."},
+	fromMany:   {"%d to %d", "%d a %d"},
+	manyTrials: {"Median of %s trials.", "Mediana de %s repetições."},
+
+	sinceEpoch:            {"time since the epoch (s)", "tempo desde o início (s)"},
+	requestsPerSecond:     {"throughput (requests/s)", "vazão (requisições/s)"},
+	microseconds:          {"block time (µs)", "tempo de bloqueio (µs)"},
+	microsecondsPerClient: {"extra CPU time per client (µs)", "tempo extra de CPU por cliente (µs)"},
+	milliseconds:          {"time (ms)", "tempo (ms)"},
+	inSecondsAxis:         {"time (s)", "tempo (s)"},
+	cpuOfServer:           {"CPU of the server process (%% of its CPUs)", "CPU do processo servidor (%% de suas CPUs)"},
+	residentSet:           {"resident set of the server (MiB)", "memória residente do servidor (MiB)"},
+	residentShare:         {"resident set (%% of the limit, %s MiB)", "memória residente (%% do limite, %s MiB)"},
+	shareOfTime:           {"share of the time at or below (1 = all)", "fração acumulada do tempo (1 = todo)"},
+	logScale:              {"%s, log", "%s, log"},
+
+	throughputTitle: {"Throughput", "Vazão"},
+	blockTimeTitle:  {"Time to turn one client away", "Tempo de bloqueio de um cliente"},
+	responseTime:    {"Response time, from the intended start", "Tempo de resposta, desde o início previsto"},
+	serviceTime:     {"Service time, from the actual start", "Tempo de serviço, desde o início real"},
+	untilRecovered:  {"Until recovered", "Até a recuperação"},
+	below90:         {"Below 90 %% of the throughput before", "Abaixo de 90 %% da vazão anterior"},
+	latencyMedian:   {"Median response time", "Mediana do tempo de resposta"},
+	latencyP95:      {"95th percentile (p95) of the response time", "Percentil 95 (p95) do tempo de resposta"},
+
+	bandOf:          {"band: 95 %% interval of the median of %s trials", "faixa: intervalo de 95 %% da mediana de %s repetições"},
+	intervalOf:      {"95 %% interval of the median of %s trials", "intervalo de 95 %% da mediana de %s repetições"},
+	oneTrialLine:    {"thin: one of %s trials", "fina: uma de %s repetições"},
+	oneTrialPoint:   {"one of %s trials", "uma de %s repetições"},
+	noValues:        {"no values: no attack, or too short a load", "sem valores: não houve ataque, ou a carga foi curta demais"},
+	oneTrialEach:    {"one trial each, no interval", "uma repetição de cada, sem intervalo de confiança"},
+	secondsLine:     {"thin: bins of 1 s", "fina: intervalos de 1 s"},
+	attackScheduled: {"attack as scheduled", "ataque previsto"},
+	harmonicBar:     {"bar: harmonic mean", "barra: média harmônica"},
+	costKernel:      {"kernel, per dropped packet", "núcleo, por pacote descartado"},
+	costCPU:         {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
+	costWall:        {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
+
+	harmonicMean:        {"harmonic mean", "média harmônica"},
+	arithmeticMean:      {"arithmetic mean", "média aritmética"},
+	median:              {"median", "mediana"},
+	p95:                 {"p95", "p95"},
+	p99:                 {"p99", "p99"},
+	extraTime:           {"extra time per client turned away", "tempo extra por cliente bloqueado"},
+	notWithin:           {"not within %s s", "não em %s s"},
+	fromTo:              {"%d to %d s", "%d a %d s"},
+	forTimeAtMost:       {"for %d %% of the time at most", "durante %d %% do tempo, no máximo"},
+	inRequestsPerSecond: {"%s requests/s", "%s requisições/s"},
+	inMicroseconds:      {"%s µs", "%s µs"},
+	inMilliseconds:      {"%s ms", "%s ms"},
+	inSeconds:           {"%s s", "%s s"},
+}

@@ -1,0 +1,163 @@
+package synth
+
+import (
+	"math/rand/v2"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Blocks is three variants in each of n blocks, in an order drawn for each. The
+// machine is slower in some blocks, for all variants alike.
+func Blocks(n int) *Run {
+	s := OneBlock()
+	s.Trials = nil
+	rng := rand.New(rand.NewPCG(11, 12))
+	for b := range n {
+		factor := 0.9 + 0.2*rng.Float64()
+		variants := PaperVariants()
+		rng.Shuffle(len(variants), func(i, j int) { variants[i], variants[j] = variants[j], variants[i] })
+		for _, v := range variants {
+			s.Trials = append(s.Trials, Trial{Variant: v, Block: b + 1, Request: slowed(factor), Server: Grown(factor)})
+		}
+	}
+	return s
+}
+
+// ShortBlocks is blocks with trials of 20 s, which are quicker to write and read.
+func ShortBlocks(n int) *Run {
+	s := Blocks(n)
+	s.Experiment.Sequential.Requests, s.Experiment.Parallel.Requests = 200, 40
+	s.Experiment.Parallel.DelayNS = 10 * Second
+	return s
+}
+
+// slowed makes each request that is served take that many times as long.
+func slowed(factor float64) func(string, *record.Request) {
+	return func(_ string, q *record.Request) {
+		if q.Outcome == record.OK {
+			q.EndNS = int64(float64(q.EndNS) * factor)
+		}
+	}
+}
+
+// Grown makes memory and the costs of turning away that many times as large.
+func Grown(factor float64) func(*record.Line) {
+	times := func(n int64) int64 { return int64(float64(n) * factor) }
+	return func(line *record.Line) {
+		switch {
+		case line.Sample != nil:
+			line.Sample.RSSBytes = times(line.Sample.RSSBytes)
+		case line.Refusal != nil:
+			line.Refusal.CPUNS, line.Refusal.WallNS = times(line.Refusal.CPUNS), times(line.Refusal.WallNS)
+		case line.Gateway != nil:
+			line.Gateway.DropNS *= factor
+		}
+	}
+}
+
+// Find is the index of a variant's trial in a block.
+func (s *Run) Find(variant string, block int) int {
+	return slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Variant == variant && t.Block == block })
+}
+
+// WithArm is a run in which each block has every variant once more, in another
+// arm, faster or slower by chance, and by a factor.
+func WithArm(s *Run, arm results.Arm, factor float64) *Run {
+	s.Experiment.Arms = append(s.Experiment.Arms, arm)
+	rng := rand.New(rand.NewPCG(21, 22))
+	for _, t := range slices.Clone(s.Trials) {
+		if t.arm != results.Plain {
+			continue
+		}
+		t.arm = arm
+		by, block := factor*(0.995+0.01*rng.Float64()), t.Request
+		t.Request = func(role string, q *record.Request) {
+			if block != nil {
+				block(role, q)
+			}
+			slowed(by)(role, q)
+		}
+		s.Trials = append(s.Trials, t)
+	}
+	return s
+}
+
+// Unattacked is blocks of the variants in a closed loop, without an attack.
+func Unattacked(n int) *Run {
+	s := ShortBlocks(n)
+	s.Experiment.Sequential.RatePerSecond, s.Experiment.Sequential.Requests = 0, 900
+	s.Experiment.Parallel = results.Load{}
+	return s
+}
+
+// Closed is blocks of one variant in a closed loop, without an attack.
+func Closed(n int) *Run {
+	s := Unattacked(n)
+	s.Experiment.Variants = []string{"xdp-block"}
+	s.Trials = slices.DeleteFunc(s.Trials, func(t Trial) bool { return t.Variant != "xdp-block" })
+	return s
+}
+
+// Alternating measures the server of each trial in half of its stretches, in which
+// a request takes that share longer.
+func Alternating(s *Run, cost float64) *Run {
+	s.Experiment.AlternateNS = Second / 2
+	for i := range s.Trials {
+		s.Trials[i].Request = func(role string, q *record.Request) {
+			if role == results.RoleSequential && record.MeasuredStretch(q.StartNS/s.Experiment.AlternateNS) {
+				q.EndNS = int64(float64(q.EndNS) * (1 + cost))
+			}
+		}
+		s.Trials[i].Server = func(line *record.Line) {
+			if line.Probe != nil {
+				line.Probe.SyscallCounter = false
+			}
+		}
+	}
+	return s
+}
+
+// FiveVariants is short trials of every variant in each of n blocks.
+func FiveVariants(n int) *Run {
+	s := ShortBlocks(n)
+	s.Experiment.Variants = record.VariantNames()
+	for b := range n {
+		factor := 1 + 0.01*float64(b)
+		for _, v := range []string{"userspace-early", "xdp-block-new"} {
+			s.Trials = append(s.Trials, Trial{Variant: v, Block: b + 1, Request: slowed(factor), Server: Grown(factor)})
+		}
+	}
+	return s
+}
+
+// RunsToDraw are runs that differ in what their figures show.
+func RunsToDraw() map[string]*Run {
+	closed := OneBlock()
+	closed.Experiment.Sequential.RatePerSecond, closed.Experiment.Parallel, closed.Experiment.ServerMemoryBytes = 0, results.Load{}, 0
+	failing := OneBlock()
+	failing.Trials[2].Request = func(role string, q *record.Request) {
+		if role == results.RoleSequential && q.ScheduledNS > 20*Second {
+			q.Outcome = record.Timeout
+		}
+	}
+	return map[string]*Run{
+		"one trial each": OneBlock(), "three blocks of five variants": FiveVariants(3), "six blocks of five variants": FiveVariants(6),
+		"no attack, no memory limit": closed, "a variant that does not recover": failing,
+	}
+}
+
+// Served is a run whose sequential clients feel nothing of the attack, which some
+// variants serve.
+func Served(s *Run, by ...string) *Run {
+	for i := range s.Trials {
+		whole := slices.Contains(by, s.Trials[i].Variant)
+		s.Trials[i].Request = func(role string, q *record.Request) {
+			if role == results.RoleSequential || whole {
+				q.Outcome, q.EndNS = record.OK, 9e6
+			}
+		}
+	}
+	return s
+}

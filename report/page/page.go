@@ -1,0 +1,190 @@
+// Package page writes report.html: one file with figures, tables and verdicts that
+// asks for nothing from outside.
+//
+// It is the last step of a report, and shows what the packages claims, figures and
+// tables made.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html"
+	"html/template"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/figures"
+	"github.com/equic-bench/equic-bench/report/tables"
+)
+
+//go:embed page.html style.css script.js
+var pageFiles embed.FS
+
+// document is what the page's template shows.
+type document struct {
+	Summary  *analysis.Summary
+	Title    string
+	Question string // what was run, in a sentence
+	Facts    []fact
+	Tally    string // of the verdicts, in a clause
+	Verdicts []verdictRow
+	Interval bool // some verdict has one
+	Premises []string
+	Words    []string
+	Claims   template.HTML // their table
+	Figures  []drawing
+	Sections []shown
+	Warnings []string
+	Outliers []analysis.Outlier
+	Limits   []string
+	SetUp    [][2]string
+	Again    tables.Reproduction
+
+	Style      template.CSS
+	Script     template.JS
+	ScriptHash string
+	Light      template.CSS
+	Dark       template.CSS
+}
+
+// fact is one of the answers at the top of the page.
+type fact struct {
+	Name  string
+	Lines []string
+}
+
+// shown is a section as HTML.
+type shown struct {
+	ID, Title string
+	Table     template.HTML
+	After     []string
+	Items     []string
+}
+
+// HTML is report.html: one file that asks for nothing from outside.
+func HTML(s *analysis.Summary, figures []*figures.Figure) ([]byte, error) {
+	style, err := pageFiles.ReadFile("style.css")
+	if err != nil {
+		return nil, err
+	}
+	script, err := pageFiles.ReadFile("script.js")
+	if err != nil {
+		return nil, err
+	}
+	pattern, err := template.New("page.html").Funcs(template.FuncMap{
+		"marked":   marked,
+		"passed":   func(t analysis.Trial) string { return tables.ChecksPassed(&t) },
+		"validity": func(t analysis.Trial) string { return tables.Validity(&t) },
+	}).ParseFS(pageFiles, "page.html")
+	if err != nil {
+		return nil, err
+	}
+	d := newDocument(s)
+	colours := palette{"000000": {A: 255}, "ffffff": {R: 255, G: 255, B: 255, A: 255}}
+	for _, f := range figures {
+		drawn, err := drawFigure(f, colours)
+		if err != nil {
+			return nil, err
+		}
+		d.Figures = append(d.Figures, drawn)
+	}
+	digest := sha256.Sum256(script)
+	d.Style, d.Script = template.CSS(style), template.JS(script) //nolint:gosec // files of this program
+	d.ScriptHash = base64.StdEncoding.EncodeToString(digest[:])
+	d.Light, d.Dark = colours.css(false), colours.css(true)
+	var out bytes.Buffer
+	if err := pattern.Execute(&out, d); err != nil {
+		return nil, fmt.Errorf("write the page: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+func newDocument(s *analysis.Summary) *document {
+	d := &document{
+		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
+		Warnings: tables.Warnings(s), Outliers: s.Outliers, Limits: tables.KnownLimits(),
+		SetUp: tables.SetUp(s), Again: tables.Reproduce(s),
+		Interval: slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() }),
+	}
+	if claims.ComparesAsThePaper(s) {
+		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
+		d.Premises, d.Words, d.Claims = claims.PremiseWords(s), tables.ClaimsWords(s), tableHTML(tables.ClaimsTable(s))
+	}
+	for i, of := range tables.Sections(s) {
+		d.Sections = append(d.Sections, shown{
+			ID: fmt.Sprintf("table-%d", i+1), Title: of.Title,
+			Table: tableHTML(of.Titled), After: of.After, Items: of.Items,
+		})
+	}
+	return d
+}
+
+// question is what was run, in a sentence.
+func question(s *analysis.Summary) string {
+	var names []string
+	for _, v := range s.Variants {
+		names = append(names, v.Name)
+	}
+	blocks := fmt.Sprintf("in %d randomised blocks", s.Blocks)
+	if s.Blocks == 1 {
+		blocks = "once each"
+	}
+	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", analysis.Sentence(names), blocks, s.Seed)
+}
+
+// facts answer what was run, on what, and how sure the report is.
+func facts(s *analysis.Summary) []fact {
+	m := s.Manifest
+	e := &m.Experiment
+	run := []string{m.ID, "started " + stamp(m.Started)}
+	if !m.Ended.IsZero() {
+		run = append(run, "took "+m.Ended.Sub(m.Started).Round(time.Second).String())
+	}
+	sure := []string{analysis.Capital(s.Interval) + ".", trialCount(s)}
+	if s.Noise != nil {
+		sure = append(sure, "Each variant against itself: "+s.Noise.Note()+".")
+	}
+	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, analysis.Number(m.Machine.MemoryBytes).Mebibytes())}
+	machine = append(machine,
+		strings.TrimSpace(m.Machine.OS+" "+m.Machine.Kernel+" "+m.Machine.Arch),
+		strings.TrimSpace(m.Runtime.Name+" "+m.Runtime.Version)+fmt.Sprintf("; server on CPUs %v, clients on %v", e.ServerCPUs, e.ClientCPUs))
+	return []fact{
+		{"Run", append(run, "equic-bench "+m.Version)},
+		{"Load", []string{
+			"sequential clients: " + tables.LoadWords(e.Sequential),
+			"attackers: " + tables.LoadWords(e.Parallel),
+			fmt.Sprintf("quota: %d connections of each client", e.Quota),
+		}},
+		{"Machine", machine},
+		{"How sure", sure},
+	}
+}
+
+// trialCount says how many trials count.
+func trialCount(s *analysis.Summary) string {
+	valid := 0
+	for _, t := range s.Trials {
+		if t.Valid {
+			valid++
+		}
+	}
+	return fmt.Sprintf("%d of %d trials are valid.", valid, len(s.Trials))
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// marked is text as HTML, with its `code`, **weight** and *emphasis*.
+func marked(text string) template.HTML {
+	text = html.EscapeString(text)
+	for _, m := range [][2]string{{"`([^`]+)`", "code"}, {`\*\*([^*]+)\*\*`, "strong"}, {`\*([^*]+)\*`, "em"}} {
+		text = regexp.MustCompile(m[0]).ReplaceAllString(text, "<"+m[1]+">$1</"+m[1]+">")
+	}
+	return template.HTML(text) //nolint:gosec // escaped above
+}

@@ -1,0 +1,64 @@
+package tables
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+)
+
+// Brief writes one table: each headline figure of each variant, and its change
+// from the first variant; and those on each variant against itself, where the run
+// was made for them. Intervals, and what they mean, are in the report.
+func Brief(w io.Writer, s *analysis.Summary, width int) error {
+	have := s.Measured()
+	header := []any{"figure"}
+	for _, v := range have {
+		header = append(header, v.Name)
+	}
+	title := "Figures by variant: " + s.Interval
+	if len(have) > 1 {
+		title = fmt.Sprintf("Figures by variant, and their change from %s: %s", have[0].Name, s.Interval)
+	}
+	t := NewTitled(title, 1, header...)
+	for _, m := range analysis.ComparedMetrics() {
+		row := table.Row{m.ID + " (" + m.Unit + ")"}
+		for i := range have {
+			row = append(row, briefCell(&have[i], &have[0], m, s.Seed))
+		}
+		t.AppendRow(row)
+	}
+	for _, t := range []Titled{t, costTable(s), noiseTable(s)} {
+		if t.Length() == 0 {
+			continue
+		}
+		if _, err := io.WriteString(w, t.text(width)); err != nil {
+			return err
+		}
+	}
+	for _, words := range claims.PremiseWords(s) {
+		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// briefCell is a figure with its change from the first variant, paired by block.
+func briefCell(v, first *analysis.Variant, m *analysis.Metric, seed uint64) string {
+	figure := m.Value(v.Metrics).Short()
+	if v.Name == first.Name || !m.Value(v.Metrics).Known() {
+		return figure
+	}
+	measured, e := analysis.PairedChange(v, first, m, seed)
+	if e.Blocks < 2 {
+		measured = analysis.Change(m.Value(v.Metrics), m.Value(first.Metrics))
+	}
+	if !measured.Known() {
+		return figure
+	}
+	return fmt.Sprintf("%s (%s)", figure, measured.Change())
+}

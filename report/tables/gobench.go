@@ -1,0 +1,70 @@
+package tables
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// GoBench writes the figures of each valid trial in the Go benchmark format
+// (https://go.dev/design/14313-benchmark-format), for benchstat: a line for each
+// trial, named by its variant. Times are in seconds and sizes in bytes, which
+// benchstat scales. A value that was not measured is left out.
+//
+// benchstat compares only where all configuration is the same, so that holds
+// what must be alike for a comparison to mean something. What a comparison may
+// be about (the version) or is of one run (its name) stands in a comment.
+func GoBench(w io.Writer, s *analysis.Summary) error {
+	b := new(bytes.Buffer)
+	m := s.Manifest
+	fmt.Fprintf(b, "# equic-bench %s, run %s, seed %d\n", oneLine(m.Version), oneLine(s.Run), s.Seed)
+	for _, c := range [][2]string{
+		{"goos", "linux"},
+		{"goarch", m.Machine.Arch},
+		{"cpu", m.Machine.CPUModel},
+		{"kernel", m.Machine.Kernel},
+		{"runtime", m.Runtime.Name},
+		{"scenario", m.Scenario},
+		{"scenario-sha256", m.ScenarioSHA256},
+	} {
+		if value := oneLine(c[1]); value != "" {
+			fmt.Fprintf(b, "%s: %s\n", c[0], value)
+		}
+	}
+	for _, m := range benchMetrics() {
+		fmt.Fprintf(b, "Unit %s better=%s\n", m.Bench, m.Better)
+	}
+	for _, v := range s.Variants {
+		for _, trial := range v.TrialMetrics {
+			b.WriteString(benchLine(v.Name, trial))
+		}
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// benchLine is one trial; empty where nothing was measured.
+func benchLine(variant string, trial *analysis.Metrics) string {
+	var values strings.Builder
+	for _, m := range benchMetrics() {
+		if v := m.Value(trial) / analysis.Number(cmp.Or(m.BenchPer, 1)); v.Known() {
+			fmt.Fprintf(&values, " %s %s", v, m.Bench)
+		}
+	}
+	if values.Len() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("BenchmarkTrial/variant=%s 1%s\n", variant, values.String())
+}
+
+// benchMetrics are the metrics that benchstat is given.
+func benchMetrics() []*analysis.Metric {
+	return analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Bench != "" })
+}
+
+// oneLine is text without ends of line, which would begin another key.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -1,0 +1,193 @@
+package tables
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// section is a table and what is to be known with it: the same in report.md and
+// in report.html. Its text may hold `code`, *emphasis* and **weight**.
+type section struct {
+	Titled
+	After []string // paragraphs under the table
+	Items []string // a list under them
+}
+
+// Sections are all tables but that of the claims, in the order of the report.
+// Those that have no row are left out.
+func Sections(s *analysis.Summary) []section {
+	all := slices.Concat([]section{
+		{Titled: pairsTable(s), After: []string{"By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change."}},
+	}, armSections(s), []section{
+		{Titled: metricsTable(s), Items: notes(s)},
+		{
+			Titled: syscallsTable(s),
+			After:  []string{"The paper's table I has 77,551 calls, 562 errors and 2.936784 s without eQUIC, and 8,178, 26 and 0.312806 s with it, counted over the whole system. Here only the server's own calls count. Its time is CPU time, as `strace -c` counts it: waiting is not in it."},
+			Items:  syscallNames(s),
+		},
+		{Titled: requestsTable(s)},
+		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
+		{Titled: gatewayTable(s)},
+	})
+	return slices.DeleteFunc(all, func(of section) bool { return of.Length() == 0 })
+}
+
+// ClaimsWords says how the claims are put and judged.
+func ClaimsWords(s *analysis.Summary) []string {
+	words := []string{"The paper's \"without eQUIC\" is the version that blocks in user space, so every claim compares xdp-block to userspace-block. Each is put as the change in % from the latter to the former. Paper's way: by the paper's own estimator, where it has one."}
+	if slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() }) {
+		words = append(words, "The change is that of ratios paired by block, its typical value over the blocks, so it can differ from that of the two figures. Its interval and p-value are of the exact signed-rank test; p is corrected by Holm for all claims. A direction is claimed only where the interval excludes no change.")
+	}
+	return words
+}
+
+// notes says over which window and of what the figures are.
+func notes(s *analysis.Summary) []string {
+	end := "each trial's last sequential request (closed loop)"
+	if s.Window.LoadEndS.Known() {
+		end = "the scheduled end of the sequential load at " + s.Window.LoadEndS.Short() + " s"
+	}
+	memory := "no memory limit was set, so memory is in bytes only"
+	if s.Window.MemoryBytes > 0 {
+		memory = "memory is in % of the server's limit of " + analysis.Number(s.Window.MemoryBytes).Mebibytes()
+	}
+	return append(bracketsNote(s),
+		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
+		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
+		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
+		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
+		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served. It includes serving those that were, and is too small where the sequential clients got less served than before.",
+		"A dash is a value that was not measured, does not exist, or, for a recovery, did not happen.",
+	)
+}
+
+// bracketsNote says what the brackets behind a median are; nothing where there
+// are none.
+func bracketsNote(s *analysis.Summary) []string {
+	var sizes []int
+	for _, v := range s.Measured() {
+		if v.Trials >= analysis.FewestBlocks {
+			sizes = append(sizes, v.Trials)
+		}
+	}
+	var orders []string
+	for _, n := range slices.Compact(slices.Sorted(slices.Values(sizes))) {
+		low, high, coverage := stats.QuantileOrders(n, 0.5, analysis.Confidence)
+		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%", n, low, high, analysis.Number(coverage*100).Short()))
+	}
+	if len(orders) == 0 {
+		return nil
+	}
+	return []string{"In brackets: the 95 % interval of the median over the trials. " + analysis.Capital(strings.Join(orders, "; ")) + "."}
+}
+
+// syscallNames lists the most frequent system calls.
+func syscallNames(s *analysis.Summary) []string {
+	var items []string
+	for _, v := range s.Measured() {
+		names := slices.SortedFunc(maps.Keys(v.Syscalls.ByName), func(x, y string) int {
+			calls := v.Syscalls.ByName
+			return cmp.Or(cmp.Compare(calls[y].Calls, calls[x].Calls), strings.Compare(x, y))
+		})
+		var top []string
+		for _, name := range names[:min(6, len(names))] {
+			top = append(top, fmt.Sprintf("`%s` %s", name, v.Syscalls.ByName[name].Calls.Short()))
+		}
+		if len(top) > 0 {
+			items = append(items, fmt.Sprintf("%s, most frequent: %s", v.Name, strings.Join(top, ", ")))
+		}
+	}
+	return items
+}
+
+func KnownLimits() []string {
+	return []string{
+		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
+		"Generic XDP sees packets before they are segmented, so its drop counts cannot be compared to those of native mode.",
+		"Server and clients share one machine. Ratios between variants hold; absolute figures are this machine's.",
+		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: compare scheduled and achieved rate.",
+		"Requests of one trial are not independent. The replicate is the trial, and below six blocks no 95 % interval exists for a median.",
+	}
+}
+
+// SetUp says what was run on what, as names and values.
+func SetUp(s *analysis.Summary) [][2]string {
+	m, e := s.Manifest, &s.Manifest.Experiment
+	return [][2]string{
+		{"sequential clients", LoadWords(e.Sequential)},
+		{"parallel clients", LoadWords(e.Parallel)},
+		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", analysis.Number(e.BodyBytes).Short(), e.Quota)},
+		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
+		{"key of the server's certificate", e.ServerKey},
+		{"key exchange that clients offer", cmp.Or(e.ClientKeyExchange, "x25519mlkem768")},
+		{"XDP mode", e.XDPMode},
+		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, analysis.Number(m.Machine.MemoryBytes).Mebibytes())},
+		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},
+		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
+		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
+		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
+	}
+}
+
+func LoadWords(l results.Load) string {
+	rate := "one after the other"
+	if l.RatePerSecond > 0 {
+		rate = fmt.Sprintf("at %g/s", l.RatePerSecond)
+	}
+	return fmt.Sprintf("%d, each %d requests %s, from %g s", l.Clients, l.Requests, rate, analysis.Seconds(l.DelayNS))
+}
+
+// Command is what runs the same again, seed included, for a shell.
+func Command(s *analysis.Summary) string {
+	args := slices.Clone(s.Manifest.Command)
+	if len(args) == 0 {
+		args = []string{"equic-bench", "run", "scenarios/" + s.Scenario + ".yaml"}
+	}
+	args[0] = filepath.Base(args[0])
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--seed") }) {
+		args = append(args, "--seed", fmt.Sprint(s.Seed))
+	}
+	for i, arg := range args {
+		args[i] = quoted(arg)
+	}
+	return strings.Join(args, " ")
+}
+
+// quoted is an argument as a shell needs it.
+func quoted(arg string) string {
+	odd := func(r rune) bool {
+		plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./,:=@+%", r)
+		return !plain
+	}
+	if arg != "" && !strings.ContainsFunc(arg, odd) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
+// Validity says whether the trial counts.
+func Validity(t *analysis.Trial) string {
+	if t.Valid {
+		return "yes"
+	}
+	return "no"
+}
+
+// ChecksPassed says how many checks the trial passed.
+func ChecksPassed(t *analysis.Trial) string {
+	passed := 0
+	for _, c := range t.Checks {
+		if c.OK {
+			passed++
+		}
+	}
+	return fmt.Sprintf("%d of %d", passed, len(t.Checks))
+}

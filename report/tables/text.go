@@ -1,0 +1,174 @@
+package tables
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Text writes the report's tables for a terminal of so many columns; zero is as
+// wide as they are.
+func Text(w io.Writer, s *analysis.Summary, width int) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
+	for _, words := range claims.PremiseWords(s) {
+		fmt.Fprintf(&b, "%s\n\n", words)
+	}
+	for _, t := range []Titled{ClaimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+		if t.Length() == 0 {
+			continue
+		}
+		fmt.Fprintln(&b, t.text(width))
+	}
+	for _, reason := range invalidTrials(s) {
+		fmt.Fprintf(&b, "invalid, not in the figures: %s\n", reason)
+	}
+	for _, o := range s.Outliers {
+		fmt.Fprintf(&b, "outlier, in the figures: %s\n", o)
+	}
+	for _, warning := range Warnings(s) {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// ClaimsTable is the paper against measured, where the run was to have the two
+// variants that the paper compares. The interval and the p-value have columns
+// only where there is one.
+func ClaimsTable(s *analysis.Summary) Titled {
+	const title = "Paper against measured (xdp-block against userspace-block)"
+	t := NewTitled(title, 1, "claim", "paper", "measured", "paper's way", "verdict")
+	t.rightAlign(2, 4)
+	some := slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() })
+	if some {
+		t = NewTitled(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
+		t.rightAlign(2, 6)
+	}
+	if !claims.ComparesAsThePaper(s) {
+		return t
+	}
+	for _, c := range s.Claims {
+		row := table.Row{c.ID, c.Paper.Percent(), c.Measured.Bound()}
+		if some {
+			row = append(row, c.Interval(), c.PHolm.Probability())
+		}
+		t.AppendRow(append(row, c.MeasuredPaperWay.Bound(), string(c.Verdict)))
+		if c.Caveat != "" {
+			t.below = append(t.below, c.ID+": "+c.Caveat)
+		}
+	}
+	return t
+}
+
+// metricsTable has a column for each variant.
+func metricsTable(s *analysis.Summary) Titled {
+	have := s.Measured()
+	header := []any{"metric"}
+	for _, v := range have {
+		header = append(header, v.Name)
+	}
+	t := NewTitled("Figures by variant", 1, header...)
+	trials := table.Row{"valid trials"}
+	for _, v := range have {
+		trials = append(trials, strconv.Itoa(v.Trials))
+	}
+	t.AppendRow(trials)
+	for _, m := range analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Row != "" }) {
+		row := table.Row{m.Row}
+		for _, v := range have {
+			row = append(row, valueCell(m, &v))
+		}
+		t.AppendRow(row)
+	}
+	return t
+}
+
+// valueCell is the value of a variant, with the interval where there is one.
+func valueCell(m *analysis.Metric, v *analysis.Variant) string {
+	value := m.Value(v.Metrics).Short()
+	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
+		return value
+	}
+	return fmt.Sprintf("%s [%s, %s]", value, m.Value(v.Low).Short(), m.Value(v.High).Short())
+}
+
+// syscallsTable is table I.
+func syscallsTable(s *analysis.Summary) Titled {
+	t := NewTitled("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)", "calls per admitted", "calls per offered")
+	for _, v := range s.Measured() {
+		c := v.Syscalls
+		t.AppendRow(table.Row{v.Name, c.Calls.Short(), c.Errors.Short(), c.Seconds.Short(), c.PerAdmitted.Short(), c.PerOffered.Short()})
+	}
+	return t
+}
+
+func requestsTable(s *analysis.Summary) Titled {
+	header := []any{"variant", "role"}
+	for _, o := range record.Outcomes {
+		header = append(header, string(o))
+	}
+	t := NewTitled("Requests by role and outcome", 2, header...)
+	for _, v := range s.Measured() {
+		for _, role := range []string{results.RoleSequential, results.RoleParallel} {
+			row := table.Row{v.Name, role}
+			for _, o := range record.Outcomes {
+				row = append(row, v.Requests[role][string(o)].Short())
+			}
+			t.AppendRow(row)
+		}
+	}
+	return t
+}
+
+func attackTable(s *analysis.Summary) Titled {
+	t := NewTitled("The attack", 1, "variant", "scheduled (requests/s)", "achieved (requests/s)", "first start (s)", "last start (s)", "most in flight, one client", "started late")
+	for _, v := range s.Measured() {
+		a := v.Attack
+		t.AppendRow(table.Row{v.Name, a.ScheduledRPS.Short(), a.AchievedRPS.Short(), a.FirstStartS.Short(), a.LastStartS.Short(), a.PeakInFlight.Short(), a.Held.Short()})
+	}
+	return t
+}
+
+func gatewayTable(s *analysis.Summary) Titled {
+	t := NewTitled("Packets at the gateway", 2, "variant", "reason", "packets")
+	for _, v := range s.Measured() {
+		for _, reason := range slices.Sorted(maps.Keys(v.Gateway.Packets)) {
+			t.AppendRow(table.Row{v.Name, reason, v.Gateway.Packets[reason].Short()})
+		}
+	}
+	return t
+}
+
+// invalid lists the trials that are kept but not in the figures, with reasons.
+func invalidTrials(s *analysis.Summary) []string {
+	var list []string
+	for _, t := range s.Trials {
+		if !t.Valid {
+			list = append(list, t.Name+": "+strings.Join(t.Reasons, "; "))
+		}
+	}
+	return list
+}
+
+// Warnings are those of the run and of its valid trials.
+func Warnings(s *analysis.Summary) []string {
+	list := slices.Clone(s.Warnings)
+	for _, t := range s.Trials {
+		for _, w := range t.Warnings {
+			list = append(list, t.Name+": "+w)
+		}
+	}
+	return list
+}
