@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fakeRuntime runs nodes as goroutines. Without further orders they behave
 // like a calm server and its clients.
 type fakeRuntime struct {
+	Runtime  // nil: the trial loop neither cleans nor closes
 	scenario *scenarios.Scenario
 	platform Platform
 	prepare  func(ctx context.Context) error

@@ -18,9 +18,23 @@ type Runtime interface {
 	Platform() Platform
 	// Prepare makes what all trials of a run share, such as an image.
 	Prepare(ctx context.Context, run string) error
+	// Unprepare removes what Prepare made for any run, and names it. What is in use
+	// stays. No run may be in progress: its next trial needs what Prepare made.
+	Unprepare(ctx context.Context) (removed []string, err error)
 	// Open makes the network and the nodes of a trial, and starts none of them.
 	// Where it returns an error, it leaves nothing behind.
 	Open(ctx context.Context, spec Spec) (Nodes, error)
+	Cleaner
+	// Close releases what New acquired, such as a connection. It removes no node.
+	Close() error
+}
+
+// Cleaner removes what killed runs left. What belongs to a run in progress stays.
+type Cleaner interface {
+	// Leftovers names what Clean would remove.
+	Leftovers(ctx context.Context) ([]string, error)
+	// Clean removes it, and names what is gone.
+	Clean(ctx context.Context) (removed []string, err error)
 }
 
 // Nodes are the nodes of one trial, by name. All methods may be called from
@@ -52,6 +66,8 @@ type Platform struct {
 	NoMemoryLimit bool
 	// NoSwapLimit says that nodes at their memory limit can be swapped out.
 	NoSwapLimit bool
+	// NoKeep is why nodes cannot outlive the run (Options.Keep); empty if they can.
+	NoKeep string
 	// Startup is how long a number of nodes takes at most until all are ready,
 	// where the runtime knows it; nil leaves it to the scenario, which is the
 	// upper bound, and to what the run's trials so far have taken.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/equic-bench/equic-bench/orchestrate/docker"
-	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
 func cleanCommand() *cobra.Command {
@@ -48,50 +48,57 @@ func printRemoved(w io.Writer, removed []string, asJSON bool) error {
 
 // clean removes what dead runs left, and names it.
 func clean(c *cobra.Command, images bool) (removed []string, err error) {
-	removed, err = cleanGroups(c)
-	engine, noEngine := docker.New(c.Context(), docker.Options{})
-	if errors.Is(noEngine, docker.ErrNoEngine) {
-		_, _ = fmt.Fprintln(c.ErrOrStderr(), "no Docker engine answers, so no container was looked for")
-		return removed, err
-	}
-	if noEngine != nil {
-		return removed, errors.Join(err, noEngine)
-	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
-	gone, cleanErr := removeLeftovers(c.Context(), engine)
-	removed, err = append(removed, gone...), errors.Join(err, cleanErr)
-	if images {
-		gone, imagesErr := removeImages(c, engine)
-		removed, err = append(removed, gone...), errors.Join(err, imagesErr)
+	for _, k := range slices.Backward(runtimeKinds) {
+		tidy := k.cleanAlone
+		if k.cleaner == nil {
+			tidy = func(c *cobra.Command) ([]string, error) { return k.cleanOpened(c, images) }
+		}
+		gone, cleanErr := tidy(c)
+		removed, err = append(removed, gone...), errors.Join(err, cleanErr)
 	}
 	return removed, err
 }
 
-// cleanGroups leaves the control groups alone while a run measures: one that it
-// has just made is as empty as one that is left.
-func cleanGroups(c *cobra.Command) (removed []string, err error) {
+// cleanAlone leaves everything alone while a run measures: what that has just
+// made looks like what a killed one left.
+func (k runtimeKind) cleanAlone(c *cobra.Command) (removed []string, err error) {
 	release, err := lockMachine(c.Context())
 	if errors.Is(err, errBusy) {
-		_, _ = fmt.Fprintln(c.ErrOrStderr(), "a run is measuring, so no control group was looked for")
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "a run is measuring, so no %s was looked for\n", k.leaves)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	return netns.Clean()
+	return k.cleaner.Clean(c.Context())
+}
+
+// cleanOpened removes, with images, what the runtime made for all runs too.
+func (k runtimeKind) cleanOpened(c *cobra.Command, images bool) (removed []string, err error) {
+	rt, err := k.open(c.Context(), "")
+	if errors.Is(err, k.absent) {
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s, so no %s was looked for\n", k.absence, k.leaves)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rt.Close()) }()
+	removed, err = rt.Clean(c.Context())
+	if images {
+		gone, imagesErr := removeImages(c, rt)
+		removed, err = append(removed, gone...), errors.Join(err, imagesErr)
+	}
+	return removed, err
 }
 
 // removeImages keeps other runs from starting meanwhile: they share the images.
-func removeImages(c *cobra.Command, engine *docker.Runtime) (removed []string, err error) {
+func removeImages(c *cobra.Command, rt orchestrate.Runtime) (removed []string, err error) {
 	release, err := lockMachine(c.Context())
 	if err != nil {
 		return nil, fmt.Errorf("remove images: %w", err)
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	names, err := engine.RemoveImages(c.Context())
-	for _, name := range names {
-		removed = append(removed, "image "+name)
-	}
-	return removed, err
+	return rt.Unprepare(c.Context())
 }

@@ -19,8 +19,7 @@ import (
 	"github.com/equic-bench/equic-bench/doctor"
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/measure"
-	"github.com/equic-bench/equic-bench/orchestrate/docker"
-	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -82,9 +81,8 @@ func needOf(s *scenarios.Scenario) doctor.Need {
 // examine looks at everything, for nodes that will run in a runtime.
 func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
 	checks := doctor.Machine(os.DirFS("/"), need)
-	places, engine := runtimeChecks(ctx)
-	inEngine := runtime == runtimeDocker || runtime == runtimeAuto && engine
-	checks = append(checks, triedChecks(need, inEngine)...)
+	places, usable := runtimeChecks(ctx)
+	checks = append(checks, triedChecks(need, grantsRights(runtime, usable))...)
 	checks = append(checks, places...)
 	return append(checks, resultsCheck(root))
 }
@@ -105,7 +103,7 @@ func verdict(checks []doctor.Check) error {
 
 // triedChecks are what only trying tells. Without root they are left to the
 // nodes, which have the capabilities that an engine gives them.
-func triedChecks(need doctor.Need, inEngine bool) []doctor.Check {
+func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
 	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
 	if os.Geteuid() != 0 {
@@ -115,8 +113,8 @@ func triedChecks(need doctor.Need, inEngine bool) []doctor.Check {
 		}
 		return []doctor.Check{native, calls}
 	}
-	lessRights := inEngine && !doctor.AllRights(os.DirFS("/")) // than the nodes
-	if err := netns.Try(tryXDP); err != nil {
+	lessRights := granted && !doctor.AllRights(os.DirFS("/")) // than the nodes
+	if err := inThrowAwayNetwork(tryXDP); err != nil {
 		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
 		native = failedTry(native, err, need.XDP, lessRights)
@@ -152,45 +150,62 @@ func tryXDP() error {
 	return g.Close()
 }
 
-// runtimeChecks are of the places where nodes can run: one is enough. It says
-// whether an engine answers.
-func runtimeChecks(ctx context.Context) (checks []doctor.Check, answers bool) {
-	engine := doctor.Check{Name: "Docker engine", Status: doctor.OK}
-	namespaces := doctor.Check{Name: "namespaces", Status: doctor.OK, Found: "can be made"}
-	left, leftErr := netns.Leftovers(), error(nil)
-	rt, engineErr := docker.New(ctx, docker.Options{})
-	if engineErr == nil {
-		p := rt.Platform().Runtime
-		engine.Found = fmt.Sprintf("%s, API %s, control groups %s", p.Version, p.API, p.CgroupMode)
-		var inEngine []string
-		inEngine, leftErr = rt.Leftovers(ctx)
-		left, leftErr = append(left, inEngine...), errors.Join(leftErr, rt.Close())
-	} else {
-		engine.Status, engine.Found = doctor.Warning, oneLine(engineErr)
-		engine.Means, engine.Remedy = "nodes run in network namespaces instead, as root", "start the engine, or run as root"
-	}
-	if _, err := netns.New("."); err != nil {
-		namespaces.Status, namespaces.Found = doctor.Warning, oneLine(err)
-		namespaces.Means, namespaces.Remedy = "--runtime netns does not run", "run as root"
-		if engineErr != nil {
-			namespaces.Status, namespaces.Means = doctor.Missing, "there is no place for nodes to run in"
-			namespaces.Remedy = "start a Docker engine, or run as root"
+// runtimeChecks are of the places where nodes can run: one is enough. They come
+// with the runtimes that open.
+func runtimeChecks(ctx context.Context) (checks []doctor.Check, usable []runtimeKind) {
+	var left leftovers
+	for _, k := range runtimeKinds {
+		c, opens := k.look(ctx, &left)
+		if checks = append(checks, c); opens {
+			usable = append(usable, k)
 		}
 	}
-	return []doctor.Check{engine, namespaces, leftovers(left, leftErr, engineErr == nil)}, engineErr == nil
+	if len(usable) == 0 {
+		last := &checks[len(checks)-1]
+		last.Status, last.Means, last.Remedy = doctor.Missing, "there is no place for nodes to run in", noRuntimeRemedy
+	}
+	return append(checks, left.check()), usable
 }
 
-// leftovers is the check of what killed runs left.
-func leftovers(left []string, err error, engine bool) doctor.Check {
+// look opens a runtime, and closes it again.
+func (k runtimeKind) look(ctx context.Context, left *leftovers) (c doctor.Check, opens bool) {
+	rt, err := k.open(ctx, ".")
+	if err != nil {
+		c = k.check
+		c.Status, c.Found = doctor.Warning, oneLine(err)
+		left.ask(ctx, k.cleaner, k.unasked)
+		return c, false
+	}
+	left.ask(ctx, rt, "")
+	left.err = errors.Join(left.err, rt.Close())
+	return doctor.Check{Name: k.check.Name, Status: doctor.OK, Found: k.found(rt.Platform().Runtime)}, true
+}
+
+// leftovers is what killed runs left, in the order in which clean removes it.
+type leftovers struct {
+	names, unasked []string
+	err            error
+}
+
+func (l *leftovers) ask(ctx context.Context, cleaner orchestrate.Cleaner, unasked string) {
+	if cleaner == nil {
+		l.unasked = append(l.unasked, unasked)
+		return
+	}
+	names, err := cleaner.Leftovers(ctx)
+	l.names, l.err = append(names, l.names...), errors.Join(l.err, err)
+}
+
+func (l *leftovers) check() doctor.Check {
 	c := doctor.Check{Name: "leftovers", Status: doctor.OK, Found: "none"}
 	switch {
-	case err != nil:
-		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "what killed runs left is not known"
-	case len(left) > 0:
-		c.Status, c.Found = doctor.Warning, strings.Join(left, ", ")
+	case l.err != nil:
+		c.Status, c.Found, c.Means = doctor.Warning, oneLine(l.err), "what killed runs left is not known"
+	case len(l.names) > 0:
+		c.Status, c.Found = doctor.Warning, strings.Join(l.names, ", ")
 		c.Means, c.Remedy = "a run that was killed left them; the next run of their runtime removes them", "equic-bench clean"
-	case !engine:
-		c.Found = "no control group; no engine was asked for containers"
+	case len(l.unasked) > 0:
+		c.Found = strings.Join(l.unasked, "; ")
 	}
 	return c
 }

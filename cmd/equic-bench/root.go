@@ -16,8 +16,6 @@ import (
 	"github.com/equic-bench/equic-bench/cmd/internal/man"
 	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
-	"github.com/equic-bench/equic-bench/orchestrate/docker"
-	"github.com/equic-bench/equic-bench/orchestrate/netns"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -145,7 +143,7 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, analysis.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume), errors.Is(err, results.ErrPacked):
 		return exitUsage
-	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, netns.ErrNotRoot), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, docker.ErrSubnetTaken), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case runtimeFails(err), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitMachine
 	case errors.Is(err, orchestrate.ErrInvalid), errors.Is(err, errUnverified):
 		return exitTrial

@@ -66,7 +66,7 @@ func runCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.runtime, "runtime", runtimeAuto, "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an engine answers, else netns")
+	f.StringVar(&o.runtime, "runtime", runtimeAuto, runtimeHelp)
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
@@ -84,8 +84,8 @@ func runCommand() *cobra.Command {
 
 // scenario loads a scenario and puts in what the flags say otherwise.
 func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
-	if !knownRuntime(o.runtime) {
-		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(runtimeNames, ", "))
+	if names := runtimeNames(); !slices.Contains(names, o.runtime) {
+		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(names, ", "))
 	}
 	if o.resume != "" {
 		return o.resumed(c, args)
@@ -163,8 +163,8 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, rt.Close()) }()
-	if o.keep && rt.name == runtimeNetns {
-		return usage(c, "--keep needs the runtime docker: network namespaces end with the run")
+	if why := rt.Platform().NoKeep; o.keep && why != "" {
+		return usage(c, "--keep needs the runtime %s: %s", runtimeThatKeeps, why)
 	}
 
 	// From here on nobody else measures: even a look at the machine would disturb it.
@@ -174,7 +174,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
-	left, err := rt.sweep(ctx)
+	left, err := rt.Clean(ctx)
 	for _, name := range left {
 		progress.say("removed %s, which a killed run had left", name)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 
@@ -12,54 +11,111 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/results"
 )
+
+// This file alone knows which runtimes there are (docs/extending.md, A runtime).
 
 // The values of --runtime.
 const (
 	runtimeAuto   = "auto"
 	runtimeDocker = "docker"
 	runtimeNetns  = "netns"
+
+	runtimeHelp      = "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an engine answers, else netns"
+	runtimeThatKeeps = runtimeDocker // with --keep
+	noRuntimeRemedy  = "start a Docker engine, or run as root"
 )
 
-var runtimeNames = []string{runtimeAuto, runtimeDocker, runtimeNetns}
+// runtimeKind is a runtime that nodes can run in, and the words for it.
+type runtimeKind struct {
+	name string
+	open func(ctx context.Context, bin string) (orchestrate.Runtime, error)
+	// absent is open's error if this machine has no such runtime.
+	absent  error
+	absence string // in words
+	// grants is true if nodes may get rights that this process does not have.
+	grants bool
+	// cleaner finds leftovers without open, while no run measures; nil if only an
+	// open runtime can.
+	cleaner orchestrate.Cleaner
+	leaves  string // what killed runs leave
+	unasked string // doctor's finding on leftovers if there is neither
+	// check is doctor's if open fails, found what it finds otherwise.
+	check doctor.Check
+	found func(results.Runtime) string
+}
 
-func knownRuntime(name string) bool { return slices.Contains(runtimeNames, name) }
+// runtimeKinds are all runtimes, in the order in which "auto" tries them.
+var runtimeKinds = []runtimeKind{
+	{
+		name: runtimeDocker,
+		open: func(ctx context.Context, bin string) (orchestrate.Runtime, error) {
+			return docker.New(ctx, docker.Options{BinDir: bin, OnlineCPUs: doctor.OnlineCPUs(os.DirFS("/"))})
+		},
+		absent:  docker.ErrNoEngine,
+		absence: "no Docker engine answers",
+		grants:  true,
+		leaves:  "container",
+		unasked: "no control group; no engine was asked for containers",
+		check: doctor.Check{
+			Name:   "Docker engine",
+			Means:  "nodes run in network namespaces instead, as root",
+			Remedy: "start the engine, or run as root",
+		},
+		found: func(r results.Runtime) string {
+			return fmt.Sprintf("%s, API %s, control groups %s", r.Version, r.API, r.CgroupMode)
+		},
+	},
+	{
+		name:    runtimeNetns,
+		open:    func(_ context.Context, bin string) (orchestrate.Runtime, error) { return netns.New(bin) },
+		absent:  netns.ErrNotRoot,
+		absence: "this user is not root",
+		cleaner: netns.Groups{},
+		leaves:  "control group",
+		check:   doctor.Check{Name: "namespaces", Means: "--runtime netns does not run", Remedy: "run as root"},
+		found:   func(results.Runtime) string { return "can be made" },
+	},
+}
+
+// runtimeNames are the values of --runtime.
+func runtimeNames() []string {
+	names := []string{runtimeAuto}
+	for _, k := range runtimeKinds {
+		names = append(names, k.name)
+	}
+	return names
+}
 
 // place is a runtime that was chosen, and the words for it.
 type place struct {
 	orchestrate.Runtime
-	io.Closer
 
 	name string
 	why  string // it was chosen; empty where it was asked for
 }
 
-// openRuntime opens the runtime of a name. "auto" takes Docker where an engine
-// answers, else network namespaces where the user is root.
+// openRuntime opens the runtime of a name. "auto" takes the first that this
+// machine has.
 func openRuntime(ctx context.Context, name, bin string) (place, error) {
-	if name == runtimeNetns {
-		return openNetns(bin, "")
+	var why string
+	var errs []error
+	for _, k := range runtimeKinds {
+		if name != runtimeAuto && name != k.name {
+			continue
+		}
+		rt, err := k.open(ctx, bin)
+		if err == nil {
+			return place{Runtime: rt, name: k.name, why: why}, nil
+		}
+		errs = append(errs, err)
+		if !errors.Is(err, k.absent) {
+			break
+		}
+		why = k.absence
 	}
-	engine, err := docker.New(ctx, docker.Options{BinDir: bin, OnlineCPUs: doctor.OnlineCPUs(os.DirFS("/"))})
-	if err == nil {
-		return place{Runtime: engine, Closer: engine, name: runtimeDocker}, nil
-	}
-	if name == runtimeDocker || !errors.Is(err, docker.ErrNoEngine) {
-		return place{}, err
-	}
-	chosen, netnsErr := openNetns(bin, "no Docker engine answers")
-	if netnsErr != nil {
-		return place{}, errors.Join(err, netnsErr)
-	}
-	return chosen, nil
-}
-
-func openNetns(bin, why string) (place, error) {
-	rt, err := netns.New(bin)
-	if err != nil {
-		return place{}, err
-	}
-	return place{Runtime: rt, Closer: rt, name: runtimeNetns, why: why}, nil
+	return place{}, errors.Join(errs...)
 }
 
 // String is the runtime's name, and why it was chosen.
@@ -70,29 +126,19 @@ func (p place) String() string {
 	return fmt.Sprintf("%s (%s)", p.name, p.why)
 }
 
-// sweep removes what killed runs left in the place, and names it. Nobody else
-// may measure meanwhile.
-func (p place) sweep(ctx context.Context) (removed []string, err error) {
-	engine, ok := p.Runtime.(*docker.Runtime)
-	if !ok {
-		return netns.Clean()
+// grantsRights reports whether the nodes of a runtime, "auto" included, may get
+// rights that this process does not have.
+func grantsRights(name string, usable []runtimeKind) bool {
+	if name == runtimeAuto {
+		return len(usable) > 0 && usable[0].grants
 	}
-	return removeLeftovers(ctx, engine)
+	return slices.ContainsFunc(runtimeKinds, func(k runtimeKind) bool { return k.name == name && k.grants })
 }
 
-// removeLeftovers removes the containers and networks of dead runs, and names
-// those that are gone.
-func removeLeftovers(ctx context.Context, engine *docker.Runtime) (removed []string, err error) {
-	before, err := engine.Leftovers(ctx)
-	if err != nil || len(before) == 0 {
-		return nil, err
-	}
-	cleanErr := engine.Clean(ctx)
-	after, err := engine.Leftovers(ctx)
-	for _, name := range before {
-		if !slices.Contains(after, name) {
-			removed = append(removed, name)
-		}
-	}
-	return removed, errors.Join(cleanErr, err)
+// runtimeFails reports whether an error is a runtime's about this machine.
+func runtimeFails(err error) bool {
+	return errors.Is(err, docker.ErrNoEngine) || errors.Is(err, docker.ErrSubnetTaken) || errors.Is(err, netns.ErrNotRoot)
 }
+
+// inThrowAwayNetwork calls f in a network namespace such as a node's (netns.Try).
+func inThrowAwayNetwork(f func() error) error { return netns.Try(f) }

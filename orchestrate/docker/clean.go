@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -13,11 +14,21 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Clean removes the containers and networks of runs whose process is gone.
-// Those of a run in progress stay.
-func (r *Runtime) Clean(ctx context.Context) error {
-	return r.remove(ctx, func(labels map[string]string) bool { return !alive(labels[labelOwner]) }, labelRun)
+// Clean removes the containers and networks of runs whose process is gone, and
+// names them.
+func (r *Runtime) Clean(ctx context.Context) (removed []string, err error) {
+	before, err := r.Leftovers(ctx)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	cleanErr := r.remove(ctx, dead, labelRun)
+	after, err := r.Leftovers(ctx)
+	removed = slices.DeleteFunc(before, func(name string) bool { return slices.Contains(after, name) })
+	return removed, errors.Join(cleanErr, err)
 }
+
+// dead reports whether the run with these labels is over, by its process.
+func dead(labels map[string]string) bool { return !alive(labels[labelOwner]) }
 
 // remove removes the containers, then the networks, that carry all of the
 // labels ("name" or "name=value") and that chosen picks.
@@ -73,7 +84,6 @@ func labelled(labels []string) filters.Args {
 
 // Leftovers names what Clean would remove.
 func (r *Runtime) Leftovers(ctx context.Context) ([]string, error) {
-	dead := func(labels map[string]string) bool { return !alive(labels[labelOwner]) }
 	var names []string
 	containers, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled([]string{labelRun})})
 	if err != nil {

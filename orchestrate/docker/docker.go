@@ -33,8 +33,8 @@ const answerLimit = 10 * time.Second
 
 // Options are the settings of a Runtime.
 type Options struct {
-	// BinDir is the folder of the static binaries that nodes run. Empty serves
-	// for Clean alone.
+	// BinDir is the folder of the static binaries that nodes run. Only Prepare
+	// needs it.
 	BinDir string
 	// OnlineCPUs are the numbers of the CPUs that run on this host; none where
 	// that is not known.

@@ -82,7 +82,7 @@ func TestEverythingIsLabelledAndRemoved(t *testing.T) {
 			t.Errorf("container %v has labels %v", c.Names, c.Labels)
 		}
 	}
-	if err := r.Clean(t.Context()); err != nil {
+	if _, err := r.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if containers, networks := labelledResources(t, r, spec.Run); len(containers) != 2 || len(networks) != 1 {
@@ -104,7 +104,7 @@ func TestCleanRemovesWhatADeadRunLeft(t *testing.T) {
 	startNode(t, nodes, "server")
 	nodes.Detach()
 
-	if err := r.Clean(t.Context()); err != nil {
+	if _, err := r.Clean(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if containers, networks := labelledResources(t, r, spec.Run); len(containers)+len(networks) != 0 {

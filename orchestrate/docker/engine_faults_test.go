@@ -186,11 +186,11 @@ func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
 func TestOnlyUnusedImagesAreRemoved(t *testing.T) {
 	e := startFakeEngine(t, "1.41", "")
 	e.images, e.used = []string{repository + ":1", repository + ":2", repository + ":3"}, repository+":2"
-	removed, err := openFake(t, "").RemoveImages(t.Context())
+	removed, err := openFake(t, "").Unprepare(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{repository + ":1", repository + ":3"}; !slices.Equal(removed, want) {
+	if want := []string{"image " + repository + ":1", "image " + repository + ":3"}; !slices.Equal(removed, want) {
 		t.Errorf("%v are said to be removed, want %v", removed, want)
 	}
 	if !slices.Equal(e.images, []string{e.used}) {

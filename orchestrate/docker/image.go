@@ -70,10 +70,9 @@ func (r *Runtime) buildImage(ctx context.Context) (string, error) {
 	return made.ID, nil
 }
 
-// RemoveImages removes the nodes' images of all builds, and returns their names.
-// One that a container uses stays. No run may be between two trials: its image
-// would be gone.
-func (r *Runtime) RemoveImages(ctx context.Context) (removed []string, err error) {
+// Unprepare removes the nodes' images of all builds but those that a container
+// uses.
+func (r *Runtime) Unprepare(ctx context.Context) (removed []string, err error) {
 	all, err := r.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
 	if err != nil {
 		return nil, fmt.Errorf("list images %s: %w", repository, err)
@@ -83,7 +82,7 @@ func (r *Runtime) RemoveImages(ctx context.Context) (removed []string, err error
 			_, removeErr := r.engine.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
 			switch {
 			case removeErr == nil:
-				removed = append(removed, name)
+				removed = append(removed, "image "+name)
 			case !errdefs.IsConflict(removeErr) && !errdefs.IsNotFound(removeErr):
 				err = errors.Join(err, fmt.Errorf("remove image %s: %w", name, removeErr))
 			}

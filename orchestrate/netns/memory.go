@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -105,9 +106,13 @@ func (g groupV2) remove() error     { return g.Delete() }
 // leave their group a little after their death.
 const dyingLimit = 2 * time.Second
 
-// Clean removes the empty control groups of runs that were killed, and names
-// them. Those of a run in progress have processes in them, and stay.
-func Clean() (removed []string, err error) {
+// Groups are the control groups that killed runs left: an orchestrate.Cleaner that
+// needs no Runtime. No run may be about to start a node: its groups are as empty.
+type Groups struct{}
+
+// Clean removes the empty control groups, and names them. Those of nodes that run
+// have processes in them, and stay.
+func (Groups) Clean(context.Context) (removed []string, err error) {
 	limit := time.Now().Add(dyingLimit)
 	for _, path := range runGroups() {
 		gone, removeErr := removeEmpty(path, limit)
@@ -119,14 +124,14 @@ func Clean() (removed []string, err error) {
 }
 
 // Leftovers names what Clean would remove.
-func Leftovers() []string {
+func (Groups) Leftovers(context.Context) ([]string, error) {
 	var names []string
 	for _, path := range runGroups() {
 		if !busy(path) {
 			names = append(names, "control group "+path)
 		}
 	}
-	return names
+	return names, nil
 }
 
 // runGroups are the control groups of all runs.

@@ -36,7 +36,7 @@ func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 		if err := group.add(command.Process.Pid); err != nil {
 			t.Fatal(err)
 		}
-		removed, err := Clean()
+		removed, err := Groups{}.Clean(t.Context())
 		if err != nil {
 			t.Error(err)
 		}

@@ -29,6 +29,8 @@ var ErrNotRoot = errors.New("network namespaces need root")
 // Runtime makes namespaces on this machine. Its methods may be called from
 // several goroutines.
 type Runtime struct {
+	Groups
+
 	bin    string // an absolute path
 	memory string // how memory is limited; empty is not at all
 	swap   bool   // is limited with it
@@ -78,6 +80,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			CgroupMode: r.memory,
 			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
 		},
+		NoKeep:  "network namespaces end with the run",
 		CPUs:    r.cpus,
 		Startup: startup,
 		BinDir:  r.bin,
@@ -113,6 +116,9 @@ func (r *Runtime) Prepare(context.Context, string) error {
 	}
 	return nil
 }
+
+// Unprepare finds nothing: Prepare makes nothing.
+func (*Runtime) Unprepare(context.Context) ([]string, error) { return nil, nil }
 
 // Close does nothing: what a run made went with its trials.
 func (*Runtime) Close() error { return nil }
