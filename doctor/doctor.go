@@ -1,14 +1,15 @@
 // Package doctor says what this machine can and cannot run, each with the
-// remedy. It reads what the kernel tells in /proc and /sys; what has to be tried
-// (engines, namespaces, programs) is tried by the command line, which knows how.
+// remedy. It judges what host reads from the kernel; what has to be tried (engines,
+// namespaces, programs) is tried by the command line, which knows how.
 package doctor
 
 import (
 	"fmt"
-	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/equic-bench/equic-bench/host"
 )
 
 // Status is how a check came out.
@@ -47,9 +48,9 @@ const (
 	receiveBuffer = 7 << 20
 )
 
-// Machine looks at the kernel and the hardware. root is "/" as a file system.
-func Machine(root fs.FS, need Need) []Check {
-	m := machine{root}
+// Machine looks at the kernel and the hardware.
+func Machine(h host.Host, need Need) []Check {
+	m := machine{h}
 	return []Check{
 		m.kernel(need.XDP), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(), m.throttling(), m.clock(), m.buffers(), m.load(),
 	}
@@ -69,10 +70,10 @@ func Worst(checks []Check) Status {
 	return worst
 }
 
-type machine struct{ root fs.FS }
+type machine struct{ host.Host }
 
 func (m machine) kernel(xdp bool) Check {
-	release := m.text("proc/sys/kernel/osrelease")
+	release := m.Kernel()
 	c := Check{Name: "kernel", Status: OK, Found: "Linux " + release}
 	var major, minor int
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
@@ -92,7 +93,7 @@ func (m machine) kernel(xdp bool) Check {
 
 func (m machine) btf(counted bool) Check {
 	c := Check{Name: "BTF", Status: OK, Found: "/sys/kernel/btf/vmlinux"}
-	if _, err := fs.Stat(m.root, "sys/kernel/btf/vmlinux"); err != nil {
+	if !m.BTF() {
 		c.Status, c.Found = Warning, "no /sys/kernel/btf/vmlinux"
 		c.Means = "system calls cannot be counted"
 		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have, or set trial.syscalls: false in the scenario"
@@ -126,16 +127,15 @@ func (m machine) capabilities() Check {
 }
 
 // AllRights says whether this process has every capability that a run without an
-// engine needs: what the kernel refuses it then, it refuses to all. root is "/" as
-// a file system.
-func AllRights(root fs.FS) bool {
-	missing, told := machine{root}.missingRights()
+// engine needs: what the kernel refuses it then, it refuses to all.
+func AllRights(h host.Host) bool {
+	missing, told := machine{h}.missingRights()
 	return told && len(missing) == 0
 }
 
 // missingRights are the wanted capabilities that this process does not have.
 func (m machine) missingRights() (missing []string, told bool) {
-	has, told := m.effective()
+	has, told := m.Capabilities()
 	for _, w := range wanted {
 		if has&(1<<w.bit) == 0 {
 			missing = append(missing, w.name)
@@ -144,19 +144,8 @@ func (m machine) missingRights() (missing []string, told bool) {
 	return missing, told
 }
 
-// effective is this process's effective capabilities, a bit for each.
-func (m machine) effective() (bits uint64, told bool) {
-	for line := range strings.Lines(m.text("proc/self/status")) {
-		if value, ok := strings.CutPrefix(line, "CapEff:"); ok {
-			bits, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
-			return bits, err == nil
-		}
-	}
-	return 0, false
-}
-
 func (m machine) cpus(need Need) Check {
-	online := OnlineCPUs(m.root)
+	online := m.OnlineCPUs()
 	c := Check{Name: "CPUs", Status: OK, Found: strconv.Itoa(len(online))}
 	asked := slices.Concat(need.ServerCPUs, need.ClientCPUs)
 	if len(asked) == 0 {
@@ -182,31 +171,8 @@ func cpuText(set []int) string {
 	return strings.Trim(fmt.Sprint(set), "[]")
 }
 
-// OnlineCPUs are the numbers of the CPUs that run; none where the kernel does not
-// tell. root is "/" as a file system.
-func OnlineCPUs(root fs.FS) []int {
-	var online []int
-	for part := range strings.SplitSeq(machine{root}.text("sys/devices/system/cpu/online"), ",") {
-		first, last, isRange := strings.Cut(part, "-")
-		from, err := strconv.Atoi(first)
-		if err != nil {
-			return nil
-		}
-		to := from
-		if isRange {
-			if to, err = strconv.Atoi(last); err != nil {
-				return nil
-			}
-		}
-		for cpu := from; cpu <= to; cpu++ {
-			online = append(online, cpu)
-		}
-	}
-	return online
-}
-
 func (m machine) memory(need Need) Check {
-	available := m.kibibytes("proc/meminfo", "MemAvailable")
+	available := m.MemoryBytes("MemAvailable")
 	c := Check{Name: "memory", Status: OK, Found: mebibytes(available) + " available"}
 	if want := need.MemoryBytes + need.MemoryBytes/4; need.MemoryBytes > 0 && available < want {
 		c.Status = Warning
@@ -217,7 +183,7 @@ func (m machine) memory(need Need) Check {
 }
 
 func (m machine) swap() Check {
-	total := m.kibibytes("proc/meminfo", "SwapTotal")
+	total := m.MemoryBytes("SwapTotal")
 	c := Check{Name: "swap", Status: OK, Found: "none"}
 	if total > 0 {
 		c.Status, c.Found = Warning, mebibytes(total)
@@ -228,7 +194,7 @@ func (m machine) swap() Check {
 }
 
 func (m machine) governor() Check {
-	governor := m.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+	governor := m.Governor()
 	c := Check{Name: "frequency", Status: OK, Found: "governor " + governor}
 	switch governor {
 	case "performance":
@@ -242,18 +208,13 @@ func (m machine) governor() Check {
 }
 
 func (m machine) throttling() Check {
-	paths, err := fs.Glob(m.root, "sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count")
 	c := Check{Name: "throttling", Status: OK, Found: "not told"}
-	if err != nil || len(paths) == 0 {
+	times, told := m.Overheated()
+	if !told {
 		return c
 	}
-	var sum int64
-	for _, p := range paths {
-		n, _ := strconv.ParseInt(m.text(p), 10, 64) // what is no number counts nothing
-		sum += n
-	}
-	c.Found = fmt.Sprintf("%d times since the start of the machine", sum)
-	if sum > 0 {
+	c.Found = fmt.Sprintf("%d times since the start of the machine", times)
+	if times > 0 {
 		c.Status, c.Means = Warning, "the machine has been too hot: it may be so again while you measure"
 		c.Remedy = "cool it, and look whether the count grows during a run"
 	}
@@ -261,7 +222,7 @@ func (m machine) throttling() Check {
 }
 
 func (m machine) clock() Check {
-	source := m.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+	source := m.ClockSource()
 	c := Check{Name: "clock", Status: OK, Found: source}
 	switch source {
 	case "tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter":
@@ -275,7 +236,7 @@ func (m machine) clock() Check {
 }
 
 func (m machine) buffers() Check {
-	n, _ := strconv.ParseInt(m.text("proc/sys/net/core/rmem_max"), 10, 64) // zero warns
+	n := m.RmemMaxBytes() // zero warns
 	c := Check{Name: "buffers", Status: OK, Found: fmt.Sprintf("net.core.rmem_max %d bytes", n)}
 	if n < receiveBuffer {
 		c.Status = Warning
@@ -286,34 +247,16 @@ func (m machine) buffers() Check {
 }
 
 func (m machine) load() Check {
-	first, _, _ := strings.Cut(m.text("proc/loadavg"), " ")
-	c := Check{Name: "load", Status: OK, Found: first + " in the last minute"}
-	load, err := strconv.ParseFloat(first, 64)
-	if n := len(OnlineCPUs(m.root)); err == nil && n > 0 && load >= float64(n)/2 {
+	load, told := m.Load1()
+	if !told {
+		return Check{Name: "load", Status: OK, Found: "not told"}
+	}
+	c := Check{Name: "load", Status: OK, Found: fmt.Sprintf("%.2f in the last minute", load)}
+	if n := len(m.OnlineCPUs()); n > 0 && load >= float64(n)/2 {
 		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
 		c.Remedy = "wait for its end, or end it"
 	}
 	return c
-}
-
-// text is the content of a file without outer space, or empty.
-func (m machine) text(path string) string {
-	b, err := fs.ReadFile(m.root, path)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
-
-// kibibytes reads a line "name: 123 kB", which proc(5) means as KiB, in bytes.
-func (m machine) kibibytes(path, name string) int64 {
-	for line := range strings.Lines(m.text(path)) {
-		if rest, ok := strings.CutPrefix(line, name+":"); ok {
-			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64) // else zero
-			return n << 10
-		}
-	}
-	return 0
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

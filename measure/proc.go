@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 )
 
@@ -170,48 +169,6 @@ func (u *udpCounters) field(name []byte) *uint64 {
 		return &u.rcvbufErrors
 	}
 	return nil
-}
-
-// throttledPeriods is how many periods of the control group's CPU quota were
-// cut short so far; -1 where the host does not tell.
-func throttledPeriods() int64 {
-	for _, path := range []string{
-		"/sys/fs/cgroup/cpu.stat",             // version 2
-		"/sys/fs/cgroup/cpu/cpu.stat",         // version 1
-		"/sys/fs/cgroup/cpu,cpuacct/cpu.stat", // version 1, mounted together
-	} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		if n, ok := parseThrottled(text); ok {
-			return n
-		}
-	}
-	return -1
-}
-
-// throttledSince is the periods cut short since an earlier throttledPeriods.
-func throttledSince(before int64) int64 {
-	now := throttledPeriods()
-	if before < 0 || now < 0 {
-		return -1
-	}
-	return now - before
-}
-
-// parseThrottled reads nr_throttled from a control group's cpu.stat.
-func parseThrottled(text []byte) (int64, bool) {
-	for line := range bytes.Lines(text) {
-		name, rest := nextWord(line)
-		if string(name) != "nr_throttled" {
-			continue
-		}
-		word, _ := nextWord(rest)
-		n, ok := number(word)
-		return int64(n), ok && n <= math.MaxInt64
-	}
-	return 0, false
 }
 
 // nextWord cuts the first word off a text, at spaces, tabs and line ends.

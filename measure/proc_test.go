@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -98,24 +99,6 @@ func TestParseSNMP(t *testing.T) {
 	}
 }
 
-func TestParseThrottled(t *testing.T) {
-	for _, test := range []struct {
-		name, text string
-		want       int64
-		ok         bool
-	}{
-		{"version 1", "nr_periods 10\nnr_throttled 3\nthrottled_time 5\n", 3, true},
-		{"version 2", "usage_usec 7\nnr_periods 10\nnr_throttled 4\nthrottled_usec 5\n", 4, true},
-		{"a group without a CPU controller", "usage_usec 7\n", 0, false},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got, ok := parseThrottled([]byte(test.text)); got != test.want || ok != test.ok {
-				t.Errorf("got %d, %v", got, ok)
-			}
-		})
-	}
-}
-
 func TestNextTickIsTheNextMultipleAlsoBeforeTheEpoch(t *testing.T) {
 	for _, test := range []struct{ now, want int64 }{
 		{0, 100}, {1, 100}, {99, 100}, {100, 200}, {-1, 0}, {-100, 0}, {-101, -100}, {-250, -200},
@@ -127,7 +110,7 @@ func TestNextTickIsTheNextMultipleAlsoBeforeTheEpoch(t *testing.T) {
 }
 
 func TestReadingASampleAllocatesNothing(t *testing.T) {
-	cpus, err := affinity()
+	cpus, err := host.Affinity()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +137,7 @@ func TestReadingASampleAllocatesNothing(t *testing.T) {
 }
 
 func FuzzParsers(f *testing.F) {
-	for _, text := range []string{statusText, statText, snmpText, "nr_throttled 3\n"} {
+	for _, text := range []string{statusText, statText, snmpText} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -163,9 +146,6 @@ func FuzzParsers(f *testing.F) {
 		}
 		if pages, ok := parseStatm(text); ok && (pages <= 0 || pages*(64<<10) < 0) {
 			t.Errorf("%d pages", pages)
-		}
-		if n, ok := parseThrottled(text); ok && n < 0 {
-			t.Errorf("negative count: %d", n)
 		}
 		if sum, err := parseStat(text, []int{0, 1}); err != nil && sum != (cpuTimes{}) {
 			t.Errorf("%+v beside the error %v", sum, err)

@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -79,7 +80,7 @@ func (o *Options) complete() error {
 		o.Clock = record.ClockAt(time.Now())
 	}
 	if o.CPUs == nil {
-		cpus, err := affinity()
+		cpus, err := host.Affinity()
 		if err != nil {
 			return err
 		}
@@ -112,7 +113,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
-	throttled := throttledPeriods()
+	throttled := host.Local().ThrottledPeriods()
 	before, err := links()
 	if err != nil {
 		return ExitFailed, err
@@ -179,6 +180,16 @@ type report struct {
 	lostLinks []string
 	counted   bool
 	syscalls  []record.Syscall
+}
+
+// throttledSince is the periods cut short since an earlier reading; -1 if either is
+// not known.
+func throttledSince(before int64) int64 {
+	now := host.Local().ThrottledPeriods()
+	if before < 0 || now < 0 {
+		return -1
+	}
+	return now - before
 }
 
 func (r *report) print(w io.Writer) error {

@@ -252,18 +252,3 @@ func processCPUTime(pid int) (int64, error) {
 	}
 	return t.Nano(), nil
 }
-
-// affinity is the CPUs that this process may use, in order.
-func affinity() ([]int, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return nil, fmt.Errorf("read CPU affinity: %w", err)
-	}
-	var cpus []int
-	for cpu := range len(set) * 64 {
-		if set.IsSet(cpu) {
-			cpus = append(cpus, cpu)
-		}
-	}
-	return cpus, nil
-}

@@ -1,6 +1,9 @@
 package orchestrate
 
-import "github.com/equic-bench/equic-bench/results"
+import (
+	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/results"
+)
 
 // Live is how the load of a trial does at a moment, as clients last said: they
 // say so at most once a second.
@@ -8,7 +11,7 @@ type Live struct {
 	Sequential, Attack Tally // over the clients of each group
 	// ServerCPUs are the times of the server's CPUs, whatever is busy on them; all
 	// zero where they are not known.
-	ServerCPUs CPUTimes
+	ServerCPUs host.CPUTimes
 	// Since the epoch, connections that the server refused and packets that its
 	// XDP program dropped.
 	Refused, Dropped int

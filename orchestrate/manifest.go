@@ -5,13 +5,13 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -36,7 +36,7 @@ func newManifest(s *scenarios.Scenario, plan []results.PlannedTrial, o Options, 
 		Modules:        modules(),
 		Version:        o.Version,
 		Go:             runtime.Version(),
-		Machine:        readMachine(os.DirFS("/")),
+		Machine:        readMachine(host.Local()),
 	}, nil
 }
 

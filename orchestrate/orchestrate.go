@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -81,7 +82,7 @@ type Options struct {
 	BinDir string
 	// CPUTimes reads the times of some CPUs, or of all where none is given, to
 	// know when they are idle; nil asks the kernel.
-	CPUTimes func(cpus []int) (CPUTimes, error)
+	CPUTimes func(cpus []int) (host.CPUTimes, error)
 }
 
 // Outcome is what a run left.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -172,7 +173,7 @@ func TestTheMachineIsReadFromItsKernel(t *testing.T) {
 		"etc/os-release":             file("PRETTY_NAME=\"Some Linux\"\nID=some\n"),
 		"sys/devices/system/clocksource/clocksource0/current_clocksource": file("tsc\n"),
 	}
-	got := readMachine(root)
+	got := readMachine(host.New(root))
 	want := results.Machine{
 		OS: "Some Linux", Kernel: "6.18.0", Arch: got.Arch, CPUs: got.CPUs, CPUModel: "Fast CPU",
 		MemoryBytes: 1024000, SwapBytes: 20480, ClockSource: "tsc", Load1: 1.5, RmemMaxBytes: 212992,
@@ -180,7 +181,7 @@ func TestTheMachineIsReadFromItsKernel(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("machine (-want +got):\n%s", diff)
 	}
-	if got := readMachine(fstest.MapFS{}); got.MemoryBytes != 0 || got.CPUs == 0 {
+	if got := readMachine(host.New(fstest.MapFS{})); got.MemoryBytes != 0 || got.CPUs == 0 {
 		t.Errorf("a host that tells nothing: %+v", got)
 	}
 }

@@ -2,14 +2,10 @@ package orchestrate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -26,12 +22,8 @@ const (
 	settleSoftIRQ = 0.05
 )
 
-// CPUTimes are summed over CPUs since boot, in ticks of the kernel. Busy is all
-// but idle and waiting for a disk.
-type CPUTimes struct{ All, Busy, SoftIRQ int64 }
-
 // cpuReader reads the times of some CPUs; none is all.
-type cpuReader func(cpus []int) (CPUTimes, error)
+type cpuReader func(cpus []int) (host.CPUTimes, error)
 
 // settle waits until CPUs are quiet, at most for limit. An error is the
 // context's: what cannot be read is noted, and waited for no longer.
@@ -47,7 +39,7 @@ func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader
 			return nil, ctx.Err()
 		case <-tick.C:
 		}
-		var now CPUTimes
+		var now host.CPUTimes
 		if now, err = read(cpus); err != nil {
 			break
 		}
@@ -65,12 +57,6 @@ func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader
 	return s, nil
 }
 
-// Shares are of the time since an earlier reading, in 0..1.
-func (t CPUTimes) Shares(before CPUTimes) (busy, softIRQ float64) {
-	all := float64(max(1, t.All-before.All))
-	return float64(t.Busy-before.Busy) / all, float64(t.SoftIRQ-before.SoftIRQ) / all
-}
-
 // settleWarning is what a reader should know of the wait before a trial.
 func settleWarning(s *results.Settling) string {
 	switch {
@@ -81,61 +67,4 @@ func settleWarning(s *results.Settling) string {
 	}
 	return fmt.Sprintf("the machine was not quiet after %s: its CPUs were %.0f %% busy, %.0f %% of the time in softirq; end other work, or raise trial.settle",
 		time.Duration(s.LimitNS), 100*s.Busy, 100*s.SoftIRQ)
-}
-
-// The columns of a CPU's line in /proc/stat (proc(5)). The time of guests is in
-// that of users too.
-const (
-	statIdle    = 3
-	statIOWait  = 4
-	statSoftIRQ = 6
-	statColumns = 8
-)
-
-// readCPUs sums the times of CPUs from proc/stat under root.
-func readCPUs(root fs.FS, cpus []int) (CPUTimes, error) {
-	content, err := fs.ReadFile(root, "proc/stat")
-	if err != nil {
-		return CPUTimes{}, fmt.Errorf("read the times of the CPUs: %w", err)
-	}
-	var sum CPUTimes
-	found := 0
-	for line := range strings.Lines(string(content)) {
-		words := strings.Fields(line)
-		if len(words) == 0 || !strings.HasPrefix(words[0], "cpu") || words[0] == "cpu" {
-			continue
-		}
-		cpu, err := strconv.Atoi(words[0][len("cpu"):])
-		if err == nil && len(cpus) > 0 && !slices.Contains(cpus, cpu) {
-			continue
-		}
-		if err = errors.Join(err, sum.add(words[1:])); err != nil {
-			return CPUTimes{}, fmt.Errorf("/proc/stat: %q: %w", strings.TrimSpace(line), err)
-		}
-		found++
-	}
-	if found == 0 || found < len(cpus) {
-		return CPUTimes{}, fmt.Errorf("/proc/stat has %d of the CPUs %v", found, cpus)
-	}
-	return sum, nil
-}
-
-func (t *CPUTimes) add(columns []string) error {
-	if len(columns) < statColumns {
-		return fmt.Errorf("%d columns, want %d", len(columns), statColumns)
-	}
-	for i, text := range columns[:statColumns] {
-		ticks, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
-			return err
-		}
-		t.All += ticks
-		if i != statIdle && i != statIOWait {
-			t.Busy += ticks
-		}
-		if i == statSoftIRQ {
-			t.SoftIRQ += ticks
-		}
-	}
-	return nil
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -17,9 +17,9 @@ import (
 // which so many were busy and in softirq. The last of them is repeated.
 func readings(t *testing.T, ticks ...[2]int64) cpuReader {
 	t.Helper()
-	var sum CPUTimes
+	var sum host.CPUTimes
 	n := -1
-	return func([]int) (CPUTimes, error) {
+	return func([]int) (host.CPUTimes, error) {
 		if n++; n > 0 {
 			use := ticks[min(n, len(ticks))-1]
 			sum.All, sum.Busy, sum.SoftIRQ = sum.All+40, sum.Busy+use[0], sum.SoftIRQ+use[1]
@@ -66,7 +66,7 @@ func TestSettlingWaitsUntilTheCPUsAreQuiet(t *testing.T) {
 }
 
 func TestSettlingEndsWhereTheTimesCannotBeRead(t *testing.T) {
-	s, err := settle(t.Context(), nil, time.Hour, func([]int) (CPUTimes, error) { return CPUTimes{}, errEngine })
+	s, err := settle(t.Context(), nil, time.Hour, func([]int) (host.CPUTimes, error) { return host.CPUTimes{}, errEngine })
 	if err != nil || s.Quiet || !strings.Contains(settleWarning(s), errEngine.Error()) {
 		t.Errorf("%+v, %v; want a warning with the reader's error", s, err)
 	}
@@ -113,29 +113,4 @@ func TestSettlingEndsWithTheRun(t *testing.T) {
 			t.Errorf("error %v and %d trials, want that of the context and none", err, rt.opened)
 		}
 	})
-}
-
-func TestTheTimesOfCPUsAreReadFromTheKernel(t *testing.T) {
-	const stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 4 100 50 8 16 32 7 0\ncpu1 1 0 0 10 0 0 0 0 0 0\nintr 1 2\n"
-	tests := map[string]struct {
-		text string
-		cpus []int
-		want CPUTimes
-		err  string
-	}{
-		"one":                   {stat, []int{0}, CPUTimes{All: 213, Busy: 63, SoftIRQ: 16}, ""},
-		"all":                   {stat, nil, CPUTimes{All: 224, Busy: 64, SoftIRQ: 16}, ""},
-		"one that is not there": {stat, []int{0, 7}, CPUTimes{}, "has 1 of the CPUs [0 7]"},
-		"too few columns":       {"cpu0 1 2 3\n", nil, CPUTimes{}, "3 columns"},
-		"no number":             {"cpu0 1 2 x 4 5 6 7 8\n", nil, CPUTimes{}, `"x"`},
-		"nothing":               {"", nil, CPUTimes{}, "has 0 of the CPUs"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := readCPUs(fstest.MapFS{"proc/stat": {Data: []byte(test.text)}}, test.cpus)
-			if got != test.want || test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
-				t.Errorf("%+v, %v; want %+v, %q", got, err, test.want, test.err)
-			}
-		})
-	}
 }

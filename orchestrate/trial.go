@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -111,11 +111,11 @@ func (t *trial) settle(ctx context.Context) (err error) {
 }
 
 // readCPUs reads the times of CPUs as the caller of Run wants it.
-func (r *runner) readCPUs(cpus []int) (CPUTimes, error) {
+func (r *runner) readCPUs(cpus []int) (host.CPUTimes, error) {
 	if read := r.options.CPUTimes; read != nil {
 		return read(cpus)
 	}
-	return readCPUs(os.DirFS("/"), cpus)
+	return host.Local().CPUTimes(cpus)
 }
 
 // begin chooses the epoch and makes the trial's files.

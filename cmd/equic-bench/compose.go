@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"text/template"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -59,7 +58,7 @@ var composeTemplate string
 
 // compose writes the Compose file of a scenario.
 func compose(w io.Writer, s *scenarios.Scenario) error {
-	t, err := template.New("compose.yaml").Funcs(template.FuncMap{"cpus": cpuList, "size": scenarios.Size}).Parse(composeTemplate)
+	t, err := template.New("compose.yaml").Funcs(template.FuncMap{"cpus": host.FormatCPUs, "size": scenarios.Size}).Parse(composeTemplate)
 	if err != nil {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}
@@ -78,13 +77,4 @@ type composeFile struct {
 	*scenarios.Scenario
 	ServerNode orchestrate.NodeSpec
 	Clients    []orchestrate.NodeSpec
-}
-
-// cpuList is a list of CPUs as control groups write it: "0,2".
-func cpuList(cpus []int) string {
-	texts := make([]string, len(cpus))
-	for i, cpu := range cpus {
-		texts[i] = strconv.Itoa(cpu)
-	}
-	return strings.Join(texts, ",")
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/doctor"
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/measure"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/record"
@@ -80,7 +81,7 @@ func needOf(s *scenarios.Scenario) doctor.Need {
 
 // examine looks at everything, for nodes that will run in a runtime.
 func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
-	checks := doctor.Machine(os.DirFS("/"), need)
+	checks := doctor.Machine(host.Local(), need)
 	places, usable := runtimeChecks(ctx)
 	checks = append(checks, triedChecks(need, grantsRights(runtime, usable))...)
 	checks = append(checks, places...)
@@ -113,7 +114,7 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 		}
 		return []doctor.Check{native, calls}
 	}
-	lessRights := granted && !doctor.AllRights(os.DirFS("/")) // than the nodes
+	lessRights := granted && !doctor.AllRights(host.Local()) // than the nodes
 	if err := inThrowAwayNetwork(tryXDP); err != nil {
 		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -32,7 +33,7 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	line("%s: %s%s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), long, settles(s))
 	line("")
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
-		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuList(s.Server.CPUs), scenarios.Size(s.Server.Memory))
+		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, host.FormatCPUs(s.Server.CPUs), scenarios.Size(s.Server.Memory))
 	line("sequential\t%s", load(s.Sequential))
 	if s.Parallel.Count > 0 {
 		line("attack\t%s", load(s.Parallel))
@@ -70,7 +71,7 @@ func settles(s *scenarios.Scenario) string {
 
 // load says what a group of clients does.
 func load(c scenarios.Clients) string {
-	who := fmt.Sprintf("%s on CPUs %s, %s each", plural(c.Count, "client"), cpuList(c.CPUs), plural(c.Requests, "request"))
+	who := fmt.Sprintf("%s on CPUs %s, %s each", plural(c.Count, "client"), host.FormatCPUs(c.CPUs), plural(c.Requests, "request"))
 	if c.Rate == 0 {
 		return who + ", each after the last"
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -21,7 +22,7 @@ func aTrial() (events []orchestrate.Event, at []time.Duration) {
 		e.Trials = 3
 		events, at = append(events, e), append(at, after)
 	}
-	cpus := orchestrate.CPUTimes{All: 1_000_000, Busy: 500_000}
+	cpus := host.CPUTimes{All: 1_000_000, Busy: 500_000}
 	load := func(after time.Duration, phase string, requests int, live *orchestrate.Live) {
 		if live != nil { // in ticks of 10 ms; an eighth of them busy until the attack
 			ticks, busy := int64((after-at[len(at)-1])/(10*time.Millisecond)), 0.125

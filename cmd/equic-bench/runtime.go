@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 
 	"github.com/equic-bench/equic-bench/doctor"
@@ -51,7 +50,7 @@ var runtimeKinds = []runtimeKind{
 	{
 		name: runtimeDocker,
 		open: func(ctx context.Context, bin string) (orchestrate.Runtime, error) {
-			return docker.New(ctx, docker.Options{BinDir: bin, OnlineCPUs: doctor.OnlineCPUs(os.DirFS("/"))})
+			return docker.New(ctx, bin)
 		},
 		absent:  docker.ErrNoEngine,
 		absence: "no Docker engine answers",

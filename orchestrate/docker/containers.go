@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
@@ -90,18 +90,9 @@ func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig:      container.LogConfig{Type: "none"},
 		Resources: container.Resources{
-			CpusetCpus: cpuset(n.CPUs),
+			CpusetCpus: host.FormatCPUs(n.CPUs),
 			Memory:     n.MemoryBytes,
 			MemorySwap: n.MemoryBytes, // memory and swap together: no swap
 		},
 	}
-}
-
-// cpuset writes a list of CPUs as control groups read it.
-func cpuset(cpus []int) string {
-	texts := make([]string, len(cpus))
-	for i, cpu := range cpus {
-		texts[i] = strconv.Itoa(cpu)
-	}
-	return strings.Join(texts, ",")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -31,22 +32,12 @@ var ErrSubnetTaken = errors.New("subnet is taken")
 // answerLimit bounds the first words with an engine.
 const answerLimit = 10 * time.Second
 
-// Options are the settings of a Runtime.
-type Options struct {
-	// BinDir is the folder of the static binaries that nodes run. Only Prepare
-	// needs it.
-	BinDir string
-	// OnlineCPUs are the numbers of the CPUs that run on this host; none where
-	// that is not known.
-	OnlineCPUs []int
-}
-
 // Runtime makes containers on one engine. Its methods may be called from
 // several goroutines.
 type Runtime struct {
-	engine  *client.Client
-	options Options
-	owner   string // this process, for Clean
+	engine *client.Client
+	bin    string
+	owner  string // this process, for Clean
 
 	mu       sync.Mutex
 	platform orchestrate.Platform
@@ -60,8 +51,9 @@ type Runtime struct {
 var _ orchestrate.Runtime = (*Runtime)(nil)
 
 // New connects to the engine that the environment names (DOCKER_HOST and so
-// on), else to the local one. The error is ErrNoEngine where none answers.
-func New(ctx context.Context, o Options) (_ *Runtime, err error) {
+// on), else to the local one. bin is the folder of the nodes' static binaries; only
+// Prepare needs it. The error is ErrNoEngine where none answers.
+func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation(), tellDialed)
 	if err != nil {
 		return nil, noEngine("read the environment for the engine", err)
@@ -82,9 +74,9 @@ func New(ctx context.Context, o Options) (_ *Runtime, err error) {
 	}
 	return &Runtime{
 		engine:   engine,
-		options:  o,
+		bin:      bin,
 		owner:    thisProcess(),
-		platform: platform(info, engine.ClientVersion(), cpus(o.OnlineCPUs, engine.DaemonHost(), info.NCPU)),
+		platform: platform(info, engine.ClientVersion(), cpus(host.Local().OnlineCPUs(), engine.DaemonHost(), info.NCPU)),
 		kernel:   capabilities(),
 	}, nil
 }

@@ -298,7 +298,7 @@ func TestAnEngineThatDoesNotAnswerIsSaidToBeMissing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("DOCKER_HOST", host)
-			_, err := New(t.Context(), Options{})
+			_, err := New(t.Context(), "")
 			if !errors.Is(err, ErrNoEngine) {
 				t.Fatalf("error %v, want ErrNoEngine", err)
 			}

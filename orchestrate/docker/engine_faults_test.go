@@ -20,7 +20,7 @@ import (
 // openFake connects to a fake engine.
 func openFake(t *testing.T, bin string) *Runtime {
 	t.Helper()
-	r, err := New(t.Context(), Options{BinDir: bin})
+	r, err := New(t.Context(), bin)
 	if err != nil {
 		t.Fatal(err)
 	}

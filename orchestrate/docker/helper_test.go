@@ -27,7 +27,7 @@ func openRuntime(t *testing.T) *Runtime {
 	if testing.Short() {
 		t.Skip("needs a Docker engine: not with -short")
 	}
-	r, err := New(t.Context(), Options{BinDir: standIns(t)})
+	r, err := New(t.Context(), standIns(t))
 	if errors.Is(err, ErrNoEngine) && os.Getenv("CI") != "true" {
 		t.Skip(err)
 	}

@@ -36,7 +36,7 @@ type file struct {
 // buildImage makes the image of the nodes from their binaries and returns its
 // ID. An image of the same binaries is used again.
 func (r *Runtime) buildImage(ctx context.Context) (string, error) {
-	files, err := buildContext(r.options.BinDir)
+	files, err := buildContext(r.bin)
 	if err != nil {
 		return "", err
 	}

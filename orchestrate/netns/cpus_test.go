@@ -4,10 +4,12 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/host"
 )
 
 func TestTheUsableCPUsAreThoseOfTheProcess(t *testing.T) {
-	all := usableCPUs()
+	all, _ := host.Affinity()
 	if len(all) == 0 || len(all) != runtime.NumCPU() {
 		t.Fatalf("CPUs %v, want the %d of this process", all, runtime.NumCPU())
 	}
@@ -18,7 +20,8 @@ func TestTheUsableCPUsAreThoseOfTheProcess(t *testing.T) {
 		if err := bind(last); err != nil {
 			t.Error(err)
 		}
-		bound <- usableCPUs()
+		cpus, _ := host.Affinity()
+		bound <- cpus
 	}()
 	if got := <-bound; !slices.Equal(got, last) {
 		t.Errorf("CPUs %v where only %v may be used", got, last)

@@ -17,8 +17,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -53,11 +52,8 @@ func New(bin string) (*Runtime, error) {
 	if err := tryNamespace(); err != nil {
 		return nil, fmt.Errorf("%w, and this root may not: %w; a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN", ErrNotRoot, err)
 	}
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return nil, fmt.Errorf("read the kernel's version: %w", err)
-	}
-	r := &Runtime{bin: bin, kernel: unix.ByteSliceToString(name.Release[:]), cpus: usableCPUs()}
+	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
+	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus}
 	r.memory, r.swap = memoryControl()
 	return r, nil
 }

@@ -1,0 +1,114 @@
+// Package host reads what the kernel reports about this machine: CPUs, memory,
+// capabilities, load. doctor judges it, orchestrate records it and waits by it, and
+// measure finds its CPUs with it. What a process does is measure's to read.
+package host
+
+import (
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Host is a machine, as the files of its kernel describe it (proc(5), sysfs). What
+// they do not contain is empty or zero.
+type Host struct{ root fs.FS }
+
+// Local is this machine.
+func Local() Host { return New(os.DirFS("/")) }
+
+// New is the machine with these files; root is "/".
+func New(root fs.FS) Host { return Host{root} }
+
+// OS is the distribution's name for itself, else the operating system's.
+func (h Host) OS() string {
+	if name := strings.Trim(h.field("etc/os-release", "PRETTY_NAME", "="), `"`); name != "" {
+		return name
+	}
+	return runtime.GOOS
+}
+
+// Kernel is its release: "6.1.0-18-amd64".
+func (h Host) Kernel() string { return h.text("proc/sys/kernel/osrelease") }
+
+// BTF reports whether the kernel describes its own types, which programs that trace
+// it need.
+func (h Host) BTF() bool {
+	_, err := fs.Stat(h.root, "sys/kernel/btf/vmlinux")
+	return err == nil
+}
+
+// Capabilities are the effective ones of this process, a bit for each
+// (capabilities(7)).
+func (h Host) Capabilities() (bits uint64, ok bool) {
+	bits, err := strconv.ParseUint(h.field("proc/self/status", "CapEff", ":"), 16, 64)
+	return bits, err == nil
+}
+
+// MemoryBytes is a value of /proc/meminfo, such as MemTotal.
+func (h Host) MemoryBytes(name string) int64 {
+	return number(strings.TrimSuffix(h.field("proc/meminfo", name, ":"), " kB")) << 10 // it means KiB
+}
+
+// ClockSource is what the kernel reads the time from.
+func (h Host) ClockSource() string {
+	return h.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
+}
+
+// RmemMaxBytes is the largest receive buffer that a socket may ask for.
+func (h Host) RmemMaxBytes() int64 { return number(h.text("proc/sys/net/core/rmem_max")) }
+
+// Load1 is the load average of the last minute.
+func (h Host) Load1() (load float64, ok bool) {
+	text, _, _ := strings.Cut(h.text("proc/loadavg"), " ")
+	load, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return 0, false
+	}
+	return load, true
+}
+
+// ThrottledPeriods is how many periods of this control group's CPU quota have been
+// cut short; -1 if that is not known.
+func (h Host) ThrottledPeriods() int64 {
+	for _, path := range []string{
+		"sys/fs/cgroup/cpu.stat",             // version 2
+		"sys/fs/cgroup/cpu/cpu.stat",         // version 1
+		"sys/fs/cgroup/cpu,cpuacct/cpu.stat", // version 1, mounted together
+	} {
+		n, err := strconv.ParseInt(h.field(path, "nr_throttled", " "), 10, 64)
+		if err == nil && n >= 0 {
+			return n
+		}
+	}
+	return -1
+}
+
+// text is the content of a file without outer space.
+func (h Host) text(path string) string {
+	b, err := fs.ReadFile(h.root, path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// field is the value of the first line "name<sep>value" of a file.
+func (h Host) field(path, name, sep string) string {
+	for line := range strings.Lines(h.text(path)) {
+		if key, value, found := strings.Cut(line, sep); found && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// number reads a decimal number; any other text is zero.
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
