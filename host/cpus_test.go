@@ -71,8 +71,8 @@ func TestSiblingsAreTheThreadsOfEachCore(t *testing.T) {
 		lists map[string]string // by CPU
 		want  [][]int
 	}{
-		"two threads side by side": {map[string]string{"0": "0-1\n", "1": "0-1\n", "2": "2-3\n", "3": "2-3\n"}, [][]int{{0, 1}, {2, 3}}},
-		"two threads far apart":    {map[string]string{"0": "0,4", "1": "1,5", "4": "0,4", "5": "1,5"}, [][]int{{0, 4}, {1, 5}}},
+		"two threads side by side": {map[string]string{"0": "0-1\n", "1": "0-1\n", "2": "2\n"}, [][]int{{0, 1}, {2}}},
+		"two threads far apart":    {map[string]string{"0": "0,4", "1": "1,5", "4": "0,4"}, [][]int{{0, 4}, {1, 5}}},
 		"one thread, ten cores":    {map[string]string{"0": "0", "10": "10", "2": "2"}, [][]int{{0}, {2}, {10}}},
 		"a list that is none":      {map[string]string{"0": "0", "1": "x"}, [][]int{{0}}},
 		"a kernel without any":     {nil, nil},

@@ -39,7 +39,7 @@ func TestThrottledPeriodsAreReadFromEitherVersion(t *testing.T) {
 		path, text string
 		want       int64
 	}{
-		"version 1":                        {"sys/fs/cgroup/cpu/cpu.stat", "nr_periods 10\nnr_throttled 3\nthrottled_time 5\n", 3},
+		"version 1":                        {"sys/fs/cgroup/cpu/cpu.stat", "nr_periods 10\nnr_throttled 3\n", 3},
 		"version 2":                        {"sys/fs/cgroup/cpu.stat", "usage_usec 7\nnr_periods 10\nnr_throttled 4\n", 4},
 		"a group without a CPU controller": {"sys/fs/cgroup/cpu.stat", "usage_usec 7\n", -1},
 		"no control group":                 {"sys/fs/cgroup/memory.stat", "", -1},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,5 +68,16 @@ func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
 				t.Errorf("the machine is examined and swept for %s, want %s", o.results, root)
 			}
 		})
+	}
+}
+
+func TestNodesAreKeptOnlyByARuntimeThatCan(t *testing.T) {
+	needRoot(t)
+	var stderr bytes.Buffer
+	args := []string{"run", "../../scenarios/smoke.yaml", "--keep", "--runtime", runtimeNetns, "--bin", t.TempDir()}
+	code := run(t.Context(), args, io.Discard, &stderr)
+	const want = "--keep needs the runtime docker: network namespaces end with the run"
+	if code != exitUsage || !strings.Contains(stderr.String(), want) {
+		t.Errorf("exit code %d: %s, want %d: %s", code, &stderr, exitUsage, want)
 	}
 }
