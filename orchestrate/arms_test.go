@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -18,19 +17,17 @@ import (
 
 func TestABlockHasEveryVariantOnceInEachArm(t *testing.T) {
 	tests := map[string]struct {
-		again, unmeasured bool
-		want              []string // labels of a block, sorted
+		again bool
+		want  []string // labels of a block, sorted
 	}{
-		"plain":              {false, false, []string{"no-block", "xdp-block"}},
-		"again":              {true, false, []string{"no-block", "no-block-again", "xdp-block", "xdp-block-again"}},
-		"unmeasured":         {false, true, []string{"no-block", "no-block-unmeasured", "xdp-block", "xdp-block-unmeasured"}},
-		"again + unmeasured": {true, true, []string{"no-block", "no-block-again", "no-block-unmeasured", "xdp-block", "xdp-block-again", "xdp-block-unmeasured"}},
+		"plain": {false, []string{"no-block", "xdp-block"}},
+		"again": {true, []string{"no-block", "no-block-again", "xdp-block", "xdp-block-again"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := testScenario()
 			s.Variants = []record.Variant{record.NoBlock, record.XDPBlock}
-			s.Repetitions, s.Again, s.Trial.Unmeasured = 10, test.again, test.unmeasured
+			s.Repetitions, s.Again = 10, test.again
 			plan := Plan(s, 1)
 			if !slices.Equal(plan, Plan(s, 1)) {
 				t.Error("the same seed gives another plan")
@@ -61,25 +58,17 @@ func TestABlockHasEveryVariantOnceInEachArm(t *testing.T) {
 	}
 }
 
-// unprobed leaves out what a probe would print, where there is none.
-func unprobed(p *process, l *record.Line) bool {
-	probed := path.Base(p.spec.Command[0]) == "equic-probe"
-	return probed || l.Sample == nil && l.Probe == nil
-}
-
 func TestARunWithArmsIsWholeAndSaysWhichTrialIsWhich(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := oneTrial(record.XDPBlock), testOptions(t)
-		s.Again, s.Trial.Unmeasured = true, true
-		rt := newFake(s)
-		rt.edit = unprobed
-		outcome, err := Run(t.Context(), s, rt, o)
+		s.Again = true
+		outcome, err := Run(t.Context(), s, newFake(s), o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		run := checkSealed(t, outcome.Dir)
-		if want := []results.Arm{results.Again, results.Unmeasured}; !slices.Equal(run.Manifest.Experiment.Arms, want) || len(run.Manifest.Plan) != 3 {
-			t.Errorf("arms %q and %d trials in the manifest, want %q and 3", run.Manifest.Experiment.Arms, len(run.Manifest.Plan), want)
+		if want := []results.Arm{results.Again}; !slices.Equal(run.Manifest.Experiment.Arms, want) || len(run.Manifest.Plan) != 2 {
+			t.Errorf("arms %q and %d trials in the manifest, want %q and 2", run.Manifest.Experiment.Arms, len(run.Manifest.Plan), want)
 		}
 		var names []string
 		for _, trial := range run.Trials {
@@ -88,45 +77,12 @@ func TestARunWithArmsIsWholeAndSaysWhichTrialIsWhich(t *testing.T) {
 				t.Errorf("%s: %s, %q, of variant %s", trial.Name(), verdict(trial), trial.Warnings, trial.Variant)
 			}
 			names = append(names, trial.Label())
-			if said := strings.Contains(evidenceOf(trial, ruleComplete), "not measured, as planned"); said != (trial.Arm == results.Unmeasured) {
-				t.Errorf("%s: the rule says that nothing was asked of a probe: %v", trial.Name(), said)
-			}
 		}
 		slices.Sort(names)
-		if want := []string{"xdp-block", "xdp-block-again", "xdp-block-unmeasured"}; !slices.Equal(names, want) {
+		if want := []string{"xdp-block", "xdp-block-again"}; !slices.Equal(names, want) {
 			t.Errorf("trials %q, want %q", names, want)
 		}
 	})
-}
-
-func evidenceOf(trial *results.Trial, rule string) string {
-	for _, c := range trial.Checks {
-		if c.Rule == rule {
-			return c.Evidence
-		}
-	}
-	return ""
-}
-
-func TestOnlyTheServerOfAnUnmeasuredTrialHasNoProbe(t *testing.T) {
-	s := testScenario()
-	for arm, probed := range map[results.Arm]bool{results.Plain: true, results.Again: true, results.Unmeasured: false} {
-		spec, err := newSpec(s, "run", results.PlannedTrial{Index: 1, Block: 1, Variant: "xdp-block", Arm: arm}, 1, time.Now(), Platform{BinDir: "/"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, n := range spec.Nodes {
-			first := path.Base(n.Command[0])
-			switch {
-			case n.Role != results.RoleServer || probed:
-				if first != "equic-probe" {
-					t.Errorf("%q: %s begins with %s", arm, n.Name, first)
-				}
-			case first != "equic-server" || !slices.Contains(n.Command, "xdp-block") || !n.Kernel:
-				t.Errorf("%q: %s is %q, capable %v", arm, n.Name, n.Command, n.Kernel)
-			}
-		}
-	}
 }
 
 func TestOnlyTheServersProbeAlternates(t *testing.T) {
@@ -176,42 +132,30 @@ func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 	}
 }
 
-func TestAnUnmeasuredTrialIsInvalidForWhatCanBeKnown(t *testing.T) {
-	tests := map[string]struct {
-		edit func(p *process, l *record.Line) bool
-		rule string
-		says string
+// Runs of earlier versions have trials whose server ran without a probe.
+func TestAnUnmeasuredServerIsAskedForWhatCanBeKnown(t *testing.T) {
+	whole := nodeEvidence{server: &record.Server{}, gateway: &record.Gateway{}}
+	measured, bare, counter := whole, whole, whole
+	measured.probe, bare.server, counter.gateway = &record.Probe{}, nil, nil
+	for name, test := range map[string]struct {
+		node nodeEvidence
+		says string // nothing: it is complete
 	}{
-		"its server was measured":         {func(*process, *record.Line) bool { return true }, ruleComplete, "server was measured, against the plan"},
-		"its server leaves no totals":     {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Server == nil }, ruleComplete, "left no server record"},
-		"its gateway leaves no totals":    {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Gateway == nil }, ruleComplete, "left no gateway record"},
-		"a client of it was not measured": {func(p *process, l *record.Line) bool { return unprobed(p, l) && l.Probe == nil }, ruleComplete, "left no probe record"},
+		"it is complete without a probe": {whole, ""},
+		"it was measured":                {measured, "was measured, against the plan"},
+		"it leaves no totals":            {bare, "left no server record"},
+		"its gateway leaves no totals":   {counter, "left no gateway record"},
+	} {
+		if got := test.node.serverIncomplete(record.XDPBlock, true, scenarios.Trial{Syscalls: true}); got != test.says {
+			t.Errorf("%s: %q, want %q", name, got, test.says)
+		}
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, o := oneTrial(record.XDPBlock), testOptions(t)
-				s.Trial.Unmeasured = true
-				rt := newFake(s)
-				rt.edit = func(p *process, l *record.Line) bool {
-					if p.trial.Trial.Arm == results.Plain {
-						return true
-					}
-					return test.edit(p, l)
-				}
-				outcome, err := Run(t.Context(), s, rt, o)
-				if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "xdp-block-unmeasured") {
-					t.Fatalf("error %v, want ErrInvalid of the unmeasured trial", err)
-				}
-				for _, trial := range outcome.Trials {
-					if trial.Arm == results.Unmeasured {
-						expectBroken(t, &trial, test.rule, test.says)
-					} else if !trial.Valid {
-						t.Errorf("%s: %s", trial.Name(), verdict(&trial))
-					}
-				}
-			})
-		})
+	e := &evidence{unmeasured: true}
+	if ok, facts := generatorNotBottleneck(e); !ok || !strings.HasPrefix(facts, "not asked") {
+		t.Errorf("whether the generator was the bottleneck: %v, %q", ok, facts)
+	}
+	if said := e.notMeasured(); !strings.Contains(said, "not measured, as planned") {
+		t.Errorf("what is asked of its probe: %q", said)
 	}
 }
 
@@ -234,7 +178,7 @@ func TestAnAttackIsNoPartOfAScenarioWithoutOne(t *testing.T) {
 func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := oneTrial(record.NoBlock), testOptions(t)
-		s.Again, s.Trial.Unmeasured = true, true
+		s.Again, s.Repetitions = true, 2
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		first := o
@@ -243,49 +187,22 @@ func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 				cancel()
 			}
 		}
-		rt := newFake(s)
-		rt.edit = unprobed
-		outcome, err := Run(ctx, s, rt, first)
+		outcome, err := Run(ctx, s, newFake(s), first)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("error %v, want that of the context", err)
 		}
 		o.Resume = outcome.Dir
-		rt = newFake(s)
-		rt.edit = unprobed
+		rt := newFake(s)
 		if _, err := Run(t.Context(), s, rt, o); err != nil {
 			t.Fatal(err)
 		}
 		run := checkSealed(t, o.Resume)
-		if len(run.Trials) != 3 || rt.opened != 2 {
-			t.Fatalf("%d trials, %d of them now; want 3 and 2", len(run.Trials), rt.opened)
+		if len(run.Trials) != 4 || rt.opened != 3 {
+			t.Fatalf("%d trials, %d of them now; want 4 and 3", len(run.Trials), rt.opened)
 		}
 		for i, trial := range run.Trials {
 			if trial.PlannedTrial != run.Manifest.Plan[i] || !trial.Valid {
 				t.Errorf("%+v (%s), want %+v as planned", trial.PlannedTrial, verdict(trial), run.Manifest.Plan[i])
-			}
-		}
-	})
-}
-
-func TestNobodyAsksWhetherTheGeneratorWasTheBottleneckOfAnUnmeasuredServer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, o := oneTrial(record.NoBlock), testOptions(t)
-		s.Trial.Unmeasured = true
-		rt := newFake(s)
-		rt.edit = func(p *process, l *record.Line) bool {
-			if l.Sample != nil && p.trial.Trial.Arm == results.Unmeasured {
-				l.Sample.BusyNS = 1e9 + l.Sample.AtNS // all the time
-			}
-			return unprobed(p, l)
-		}
-		outcome, err := Run(t.Context(), s, rt, o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, trial := range outcome.Trials {
-			asked := !strings.HasPrefix(evidenceOf(&trial, ruleGenerator), "not asked")
-			if asked == (trial.Arm == results.Unmeasured) || len(trial.Warnings) > 0 {
-				t.Errorf("%s: %q, warnings %q", trial.Name(), evidenceOf(&trial, ruleGenerator), trial.Warnings)
 			}
 		}
 	})

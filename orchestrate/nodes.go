@@ -26,9 +26,6 @@ func newSpec(s *scenarios.Scenario, run string, p results.PlannedTrial, attempt 
 	}
 	cpus, _ := placeNodes(s, platform.CPUs)
 	nodes := NodeSpecs(s, p.Variant, platform.BinDir)
-	if p.Arm == results.Unmeasured {
-		nodes[0].Command = withoutProbe(nodes[0].Command)
-	}
 	for i := range nodes {
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
@@ -121,9 +118,6 @@ func (b *specBuilder) probe(flags ...string) []string {
 	argv := []string{path.Join(b.bin, "equic-probe"), "--interval", b.scenario.Trial.SampleInterval.String()}
 	return append(append(argv, flags...), "--")
 }
-
-// withoutProbe is the command that a probe measures.
-func withoutProbe(command []string) []string { return command[slices.Index(command, "--")+1:] }
 
 // placement is which CPUs each group of nodes may use; an empty set is all.
 type placement struct {

@@ -31,12 +31,8 @@ func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 
 // arms are those that a scenario asks for besides the plain one.
 func arms(s *scenarios.Scenario) []results.Arm {
-	var all []results.Arm
 	if s.Again {
-		all = append(all, results.Again)
+		return []results.Arm{results.Again}
 	}
-	if s.Trial.Unmeasured {
-		all = append(all, results.Unmeasured)
-	}
-	return all
+	return nil
 }

@@ -118,7 +118,7 @@ const (
 	// Again is the same as Plain, for the difference that nothing makes.
 	Again Arm = "again"
 	// Unmeasured has a server without probe and system-call counter, for the
-	// difference that measuring makes. Its clients are measured as ever.
+	// difference that measuring makes. Only runs of earlier versions have it.
 	Unmeasured Arm = "unmeasured"
 )
 

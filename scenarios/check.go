@@ -55,8 +55,6 @@ func (d *decoder) checkAlternation(s *Scenario) {
 	case stretch < ShortestStretch:
 		d.problem(at, fmt.Sprintf("trial.alternate: %s is too short: the first 100 ms of a stretch are not looked at", stretch),
 			fmt.Sprintf("write %s or more, or 0s to measure all the time", ShortestStretch))
-	case s.Trial.Unmeasured:
-		d.problem(at, "trial.alternate: trial.unmeasured asks for the cost of measuring, too", "keep one of them")
 	case stretch%s.Trial.SampleInterval != 0:
 		d.problem(at, fmt.Sprintf("trial.alternate: %s is not a multiple of trial.sample_interval, %s", stretch, s.Trial.SampleInterval), "write one that is")
 	}

@@ -109,11 +109,19 @@ func (d *decoder) mapping(known fields, required ...string) reader {
 	}}
 }
 
+// removedKeys are keys of earlier versions, each with what to do instead.
+var removedKeys = map[string]string{
+	"trial.unmeasured": "use trial.alternate, which measures the cost of measuring within a trial",
+}
+
 // entry reads one key of a mapping and its value.
 func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen map[string]int) {
 	full := join(path, key.Value)
 	r, ok := known[key.Value]
 	switch {
+	case removedKeys[full] != "":
+		d.problem(positionOf(key), full+" was removed", removedKeys[full])
+		return
 	case key.Kind != yaml.ScalarNode || !ok:
 		d.problem(positionOf(key), fmt.Sprintf("unknown key %q", full), nearest(key.Value, slices.Collect(maps.Keys(known))))
 		return

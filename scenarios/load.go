@@ -106,8 +106,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
 			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
 			"syscalls":        d.boolean(&s.Trial.Syscalls).about("Whether the server's system calls are counted, in every variant. Without, and without a variant of XDP, the server needs no capability and the kernel no BTF."),
-			"unmeasured":      d.boolean(&s.Trial.Unmeasured).about("Whether each variant also runs with a server that nothing measures: the report then says what measuring costs."),
-			"alternate":       d.duration(&s.Trial.Alternate, 0, time.Minute).about("Length of the stretches of a trial of which the server is measured in one half only, 300ms or more: the report then says what measuring costs, more precisely than with `unmeasured`. 0s, the default, measures it all the time."),
+			"alternate":       d.duration(&s.Trial.Alternate, 0, time.Minute).about("Length of the stretches of a trial of which the server is measured in one half only, 300ms or more: the report then says what measuring costs. 0s, the default, measures it all the time."),
 		}).about("The course of one trial."),
 	}, "name", "clients")
 }

@@ -142,8 +142,8 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 
 // A time is 63 bits of nanoseconds: 292 years.
 func TestTheLongestRunsTimeCanBeTold(t *testing.T) {
-	most := MostRepetitions * len(record.VariantNames()) * 2 * 2 // of the flag --aa, and of unmeasured
-	longest := longestSchedule + 10*time.Minute                  // of trial.startup
+	most := MostRepetitions * len(record.VariantNames()) * 2 // of the flag --aa
+	longest := longestSchedule + 10*time.Minute              // of trial.startup
 	if run := time.Duration(most) * longest; run/time.Duration(most) != longest {
 		t.Errorf("%d trials of %s are %s", most, longest, run)
 	}
@@ -166,9 +166,8 @@ func TestWarnings(t *testing.T) {
 		"a long attack leaves no quiet phase after":      {"requests: 5 => requests: 50", "after the attack"},
 		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
 		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
-		"few blocks do not show what measuring costs":    {"delay: 1s} => delay: 1s}\ntrial: {unmeasured: true}", "use 6 or more"},
 		"half of an attack is not measured":              {"delay: 1s} => delay: 1s}\nrepetitions: 6\ntrial: {alternate: 1s}", "half of the attack"},
-		"few trials do not show it either":               {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => trial: {alternate: 1s}\n", "use 6 or more"},
+		"few trials do not show what measuring costs":    {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => trial: {alternate: 1s}\n", "use 6 or more"},
 		"a shared CPU mixes both sides":                  {"name: least => name: least\nserver: {cpus: [0, 1]}", "CPU 1 is the server's and the clients'"},
 	}
 	for name, test := range tests {

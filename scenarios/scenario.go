@@ -138,8 +138,6 @@ type Trial struct {
 	Settle time.Duration
 	// Syscalls has the server's system calls counted.
 	Syscalls bool
-	// Unmeasured also runs each variant with a server that nothing measures.
-	Unmeasured bool
 	// Alternate measures the server in one half of the stretches of that length
 	// only; zero is all the time.
 	Alternate time.Duration
@@ -169,7 +167,7 @@ func (s *Scenario) Warnings() []string {
 		}
 	}
 	attack := s.Parallel.Count > 0
-	asksCost := s.Trial.Unmeasured || s.Trial.Alternate > 0
+	asksCost := s.Trial.Alternate > 0
 	warn(!attack && !asksCost,
 		"clients.parallel is not given: there is no attack, and nobody is turned away")
 	warn(attack && s.Sequential.Rate == 0,
@@ -185,7 +183,7 @@ func (s *Scenario) Warnings() []string {
 	warn(asksCost && s.Repetitions < fewestForInterval,
 		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)
-	warn(attack && s.Trial.Alternate > 0,
+	warn(attack && asksCost,
 		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that of both, with and without attack")
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),

@@ -67,6 +67,7 @@ func TestAWrongChangeIsRefused(t *testing.T) {
 		"server.quota=[":               `"server.quota=[" is not a key and its value`,
 		"server.qouta=3":               `did you mean "quota"?`,
 		"server.quota=many":            `quick.yaml with --set:`,
+		"trial.unmeasured=true":        `trial.unmeasured was removed; use trial.alternate`,
 		"server.quota.more=3":          `quick.yaml with --set:`,
 		"clients.parallel.rate=1e99/s": `1e99/s is out of range`,
 		".=3":                          `quick.yaml with --set:`,

@@ -133,8 +133,8 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	}
 	o.results = filepath.Dir(dir)
 	s, err := scenarios.Load(filepath.Join(run.Dir, results.ScenarioFile))
-	if err != nil {
-		return nil, err
+	if err != nil { // as text: its remedies are for the file of a new run, this one must stay as it is
+		return nil, fmt.Errorf("%w %s: %s: start a new run", orchestrate.ErrResume, run.Dir, err.Error())
 	}
 	if s.Variants, err = scenarios.ParseVariants(run.Manifest.Experiment.Variants); err != nil {
 		return nil, fmt.Errorf("resume %s: %w", run.Dir, err)

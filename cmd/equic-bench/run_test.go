@@ -35,12 +35,13 @@ func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
 	}
 }
 
-func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
-	text, err := os.ReadFile(faults)
+// startedRun is a run directory with nothing but a scenario and a manifest.
+func startedRun(t *testing.T, root, scenario string) *results.Writer {
+	t.Helper()
+	text, err := os.ReadFile(scenario)
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := t.TempDir()
 	w, err := results.Create(root, "faults", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +53,25 @@ func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
 	if err := w.WriteManifest(m); err != nil {
 		t.Fatal(err)
 	}
+	return w
+}
+
+func TestAnOldRunOfARemovedKeyIsNotResumed(t *testing.T) {
+	w := startedRun(t, t.TempDir(), filepath.Join("..", "..", "scenarios", "testdata", "bad", "removed-keys.yaml"))
+	var stdout, stderr strings.Builder
+	if code := run(t.Context(), []string{"run", "--resume", w.Dir}, &stdout, &stderr); code != exitUsage {
+		t.Errorf("exit code %d, want %d", code, exitUsage)
+	}
+	want := "equic-bench: cannot resume " + w.Dir + ": " + filepath.Join(w.Dir, results.ScenarioFile) + ":5:3: " +
+		"trial.unmeasured was removed; use trial.alternate, which measures the cost of measuring within a trial: start a new run\n"
+	if stderr.String() != want || stdout.Len() > 0 {
+		t.Errorf("it printed %q and %q, want %q", &stdout, &stderr, want)
+	}
+}
+
+func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
+	root := t.TempDir()
+	w := startedRun(t, root, faults)
 	t.Chdir(w.Dir)
 	for name, run := range map[string]string{
 		"by its path":           w.Dir,
