@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func schemaCommand() *cobra.Command {
-	var markdown, asJSON bool
+	var markdown bool
 	c := &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of scenario files, for editors",
@@ -20,9 +23,6 @@ as those in scenarios/ do. With --markdown it prints the manual of scenario
 files, for people: every key with its unit, range, default and an example.`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if markdown && asJSON {
-				return usage(c, "--markdown and --json do not go together")
-			}
 			write := scenarios.Schema
 			if markdown {
 				write = scenarios.Manual
@@ -36,6 +36,11 @@ files, for people: every key with its unit, range, default and an example.`,
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "print the manual (docs/scenario.md) in place of the schema")
-	c.Flags().BoolVar(&asJSON, "json", false, "print the schema, which is JSON (the default)")
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && unknown.GetSpecifiedName() == "json" {
+			return usage(c, "%w: the schema is JSON without it, so leave it out", err)
+		}
+		return usage(c, "%w", err)
+	})
 	return c
 }
