@@ -42,11 +42,11 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s; %s", where, p.What, p.Remedy)
 }
 
-// nearest suggests what was meant by word: the known one that is a few typing
-// errors away, or else all that are known.
+// nearest suggests what was meant by word: the known one that is at most two
+// typing errors away, or else all that are known.
 func nearest(word string, known []string) string {
 	slices.Sort(known)
-	best, distance := "", 1+len(word)/3
+	best, distance := "", min(2, 1+len(word)/3)
 	for _, k := range known {
 		if d := edits(strings.ToLower(word), k); d <= distance {
 			best, distance = k, d-1

@@ -83,7 +83,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"body":         d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
 			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Connections that one client address may have at the same time."),
 			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that xdp-block blocks stays blocked."),
-			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-3072", "rsa-4096").about("Type of the key in the certificate: it decides who pays more for a handshake, server or client (docs/method.md, Load)."),
+			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").about("Type of the key in the certificate: it decides who pays more for a handshake, server or client (docs/method.md, Load)."),
 			"cpus":         d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0."),
 			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40).about("The server's limit, without swap; memory percentages are of it."),
 			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic").about("Where the XDP program runs: in the driver, or in the network stack."),

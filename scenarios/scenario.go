@@ -46,7 +46,7 @@ type Server struct {
 	Body        int64 // bytes of the response to "/"
 	Quota       int   // simultaneous connections admitted per client address
 	IdleTimeout time.Duration
-	Key         string // of its certificate: "ecdsa-p256", or "rsa-" and 2048, 3072 or 4096
+	Key         string // of its certificate: "ecdsa-p256", or "rsa-2048" or "rsa-4096"
 	CPUs        []int
 	Memory      int64 // bytes; zero is no limit
 	XDPMode     string

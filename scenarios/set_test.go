@@ -68,6 +68,7 @@ func TestAWrongChangeIsRefused(t *testing.T) {
 		"server.qouta=3":               `did you mean "quota"?`,
 		"server.quota=many":            `quick.yaml with --set:`,
 		"trial.unmeasured=true":        `trial.unmeasured was removed; use trial.alternate`,
+		"server.key=rsa-3072":          `server.key: "rsa-3072" is unknown; use one of ecdsa-p256, rsa-2048, rsa-4096`,
 		"server.quota.more=3":          `quick.yaml with --set:`,
 		"clients.parallel.rate=1e99/s": `1e99/s is out of range`,
 		".=3":                          `quick.yaml with --set:`,

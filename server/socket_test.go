@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-var keyTypes = []KeyType{KeyECDSA, KeyRSA2048, KeyRSA3072, KeyRSA4096}
+var keyTypes = []KeyType{KeyECDSA, KeyRSA2048, KeyRSA4096}
 
 func TestEachTypeOfKeyIsThatKey(t *testing.T) {
-	bits := map[KeyType]int{KeyECDSA: 256, KeyRSA2048: 2048, KeyRSA3072: 3072, KeyRSA4096: 4096}
+	bits := map[KeyType]int{KeyECDSA: 256, KeyRSA2048: 2048, KeyRSA4096: 4096}
 	for _, k := range keyTypes {
 		config, err := selfSigned(k)
 		if err != nil {
@@ -28,6 +28,13 @@ func TestEachTypeOfKeyIsThatKey(t *testing.T) {
 		if got != bits[k] {
 			t.Errorf("%s has %d bits, want %d", k, got, bits[k])
 		}
+	}
+}
+
+func TestAnUnknownTypeOfKeyIsRefusedWithTheKnownOnes(t *testing.T) {
+	_, err := selfSigned("rsa-3072")
+	if want := `make key: unknown type "rsa-3072": want ecdsa-p256, rsa-2048 or rsa-4096`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
