@@ -93,7 +93,7 @@ const (
 func (o *Options) applications() []gatewayApplication {
 	list := make([]gatewayApplication, len(o.Ports))
 	for i, p := range o.Ports {
-		list[i] = gatewayApplication{Quota: uint32(p.Quota), Policy: policyClient} //nolint:gosec // validated
+		list[i] = gatewayApplication{Quota: uint32(p.Quota), Policy: policyClient} // validated
 		if p.Policy == PolicyNew {
 			list[i].Policy = policyNew
 		}
@@ -104,7 +104,7 @@ func (o *Options) applications() []gatewayApplication {
 }
 
 func (a *gatewayApplication) setRate(r rate) {
-	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst) //nolint:gosec // not negative
+	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }
 
 // load makes the program and its maps from complete options.
@@ -117,11 +117,11 @@ func load(o Options) (*gatewayObjects, error) {
 	if err := spec.Assign(&specs); err != nil {
 		return nil, err
 	}
-	specs.Clients.MaxEntries = uint32(o.MaxClients) //nolint:gosec // validated
-	specs.Buckets.MaxEntries = uint32(o.MaxClients) //nolint:gosec // validated
+	specs.Clients.MaxEntries = uint32(o.MaxClients) // validated
+	specs.Buckets.MaxEntries = uint32(o.MaxClients) // validated
 	var of [1 << 16]uint8
 	for i, p := range o.Ports {
-		of[p.Number] = uint8(i + 1) //nolint:gosec // at most MaxPorts
+		of[p.Number] = uint8(i + 1) // at most MaxPorts
 	}
 	err = errors.Join(
 		specs.ApplicationOf.Set(of),
@@ -129,7 +129,7 @@ func load(o Options) (*gatewayObjects, error) {
 		specs.Ipv6Mask.Set(mask(o.IPv6Prefix)),
 	)
 	if o.Events != nil {
-		interval := uint64(time.Second) / uint64(o.EventsPerSecond) //nolint:gosec // validated
+		interval := uint64(time.Second) / uint64(o.EventsPerSecond) // validated
 		err = errors.Join(err, specs.EventIntervalNs.Set(interval), specs.EventBurstNs.Set(uint64(time.Second)))
 	}
 	if err != nil {

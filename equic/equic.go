@@ -185,7 +185,7 @@ func (g *Gateway) SetQuota(port uint16, quota int) error {
 	if err := validQuota(quota); err != nil {
 		return fmt.Errorf("set quota of port %d: %w", port, err)
 	}
-	n := uint32(quota) //nolint:gosec // validated
+	n := uint32(quota) // validated
 	err := g.clients.setQuota(port, n, func() error {
 		return g.change(port, func(a *gatewayApplication) { a.Quota = n })
 	})
@@ -243,7 +243,7 @@ func (g *Gateway) write(i int, a gatewayApplication) error {
 	if g.closed {
 		return ErrClosed
 	}
-	if err := g.objs.Applications.Put(uint32(i+1), a); err != nil { //nolint:gosec // at most MaxPorts
+	if err := g.objs.Applications.Put(uint32(i+1), a); err != nil { // at most MaxPorts
 		return fmt.Errorf("write settings: %w", err)
 	}
 	g.applications[i] = a

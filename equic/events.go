@@ -77,7 +77,7 @@ type notifier struct {
 // newNotifier starts to read the kernel's events; nil if nobody wants them.
 func newNotifier(to chan<- Event, p prefixes, events *ebpf.Map) (*notifier, error) {
 	if to == nil {
-		return nil, nil //nolint:nilnil // a nil notifier is one that sends nothing
+		return nil, nil // a nil notifier is one that sends nothing
 	}
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
@@ -115,7 +115,7 @@ func (n *notifier) run() {
 			n.lost.Add(1)
 			continue
 		}
-		n.send(n.booted.Add(time.Duration(e.atNS)), kernelKinds[e.kind], e.client) //nolint:gosec // 292 years
+		n.send(n.booted.Add(time.Duration(e.atNS)), kernelKinds[e.kind], e.client) // overflows after 292 years
 	}
 }
 

@@ -118,7 +118,7 @@ func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
 	}
 	p = p.Masked()
-	key := prefixKey{Length: uint32(p.Bits()), Address: p.Addr().As16()} //nolint:gosec // 0 to 128
+	key := prefixKey{Length: uint32(p.Bits()), Address: p.Addr().As16()} // 0 to 128
 	if p.Addr().Is4() {
 		key.Length += mapped
 	}

@@ -82,7 +82,7 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	by := prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}
 	err = errors.Join(
 		objs.Applications.Put(uint32(1), o.applications()[0]),
-		objs.Clients.Put(by.key(port.Number, client), clientValue{Connections: uint32(port.Quota)}), //nolint:gosec // validated
+		objs.Clients.Put(by.key(port.Number, client), clientValue{Connections: uint32(port.Quota)}), // validated
 	)
 	if err != nil {
 		return DropCost{}, err

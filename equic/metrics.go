@@ -59,7 +59,7 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 func (g *Gateway) writeClients(m metrics) {
 	connections, clients, blocked := map[uint16]uint64{}, map[uint16]uint64{}, map[uint16]uint64{}
 	for c := range g.Clients() {
-		connections[c.Port] += uint64(c.Connections) //nolint:gosec // not negative
+		connections[c.Port] += uint64(c.Connections)
 		clients[c.Port]++
 		if c.Blocked {
 			blocked[c.Port]++
@@ -72,7 +72,7 @@ func (g *Gateway) writeClients(m metrics) {
 		{"equic_connections", "Connections that are counted now.", func(p uint16) uint64 { return connections[p] }},
 		{"equic_clients", "Clients that have connections.", func(p uint16) uint64 { return clients[p] }},
 		{"equic_clients_blocked", "Clients at their quota.", func(p uint16) uint64 { return blocked[p] }},
-		{"equic_quota", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }}, //nolint:gosec // not negative
+		{"equic_quota", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
 	} {
 		m.head(gauge.name, "gauge", gauge.help)
 		for _, p := range g.options.Ports {

@@ -31,7 +31,7 @@ func TestSpeed(t *testing.T) {
 	t.Run("counts", func(t *testing.T) { measureCounts(t, &table) })
 	t.Run("inserts", func(t *testing.T) { measureInserts(t, &table) })
 	if !t.Failed() {
-		must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644)) //nolint:gosec // for all to read
+		must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644)) // for all to read
 	}
 }
 

@@ -41,7 +41,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 			continue
 		}
 		sum.ns += s.AtNS - was.AtNS
-		sum.calls += int64(s.Syscalls - was.Syscalls) //nolint:gosec // a count of calls
+		sum.calls += int64(s.Syscalls - was.Syscalls)
 	}
 	for n := floor(live[0].AtNS, int64(stretch)); n < int64(3*time.Second/stretch); n++ { // a slow machine begins later
 		if record.MeasuredStretch(n) && !seen[n] {

@@ -70,7 +70,7 @@ func (c *counter) load() error {
 	if err != nil {
 		return err
 	}
-	spec.Maps["total"].MaxEntries = uint32(cpus) //nolint:gosec // a machine has fewer
+	spec.Maps["total"].MaxEntries = uint32(cpus)
 	if err := spec.LoadAndAssign(&c.objects, nil); err != nil {
 		return err
 	}

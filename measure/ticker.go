@@ -73,7 +73,7 @@ func (t *ticker) wait() (unseen int, err error) {
 	if t.err != nil {
 		return 0, fmt.Errorf("read a timer: %w", t.err)
 	}
-	return int(binary.NativeEndian.Uint64(t.buf[:])) - 1, nil //nolint:gosec // ticks of one trial
+	return int(binary.NativeEndian.Uint64(t.buf[:])) - 1, nil // ticks of one trial
 }
 
 // tryRead is false where no tick has come yet.

@@ -335,7 +335,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
 	case e.variant == record.XDPBlock && s.PeakPerClient >= e.scenario.Server.Quota && g.Packets[overQuota] == 0:
 		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet over quota", s.PeakPerClient, e.scenario.Server.Quota)
-	case uint64(s.Refusals) > g.Packets[overQuota]: //nolint:gosec // a count
+	case uint64(s.Refusals) > g.Packets[overQuota]:
 		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over quota", s.Refusals, g.Packets[overQuota])
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)

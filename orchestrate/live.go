@@ -31,7 +31,7 @@ func (t *trial) live() *Live {
 		group := &l.Sequential
 		switch m.spec.Role {
 		case results.RoleServer:
-			l.Refused, l.Dropped = p.Refused, int(p.Dropped) //nolint:gosec // no trial has so many packets
+			l.Refused, l.Dropped = p.Refused, int(p.Dropped) // no trial has so many packets
 			continue
 		case results.RoleParallel:
 			group = &l.Attack

@@ -176,7 +176,7 @@ const mostDigits = 18
 
 func (p *plain) integer() int64 {
 	negative := p.has("-")
-	n := int64(p.unsigned()) //nolint:gosec // of 18 digits at most
+	n := int64(p.unsigned()) // of 18 digits at most
 	if negative {
 		return -n
 	}

@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port) //nolint:gosec // a port has 16 bits
+	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port)
 	if o.Variant.InKernel() {
 		if err := s.attach(); err != nil {
 			return err

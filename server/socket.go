@@ -34,7 +34,7 @@ func receiveBuffer(socket *net.UDPConn) (n int) {
 		return 0
 	}
 	err = raw.Control(func(fd uintptr) {
-		n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) //nolint:gosec // a descriptor
+		n, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
 	})
 	if err != nil {
 		return 0

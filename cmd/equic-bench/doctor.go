@@ -225,7 +225,7 @@ func resultsCheck(root string) doctor.Check {
 		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "it may be full"
 		return c
 	}
-	free := int64(fs.Bavail) * fs.Bsize //nolint:gosec // no file system is that large
+	free := int64(fs.Bavail) * fs.Bsize // no file system is that large
 	c.Found = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
 	if free < roomBytes {
 		c.Status, c.Means = doctor.Warning, "a long run may fill the disk; its whole trials stay"

@@ -66,7 +66,7 @@ func startPrivateEngine(t *testing.T) *privateEngine {
 func (e *privateEngine) start(t *testing.T) {
 	t.Helper()
 	e.log.Reset()
-	e.cmd = exec.Command("unshare", e.args...) //nolint:gosec,noctx // the test's own; stop ends it
+	e.cmd = exec.Command("unshare", e.args...) //nolint:noctx // the test's own; stop ends it
 	e.cmd.Stdout, e.cmd.Stderr = &e.log, &e.log
 	if err := e.cmd.Start(); err != nil {
 		e.cmd = nil

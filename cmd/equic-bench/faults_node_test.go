@@ -33,7 +33,7 @@ func wrongClient(t *testing.T, script string) string {
 	}
 	text := fmt.Sprintf("#!/bin/sh\nREAL=%s\n[ \"$EQUIC_NODE\" = parallel-1 ] || exec \"$REAL\" \"$@\"\n%s\n",
 		filepath.Join(bin, "equic-client"), script)
-	if err := os.WriteFile(filepath.Join(dir, "equic-client"), []byte(text), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "equic-client"), []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -17,7 +17,7 @@ import (
 // everybody may read.
 func copyProgram(t *testing.T, dir string) {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // as said
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range append(orchestrate.Binaries(), "equic-bench", faults) {
@@ -37,7 +37,7 @@ func copyFile(to, from string) error {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755) //nolint:gosec // programs that another user runs
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755) // programs that another user runs
 	if err != nil {
 		return err
 	}
@@ -94,14 +94,14 @@ func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 	place := t.TempDir()
 	copyProgram(t, place)
 	root := filepath.Join(place, "results")
-	if err := os.Mkdir(root, 0o755); err != nil { //nolint:gosec // a test's
+	if err := os.Mkdir(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chown(root, nobody, int(group)); err != nil {
 		t.Fatal(err)
 	}
 	for _, dir := range []string{place, filepath.Dir(place)} { // both are the test's
-		if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // another user reads there
+		if err := os.Chmod(dir, 0o755); err != nil { // another user reads there
 			t.Fatal(err)
 		}
 	}

@@ -93,7 +93,7 @@ func here(t *testing.T, command string) string {
 func (p *newcomersPath) run(command string) {
 	p.t.Helper()
 	start := time.Now()
-	cmd := exec.CommandContext(p.t.Context(), "bash", "-euo", "pipefail", "-c", command) //nolint:gosec // the README's
+	cmd := exec.CommandContext(p.t.Context(), "bash", "-euo", "pipefail", "-c", command)
 	cmd.Dir, cmd.Env = p.dir, p.env
 	if strings.Contains(command, "compose.yaml up") {
 		p.up(cmd)

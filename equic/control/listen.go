@@ -102,7 +102,7 @@ func takeLock(path string) (_ *lock, err error) {
 			err = errors.Join(err, f.Close())
 		}
 	}()
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:gosec // a descriptor fits
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, ErrInUse
 	}

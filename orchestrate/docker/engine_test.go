@@ -57,7 +57,7 @@ func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.server = &http.Server{Handler: e.routes()} //nolint:gosec // it serves this test alone
+	e.server = &http.Server{Handler: e.routes()}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

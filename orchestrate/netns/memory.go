@@ -99,7 +99,7 @@ func (g groupV1) remove() error     { return g.Delete() }
 
 type groupV2 struct{ *cgroup2.Manager }
 
-func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) } //nolint:gosec // a process id is positive
+func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) }
 func (g groupV2) remove() error     { return g.Delete() }
 
 // dyingLimit bounds the wait for the processes of a run that was killed: they
