@@ -44,7 +44,7 @@ func TestImagesStayWhileARunMeasures(t *testing.T) {
 		}
 	}()
 
-	clean := rootCommand()
+	clean := rootCommand(nil)
 	clean.SetArgs([]string{"clean", "--images"})
 	if err := clean.ExecuteContext(t.Context()); !errors.Is(err, errBusy) || exitCode(err) != exitMachine {
 		t.Errorf("error %v, want that another run measures", err)

@@ -78,7 +78,7 @@ func TestCompareEndsWithACodeForEachOutcome(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), append([]string{"compare"}, tt.args...), &stdout, &stderr)
+			code := run(t.Context(), nil, append([]string{"compare"}, tt.args...), &stdout, &stderr)
 			if code != tt.code {
 				t.Errorf("exit code %d, want %d; %s", code, tt.code, stderr.String())
 			}

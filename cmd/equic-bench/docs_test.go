@@ -183,7 +183,7 @@ func execute(t *testing.T, path, command string) bool {
 		return false
 	}
 	var out, log bytes.Buffer
-	code := run(t.Context(), args, &out, &log)
+	code := run(t.Context(), nil, args, &out, &log)
 	machine := args[0] == "doctor" && code == exitMachine // true of this machine
 	if code != exitFine && !machine || out.Len() == 0 {
 		t.Errorf("%s: `%s`: exit code %d\n%s%s", path, command, code, &out, &log)
@@ -211,7 +211,7 @@ func ourArguments(command string) []string {
 // checkArguments fails unless the command line takes the arguments.
 func checkArguments(t *testing.T, path, command string, args []string) {
 	t.Helper()
-	root := rootCommand()
+	root := rootCommand(nil)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd(args...)
 	c, rest, err := root.Find(args)
@@ -252,7 +252,7 @@ func TestTheSynopsisNamesCommandsAndFlagsThatExist(t *testing.T) {
 	text := documents(t)["docs/architecture.md"]
 	flags := map[string]bool{}
 	names := map[string]bool{"completion": true}
-	for _, c := range rootCommand().Commands() {
+	for _, c := range rootCommand(nil).Commands() {
 		names[c.Name()] = true
 		for word := range strings.FieldsSeq(c.LocalFlags().FlagUsages()) {
 			flags[strings.TrimSuffix(word, ",")] = true

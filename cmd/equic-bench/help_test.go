@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the files of testdata/help anew")
 func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 	for _, width := range []int{80, 140} {
 		for _, name := range append([]string{""}, commandNames()...) {
-			root := rootCommand()
+			root := rootCommand(nil)
 			fitHelp(root, width)
 			var text bytes.Buffer
 			root.SetOut(&text)
@@ -40,7 +40,7 @@ func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 // commandNames are the commands that a user sees.
 func commandNames() []string {
 	var names []string
-	for _, c := range rootCommand().Commands() {
+	for _, c := range rootCommand(nil).Commands() {
 		if c.IsAvailableCommand() && c.Name() != "completion" { // cobra's own
 			names = append(names, c.Name())
 		}

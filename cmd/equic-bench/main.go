@@ -21,7 +21,7 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	second := &secondSignal{come: make(chan struct{})}
 	go interrupt(cancel, second)
-	os.Exit(run(context.WithValue(ctx, secondSignalKey{}, second), os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, second, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // interrupt ends the program in order at the first signal. At the second a run
@@ -44,21 +44,19 @@ func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	os.Exit(exitInterrupted)
 }
 
-// secondSignal tells whoever wants to know of a second signal.
+// secondSignal is for a command that does not end at a second signal, but
+// hurries up.
 type secondSignal struct {
 	come   chan struct{} // closed when it comes
 	wanted atomic.Bool
 }
 
-type secondSignalKey struct{}
-
 // hurry is closed when a second signal comes, which then does not end the
-// program. In a context that is not main's it is nil: it never comes.
-func hurry(ctx context.Context) <-chan struct{} {
-	second, _ := ctx.Value(secondSignalKey{}).(*secondSignal)
-	if second == nil {
+// program. Without main's signals, s is nil and so is the channel: none comes.
+func (s *secondSignal) hurry() <-chan struct{} {
+	if s == nil {
 		return nil
 	}
-	second.wanted.Store(true)
-	return second.come
+	s.wanted.Store(true)
+	return s.come
 }

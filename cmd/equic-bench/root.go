@@ -49,8 +49,8 @@ Standard output is data, standard error is progress. Exit codes:
   141  nobody reads its standard output any more`
 
 // run is the whole program: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := rootCommand() //nolint:contextcheck // its commands get theirs from ExecuteContext
+func run(ctx context.Context, second *secondSignal, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand(second) //nolint:contextcheck // its commands get theirs from ExecuteContext
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	fitHelp(root, terminalWidth(stdout))
@@ -70,7 +70,7 @@ func fitHelp(root *cobra.Command, width int) {
 	}
 }
 
-func rootCommand() *cobra.Command {
+func rootCommand(second *secondSignal) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "equic-bench",
 		Short:         "Measure what it costs a QUIC server to turn a client away",
@@ -87,7 +87,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(), reportCommand(), compareCommand(), verifyCommand(), packCommand(), validateCommand(), schemaCommand(), composeCommand(),
+		runCommand(second), reportCommand(), compareCommand(), verifyCommand(), packCommand(), validateCommand(), schemaCommand(), composeCommand(),
 		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root

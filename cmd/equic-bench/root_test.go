@@ -28,7 +28,7 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"no error is fine":                                   {nil, 0},
 		"an unknown error is internal":                       {errors.New("what is this"), 1},
 		"a full disk is the machine's":                       {fmt.Errorf("run: %w", syscall.ENOSPC), 3},
-		"a wrong flag is a usage error":                      {usage(rootCommand(), "unknown flag"), 2},
+		"a wrong flag is a usage error":                      {usage(rootCommand(nil), "unknown flag"), 2},
 		"a scenario with errors is one as well":              {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
 		"no engine is the machine's":                         {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},
 		"an invalid trial is a trial's":                      {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},

@@ -41,7 +41,7 @@ type runOptions struct {
 	json        bool
 }
 
-func runCommand() *cobra.Command {
+func runCommand(second *secondSignal) *cobra.Command {
 	var o runOptions
 	c := &cobra.Command{
 		Use:   "run SCENARIO | run --resume RUN",
@@ -62,7 +62,7 @@ func runCommand() *cobra.Command {
 			if o.dryRun {
 				return o.describe(c.OutOrStdout(), s)
 			}
-			return o.run(c, s)
+			return o.run(c, s, second)
 		},
 	}
 	f := c.Flags()
@@ -152,7 +152,7 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 }
 
 // run runs the plan.
-func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
+func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *secondSignal) (err error) {
 	ctx := c.Context()
 	bin, err := o.binaries()
 	if err != nil {
@@ -194,7 +194,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario) (err error) {
 		Seed:    o.seed,
 		Resume:  o.resume,
 		Keep:    o.keep,
-		Hurry:   hurry(ctx),
+		Hurry:   second.hurry(),
 		OnEvent: progress.event,
 		Command: os.Args,
 		Version: programVersion(),

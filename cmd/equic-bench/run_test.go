@@ -59,7 +59,7 @@ func startedRun(t *testing.T, root, scenario string) *results.Writer {
 func TestAnOldRunOfARemovedKeyIsNotResumed(t *testing.T) {
 	w := startedRun(t, t.TempDir(), filepath.Join("..", "..", "scenarios", "testdata", "bad", "removed-keys.yaml"))
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), []string{"run", "--resume", w.Dir}, &stdout, &stderr); code != exitUsage {
+	if code := run(t.Context(), nil, []string{"run", "--resume", w.Dir}, &stdout, &stderr); code != exitUsage {
 		t.Errorf("exit code %d, want %d", code, exitUsage)
 	}
 	want := "equic-bench: cannot resume " + w.Dir + ": " + filepath.Join(w.Dir, results.ScenarioFile) + ":5:3: " +
@@ -81,7 +81,7 @@ func TestAResumedRunIsLookedForWhereItIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := runOptions{runtime: runtimeAuto, results: defaultResults, resume: run}
-			if _, err := o.scenario(runCommand(), nil); err != nil {
+			if _, err := o.scenario(runCommand(nil), nil); err != nil {
 				t.Fatal(err)
 			}
 			if o.results != root {

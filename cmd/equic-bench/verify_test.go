@@ -80,7 +80,7 @@ func nodeLines(role string) []record.Line {
 func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, progress bytes.Buffer
-	code = run(t.Context(), args, &out, &progress)
+	code = run(t.Context(), nil, args, &out, &progress)
 	return code, out.String(), progress.String()
 }
 
