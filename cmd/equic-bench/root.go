@@ -38,11 +38,11 @@ const about = `equic-bench measures what it costs a QUIC server to turn a client
 where that is done best: nowhere, in user space, or in the kernel by XDP.
 
 Standard output is data, standard error is progress. Exit codes:
-  0    fine
+  0    fine; of run: each planned trial is valid, in one of three attempts
   1    internal error
   2    wrong usage, a scenario with errors, or runs that cannot be compared
   3    this machine cannot run it
-  4    a trial failed or is invalid, or a run does not verify
+  4    a trial stayed invalid in all three attempts, or a run does not verify
   5    compare found a regression
   6    compare is unsure
   130  interrupted
