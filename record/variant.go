@@ -131,10 +131,10 @@ func ParseVariant(name string) (Variant, error) {
 
 // Spec returns the variant's row. It panics on a variant that is in no list:
 // ParseVariant is where names come from.
-func (v Variant) Spec() *VariantSpec {
+func (v Variant) Spec() VariantSpec {
 	for i := range variants {
 		if variants[i].Name == v {
-			return &variants[i]
+			return variants[i]
 		}
 	}
 	panic("no such variant: " + string(v))

@@ -32,16 +32,17 @@ func (d *decoder) text(to *string) reader {
 	}}
 }
 
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
 // name reads what becomes a part of file names.
 func (d *decoder) name(to *string) reader {
-	valid := regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
-	return reader{schema: patternSchema(valid.String(), *to), takes: "name of at most 40 lower-case letters, digits and hyphens", read: func(n *yaml.Node, path string) {
+	return reader{schema: patternSchema(validName.String(), *to), takes: "name of at most 40 lower-case letters, digits and hyphens", read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "a name")
 		if !ok {
 			return
 		}
-		if !valid.MatchString(v) {
+		if !validName.MatchString(v) {
 			d.wrong(n, path, fmt.Sprintf("%q cannot name a run directory", v), remedy)
 			return
 		}

@@ -21,11 +21,9 @@ var (
 )
 
 // compareFormats write a comparison, by name.
-func compareFormats() map[string]func(*compare.Comparison, io.Writer) error {
-	return map[string]func(*compare.Comparison, io.Writer) error{
-		"text":     func(c *compare.Comparison, w io.Writer) error { return c.Text(w, terminalWidth(w)) },
-		"markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
-	}
+var compareFormats = map[string]func(*compare.Comparison, io.Writer) error{
+	"text":     func(c *compare.Comparison, w io.Writer) error { return c.Text(w, terminalWidth(w)) },
+	"markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
 }
 
 func compareCommand() *cobra.Command {
@@ -46,7 +44,7 @@ func compareCommand() *cobra.Command {
 				}
 				format = "json"
 			}
-			write, known := compareFormats()[format]
+			write, known := compareFormats[format]
 			if !known {
 				return usage(c, "format %q is unknown, use text, markdown or json", format)
 			}

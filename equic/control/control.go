@@ -83,7 +83,6 @@ type Options struct {
 // Server answers the connections of a socket.
 type Server struct {
 	Options
-	requests  map[string]request
 	rates     *rates
 	snapshots chan struct{} // a place for each connection that reads `clients`
 	counting  sync.Mutex    // held while `status` counts the clients
@@ -94,7 +93,6 @@ type Server struct {
 func NewServer(o Options) *Server {
 	return &Server{
 		Options:   o,
-		requests:  requests(),
 		rates:     newRates(o.Ports),
 		snapshots: make(chan struct{}, maxSnapshots),
 		patience:  WriteTimeout,

@@ -57,7 +57,7 @@ func TestTheManualsStructuresHaveTheirSizes(t *testing.T) {
 
 func TestTheManualNamesEveryRequest(t *testing.T) {
 	text := readManual(t)
-	for _, r := range requests() {
+	for _, r := range requests {
 		if !strings.Contains(text, "`"+r.form+"`") {
 			t.Errorf("the manual does not have %q", r.form)
 		}

@@ -19,19 +19,18 @@ type request struct {
 	do          func(s *session, arguments []string) (reply string, err error)
 }
 
-func requests() map[string]request {
-	return map[string]request{
-		"inc":     {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
-		"dec":     {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
-		"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
-		"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
-		"quota":   {"quota N [PORT]", 1, 2, quota},
-		"rate":    {"rate R [BURST [PORT]]", 1, 3, rate},
-		"allow":   {"allow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Add })},
-		"unallow": {"unallow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Remove })},
-		"deny":    {"deny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Add })},
-		"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
-	}
+// requests are all of them, by name.
+var requests = map[string]request{
+	"inc":     {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
+	"dec":     {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
+	"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
+	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
+	"quota":   {"quota N [PORT]", 1, 2, quota},
+	"rate":    {"rate R [BURST [PORT]]", 1, 3, rate},
+	"allow":   {"allow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Add })},
+	"unallow": {"unallow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Remove })},
+	"deny":    {"deny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Add })},
+	"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
 }
 
 // counts is inc or dec.

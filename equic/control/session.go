@@ -98,7 +98,7 @@ func (s *session) answer(line string) {
 		s.reply("", errors.New("the line is empty: send a request"))
 		return
 	}
-	r, ok := s.server.requests[words[0]]
+	r, ok := requests[words[0]]
 	arguments := words[1:]
 	switch {
 	case !ok:

@@ -115,7 +115,7 @@ func TestSessions(t *testing.T) {
 }
 
 func TestEveryRequestIsNamedInTheErrorOfAnUnknownOne(t *testing.T) {
-	for name, r := range requests() {
+	for name, r := range requests {
 		if !strings.Contains(", "+names+",", ", "+name+",") {
 			t.Errorf("%s is missing in %q", name, names)
 		}
@@ -123,8 +123,8 @@ func TestEveryRequestIsNamedInTheErrorOfAnUnknownOne(t *testing.T) {
 			t.Errorf("the form of %s is %q", name, r.form)
 		}
 	}
-	if n := strings.Count(names, ",") + 1; n != len(requests()) {
-		t.Errorf("%d names of %d requests", n, len(requests()))
+	if n := strings.Count(names, ",") + 1; n != len(requests) {
+		t.Errorf("%d names of %d requests", n, len(requests))
 	}
 }
 
