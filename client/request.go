@@ -47,7 +47,11 @@ func newDialer(o Options) (*dialer, error) {
 		url:  "https://" + o.Server + "/",
 		// The server makes a certificate of its own at each start; there is no
 		// name to verify, and verifying costs the client, not the server.
-		tls:   &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}, CurvePreferences: o.KeyExchange.curves()},
+		tls: &tls.Config{
+			InsecureSkipVerify: true,
+			NextProtos:         []string{http3.NextProtoH3},
+			CurvePreferences:   o.KeyExchange.curves(),
+		},
 		quic:  &quic.Config{HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout},
 		http3: &http3.Transport{DisableCompression: true},
 		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
@@ -159,7 +163,8 @@ func refusal(err error) (code uint64, refused bool) {
 		return uint64(h3.ErrorCode), h3.Remote && h3.ErrorCode == http3.ErrCodeExcessiveLoad
 	}
 	if application, ok := errors.AsType[*quic.ApplicationError](err); ok {
-		return uint64(application.ErrorCode), application.Remote && http3.ErrCode(application.ErrorCode) == http3.ErrCodeExcessiveLoad
+		refused := application.Remote && http3.ErrCode(application.ErrorCode) == http3.ErrCodeExcessiveLoad
+		return uint64(application.ErrorCode), refused
 	}
 	return 0, false
 }

@@ -66,10 +66,12 @@ func (g *Gateway) configure() (err error) {
 		}
 	}
 	g.clients = newLedger(kernelMap{objs.Clients}, by, quotas, g.events.letIn)
-	if g.allowed, err = newList(objs.Allowed, func(empty bool) error { return g.changeLists(listAllowed, empty) }); err != nil {
+	allowed := func(empty bool) error { return g.changeLists(listAllowed, empty) }
+	if g.allowed, err = newList(objs.Allowed, allowed); err != nil {
 		return err
 	}
-	if g.denied, err = newList(objs.Denied, func(empty bool) error { return g.changeLists(listDenied, empty) }); err != nil {
+	denied := func(empty bool) error { return g.changeLists(listDenied, empty) }
+	if g.denied, err = newList(objs.Denied, denied); err != nil {
 		return err
 	}
 	for _, p := range o.Allowed {
@@ -198,7 +200,8 @@ func explain(err error) error {
 	case taken(err):
 		return fmt.Errorf("another XDP program is attached already (`bpftool net` shows it): %w", err)
 	case errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("the MTU is too large for native XDP (veth takes about 3500 bytes, at both ends): lower it, or use mode %s: %w", Generic, err)
+		return fmt.Errorf("the MTU is too large for native XDP (veth takes about 3500 bytes, at both ends): lower it, "+
+			"or use mode %s: %w", Generic, err)
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("the driver has no native XDP: use mode %s: %w", Generic, err)
 	}

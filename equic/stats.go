@@ -20,7 +20,7 @@ const (
 	PassAllowed       = "pass_allowed"        // on the list Allowed
 	PassNotQUIC       = "pass_not_quic"       // too short to tell what it is (policy "new")
 	PassEstablished   = "pass_established"    // it opens no connection (policy "new")
-	PassUnknownClient = "pass_unknown_client" // the map does not hold the client: it has no connection, or for a moment only
+	PassUnknownClient = "pass_unknown_client" // the map lacks the client: it has no connection, or only just
 	PassUnderQuota    = "pass_under_quota"    // the map holds the client, with fewer connections than its quota
 	DropDenied        = "drop_denied"         // on the list Denied
 	DropOverQuota     = "drop_over_quota"     // the client is at its quota

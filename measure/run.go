@@ -152,7 +152,9 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 
 // observe samples the child, passes its output on and its signals to it, until
 // it has ended. It is not reaped yet: its CPU clock still runs.
-func observe(ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, stdout io.Writer) error {
+func observe(
+	ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, stdout io.Writer,
+) error {
 	stopKilling := context.AfterFunc(ctx, c.signalKill)
 	defer stopKilling()
 

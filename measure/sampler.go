@@ -203,7 +203,8 @@ func (s *sampler) readSeldom(atNS int64) error {
 // text, valid until the next.
 func (s *sampler) pread(f procFile) ([]byte, error) {
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd), uintptr(unsafe.Pointer(&s.buf[0])), uintptr(len(s.buf)), 0, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd), uintptr(unsafe.Pointer(&s.buf[0])),
+			uintptr(len(s.buf)), 0, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

@@ -60,6 +60,7 @@ func stepped(step time.Duration) string {
 	if step < 0 {
 		way = "back"
 	}
-	return fmt.Sprintf("the clock of this machine, which server and clients start by, was set %s by %s while nodes started",
+	return fmt.Sprintf(
+		"the clock of this machine, which server and clients start by, was set %s by %s while nodes started",
 		way, seconds(step.Abs().Nanoseconds()))
 }

@@ -46,7 +46,8 @@ func (t *trial) signal(ctx context.Context, m *member, signal syscall.Signal) er
 func (t *trial) dismiss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
-	t.runner.emit(Event{Trial: t.plan, Phase: PhaseStop, Message: fmt.Sprintf("interrupted: its nodes are asked to end, for %s at most", stopLimit)})
+	message := fmt.Sprintf("interrupted: its nodes are asked to end, for %s at most", stopLimit)
+	t.runner.emit(Event{Trial: t.plan, Phase: PhaseStop, Message: message})
 	var errs []error
 	for _, m := range t.members {
 		if m.running() {

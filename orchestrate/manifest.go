@@ -17,7 +17,9 @@ import (
 )
 
 // newManifest says all that is known before a run starts.
-func newManifest(s *scenarios.Scenario, plan []results.PlannedTrial, o Options, now time.Time) (*results.Manifest, error) {
+func newManifest(
+	s *scenarios.Scenario, plan []results.PlannedTrial, o Options, now time.Time,
+) (*results.Manifest, error) {
 	binaries, err := digests(o.BinDir)
 	if err != nil {
 		return nil, err

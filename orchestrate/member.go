@@ -61,7 +61,8 @@ func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	case clockMoved(seen, epoch, nodes) != "":
 		return fmt.Sprintf("%s %s", name, clockMoved(seen, epoch, nodes)), nil
 	case seen.readies > 0 && seen.ready.AtNS > 0:
-		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup", name, seconds(seen.ready.AtNS)), nil
+		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup",
+			name, seconds(seen.ready.AtNS)), nil
 	case !m.diedAlone():
 		return "", nil
 	}

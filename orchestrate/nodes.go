@@ -19,7 +19,9 @@ func Binaries() []string {
 }
 
 // newSpec describes the nodes of one trial.
-func newSpec(s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform) (Spec, error) {
+func newSpec(
+	s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform,
+) (Spec, error) {
 	subnet, err := netip.ParsePrefix(s.Network.Subnet)
 	if err != nil {
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
@@ -142,6 +144,8 @@ func (p placement) all() []int {
 	return union(p.server, union(p.sequential, p.parallel))
 }
 
+func (p placement) size() int { return len(p.server) + len(p.sequential) + len(p.parallel) }
+
 // placeNodes fits the scenario's CPU sets to those that nodes may use (none:
 // unknown), and warns where the nodes get others than the scenario asks for. Their
 // numbers may have gaps: a CPU can be offline, or kept from this process.
@@ -154,13 +158,14 @@ func placeNodes(s *scenarios.Scenario, usable []int) (placement, []string) {
 		return slices.DeleteFunc(slices.Clone(set), func(cpu int) bool { return !slices.Contains(usable, cpu) })
 	}
 	got := placement{fit(asked.server), fit(asked.sequential), fit(asked.parallel)}
-	if emptied(asked.server, got.server) || emptied(asked.sequential, got.sequential) || emptied(asked.parallel, got.parallel) {
-		return placement{}, []string{fmt.Sprintf(
-			"nodes may use the CPUs %v of this machine and the scenario asks for others: no node is bound to CPUs, so server and clients disturb each other", usable)}
+	if emptied(asked.server, got.server) || emptied(asked.sequential, got.sequential) ||
+		emptied(asked.parallel, got.parallel) {
+		return placement{}, []string{fmt.Sprintf("nodes may use the CPUs %v of this machine and the scenario asks "+
+			"for others: no node is bound to CPUs, so server and clients disturb each other", usable)}
 	}
-	if len(got.server)+len(got.sequential)+len(got.parallel) < len(asked.server)+len(asked.sequential)+len(asked.parallel) {
-		return got, []string{fmt.Sprintf(
-			"nodes may use the CPUs %v of this machine, fewer than the scenario asks for: server %v, sequential %v, parallel %v", usable, got.server, got.sequential, got.parallel)}
+	if got.size() < asked.size() {
+		return got, []string{fmt.Sprintf("nodes may use the CPUs %v of this machine, fewer than the scenario asks "+
+			"for: server %v, sequential %v, parallel %v", usable, got.server, got.sequential, got.parallel)}
 	}
 	return got, nil
 }

@@ -237,7 +237,8 @@ func (r *runner) run(ctx context.Context) error {
 			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
 		}
 		if !last.Valid {
-			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s", ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
+			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s",
+				ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
 		}
 	}
 	return errors.Join(invalid...)

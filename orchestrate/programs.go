@@ -30,14 +30,16 @@ func (p *programs) check() error {
 		path := filepath.Join(p.dir, name)
 		is, err := os.Stat(path) // before it is read: a change meanwhile is seen next time
 		if err != nil {
-			return fmt.Errorf("%w: look whether %s is still the binary of this run: %w; %s", ErrNoBinary, name, err, otherPrograms)
+			return fmt.Errorf("%w: look whether %s is still the binary of this run: %w; %s",
+				ErrNoBinary, name, err, otherPrograms)
 		}
 		if was := p.same[name]; was != nil && unchanged(was, is) {
 			continue
 		}
 		sum, err := results.FileSHA256(path)
 		if err != nil {
-			return fmt.Errorf("%w: look whether %s is still the binary of this run: %w; %s", ErrNoBinary, name, err, otherPrograms)
+			return fmt.Errorf("%w: look whether %s is still the binary of this run: %w; %s",
+				ErrNoBinary, name, err, otherPrograms)
 		}
 		if sum != p.sums[name] {
 			return fmt.Errorf("%w: %s was changed during the run: its SHA-256 is %s, in the manifest %s; %s",

@@ -181,20 +181,23 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 // server. Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
-		return &brokenError{fmt.Sprintf("server and clients were made %s after the epoch: if it stays so, raise trial.startup", seconds(late.Nanoseconds()))}
+		return &brokenError{fmt.Sprintf(
+			"server and clients were made %s after the epoch: if it stays so, raise trial.startup", seconds(late.Nanoseconds()))}
 	}
 	server, clients := t.members[0], t.members[1:]
 	if err := t.start(ctx, watch, server); err != nil {
 		return err
 	}
 	readyBy := t.epoch.Add(readyGrace)
-	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready, "not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
+	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready,
+		"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
 		return err
 	}
 	if err := t.start(ctx, watch, clients...); err != nil {
 		return err
 	}
-	if err := t.await(ctx, readyBy, clients, (*member).ready, "not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
+	if err := t.await(ctx, readyBy, clients, (*member).ready,
+		"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
 		return err
 	}
 	t.allReady = time.Now()
@@ -202,7 +205,8 @@ func (t *trial) load(ctx, watch context.Context) error {
 		return err
 	}
 	deadline := t.deadline()
-	late := fmt.Sprintf("still running %s after the epoch: longer than schedule, time-out and trial.drain", seconds(deadline.Sub(t.epoch).Nanoseconds()))
+	late := fmt.Sprintf("still running %s after the epoch: longer than schedule, time-out and trial.drain",
+		seconds(deadline.Sub(t.epoch).Nanoseconds()))
 	if err := t.await(ctx, deadline, clients, (*member).ended, late); err != nil {
 		return err
 	}
@@ -242,7 +246,9 @@ func (t *trial) start(ctx, watch context.Context, members ...*member) error {
 
 // await blocks until done holds for all members. It returns a brokenError as
 // soon as any node fails, or when the time is up; late then says what is wrong.
-func (t *trial) await(ctx context.Context, until time.Time, members []*member, done func(*member) bool, late string) error {
+func (t *trial) await(
+	ctx context.Context, until time.Time, members []*member, done func(*member) bool, late string,
+) error {
 	limit := time.NewTimer(time.Until(until))
 	defer limit.Stop()
 	tick := time.NewTicker(time.Second)

@@ -98,7 +98,10 @@ var variants = []VariantSpec{
 	},
 	{
 		Name: UserspaceEarly, Place: PlaceEarly, Policy: PolicyNew,
-		Look: Look{Color: [3]uint8{204, 121, 167}, Dashes: []float64{5, 1.5, 1, 1.5}, Mark: Pyramid, Hollow: true, Size: 1.45, Hatch: Crossed},
+		Look: Look{
+			Color: [3]uint8{204, 121, 167}, Dashes: []float64{5, 1.5, 1, 1.5},
+			Mark: Pyramid, Hollow: true, Size: 1.45, Hatch: Crossed,
+		},
 	},
 	{
 		Name: XDPBlock, Place: PlaceXDP, Policy: PolicyClient, Kernel: true,
@@ -106,7 +109,10 @@ var variants = []VariantSpec{
 	},
 	{
 		Name: XDPBlockNew, Place: PlaceXDP, Policy: PolicyNew, Kernel: true,
-		Look: Look{Color: [3]uint8{0, 158, 115}, Dashes: []float64{9, 2}, Mark: Circle, Hollow: true, Size: 1.65, Hatch: Level},
+		Look: Look{
+			Color: [3]uint8{0, 158, 115}, Dashes: []float64{9, 2},
+			Mark: Circle, Hollow: true, Size: 1.65, Hatch: Level,
+		},
 	},
 }
 

@@ -40,7 +40,8 @@ func VerifyBinaries(m *Manifest, with Programs) Finding {
 			f.Faults = append(f.Faults, Fault{name, err.Error()})
 		case sum != m.Binaries[name]:
 			found[other] = append(found[other], name)
-			f.Faults = append(f.Faults, Fault{name, fmt.Sprintf("its SHA-256 is %s, %s says %s", sum, ManifestFile, m.Binaries[name])})
+			what := fmt.Sprintf("its SHA-256 is %s, %s says %s", sum, ManifestFile, m.Binaries[name])
+			f.Faults = append(f.Faults, Fault{name, what})
 		default:
 			found[same] = append(found[same], name)
 		}
@@ -72,9 +73,11 @@ func (with Programs) judge(f *Finding, m *Manifest, absent, other int) {
 		f.Means = "these are not the programs that were measured, which are of version " + m.Version
 		return
 	case other > 0:
-		f.Means = fmt.Sprintf("the run is of version %s, this is %s; to compare, build that version and name its folder with --bin", m.Version, with.Version)
+		f.Means = fmt.Sprintf("the run is of version %s, this is %s; to compare, build that version and name its folder "+
+			"with --bin", m.Version, with.Version)
 	default:
-		f.Means = fmt.Sprintf("that says nothing about the run, which is of version %s; to compare, name a folder with its programs with --bin", m.Version)
+		f.Means = fmt.Sprintf("that says nothing about the run, which is of version %s; to compare, name a folder with "+
+			"its programs with --bin", m.Version)
 	}
 	f.Faults = nil
 }

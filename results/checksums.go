@@ -170,5 +170,6 @@ func (v *verifier) alone(sums map[string]string) Finding {
 		}
 	}
 	return NewFinding("no other files", "none but the report's", faults,
-		"that "+ChecksumsFile+" does not name", "added after the run had ended, or half written when it ended; or "+ChecksumsFile+" was changed")
+		"that "+ChecksumsFile+" does not name",
+		"added after the run had ended, or half written when it ended; or "+ChecksumsFile+" was changed")
 }

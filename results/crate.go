@@ -61,17 +61,25 @@ func crateHead(r *Run, parts []entity) []entity {
 		{"@id": CrateFile, "@type": "CreativeWork", "conformsTo": reference(crateSpec), "about": reference("./")},
 		{
 			"@id": "./", "@type": "Dataset", "conformsTo": reference(processRunProfile),
-			"name":          "equic-bench run " + m.ID,
-			"identifier":    m.ID,
-			"description":   fmt.Sprintf("Raw records of the scenario %s: what it costs a QUIC server to turn a client away (%s; seed %d).", m.Scenario, strings.Join(m.Experiment.Variants, ", "), m.Seed),
+			"name":       "equic-bench run " + m.ID,
+			"identifier": m.ID,
+			"description": fmt.Sprintf("Raw records of the scenario %s: what it costs a QUIC server to turn a client "+
+				"away (%s; seed %d).", m.Scenario, strings.Join(m.Experiment.Variants, ", "), m.Seed),
 			"datePublished": stamp(crateEnd(m)),
 			"license":       reference("#license"),
 			"hasPart":       references(parts),
 			"mentions":      []entity{reference("#run"), reference("#report")},
 		},
 		{"@id": processRunProfile, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
-		{"@id": "#license", "@type": "CreativeWork", "name": "not stated", "description": "Whoever publishes this run chooses its licence. That of equic-bench (MIT) is not the data's."},
-		{"@id": "#report", "@type": "CreativeWork", "name": "Figures and tables", "description": "In " + ReportDir + "/ once `equic-bench report` has drawn them. They follow from the files of this crate and are no part of it."},
+		{
+			"@id": "#license", "@type": "CreativeWork", "name": "not stated",
+			"description": "Whoever publishes this run chooses its licence. That of equic-bench (MIT) is not the data's.",
+		},
+		{
+			"@id": "#report", "@type": "CreativeWork", "name": "Figures and tables",
+			"description": "In " + ReportDir + "/ once `equic-bench report` has drawn them. " +
+				"They follow from the files of this crate and are no part of it.",
+		},
 	}
 }
 
@@ -95,7 +103,8 @@ func crateRun(r *Run, trials []entity) []entity {
 	return []entity{run, {
 		"@id": "#equic-bench", "@type": "SoftwareApplication",
 		"name": "equic-bench", "url": repository, "softwareVersion": m.Version,
-		"description": fmt.Sprintf("Built with %s. The digests of its programs and the versions of its modules are in %s.", m.Go, ManifestFile),
+		"description": fmt.Sprintf("Built with %s. The digests of its programs and the versions of its modules are in %s.",
+			m.Go, ManifestFile),
 	}}
 }
 

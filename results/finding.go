@@ -35,5 +35,6 @@ func NewFinding(check, evidence string, faults []Fault, broken, means string) Fi
 	if len(faults) == 0 {
 		return Finding{Check: check, Status: Holds, Evidence: evidence}
 	}
-	return Finding{Check: check, Status: Broken, Evidence: fmt.Sprintf("%d %s", len(faults), broken), Faults: faults, Means: means}
+	evidence = fmt.Sprintf("%d %s", len(faults), broken)
+	return Finding{Check: check, Status: Broken, Evidence: evidence, Faults: faults, Means: means}
 }

@@ -69,7 +69,8 @@ func Pack(ctx context.Context, r *Run, dir string) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := packFile(filepath.Join(r.Dir, filepath.FromSlash(f.path)), filepath.Join(tmp, filepath.FromSlash(f.path))); err != nil {
+		path := filepath.FromSlash(f.path)
+		if err := packFile(filepath.Join(r.Dir, path), filepath.Join(tmp, path)); err != nil {
 			return fmt.Errorf("pack %s: %w", f.path, err)
 		}
 	}

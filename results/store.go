@@ -199,7 +199,8 @@ func Open(dir string) (*Run, error) {
 		return nil, fmt.Errorf("open run %s: %w", dir, err)
 	}
 	if v := r.Manifest.Schema; v < OldestSchema || v > SchemaVersion {
-		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d to %d", dir, v, OldestSchema, SchemaVersion)
+		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d to %d",
+			dir, v, OldestSchema, SchemaVersion)
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, TrialsDir))
 	if err != nil {

@@ -47,7 +47,8 @@ func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
 	v.readManifest()
 	v.readTrials()
 	findings := append([]Finding{v.ended()}, v.checksums()...)
-	return &Verification{Manifest: v.manifest, Findings: append(findings, v.scenario(), v.trialFolders(), v.records())}, nil
+	findings = append(findings, v.scenario(), v.trialFolders(), v.records())
+	return &Verification{Manifest: v.manifest, Findings: findings}, nil
 }
 
 // verifier is one run being verified.
@@ -127,7 +128,8 @@ func (v *verifier) readJSON(name string, into any) error {
 
 // interrupted says what became of a run without an end.
 func (v *verifier) interrupted() string {
-	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or it goes on still; `equic-bench run --resume %s` continues it", v.dir)
+	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or it goes on still; `equic-bench run "+
+		"--resume %s` continues it", v.dir)
 }
 
 // ended sees that the manifest was written a last time.
@@ -135,7 +137,8 @@ func (v *verifier) ended() Finding {
 	f := Finding{Check: "ended", Status: Broken}
 	switch {
 	case v.manifestErr != nil:
-		f.Evidence, f.Means = ManifestFile+" cannot be read", "what was run is not known; the checks that need it are left out"
+		f.Evidence = ManifestFile + " cannot be read"
+		f.Means = "what was run is not known; the checks that need it are left out"
 		f.Faults = []Fault{{ManifestFile, v.manifestErr.Error()}}
 	case v.manifest.Ended.IsZero():
 		f.Evidence, f.Means = ManifestFile+" has no `ended`", v.interrupted()
@@ -150,7 +153,8 @@ func (v *verifier) ended() Finding {
 func (v *verifier) scenario() Finding {
 	const check = "scenario"
 	if v.manifest == nil {
-		return Finding{Check: check, Status: NotChecked, Evidence: "its digest is in " + ManifestFile, Means: "that file cannot be read"}
+		evidence := "its digest is in " + ManifestFile
+		return Finding{Check: check, Status: NotChecked, Evidence: evidence, Means: "that file cannot be read"}
 	}
 	var faults []Fault
 	switch c, ok := v.files[ScenarioFile]; {
@@ -159,7 +163,8 @@ func (v *verifier) scenario() Finding {
 	case c.err != nil:
 		faults = []Fault{{ScenarioFile, c.err.Error()}}
 	case c.sum != v.manifest.ScenarioSHA256:
-		faults = []Fault{{ScenarioFile, fmt.Sprintf("its SHA-256 is %s, %s says %q", c.sum, ManifestFile, v.manifest.ScenarioSHA256)}}
+		what := fmt.Sprintf("its SHA-256 is %s, %s says %q", c.sum, ManifestFile, v.manifest.ScenarioSHA256)
+		faults = []Fault{{ScenarioFile, what}}
 	}
 	return NewFinding(check, ScenarioFile+" is the one of "+ManifestFile, faults,
 		"file is not what "+ManifestFile+" says", "it may not be the experiment that was run")
@@ -232,7 +237,8 @@ func (v *verifier) records() Finding {
 		}
 	}
 	return NewFinding("records", fmt.Sprintf("%d lines in %d files, as the trials say", lines, files), faults,
-		"of the nodes' files are not as long as "+TrialFile+" says", "records were lost or added: take no figure from these trials")
+		"of the nodes' files are not as long as "+TrialFile+" says",
+		"records were lost or added: take no figure from these trials")
 }
 
 // recordsFile is the file of a node's records, which may be packed.

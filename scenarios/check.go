@@ -26,7 +26,8 @@ func (d *decoder) checkOverlap(s *Scenario) {
 		return
 	}
 	d.problem(d.key("clients.parallel.delay"),
-		fmt.Sprintf("clients.parallel.delay: the attack begins at %s, but the sequential load ends at %s", s.Parallel.Delay, end),
+		fmt.Sprintf("clients.parallel.delay: the attack begins at %s, but the sequential load ends at %s",
+			s.Parallel.Delay, end),
 		fmt.Sprintf("make the delay shorter than %s, or the sequential load longer", end))
 }
 
@@ -39,7 +40,8 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 		return
 	}
 	d.problem(d.key(path+".requests"),
-		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s", path, c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
+		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s",
+			path, c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
 		"write fewer requests, or a higher rate")
 }
 
@@ -53,10 +55,12 @@ func (d *decoder) checkAlternation(s *Scenario) {
 	switch {
 	case stretch == 0:
 	case stretch < ShortestStretch:
-		d.problem(at, fmt.Sprintf("trial.alternate: %s is too short: the first 100 ms of a stretch are not looked at", stretch),
+		d.problem(at,
+			fmt.Sprintf("trial.alternate: %s is too short: the first 100 ms of a stretch are not looked at", stretch),
 			fmt.Sprintf("write %s or more, or 0s to measure all the time", ShortestStretch))
 	case stretch%s.Trial.SampleInterval != 0:
-		d.problem(at, fmt.Sprintf("trial.alternate: %s is not a multiple of trial.sample_interval, %s", stretch, s.Trial.SampleInterval), "write one that is")
+		d.problem(at, fmt.Sprintf("trial.alternate: %s is not a multiple of trial.sample_interval, %s",
+			stretch, s.Trial.SampleInterval), "write one that is")
 	}
 }
 
@@ -71,10 +75,12 @@ func (d *decoder) checkNetwork(s *Scenario) {
 		d.problem(at, fmt.Sprintf("network.subnet: %q is not an IPv4 subnet", s.Network.Subnet), "write one "+example)
 		return
 	case subnet.Masked() != subnet:
-		d.problem(at, fmt.Sprintf("network.subnet: %s has bits behind its mask", subnet), fmt.Sprintf("write %s", subnet.Masked()))
+		d.problem(at, fmt.Sprintf("network.subnet: %s has bits behind its mask", subnet),
+			fmt.Sprintf("write %s", subnet.Masked()))
 		return
 	case !subnet.Addr().IsPrivate():
-		d.problem(at, fmt.Sprintf("network.subnet: %s is not private", subnet), "take one from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, "+example)
+		d.problem(at, fmt.Sprintf("network.subnet: %s is not private", subnet),
+			"take one from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, "+example)
 		return
 	case subnet.Bits() < 24 || subnet.Bits() > 28:
 		d.problem(at, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()), "write /24 to /28, "+example)

@@ -92,7 +92,8 @@ func (d *decoder) read(n *yaml.Node, path string, r reader) {
 
 // mapping reads keys and their values. The required keys must be there.
 func (d *decoder) mapping(known fields, required ...string) reader {
-	return reader{schema: mappingSchema(known, required), keys: known, required: required, read: func(n *yaml.Node, path string) {
+	schema := mappingSchema(known, required)
+	return reader{schema: schema, keys: known, required: required, read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.MappingNode {
 			d.wrong(n, or(path, "the file"), "is not a list of keys", "write `key: value` lines under it")
 			return
@@ -136,7 +137,8 @@ func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen m
 
 // list reads each item of a list; none may be given twice.
 func (d *decoder) list(begin func(), item reader) reader {
-	return reader{schema: listSchema(item), takes: "list, each once: " + item.takes, read: func(n *yaml.Node, path string) {
+	takes := "list, each once: " + item.takes
+	return reader{schema: listSchema(item), takes: takes, read: func(n *yaml.Node, path string) {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 			d.wrong(n, path, "is not a list", "write the items in brackets, such as [a, b]")
 			return

@@ -21,10 +21,12 @@ import (
 func Load(path string) (*Scenario, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: "name a scenario such as scenarios/quick.yaml"}}}
+		const remedy = "name a scenario such as scenarios/quick.yaml"
+		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: remedy}}}
 	}
 	if err != nil {
-		return nil, &Error{[]Problem{{File: path, What: "cannot be read: " + err.Error(), Remedy: "name a readable file such as scenarios/quick.yaml"}}}
+		const remedy = "name a readable file such as scenarios/quick.yaml"
+		return nil, &Error{[]Problem{{File: path, What: "cannot be read: " + err.Error(), Remedy: remedy}}}
 	}
 	return Parse(path, text)
 }
@@ -65,10 +67,22 @@ func defaults() *Scenario {
 			Memory:      2 << 30,
 			XDPMode:     "native",
 		},
-		Sequential: Clients{MaxInFlight: 1, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519MLKEM768},
-		Parallel:   Clients{MaxInFlight: 1000},
-		Network:    Network{Subnet: "172.31.99.0/24", Port: 4433},
-		Trial:      Trial{Startup: 5 * time.Second, SampleInterval: 100 * time.Millisecond, Drain: 15 * time.Second, Settle: 5 * time.Second, Syscalls: true},
+		Sequential: Clients{
+			MaxInFlight: 1,
+			Timeout:     10 * time.Second,
+			CPUs:        []int{1},
+			Start:       Together,
+			KeyExchange: X25519MLKEM768,
+		},
+		Parallel: Clients{MaxInFlight: 1000},
+		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
+		Trial: Trial{
+			Startup:        5 * time.Second,
+			SampleInterval: 100 * time.Millisecond,
+			Drain:          15 * time.Second,
+			Settle:         5 * time.Second,
+			Syscalls:       true,
+		},
 	}
 }
 
@@ -77,36 +91,63 @@ func (d *decoder) scenario(s *Scenario) reader {
 	return d.mapping(fields{
 		"name":        d.name(&s.Name).about("A part of the run directory's name: lower-case letters, digits and hyphens."),
 		"description": d.text(&s.Description).about("One line for people."),
-		"variants":    d.variants(&s.Variants).about("What turns a client away, each in trials of its own (docs/method.md, Variants)."),
-		"repetitions": d.integer(&s.Repetitions, 1, MostRepetitions).about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median needs six."),
+		"variants": d.variants(&s.Variants).
+			about("What turns a client away, each in trials of its own (docs/method.md, Variants)."),
+		"repetitions": d.integer(&s.Repetitions, 1, MostRepetitions).
+			about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median " +
+				"needs six."),
 		"server": d.mapping(fields{
-			"body":         d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
-			"quota":        d.integer(&s.Server.Quota, 1, 1_000_000).about("Connections that one client address may have at the same time."),
-			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that xdp-block blocks stays blocked."),
-			"key":          d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").about("Type of the key in the certificate: it decides who pays more for a handshake, server or client (docs/method.md, Load)."),
-			"cpus":         d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0."),
-			"memory":       d.size(&s.Server.Memory, 32<<20, 1<<40).about("The server's limit, without swap; memory percentages are of it."),
-			"xdp_mode":     d.choice(&s.Server.XDPMode, "native", "generic").about("Where the XDP program runs: in the driver, or in the network stack."),
+			"body": d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
+			"quota": d.integer(&s.Server.Quota, 1, 1_000_000).
+				about("Connections that one client address may have at the same time."),
+			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).
+				about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that " +
+					"xdp-block blocks stays blocked."),
+			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
+				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
+					"(docs/method.md, Load)."),
+			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0."),
+			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
+				about("The server's limit, without swap; memory percentages are of it."),
+			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
+				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
 		"clients": d.mapping(fields{
-			"cpus":         d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
-			"timeout":      d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).about("Longest time of a request, from its start. Then it has ended as timeout."),
-			"start":        d.choice(&s.Sequential.Start, Together, Staggered).about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
-			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).about("What a client offers in TLS: today's default, whose hello fills two packets, or the one before, with one packet and less work for the client (docs/method.md, Load)."),
-			"sequential":   d.mapping(d.clients(&s.Sequential), "count", "requests").about("The load that is measured: one request at a time, each on a new connection."),
-			"parallel":     d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
+			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
+			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
+				about("Longest time of a request, from its start. Then it has ended as timeout."),
+			"start": d.choice(&s.Sequential.Start, Together, Staggered).
+				about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
+			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).
+				about("What a client offers in TLS: today's default, whose hello fills two packets, or the one before, with " +
+					"one packet and less work for the client (docs/method.md, Load)."),
+			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").
+				about("The load that is measured: one request at a time, each on a new connection."),
+			"parallel": d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").
+				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
 		}, "sequential").about("The two groups of clients."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
 		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
-			"startup":         d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).about("So long from the start of a trial to its epoch, when all nodes must be ready; less where it is known how long they take, and up to four times as long after a trial in which it was too little. A node that is later makes the trial invalid."),
-			"sample_interval": d.because(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second), "the rule generator-not-bottleneck looks at each second of the attack").about("Time between two samples of CPU and memory, which are to show each second of the attack."),
-			"drain":           d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).about("Patience with the last requests, beyond their time-out."),
-			"settle":          d.duration(&s.Trial.Settle, 0, 10*time.Minute).about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
-			"syscalls":        d.boolean(&s.Trial.Syscalls).about("Whether the server's system calls are counted, in every variant. Without, and without a variant of XDP, the server needs no capability and the kernel no BTF."),
-			"alternate":       d.duration(&s.Trial.Alternate, 0, time.Minute).about("Length of the stretches of a trial of which the server is measured in one half only, 300ms or more: the report then says what measuring costs. 0s, the default, measures it all the time."),
+			"startup": d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).
+				about("So long from the start of a trial to its epoch, when all nodes must be ready; less where it is known " +
+					"how long they take, and up to four times as long after a trial in which it was too little. A node that is " +
+					"later makes the trial invalid."),
+			"sample_interval": d.because(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second),
+				"the rule generator-not-bottleneck looks at each second of the attack").
+				about("Time between two samples of CPU and memory, which are to show each second of the attack."),
+			"drain": d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).
+				about("Patience with the last requests, beyond their time-out."),
+			"settle": d.duration(&s.Trial.Settle, 0, 10*time.Minute).
+				about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
+			"syscalls": d.boolean(&s.Trial.Syscalls).
+				about("Whether the server's system calls are counted, in every variant. Without, and without a variant of " +
+					"XDP, the server needs no capability and the kernel no BTF."),
+			"alternate": d.duration(&s.Trial.Alternate, 0, time.Minute).
+				about("Length of the stretches of a trial of which the server is measured in one half only, 300ms or more: " +
+					"the report then says what measuring costs. 0s, the default, measures it all the time."),
 		}).about("The course of one trial."),
 	}, "name", "clients")
 }
@@ -115,7 +156,8 @@ func (d *decoder) clients(c *Clients) fields {
 	return fields{
 		"count":    d.integer(&c.Count, 1, 240).about("How many clients, each with an address of its own."),
 		"requests": d.integer(&c.Requests, 1, 1_000_000).about("How many requests each client makes."),
-		"rate":     d.rate(&c.Rate).about("Intended starts per second of each client. Without it, a request starts when the one before has ended."),
+		"rate": d.rate(&c.Rate).
+			about("Intended starts per second of each client. Without it, a request starts when the one before has ended."),
 	}
 }
 
@@ -123,7 +165,8 @@ func (d *decoder) attack(c *Clients) fields {
 	f := d.clients(c)
 	f["rate"] = d.rate(&c.Rate).about("Intended starts per second of each attacker.")
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
-	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
+	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
+		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
 	return f
 }
 
@@ -159,5 +202,6 @@ func (d *decoder) syntax(err error) {
 		text = m[2]
 		line, _ = strconv.Atoi(m[1]) // no number: the whole file
 	}
-	d.problem(position{line: line}, "not YAML: "+text, "look near that line for a missing quote, bracket or colon, or a tab")
+	d.problem(position{line: line}, "not YAML: "+text,
+		"look near that line for a missing quote, bracket or colon, or a tab")
 }

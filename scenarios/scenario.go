@@ -184,7 +184,8 @@ func (s *Scenario) Warnings() []string {
 		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)
 	warn(attack && asksCost,
-		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that of both, with and without attack")
+		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that "+
+			"of both, with and without attack")
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)

@@ -37,7 +37,8 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 // name reads what becomes a part of file names.
 func (d *decoder) name(to *string) reader {
 	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
-	return reader{schema: patternSchema(validName.String(), *to), takes: "name of at most 40 lower-case letters, digits and hyphens", read: func(n *yaml.Node, path string) {
+	const takes = "name of at most 40 lower-case letters, digits and hyphens"
+	return reader{schema: patternSchema(validName.String(), *to), takes: takes, read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, "a name")
 		if !ok {
 			return
@@ -51,8 +52,9 @@ func (d *decoder) name(to *string) reader {
 }
 
 func (d *decoder) choice(to *string, known ...string) reader {
-	return reader{schema: choiceSchema(*to, known), takes: strings.Join(known, ", "), read: func(n *yaml.Node, path string) {
-		v, ok := d.scalar(n, path, "one of "+strings.Join(known, ", "))
+	takes := strings.Join(known, ", ")
+	return reader{schema: choiceSchema(*to, known), takes: takes, read: func(n *yaml.Node, path string) {
+		v, ok := d.scalar(n, path, "one of "+takes)
 		if !ok {
 			return
 		}
@@ -80,7 +82,8 @@ func (d *decoder) boolean(to *bool) reader {
 
 func (d *decoder) integer(to *int, low, high int) reader {
 	expected := fmt.Sprintf("a whole number from %d to %d", low, high)
-	return reader{schema: integerSchema(*to, low, high), takes: fmt.Sprintf("whole number, %d to %d", low, high), read: func(n *yaml.Node, path string) {
+	takes := fmt.Sprintf("whole number, %d to %d", low, high)
+	return reader{schema: integerSchema(*to, low, high), takes: takes, read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -104,7 +107,8 @@ func (d *decoder) integer(to *int, low, high int) reader {
 
 func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
 	expected := fmt.Sprintf("a time from %s to %s with its unit, such as 500ms, 30s or 2m", brief(low), brief(high))
-	return reader{schema: durationSchema(*to), takes: fmt.Sprintf("time, %s to %s", brief(low), brief(high)), read: func(n *yaml.Node, path string) {
+	takes := fmt.Sprintf("time, %s to %s", brief(low), brief(high))
+	return reader{schema: durationSchema(*to), takes: takes, read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -137,7 +141,8 @@ func brief(t time.Duration) string {
 // size reads a number of bytes in binary units.
 func (d *decoder) size(to *int64, low, high int64) reader {
 	expected := fmt.Sprintf("a whole number from %s to %s with its unit: B, KiB, MiB or GiB", Size(low), Size(high))
-	return reader{schema: sizeSchema(*to), takes: fmt.Sprintf("size, %s to %s", Size(low), Size(high)), read: func(n *yaml.Node, path string) {
+	takes := fmt.Sprintf("size, %s to %s", Size(low), Size(high))
+	return reader{schema: sizeSchema(*to), takes: takes, read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -214,24 +219,26 @@ func (d *decoder) cpus(to *[]int) reader {
 	cpu := -1 // no default for the numbers in the list
 	number := d.integer(&cpu, 0, 4095)
 	before := *to
-	return withDefault(d.list(func() { *to = nil }, reader{schema: number.schema, takes: number.takes, read: func(n *yaml.Node, path string) {
+	item := reader{schema: number.schema, takes: number.takes, read: func(n *yaml.Node, path string) {
 		cpu = -1
 		if number.read(n, path); cpu >= 0 {
 			*to = append(*to, cpu)
 		}
-	}}), before)
+	}}
+	return withDefault(d.list(func() { *to = nil }, item), before)
 }
 
 func (d *decoder) variants(to *[]record.Variant) reader {
 	var name string
 	known := d.choice(&name, record.VariantNames()...)
 	before := *to
-	return withDefault(d.list(func() { *to = nil }, reader{schema: known.schema, takes: known.takes, read: func(n *yaml.Node, path string) {
+	item := reader{schema: known.schema, takes: known.takes, read: func(n *yaml.Node, path string) {
 		name = ""
 		if known.read(n, path); name != "" {
 			*to = append(*to, record.Variant(name))
 		}
-	}}), before)
+	}}
+	return withDefault(d.list(func() { *to = nil }, item), before)
 }
 
 // ParseVariants checks names of variants: at least one, each known, none

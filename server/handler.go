@@ -31,7 +31,8 @@ func handler(bodyBytes int64) http.Handler {
 	mux.HandleFunc("GET /{size}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := humanize.ParseBytes(r.PathValue("size"))
 		if err != nil || n > MaxBodyBytes {
-			http.Error(w, fmt.Sprintf("%q is no size: want up to 64MiB, as in /1000 or /64KiB", r.PathValue("size")), http.StatusBadRequest)
+			http.Error(w, fmt.Sprintf("%q is no size: want up to 64MiB, as in /1000 or /64KiB", r.PathValue("size")),
+				http.StatusBadRequest)
 			return
 		}
 		writeBody(w, r, int64(n)) // bounded above

@@ -29,7 +29,8 @@ a run directory is removed by run --resume.`,
 			return errors.Join(err, printRemoved(c.OutOrStdout(), removed, asJSON))
 		},
 	}
-	c.Flags().BoolVar(&images, "images", false, "remove the nodes' images of all builds too; the next run makes its own anew")
+	c.Flags().BoolVar(&images, "images", false,
+		"remove the nodes' images of all builds too; the next run makes its own anew")
 	c.Flags().BoolVar(&asJSON, "json", false, "print what was removed as JSON")
 	return c
 }

@@ -68,7 +68,8 @@ func compareCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&threshold, "threshold", "5%", "the least change that matters")
-	f.StringSliceVar(&o.Metrics, "metrics", compare.DefaultMetrics(), "metrics to compare, with commas between them, or all")
+	f.StringSliceVar(&o.Metrics, "metrics", compare.DefaultMetrics(),
+		"metrics to compare, with commas between them, or all")
 	f.BoolVar(&o.Force, "force", false, "compare runs of another scenario, kernel, CPU or runtime too")
 	f.StringVar(&format, "format", "text", "text, markdown or json")
 	f.BoolVar(&asJSON, "json", false, "the same as --format json")

@@ -58,7 +58,8 @@ var composeTemplate string
 
 // compose writes the Compose file of a scenario.
 func compose(w io.Writer, s *scenarios.Scenario) error {
-	t, err := template.New("compose.yaml").Funcs(template.FuncMap{"cpus": host.FormatCPUs, "size": scenarios.Size}).Parse(composeTemplate)
+	functions := template.FuncMap{"cpus": host.FormatCPUs, "size": scenarios.Size}
+	t, err := template.New("compose.yaml").Funcs(functions).Parse(composeTemplate)
 	if err != nil {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}

@@ -38,7 +38,8 @@ func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	<-signals
 	if second.wanted.Load() {
 		close(second.come)
-		fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves the rest to `equic-bench clean`")
+		fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves "+
+			"the rest to `equic-bench clean`")
 		<-signals
 	}
 	os.Exit(exitInterrupted)

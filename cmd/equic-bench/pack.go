@@ -45,7 +45,8 @@ func pack(c *cobra.Command, from, to string) error {
 		return err
 	}
 	if broken := brokenChecks(v.Findings); len(broken) > 0 {
-		return fmt.Errorf("%w: %s: %s; `equic-bench verify %s` names the files", errUnverified, from, strings.Join(broken, ", "), from)
+		return fmt.Errorf("%w: %s: %s; `equic-bench verify %s` names the files",
+			errUnverified, from, strings.Join(broken, ", "), from)
 	}
 	run, err := results.Open(from)
 	if err != nil {

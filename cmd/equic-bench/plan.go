@@ -26,7 +26,8 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	long := ", each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
+	long := ", each as long as its requests take, which nobody knows before (a client without a rate starts each " +
+		"after its last)"
 	if all := expected(s, len(plan)); all != nil {
 		long = fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
 	}

@@ -125,7 +125,8 @@ func (p *progress) status(e orchestrate.Event) string {
 		add(r.known(), "%.0f/s ok", r.perSecond(sequentialOK))
 		busy, known := r.serverBusy()
 		add(known, "server CPU %.0f %%", 100*busy)
-		add(r.known() && e.Live.Attack.Started > 0, "attack %.0f/s, %.0f/s of it ok", r.perSecond(attackStarted), r.perSecond(attackOK))
+		add(r.known() && e.Live.Attack.Started > 0, "attack %.0f/s, %.0f/s of it ok",
+			r.perSecond(attackStarted), r.perSecond(attackOK))
 		add(r.known() && r.perSecond(refused) > 0, "%.0f/s refused", r.perSecond(refused))
 		add(r.known() && r.perSecond(dropped) > 0, "%.0f packets/s dropped", r.perSecond(dropped))
 	}

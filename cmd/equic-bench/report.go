@@ -80,8 +80,10 @@ tables do.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
-	f.StringVar(&o.format, "format", formatText, "what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
-	f.StringVar(&o.lang, "lang", figures.English, "language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
+	f.StringVar(&o.format, "format", formatText,
+		"what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
+	f.StringVar(&o.lang, "lang", figures.English,
+		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c

@@ -66,7 +66,8 @@ func run(ctx context.Context, second *secondSignal, args []string, stdout, stder
 // not broken at all.
 func fitHelp(root *cobra.Command, width int) {
 	if width > 0 {
-		root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", fmt.Sprintf("Flags.FlagUsagesWrapped %d", width)))
+		wrapped := fmt.Sprintf("Flags.FlagUsagesWrapped %d", width)
+		root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "Flags.FlagUsages", wrapped))
 	}
 }
 
@@ -87,8 +88,9 @@ func rootCommand(second *secondSignal) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
 	root.AddCommand(
-		runCommand(second), reportCommand(), compareCommand(), verifyCommand(), packCommand(), validateCommand(), schemaCommand(), composeCommand(),
-		doctorCommand(), cleanCommand(), versionCommand(), man.Command(arguments(1, 1)),
+		runCommand(second), reportCommand(), compareCommand(), verifyCommand(), packCommand(),
+		validateCommand(), schemaCommand(), composeCommand(), doctorCommand(), cleanCommand(),
+		versionCommand(), man.Command(arguments(1, 1)),
 	)
 	return root
 }
@@ -141,11 +143,12 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, errors.Is(err, results.ErrNoRun), errors.Is(err, analysis.ErrNoTrials), errors.Is(err, orchestrate.ErrNoBinary), errors.Is(err, orchestrate.ErrResume), errors.Is(err, results.ErrPacked):
+	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, results.ErrPacked,
+		orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
-	case runtimeFails(err), errors.Is(err, errBusy), errors.Is(err, errMachine), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case runtimeFails(err), isAny(err, errBusy, errMachine, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT):
 		return exitMachine
-	case errors.Is(err, orchestrate.ErrInvalid), errors.Is(err, errUnverified):
+	case isAny(err, orchestrate.ErrInvalid, errUnverified):
 		return exitTrial
 	case errors.Is(err, compare.ErrIncomparable): // behind a run that may not be read
 		return exitUsage
@@ -157,6 +160,10 @@ func exitCode(err error) int {
 		return exitUnread
 	}
 	return exitInternal
+}
+
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
 // unread says whether all that went wrong is that nobody reads the program's

@@ -70,11 +70,14 @@ func runCommand(second *secondSignal) *cobra.Command {
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
-	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as clients.parallel.rate=240/s; the run keeps the scenario with it (may be repeated)")
-	f.BoolVar(&o.aa, "aa", false, "run each variant twice in each block, as if it were two: the report says how large a difference nothing makes")
+	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as "+
+		"clients.parallel.rate=240/s; the run keeps the scenario with it (may be repeated)")
+	f.BoolVar(&o.aa, "aa", false,
+		"run each variant twice in each block, as if it were two: the report says how large a difference nothing makes")
 	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
 	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
-	f.StringVar(&o.resume, "resume", "", "continue this run directory at its first trial that is not whole, as it was planned")
+	f.StringVar(&o.resume, "resume", "",
+		"continue this run directory at its first trial that is not whole, as it was planned")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and its expected time, run nothing")
 	f.BoolVar(&o.keep, "keep", false, "leave the last trial's nodes in place, for inspection")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
@@ -104,7 +107,8 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	}
 	if c.Flags().Changed("repetitions") {
 		if s.Repetitions = o.repetitions; s.Repetitions < 1 || s.Repetitions > scenarios.MostRepetitions {
-			return nil, usage(c, "repetitions: %d is out of range, write a whole number from 1 to %d", o.repetitions, scenarios.MostRepetitions)
+			return nil, usage(c, "repetitions: %d is out of range, write a whole number from 1 to %d",
+				o.repetitions, scenarios.MostRepetitions)
 		}
 	}
 	s.Again = o.aa

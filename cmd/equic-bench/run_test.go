@@ -95,7 +95,7 @@ func TestNodesAreKeptOnlyByARuntimeThatCan(t *testing.T) {
 	needRoot(t)
 	var stderr bytes.Buffer
 	args := []string{"run", "../../scenarios/smoke.yaml", "--keep", "--runtime", runtimeNetns, "--bin", t.TempDir()}
-	code := run(t.Context(), args, io.Discard, &stderr)
+	code := run(t.Context(), nil, args, io.Discard, &stderr)
 	const want = "--keep needs the runtime docker: network namespaces end with the run"
 	if code != exitUsage || !strings.Contains(stderr.String(), want) {
 		t.Errorf("exit code %d: %s, want %d: %s", code, &stderr, exitUsage, want)

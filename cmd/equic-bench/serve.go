@@ -30,7 +30,8 @@ type showOptions struct {
 
 func (o *showOptions) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&o.open, "open", false, "open report.html in the browser")
-	c.Flags().StringVar(&o.serve, "serve", "", "serve the report over HTTP on this `address` until Ctrl-C, on "+defaultAddress+" if none is given")
+	c.Flags().StringVar(&o.serve, "serve", "",
+		"serve the report over HTTP on this `address` until Ctrl-C, on "+defaultAddress+" if none is given")
 	c.Flags().Lookup("serve").NoOptDefVal = defaultAddress
 }
 
@@ -102,7 +103,8 @@ func (o *showOptions) serveReport(c *cobra.Command, dir string) error {
 	at := (&url.URL{Scheme: "http", Host: listener.Addr().String(), Path: "/"}).String()
 	c.PrintErrf("serving %s (Ctrl-C ends it)\n", at)
 	if ip := listener.Addr().(*net.TCPAddr).IP; !ip.IsLoopback() {
-		c.PrintErrln("warning: this is not a loopback address, and there is no password: whoever reaches it can read the report")
+		c.PrintErrln(
+			"warning: this is not a loopback address, and there is no password: whoever reaches it can read the report")
 	}
 	if o.open {
 		if err := browse(c.Context(), at); err != nil {
@@ -153,7 +155,8 @@ func folder(dir string) http.Handler {
 		if name == "" {
 			name = report.HTMLFile
 		}
-		if strings.Contains(name, "/") || strings.HasPrefix(name, ".") || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if strings.Contains(name, "/") || strings.HasPrefix(name, ".") ||
+			r.Method != http.MethodGet && r.Method != http.MethodHead {
 			http.NotFound(w, r)
 			return
 		}
@@ -177,7 +180,8 @@ func browse(ctx context.Context, what string) error {
 	select {
 	case err := <-ended:
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return fmt.Errorf("%w: xdg-open ended with code %d: it found no browser; open %s yourself", errMachine, exit.ExitCode(), what)
+			return fmt.Errorf("%w: xdg-open ended with code %d: it found no browser; open %s yourself",
+				errMachine, exit.ExitCode(), what)
 		}
 		return err
 	case <-time.After(3 * time.Second): // by then what has failed has said so

@@ -59,7 +59,8 @@ that a check failed.`,
 	}
 	f := c.Flags()
 	f.StringVar(&o.results, "results", defaultResults, "folder in which to look for the newest run")
-	f.StringVar(&o.bin, "bin", "", "folder of the binaries that the run used: all must be there and the same (default: that of equic-bench, where they may be missing)")
+	f.StringVar(&o.bin, "bin", "", "folder of the binaries that the run used: all must be there and the same "+
+		"(default: that of equic-bench, where they may be missing)")
 	f.BoolVar(&o.json, "json", false, "print the checks as JSON, with every file at fault")
 	return c
 }

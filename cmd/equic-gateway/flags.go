@@ -29,12 +29,15 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.SortFlags = false
 	o := &f.gateway
 	set.StringVar(&o.Interface, "interface", "", "network interface on which clients arrive (required)")
-	set.StringArrayVar(&f.ports, "port", nil, "UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
+	set.StringArrayVar(&f.ports, "port", nil,
+		"UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
 	set.IntVar(&o.Quota, "quota", equic.DefaultQuota, "connections that a client may have at once")
-	set.StringVar(&f.policy, "policy", string(equic.PolicyNew), "what is dropped of a client at its quota: new (what opens a connection) or client (every packet)")
+	set.StringVar(&f.policy, "policy", string(equic.PolicyNew),
+		"what is dropped of a client at its quota: new (what opens a connection) or client (every packet)")
 	set.Float64Var(&o.InitialsPerSecond, "rate", 0, "packets that open a connection, per client and second; 0 is no limit")
 	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
-	set.StringVar(&f.mode, "mode", string(equic.Native), "where the program runs: native (in the driver), generic, or auto")
+	set.StringVar(&f.mode, "mode", string(equic.Native),
+		"where the program runs: native (in the driver), generic, or auto")
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
 	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
@@ -143,7 +146,8 @@ func loopback(address string) error {
 		return wrong("--metrics: %w: give one such as 127.0.0.1:9443", err)
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.Unmap().IsLoopback() {
-		return wrong("--metrics: %q is no loopback address: give one such as 127.0.0.1:9443, and put a proxy before it", address)
+		return wrong("--metrics: %q is no loopback address: give one such as 127.0.0.1:9443, and put a proxy before it",
+			address)
 	}
 	return nil
 }

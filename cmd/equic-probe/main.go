@@ -46,8 +46,10 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 	flags := flag.NewFlagSet("equic-probe", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&opts.Interval, "interval", measure.DefaultInterval, "time between two samples")
-	flags.BoolVar(&opts.Syscalls, "syscalls", false, "count system calls (needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN)")
-	flags.DurationVar(&opts.Alternate, "alternate", 0, "measure in half of the stretches of this length only, to tell what measuring costs (0: all the time)")
+	flags.BoolVar(&opts.Syscalls, "syscalls", false,
+		"count system calls (needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN)")
+	flags.DurationVar(&opts.Alternate, "alternate", 0,
+		"measure in half of the stretches of this length only, to tell what measuring costs (0: all the time)")
 	flags.Func("cpus", "`list` of the CPUs to sample, as 0,1 (default: those that it may use)", func(list string) error {
 		opts.CPUs, err = parseCPUs(list)
 		return err

@@ -49,8 +49,10 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	flags := flag.NewFlagSet("equic-server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Listen, "listen", ":4433", "UDP address to listen on")
-	variant := flags.String("variant", string(record.NoBlock), "what turns clients away: "+strings.Join(record.VariantNames(), ", "))
-	flags.Func("limiter", "replaced by -variant", func(string) error { return errors.New("use -variant, which takes the name of a variant") })
+	variant := flags.String("variant", string(record.NoBlock),
+		"what turns clients away: "+strings.Join(record.VariantNames(), ", "))
+	flags.Func("limiter", "replaced by -variant",
+		func(string) error { return errors.New("use -variant, which takes the name of a variant") })
 	flags.IntVar(&o.Quota, "quota", 5, "simultaneous connections admitted per client address")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of the response to / in bytes")
 	flags.DurationVar(&o.IdleTimeout, "idle-timeout", 5*time.Second, "QUIC idle timeout")

@@ -171,7 +171,8 @@ func passing(err error) bool {
 // turnAway refuses a connection that is one too many. The socket's buffer is
 // empty, so that the write does not wait for the peer.
 func turnAway(conn net.Conn) {
-	_, _ = fmt.Fprintf(conn, "error: %d connections are open already: close one, or use one for several threads\n", MaxConnections)
+	_, _ = fmt.Fprintf(conn, "error: %d connections are open already: close one, or use one for several threads\n",
+		MaxConnections)
 	_ = conn.Close()
 }
 

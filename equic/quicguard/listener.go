@@ -51,7 +51,8 @@ func WrapWith(listener http3.QUICListener, counter Counter, options Options) *Li
 		l.options.Port = portOf(listener.Addr())
 	}
 	if g, ok := counter.(*equic.Gateway); ok && g.Quota(l.options.Port) == 0 {
-		l.err = fmt.Errorf("guard %s: %w: %d (give it in equic.Options.Ports, or the gateway's port in quicguard.Options.Port)",
+		l.err = fmt.Errorf(
+			"guard %s: %w: %d (give it in equic.Options.Ports, or the gateway's port in quicguard.Options.Port)",
 			listener.Addr(), equic.ErrPort, l.options.Port)
 	}
 	return l
