@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -108,12 +109,24 @@ func TestFaultAKilledRunLeavesWholeTrialsOnly(t *testing.T) {
 // wait for it, the second does not.
 func TestFaultASecondInterruptKillsWhatDoesNotEnd(t *testing.T) {
 	needRoot(t)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			if signal.Ignored(s) {
+				t.Skip("it is ignored, as under nohup")
+			}
+			killAtTheSecond(t, s)
+		})
+	}
+}
+
+func killAtTheSecond(t *testing.T, s syscall.Signal) {
+	t.Helper()
 	r := startFaultRun(t, t.TempDir(), "--variants", "no-block")
 	server := r.strikeOnce(orchestrate.PhaseAttack, syscall.SIGSTOP)
 	begun := time.Now()
-	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
+	r.hit(r.cmd.Process.Pid, s)
 	r.waitFor("interrupted: its nodes are asked to end")
-	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
+	r.hit(r.cmd.Process.Pid, s)
 	if code := r.exit(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
 	}
