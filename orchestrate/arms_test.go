@@ -99,18 +99,6 @@ func TestOnlyTheServersProbeAlternates(t *testing.T) {
 	}
 }
 
-func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
-	n := &nodeEvidence{server: &record.Server{}, probe: &record.Probe{Samples: 2}, probeLast: true, usage: make([]usage, 2)}
-	trial := scenarios.Trial{Syscalls: true}
-	if why := n.serverIncomplete(record.NoBlock, false, trial); !strings.Contains(why, "did not count") {
-		t.Errorf("a server that is measured all the time: %q", why)
-	}
-	trial.Alternate = time.Second
-	if why := n.serverIncomplete(record.NoBlock, false, trial); why != "" {
-		t.Errorf("a server that is measured half of the time: %q", why)
-	}
-}
-
 func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 	for name, test := range map[string]struct {
 		variants []record.Variant
@@ -129,33 +117,6 @@ func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 				t.Errorf("%q, capable %v; want a counter %v, capable %v", server.Command, server.Kernel, test.count, test.kernel)
 			}
 		})
-	}
-}
-
-// Runs of earlier versions have trials whose server ran without a probe.
-func TestAnUnmeasuredServerIsAskedForWhatCanBeKnown(t *testing.T) {
-	whole := nodeEvidence{server: &record.Server{}, gateway: &record.Gateway{}}
-	measured, bare, counter := whole, whole, whole
-	measured.probe, bare.server, counter.gateway = &record.Probe{}, nil, nil
-	for name, test := range map[string]struct {
-		node nodeEvidence
-		says string // nothing: it is complete
-	}{
-		"it is complete without a probe": {whole, ""},
-		"it was measured":                {measured, "was measured, against the plan"},
-		"it leaves no totals":            {bare, "left no server record"},
-		"its gateway leaves no totals":   {counter, "left no gateway record"},
-	} {
-		if got := test.node.serverIncomplete(record.XDPBlock, true, scenarios.Trial{Syscalls: true}); got != test.says {
-			t.Errorf("%s: %q, want %q", name, got, test.says)
-		}
-	}
-	e := &evidence{unmeasured: true}
-	if ok, facts := generatorNotBottleneck(e); !ok || !strings.HasPrefix(facts, "not asked") {
-		t.Errorf("whether the generator was the bottleneck: %v, %q", ok, facts)
-	}
-	if said := e.notMeasured(); !strings.Contains(said, "not measured, as planned") {
-		t.Errorf("what is asked of its probe: %q", said)
 	}
 }
 

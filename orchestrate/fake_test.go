@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -251,7 +252,7 @@ func calmServer(p *process) int {
 		p.print(record.Line{Connection: &record.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
 	}
 	if xdp {
-		p.print(record.Line{Gateway: &record.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{overQuota: 4}}})
+		p.print(record.Line{Gateway: &record.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{"drop_over_quota": 4}}})
 	}
 	totals := record.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
 	if !xdp && record.Variant(p.trial.Trial.Variant) != record.NoBlock {
@@ -363,7 +364,8 @@ func checkSealed(t *testing.T, dir string) *results.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range verified.Findings {
+	judged := validity.Verify(verified.Manifest, verified.Trials, run.Lines)
+	for _, f := range append(verified.Findings, judged) {
 		if f.Status != results.Holds {
 			t.Errorf("the run does not verify: %+v", f)
 		}

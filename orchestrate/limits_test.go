@@ -61,3 +61,23 @@ func TestAClosedLoopThatNobodyAnswersDoesNotLiftTheLimits(t *testing.T) {
 		t.Errorf("a client may print %d bytes", got.bytes)
 	}
 }
+
+func TestTheDeadlineCoversTheLongestClient(t *testing.T) {
+	closed := scenarios.Clients{Count: 1, Requests: 10, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
+	open := scenarios.Clients{Count: 1, Requests: 10, Rate: 1, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
+	tests := map[string]struct {
+		clients scenarios.Clients
+		want    time.Duration
+	}{
+		"a schedule and one time-out":                  {open, time.Minute + 11*time.Second},
+		"a closed loop in which every round times out": {closed, time.Minute + 3*time.Second},
+		"no clients": {scenarios.Clients{Delay: time.Minute}, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := longest(test.clients); got != test.want {
+				t.Errorf("longest %s, want %s", got, test.want)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -26,19 +27,20 @@ func newManifest(
 	}
 	digest := sha256.Sum256(s.Text)
 	return &results.Manifest{
-		Schema:         results.SchemaVersion,
-		Started:        now,
-		Command:        o.Command,
-		Scenario:       s.Name,
-		ScenarioSHA256: hex.EncodeToString(digest[:]),
-		Seed:           o.Seed,
-		Experiment:     experiment(s),
-		Plan:           plan,
-		Binaries:       binaries,
-		Modules:        modules(),
-		Version:        o.Version,
-		Go:             runtime.Version(),
-		Machine:        readMachine(host.Local()),
+		Schema:          results.SchemaVersion,
+		ValidityVersion: validity.Version,
+		Started:         now,
+		Command:         o.Command,
+		Scenario:        s.Name,
+		ScenarioSHA256:  hex.EncodeToString(digest[:]),
+		Seed:            o.Seed,
+		Experiment:      experiment(s),
+		Plan:            plan,
+		Binaries:        binaries,
+		Modules:         modules(),
+		Version:         o.Version,
+		Go:              runtime.Version(),
+		Machine:         readMachine(host.Local()),
 	}, nil
 }
 
@@ -88,6 +90,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		XDPMode:           s.Server.XDPMode,
 		SampleIntervalNS:  s.Trial.SampleInterval.Nanoseconds(),
 		AlternateNS:       s.Trial.Alternate.Nanoseconds(),
+		Syscalls:          new(s.Trial.Syscalls),
 		Arms:              arms(s),
 	}
 	for _, v := range s.Variants {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -47,48 +48,24 @@ func recordsFile(node string) string { return node + ".jsonl" }
 // any. An error means that the runtime lost sight of the node, or that its
 // records cannot be written.
 func (m *member) failure(epoch time.Time, nodes int) (string, error) {
-	seen := m.records.seen()
+	err := m.records.seen().err
+	node := m.node(epoch)
+	moved := validity.ClockMoved(node.ReadyNS, node.ReadySeenNS, nodes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	name := m.spec.Name
 	switch {
 	case m.err != nil:
 		return "", m.err
-	case seen.err != nil:
-		return "", seen.err
-	case seen.fault != "":
-		return fmt.Sprintf("output of %s: %s", name, seen.fault), nil
-	case clockMoved(seen, epoch, nodes) != "":
-		return fmt.Sprintf("%s %s", name, clockMoved(seen, epoch, nodes)), nil
-	case seen.readies > 0 && seen.ready.AtNS > 0:
-		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup",
-			name, seconds(seen.ready.AtNS)), nil
-	case !m.diedAlone():
-		return "", nil
+	case err != nil:
+		return "", err
+	case node.Fault != "":
+		return fmt.Sprintf("output of %s: %s", node.Name, node.Fault), nil
+	case moved != "":
+		return node.Name + " " + moved, nil
+	case node.ReadyNS > 0:
+		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup", node.Name, validity.Seconds(node.ReadyNS)), nil
 	}
-	return fmt.Sprintf("%s, %s after the epoch%s",
-		m.howEnded(), seconds(m.overAt.Sub(epoch).Nanoseconds()), m.lastWords()), nil
-}
-
-// howEnded says how the node ended, without when.
-func (m *member) howEnded() string {
-	return fmt.Sprintf("%s ended with %s", m.spec.Name, exitText(m.exitCode))
-}
-
-// diedAlone says that the node ended in a way that is not its part in the
-// trial: a server runs until it is stopped, a client until its load is done.
-func (m *member) diedAlone() bool {
-	if !m.over || m.killed {
-		return false
-	}
-	return m.exitCode != 0 || m.spec.Role == results.RoleServer && !m.stopped
-}
-
-func (m *member) lastWords() string {
-	if tail := m.log.tail(); tail != "" {
-		return fmt.Sprintf("; its last words: %q", tail)
-	}
-	return ""
+	return validity.Died(&node, fmt.Sprintf(", %s after the epoch", validity.Seconds(m.overAt.Sub(epoch).Nanoseconds()))), nil
 }
 
 // end records that the node has ended.
@@ -132,16 +109,6 @@ func (m *member) ended() bool {
 
 func (m *member) ready() bool { return m.records.seen().readies > 0 }
 
-// died is failure's sentence for a node that ended by itself, or empty.
-func (m *member) died() string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.diedAlone() {
-		return ""
-	}
-	return m.howEnded() + m.lastWords()
-}
-
 // requests is how many requests of a client have ended, as it last said.
 func (m *member) requests() int {
 	seen := m.records.seen()
@@ -152,36 +119,42 @@ func (m *member) requests() int {
 }
 
 // node is what is recorded of the member once it has ended.
-func (m *member) node() results.Node {
+func (m *member) node(epoch time.Time) results.Node {
 	seen := m.records.seen()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return results.Node{
+	n := results.Node{
 		Name:     m.spec.Name,
 		Role:     m.spec.Role,
 		Address:  m.spec.Address.String(),
 		ReadyNS:  seen.ready.AtNS,
 		ExitCode: m.exitCode,
+		Ended:    m.howEnded(),
 		Lines:    seen.lines,
+		Fault:    seen.fault,
 		Records:  recordsFile(m.spec.Name),
 		Log:      m.spec.Name + ".log",
 	}
-}
-
-// exitText explains an exit code of the node protocol.
-func exitText(code int) string {
-	switch {
-	case code == 125:
-		return "exit code 125 (the probe failed)"
-	case code == 126 || code == 127:
-		return fmt.Sprintf("exit code %d (its program cannot be run)", code)
-	case code == 137:
-		return "exit code 137 (killed: by SIGKILL, or out of memory)"
-	case code > 128:
-		return fmt.Sprintf("exit code %d (signal %d)", code, code-128)
+	if seen.readies > 0 {
+		n.ReadySeenNS = seen.readyAt.Sub(epoch).Nanoseconds() // by the monotonic clock
 	}
-	return fmt.Sprintf("exit code %d", code)
+	if validity.Died(&n, "") != "" {
+		n.LastWords = m.log.tail()
+	}
+	return n
 }
 
-// seconds shows a time to the millisecond.
-func seconds(ns int64) string { return fmt.Sprintf("%.3f s", float64(ns)/1e9) }
+// howEnded is empty while the node runs.
+func (m *member) howEnded() results.NodeEnd {
+	switch {
+	case !m.started:
+		return results.NeverStarted
+	case !m.over:
+		return ""
+	case m.killed:
+		return results.EndedKilled
+	case m.stopped:
+		return results.EndedAsked
+	}
+	return results.EndedItself
+}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -31,6 +33,7 @@ func (r *runner) resume() error {
 		return fmt.Errorf("%w %s: %s: start a new run", ErrResume, run.Dir, strings.Join(differences, "; "))
 	}
 	r.manifest, r.plan = &run.Manifest, run.Manifest.Plan
+	r.manifest.Experiment.Syscalls = fresh.Experiment.Syscalls // an older run did not record it
 	for _, t := range run.Trials {
 		r.trials = append(r.trials, *t)
 	}
@@ -66,6 +69,7 @@ func differences(was, is *results.Manifest) []string {
 		}
 	}
 	ifKnown("the version of equic-bench", was.Version, is.Version)
+	differ("the version of the rules for a valid trial", strconv.Itoa(validity.VersionOf(was)), strconv.Itoa(validity.VersionOf(is)))
 	differ("the runtime", was.Runtime.Name, is.Runtime.Name)
 	if was.Runtime.Name == is.Runtime.Name { // else all of it differs
 		ifKnown("the runtime's version", was.Runtime.Version, is.Runtime.Version)

@@ -151,6 +151,12 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 			t.Errorf("differences %q from a manifest that does not say it", got)
 		}
 	})
+	t.Run("other rules for a valid trial", func(t *testing.T) { // of a newer version of equic-bench
+		want := []string{"the version of the rules for a valid trial was 2 and is 1"}
+		if got := differences(&results.Manifest{ValidityVersion: 2}, &results.Manifest{}); !slices.Equal(got, want) {
+			t.Errorf("differences %q, want %q", got, want)
+		}
+	})
 	t.Run("a whole run", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s, o := oneTrial(record.NoBlock), testOptions(t)

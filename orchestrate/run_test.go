@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -101,51 +102,51 @@ func nodeFaults() map[string]nodeFault {
 				return code
 			}
 			return 137
-		}, ruleAlive, "server ended with exit code 137"},
+		}, validity.RuleAlive, "server ended with exit code 137"},
 		"the server ends early without an error": {"server", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			return 0
-		}, ruleAlive, "server ended with exit code 0"},
+		}, validity.RuleAlive, "server ended with exit code 0"},
 		"a client dies, with last words": {"parallel-2", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			fmt.Fprintln(p.stderr, "no route to host")
 			return 1
-		}, ruleAlive, `its last words: "no route to host"`},
-		"the server is never ready": {"server", hang, ruleReady, "server was never ready"},
-		"a client is never ready":   {"sequential-2", hang, ruleReady, "sequential-2 was never ready"},
+		}, validity.RuleAlive, `its last words: "no route to host"`},
+		"the server is never ready": {"server", hang, validity.RuleReady, "server was never ready"},
+		"a client is never ready":   {"sequential-2", hang, validity.RuleReady, "sequential-2 was never ready"},
 		"a client is ready too late": {"sequential-1", func(p *process) int {
 			if code, interrupted := p.until(300 * time.Millisecond); interrupted {
 				return code
 			}
 			return calmClient(p)
-		}, ruleReady, "sequential-1 was ready 0.300 s after the epoch"},
+		}, validity.RuleReady, "sequential-1 was ready 0.300 s after the epoch"},
 		"a client's clock is ahead": {"sequential-1", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
 			return hang(p)
-		}, ruleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: the two differ, or one was set, by about 0.200 s"},
+		}, validity.RuleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but said so 1.000 s before the epoch by ours: the two differ, or one was set, by about 0.200 s"},
 		"a client's clock is ahead of the epoch": {"sequential-1", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
 			return hang(p)
-		}, ruleReady, "sequential-1 was ready 59.000 s after the epoch by its clock"},
+		}, validity.RuleReady, "sequential-1 was ready 59.000 s after the epoch by its clock"},
 		"the server's clock is behind": {"server", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() - 4e9}})
 			return hang(p)
-		}, ruleReady, "server was ready 5.000 s before the epoch by its clock"},
+		}, validity.RuleReady, "server was ready 5.000 s before the epoch by its clock"},
 		"a client prints what is no record": {"parallel-1", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			p.say("panic: oh dear\n")
 			return calmClient(p)
-		}, ruleReadable, `"panic: oh dear"`},
+		}, validity.RuleReadable, `"panic: oh dear"`},
 		"a client prints without end and without a line": {"parallel-1", func(p *process) int {
 			for range 100 {
 				p.say(strings.Repeat("x", 10<<10))
 			}
 			return hang(p)
-		}, ruleReadable, "a line is longer than"},
+		}, validity.RuleReadable, "a line is longer than"},
 		"a client never ends": {"sequential-2", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			return hang(p)
-		}, ruleCompleted, "sequential-2 is still running 7.000 s after the epoch"},
+		}, validity.RuleCompleted, "sequential-2 is still running 7.000 s after the epoch"},
 		"the server does not stop": {"server", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{AtNS: p.now()}})
 			for {
@@ -153,7 +154,7 @@ func nodeFaults() map[string]nodeFault {
 					return 137
 				}
 			}
-		}, ruleCompleted, "server is still running 10s after SIGTERM"},
+		}, validity.RuleCompleted, "server is still running 10s after SIGTERM"},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -174,7 +175,7 @@ func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 		if !trials[0].Valid || trials[1].Valid || !trials[2].Valid || trials[2].Attempt != 2 {
 			t.Errorf("trials %+v; want the second attempt alone to be invalid", trials)
 		}
-		expectBroken(t, &trials[1], ruleCompleted, "server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
+		expectBroken(t, &trials[1], validity.RuleCompleted, "server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
 	})
 }
 
@@ -193,6 +194,6 @@ func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
 		if err != nil || len(outcome.Trials) != 2 || outcome.Trials[0].Valid || !outcome.Trials[1].Valid {
 			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
 		}
-		expectBroken(t, &outcome.Trials[0], ruleCompleted, "server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
+		expectBroken(t, &outcome.Trials[0], validity.RuleCompleted, "server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -182,7 +183,7 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
 		return &brokenError{fmt.Sprintf(
-			"server and clients were made %s after the epoch: if it stays so, raise trial.startup", seconds(late.Nanoseconds()))}
+			"server and clients were made %s after the epoch: if it stays so, raise trial.startup", validity.Seconds(late.Nanoseconds()))}
 	}
 	server, clients := t.members[0], t.members[1:]
 	if err := t.start(ctx, watch, server); err != nil {
@@ -206,7 +207,7 @@ func (t *trial) load(ctx, watch context.Context) error {
 	}
 	deadline := t.deadline()
 	late := fmt.Sprintf("still running %s after the epoch: longer than schedule, time-out and trial.drain",
-		seconds(deadline.Sub(t.epoch).Nanoseconds()))
+		validity.Seconds(deadline.Sub(t.epoch).Nanoseconds()))
 	if err := t.await(ctx, deadline, clients, (*member).ended, late); err != nil {
 		return err
 	}

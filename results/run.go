@@ -28,11 +28,14 @@ type Manifest struct {
 	// scenario's own.
 	OverheadNS int64 `json:"overhead_ns,omitempty"`
 	// SettleNS is the median over trials of the wait before each.
-	SettleNS       int64    `json:"settle_ns,omitempty"`
-	Command        []string `json:"command"`
-	Scenario       string   `json:"scenario"` // its name
-	ScenarioSHA256 string   `json:"scenario_sha256"`
-	Seed           uint64   `json:"seed"`
+	SettleNS int64    `json:"settle_ns,omitempty"`
+	Command  []string `json:"command"`
+	// ValidityVersion is that of the rules by which trials are valid (package
+	// validity); absent is 1.
+	ValidityVersion int    `json:"validity_version,omitempty"`
+	Scenario        string `json:"scenario"` // its name
+	ScenarioSHA256  string `json:"scenario_sha256"`
+	Seed            uint64 `json:"seed"`
 
 	Experiment Experiment     `json:"experiment"`
 	Plan       []PlannedTrial `json:"plan"`
@@ -76,6 +79,9 @@ type Experiment struct {
 	// AlternateNS is the length of the stretches of which the server is measured in
 	// one half (MeasuredStretch); zero where it is measured all the time.
 	AlternateNS int64 `json:"alternate_ns,omitempty"`
+	// Syscalls is whether the server's system calls are to be counted; nil in
+	// older runs, which did not record it.
+	Syscalls *bool `json:"syscalls,omitempty"`
 }
 
 // Load is what one group of clients does.
@@ -168,15 +174,35 @@ type Check struct {
 
 // Node is one node of a trial.
 type Node struct {
-	Name     string `json:"name"` // "server", "sequential-1", "parallel-4"
-	Role     string `json:"role"` // "server", "sequential" or "parallel"
-	Address  string `json:"address"`
-	ReadyNS  int64  `json:"ready_ns"` // relative to the epoch
-	ExitCode int    `json:"exit_code"`
-	Lines    int    `json:"lines"` // records in its file
-	Records  string `json:"records"`
-	Log      string `json:"log,omitempty"`
+	Name    string `json:"name"` // "server", "sequential-1", "parallel-4"
+	Role    string `json:"role"` // "server", "sequential" or "parallel"
+	Address string `json:"address"`
+	ReadyNS int64  `json:"ready_ns"` // relative to the epoch
+	// ReadySeenNS is when its word that it is ready arrived, by the monotonic
+	// clock of equic-bench; zero if never, and in older runs.
+	ReadySeenNS int64 `json:"ready_seen_ns,omitempty"`
+	ExitCode    int   `json:"exit_code"`
+	// Ended is absent in older runs.
+	Ended NodeEnd `json:"ended,omitempty"`
+	// LastWords is the end of the log of a node that died.
+	LastWords string `json:"last_words,omitempty"`
+	Lines     int    `json:"lines"` // records in its file
+	// Fault is why the rest of its output is not in its file.
+	Fault   string `json:"fault,omitempty"`
+	Records string `json:"records"`
+	Log     string `json:"log,omitempty"`
 }
+
+// NodeEnd is what ended a node.
+type NodeEnd string
+
+// The ends of a node.
+const (
+	EndedItself  NodeEnd = "itself"
+	EndedAsked   NodeEnd = "asked"  // by SIGTERM
+	EndedKilled  NodeEnd = "killed" // as the trial was given up
+	NeverStarted NodeEnd = "never started"
+)
 
 // The roles of a node.
 const (
@@ -194,12 +220,17 @@ type Trial struct {
 	Started     time.Time `json:"started"`
 	Ended       time.Time `json:"ended"`
 	// LoadEndNS is when the last client ended, relative to the epoch.
-	LoadEndNS int64    `json:"load_end_ns"`
-	XDPMode   string   `json:"xdp_mode,omitempty"` // in force
-	Nodes     []Node   `json:"nodes"`
-	Valid     bool     `json:"valid"`
-	Checks    []Check  `json:"checks"`
-	Warnings  []string `json:"warnings,omitempty"`
+	LoadEndNS int64  `json:"load_end_ns"`
+	XDPMode   string `json:"xdp_mode,omitempty"` // in force
+	// GivenUp is why the trial ended before its load did.
+	GivenUp string `json:"given_up,omitempty"`
+	// ClockStepNS is how far the wall clock of equic-bench moved against the
+	// monotonic one until all nodes were ready.
+	ClockStepNS int64    `json:"clock_step_ns,omitempty"`
+	Nodes       []Node   `json:"nodes"`
+	Valid       bool     `json:"valid"`
+	Checks      []Check  `json:"checks"`
+	Warnings    []string `json:"warnings,omitempty"`
 	// OverheadNS is the time of the trial that is not the scenario's own.
 	OverheadNS int64 `json:"overhead_ns"`
 	// Settling is absent where the scenario asks for none. It is over before

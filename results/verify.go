@@ -16,6 +16,7 @@ import (
 // Verification is what Verify found.
 type Verification struct {
 	Manifest *Manifest // nil where it cannot be read
+	Trials   []*Trial  // those that stand in their folders, with all records
 	Findings []Finding
 }
 
@@ -48,7 +49,7 @@ func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
 	v.readTrials()
 	findings := append([]Finding{v.ended()}, v.checksums()...)
 	findings = append(findings, v.scenario(), v.trialFolders(), v.records())
-	return &Verification{Manifest: v.manifest, Findings: findings}, nil
+	return &Verification{Manifest: v.manifest, Trials: v.readable(), Findings: findings}, nil
 }
 
 // verifier is one run being verified.
@@ -239,6 +240,22 @@ func (v *verifier) records() Finding {
 	return NewFinding("records", fmt.Sprintf("%d lines in %d files, as the trials say", lines, files), faults,
 		"of the nodes' files are not as long as "+TrialFile+" says",
 		"records were lost or added: take no figure from these trials")
+}
+
+// readable are the trials whose records can be read.
+func (v *verifier) readable() []*Trial {
+	var trials []*Trial
+	for i := range v.trials {
+		f := &v.trials[i]
+		missing := func(n Node) bool {
+			c, ok := v.files[v.recordsFile(path.Join(TrialsDir, f.name, n.Records))]
+			return !ok || c.err != nil
+		}
+		if v.misplaced(f).Fault == "" && !slices.ContainsFunc(f.trial.Nodes, missing) {
+			trials = append(trials, f.trial)
+		}
+	}
+	return trials
 }
 
 // recordsFile is the file of a node's records, which may be packed.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -83,11 +84,12 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 	if err != nil {
 		return nil, err
 	}
+	judged := validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)
 	drawn, err := report.Verify(run)
 	if err != nil {
 		return nil, err
 	}
-	return append(v.Findings, drawn, results.VerifyBinaries(v.Manifest, with)), nil
+	return append(v.Findings, judged, drawn, results.VerifyBinaries(v.Manifest, with)), nil
 }
 
 // print prints the findings and the verdict, which is also its error.

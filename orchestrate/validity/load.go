@@ -1,4 +1,4 @@
-package orchestrate
+package validity
 
 import (
 	"fmt"
@@ -46,12 +46,12 @@ func attackOverlapsLoad(e *evidence) (bool, string) {
 		share = 1
 	}
 	return share >= leastOverlap, fmt.Sprintf("attack from %s to %s, sequential load from %s to %s: %.0f %% of the attack met load",
-		seconds(attack.from), seconds(attack.to), seconds(load.from), seconds(load.to), 100*share)
+		Seconds(attack.from), Seconds(attack.to), Seconds(load.from), Seconds(load.to), 100*share)
 }
 
 func attackPlanned(e *evidence) bool {
-	return e.scenario.Parallel.Count*e.scenario.Parallel.Requests > 0 &&
-		e.scenario.Sequential.Count*e.scenario.Sequential.Requests > 0
+	return e.experiment.Parallel.Clients*e.experiment.Parallel.Requests > 0 &&
+		e.experiment.Sequential.Clients*e.experiment.Sequential.Requests > 0
 }
 
 // saturation counts the slices of the attack, of about one second each, in
@@ -86,8 +86,8 @@ func (e *evidence) busiestClient(w window) float64 {
 	var most float64
 	role := results.RoleServer
 	for _, n := range e.nodes {
-		if n.role != role {
-			role = n.role
+		if n.Role != role {
+			role = n.Role
 			most = max(most, n.busy(w))
 		}
 	}
@@ -124,14 +124,14 @@ func (e *evidence) attackRates() (achieved, scheduled float64) {
 	attack, _ := e.starts(results.RoleParallel)
 	n := 0
 	for _, c := range e.clients() {
-		if c.role == results.RoleParallel {
+		if c.Role == results.RoleParallel {
 			n += len(c.requests)
 		}
 	}
 	if attack.ns() > 0 {
 		achieved = float64(n-1) / (float64(attack.ns()) / 1e9)
 	}
-	return achieved, e.scenario.Parallel.Rate * float64(e.scenario.Parallel.Count)
+	return achieved, e.experiment.Parallel.RatePerSecond * float64(e.experiment.Parallel.Clients)
 }
 
 // sequentialOnTime looks at the phases before and after the attack. A request
@@ -143,13 +143,13 @@ func sequentialOnTime(e *evidence) (bool, string) {
 	var worst int64
 	who := "sequential clients"
 	for _, n := range e.clients() {
-		if n.role != results.RoleSequential {
+		if n.Role != results.RoleSequential {
 			continue
 		}
 		for _, l := range n.lateness(attack) {
 			quiet++
 			if l > worst {
-				worst, who = l, n.name
+				worst, who = l, n.Name
 			}
 			if l > lateNS {
 				late++
@@ -158,7 +158,7 @@ func sequentialOnTime(e *evidence) (bool, string) {
 	}
 	ok := worst <= tooLateNS && float64(late) <= lateShare*float64(quiet)
 	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s, of %s (allowed: 1 %%, and 1 s)",
-		late, quiet, seconds(worst), who)
+		late, quiet, Seconds(worst), who)
 }
 
 // attackSpan is the window from the first attacking request to the end of the
@@ -201,7 +201,7 @@ func (e *evidence) warnings() []string {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
 	if s := e.server(); e.variant != record.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
-		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.scenario.Server.Quota))
+		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.experiment.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
@@ -235,11 +235,11 @@ func (n *nodeEvidence) foreign() float64 {
 
 func (n *nodeEvidence) warnings() []string {
 	var all []string
-	warn := func(format string, args ...any) { all = append(all, n.name+" "+fmt.Sprintf(format, args...)) }
+	warn := func(format string, args ...any) { all = append(all, n.Name+" "+fmt.Sprintf(format, args...)) }
 	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 {
 		warn("lost %d datagrams to a full receive buffer", lost)
 	}
-	if n.role == results.RoleParallel && n.client != nil && n.client.Held > 0 {
+	if n.Role == results.RoleParallel && n.client != nil && n.client.Held > 0 {
 		warn("held back %d requests at its limit in flight", n.client.Held)
 	}
 	if n.probe != nil && n.probe.Missed > n.probe.Samples/20 {

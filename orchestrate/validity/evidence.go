@@ -1,35 +1,28 @@
-package orchestrate
+package validity
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"os"
 	"slices"
-	"time"
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// evidence is what the rules look at: a trial's records, read back from its
-// files one line at a time and reduced to what the rules need.
+// evidence is what the rules look at: the manifest, trial.json, and the records of
+// the trial, reduced to what the rules need.
 type evidence struct {
-	scenario *scenarios.Scenario
-	variant  record.Variant
-	// unmeasured says that nothing was to measure the server.
+	experiment *results.Experiment
+	trial      *results.Trial
+	variant    record.Variant
+	// unmeasured: nothing was to measure the server.
 	unmeasured bool
-	members    []*member
-	nodes      []*nodeEvidence // in the order of members
-	step       time.Duration   // of the wall clock, since the trial's begin
+	nodes      []*nodeEvidence // the server first
 }
 
-// nodeEvidence is the records of one node.
+// nodeEvidence is one node with its records.
 type nodeEvidence struct {
-	name, role, address string
+	*results.Node
 
-	clock     string // why its times cannot be believed; empty: they can
 	readies   int
 	ready     record.Ready
 	client    *record.Client
@@ -56,39 +49,33 @@ type span struct{ scheduled, start, end int64 }
 // usage is the busy time of a node's CPUs, softirq included, since boot.
 type usage struct{ at, busy int64 }
 
-// gather reads the trial's records back. What cannot be read is no record: the
-// recorder has held those back, so an error is the disk's.
-func (t *trial) gather() (*evidence, error) {
-	e := &evidence{scenario: t.runner.scenario, variant: record.Variant(t.plan.Variant), unmeasured: t.plan.Arm == results.Unmeasured, members: t.members}
-	e.step = wallStep(t.started, cmp.Or(t.allReady, time.Now()))
-	for _, m := range t.members {
+// gather reads the trial's records, one line at a time.
+func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, error) {
+	variant, err := record.ParseVariant(t.Variant)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Nodes) == 0 || t.Nodes[0].Role != results.RoleServer {
+		return nil, errors.New("the first node is no server")
+	}
+	e := &evidence{experiment: &m.Experiment, trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
+	for i := range t.Nodes {
 		n := &nodeEvidence{
-			name:     m.spec.Name,
-			role:     m.spec.Role,
-			address:  m.spec.Address.String(),
-			clock:    clockMoved(m.records.seen(), t.epoch, len(t.members)),
+			Node:     &t.Nodes[i],
 			outcomes: map[record.Outcome]int{},
-			distinct: make([]bool, e.group(m.spec.Role).Requests),
+			distinct: make([]bool, max(0, e.group(t.Nodes[i].Role).Requests)),
 			served:   map[string]int{},
 		}
-		if err := n.read(t.out.Path(recordsFile(m.spec.Name))); err != nil {
+		add := func(l *record.Line) error {
+			n.add(l)
+			return nil
+		}
+		if err := read(n.Node, add); err != nil {
 			return nil, err
 		}
 		e.nodes = append(e.nodes, n)
 	}
 	return e, nil
-}
-
-func (n *nodeEvidence) read(path string) (err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("read the records of %s: %w", n.name, err)
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return record.ReadLines(f, n.name, func(l *record.Line) error {
-		n.add(l)
-		return nil
-	})
 }
 
 func (n *nodeEvidence) add(l *record.Line) {
@@ -137,22 +124,28 @@ func (e *evidence) server() *nodeEvidence { return e.nodes[0] }
 
 func (e *evidence) clients() []*nodeEvidence { return e.nodes[1:] }
 
-// group is the scenario's settings for a role; a server's has no requests.
-func (e *evidence) group(role string) scenarios.Clients {
+// countsSyscalls reports whether the server's system calls were to be counted all
+// the time.
+func (e *evidence) countsSyscalls() bool {
+	return e.experiment.Syscalls != nil && *e.experiment.Syscalls && e.experiment.AlternateNS == 0
+}
+
+// group is the load of a role; a server has none.
+func (e *evidence) group(role string) results.Load {
 	switch role {
 	case results.RoleSequential:
-		return e.scenario.Sequential
+		return e.experiment.Sequential
 	case results.RoleParallel:
-		return e.scenario.Parallel
+		return e.experiment.Parallel
 	}
-	return scenarios.Clients{}
+	return results.Load{}
 }
 
 // requests are those of all clients of a role, in the order of their start.
 func (e *evidence) requests(role string) []span {
 	var all []span
 	for _, n := range e.nodes {
-		if n.role == role {
+		if n.Role == role {
 			all = append(all, n.requests...)
 		}
 	}

@@ -1,0 +1,61 @@
+package validity
+
+import (
+	"fmt"
+	"time"
+)
+
+// A node reads the wall clock once, when it starts (record.Clock), as orchestrate
+// does for the epoch. A step of the clock in between shifts all times of the node,
+// and nothing else shows it.
+const (
+	// readyAhead is how far the time of a node's word that it is ready may lie
+	// after its arrival, if one clock gives both.
+	readyAhead = 100 * time.Millisecond
+	// clockStep is how far the wall clock of this machine may move while nodes
+	// start against the monotonic one.
+	clockStep = 100 * time.Millisecond
+)
+
+// readyBehind is how far it may lie before, of so many nodes: a loaded machine
+// delivers late. It is 3 s for up to nine.
+func readyBehind(nodes int) time.Duration { return 3 * time.Second * time.Duration(max(nodes, 9)) / 9 }
+
+// ClockMoved explains why the time at which one of so many nodes was ready, by its
+// own clock, cannot be right, given when its word arrived here by the monotonic
+// clock, both from the epoch. It is empty if the time can be right, or the arrival
+// is unknown (zero).
+func ClockMoved(readyNS, arrivedNS int64, nodes int) string {
+	ahead := time.Duration(readyNS - arrivedNS)
+	if arrivedNS == 0 || -readyBehind(nodes) <= ahead && ahead <= readyAhead {
+		return ""
+	}
+	return fmt.Sprintf("was ready %s by its clock, but said so %s by ours: the two differ, or one was set, by about %s",
+		fromEpoch(readyNS), fromEpoch(arrivedNS), Seconds(ahead.Abs().Nanoseconds()))
+}
+
+// fromEpoch shows a time relative to the epoch.
+func fromEpoch(ns int64) string {
+	if ns < 0 {
+		return Seconds(-ns) + " before the epoch"
+	}
+	return Seconds(ns) + " after the epoch"
+}
+
+// stepped reports that the clock of the machine was set while nodes started; it is
+// empty if it was not.
+func stepped(stepNS int64) string {
+	step := time.Duration(stepNS)
+	if step.Abs() <= clockStep {
+		return ""
+	}
+	way := "forward"
+	if step < 0 {
+		way = "back"
+	}
+	return fmt.Sprintf("the clock of this machine, which server and clients start by, was set %s by %s while nodes started",
+		way, Seconds(step.Abs().Nanoseconds()))
+}
+
+// Seconds shows a time to the millisecond.
+func Seconds(ns int64) string { return fmt.Sprintf("%.3f s", float64(ns)/1e9) }
