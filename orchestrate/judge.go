@@ -12,8 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// judge makes trial.json. If early is not empty it says why the trial was given
-// up.
+// judge makes trial.json. early is why the trial was given up, or empty.
 func (t *trial) judge(early string) (*results.Trial, error) {
 	whole := t.record(early)
 	verdict, err := validity.Judge(t.runner.manifest, whole, t.readRecords)

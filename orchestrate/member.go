@@ -63,9 +63,11 @@ func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	case moved != "":
 		return node.Name + " " + moved, nil
 	case node.ReadyNS > 0:
-		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup", node.Name, validity.Seconds(node.ReadyNS)), nil
+		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup",
+			node.Name, validity.Seconds(node.ReadyNS)), nil
 	}
-	return validity.Died(&node, fmt.Sprintf(", %s after the epoch", validity.Seconds(m.overAt.Sub(epoch).Nanoseconds()))), nil
+	at := validity.Seconds(m.overAt.Sub(epoch).Nanoseconds())
+	return validity.Died(&node, ", "+at+" after the epoch"), nil
 }
 
 // end records that the node has ended.

@@ -254,6 +254,20 @@ func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
 	}
 }
 
+func TestOnlyTrialsThatCanBeReadAreHandedOn(t *testing.T) {
+	w := writeWholeRun(t)
+	for _, want := range []int{2, 1} {
+		v, err := Verify(t.Context(), w.Dir)
+		must(t, err)
+		if len(v.Trials) != want {
+			t.Errorf("%d trials, want %d", len(v.Trials), want)
+		}
+		path := filepath.Join(w.Dir, TrialsDir, v.Trials[0].Name(), "server.jsonl")
+		must(t, os.Remove(path))
+		must(t, os.Symlink("/dev/zero", path)) // which has no end
+	}
+}
+
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)

@@ -36,9 +36,10 @@ func verifyCommand() *cobra.Command {
 		Short: "Check that a run is unchanged, and its report what its records say",
 		Long: `Checks that a run has ended and is sealed; that every file is the one of
 SHA256SUMS and there is no other; that scenario, trials and records are those of
-the manifest; that the binaries it used are the ones beside this program; and
-that its report follows from its records byte for byte. It changes nothing in
-the run. Without RUN it takes the newest.
+the manifest; that each rule for a valid trial has the recorded outcome; that
+the binaries it used are the ones beside this program; and that its report
+follows from its records byte for byte. It changes nothing in the run. Without
+RUN it takes the newest.
 
 A report that was not drawn yet is no failure. Nor are binaries that are not
 there or of another version, unless --bin names their folder. Exit code 4 says

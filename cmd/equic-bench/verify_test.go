@@ -8,10 +8,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -24,8 +26,9 @@ func must(t *testing.T, err error) {
 }
 
 // smallRun makes a sealed run of one short trial, made by code and not
-// measured, and a folder with the program that it names.
-func smallRun(t *testing.T) (run, bin string) {
+// measured, and a folder with the program that it names. The trial is valid by
+// its records; change may record something else.
+func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 	t.Helper()
 	bin = t.TempDir()
 	program := []byte("a program")
@@ -34,24 +37,40 @@ func smallRun(t *testing.T) (run, bin string) {
 	must(t, err)
 	scenario := []byte("name: small\n")
 	planned := results.PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}
-	must(t, w.WriteScenario(scenario))
-	must(t, w.WriteManifest(&results.Manifest{
+	manifest := &results.Manifest{
 		Schema: results.SchemaVersion, ID: w.ID, Ended: time.Unix(1, 0), Scenario: "small", ScenarioSHA256: sha(scenario),
 		Plan: []results.PlannedTrial{planned}, Binaries: map[string]string{"equic-server": sha(program)}, Version: "v1",
 		Experiment: results.Experiment{
 			Variants: []string{"no-block"}, ServerCPUs: []int{0},
 			Sequential: results.Load{Clients: 1, Requests: 20, RatePerSecond: 10},
 		},
-	}))
+	}
+	must(t, w.WriteScenario(scenario))
+	must(t, w.WriteManifest(manifest))
 	tw, err := w.BeginTrial(planned, 1)
 	must(t, err)
-	trial := &results.Trial{PlannedTrial: planned, Attempt: 1, Valid: true}
-	for _, role := range []string{results.RoleServer, results.RoleSequential} {
+	trial := &results.Trial{PlannedTrial: planned, Attempt: 1}
+	ends := []results.NodeEnd{results.EndedAsked, results.EndedItself}
+	for i, role := range []string{results.RoleServer, results.RoleSequential} {
 		lines := nodeLines(role)
 		f, err := tw.Create(role + ".jsonl")
 		must(t, err)
 		must(t, errors.Join(record.NewPrinter(f).Print(lines...), f.Close()))
-		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Records: role + ".jsonl", Lines: len(lines)})
+		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Ended: ends[i], Records: role + ".jsonl", Lines: len(lines)})
+	}
+	verdict, err := validity.Judge(manifest, trial, func(n *results.Node, yield func(*record.Line) error) error {
+		f, err := os.Open(tw.Path(n.Records))
+		must(t, err)
+		defer f.Close()
+		return record.ReadLines(f, n.Name, yield)
+	})
+	must(t, err)
+	trial.Valid, trial.Checks = verdict.Valid(), verdict.Checks
+	if !trial.Valid {
+		t.Fatalf("the run is not valid: %+v", trial.Checks)
+	}
+	for _, c := range change {
+		c(trial)
 	}
 	must(t, tw.Commit(trial))
 	must(t, w.Seal())
@@ -64,16 +83,20 @@ func sha(text []byte) string {
 }
 
 func nodeLines(role string) []record.Line {
-	var lines []record.Line
+	lines := []record.Line{{Ready: &record.Ready{Node: role, AtNS: -1}}}
 	for i := range 20 {
 		at := int64(i) * 1e8
-		if role == results.RoleServer {
-			lines = append(lines, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
-			continue
+		lines = append(lines, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
+		if role == results.RoleSequential {
+			lines = append(lines, record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: record.OK}})
 		}
-		lines = append(lines, record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: record.OK}})
 	}
-	return lines
+	if role == results.RoleSequential {
+		lines = append(lines, record.Line{Client: &record.Client{Requests: 20}})
+	} else {
+		lines = append(lines, record.Line{Connection: &record.Connection{Served: 20}}, record.Line{Server: &record.Server{}})
+	}
+	return append(lines, record.Line{Probe: &record.Probe{CPUs: []int{0}, Samples: 20}})
 }
 
 // command runs the program.
@@ -94,7 +117,7 @@ func TestVerifyOfAWholeRun(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	code, out, stderr := command(t, "verify", dir, "--bin", bin)
-	if lines := strings.Count(out, "\nok "); code != exitFine || lines != 8 || stderr != "" || strings.Contains(out, "not checked") {
+	if lines := strings.Count(out, "\nok "); code != exitFine || lines != 9 || stderr != "" || strings.Contains(out, "not checked") {
 		t.Errorf("exit code %d, standard error %q\n%s", code, stderr, out)
 	}
 }
@@ -132,6 +155,26 @@ func TestVerifyNamesTheChangedFile(t *testing.T) {
 	}
 }
 
+// A verdict that was changed before the run was sealed: no checksum shows it. The
+// run that is packed is judged in the same way.
+func TestVerifyNamesARecordedVerdictThatTheRulesDoNotGive(t *testing.T) {
+	dir, _ := smallRun(t, func(trial *results.Trial) {
+		i := slices.IndexFunc(trial.Checks, func(c results.Check) bool { return c.Rule == validity.RuleQuota })
+		trial.Checks[i].OK, trial.Valid = false, false
+	})
+	packed := filepath.Join(t.TempDir(), "packed")
+	if code, _, stderr := command(t, "pack", dir, packed); code != exitFine {
+		t.Fatal(stderr)
+	}
+	for _, run := range []string{dir, packed} {
+		code, out, stderr := command(t, "verify", run)
+		if code != exitTrial || !strings.HasSuffix(strings.TrimSpace(stderr), "not verified: "+run+": verdicts") ||
+			!strings.Contains(out, "/001-no-block: quota-held: recorded not ok, judged ok: at most 0 connections") {
+			t.Errorf("exit code %d\n%s%s", code, out, stderr)
+		}
+	}
+}
+
 func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
 	dir, _ := smallRun(t)
 	for i := range mostFaults + 5 {
@@ -152,7 +195,7 @@ func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
 	for _, f := range got.Checks {
 		faults += len(f.Faults)
 	}
-	if code != exitTrial || got.Verified || got.Run != dir || len(got.Checks) != 9 || faults != mostFaults+5 {
+	if code != exitTrial || got.Verified || got.Run != dir || len(got.Checks) != 10 || faults != mostFaults+5 {
 		t.Errorf("exit code %d, %d faults: %s", code, faults, out)
 	}
 }

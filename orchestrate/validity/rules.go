@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// each collects what is wrong with nodes. Where nothing is, fine says so.
+// each collects what is wrong with nodes; if nothing is, it returns fine.
 func each(nodes []*nodeEvidence, wrong func(*nodeEvidence) string, fine string) (bool, string) {
 	var all []string
 	for _, n := range nodes {
@@ -49,7 +49,7 @@ func (n *nodeEvidence) clientIncomplete(planned int) string {
 	return n.probeIncomplete()
 }
 
-// notMeasured says where a rule asks nothing of the server.
+// notMeasured explains why a rule asks nothing of the server; empty: it does ask.
 func (e *evidence) notMeasured() string {
 	if !e.unmeasured {
 		return ""

@@ -199,10 +199,15 @@ func otherFaults() map[string]fault {
 		return func(s *synth) { change(s.named(name)) }
 	}
 	return map[string]fault{
-		"a client was killed": {record.NoBlock, node("parallel-2", func(n *results.Node) { n.Ended = results.EndedKilled }), rules{RuleCompleted}, "parallel-2 was killed"},
+		"a client was killed": {
+			record.NoBlock, node("parallel-2", func(n *results.Node) { n.Ended = results.EndedKilled }),
+			rules{RuleCompleted},
+			"parallel-2 was killed",
+		},
 		"a client was never started": {
 			record.NoBlock, node("parallel-2", func(n *results.Node) { n.Ended = results.NeverStarted }),
-			rules{RuleCompleted}, "parallel-2 was never started",
+			rules{RuleCompleted},
+			"parallel-2 was never started",
 		},
 		"a node is ready after the epoch": {record.NoBlock, func(s *synth) {
 			s.named("sequential-1").ReadySeenNS = 3e8
@@ -210,33 +215,43 @@ func otherFaults() map[string]fault {
 		}, rules{RuleReady}, "sequential-1 was ready 0.300 s after the epoch"},
 		"a node's clock is ahead": {
 			record.NoBlock, node("server", func(n *results.Node) { n.ReadySeenNS = -1.2e9 }),
-			rules{RuleReady}, "server was ready 1.000 s before the epoch by its clock, but said so 1.200 s before the epoch by ours",
+			rules{RuleReady},
+			"server was ready 1.000 s before the epoch by its clock, but said so 1.200 s before the epoch by ours",
 		},
 		"the clock of the machine is set": {
-			record.NoBlock, func(s *synth) { s.trial.ClockStepNS = -101e6 }, rules{RuleReady}, "which server and clients start by, was set back by 0.101 s",
+			record.NoBlock, func(s *synth) { s.trial.ClockStepNS = -101e6 },
+			rules{RuleReady},
+			"which server and clients start by, was set back by 0.101 s",
 		},
 		"the server ends before it is asked to": {
-			record.NoBlock, node("server", func(n *results.Node) { n.Ended = results.EndedItself }), rules{RuleAlive}, "server ended with exit code 0",
+			record.NoBlock, node("server", func(n *results.Node) { n.Ended = results.EndedItself }),
+			rules{RuleAlive},
+			"server ended with exit code 0",
 		},
 		"a client dies, with last words": {
 			record.NoBlock, node("parallel-2", func(n *results.Node) { n.ExitCode, n.LastWords = 1, "no route" }),
-			rules{RuleAlive}, `parallel-2 ended with exit code 1; its last words: "no route"`,
+			rules{RuleAlive},
+			`parallel-2 ended with exit code 1; its last words: "no route"`,
 		},
 		"a client prints what is no record": {
 			record.NoBlock, node("parallel-2", func(n *results.Node) { n.Fault = "line 3 is not a record" }),
-			rules{RuleReadable}, "parallel-2: line 3 is not a record",
+			rules{RuleReadable},
+			"parallel-2: line 3 is not a record",
 		},
 		"more requests were planned": {
 			record.NoBlock, func(s *synth) { s.manifest.Experiment.Sequential.Requests = 41 },
-			rules{RuleComplete}, "sequential-1 left 40 requests and counts 40, of 41 planned",
+			rules{RuleComplete},
+			"sequential-1 left 40 requests and counts 40, of 41 planned",
 		},
 		"the quota is another": {
 			record.UserspaceBlock, func(s *synth) { s.manifest.Experiment.Quota = 4 },
-			rules{RuleQuota}, "server had 5 connections of one client at once, the quota is 4",
+			rules{RuleQuota},
+			"server had 5 connections of one client at once, the quota is 4",
 		},
 		"another XDP mode was asked for": {
 			record.XDPBlock, func(s *synth) { s.manifest.Experiment.XDPMode = "generic" },
-			rules{RuleXDPMode}, `in force "native", asked for "generic"`,
+			rules{RuleXDPMode},
+			`in force "native", asked for "generic"`,
 		},
 	}
 }

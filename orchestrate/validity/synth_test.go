@@ -24,7 +24,9 @@ func newSynth(v record.Variant) *synth {
 			Sequential: results.Load{Clients: 2, Requests: 40, RatePerSecond: 10, MaxInFlight: 1},
 			Parallel:   results.Load{Clients: 2, Requests: 20, RatePerSecond: 20, DelayNS: 1e9, MaxInFlight: 20},
 		}},
-		trial:   &results.Trial{PlannedTrial: results.PlannedTrial{Index: 1, Block: 1, Variant: string(v)}, Attempt: 1},
+		trial: &results.Trial{
+			PlannedTrial: results.PlannedTrial{Index: 1, Block: 1, Variant: string(v)}, Attempt: 1,
+		},
 		records: map[string][]record.Line{},
 	}
 	s.node(results.RoleServer, results.RoleServer, results.EndedAsked)
@@ -49,7 +51,9 @@ func (s *synth) node(name, role string, ended results.NodeEnd) {
 	if role != results.RoleServer {
 		for i := range load.Requests {
 			at := load.DelayNS + load.ScheduledNS()*int64(i)/int64(load.Requests)
-			lines = append(lines, record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 5e6, Outcome: record.OK}})
+			lines = append(lines, record.Line{Request: &record.Request{
+				Seq: i, ScheduledNS: at, StartNS: at, EndNS: 5e6, Outcome: record.OK,
+			}})
 		}
 		lines = append(lines, record.Line{Client: &record.Client{Requests: load.Requests}})
 	}
@@ -135,7 +139,6 @@ func (s *synth) recorded(t *testing.T) *synth {
 }
 
 func (s *synth) verify() results.Finding {
-	return Verify(s.manifest, []*results.Trial{s.trial}, func(_ *results.Trial, n *results.Node, yield func(*record.Line) error) error {
-		return s.read(n, yield)
-	})
+	read := func(_ *results.Trial, n *results.Node, yield func(*record.Line) error) error { return s.read(n, yield) }
+	return Verify(s.manifest, []*results.Trial{s.trial}, read)
 }

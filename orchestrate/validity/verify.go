@@ -10,41 +10,50 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
+// TrialRecords is Records for any trial of a run.
+type TrialRecords func(t *results.Trial, n *results.Node, yield func(*record.Line) error) error
+
 // Verify judges the trials of a run again and compares the outcome of each rule
 // with the recorded one; evidence may differ. A run without manifest (nil), or with
 // rules of an unknown version, is not checked.
-func Verify(m *results.Manifest, trials []*results.Trial, read func(*results.Trial, *results.Node, func(*record.Line) error) error) results.Finding {
-	f := results.Finding{Check: "verdicts", Status: results.NotChecked}
-	switch {
-	case m == nil:
-		f.Evidence, f.Means = "the rules follow from "+results.ManifestFile, "that file cannot be read"
-		return f
-	case versions[VersionOf(m)] == nil:
-		f.Evidence = fmt.Sprintf("the rules are of version %d, this program has 1 to %d", VersionOf(m), Version)
-		f.Means = "a newer equic-bench judges this run"
-		return f
-	case len(trials) == 0:
-		f.Evidence, f.Means = "no trial whose files can be read", "whether trials are valid is not known"
-		return f
+func Verify(m *results.Manifest, trials []*results.Trial, read TrialRecords) results.Finding {
+	const check = "verdicts"
+	if why, means := unjudgeable(m, trials); why != "" {
+		return results.Finding{Check: check, Status: results.NotChecked, Evidence: why, Means: means}
 	}
 	var faults []results.Fault
 	outcomes, kept := 0, 0
 	for _, t := range trials {
-		wrong := differences(m, t, func(n *results.Node, yield func(*record.Line) error) error { return read(t, n, yield) })
-		for _, w := range wrong {
-			faults = append(faults, results.Fault{File: path.Join(results.TrialsDir, t.Name()), Fault: w})
+		records := func(n *results.Node, yield func(*record.Line) error) error { return read(t, n, yield) }
+		for _, d := range differences(m, t, records) {
+			faults = append(faults, results.Fault{File: path.Join(results.TrialsDir, t.Name()), Fault: d})
 		}
 		outcomes += len(t.Checks)
 		if older(t) {
 			kept += len(observed)
 		}
 	}
-	evidence := fmt.Sprintf("%d outcomes in %d trials are as recorded, by the rules of version %d", outcomes, len(trials), VersionOf(m))
+	evidence := fmt.Sprintf("%d outcomes in %d trials are as recorded, by the rules of version %d",
+		outcomes, len(trials), VersionOf(m))
 	if kept > 0 {
-		evidence += fmt.Sprintf("; %d of them were observed during the run, which did not record how", kept)
+		evidence += fmt.Sprintf("; %d of them rest on what was observed during this older run and not recorded", kept)
 	}
-	return results.NewFinding(f.Check, evidence, faults,
-		"outcomes differ from the recorded ones", "take no figure from these trials: records or verdicts were changed, or they were judged by other rules")
+	return results.NewFinding(check, evidence, faults, "outcomes differ from the recorded ones",
+		"records or verdicts were changed, or the trials were judged by other rules: take no figure from them")
+}
+
+// unjudgeable explains why no trial can be judged, and what that means.
+func unjudgeable(m *results.Manifest, trials []*results.Trial) (why, means string) {
+	switch {
+	case m == nil:
+		return "the rules follow from " + results.ManifestFile, "that file cannot be read"
+	case versions[VersionOf(m)] == nil:
+		return fmt.Sprintf("the rules are of version %d, this program has 1 to %d", VersionOf(m), Version),
+			"a newer equic-bench judges this run"
+	case len(trials) == 0:
+		return "no trial whose files can be read", "whether trials are valid is not known"
+	}
+	return "", ""
 }
 
 // differences are the rules whose outcome is not the recorded one, and why.

@@ -56,7 +56,8 @@ func TestARecordedVerdictThatWasChangedIsNamed(t *testing.T) {
 			s := newSynth(record.NoBlock).recorded(t)
 			test.change(s)
 			f := s.verify()
-			if f.Status != results.Broken || len(f.Faults) != 1 || !strings.HasPrefix(f.Faults[0].Fault, test.want) || f.Faults[0].File != "trials/"+s.trial.Name() {
+			if f.Status != results.Broken || len(f.Faults) != 1 ||
+				!strings.HasPrefix(f.Faults[0].Fault, test.want) || f.Faults[0].File != "trials/"+s.trial.Name() {
 				t.Errorf("%+v, want one fault: %q", f, test.want)
 			}
 		})
@@ -106,7 +107,7 @@ func TestOfAnOlderRunWhatItAloneObservedIsKept(t *testing.T) {
 				if len(f.Faults) != 1 || !strings.HasPrefix(f.Faults[0].Fault, test.want) {
 					t.Errorf("%+v, want one fault: %q", f, test.want)
 				}
-			case f.Status != results.Holds || !strings.HasSuffix(f.Evidence, "; 4 of them were observed during the run, which did not record how"):
+			case f.Status != results.Holds || !strings.HasSuffix(f.Evidence, "; 4 of them rest on what was observed during this older run and not recorded"):
 				t.Errorf("%+v, want no fault, and what is kept", f)
 			}
 		})
@@ -140,7 +141,8 @@ func TestWhatCannotBeJudgedIsNotChecked(t *testing.T) {
 		}
 	}
 	unreadable := func(*results.Trial, *results.Node, func(*record.Line) error) error { return errors.New("no disk") }
-	if f := Verify(&results.Manifest{}, []*results.Trial{s.trial}, unreadable); f.Status != results.Broken || f.Faults[0].Fault != "cannot be judged: no disk" {
+	f := Verify(&results.Manifest{}, []*results.Trial{s.trial}, unreadable)
+	if f.Status != results.Broken || f.Faults[0].Fault != "cannot be judged: no disk" {
 		t.Errorf("records that cannot be read: %+v", f)
 	}
 }
@@ -153,7 +155,9 @@ func TestTheReferenceRunIsJudgedAsItWas(t *testing.T) {
 	}
 	for _, trial := range run.Trials {
 		m, again := backfilled(run.Manifest, *trial)
-		v, err := Judge(&m, &again, func(n *results.Node, yield func(*record.Line) error) error { return run.Lines(trial, n, yield) })
+		v, err := Judge(&m, &again, func(n *results.Node, yield func(*record.Line) error) error {
+			return run.Lines(trial, n, yield)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
