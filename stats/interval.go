@@ -13,7 +13,7 @@ type Interval struct {
 	Low, High float64
 	// Coverage is the share of repetitions, in 0..1, in which such an interval
 	// covers the truth. It is exact for the methods that are, which reach at
-	// least what was asked for, and only what was asked for with the bootstrap.
+	// least what was asked for.
 	Coverage float64
 	// Method says how it was made; "" where there is none.
 	Method Method
@@ -27,8 +27,6 @@ const (
 	OrderStatistics Method = "order statistics" // of the values: QuantileInterval
 	SignedRanks     Method = "signed ranks"     // Walsh averages: PseudoMedianInterval
 	RankSums        Method = "rank sums"        // differences: ShiftInterval
-	BCa             Method = "bootstrap, BCa"
-	Percentile      Method = "bootstrap, percentile"
 )
 
 // noInterval is the interval of a sample that is too small for one.
@@ -72,32 +70,4 @@ func QuantileOrders(n int, p, confidence float64) (low, high int, coverage float
 		return 0, 0, 0
 	}
 	return low, high, below.CDF(float64(high-1)) - below.CDF(float64(low-1))
-}
-
-// Bounds is what a band says at one value of the sample.
-type Bounds struct {
-	X float64
-	// Low and High enclose the share of the population at or below X, in 0..1.
-	Low, High float64
-}
-
-// Band is the band of Dvoretzky, Kiefer and Wolfowitz around the ECDF of sorted
-// values: the distribution function of the population is inside it everywhere
-// at once with at least the given confidence. It holds for independent values
-// of any distribution.
-//
-// Source: Massart, Annals of Probability 18 (1990), corollary 1.
-func Band(sorted []float64, confidence float64) []Bounds {
-	half := BandHalfWidth(len(sorted), confidence)
-	var band []Bounds
-	for _, s := range ECDF(sorted) {
-		band = append(band, Bounds{X: s.X, Low: max(0, s.Share-half), High: min(1, s.Share+half)})
-	}
-	return band
-}
-
-// BandHalfWidth is how far the band of n values reaches up and down from the
-// ECDF, as a share: sqrt(ln(2/(1-confidence)) / 2n).
-func BandHalfWidth(n int, confidence float64) float64 {
-	return math.Sqrt(math.Log(2/(1-confidence)) / (2 * float64(n)))
 }

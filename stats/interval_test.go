@@ -24,7 +24,6 @@ func TestBelowSixValuesThereIsNoInterval(t *testing.T) {
 	for name, f := range map[string]func([]float64) stats.Interval{
 		"order statistics": func(x []float64) stats.Interval { return stats.QuantileInterval(x, 0.5, 0.95) },
 		"signed ranks":     func(x []float64) stats.Interval { return stats.PseudoMedianInterval(x, 0.95) },
-		"bootstrap":        func(x []float64) stats.Interval { return stats.Bootstrap(x, stats.Arithmetic, 0.95, 1) },
 		"paired ratios": func(x []float64) stats.Interval {
 			return stats.PairRatios(x, ones(len(x)), 0.95).Interval
 		},
@@ -54,45 +53,6 @@ func TestQuantileOrdersRefuseWhatMakesNoSense(t *testing.T) {
 		if low, high, _ := stats.QuantileOrders(100, c[0], c[1]); low != 0 || high != 0 {
 			t.Errorf("p %v at %v: orders %d and %d, want none", c[0], c[1], low, high)
 		}
-	}
-}
-
-func TestBandStaysWithinZeroAndOne(t *testing.T) {
-	// sqrt(ln 40 / 4) is 0.96.
-	want := []stats.Bounds{{X: 1, Low: 0, High: 1}, {X: 3, Low: 1 - 0.9603227913, High: 1}}
-	if diff := cmp.Diff(want, stats.Band([]float64{1, 3}, 0.95), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestBootstrapSaysWhichMethod(t *testing.T) {
-	ten := append(slices.Clone(six), 1.7, 1.9, 2.4, 3.3)
-	tests := []struct {
-		name string
-		x    []float64
-		want stats.Method
-	}{
-		{"six values are too few for BCa", six, stats.Percentile},
-		{"ten are enough", ten, stats.BCa},
-		{"equal values have no acceleration", ones(12), stats.Percentile},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if i := stats.Bootstrap(tt.x, stats.Arithmetic, 0.95, 7); i.Method != tt.want || i.Low > i.High {
-				t.Errorf("%+v, want it by %s", i, tt.want)
-			}
-		})
-	}
-}
-
-func TestBootstrapFollowsFromItsSeed(t *testing.T) {
-	uneven := []float64{1, 1.13, 1.71, 2.39, 4.57, 7.93}
-	f := func(seed uint64) stats.Interval { return stats.Bootstrap(uneven, stats.Arithmetic, 0.95, seed) }
-	if f(1) != f(1) {
-		t.Error("one seed gave two intervals")
-	}
-	if f(1) == f(2) {
-		t.Error("two seeds gave one interval")
 	}
 }
 
@@ -168,9 +128,6 @@ func TestInfiniteRatiosMakeAnIntervalWithoutEnd(t *testing.T) {
 	p := stats.PairRatios([]float64{2, 2.2, 2.4, 2.6, 2.8, 3}, []float64{1, 1, 1, 1, 1, 0}, 0.95)
 	if p.Interval.Low != 2 || p.Interval.High != inf {
 		t.Errorf("interval %+v, want from 2 without end", p.Interval)
-	}
-	if i := p.Bootstrap(0.95, 1); i.Exists() {
-		t.Errorf("the geometric mean of an infinite ratio has the interval %+v", i)
 	}
 }
 

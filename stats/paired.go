@@ -87,8 +87,6 @@ type Paired struct {
 	Interval Interval
 	// P is the p-value of the exact signed-rank test that the two do not differ.
 	P float64
-
-	logs []float64
 }
 
 // PairRatios compares with[i] to without[i] over all blocks i. Ratios are taken
@@ -110,7 +108,6 @@ func PairRatios(with, without []float64, confidence float64) Paired {
 		Ratio:    math.Exp(PseudoMedian(logs)),
 		Interval: PseudoMedianInterval(logs, confidence),
 		P:        SignedRank(logs),
-		logs:     logs,
 	}
 	p.Interval.Low, p.Interval.High = math.Exp(p.Interval.Low), math.Exp(p.Interval.High)
 	return p
@@ -125,16 +122,4 @@ func logRatio(a, b float64) float64 {
 		return 0
 	}
 	return math.Log(a / b)
-}
-
-// Bootstrap is an interval for the geometric mean of the ratios by a bootstrap
-// over the blocks: a second opinion, with assumptions of its own. There is none
-// where a ratio is zero or infinite.
-func (p *Paired) Bootstrap(confidence float64, seed uint64) Interval {
-	if slices.ContainsFunc(p.logs, func(l float64) bool { return math.IsInf(l, 0) }) {
-		return noInterval()
-	}
-	i := Bootstrap(p.logs, Arithmetic, confidence, seed)
-	i.Low, i.High = math.Exp(i.Low), math.Exp(i.High)
-	return i
 }

@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
@@ -71,16 +70,6 @@ func TestQuantileOrdersAreThoseOfTheBinomialDistribution(t *testing.T) {
 			t.Errorf("n %d, p %v, %v: orders %d and %d, want %d and %d", c.N, c.P, c.Confidence, low, high, c.Low, c.High)
 		}
 		close9(t, "coverage", coverage, c.Coverage)
-	}
-}
-
-func TestBandIsMassarts(t *testing.T) {
-	type example struct {
-		N                int
-		Confidence, Half float64
-	}
-	for _, c := range reference[example](t, "bands") {
-		close9(t, "half-width", BandHalfWidth(c.N, c.Confidence), c.Half)
 	}
 }
 
@@ -175,42 +164,6 @@ func TestLeastRankSumIsThatOfSamplesThatDoNotOverlap(t *testing.T) {
 	for _, c := range reference[example](t, "least_rank_sums") {
 		close9(t, "p", LeastRankSum(c.M, c.N), c.P)
 	}
-}
-
-func TestBootstrapIntervalsAreThoseOfSciPyOnTheSameReplicates(t *testing.T) {
-	type example struct {
-		X              []float64
-		BCaLow         float64 `json:"bca_low"`
-		BCaHigh        float64 `json:"bca_high"`
-		PercentileLow  float64 `json:"percentile_low"`
-		PercentileHigh float64 `json:"percentile_high"`
-	}
-	for _, c := range reference[example](t, "bootstraps") {
-		all := everySample(c.X)
-		slices.Sort(all)
-		i := bcaInterval(c.X, Arithmetic, all, 0.95)
-		close9(t, "low end by BCa", i.Low, c.BCaLow)
-		close9(t, "high end by BCa", i.High, c.BCaHigh)
-		i = percentileInterval(all, 0.95)
-		close9(t, "low end by percentiles", i.Low, c.PercentileLow)
-		close9(t, "high end by percentiles", i.High, c.PercentileHigh)
-	}
-}
-
-// everySample is the mean of each of the n^n samples that x has.
-func everySample(x []float64) []float64 {
-	n := len(x)
-	count := int(math.Pow(float64(n), float64(n)))
-	means, sample := make([]float64, count), make([]float64, n)
-	for code := range means {
-		rest := code
-		for i := range sample {
-			sample[i] = x[rest%n]
-			rest /= n
-		}
-		means[code] = Arithmetic(sample)
-	}
-	return means
 }
 
 func TestHolmIsClosedTestingWithBonferroni(t *testing.T) {

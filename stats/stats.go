@@ -2,7 +2,7 @@
 // distributions, intervals and tests.
 //
 // It is pure: no I/O, no clock, and the same arguments always give the same
-// result (the bootstrap draws from a seed that it is given). It stands last but
+// result. It stands last but
 // one in the pipeline: report gives it the values of one trial, or one value of
 // each of several trials. NaN stands for "no such number", as for the mean of
 // nothing.

@@ -67,7 +67,7 @@ func (s *Summary) cost(variants []bothWays) *Cost {
 				Variant: v.without.Name, Metric: m.Cost, Unit: m.Unit,
 				Unmeasured: m.Value(v.without.Metrics), Measured: m.Value(v.with.Metrics),
 			}
-			l.Change, l.Evidence = PairedChange(v.with, v.without, m, s.Seed)
+			l.Change, l.Evidence = PairedChange(v.with, v.without, m)
 			if m.Goal {
 				l.Goal = goal(l.Change, &l.Evidence)
 			}

@@ -33,16 +33,11 @@ type Evidence struct {
 	// corrected by Holm for all claims, or for all pairs of one metric.
 	P     Number `json:"p"`
 	PHolm Number `json:"p_holm"`
-	// Bootstrap is a second interval, of the geometric mean, which covers less
-	// than it says in so few blocks. No verdict follows from it.
-	BootstrapLow    Number `json:"bootstrap_low"`
-	BootstrapHigh   Number `json:"bootstrap_high"`
-	BootstrapMethod string `json:"bootstrap_method"`
 }
 
 func NoEvidence() Evidence {
 	u := Unknown()
-	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u, BootstrapLow: u, BootstrapHigh: u}
+	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u}
 }
 
 // HasInterval reports whether the blocks were enough for one.
@@ -51,7 +46,7 @@ func (e *Evidence) HasInterval() bool { return e.Method != "" }
 // paired compares a figure of two variants over the blocks in which both have a
 // valid trial. The change is from without to with, in %, typical over the
 // blocks; unknown where there are none.
-func PairedChange(with, without *Variant, m *Metric, seed uint64) (Number, Evidence) {
+func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	var a, b []float64
 	m.eachPair(with, without, func(x, y Number) {
 		a, b = append(a, float64(x)), append(b, float64(y))
@@ -62,8 +57,6 @@ func PairedChange(with, without *Variant, m *Metric, seed uint64) (Number, Evide
 	if p.Interval.Exists() {
 		e.Low, e.High = inPercent(p.Interval.Low), inPercent(p.Interval.High)
 		e.Method, e.Coverage, e.P = string(p.Interval.Method), Number(p.Interval.Coverage), Number(p.P)
-		i := p.Bootstrap(Confidence, seed)
-		e.BootstrapLow, e.BootstrapHigh, e.BootstrapMethod = inPercent(i.Low), inPercent(i.High), string(i.Method)
 	}
 	return inPercent(p.Ratio), e
 }

@@ -37,7 +37,7 @@ func (s *Summary) noise(again []Variant) *Noise {
 				continue
 			}
 			l := NoiseLine{Metric: m.ID, Variant: again[i].Name, Largest: largest(&again[i], plain, m)}
-			l.Measured, l.Evidence = PairedChange(&again[i], plain, m, s.Seed)
+			l.Measured, l.Evidence = PairedChange(&again[i], plain, m)
 			if l.Blocks > 0 {
 				n.Lines = append(n.Lines, l)
 			}

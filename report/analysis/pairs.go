@@ -26,7 +26,7 @@ func (s *Summary) pairs() []Pair {
 		for i := range have {
 			for j := range have[:i] {
 				p := Pair{Metric: m.ID, With: have[i].Name, Without: have[j].Name}
-				p.Measured, p.Evidence = PairedChange(&have[i], &have[j], m, s.Seed)
+				p.Measured, p.Evidence = PairedChange(&have[i], &have[j], m)
 				if p.Blocks > 0 {
 					all = append(all, p)
 				}

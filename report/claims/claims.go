@@ -196,7 +196,7 @@ func missing(with, without *analysis.Variant) string {
 // block, or none that has both, it is that of their figures.
 func changeOf(s *analysis.Summary, m *analysis.Metric) (analysis.Number, analysis.Evidence) {
 	with, without := s.Variant(string(record.XDPBlock)), s.Variant(string(record.UserspaceBlock))
-	measured, e := analysis.PairedChange(with, without, m, s.Seed)
+	measured, e := analysis.PairedChange(with, without, m)
 	if e.Blocks < 2 {
 		measured = analysis.Change(with.Typical(m.Value), without.Typical(m.Value))
 	}

@@ -27,7 +27,7 @@ func Brief(w io.Writer, s *analysis.Summary, width int) error {
 	for _, m := range analysis.ComparedMetrics() {
 		row := table.Row{m.ID + " (" + m.Unit + ")"}
 		for i := range have {
-			row = append(row, briefCell(&have[i], &have[0], m, s.Seed))
+			row = append(row, briefCell(&have[i], &have[0], m))
 		}
 		t.AppendRow(row)
 	}
@@ -48,12 +48,12 @@ func Brief(w io.Writer, s *analysis.Summary, width int) error {
 }
 
 // briefCell is a figure with its change from the first variant, paired by block.
-func briefCell(v, first *analysis.Variant, m *analysis.Metric, seed uint64) string {
+func briefCell(v, first *analysis.Variant, m *analysis.Metric) string {
 	figure := m.Value(v.Metrics).Short()
 	if v.Name == first.Name || !m.Value(v.Metrics).Known() {
 		return figure
 	}
-	measured, e := analysis.PairedChange(v, first, m, seed)
+	measured, e := analysis.PairedChange(v, first, m)
 	if e.Blocks < 2 {
 		measured = analysis.Change(m.Value(v.Metrics), m.Value(first.Metrics))
 	}

@@ -15,7 +15,6 @@ from fractions import Fraction
 import numpy as np
 import scipy
 from scipy import optimize, stats
-from scipy.stats import _resampling
 
 NORMAL = [0.182, -0.371, 1.244, 0.655, -0.912, 0.031, 0.478, 1.702, -0.155, 0.893, -1.337, 0.266, 0.719, -0.048, 2.411]
 DURATIONS = [9.131, 11.02, 8.874, 9.443, 9.0, 10.357, 9.918, 35.6, 8.993, 9.277]
@@ -71,14 +70,6 @@ def orders():
                 else:
                     coverage = float(stats.binom.cdf(high - 1, n, p) - stats.binom.cdf(low - 1, n, p))
                 yield {"n": n, "p": p, "confidence": confidence, "low": low, "high": high, "coverage": coverage}
-
-
-def bands():
-    for n in (1, 10, 441, 100000):
-        for confidence in (0.9, 0.95):
-            # The half-width at which Massart's bound 2 exp(-2 n h^2) is 1 - confidence.
-            half = optimize.brentq(lambda h: 2 * math.exp(-2 * n * h * h) - (1 - confidence), 0, 3, xtol=1e-15)
-            yield {"n": n, "confidence": confidence, "half": half}
 
 
 def signed_ranks():
@@ -149,21 +140,6 @@ def least_rank_sums():
         yield {"m": m, "n": n, "p": min(1.0, 2 / math.comb(m + n, m))}
 
 
-def bootstraps():
-    """BCa from all n^n equally likely samples of the mean, so without chance.
-
-    The values are eighths, so that equal means are equal in every order of
-    adding up.
-    """
-    for x in ([1.0, 2.5, 2.75, 4.125, 9.5, 3.25], [0.5, 0.625, 8.0, 1.25, 1.0]):
-        replicates = np.array([math.fsum(c) for c in itertools.product(x, repeat=len(x))]) / len(x)
-        data = (np.array(x),)
-        ends = _resampling._bca_interval(data, lambda s, axis: np.sum(s, axis=axis) / s.shape[axis], -1, 0.025, replicates, None)[:2]
-        low, high = (float(np.percentile(replicates, 100 * e)) for e in ends)
-        plain = [float(v) for v in np.percentile(replicates, (2.5, 97.5))]
-        yield {"x": x, "bca_low": low, "bca_high": high, "percentile_low": plain[0], "percentile_high": plain[1]}
-
-
 def holm_by_closed_testing(p):
     """Each p against every set of hypotheses that it is in, by Bonferroni."""
     everything = range(len(p))
@@ -183,7 +159,7 @@ def scores():
 
 
 def main():
-    made = (means, quantiles, orders, bands, signed_ranks, rank_sums, pseudo_medians, shifts, least_rank_sums, bootstraps, holms, scores)
+    made = (means, quantiles, orders, signed_ranks, rank_sums, pseudo_medians, shifts, least_rank_sums, holms, scores)
     reference = {f.__name__: list(f()) for f in made}
     reference["made_with"] = f"SciPy {scipy.__version__}, NumPy {np.__version__}"
     lines = [f'  {json.dumps(k)}: ' + (json.dumps(v) if isinstance(v, str) else "[\n    " + ",\n    ".join(json.dumps(c) for c in v) + "\n  ]")
