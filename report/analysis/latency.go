@@ -20,13 +20,22 @@ func (l *latencies) add(atNS, ns int64) {
 		l.bins = append(l.bins, make([]tally, missing)...)
 	}
 	l.bins[bin].add(ns)
-	// As a tally of all of them: their memory has an end.
-	if l.n++; l.n >= exactBelow {
+	// As a tally of all of them, their memory has an end.
+	switch l.n++; {
+	case l.n == exactBelow:
 		for i := range l.bins {
-			if l.bins[i].counts == nil {
-				l.bins[i].toHistogram()
-			}
+			l.bins[i].compact()
 		}
+	case l.n > exactBelow:
+		l.bins[bin].compact()
+	}
+}
+
+// compact makes a histogram of the durations, if that takes less memory.
+func (t *tally) compact() {
+	const histogramBytes = 450_000 // 54 powers of two of 1,024 buckets
+	if t.counts == nil && len(t.values)*8 >= histogramBytes {
+		t.toHistogram()
 	}
 }
 
