@@ -350,3 +350,12 @@ func summarise(t *testing.T, dir string) *analysis.Summary {
 	testkit.Must(t, err)
 	return s
 }
+
+func TestAVariantThatIsUnknownIsAnError(t *testing.T) {
+	run := synth.OneBlock()
+	run.Experiment.Variants = append(run.Experiment.Variants, "tc-block")
+	_, err := Write(run.Write(t), Options{})
+	if err == nil || !strings.Contains(err.Error(), `unknown variant "tc-block"`) || !strings.Contains(err.Error(), "xdp-block-new") {
+		t.Errorf("error %v, want one that names the variant and those that are known", err)
+	}
+}

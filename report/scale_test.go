@@ -65,7 +65,7 @@ func TestScale(t *testing.T) {
 		})
 	}
 	if !t.Failed() {
-		testkit.Must(t, os.WriteFile(*scaleFile, []byte(table.String()), 0o644)) //nolint:gosec // for all to read
+		testkit.Must(t, os.WriteFile(*scaleFile, []byte(table.String()), 0o644))
 	}
 }
 
@@ -124,7 +124,7 @@ func needSpace(t *testing.T, dir string, bytes int64) {
 	t.Helper()
 	var disk unix.Statfs_t
 	testkit.Must(t, unix.Statfs(dir, &disk))
-	if free := int64(disk.Bavail) * disk.Bsize; free < bytes { //nolint:gosec // below 8 EiB
+	if free := int64(disk.Bavail) * disk.Bsize; free < bytes {
 		t.Fatalf("%s has %d MB free, the run needs %d: set TMPDIR to a folder with more", dir, free/1e6, bytes/1e6)
 	}
 }

@@ -7,9 +7,11 @@ package analysis
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -23,6 +25,9 @@ func Analyse(run *results.Run) (*Summary, []*Series, error) {
 	s := newSummary(run)
 	var all []*Series
 	for _, name := range run.Manifest.Experiment.Variants {
+		if _, err := record.ParseVariant(name); err != nil {
+			return nil, nil, fmt.Errorf("run of a newer version: %w", err)
+		}
 		v, drawn, err := s.readVariant(run, name, results.Plain)
 		if err != nil {
 			return nil, nil, err

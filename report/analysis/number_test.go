@@ -58,3 +58,11 @@ func TestShortNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestCapitalsOfAnyLanguage(t *testing.T) {
+	for text, want := range map[string]string{"": "", "a run": "A run", "ärger": "Ärger", "µs": "Μs", "95 %": "95 %", "A": "A"} {
+		if got := Capital(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}

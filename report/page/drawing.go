@@ -92,7 +92,7 @@ func (p palette) css(dark bool) template.CSS {
 		}
 		fmt.Fprintf(&b, "--c%s:#%02x%02x%02x;", hex, c.R, c.G, c.B)
 	}
-	return template.CSS(b.String()) //nolint:gosec // hexadecimal digits only
+	return template.CSS(b.String())
 }
 
 // inverted is a colour of the same hue and saturation with its lightness turned
@@ -156,5 +156,5 @@ func pivot(data [][]string) tables.Titled {
 func tableHTML(t tables.Titled) template.HTML {
 	t.Style().HTML.EscapeText = true
 	t.SetHTMLCSSClass("data")
-	return template.HTML(t.RenderHTML()) //nolint:gosec // escaped just above
+	return template.HTML(t.RenderHTML())
 }

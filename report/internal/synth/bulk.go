@@ -67,7 +67,7 @@ func (b Bulk) writeTrial(t *testing.T, w *results.Writer, planned results.Planne
 	tw, err := w.BeginTrial(planned, 1)
 	testkit.Must(t, err)
 	meta := &results.Trial{PlannedTrial: planned, Attempt: 1, Valid: true}
-	node := &bulkNode{t: t, shape: shapeOf(planned.Variant), rng: rand.New(rand.NewPCG(11, uint64(planned.Index)))} //nolint:gosec // an index is no secret
+	node := &bulkNode{t: t, shape: shapeOf(planned.Variant), rng: rand.New(rand.NewPCG(11, uint64(planned.Index)))}
 	add := func(role string, n int, emit func()) {
 		name := fmt.Sprintf("%s-%d", role, n)
 		file, err := tw.Create(name + ".jsonl")
@@ -114,7 +114,7 @@ func (n *bulkNode) until(atNS int64) {
 		s.BusyNS += used * 9 / 10
 		s.SoftIRQNS += used / 5
 		s.RSSBytes += int64(n.rng.IntN(8)-4) << 12
-		s.Syscalls += uint64(n.rng.IntN(2000)) //nolint:gosec // not negative
+		s.Syscalls += uint64(n.rng.IntN(2000))
 		s.UDPInDatagrams += uint64(n.rng.IntN(400))
 		n.print(record.Line{Sample: s})
 	}
