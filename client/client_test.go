@@ -15,6 +15,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/goleak"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -105,7 +106,7 @@ func TestAnOpenLoopDoesNotWaitForEarlierRequests(t *testing.T) {
 	})
 	done := make(chan struct{})
 	go func() { l.run(t.Context()); close(done) }()
-	waitFor(t, func() bool { return l.progress().Started == 10 })
+	testkit.Await(t, "all requests", func() bool { return l.progress().Started == 10 })
 	close(g.open)
 	<-done
 	if l.peak != 10 || l.held != 0 {
@@ -118,7 +119,7 @@ func TestMaxInFlightHoldsRequestsBackAndCountsThem(t *testing.T) {
 	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, MaxInFlight: 3, Clock: testClock(t)}, g.request)
 	done := make(chan struct{})
 	go func() { l.run(t.Context()); close(done) }()
-	waitFor(t, func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.started == 3 && l.held == 1 })
+	testkit.Await(t, "three requests and one held", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.started == 3 && l.held == 1 })
 	close(g.open)
 	<-done
 	if g.most != 3 || l.peak != 3 || len(l.done) != 10 {
@@ -240,20 +241,5 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 				t.Error("the client ran")
 			}
 		})
-	}
-}
-
-// waitFor waits for a condition, for 10 s at most.
-func waitFor(t *testing.T, condition func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-deadline:
-			t.Fatal("the condition did not come true in 10 s")
-		case <-tick.C:
-		}
 	}
 }

@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 func TestOptionsThatCannotWorkSaySo(t *testing.T) {
@@ -57,7 +60,7 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 
 func TestZeroOptionsAreTheDefaults(t *testing.T) {
 	got, err := Options{Interface: "eth0", Ports: []Port{{Number: 443}, {Number: 8443, Quota: 9, Policy: "client"}}}.complete()
-	must(t, err)
+	testkit.Must(t, err)
 	want := Options{
 		Interface: "eth0",
 		Ports:     []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
@@ -81,8 +84,8 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 			if got := attachedMode(t); got != test.want {
 				t.Errorf("the kernel says %q, want %s", got, test.want)
 			}
-			must(t, g.Close())
-			must(t, g.Close()) // again: only the first acts
+			testkit.Must(t, g.Close())
+			testkit.Must(t, g.Close()) // again: only the first acts
 			if got := attachedMode(t); got != "" {
 				t.Errorf("still attached in mode %s after Close", got)
 			}
@@ -92,7 +95,7 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 
 func TestAutoFallsBackToGenericWhereTheDriverHasNoNative(t *testing.T) {
 	newPair(t)
-	must(t, netlink.LinkSetUp(linkByName(t, "lo")))
+	testkit.Must(t, netlink.LinkSetUp(netkit.Link(t, "lo")))
 	_, err := Attach(Options{Interface: "lo", Ports: onePort})
 	wantError(t, err, unix.EOPNOTSUPP, "use mode generic")
 	g := mustAttach(t, Options{Interface: "lo", Ports: onePort, Mode: Auto})
@@ -141,9 +144,9 @@ func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 func TestModeOfAProgramThatIsNotAttachedIsAnError(t *testing.T) {
 	newPair(t)
 	prog, err := emptyProgram()
-	must(t, err)
+	testkit.Must(t, err)
 	defer prog.Close()
-	if mode, err := modeInForce(prog, linkByName(t, serverIface).Attrs().Index); err == nil {
+	if mode, err := modeInForce(prog, netkit.Link(t, serverIface).Attrs().Index); err == nil {
 		t.Errorf("mode %s, want an error", mode)
 	}
 	if mode, err := modeInForce(prog, 1<<20); err == nil {
@@ -161,7 +164,7 @@ func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 
 func TestReasonsOfTheProgramAreAsManyAsTheNames(t *testing.T) {
 	spec, err := loadGateway()
-	must(t, err)
+	testkit.Must(t, err)
 	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/(MaxPorts+1); got != want {
 		t.Errorf("%d names for %d reasons", got, want)
 	}
@@ -169,7 +172,7 @@ func TestReasonsOfTheProgramAreAsManyAsTheNames(t *testing.T) {
 
 func TestMapsKeepTheirTypesSoThatADumpIsReadable(t *testing.T) {
 	spec, err := loadGateway()
-	must(t, err)
+	testkit.Must(t, err)
 	for name, m := range spec.Maps {
 		if m.Type != ebpf.Array && m.Type != ebpf.RingBuf && (m.Key == nil || m.Value == nil) {
 			t.Errorf("map %s has no BTF", name)
@@ -178,12 +181,12 @@ func TestMapsKeepTheirTypesSoThatADumpIsReadable(t *testing.T) {
 }
 
 func TestMeasuringNeedsAProgramThatDrops(t *testing.T) {
-	needRoot(t)
+	testkit.NeedRoot(t)
 	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.XDP,
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	defer pass.Close()
 	if _, err := burst(pass, initialPacket(alice, serverPort)); err == nil {
 		t.Error("want an error")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // eventTexts waits for so many events, and returns what they say.
@@ -44,7 +46,7 @@ func TestEventsTellOfTheFirstDropAndOfTheEndOfDropping(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 2, MaxClients: 8, Events: events, IPv4Prefix: 24})
 	frame := datagram(t, alice.String(), initial())
 	for range 2 {
-		must(t, p.Inc(serverPort, alice))
+		testkit.Must(t, p.Inc(serverPort, alice))
 	}
 	if len(events) != 0 {
 		t.Error("an event before a packet was dropped")
@@ -53,17 +55,17 @@ func TestEventsTellOfTheFirstDropAndOfTheEndOfDropping(t *testing.T) {
 		p.expect(t, frame, DropOverQuota, serverPort)
 	}
 	expectEvents(t, events, "blocked 192.0.2.0/24 4433")
-	must(t, p.Inc(serverPort, alice))
+	testkit.Must(t, p.Inc(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort) // still blocked: no news
-	must(t, p.Dec(serverPort, alice))
+	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort)
-	must(t, p.Dec(serverPort, alice))
+	testkit.Must(t, p.Dec(serverPort, alice))
 	expectEvents(t, events, "unblocked 192.0.2.0/24 4433")
-	must(t, p.Inc(serverPort, alice))
+	testkit.Must(t, p.Inc(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort)
 	expectEvents(t, events, "blocked 192.0.2.0/24 4433")
 	for range 2 {
-		must(t, p.Dec(serverPort, alice))
+		testkit.Must(t, p.Dec(serverPort, alice))
 	}
 	expectEvents(t, events, "unblocked 192.0.2.0/24 4433")
 }
@@ -72,10 +74,10 @@ func TestAClientOfWhichNothingWasDroppedIsNoNews(t *testing.T) {
 	events := make(chan Event, 16)
 	p := newProgram(t, Options{Ports: onePort, Quota: 1, MaxClients: 8, Events: events})
 	for _, addr := range []netip.Addr{alice, carol} {
-		must(t, p.Inc(serverPort, addr))
-		must(t, p.Dec(serverPort, addr))
+		testkit.Must(t, p.Inc(serverPort, addr))
+		testkit.Must(t, p.Dec(serverPort, addr))
 	}
-	must(t, p.Inc(serverPort, bob))
+	testkit.Must(t, p.Inc(serverPort, bob))
 	p.expect(t, datagram(t, bob.String(), initial()), DropOverQuota, serverPort)
 	expectEvents(t, events, "blocked 192.0.2.11/32 4433")
 }
@@ -83,13 +85,13 @@ func TestAClientOfWhichNothingWasDroppedIsNoNews(t *testing.T) {
 func TestAChangedQuotaIsToldOfEachTime(t *testing.T) {
 	events := make(chan Event, 16)
 	p := newProgram(t, Options{Ports: onePort, Quota: 1, MaxClients: 8, Events: events})
-	must(t, p.Inc(serverPort, carol))
+	testkit.Must(t, p.Inc(serverPort, carol))
 	for range 3 {
 		p.expect(t, datagram(t, carol.String(), initial()), DropOverQuota, serverPort)
 		expectEvents(t, events, "blocked 2001:db8::/64 4433")
-		must(t, p.SetQuota(serverPort, 2))
+		testkit.Must(t, p.SetQuota(serverPort, 2))
 		expectEvents(t, events, "unblocked 2001:db8::/64 4433")
-		must(t, p.SetQuota(serverPort, 1))
+		testkit.Must(t, p.SetQuota(serverPort, 1))
 	}
 }
 
@@ -101,7 +103,7 @@ func TestEventsTellOfTheRate(t *testing.T) {
 		p.expect(t, frame, reason, serverPort)
 	}
 	expectEvents(t, events, "rate_limited 2001:db8::/64 4433")
-	must(t, p.SetRate(serverPort, slow, 4))
+	testkit.Must(t, p.SetRate(serverPort, slow, 4))
 	p.expect(t, frame, PassUnknownClient, serverPort)
 	p.expect(t, frame, PassUnknownClient, serverPort)
 	expectEvents(t, events, "rate_lifted 2001:db8::/64 4433")
@@ -115,7 +117,7 @@ func blockMany(t *testing.T, p *program, clients int) {
 	addr := netip.MustParseAddr("10.0.0.0")
 	for range clients {
 		addr = addr.Next()
-		must(t, p.Inc(serverPort, addr))
+		testkit.Must(t, p.Inc(serverPort, addr))
 		p.run(t, datagram(t, addr.String(), initial()))
 	}
 }
@@ -123,7 +125,7 @@ func blockMany(t *testing.T, p *program, clients int) {
 func eventsLost(t *testing.T, p *program) uint64 {
 	t.Helper()
 	s, err := p.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	return s.EventsLost
 }
 
@@ -148,7 +150,7 @@ func TestEventsThatNobodyTakesAreCountedAsLost(t *testing.T) {
 	events := make(chan Event, room)
 	p := newProgram(t, Options{Ports: onePort, Quota: 1, Events: events})
 	blockMany(t, p, clients)
-	await(t, "the rest is lost", func() bool { return eventsLost(t, p) == clients-room })
+	testkit.Await(t, "the rest is lost", func() bool { return eventsLost(t, p) == clients-room })
 	eventTexts(t, events, room)
 }
 
@@ -167,17 +169,17 @@ func TestEventsComeFromAnAttachedGateway(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Events: events})
 	f := p.newFlow(t, serverAddress, serverPort)
 	client := netip.MustParseAddr(clientAddress)
-	must(t, g.Inc(serverPort, client))
+	testkit.Must(t, g.Inc(serverPort, client))
 	f.stalls(t, g, initial(), DropOverQuota)
 	expectEvents(t, events, "blocked 192.0.2.2/32 4433")
-	must(t, g.Dec(serverPort, client))
+	testkit.Must(t, g.Dec(serverPort, client))
 	expectEvents(t, events, "unblocked 192.0.2.2/32 4433")
-	must(t, g.SetRate(serverPort, slow, 1))
+	testkit.Must(t, g.SetRate(serverPort, slow, 1))
 	f.arrives(t, initial())
 	f.stalls(t, g, initial(), DropRate)
 	expectEvents(t, events, "rate_limited 192.0.2.2/32 4433")
-	must(t, g.Close())
-	must(t, g.Close())
+	testkit.Must(t, g.Close())
+	testkit.Must(t, g.Close())
 }
 
 func TestWhatIsNoEventIsNotRead(t *testing.T) {

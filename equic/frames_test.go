@@ -9,6 +9,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // packet is a frame of these layers, the first Ethernet, with lengths and
@@ -23,17 +25,17 @@ func packet(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
 		case *layers.IPv6:
 			network = l
 		case *layers.UDP:
-			must(tb, l.SetNetworkLayerForChecksum(network))
+			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
 		case *layers.TCP:
-			must(tb, l.SetNetworkLayerForChecksum(network))
+			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
 		}
 	}
 	b := gopacket.NewSerializeBuffer()
 	// The library pads a frame to 60 bytes: the size without tells where it ends.
-	must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
+	testkit.Must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
 	size := len(b.Bytes())
 	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	must(tb, gopacket.SerializeLayers(b, how, stack...))
+	testkit.Must(tb, gopacket.SerializeLayers(b, how, stack...))
 	return slices.Clone(b.Bytes()[:14+size])
 }
 

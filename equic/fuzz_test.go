@@ -10,6 +10,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // twin is a loaded program beside its reference.
@@ -52,7 +54,7 @@ func newTwins(tb testing.TB) []*twin {
 // reference; they must agree on what becomes of it, whose it is, what is
 // counted and who takes a token.
 func FuzzProgramAgreesWithReference(f *testing.F) {
-	needRoot(f)
+	testkit.NeedRoot(f)
 	for i, frame := range seeds(f) {
 		f.Add(frame, byte(i), byte(i/4))
 	}
@@ -113,7 +115,7 @@ func (w *twin) compare(tb testing.TB, frame []byte, connections uint32) string {
 	if who.port != 0 && connections > 0 {
 		w.counts[who] = connections
 		w.put(tb, who.port, who.prefix.Addr().String(), connections)
-		defer func() { must(tb, w.objs.Clients.Delete(w.key(who))) }()
+		defer func() { testkit.Must(tb, w.objs.Clients.Delete(w.key(who))) }()
 	}
 	want := w.judge(frame)
 	verdict := w.run(tb, frame)
@@ -142,9 +144,9 @@ func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	for entries.Next(&k, &ignored) {
 		got = append(got, k)
 	}
-	must(tb, entries.Err())
+	testkit.Must(tb, entries.Err())
 	for _, k := range got {
-		must(tb, w.objs.Buckets.Delete(k))
+		testkit.Must(tb, w.objs.Buckets.Delete(k))
 	}
 	var expected []clientKey
 	if want.token {
@@ -175,7 +177,7 @@ func (w *twin) counters(tb testing.TB) map[counter]uint64 {
 	values := make([]uint64, len(keys)*ebpf.MustPossibleCPU())
 	var cursor ebpf.MapBatchCursor
 	n, err := w.objs.Packets.BatchLookup(&cursor, keys, values, nil)
-	must(tb, err)
+	testkit.Must(tb, err)
 	for i := range n {
 		var sum uint64
 		for _, v := range values[i*ebpf.MustPossibleCPU():][:ebpf.MustPossibleCPU()] {
@@ -197,7 +199,7 @@ func (w *twin) counters(tb testing.TB) map[counter]uint64 {
 // wrong in the same way.
 func TestTheReferenceKnowsTheTables(t *testing.T) {
 	o, err := Options{Interface: "none", Ports: onePort, Quota: 3, Policy: PolicyClient}.complete()
-	must(t, err)
+	testkit.Must(t, err)
 	r := reference{o, map[client]uint32{}}
 	for source, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
 		r.counts[r.client(netip.MustParseAddr(source), serverPort)] = n

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
@@ -21,26 +24,26 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 
 			send("unknown")
 			receive("unknown")
-			must(t, g.Inc(serverPort, client))
+			testkit.Must(t, g.Inc(serverPort, client))
 			g.clients.flush()
 			send("under quota")
 			receive("under quota")
-			must(t, g.Inc(serverPort, client))
+			testkit.Must(t, g.Inc(serverPort, client))
 			const dropped = 100
 			for range dropped {
 				send("at quota")
 			}
-			await(t, "the drops are counted", func() bool { return packets(t, g, DropOverQuota) == dropped })
-			must(t, g.Dec(serverPort, client))
+			testkit.Await(t, "the drops are counted", func() bool { return packets(t, g, DropOverQuota) == dropped })
+			testkit.Must(t, g.Dec(serverPort, client))
 			send("under quota again")
 			receive("under quota again") // and none of the dropped before it
-			must(t, g.Dec(serverPort, client))
+			testkit.Must(t, g.Dec(serverPort, client))
 			g.clients.flush()
 			send("forgotten")
 			receive("forgotten")
 
 			got, err := g.Stats()
-			must(t, err)
+			testkit.Must(t, err)
 			if got.Dropped != dropped || got.Seen != got.Passed+got.Dropped {
 				t.Errorf("stats %+v, want %d dropped and sums that agree", got, dropped)
 			}
@@ -54,7 +57,7 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
 	p := newPair(t)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
-	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
 	send, receive := p.connect(t, serverPort+1)
 	send("other port")
 	receive("other port")
@@ -73,9 +76,9 @@ func TestTheKernelsMapHoldsWhatWasCounted(t *testing.T) {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
 	for range want[alice.String()] {
-		must(t, g.Dec(serverPort, alice))
+		testkit.Must(t, g.Dec(serverPort, alice))
 	}
-	await(t, "a client at zero leaves the map", func() bool {
+	testkit.Await(t, "a client at zero leaves the map", func() bool {
 		_, present := kernelCounts(t, g)[alice.String()]
 		return !present
 	})
@@ -87,18 +90,18 @@ func TestTheKernelsMapHoldsWhatWasCounted(t *testing.T) {
 func TestTheKernelsMapFills(t *testing.T) {
 	newPair(t)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1, MaxClients: 1})
-	must(t, g.Inc(serverPort, alice))
+	testkit.Must(t, g.Inc(serverPort, alice))
 	if err := g.Inc(serverPort, bob); !errors.Is(err, ErrFull) {
 		t.Fatalf("error %v, want ErrFull", err)
 	}
 	if got := g.Count(serverPort, bob); got != 1 {
 		t.Errorf("count %d, want 1", got)
 	}
-	must(t, g.Dec(serverPort, alice))
+	testkit.Must(t, g.Dec(serverPort, alice))
 	if diff := cmp.Diff(map[string]uint32{bob.String(): 1}, kernelCounts(t, g)); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
-	must(t, g.Dec(serverPort, bob))
+	testkit.Must(t, g.Dec(serverPort, bob))
 	if got := kernelCounts(t, g); len(got) != 0 {
 		t.Errorf("kernel's map %v, want none", got)
 	}
@@ -109,13 +112,13 @@ func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
 	// At its quota of 1 the count is in the kernel before Inc returns; any other
 	// would be there within writeDelay, which measuring may be shorter than.
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
-	must(t, g.Inc(serverPort, alice))
+	testkit.Must(t, g.Inc(serverPort, alice))
 	before, err := g.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	cost, err := g.MeasureDrop(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	after, err := g.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	if cost.DropNS <= 0 || cost.EmptyNS <= 0 {
 		t.Errorf("cost %+v, want more than nothing", cost)
 	}
@@ -141,8 +144,8 @@ func TestMeasuringStopsWithItsContext(t *testing.T) {
 func TestAClosedGatewaySaysSo(t *testing.T) {
 	newPair(t)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
-	must(t, g.Inc(serverPort, alice))
-	must(t, g.Close())
+	testkit.Must(t, g.Inc(serverPort, alice))
+	testkit.Must(t, g.Close())
 	_, statsErr := g.Stats()
 	for call, err := range map[string]error{"Inc": g.Inc(serverPort, alice), "Dec": g.Dec(serverPort, alice), "Stats": statsErr} {
 		if !errors.Is(err, ErrClosed) {
@@ -159,24 +162,24 @@ func TestAClosedGatewaySaysSo(t *testing.T) {
 func (p pair) connect(t *testing.T, port int) (send, receive func(string)) {
 	t.Helper()
 	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: port})
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Close()) })
-	must(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
-	p.enter(t, p.client)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, server.Close()) })
+	testkit.Must(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
+	netkit.Enter(t, p.Client)
 	client, err := net.DialUDP("udp4", nil, server.LocalAddr().(*net.UDPAddr))
-	must(t, err)
-	t.Cleanup(func() { must(t, client.Close()) })
-	p.enter(t, p.server)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, client.Close()) })
+	netkit.Enter(t, p.Server)
 
 	send = func(text string) {
 		_, err := client.Write([]byte(text))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	receive = func(want string) {
 		t.Helper()
 		b := make([]byte, 64)
 		n, err := server.Read(b)
-		must(t, err)
+		testkit.Must(t, err)
 		if got := string(b[:n]); got != want {
 			t.Errorf("received %q, want %q", got, want)
 		}
@@ -187,7 +190,7 @@ func (p pair) connect(t *testing.T, port int) (send, receive func(string)) {
 func packets(t *testing.T, g *Gateway, reason string) uint64 {
 	t.Helper()
 	s, err := g.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	return s.Packets[reason]
 }
 
@@ -201,6 +204,6 @@ func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	for entries.Next(&key, &value) {
 		counts[netip.AddrFrom16(key.Prefix).Unmap().String()] = value.Connections
 	}
-	must(t, entries.Err())
+	testkit.Must(t, entries.Err())
 	return counts
 }

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // byAddress tells every address apart.
@@ -24,10 +26,10 @@ func TestCountsReachTheKernelAsAbsoluteValues(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 1)
 	for _, addr := range []netip.Addr{alice, alice, bob, carol, alice} {
-		must(t, l.inc(addr))
+		testkit.Must(t, l.inc(addr))
 	}
-	must(t, l.dec(alice))
-	must(t, l.dec(bob))
+	testkit.Must(t, l.dec(alice))
+	testkit.Must(t, l.dec(bob))
 	want := map[string]uint32{"192.0.2.10": 2, "2001:db8::c": 1}
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
@@ -43,9 +45,9 @@ func TestCountsReachTheKernelAsAbsoluteValues(t *testing.T) {
 func TestMappedAndZonedFormsAreTheSameClient(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 1)
-	must(t, l.inc(alice))
-	must(t, l.inc(netip.AddrFrom16(alice.As16())))
-	must(t, l.inc(carol.WithZone("eth0")))
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.inc(netip.AddrFrom16(alice.As16())))
+	testkit.Must(t, l.inc(carol.WithZone("eth0")))
 	want := map[string]uint32{"192.0.2.10": 2, "2001:db8::c": 1}
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
@@ -61,8 +63,8 @@ func TestDecBelowZeroIsAnErrorAndChangesNothing(t *testing.T) {
 	if err := l.dec(alice); err == nil {
 		t.Error("a client that was never counted was released")
 	}
-	must(t, l.inc(alice))
-	must(t, l.dec(alice))
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.dec(alice))
 	if err := l.dec(alice); err == nil {
 		t.Error("a client was released twice")
 	}
@@ -87,18 +89,18 @@ func TestAnInvalidAddressIsNotCounted(t *testing.T) {
 func TestAFullMapIsSaidAndTheCountStaysRight(t *testing.T) {
 	kernel := newFakeMap(1)
 	l := newPortLedger(kernel, 1)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	for range 2 {
 		if err := l.inc(bob); !errors.Is(err, ErrFull) {
 			t.Fatalf("error %v, want ErrFull", err)
 		}
 	}
-	must(t, l.inc(alice)) // one that is in the map still counts
+	testkit.Must(t, l.inc(alice)) // one that is in the map still counts
 	if got := l.count(bob); got != 2 {
 		t.Errorf("count %d, want 2", got)
 	}
-	must(t, l.dec(bob))
-	must(t, l.dec(bob))
+	testkit.Must(t, l.dec(bob))
+	testkit.Must(t, l.dec(bob))
 	l.flush()
 	want := map[string]uint32{"192.0.2.10": 2}
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
@@ -112,13 +114,13 @@ func TestAFullMapIsSaidAndTheCountStaysRight(t *testing.T) {
 func TestAFreedPlaceGoesToAClientThatFoundTheMapFull(t *testing.T) {
 	kernel := newFakeMap(1)
 	l := newPortLedger(kernel, 1)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	for range 3 {
 		if err := l.inc(bob); !errors.Is(err, ErrFull) {
 			t.Fatalf("error %v, want ErrFull", err)
 		}
 	}
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 	want := map[string]uint32{"192.0.2.11": 3}
 	if diff := cmp.Diff(want, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
@@ -136,13 +138,13 @@ func TestAnErrorOfTheKernelLeavesTheClientCounted(t *testing.T) {
 	if got := l.count(alice); got != 1 {
 		t.Errorf("count %d, want 1", got)
 	}
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 }
 
 func TestAClosedLedgerChangesNothing(t *testing.T) {
 	l := newPortLedger(newFakeMap(8), 1)
-	must(t, l.inc(alice))
-	must(t, l.close())
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.close())
 	if err := l.inc(alice); !errors.Is(err, ErrClosed) {
 		t.Errorf("inc: error %v, want ErrClosed", err)
 	}
@@ -181,7 +183,7 @@ func TestClientsAreToldApartByTheirPrefixAndPort(t *testing.T) {
 		{443, "2001:db8::ffff:0:0:1"},
 		{443, "2001:db8:0:1::1"},
 	} {
-		must(t, l.inc(c.port, netip.MustParseAddr(c.addr)))
+		testkit.Must(t, l.inc(c.port, netip.MustParseAddr(c.addr)))
 	}
 	l.flush()
 	got := make(map[string]int)
@@ -207,11 +209,11 @@ func TestAChangedQuotaIsInForceAtOnce(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 5)
 	for range 3 {
-		must(t, l.inc(alice))
+		testkit.Must(t, l.inc(alice))
 	}
-	must(t, l.inc(bob))
+	testkit.Must(t, l.inc(bob))
 	told := 0
-	must(t, l.setQuota(serverPort, 3, func() error {
+	testkit.Must(t, l.setQuota(serverPort, 3, func() error {
 		told++
 		if diff := cmp.Diff(map[string]uint32{alice.String(): 3}, kernel.counts()); diff != "" {
 			t.Errorf("before a lower quota is in force, the kernel's map (-want +got):\n%s", diff)
@@ -219,7 +221,7 @@ func TestAChangedQuotaIsInForceAtOnce(t *testing.T) {
 		return nil
 	}))
 	kernel.drop(alice)
-	must(t, l.setQuota(serverPort, 4, func() error { told++; return nil }))
+	testkit.Must(t, l.setQuota(serverPort, 4, func() error { told++; return nil }))
 	if diff := cmp.Diff([]string{"192.0.2.10/32"}, text(l.letIn)); diff != "" || told != 2 {
 		t.Errorf("let in (-want +got), told %d times:\n%s", told, diff)
 	}
@@ -232,17 +234,17 @@ func TestAClientOfWhichPacketsWereDroppedIsSaidToBeLetIn(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 2)
 	for range 3 {
-		must(t, errors.Join(l.inc(alice), l.inc(bob)))
+		testkit.Must(t, errors.Join(l.inc(alice), l.inc(bob)))
 	}
 	kernel.drop(alice)
-	must(t, l.inc(alice)) // a count at the quota keeps what the program noted
+	testkit.Must(t, l.inc(alice)) // a count at the quota keeps what the program noted
 	for range 2 {
-		must(t, errors.Join(l.dec(alice), l.dec(bob)))
+		testkit.Must(t, errors.Join(l.dec(alice), l.dec(bob)))
 	}
 	if len(l.letIn) != 0 {
 		t.Errorf("let in at its quota: %v", l.letIn)
 	}
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 	if diff := cmp.Diff([]string{"192.0.2.10/32"}, text(l.letIn)); diff != "" {
 		t.Errorf("let in (-want +got):\n%s", diff)
 	}
@@ -259,16 +261,16 @@ func text(list []netip.Prefix) []string {
 func TestAClientBelowItsQuotaMakesRoomForOneAtIt(t *testing.T) {
 	kernel := newFakeMap(1)
 	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	l.flush() // holds the only place, for readers
-	must(t, errors.Join(l.inc(bob), l.inc(bob)))
+	testkit.Must(t, errors.Join(l.inc(bob), l.inc(bob)))
 	if diff := cmp.Diff(map[string]uint32{bob.String(): 2}, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
 	}
 	if err := l.inc(alice); !errors.Is(err, ErrFull) {
 		t.Errorf("error %v, want ErrFull: both are at their quota", err)
 	}
-	must(t, errors.Join(l.dec(bob), l.dec(bob)))
+	testkit.Must(t, errors.Join(l.dec(bob), l.dec(bob)))
 	l.flush()
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, kernel.counts()); diff != "" {
 		t.Errorf("the next to wait has the place (-want +got):\n%s", diff)

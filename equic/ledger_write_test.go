@@ -7,16 +7,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // With a quota of 3, counts of 1 and 2 change no verdict.
 func TestCountsUnderQuotaReachTheKernelLater(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 3)
-	must(t, l.inc(alice))
-	must(t, l.inc(alice))
-	must(t, l.inc(bob))
-	must(t, l.dec(bob)) // come and gone: never written
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.inc(bob))
+	testkit.Must(t, l.dec(bob)) // come and gone: never written
 	if len(kernel.entries) != 0 {
 		t.Errorf("written at once: %v", kernel.counts())
 	}
@@ -24,8 +26,8 @@ func TestCountsUnderQuotaReachTheKernelLater(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint32{"192.0.2.10": 2}, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map after the delay (-want +got):\n%s", diff)
 	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 	l.flush()
 	if len(kernel.entries)+len(l.clients)+len(l.late) != 0 {
 		t.Errorf("left: kernel %v, clients %v, late %v", kernel.counts(), l.clients, l.late)
@@ -48,7 +50,7 @@ func TestCountsThatChangeAVerdictReachTheKernelAtOnce(t *testing.T) {
 		{"two are left: let in again", l.dec, 2},
 		{"one is left: for later", l.dec, 2},
 	} {
-		must(t, step.do(alice))
+		testkit.Must(t, step.do(alice))
 		if got := kernel.counts()[alice.String()]; got != step.want {
 			t.Errorf("%s: the kernel has %d, want %d", step.name, got, step.want)
 		}
@@ -62,29 +64,29 @@ func TestCountsThatChangeAVerdictReachTheKernelAtOnce(t *testing.T) {
 func TestAFullMapIsSaidAtTheQuota(t *testing.T) {
 	kernel := newFakeMap(0)
 	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	l.flush()
 	if err := l.inc(alice); !errors.Is(err, ErrFull) {
 		t.Errorf("at the quota: error %v, want ErrFull", err)
 	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
-	must(t, l.close())
+	testkit.Must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
+	testkit.Must(t, l.close())
 }
 
 func TestAFreedPlaceGoesToAClientAtItsQuota(t *testing.T) {
 	kernel := newFakeMap(1)
 	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
-	must(t, l.inc(alice)) // holds the only place
-	must(t, l.inc(carol))
+	testkit.Must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice)) // holds the only place
+	testkit.Must(t, l.inc(carol))
 	l.flush() // carol is under quota and found the map full
-	must(t, l.inc(bob))
+	testkit.Must(t, l.inc(bob))
 	if err := l.inc(bob); !errors.Is(err, ErrFull) {
 		t.Fatalf("error %v, want ErrFull", err)
 	}
-	must(t, l.dec(alice))
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 	l.flush()
 	if diff := cmp.Diff(map[string]uint32{bob.String(): 2}, kernel.counts()); diff != "" {
 		t.Errorf("kernel's map (-want +got):\n%s", diff)
@@ -94,7 +96,7 @@ func TestAFreedPlaceGoesToAClientAtItsQuota(t *testing.T) {
 func TestAClientDoesNotStayBlockedByAWriteThatFailed(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 1)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	kernel.broken = unix.EIO
 	if err := l.dec(alice); !errors.Is(err, unix.EIO) {
 		t.Fatalf("error %v, want EIO", err)
@@ -109,7 +111,7 @@ func TestAClientDoesNotStayBlockedByAWriteThatFailed(t *testing.T) {
 func TestALateWriteThatFailsIsSaidOnClose(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 2)
-	must(t, l.inc(alice))
+	testkit.Must(t, l.inc(alice))
 	kernel.broken = unix.EIO
 	l.flush()
 	if err := l.close(); !errors.Is(err, unix.EIO) {
@@ -124,7 +126,7 @@ func TestManyLateCountsAreWrittenTogether(t *testing.T) {
 	addr := netip.MustParseAddr("10.0.0.0")
 	for range clients {
 		addr = addr.Next()
-		must(t, l.inc(addr))
+		testkit.Must(t, l.inc(addr))
 	}
 	l.flush()
 	if len(kernel.entries) != clients-10 || len(l.late) != 0 {
@@ -133,13 +135,13 @@ func TestManyLateCountsAreWrittenTogether(t *testing.T) {
 	if kernel.puts > 3+flushChunk { // one by one in the chunk that found the map full
 		t.Errorf("%d writes for %d clients", kernel.puts, clients)
 	}
-	must(t, l.close())
+	testkit.Must(t, l.close())
 }
 
 func TestCountsThatCouldNotBeWrittenWaitForTheNextFlush(t *testing.T) {
 	kernel := newFakeMap(8)
 	l := newPortLedger(kernel, 2)
-	must(t, errors.Join(l.inc(alice), l.inc(bob)))
+	testkit.Must(t, errors.Join(l.inc(alice), l.inc(bob)))
 	kernel.broken = unix.EIO
 	l.flush()
 	kernel.broken = nil

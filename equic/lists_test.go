@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func prefixList(texts ...string) []netip.Prefix {
@@ -46,7 +48,7 @@ func TestListsDecideBeforeAllElse(t *testing.T) {
 
 func TestAListHoldsForEveryPort(t *testing.T) {
 	p := newProgram(t, Options{Ports: []Port{{Number: 443}, {Number: 8443}}})
-	must(t, p.Denied().Add(netip.MustParsePrefix("192.0.2.0/24")))
+	testkit.Must(t, p.Denied().Add(netip.MustParsePrefix("192.0.2.0/24")))
 	p.expect(t, datagramTo(t, "192.0.2.1", 443, initial()), DropDenied, 443)
 	p.expect(t, datagramTo(t, "192.0.2.1", 8443, initial()), DropDenied, 8443)
 }
@@ -70,7 +72,7 @@ func TestListsChangeWhileTheProgramIsLoaded(t *testing.T) {
 		{"the narrow one is no longer allowed", func() error { return p.Allowed().Remove(narrow) }, DropDenied},
 		{"nothing is listed again", func() error { return p.Denied().Remove(wide) }, PassUnknownClient},
 	} {
-		must(t, step.do())
+		testkit.Must(t, step.do())
 		t.Run(step.name, func(t *testing.T) {
 			p.expect(t, datagram(t, stranger, initial()), step.want, serverPort)
 		})
@@ -90,12 +92,12 @@ func TestAPrefixOfEitherFamilyLeavesTheOtherAlone(t *testing.T) {
 		t.Run("denied "+test.denied, func(t *testing.T) {
 			p := newProgram(t, Options{Ports: onePort})
 			for text := range strings.FieldsSeq(test.denied) {
-				must(t, p.Denied().Add(netip.MustParsePrefix(text)))
+				testkit.Must(t, p.Denied().Add(netip.MustParsePrefix(text)))
 			}
 			p.expect(t, datagram(t, stranger, initial()), test.four, serverPort)
 			p.expect(t, datagram(t, over6, initial()), test.six, serverPort)
 			for text := range strings.FieldsSeq(test.denied) {
-				must(t, p.Denied().Remove(netip.MustParsePrefix(text)))
+				testkit.Must(t, p.Denied().Remove(netip.MustParsePrefix(text)))
 			}
 			p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
 			p.expect(t, datagram(t, over6, initial()), PassUnknownClient, serverPort)
@@ -109,11 +111,11 @@ func TestEveryLengthOfPrefixMatchesItsBitsAlone(t *testing.T) {
 		addr := netip.MustParseAddr(address)
 		for bits := 1; bits <= addr.BitLen(); bits++ {
 			prefix, err := addr.Prefix(bits)
-			must(t, err)
-			must(t, p.Denied().Add(netip.PrefixFrom(addr, bits))) // bits behind the length are ignored
+			testkit.Must(t, err)
+			testkit.Must(t, p.Denied().Add(netip.PrefixFrom(addr, bits))) // bits behind the length are ignored
 			p.expect(t, datagram(t, address, initial()), DropDenied, serverPort)
 			p.expect(t, datagram(t, flipped(addr, bits-1).String(), initial()), PassUnknownClient, serverPort)
-			must(t, p.Denied().Remove(prefix))
+			testkit.Must(t, p.Denied().Remove(prefix))
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -27,10 +29,10 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 		Events: make(chan Event), // nobody takes any
 	})
 	for range 2 {
-		must(t, p.Inc(443, alice))
+		testkit.Must(t, p.Inc(443, alice))
 	}
-	must(t, p.Inc(443, bob))
-	must(t, p.Inc(8443, alice))
+	testkit.Must(t, p.Inc(443, bob))
+	testkit.Must(t, p.Inc(8443, alice))
 	p.clients.flush()
 	for _, frame := range [][]byte{
 		datagramTo(t, alice.String(), 443, initial()),
@@ -42,17 +44,17 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	} {
 		p.run(t, frame)
 	}
-	await(t, "the event is lost", func() bool { return eventsLost(t, p) == 1 })
+	testkit.Await(t, "the event is lost", func() bool { return eventsLost(t, p) == 1 })
 	answer := metricsOf(t, p.Gateway)
 	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
 		t.Errorf("status %d, content type %q", answer.Code, got)
 	}
 	golden := filepath.Join("testdata", "metrics.golden")
 	if *update {
-		must(t, os.WriteFile(golden, answer.Body.Bytes(), 0o644))
+		testkit.Must(t, os.WriteFile(golden, answer.Body.Bytes(), 0o644))
 	}
 	want, err := os.ReadFile(golden)
-	must(t, err)
+	testkit.Must(t, err)
 	if diff := cmp.Diff(string(want), answer.Body.String()); diff != "" {
 		t.Errorf("metrics (-want +got), -update rewrites them:\n%s", diff)
 	}
@@ -64,7 +66,7 @@ func TestMetricsOfAClosedGatewaySayThatItIsClosed(t *testing.T) {
 	if answer := metricsOf(t, g); answer.Code != http.StatusOK {
 		t.Errorf("status %d while open", answer.Code)
 	}
-	must(t, g.Close())
+	testkit.Must(t, g.Close())
 	if answer := metricsOf(t, g); answer.Code != http.StatusServiceUnavailable {
 		t.Errorf("status %d after Close, want 503", answer.Code)
 	}

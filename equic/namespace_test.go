@@ -10,6 +10,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
@@ -17,13 +19,13 @@ func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyNew, Quota: 1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	f.arrives(t, initial())
-	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
 	for range 10 {
 		f.arrives(t, short())
 		f.stalls(t, g, initial(), DropOverQuota)
 	}
 	f.arrives(t, long(quicV1, 2, 1200)) // the end of a handshake
-	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+	testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
 	f.arrives(t, initial())
 }
 
@@ -32,12 +34,12 @@ func TestAnEstablishedFlowStallsUnderPolicyClient(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	f.arrives(t, initial())
-	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
 	for range 10 {
 		f.stalls(t, g, short(), DropOverQuota)
 		f.stalls(t, g, initial(), DropOverQuota)
 	}
-	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+	testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
 	f.arrives(t, []byte("after the stall"))
 }
 
@@ -79,10 +81,10 @@ func TestTheBypassesOfThePublishedProgramDoNotWork(t *testing.T) {
 func checkBypass(t *testing.T, g *Gateway, f, other flow, client netip.Addr) {
 	t.Helper()
 	f.arrives(t, initial())
-	must(t, g.Inc(serverPort, client))
+	testkit.Must(t, g.Inc(serverPort, client))
 	f.stalls(t, g, initial(), DropOverQuota)
 	other.arrives(t, initial())
-	must(t, g.Dec(serverPort, client))
+	testkit.Must(t, g.Dec(serverPort, client))
 	f.arrives(t, []byte("let in again"))
 }
 
@@ -111,10 +113,10 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 					return body
 				}
 				tap(sendAs(1), nil)
-				must(t, g.Inc(serverPort, netip.MustParseAddr(test.source)))
+				testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(test.source)))
 				dropped := sendAs(2)
-				await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
-				must(t, g.Dec(serverPort, netip.MustParseAddr(test.source)))
+				testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+				testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(test.source)))
 				if early := tap(sendAs(3), dropped); early {
 					t.Error("a packet of a client at its quota went through")
 				}
@@ -134,10 +136,10 @@ func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
 	frame := withoutLength(datagram(t, clientAddress6, initial()))
 	send(frame)
 	f.receive(t, initial())
-	must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress6)))
+	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress6)))
 	send(frame)
-	await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
-	must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress6)))
+	testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+	testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress6)))
 	f.arrives(t, []byte("let in again"))
 }
 
@@ -179,11 +181,11 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 				send(frame)
 			}
 			f.receive(t, initial())
-			must(t, g.Inc(serverPort, netip.MustParseAddr(test.client)))
+			testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(test.client)))
 			for _, frame := range test.fragments {
 				send(frame)
 			}
-			await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+			testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
 			f.arrives(t, short())
 		})
 	}
@@ -216,9 +218,9 @@ func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 	for range each {
 		send(datagram(t, victim.String(), initial()))
 	}
-	await(t, "all are seen", func() bool {
+	testkit.Await(t, "all are seen", func() bool {
 		s, err := g.Stats()
-		must(t, err)
+		testkit.Must(t, err)
 		return s.Ports[serverPort].Seen == (2*sources+1)*each
 	})
 	g.clients.flush()
@@ -233,7 +235,7 @@ func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 	}
 	f := p.newFlow(t, serverAddress, serverPort)
 	f.send(t, initial())
-	await(t, "the victim passes", func() bool { return packets(t, g, PassUnknownClient) > 0 })
+	testkit.Await(t, "the victim passes", func() bool { return packets(t, g, PassUnknownClient) > 0 })
 }
 
 func TestSettingsChangeWhileAttached(t *testing.T) {
@@ -241,30 +243,30 @@ func TestSettingsChangeWhileAttached(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	client := netip.MustParseAddr(clientAddress)
-	must(t, g.Inc(serverPort, client))
+	testkit.Must(t, g.Inc(serverPort, client))
 	f.stalls(t, g, initial(), DropOverQuota)
 
-	must(t, g.SetQuota(serverPort, 2))
+	testkit.Must(t, g.SetQuota(serverPort, 2))
 	f.arrives(t, []byte{0xc0, 1, 2, 3, 4, 5}) // of a version of its own
 	if got := g.Quota(serverPort); got != 2 {
 		t.Errorf("quota %d, want 2", got)
 	}
-	must(t, g.SetQuota(serverPort, 1))
+	testkit.Must(t, g.SetQuota(serverPort, 1))
 	f.stalls(t, g, initial(), DropOverQuota)
-	must(t, g.Allowed().Add(netip.PrefixFrom(client, 24)))
+	testkit.Must(t, g.Allowed().Add(netip.PrefixFrom(client, 24)))
 	f.arrives(t, initial())
-	must(t, g.Allowed().Remove(netip.PrefixFrom(client, 24)))
+	testkit.Must(t, g.Allowed().Remove(netip.PrefixFrom(client, 24)))
 	f.stalls(t, g, initial(), DropOverQuota)
-	must(t, g.Denied().Add(netip.PrefixFrom(client, 32)))
+	testkit.Must(t, g.Denied().Add(netip.PrefixFrom(client, 32)))
 	f.stalls(t, g, short(), DropDenied)
-	must(t, g.Denied().Remove(netip.PrefixFrom(client, 32)))
-	must(t, g.Dec(serverPort, client))
+	testkit.Must(t, g.Denied().Remove(netip.PrefixFrom(client, 32)))
+	testkit.Must(t, g.Dec(serverPort, client))
 	f.arrives(t, initial())
 
-	must(t, g.SetRate(serverPort, slow, 1))
+	testkit.Must(t, g.SetRate(serverPort, slow, 1))
 	f.arrives(t, initial())
 	f.stalls(t, g, initial(), DropRate)
 	f.arrives(t, short())
-	must(t, g.SetRate(serverPort, 0, 0))
+	testkit.Must(t, g.SetRate(serverPort, 0, 0))
 	f.arrives(t, initial())
 }

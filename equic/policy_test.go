@@ -8,6 +8,8 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // payloadCase is the payload of a client over its quota, and what becomes of it
@@ -219,7 +221,7 @@ func TestClientsOfOnePrefixShareACountInTheKernel(t *testing.T) {
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%s by /%d and /%d", test.counted, test.ipv4, test.ipv6), func(t *testing.T) {
 			p := newProgram(t, Options{Ports: onePort, Quota: 1, IPv4Prefix: test.ipv4, IPv6Prefix: test.ipv6, MaxClients: 8})
-			must(t, p.Inc(serverPort, netip.MustParseAddr(test.counted)))
+			testkit.Must(t, p.Inc(serverPort, netip.MustParseAddr(test.counted)))
 			for _, source := range append(test.same, test.counted) {
 				p.expect(t, datagram(t, source, initial()), DropOverQuota, serverPort)
 			}
@@ -233,16 +235,16 @@ func TestClientsOfOnePrefixShareACountInTheKernel(t *testing.T) {
 func TestAQuotaChangesWhileTheProgramIsLoaded(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 2, MaxClients: 8})
 	frame := datagram(t, alice.String(), initial())
-	must(t, p.Inc(serverPort, alice))
-	must(t, p.Inc(serverPort, alice))
+	testkit.Must(t, p.Inc(serverPort, alice))
+	testkit.Must(t, p.Inc(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort)
-	must(t, p.SetQuota(serverPort, 3))
+	testkit.Must(t, p.SetQuota(serverPort, 3))
 	p.expect(t, frame, PassUnderQuota, serverPort)
-	must(t, p.SetQuota(serverPort, 1))
+	testkit.Must(t, p.SetQuota(serverPort, 1))
 	p.expect(t, frame, DropOverQuota, serverPort)
-	must(t, p.Dec(serverPort, alice))
+	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort)
-	must(t, p.Dec(serverPort, alice))
+	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, frame, PassUnknownClient, serverPort)
 }
 
@@ -251,13 +253,13 @@ func TestAQuotaChangesWhileTheProgramIsLoaded(t *testing.T) {
 func TestALowerQuotaDoesNotBlockAClientByAnOldCount(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 5, MaxClients: 8})
 	for range 4 {
-		must(t, p.Inc(serverPort, alice))
+		testkit.Must(t, p.Inc(serverPort, alice))
 	}
 	p.clients.flush()
 	for range 3 {
-		must(t, p.Dec(serverPort, alice))
+		testkit.Must(t, p.Dec(serverPort, alice))
 	}
-	must(t, p.SetQuota(serverPort, 2))
+	testkit.Must(t, p.SetQuota(serverPort, 2))
 	p.expect(t, datagram(t, alice.String(), initial()), PassUnderQuota, serverPort)
 	for c := range p.Clients() {
 		if c.Blocked {

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // childVariable makes the test binary a helper process: it attaches, says so,
@@ -70,13 +72,13 @@ func TestTheProgramLeavesTheInterfaceWithItsProcess(t *testing.T) {
 			if line != string(Native) || attachedMode(t) != Native {
 				t.Fatalf("the child said %q, and the kernel %q", line, attachedMode(t))
 			}
-			must(t, child.Process.Signal(test.signal))
+			testkit.Must(t, child.Process.Signal(test.signal))
 			_ = child.Wait() // its end is judged by its state
 			status := child.ProcessState.Sys().(syscall.WaitStatus)
 			if status.Signaled() != test.killed || (!test.killed && status.ExitStatus() != 0) {
 				t.Errorf("the child ended with %s", child.ProcessState)
 			}
-			await(t, "nothing is attached", func() bool { return attachedMode(t) == "" })
+			testkit.Await(t, "nothing is attached", func() bool { return attachedMode(t) == "" })
 		})
 	}
 }
@@ -117,10 +119,10 @@ func startChild(t *testing.T, behaviour string, attr *syscall.SysProcAttr) (*exe
 	child.SysProcAttr = attr
 	child.Stderr = os.Stderr
 	_, err := child.StdinPipe() // open for as long as the child lives
-	must(t, err)
+	testkit.Must(t, err)
 	out, err := child.StdoutPipe()
-	must(t, err)
-	must(t, child.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, child.Start())
 	t.Cleanup(func() {
 		if child.ProcessState == nil {
 			_ = child.Process.Kill()
@@ -128,6 +130,6 @@ func startChild(t *testing.T, behaviour string, attr *syscall.SysProcAttr) (*exe
 		}
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
-	must(t, err)
+	testkit.Must(t, err)
 	return child, strings.TrimSpace(line)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 const xdpPass = 2
@@ -33,18 +35,18 @@ type program struct {
 // newProgram loads the program for the length of the test.
 func newProgram(tb testing.TB, o Options) *program {
 	tb.Helper()
-	needRoot(tb)
+	testkit.NeedRoot(tb)
 	o.Interface = "none"
 	o, err := o.complete()
-	must(tb, err)
+	testkit.Must(tb, err)
 	objs, err := load(o)
-	must(tb, err)
-	tb.Cleanup(func() { must(tb, objs.Close()) })
+	testkit.Must(tb, err)
+	tb.Cleanup(func() { testkit.Must(tb, objs.Close()) })
 	g := &Gateway{options: o, objs: objs, applications: o.applications()}
-	must(tb, g.configure())
+	testkit.Must(tb, g.configure())
 	tb.Cleanup(func() {
-		must(tb, g.clients.close())
-		must(tb, g.events.close())
+		testkit.Must(tb, g.clients.close())
+		testkit.Must(tb, g.events.close())
 	})
 	return &program{g}
 }
@@ -54,7 +56,7 @@ func (p *program) put(tb testing.TB, port uint16, client string, connections uin
 	tb.Helper()
 	by := prefixes{ipv4: p.options.IPv4Prefix, ipv6: p.options.IPv6Prefix}
 	key := by.key(port, netip.MustParseAddr(client))
-	must(tb, p.objs.Clients.Put(key, clientValue{Connections: connections}))
+	testkit.Must(tb, p.objs.Clients.Put(key, clientValue{Connections: connections}))
 }
 
 // fillClients has the clients above at the first port, whose quota is 3.
@@ -69,7 +71,7 @@ func (p *program) fillClients(tb testing.TB) {
 func (p *program) run(tb testing.TB, packet []byte) uint32 {
 	tb.Helper()
 	verdict, out, err := p.objs.Equic.Test(packet)
-	must(tb, err)
+	testkit.Must(tb, err)
 	if !bytes.Equal(packet, out) {
 		tb.Errorf("the packet changed (-in +out):\n%s", cmp.Diff(packet, out))
 	}
@@ -81,10 +83,10 @@ func (p *program) run(tb testing.TB, packet []byte) uint32 {
 func (p *program) expect(tb testing.TB, packet []byte, reason string, port uint16) {
 	tb.Helper()
 	before, err := p.Stats()
-	must(tb, err)
+	testkit.Must(tb, err)
 	verdict := p.run(tb, packet)
 	got, err := p.Stats()
-	must(tb, err)
+	testkit.Must(tb, err)
 	if want := verdictOf(reason); verdict != want {
 		tb.Errorf("verdict %d, want %d", verdict, want)
 	}

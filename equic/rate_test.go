@@ -3,6 +3,8 @@ package equic
 import (
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // slow is a rate at which no token comes back while a test runs: one in 1000
@@ -36,7 +38,7 @@ func TestTokensComeBackWithTime(t *testing.T) {
 	frame := datagram(t, stranger, initial())
 	p.expect(t, frame, PassUnknownClient, serverPort)
 	start := time.Now()
-	await(t, "the client may open a connection again", func() bool { return p.run(t, frame) == xdpPass })
+	testkit.Await(t, "the client may open a connection again", func() bool { return p.run(t, frame) == xdpPass })
 	if waited := time.Since(start); waited > 5*time.Second {
 		t.Errorf("waited %v for a token of 50 ms", waited)
 	}
@@ -120,11 +122,11 @@ func TestEveryPacketThatOpensAConnectionTakesAToken(t *testing.T) {
 
 func TestAClientOverItsQuotaTakesNoToken(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 1, InitialsPerSecond: slow, Burst: 1})
-	must(t, p.Inc(serverPort, alice))
+	testkit.Must(t, p.Inc(serverPort, alice))
 	for range 3 {
 		p.expect(t, datagram(t, alice.String(), initial()), DropOverQuota, serverPort)
 	}
-	must(t, p.Dec(serverPort, alice))
+	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
 	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
 }
@@ -143,13 +145,13 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 		p.expect(t, datagram(t, stranger, initial()), reason, serverPort)
 	}
 	send(PassUnknownClient)
-	must(t, p.SetRate(serverPort, slow, 2))
+	testkit.Must(t, p.SetRate(serverPort, slow, 2))
 	send(PassUnknownClient)
 	send(PassUnknownClient)
 	send(DropRate)
-	must(t, p.SetRate(serverPort, slow, 3))
+	testkit.Must(t, p.SetRate(serverPort, slow, 3))
 	send(PassUnknownClient)
 	send(DropRate)
-	must(t, p.SetRate(serverPort, 0, 0))
+	testkit.Must(t, p.SetRate(serverPort, 0, 0))
 	send(PassUnknownClient)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // soakHeapGrowth is how much more heap there may be at a later rest, in bytes:
@@ -26,7 +28,7 @@ type atRest struct {
 func (s *soak) rest(t *testing.T) atRest {
 	t.Helper()
 	g := s.gateway
-	await(t, "nothing is to be written", func() bool {
+	testkit.Await(t, "nothing is to be written", func() bool {
 		g.clients.flush()
 		g.clients.mu.Lock()
 		defer g.clients.mu.Unlock()
@@ -37,7 +39,7 @@ func (s *soak) rest(t *testing.T) atRest {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	descriptors, err := os.ReadDir("/proc/self/fd")
-	must(t, err)
+	testkit.Must(t, err)
 	return atRest{
 		HeapBytes:   m.HeapAlloc,
 		Goroutines:  runtime.NumGoroutine(),
@@ -73,6 +75,6 @@ func entries(t *testing.T, list *ebpf.Map) int {
 	for all.Next(&key, &listed) {
 		n += int(listed)
 	}
-	must(t, all.Err())
+	testkit.Must(t, all.Err())
 	return n
 }

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 var soakFor = flag.Duration("soak", 0, "load a gateway for this long (make soak)")
@@ -109,7 +111,7 @@ func (s *soak) report(ctx context.Context, t *testing.T) {
 func (s *soak) checkWork(t *testing.T) {
 	t.Helper()
 	stats, err := s.gateway.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	for what, n := range map[string]uint64{
 		"packets received":         s.received.Load(),
 		"pairs of Inc and Dec":     s.pairs.Load(),

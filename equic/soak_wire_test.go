@@ -12,6 +12,9 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 // soakWire is the client's end of the veth pair, and the server's socket.
@@ -24,15 +27,15 @@ type soakWire struct {
 func newSoakWire(t *testing.T, p pair) soakWire {
 	t.Helper()
 	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: serverPort})
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Close()) })
-	to := linkByName(t, serverIface).Attrs().HardwareAddr
-	p.enter(t, p.client)
-	defer p.enter(t, p.server)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, server.Close()) })
+	to := netkit.Link(t, serverIface).Attrs().HardwareAddr
+	netkit.Enter(t, p.Client)
+	defer netkit.Enter(t, p.Server)
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0 receives nothing
-	must(t, err)
-	t.Cleanup(func() { must(t, unix.Close(fd)) })
-	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: linkByName(t, clientIface).Attrs().Index}))
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, unix.Close(fd)) })
+	testkit.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: netkit.Link(t, clientIface).Attrs().Index}))
 	return soakWire{fd: fd, frames: soakFrames(t, to), server: server}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 const (
@@ -34,9 +36,9 @@ func measureCounts(t *testing.T, table *speedTable) {
 	} {
 		table.section("Inc and its Dec, " + kind.name)
 		g, err := Attach(Options{Interface: serverIface, Ports: onePort, Quota: kind.quota})
-		must(t, err)
+		testkit.Must(t, err)
 		measureContention(t, table, g)
-		must(t, g.Close())
+		testkit.Must(t, g.Close())
 	}
 }
 
@@ -128,14 +130,14 @@ func measureInserts(t *testing.T, table *speedTable) {
 func insertMillion(t *testing.T, quota int) time.Duration {
 	t.Helper()
 	g, err := Attach(Options{Interface: serverIface, Ports: onePort, Quota: quota, MaxClients: insertClients})
-	must(t, err)
-	defer func() { must(t, g.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, g.Close()) }()
 	clients := firstSources(insertClients)
 	began := time.Now()
 	for _, c := range clients {
-		must(t, g.Inc(serverPort, c))
+		testkit.Must(t, g.Inc(serverPort, c))
 	}
-	await(t, "nothing is to be written", func() bool {
+	testkit.Await(t, "nothing is to be written", func() bool {
 		g.clients.mu.Lock()
 		defer g.clients.mu.Unlock()
 		return len(g.clients.late) == 0
@@ -162,7 +164,7 @@ func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 func mapMiB(t *testing.T, m *ebpf.Map) float64 {
 	t.Helper()
 	info, err := m.Info()
-	must(t, err)
+	testkit.Must(t, err)
 	bytes, ok := info.Memlock()
 	if !ok {
 		t.Fatalf("the kernel does not tell the memory of %s", m)

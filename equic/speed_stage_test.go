@@ -7,6 +7,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // speedStage holds the programs that are measured in turn, and their maps. The two
@@ -65,8 +67,8 @@ func newStage(t *testing.T, room int, port Port) *speedStage {
 		License:      "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
 	})
-	must(t, err)
-	t.Cleanup(func() { must(t, empty.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, empty.Close()) })
 	s.programs[emptyColumn], s.bare = empty, empty
 	return s
 }
@@ -74,10 +76,10 @@ func newStage(t *testing.T, room int, port Port) *speedStage {
 func (s *speedStage) loadBaseline(t *testing.T, room int, clock bool) *ebpf.Program {
 	t.Helper()
 	spec, err := loadBaseline()
-	must(t, err)
+	testkit.Must(t, err)
 	spec.Maps[baselineMapQuotas].MaxEntries = uint32(room)
-	must(t, spec.Variables[baselineVarQuotaLimit].Set(uint32(speedQuota)))
-	must(t, spec.Variables[baselineVarReadClock].Set(map[bool]uint8{true: 1}[clock]))
+	testkit.Must(t, spec.Variables[baselineVarQuotaLimit].Set(uint32(speedQuota)))
+	testkit.Must(t, spec.Variables[baselineVarReadClock].Set(map[bool]uint8{true: 1}[clock]))
 	var share ebpf.CollectionOptions
 	if s.quotas != nil {
 		share.MapReplacements = map[string]*ebpf.Map{baselineMapQuotas: s.quotas}
@@ -86,10 +88,10 @@ func (s *speedStage) loadBaseline(t *testing.T, room int, clock bool) *ebpf.Prog
 		Program *ebpf.Program `ebpf:"algorithm1"`
 		Quotas  *ebpf.Map     `ebpf:"quotas"`
 	}
-	must(t, spec.LoadAndAssign(&objs, &share))
+	testkit.Must(t, spec.LoadAndAssign(&objs, &share))
 	t.Cleanup(func() {
-		must(t, objs.Program.Close())
-		must(t, objs.Quotas.Close())
+		testkit.Must(t, objs.Program.Close())
+		testkit.Must(t, objs.Quotas.Close())
 	})
 	if s.quotas == nil {
 		s.quotas = objs.Quotas
@@ -105,19 +107,19 @@ func (s *speedStage) rotated(t *testing.T, r rotation) *speedStage {
 	behind.runs = rotatedRuns
 	for i, p := range s.programs {
 		spec, err := loadBaseline()
-		must(t, err)
-		must(t, spec.Variables[baselineVarTurn].Set(r.start(i)))
-		must(t, spec.Variables[baselineVarSources].Set(r.sources))
-		must(t, spec.Variables[baselineVarFirstSource].Set(r.first))
+		testkit.Must(t, err)
+		testkit.Must(t, spec.Variables[baselineVarTurn].Set(r.start(i)))
+		testkit.Must(t, spec.Variables[baselineVarSources].Set(r.sources))
+		testkit.Must(t, spec.Variables[baselineVarFirstSource].Set(r.first))
 		var objs struct {
 			Program  *ebpf.Program `ebpf:"rotate"`
 			Measured *ebpf.Map     `ebpf:"measured"`
 		}
-		must(t, spec.LoadAndAssign(&objs, nil))
-		must(t, objs.Measured.Put(uint32(0), p))
+		testkit.Must(t, spec.LoadAndAssign(&objs, nil))
+		testkit.Must(t, objs.Measured.Put(uint32(0), p))
 		t.Cleanup(func() {
-			must(t, objs.Program.Close())
-			must(t, objs.Measured.Close())
+			testkit.Must(t, objs.Program.Close())
+			testkit.Must(t, objs.Measured.Close())
 		})
 		behind.programs[i] = objs.Program
 	}
@@ -129,7 +131,7 @@ func (s *speedStage) setPolicy(t *testing.T, policy Policy) {
 	t.Helper()
 	o := s.ours.options
 	o.Ports[0].Policy = policy
-	must(t, s.ours.objs.Applications.Put(uint32(1), o.applications()[0]))
+	testkit.Must(t, s.ours.objs.Applications.Put(uint32(1), o.applications()[0]))
 }
 
 // put gives clients a number of connections in all maps.
@@ -149,9 +151,9 @@ func (s *speedStage) put(t *testing.T, connections uint32, clients ...netip.Addr
 		}
 	}
 	_, err := s.ours.objs.Clients.BatchUpdate(keys, values, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = s.quotas.BatchUpdate(published, counts, nil)
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // speedSource is the address of a client by its number: that of `rotate` in

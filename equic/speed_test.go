@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 var speedFile = flag.String("speed", "", "measure the gateway, and write the table to this file (make bench-gateway)")
@@ -20,7 +22,7 @@ func TestSpeed(t *testing.T) {
 	if *speedFile == "" {
 		t.Skip("a benchmark: make bench-gateway")
 	}
-	needRoot(t)
+	testkit.NeedRoot(t)
 	var table speedTable
 	t.Run("one packet, hot", func(t *testing.T) { measureHot(t, &table) })
 	for _, clients := range []int{1, 1 << 10, 1 << 16, 1 << 20} {
@@ -31,7 +33,7 @@ func TestSpeed(t *testing.T) {
 	t.Run("counts", func(t *testing.T) { measureCounts(t, &table) })
 	t.Run("inserts", func(t *testing.T) { measureInserts(t, &table) })
 	if !t.Failed() {
-		must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644)) // for all to read
+		testkit.Must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644))
 	}
 }
 
@@ -128,7 +130,7 @@ func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
 func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops bool) float64 {
 	t.Helper()
 	verdict, mean, err := p.Benchmark(packet, s.runs, nil)
-	must(t, err)
+	testkit.Must(t, err)
 	if want := map[bool]uint32{true: xdpDrop, false: xdpPass}[drops]; verdict != want {
 		t.Fatalf("%s returned %d, want %d", p, verdict, want)
 	}
@@ -139,5 +141,5 @@ func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops b
 func pinTest(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
-	must(t, pinThread())
+	testkit.Must(t, pinThread())
 }

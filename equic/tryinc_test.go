@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func (l *portLedger) tryInc(addr netip.Addr) (bool, error) { return l.ledger.tryInc(serverPort, addr) }
@@ -23,7 +25,7 @@ func TestTryIncCountsUpToTheQuotaOnly(t *testing.T) {
 	if got, err := l.tryInc(bob); !got || err != nil {
 		t.Errorf("another client: %v, %v; want admitted", got, err)
 	}
-	must(t, l.dec(alice))
+	testkit.Must(t, l.dec(alice))
 	if got, err := l.tryInc(alice); !got || err != nil {
 		t.Errorf("after a release: %v, %v; want admitted", got, err)
 	}
@@ -63,7 +65,7 @@ func TestTryIncAdmitsNothingThatCannotBeCounted(t *testing.T) {
 	if got, err := l.tryInc(netip.Addr{}); got || err == nil {
 		t.Errorf("no address: %v, %v; want an error", got, err)
 	}
-	must(t, l.close())
+	testkit.Must(t, l.close())
 	if got, err := l.tryInc(alice); got || !errors.Is(err, ErrClosed) {
 		t.Errorf("after close: %v, %v; want ErrClosed", got, err)
 	}
@@ -94,7 +96,7 @@ func TestNoMoreThanTheQuotaGetInAtOnce(t *testing.T) {
 	if got := l.count(alice); got != 0 {
 		t.Errorf("count %d after the last release, want 0", got)
 	}
-	must(t, l.close())
+	testkit.Must(t, l.close())
 }
 
 func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
@@ -103,7 +105,7 @@ func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 	try := func(addr netip.Addr) bool {
 		t.Helper()
 		admitted, err := g.TryInc(serverPort, addr)
-		must(t, err)
+		testkit.Must(t, err)
 		return admitted
 	}
 	try(bob) // who is at his quota from here on
@@ -112,19 +114,19 @@ func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 			t.Fatalf("%s: want the first admitted, the second not", addr)
 		}
 		p := netip.PrefixFrom(addr, addr.BitLen())
-		must(t, g.Allowed().Add(p))
+		testkit.Must(t, g.Allowed().Add(p))
 		if !try(addr) || g.Count(serverPort, addr) != 2 {
 			t.Errorf("%s is allowed, but was not admitted or not counted: %d", addr, g.Count(serverPort, addr))
 		}
 		if try(bob) {
 			t.Errorf("bob was admitted because %s is allowed", addr)
 		}
-		must(t, g.Allowed().Remove(p))
+		testkit.Must(t, g.Allowed().Remove(p))
 		if try(addr) {
 			t.Errorf("%s was admitted when no longer allowed", addr)
 		}
 	}
-	must(t, g.Close())
+	testkit.Must(t, g.Close())
 	if admitted, err := g.TryInc(serverPort, alice); admitted || !errors.Is(err, ErrClosed) {
 		t.Errorf("after close: %v, %v; want ErrClosed", admitted, err)
 	}

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 // flow is a client's socket and a server's, in the namespaces of a pair.
@@ -24,21 +27,21 @@ func (p pair) newFlow(t *testing.T, server string, port uint16) flow {
 	var f flow
 	var err error
 	f.server, err = net.ListenUDP("udp", at)
-	must(t, err)
-	t.Cleanup(func() { must(t, f.server.Close()) })
-	must(t, f.server.SetReadDeadline(time.Now().Add(10*time.Second)))
-	p.enter(t, p.client)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, f.server.Close()) })
+	testkit.Must(t, f.server.SetReadDeadline(time.Now().Add(10*time.Second)))
+	netkit.Enter(t, p.Client)
 	f.client, err = net.DialUDP("udp", nil, at)
-	must(t, err)
-	t.Cleanup(func() { must(t, f.client.Close()) })
-	p.enter(t, p.server)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, f.client.Close()) })
+	netkit.Enter(t, p.Server)
 	return f
 }
 
 func (f flow) send(t *testing.T, payload []byte) {
 	t.Helper()
 	_, err := f.client.Write(payload)
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 // receive expects a payload as the next that the server gets.
@@ -46,7 +49,7 @@ func (f flow) receive(t *testing.T, want []byte) {
 	t.Helper()
 	b := make([]byte, 2048)
 	n, err := f.server.Read(b)
-	must(t, err)
+	testkit.Must(t, err)
 	if string(b[:n]) != string(want) {
 		t.Errorf("received %d bytes that begin with %x, want %d that begin with %x", n, b[:min(n, 8)], len(want), want[:min(len(want), 8)])
 	}
@@ -65,19 +68,19 @@ func (f flow) stalls(t *testing.T, g *Gateway, payload []byte, reason string) {
 	t.Helper()
 	before := packets(t, g, reason)
 	f.send(t, payload)
-	await(t, reason, func() bool { return packets(t, g, reason) == before+1 })
+	testkit.Await(t, reason, func() bool { return packets(t, g, reason) == before+1 })
 }
 
 // setIPOptions has the client's packets carry IP options that do nothing.
 func (f flow) setIPOptions(t *testing.T) {
 	t.Helper()
 	raw, err := f.client.SyscallConn()
-	must(t, err)
+	testkit.Must(t, err)
 	var failure error
-	must(t, raw.Control(func(fd uintptr) {
+	testkit.Must(t, raw.Control(func(fd uintptr) {
 		failure = syscall.SetsockoptString(int(fd), unix.IPPROTO_IP, unix.IP_OPTIONS, "\x01\x01\x01\x00")
 	}))
-	must(t, failure)
+	testkit.Must(t, failure)
 }
 
 // newTap returns what waits for a frame with a payload on the server's
@@ -86,17 +89,17 @@ func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
 	t.Helper()
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8 // network order
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
-	t.Cleanup(func() { must(t, unix.Close(fd)) })
-	must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}))
-	index := linkByName(t, serverIface).Attrs().Index
-	must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: all}))
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, unix.Close(fd)) })
+	testkit.Must(t, unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}))
+	index := netkit.Link(t, serverIface).Attrs().Index
+	testkit.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: all}))
 	return func(payload, notBefore []byte) (early bool) {
 		t.Helper()
 		b := make([]byte, 2048)
 		for {
 			n, _, err := unix.Recvfrom(fd, b, 0)
-			must(t, err)
+			testkit.Must(t, err)
 			if bytes.HasSuffix(b[:n], payload) {
 				return early
 			}
@@ -109,16 +112,16 @@ func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
 // addresses of the link are filled in.
 func (p pair) newWire(t *testing.T) func(frame []byte) {
 	t.Helper()
-	to := linkByName(t, serverIface).Attrs().HardwareAddr
-	p.enter(t, p.client)
-	l := linkByName(t, clientIface).Attrs()
+	to := netkit.Link(t, serverIface).Attrs().HardwareAddr
+	netkit.Enter(t, p.Client)
+	l := netkit.Link(t, clientIface).Attrs()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	must(t, err)
-	t.Cleanup(func() { must(t, unix.Close(fd)) })
-	p.enter(t, p.server)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, unix.Close(fd)) })
+	netkit.Enter(t, p.Server)
 	return func(frame []byte) {
 		t.Helper()
 		frame = with(with(frame, 0, to...), len(to), l.HardwareAddr...)
-		must(t, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
+		testkit.Must(t, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -11,7 +12,7 @@ import (
 const late = int64(5 * time.Millisecond)
 
 func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	const interval, stretch = 20 * time.Millisecond, 200 * time.Millisecond
 	o := runProbe(t, Options{
 		Command: self(t, "call-for", "4s"), Interval: interval, Alternate: stretch, Syscalls: true, Clock: record.ClockAt(time.Now().Add(200 * time.Millisecond)),

@@ -11,15 +11,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
 // BenchmarkSystemCall is what a system call that does nothing costs a command,
 // in CPU time by its own clock: what counting adds to every call of a server.
 func BenchmarkSystemCall(b *testing.B) {
-	if os.Geteuid() != 0 {
-		b.Skip("needs root")
-	}
+	testkit.NeedRoot(b)
 	for _, test := range []struct {
 		name    string
 		counted bool
@@ -56,9 +55,7 @@ func manyCalls(n int) int {
 // BenchmarkSample is one sample, with warm caches and without the wake-up; a
 // run's own samples cost more (Probe.OwnCPUNS).
 func BenchmarkSample(b *testing.B) {
-	if os.Geteuid() != 0 {
-		b.Skip("needs root")
-	}
+	testkit.NeedRoot(b)
 	calls, err := attachCounter()
 	if err != nil {
 		b.Fatal(err)

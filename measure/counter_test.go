@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	// Meanwhile this process makes the same system calls.
 	var stop atomic.Bool
 	done := make(chan struct{})
@@ -55,7 +57,7 @@ func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
 }
 
 func TestCounterFollowsThreadsFromCPUToCPU(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	o := runProbe(t, Options{Command: self(t, "call-from-threads"), Syscalls: true})
 	for _, name := range []string{"getppid", "getpriority"} { // the runtime itself makes none
 		if got := o.syscalls[name]; got.Calls != callingThreads*callsOfThread || got.Errors != 0 {
@@ -76,7 +78,7 @@ func TestCounterFollowsThreadsFromCPUToCPU(t *testing.T) {
 }
 
 func TestCounterMissesNothing(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	c, err := attachCounter()
 	if err != nil {
 		t.Fatal(err)

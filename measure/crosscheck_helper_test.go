@@ -3,10 +3,8 @@ package measure
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"math"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -28,59 +27,25 @@ func agree(t *testing.T, what string, ours, theirs, tolerance float64) {
 	}
 }
 
-// requireTool skips a test where a tool is not installed; under CI it fails.
-func requireTool(t *testing.T, name string) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("takes seconds, and -short asks for none of these")
-	}
-	_, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("needs %s: %v", name, err)
-	default:
-		t.Skipf("needs %s: %v", name, err)
-	}
-}
-
 // buildNodes builds the programs of the nodes, and returns their folder.
 func buildNodes(t *testing.T) string {
 	t.Helper()
-	bin := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/",
-		"../cmd/equic-probe", "../cmd/equic-server", "../cmd/equic-client").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build the nodes: %v\n%s", err, out)
-	}
-	return bin
+	return testkit.Build(t, "../cmd/equic-probe", "../cmd/equic-server", "../cmd/equic-client")
 }
 
-func serverCommand(bin string, port int) []string {
-	return []string{filepath.Join(bin, "equic-server"), "--listen", fmt.Sprintf("127.0.0.1:%d", port), "--variant", "no-block"}
+func serverCommand(bin, address string) []string {
+	return []string{filepath.Join(bin, "equic-server"), "--listen", address, "--variant", "no-block"}
 }
 
 // runClient loads the server and returns when all requests have ended.
-func runClient(t *testing.T, bin string, port int, args ...string) {
+func runClient(t *testing.T, bin, address string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "equic-client"),
-		append([]string{"--server", fmt.Sprintf("127.0.0.1:%d", port)}, args...)...)
+		append([]string{"--server", address}, args...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		t.Errorf("client: %v", err)
 	}
-}
-
-// freePort is a UDP port that nothing listened on a moment ago.
-func freePort(t *testing.T) int {
-	t.Helper()
-	var config net.ListenConfig
-	c, err := config.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // childOf is the process that another has started; it has exactly one.

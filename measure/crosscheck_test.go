@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -26,8 +27,8 @@ import (
 // what the shell does before it becomes the server, less than a hundred calls;
 // both count to the server's death.
 func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
-	requireRoot(t)
-	requireTool(t, "strace")
+	testkit.NeedRoot(t)
+	testkit.NeedTool(t, "strace")
 	const tolerance = 0.02
 	dir := t.TempDir()
 	bin, gate, summary := buildNodes(t), filepath.Join(dir, "gate"), filepath.Join(dir, "summary")
@@ -35,11 +36,11 @@ func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	// With -D the server is this process's own child, and strace its grandchild.
-	port := freePort(t)
+	address := testkit.FreeAddress(t)
 	server, err := startChild(append([]string{
 		"strace", "-D", "-f", "-q", "-c", "-o", summary,
 		"sh", "-c", `read go <"$0"; exec "$@"`, gate,
-	}, serverCommand(bin, port)...), os.Stderr)
+	}, serverCommand(bin, address)...), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	calls := countFromExec(t, gate)
 	records := readRecords(t, server.stdout)
 	records.awaitReady(t)
-	runClient(t, bin, port, "--mode", "sequential", "--requests", "300")
+	runClient(t, bin, address, "--mode", "sequential", "--requests", "300")
 	if err := server.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -153,14 +154,15 @@ func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 // within 5 % with that of `/usr/bin/time`: ru_maxrss leaves out what the kernel
 // keeps in counters per CPU for later.
 func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
-	requireTool(t, "/usr/bin/time")
-	requireTool(t, "pidstat")
+	testkit.Slow(t, "loads a server for seconds")
+	testkit.NeedTool(t, "/usr/bin/time")
+	testkit.NeedTool(t, "pidstat")
 	const tolerance, peakTolerance = 0.03, 0.05
-	bin, used, port := buildNodes(t), filepath.Join(t.TempDir(), "used"), freePort(t)
+	bin, used, address := buildNodes(t), filepath.Join(t.TempDir(), "used"), testkit.FreeAddress(t)
 	epoch := time.Now()
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/time", append([]string{
 		"--output", used, "--format", "%U %S %M", filepath.Join(bin, "equic-probe"), "--",
-	}, serverCommand(bin, port)...)...)
+	}, serverCommand(bin, address)...)...)
 	cmd.Env = append(os.Environ(), record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
@@ -175,7 +177,7 @@ func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		runClient(t, bin, port, "--mode", "parallel", "--requests", "1800", "--rate", "200")
+		runClient(t, bin, address, "--mode", "parallel", "--requests", "1800", "--rate", "200")
 	}()
 	percent, from, to := runPidstat(t, childOf(t, probe.Pid).Pid, epoch)
 	<-loaded

@@ -102,20 +102,6 @@ func takeApart(tb testing.TB, stdout []byte) outcome {
 	return o
 }
 
-// requireRoot skips a test that needs root; under CI it fails instead.
-func requireRoot(t *testing.T) {
-	t.Helper()
-	switch {
-	case testing.Short():
-		t.Skip("needs root, and -short asks for none")
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("needs root")
-	default:
-		t.Skip("needs root")
-	}
-}
-
 // command is what the measured command does, and its exit code.
 func command(what string, args []string) int {
 	switch what {

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -147,7 +148,7 @@ func TestRunDoesNotWaitForAnHeirOfTheOutput(t *testing.T) {
 }
 
 func TestProcessOneReapsOrphansAndCountsInItsNamespace(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	for _, what := range []string{"make-orphans", "call"} {
 		path, err := os.Executable()
 		if err != nil {

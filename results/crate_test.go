@@ -10,18 +10,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // readCrate returns the entities of a run's crate by their ids.
 func readCrate(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, CrateFile))
-	must(t, err)
+	testkit.Must(t, err)
 	var document struct {
 		Context []string         `json:"@context"`
 		Graph   []map[string]any `json:"@graph"`
 	}
-	must(t, json.Unmarshal(text, &document))
+	testkit.Must(t, json.Unmarshal(text, &document))
 	if diff := cmp.Diff([]string{crateContext, runContext}, document.Context); diff != "" {
 		t.Errorf("context (-want +got):\n%s", diff)
 	}
@@ -119,7 +121,7 @@ func checkParts(t *testing.T, dir string, entities map[string]map[string]any) {
 		}
 	}
 	files, err := rawFiles(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, f := range files {
 		if !reached[f.path] {
 			t.Errorf("%s is not in the crate", f.path)
@@ -139,7 +141,7 @@ func TestTheCrateOfARunIsWhole(t *testing.T) {
 		t.Errorf("what the run made (-want +got):\n%s", diff)
 	}
 	sums, err := os.ReadFile(filepath.Join(w.Dir, ChecksumsFile))
-	must(t, err)
+	testkit.Must(t, err)
 	if !strings.Contains(string(sums), "  "+CrateFile+"\n") {
 		t.Errorf("the checksums do not cover the crate:\n%s", sums)
 	}
@@ -180,12 +182,12 @@ func TestTheCrateSaysHowTheRunEnded(t *testing.T) {
 func TestARunSealedAgainHasTheSameCrate(t *testing.T) {
 	w := writeRun(t, t.TempDir())
 	first, err := os.ReadFile(filepath.Join(w.Dir, CrateFile))
-	must(t, err)
-	must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
-	must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
-	must(t, w.Seal())
+	testkit.Must(t, err)
+	testkit.Must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
+	testkit.Must(t, w.Seal())
 	second, err := os.ReadFile(filepath.Join(w.Dir, CrateFile))
-	must(t, err)
+	testkit.Must(t, err)
 	if !bytes.Equal(first, second) {
 		t.Errorf("first:\n%s\nsecond:\n%s", first, second)
 	}

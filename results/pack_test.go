@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -20,11 +21,11 @@ import (
 func packedRun(t *testing.T) (whole, packed *Run) {
 	t.Helper()
 	whole, err := Open(writeWholeRun(t).Dir)
-	must(t, err)
+	testkit.Must(t, err)
 	dir := filepath.Join(t.TempDir(), "published", "demo")
-	must(t, Pack(t.Context(), whole, dir+"/")) // as shells complete it
+	testkit.Must(t, Pack(t.Context(), whole, dir+"/")) // as shells complete it
 	packed, err = Open(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	return whole, packed
 }
 
@@ -34,7 +35,7 @@ func allLines(t *testing.T, r *Run) []*record.Line {
 	var all []*record.Line
 	for _, trial := range r.Trials {
 		for i := range trial.Nodes {
-			must(t, r.Lines(trial, &trial.Nodes[i], func(l *record.Line) error { all = append(all, l); return nil }))
+			testkit.Must(t, r.Lines(trial, &trial.Nodes[i], func(l *record.Line) error { all = append(all, l); return nil }))
 		}
 	}
 	return all
@@ -60,11 +61,11 @@ func TestAPackedRunIsReadAndVerifiedAsTheRun(t *testing.T) {
 func TestAPackedRunIsPackedAgainAsItIs(t *testing.T) {
 	_, packed := packedRun(t)
 	again := filepath.Join(t.TempDir(), "again")
-	must(t, Pack(t.Context(), packed, again))
+	testkit.Must(t, Pack(t.Context(), packed, again))
 	for _, name := range allFiles(t, packed.Dir) {
 		a, errA := os.ReadFile(filepath.Join(packed.Dir, name))
 		b, errB := os.ReadFile(filepath.Join(again, name))
-		if must(t, errors.Join(errA, errB)); !bytes.Equal(a, b) {
+		if testkit.Must(t, errors.Join(errA, errB)); !bytes.Equal(a, b) {
 			t.Errorf("%s differs", name)
 		}
 	}
@@ -79,21 +80,21 @@ func TestAChangedByteOfAPackedRunIsFoundAndNamed(t *testing.T) {
 		}
 		path := filepath.Join(packed.Dir, name)
 		text, err := os.ReadFile(path)
-		must(t, err)
+		testkit.Must(t, err)
 		for at := range text {
 			changed := bytes.Clone(text)
 			changed[at] ^= 1 << (at % 8)
-			must(t, os.WriteFile(path, changed, 0o600))
+			testkit.Must(t, os.WriteFile(path, changed, 0o600))
 			if named := faults(verify(t, packed.Dir)); !slices.Contains(named, name) {
 				t.Fatalf("byte %d of %s was changed; named are %q", at, name, named)
 			}
 			flips++
 		}
-		must(t, os.WriteFile(path, append(bytes.Clone(text), 0), 0o600))
+		testkit.Must(t, os.WriteFile(path, append(bytes.Clone(text), 0), 0o600))
 		if named := faults(verify(t, packed.Dir)); !slices.Contains(named, name) {
 			t.Errorf("a byte was added to %s; named are %q", name, named)
 		}
-		must(t, os.WriteFile(path, text, 0o600))
+		testkit.Must(t, os.WriteFile(path, text, 0o600))
 	}
 	if flips < 100 {
 		t.Errorf("only %d bytes", flips)
@@ -104,10 +105,10 @@ func TestCompressedRecordsThatAreTooFewAreFound(t *testing.T) {
 	whole, packed := packedRun(t)
 	records := filepath.Join(TrialsDir, "001-no-block", "server.jsonl")
 	text, err := os.ReadFile(filepath.Join(whole.Dir, records))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(whole.Dir, records), text[:bytes.IndexByte(text, '\n')+1], 0o600))
-	must(t, packFile(filepath.Join(whole.Dir, records), filepath.Join(packed.Dir, records)))
-	must(t, (&Writer{Dir: packed.Dir}).Seal())
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(filepath.Join(whole.Dir, records), text[:bytes.IndexByte(text, '\n')+1], 0o600))
+	testkit.Must(t, packFile(filepath.Join(whole.Dir, records), filepath.Join(packed.Dir, records)))
+	testkit.Must(t, (&Writer{Dir: packed.Dir}).Seal())
 	if f := status(t, verify(t, packed.Dir), "records"); f.Status != Broken || f.Faults[0].File != filepath.ToSlash(records)+packedSuffix {
 		t.Errorf("%+v", f)
 	}
@@ -117,7 +118,7 @@ func TestPackLeavesNothingWhereItFails(t *testing.T) {
 	whole, _ := packedRun(t)
 	parent := t.TempDir()
 	taken := filepath.Join(parent, "taken")
-	must(t, os.Mkdir(taken, 0o755))
+	testkit.Must(t, os.Mkdir(taken, 0o755))
 	if err := Pack(t.Context(), whole, taken); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("to a folder that is there: %v", err)
 	}
@@ -126,7 +127,7 @@ func TestPackLeavesNothingWhereItFails(t *testing.T) {
 	if err := Pack(ctx, whole, filepath.Join(parent, "new")); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	must(t, os.Remove(filepath.Join(whole.Dir, TrialsDir, "001-no-block", TrialFile)))
+	testkit.Must(t, os.Remove(filepath.Join(whole.Dir, TrialsDir, "001-no-block", TrialFile)))
 	if err := Pack(t.Context(), whole, filepath.Join(parent, "new")); err == nil {
 		t.Error("a run without a trial.json was packed")
 	}

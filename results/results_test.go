@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -22,33 +23,26 @@ func writeRun(t *testing.T, root string) *Writer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, w.WriteScenario([]byte("name: demo\n")))
-	must(t, w.WriteManifest(&Manifest{
+	testkit.Must(t, w.WriteScenario([]byte("name: demo\n")))
+	testkit.Must(t, w.WriteManifest(&Manifest{
 		Schema: SchemaVersion, ID: w.ID, Started: noon, Ended: noon.Add(time.Minute), Scenario: "demo", Seed: 7,
 		Command: []string{"equic-bench", "run", "demo.yaml"}, Version: "v1.2.3",
 		Plan: []PlannedTrial{{Index: 1, Block: 1, Variant: "no-block"}, {Index: 2, Block: 1, Variant: "xdp-block"}},
 	}))
 	whole, err := w.BeginTrial(PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}, 2)
-	must(t, err)
+	testkit.Must(t, err)
 	f, err := whole.Create("server.jsonl")
-	must(t, err)
-	must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: "server", AtNS: -5}}, record.Line{Server: &record.Server{Served: 3}}))
-	must(t, f.Close())
-	must(t, whole.Commit(&Trial{
+	testkit.Must(t, err)
+	testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: "server", AtNS: -5}}, record.Line{Server: &record.Server{Served: 3}}))
+	testkit.Must(t, f.Close())
+	testkit.Must(t, whole.Commit(&Trial{
 		PlannedTrial: PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}, Attempt: 2, Valid: true,
 		Nodes: []Node{{Name: "server", Records: "server.jsonl"}},
 	}))
 	_, err = w.BeginTrial(PlannedTrial{Index: 2, Block: 1, Variant: "xdp-block"}, 1)
-	must(t, err)
-	must(t, w.Seal())
+	testkit.Must(t, err)
+	testkit.Must(t, w.Seal())
 	return w
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func TestARunReadsBackAsItWasWritten(t *testing.T) {
@@ -58,9 +52,9 @@ func TestARunReadsBackAsItWasWritten(t *testing.T) {
 		t.Errorf("id %q", w.ID)
 	}
 	dir, err := Newest(root)
-	must(t, err)
+	testkit.Must(t, err)
 	r, err := Open(dir)
-	must(t, err)
+	testkit.Must(t, err)
 	if r.Manifest.Seed != 7 || len(r.Trials) != 1 {
 		t.Fatalf("seed %d, %d trials; want 7 and the whole one alone", r.Manifest.Seed, len(r.Trials))
 	}
@@ -69,7 +63,7 @@ func TestARunReadsBackAsItWasWritten(t *testing.T) {
 		t.Errorf("trial %q, valid %v", trial.Name(), trial.Valid)
 	}
 	var got []record.Line
-	must(t, r.Lines(trial, &trial.Nodes[0], func(l *record.Line) error { got = append(got, *l); return nil }))
+	testkit.Must(t, r.Lines(trial, &trial.Nodes[0], func(l *record.Line) error { got = append(got, *l); return nil }))
 	want := []record.Line{{Ready: &record.Ready{Node: "server", AtNS: -5}}, {Server: &record.Server{Served: 3}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
@@ -79,11 +73,11 @@ func TestARunReadsBackAsItWasWritten(t *testing.T) {
 func TestARunThatGoesOnLosesWhatWasHalfWritten(t *testing.T) {
 	w := writeRun(t, t.TempDir())
 	half := filepath.Join(w.Dir, temporary+"123")
-	must(t, os.WriteFile(half, nil, 0o600))
+	testkit.Must(t, os.WriteFile(half, nil, 0o600))
 	r, err := Open(w.Dir)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = Reopen(r)
-	must(t, err)
+	testkit.Must(t, err)
 	for _, gone := range []string{half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"), filepath.Join(w.Dir, CrateFile), filepath.Join(w.Dir, ChecksumsFile)} {
 		if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v, want it gone", gone, err)
@@ -96,11 +90,11 @@ func TestARunThatGoesOnLosesWhatWasHalfWritten(t *testing.T) {
 
 func TestChecksumsCoverTheRawFilesAndNotTheReport(t *testing.T) {
 	w := writeRun(t, t.TempDir())
-	must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
-	must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
-	must(t, w.Seal())
+	testkit.Must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
+	testkit.Must(t, w.Seal())
 	text, err := os.ReadFile(filepath.Join(w.Dir, ChecksumsFile))
-	must(t, err)
+	testkit.Must(t, err)
 	var names []string
 	for line := range strings.Lines(string(text)) {
 		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
@@ -121,9 +115,9 @@ func TestChecksumsCoverTheRawFilesAndNotTheReport(t *testing.T) {
 func TestTwoRunsOfOneSecondHaveTwoFolders(t *testing.T) {
 	root := t.TempDir()
 	first, err := Create(root, "demo", noon)
-	must(t, err)
+	testkit.Must(t, err)
 	second, err := Create(root, "demo", noon)
-	must(t, err)
+	testkit.Must(t, err)
 	if first.Dir == second.Dir || second.ID != first.ID+"-2" {
 		t.Errorf("%q and %q", first.ID, second.ID)
 	}
@@ -131,8 +125,8 @@ func TestTwoRunsOfOneSecondHaveTwoFolders(t *testing.T) {
 
 func TestARunOfAnotherLayoutIsRefused(t *testing.T) {
 	w, err := Create(t.TempDir(), "demo", noon)
-	must(t, err)
-	must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
+	testkit.Must(t, err)
+	testkit.Must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
 	if _, err := Open(w.Dir); err == nil || !strings.Contains(err.Error(), "layout version 3") {
 		t.Errorf("got %v", err)
 	}

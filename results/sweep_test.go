@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestSweepTakesOnlyRunsThatNeverBegan(t *testing.T) {
@@ -31,15 +33,15 @@ func TestSweepTakesOnlyRunsThatNeverBegan(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			dir := filepath.Join(root, "20260102T120000Z-dead")
-			must(t, os.Mkdir(dir, 0o755))
+			testkit.Must(t, os.Mkdir(dir, 0o755))
 			for _, path := range test.holds {
 				if folder, ok := strings.CutSuffix(path, "/"); ok {
-					must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
+					testkit.Must(t, os.MkdirAll(filepath.Join(dir, folder), 0o755))
 				} else {
-					must(t, os.WriteFile(filepath.Join(dir, path), nil, 0o600))
+					testkit.Must(t, os.WriteFile(filepath.Join(dir, path), nil, 0o600))
 				}
 			}
-			must(t, Sweep(root))
+			testkit.Must(t, Sweep(root))
 			if _, err := os.Stat(dir); (err == nil) != test.stays {
 				t.Errorf("after the sweep %v; want that it stays: %v", err, test.stays)
 			}
@@ -50,12 +52,12 @@ func TestSweepTakesOnlyRunsThatNeverBegan(t *testing.T) {
 func TestSweepLeavesAloneWhatIsNoRunDirectory(t *testing.T) {
 	root := t.TempDir()
 	whole := writeRun(t, root)
-	must(t, os.MkdirAll(filepath.Join(root, "notes-of-mine", TrialsDir), 0o755))
-	must(t, os.WriteFile(filepath.Join(root, "20260102T120001Z-file"), nil, 0o600))
-	must(t, os.Symlink(t.TempDir(), filepath.Join(root, "20260102T120002Z-link")))
-	must(t, Sweep(root))
+	testkit.Must(t, os.MkdirAll(filepath.Join(root, "notes-of-mine", TrialsDir), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(root, "20260102T120001Z-file"), nil, 0o600))
+	testkit.Must(t, os.Symlink(t.TempDir(), filepath.Join(root, "20260102T120002Z-link")))
+	testkit.Must(t, Sweep(root))
 	entries, err := os.ReadDir(root)
-	must(t, err)
+	testkit.Must(t, err)
 	var left []string
 	for _, e := range entries {
 		left = append(left, e.Name())
@@ -64,21 +66,21 @@ func TestSweepLeavesAloneWhatIsNoRunDirectory(t *testing.T) {
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
-	must(t, Sweep(filepath.Join(root, "nowhere")))
+	testkit.Must(t, Sweep(filepath.Join(root, "nowhere")))
 }
 
 func TestAReportThatIsBeingDrawnIsNoPartOfTheRun(t *testing.T) {
 	w := writeWholeRun(t)
 	half := filepath.Join(w.Dir, HalfReport+"123")
-	must(t, os.Mkdir(half, 0o700))
-	must(t, os.WriteFile(filepath.Join(half, "figure-3.svg"), []byte("<svg"), 0o600))
+	testkit.Must(t, os.Mkdir(half, 0o700))
+	testkit.Must(t, os.WriteFile(filepath.Join(half, "figure-3.svg"), []byte("<svg"), 0o600))
 	for when, before := range map[string]func() error{"after the seal": func() error { return nil }, "at the seal": w.Seal} {
-		must(t, before())
+		testkit.Must(t, before())
 		if named := faults(verify(t, w.Dir)); len(named) > 0 {
 			t.Errorf("it is there %s, and verify names %v", when, named)
 		}
 	}
-	must(t, os.RemoveAll(half))
+	testkit.Must(t, os.RemoveAll(half))
 	if named := faults(verify(t, w.Dir)); len(named) > 0 {
 		t.Errorf("it is gone, and verify names %v", named)
 	}
@@ -87,9 +89,9 @@ func TestAReportThatIsBeingDrawnIsNoPartOfTheRun(t *testing.T) {
 func TestOnlyAFolderBesideTheManifestIsAHalfReport(t *testing.T) {
 	w := writeWholeRun(t)
 	file, deep := HalfReport+"1", filepath.Join(TrialsDir, HalfReport+"2", "x")
-	must(t, os.WriteFile(filepath.Join(w.Dir, file), nil, 0o600))
-	must(t, os.Mkdir(filepath.Join(w.Dir, filepath.Dir(deep)), 0o755))
-	must(t, os.WriteFile(filepath.Join(w.Dir, deep), nil, 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(w.Dir, file), nil, 0o600))
+	testkit.Must(t, os.Mkdir(filepath.Join(w.Dir, filepath.Dir(deep)), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(w.Dir, deep), nil, 0o600))
 	named := status(t, verify(t, w.Dir), "no other files").Faults
 	if len(named) != 2 || named[0].File != file || named[1].File != deep {
 		t.Errorf("verify names %v, want %s and %s", named, file, deep)
@@ -100,26 +102,26 @@ func TestAHalfReportGoesOnceNobodyDrawsInIt(t *testing.T) {
 	w := writeWholeRun(t)
 	fresh, dead := filepath.Join(w.Dir, HalfReport+"fresh"), filepath.Join(w.Dir, HalfReport+"dead")
 	for _, dir := range []string{fresh, dead} {
-		must(t, os.Mkdir(dir, 0o700))
-		must(t, os.WriteFile(filepath.Join(dir, "figure-3.svg"), nil, 0o600))
+		testkit.Must(t, os.Mkdir(dir, 0o700))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, "figure-3.svg"), nil, 0o600))
 	}
 	long := time.Now().Add(-2 * deadReport)
-	must(t, os.Chtimes(dead, long, long))
+	testkit.Must(t, os.Chtimes(dead, long, long))
 	left := func() []string {
 		paths, err := halves(w.Dir, HalfReport)
-		must(t, err)
+		testkit.Must(t, err)
 		return paths
 	}
-	must(t, SweepReports(w.Dir))
+	testkit.Must(t, SweepReports(w.Dir))
 	if diff := cmp.Diff([]string{fresh}, left()); diff != "" {
 		t.Errorf("after the next report (-want +got):\n%s", diff)
 	}
 	r, err := Open(w.Dir)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = Reopen(r)
-	must(t, err)
+	testkit.Must(t, err)
 	if still := left(); len(still) > 0 {
 		t.Errorf("the run goes on with %v", still)
 	}
-	must(t, SweepReports(filepath.Join(w.Dir, "nowhere")))
+	testkit.Must(t, SweepReports(filepath.Join(w.Dir, "nowhere")))
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -19,37 +20,37 @@ import (
 func writeWholeRun(t *testing.T) *Writer {
 	t.Helper()
 	w, err := Create(t.TempDir(), "demo", noon)
-	must(t, err)
+	testkit.Must(t, err)
 	scenario := []byte("name: demo\nrepetitions: 1\n")
 	digest := sha256.Sum256(scenario)
-	must(t, w.WriteScenario(scenario))
+	testkit.Must(t, w.WriteScenario(scenario))
 	plan := []PlannedTrial{{Index: 1, Block: 1, Variant: "no-block"}, {Index: 2, Block: 1, Variant: "xdp-block"}}
-	must(t, w.WriteManifest(&Manifest{
+	testkit.Must(t, w.WriteManifest(&Manifest{
 		Schema: SchemaVersion, ID: w.ID, Started: noon, Ended: noon.Add(1), Seed: 7, Plan: plan,
 		ScenarioSHA256: hex.EncodeToString(digest[:]), Version: "v1",
 	}))
 	for _, p := range plan {
 		tw, err := w.BeginTrial(p, 1)
-		must(t, err)
+		testkit.Must(t, err)
 		trial := &Trial{PlannedTrial: p, Attempt: 1, Valid: true}
 		for _, node := range []string{"server", "sequential-1"} {
 			f, err := tw.Create(node + ".jsonl")
-			must(t, err)
-			must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: node, AtNS: int64(-p.Index)}}, record.Line{Server: &record.Server{Served: 3}}))
-			must(t, f.Close())
-			must(t, os.WriteFile(tw.Path(node+".log"), []byte(node+" of "+p.Variant+"\n"), 0o600))
+			testkit.Must(t, err)
+			testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: node, AtNS: int64(-p.Index)}}, record.Line{Server: &record.Server{Served: 3}}))
+			testkit.Must(t, f.Close())
+			testkit.Must(t, os.WriteFile(tw.Path(node+".log"), []byte(node+" of "+p.Variant+"\n"), 0o600))
 			trial.Nodes = append(trial.Nodes, Node{Name: node, Records: node + ".jsonl", Log: node + ".log", Lines: 2})
 		}
-		must(t, tw.Commit(trial))
+		testkit.Must(t, tw.Commit(trial))
 	}
-	must(t, w.Seal())
+	testkit.Must(t, w.Seal())
 	return w
 }
 
 func verify(t *testing.T, dir string) []Finding {
 	t.Helper()
 	v, err := Verify(t.Context(), dir)
-	must(t, err)
+	testkit.Must(t, err)
 	return v.Findings
 }
 
@@ -81,7 +82,7 @@ func faults(findings []Finding) []string {
 func allFiles(t *testing.T, dir string) []string {
 	t.Helper()
 	var names []string
-	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
+	testkit.Must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {
 		if err == nil && !info.IsDir() {
 			rel, relErr := filepath.Rel(dir, path)
 			names, err = append(names, rel), relErr
@@ -93,8 +94,8 @@ func allFiles(t *testing.T, dir string) []string {
 
 func TestAWholeRunVerifies(t *testing.T) {
 	w := writeWholeRun(t)
-	must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
-	must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
+	testkit.Must(t, os.Mkdir(filepath.Join(w.Dir, ReportDir), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(w.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
 	findings := verify(t, w.Dir)
 	if len(findings) != 7 {
 		t.Errorf("%d checks, want 7", len(findings))
@@ -114,7 +115,7 @@ func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 	for _, name := range allFiles(t, w.Dir) {
 		path := filepath.Join(w.Dir, name)
 		whole, err := os.ReadFile(path)
-		must(t, err)
+		testkit.Must(t, err)
 		step := 7
 		if name == ChecksumsFile {
 			step = 1
@@ -122,13 +123,13 @@ func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 		for at := 0; at < len(whole); at += step {
 			changed := bytes.Clone(whole)
 			changed[at] ^= 1 << (at % 8)
-			must(t, os.WriteFile(path, changed, 0o600))
+			testkit.Must(t, os.WriteFile(path, changed, 0o600))
 			if named := faults(verify(t, w.Dir)); !namesFlip(name, string(whole), at, named) {
 				t.Fatalf("byte %d of %s was changed; named are %q", at, name, named)
 			}
 			flips++
 		}
-		must(t, os.WriteFile(path, whole, 0o600))
+		testkit.Must(t, os.WriteFile(path, whole, 0o600))
 	}
 	if flips < 1000 {
 		t.Errorf("only %d bytes", flips)
@@ -157,7 +158,7 @@ func TestAMissingFileIsFoundAndNamed(t *testing.T) {
 			continue // the run is not sealed then, which has a test of its own
 		}
 		dir := writeWholeRun(t).Dir
-		must(t, os.Remove(filepath.Join(dir, name)))
+		testkit.Must(t, os.Remove(filepath.Join(dir, name)))
 		if named := faults(verify(t, dir)); !slices.Contains(named, name) {
 			t.Errorf("%s was removed; named are %q", name, named)
 		}
@@ -174,61 +175,61 @@ func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
 	}{
 		"a file is added": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.WriteFile(filepath.Join(dir, first, "more.jsonl"), nil, 0o600))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, first, "more.jsonl"), nil, 0o600))
 		}, "no other files", first + "/more.jsonl", "not named"},
 		"half a trial is left": {func(t *testing.T, dir string) {
 			t.Helper()
 			half := filepath.Join(dir, TrialsDir, partial+"003-x")
-			must(t, os.Mkdir(half, 0o755))
-			must(t, os.WriteFile(filepath.Join(half, "server.jsonl"), nil, 0o600))
+			testkit.Must(t, os.Mkdir(half, 0o755))
+			testkit.Must(t, os.WriteFile(filepath.Join(half, "server.jsonl"), nil, 0o600))
 		}, "no other files", TrialsDir + "/" + partial + "003-x/server.jsonl", "not named"},
 		"a link is added": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.Symlink("/dev/zero", filepath.Join(dir, "zero")))
+			testkit.Must(t, os.Symlink("/dev/zero", filepath.Join(dir, "zero")))
 		}, "no other files", "zero", "neither"},
 		"a record file becomes a link out of the run": {func(t *testing.T, dir string) {
 			t.Helper()
 			path := filepath.Join(dir, first, "server.jsonl")
-			must(t, os.Rename(path, filepath.Join(filepath.Dir(dir), "elsewhere")))
-			must(t, os.Symlink("../../../elsewhere", path))
+			testkit.Must(t, os.Rename(path, filepath.Join(filepath.Dir(dir), "elsewhere")))
+			testkit.Must(t, os.Symlink("../../../elsewhere", path))
 		}, "checksums", first + "/server.jsonl", "not there"},
 		"a line is appended and the run sealed again": {func(t *testing.T, dir string) {
 			t.Helper()
 			appendTo(t, filepath.Join(dir, second, "server.jsonl"), "{\"server\":{}}\n")
-			must(t, (&Writer{Dir: dir}).Seal())
+			testkit.Must(t, (&Writer{Dir: dir}).Seal())
 		}, "records", second + "/server.jsonl", "has 3 lines, trial.json says 2"},
 		"half a line is appended and the run sealed again": {func(t *testing.T, dir string) {
 			t.Helper()
 			appendTo(t, filepath.Join(dir, second, "server.jsonl"), "{")
-			must(t, (&Writer{Dir: dir}).Seal())
+			testkit.Must(t, (&Writer{Dir: dir}).Seal())
 		}, "records", second + "/server.jsonl", "has no end"},
 		"two trials swap their folders": {swapTrials, "checksums", first + "/trial.json", "changed"},
 		"two trials swap their folders and the run is sealed again": {func(t *testing.T, dir string) {
 			t.Helper()
 			swapTrials(t, dir)
-			must(t, (&Writer{Dir: dir}).Seal())
+			testkit.Must(t, (&Writer{Dir: dir}).Seal())
 		}, "trials", first, "is of trial 002-xdp-block"},
 		"a trial that nobody planned, sealed again": {func(t *testing.T, dir string) {
 			t.Helper()
 			w := &Writer{Dir: dir}
 			tw, err := w.BeginTrial(PlannedTrial{Index: 3, Block: 1, Variant: "no-block"}, 1)
-			must(t, err)
-			must(t, tw.Commit(&Trial{PlannedTrial: PlannedTrial{Index: 3, Block: 1, Variant: "no-block"}, Attempt: 1}))
-			must(t, w.Seal())
+			testkit.Must(t, err)
+			testkit.Must(t, tw.Commit(&Trial{PlannedTrial: PlannedTrial{Index: 3, Block: 1, Variant: "no-block"}, Attempt: 1}))
+			testkit.Must(t, w.Seal())
 		}, "trials", TrialsDir + "/003-no-block/trial.json", "not in the plan"},
 		"another scenario, sealed again": {func(t *testing.T, dir string) {
 			t.Helper()
 			appendTo(t, filepath.Join(dir, ScenarioFile), "# a comment\n")
-			must(t, (&Writer{Dir: dir}).Seal())
+			testkit.Must(t, (&Writer{Dir: dir}).Seal())
 		}, "scenario", ScenarioFile, "its SHA-256 is"},
 		"a manifest of another layout": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, (&Writer{Dir: dir}).WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
+			testkit.Must(t, (&Writer{Dir: dir}).WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
 		}, "ended", ManifestFile, "layout version 3"},
 		"a checksum file that names a file twice": {func(t *testing.T, dir string) {
 			t.Helper()
 			sums, err := os.ReadFile(filepath.Join(dir, ChecksumsFile))
-			must(t, err)
+			testkit.Must(t, err)
 			line, _, _ := strings.Cut(string(sums), "\n")
 			appendTo(t, filepath.Join(dir, ChecksumsFile), line+"\n")
 		}, "sealed", ChecksumsFile, "again"},
@@ -238,7 +239,7 @@ func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
 		}, "sealed", ChecksumsFile, "no raw file"},
 		"an empty checksum file": {func(t *testing.T, dir string) {
 			t.Helper()
-			must(t, os.WriteFile(filepath.Join(dir, ChecksumsFile), nil, 0o600))
+			testkit.Must(t, os.WriteFile(filepath.Join(dir, ChecksumsFile), nil, 0o600))
 		}, "sealed", ChecksumsFile, "is empty"},
 	}
 	for name, tt := range tests {
@@ -258,37 +259,37 @@ func TestOnlyTrialsThatCanBeReadAreHandedOn(t *testing.T) {
 	w := writeWholeRun(t)
 	for _, want := range []int{2, 1} {
 		v, err := Verify(t.Context(), w.Dir)
-		must(t, err)
+		testkit.Must(t, err)
 		if len(v.Trials) != want {
 			t.Errorf("%d trials, want %d", len(v.Trials), want)
 		}
 		path := filepath.Join(w.Dir, TrialsDir, v.Trials[0].Name(), "server.jsonl")
-		must(t, os.Remove(path))
-		must(t, os.Symlink("/dev/zero", path)) // which has no end
+		testkit.Must(t, os.Remove(path))
+		testkit.Must(t, os.Symlink("/dev/zero", path)) // which has no end
 	}
 }
 
 func appendTo(t *testing.T, path, text string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = f.WriteString(text)
-	must(t, errors.Join(err, f.Close()))
+	testkit.Must(t, errors.Join(err, f.Close()))
 }
 
 func swapTrials(t *testing.T, dir string) {
 	t.Helper()
 	trials := filepath.Join(dir, TrialsDir)
-	must(t, os.Rename(filepath.Join(trials, "001-no-block"), filepath.Join(trials, "x")))
-	must(t, os.Rename(filepath.Join(trials, "002-xdp-block"), filepath.Join(trials, "001-no-block")))
-	must(t, os.Rename(filepath.Join(trials, "x"), filepath.Join(trials, "002-xdp-block")))
+	testkit.Must(t, os.Rename(filepath.Join(trials, "001-no-block"), filepath.Join(trials, "x")))
+	testkit.Must(t, os.Rename(filepath.Join(trials, "002-xdp-block"), filepath.Join(trials, "001-no-block")))
+	testkit.Must(t, os.Rename(filepath.Join(trials, "x"), filepath.Join(trials, "002-xdp-block")))
 }
 
 func TestARunThatWasInterruptedIsSaidToBe(t *testing.T) {
 	w := writeWholeRun(t)
-	must(t, os.Remove(filepath.Join(w.Dir, ChecksumsFile)))
+	testkit.Must(t, os.Remove(filepath.Join(w.Dir, ChecksumsFile)))
 	r, err := Open(w.Dir)
-	must(t, err)
+	testkit.Must(t, err)
 	findings := verify(t, w.Dir)
 	if f := status(t, findings, "sealed"); f.Status != Broken || !strings.Contains(f.Means, "power cut") {
 		t.Errorf("unsealed: %+v", f)
@@ -301,7 +302,7 @@ func TestARunThatWasInterruptedIsSaidToBe(t *testing.T) {
 	if f := status(t, findings, "records"); f.Status != Holds {
 		t.Errorf("the records can be counted still: %+v", f)
 	}
-	must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion, Plan: r.Manifest.Plan}))
+	testkit.Must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion, Plan: r.Manifest.Plan}))
 	f := status(t, verify(t, w.Dir), "ended")
 	if f.Status != Broken || !strings.Contains(f.Evidence, "no `ended`") || !strings.Contains(f.Means, "power cut") {
 		t.Errorf("without an end: %+v", f)
@@ -310,8 +311,8 @@ func TestARunThatWasInterruptedIsSaidToBe(t *testing.T) {
 
 func TestAPlannedTrialThatWasNotRunIsToldAndNoFault(t *testing.T) {
 	w := writeWholeRun(t)
-	must(t, os.RemoveAll(filepath.Join(w.Dir, TrialsDir, "002-xdp-block")))
-	must(t, w.Seal())
+	testkit.Must(t, os.RemoveAll(filepath.Join(w.Dir, TrialsDir, "002-xdp-block")))
+	testkit.Must(t, w.Seal())
 	f := status(t, verify(t, w.Dir), "trials")
 	if f.Status != Holds || !strings.Contains(f.Evidence, "2 planned, of which 1 not run") {
 		t.Errorf("%+v", f)
@@ -336,9 +337,9 @@ func TestBinariesAreComparedAsFarAsThatCanBeExpected(t *testing.T) {
 	digests := map[string]string{}
 	for _, name := range []string{"equic-client", "equic-server"} {
 		path := filepath.Join(dir, name)
-		must(t, os.WriteFile(path, []byte(name), 0o600))
+		testkit.Must(t, os.WriteFile(path, []byte(name), 0o600))
 		sum, err := FileSHA256(path)
-		must(t, err)
+		testkit.Must(t, err)
 		digests[name] = sum
 	}
 	others := map[string]string{"equic-client": digests["equic-client"], "equic-server": digests["equic-client"]}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/equic-bench/equic-bench/client"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -34,7 +35,7 @@ type running struct {
 // start runs a server on loopback and waits until it is ready.
 func start(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
-	return startWith(t, Options{Listen: freeAddress(t), Variant: variant, Quota: quota}, func() {})
+	return startWith(t, Options{Listen: testkit.FreeAddress(t), Variant: variant, Quota: quota}, func() {})
 }
 
 // startWith runs a server in a goroutine that has entered where it runs.
@@ -74,16 +75,6 @@ func (s *signalWriter) Write(p []byte) (int, error) {
 		s.first = nil
 	}
 	return s.w.Write(p)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	return socket.LocalAddr().String()
 }
 
 // records are what a stopped server printed.

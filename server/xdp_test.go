@@ -3,82 +3,34 @@ package server
 import (
 	"context"
 	"errors"
-	"os"
 	"runtime"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// needRoot skips a test that loads programs into the kernel. Where CI=true it
-// fails instead: there, such a skip would hide an untested program.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("short: needs root")
-	}
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, and CI=true forbids to skip")
-	}
-	t.Skip("needs root")
-}
-
 // startXDP runs a server at one end of a veth pair and leaves the test at the
-// other. The namespaces go with the threads, which are never unlocked.
+// other.
 func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
-	needRoot(t)
-	runtime.LockOSThread()
-	serverNS, clientNS := newNamespace(t), newNamespace(t)
-	must(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: "eth0"},
-		PeerName:      "eth0",
-		PeerNamespace: netlink.NsFd(serverNS),
-	}))
-	setUp(t, "192.0.2.2/24")
-	must(t, netns.Set(serverNS))
-	setUp(t, "192.0.2.1/24")
-	must(t, netns.Set(clientNS))
-	o := Options{Listen: "192.0.2.1:4433", Variant: variant, Quota: quota, Interface: "eth0", XDPMode: equic.Native}
+	p := netkit.NewPair(t)
+	netkit.Enter(t, p.Client)
+	o := Options{
+		Listen: netkit.ServerAddress + ":4433", Variant: variant, Quota: quota,
+		Interface: netkit.ServerInterface, XDPMode: equic.Native,
+	}
 	return startWith(t, o, func() {
-		runtime.LockOSThread()
-		if err := netns.Set(serverNS); err != nil {
+		runtime.LockOSThread() // not unlocked: the thread ends in that namespace
+		if err := netns.Set(p.Server); err != nil {
 			t.Error(err)
 		}
 	})
-}
-
-func newNamespace(t *testing.T) netns.NsHandle {
-	t.Helper()
-	ns, err := netns.New()
-	must(t, err)
-	t.Cleanup(func() { must(t, ns.Close()) })
-	return ns
-}
-
-func setUp(t *testing.T, address string) {
-	t.Helper()
-	link, err := netlink.LinkByName("eth0")
-	must(t, err)
-	addr, err := netlink.ParseAddr(address)
-	must(t, err)
-	must(t, netlink.AddrAdd(link, addr))
-	must(t, netlink.LinkSetUp(link))
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // What tells the variants apart is whether a blocked client can still use the
@@ -93,7 +45,7 @@ func TestTheKernelBlocksAClientAtItsQuota(t *testing.T) {
 			r := startXDP(t, c.variant, quota)
 			r.hold(1)
 			last, err := r.dial() // at its end the client is at its quota
-			must(t, err)
+			testkit.Must(t, err)
 			r.untilDropped()
 
 			served := make(chan error, 1)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -80,12 +81,9 @@ func TestEveryServiceIsConfined(t *testing.T) {
 }
 
 func TestDockerComposeReadsTheFile(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs docker-compose")
-	}
 	command := composeTool(t.Context())
 	if command == nil {
-		t.Skip("neither docker-compose nor docker compose is installed")
+		testkit.Lack(t, "neither docker-compose nor docker compose is installed")
 	}
 	t.Chdir("../..")
 	out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], "-f", "compose.yaml", "config", "-q")...).CombinedOutput()

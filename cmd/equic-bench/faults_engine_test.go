@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
@@ -30,12 +31,7 @@ func startPrivateEngine(t *testing.T) *privateEngine {
 	t.Helper()
 	needRoot(t)
 	needEngine(t)
-	if _, err := exec.LookPath("dockerd"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("CI=true forbids to skip: %v", err)
-		}
-		t.Skipf("the engine is not of this machine: %v", err)
-	}
+	testkit.NeedTool(t, "dockerd")
 	dir, err := os.MkdirTemp("", "engine-") //nolint:usetesting // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +68,7 @@ func (e *privateEngine) start(t *testing.T) {
 		e.cmd = nil
 		t.Fatal(err)
 	}
-	await(t, 30*time.Second, "the engine", func() bool {
+	testkit.AwaitFor(t, 30*time.Second, "the engine", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		return exec.CommandContext(ctx, "docker", "version").Run() == nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
@@ -191,7 +192,7 @@ func (r *faultRun) killed() {
 // awaitNodes waits for the nodes, which end with their run.
 func (r *faultRun) awaitNodes() {
 	r.t.Helper()
-	await(r.t, 10*time.Second, "the end of the nodes", func() bool {
+	testkit.AwaitFor(r.t, 10*time.Second, "the end of the nodes", func() bool {
 		for _, p := range processes() {
 			if r.epochs[p.variable(record.EnvEpoch)] {
 				return false

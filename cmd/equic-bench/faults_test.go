@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -40,21 +41,11 @@ type faultRun struct {
 	punctual []string
 }
 
-// needRoot skips, or under CI=true fails, a case that root alone can make.
+// needRoot skips a case that root alone can make.
 func needRoot(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: faults are made in whole trials")
-	}
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, and CI=true forbids to skip")
-		}
-		t.Skip("needs root")
-	}
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("no binaries, run `make build` first: %v", err)
-	}
+	testkit.NeedRoot(t)
+	needBinary(t)
 }
 
 // startFaultRun starts a run in network namespaces, or in what args say.
@@ -76,7 +67,7 @@ func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
 // awaitMachine waits until no other run measures here.
 func awaitMachine(t *testing.T) {
 	t.Helper()
-	await(t, patience, "the end of another run on this machine", func() bool {
+	testkit.AwaitFor(t, patience, "the end of another run on this machine", func() bool {
 		var d net.Dialer
 		c, err := d.DialContext(t.Context(), "unix", lockName)
 		if err == nil {
@@ -84,20 +75,6 @@ func awaitMachine(t *testing.T) {
 		}
 		return err != nil
 	})
-}
-
-// await polls until done holds.
-func await(t *testing.T, limit time.Duration, what string, done func() bool) {
-	t.Helper()
-	over, tick := time.After(limit), time.NewTicker(10*time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-over:
-			t.Fatalf("waited %s in vain for %s", limit, what)
-		case <-tick.C:
-		}
-	}
 }
 
 // until waits for a moment.
@@ -125,7 +102,7 @@ func (r *faultRun) sibling(of faultNode, name string) faultNode {
 // find waits for a node of this run, until its program runs.
 func (r *faultRun) find(name string, wanted func(epoch string) bool) (n faultNode) {
 	r.t.Helper()
-	await(r.t, 15*time.Second, "the node "+name, func() bool {
+	testkit.AwaitFor(r.t, 15*time.Second, "the node "+name, func() bool {
 		select {
 		case <-r.read:
 			r.exit() // tells what it said
@@ -272,7 +249,7 @@ func (r *faultRun) checkNothingLeft() {
 // network is left. What the kernel ends by itself may take a moment.
 func (r *faultRun) checkMachine() {
 	r.t.Helper()
-	await(r.t, 10*time.Second, "the end of the run's processes", func() bool {
+	testkit.AwaitFor(r.t, 10*time.Second, "the end of the run's processes", func() bool {
 		return !slices.ContainsFunc(processes(), func(p process) bool {
 			return r.epochs[p.variable(record.EnvEpoch)] || r.spaces[p.space]
 		})

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 var (
@@ -41,7 +43,7 @@ func TestANewcomersPath(t *testing.T) {
 	var done []string
 	for _, b := range all {
 		if b.language == "yaml" {
-			must(t, os.WriteFile(filepath.Join(clone, "mine.yaml"), []byte(b.text), 0o600))
+			testkit.Must(t, os.WriteFile(filepath.Join(clone, "mine.yaml"), []byte(b.text), 0o600))
 			path.run("bin/equic-bench validate mine.yaml")
 		}
 		fresh := slices.DeleteFunc(commands(b), func(c string) bool {
@@ -116,9 +118,9 @@ func (p *newcomersPath) up(cmd *exec.Cmd) {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(p.t, cmd.Start())
+	testkit.Must(p.t, cmd.Start())
 	p.node, p.said = cmd, &said
-	await(p.t, 2*time.Minute, "the server of compose.yaml", func() bool {
+	testkit.AwaitFor(p.t, 2*time.Minute, "the server of compose.yaml", func() bool {
 		return exec.CommandContext(p.t.Context(), "bpftool", "map", "dump", "name", "clients").Run() == nil
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // The figures of a packed run are those of the run, to the byte.
@@ -36,7 +38,7 @@ func TestAPackedRunHasTheSameReport(t *testing.T) {
 func TestPackRefusesWhatItShouldNotPublish(t *testing.T) {
 	dir, _ := smallRun(t)
 	changed, _ := smallRun(t)
-	must(t, os.WriteFile(filepath.Join(changed, "scenario.yaml"), []byte("name: other\n"), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(changed, "scenario.yaml"), []byte("name: other\n"), 0o600))
 	taken := t.TempDir()
 	tests := map[string]struct {
 		args []string

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // referenceRun is the run whose figures the README shows.
@@ -24,8 +26,8 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)
 	}
 	dir := filepath.Join(t.TempDir(), "paper")
-	must(t, os.CopyFS(dir, os.DirFS(referenceRun)))
-	must(t, os.RemoveAll(filepath.Join(dir, "report")))
+	testkit.Must(t, os.CopyFS(dir, os.DirFS(referenceRun)))
+	testkit.Must(t, os.RemoveAll(filepath.Join(dir, "report")))
 	code, out, stderr := command(t, "report", dir)
 	if code != exitFine {
 		t.Fatalf("report: exit code %d\n%s", code, stderr)
@@ -40,7 +42,7 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 		}
 	}
 	figure, err := os.ReadFile("docs/figure-3.png")
-	if must(t, err); !bytes.Equal(figure, drawn["figure-3.png"]) {
+	if testkit.Must(t, err); !bytes.Equal(figure, drawn["figure-3.png"]) {
 		t.Error("docs/figure-3.png is not the reference run's: copy it from " + referenceRun + "/report")
 	}
 	checkQuotes(t, readme, "bin/equic-bench report "+referenceRun, out)
@@ -80,7 +82,7 @@ func checkQuotes(t *testing.T, document, command, output string) {
 func TestTheReferenceRunIsSmallEnough(t *testing.T) {
 	documents(t) // goes to the root of the repository
 	var size int64
-	must(t, filepath.WalkDir(referenceRun, func(path string, e fs.DirEntry, err error) error {
+	testkit.Must(t, filepath.WalkDir(referenceRun, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || strings.HasPrefix(path, filepath.Join(referenceRun, "report")) {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -28,18 +29,15 @@ const (
 	patience = 3 * time.Minute
 )
 
-// needEngine skips, or under CI=true fails, where no trial can be run.
+// needEngine skips a case that runs trials in containers.
 func needEngine(t *testing.T) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: whole trials take a minute")
-	}
-	if err := exec.CommandContext(t.Context(), "docker", "version").Run(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no Docker engine answers: %v", err)
-		}
-		t.Skipf("no Docker engine answers: %v", err)
-	}
+	testkit.NeedEngine(t)
+	needBinary(t)
+}
+
+func needBinary(t *testing.T) {
+	t.Helper()
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("no binaries, run `make build` first: %v", err)
 	}

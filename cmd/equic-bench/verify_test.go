@@ -13,17 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // smallRun makes a sealed run of one short trial, made by code and not
 // measured, and a folder with the program that it names. The trial is valid by
@@ -32,9 +26,9 @@ func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 	t.Helper()
 	bin = t.TempDir()
 	program := []byte("a program")
-	must(t, os.WriteFile(filepath.Join(bin, "equic-server"), program, 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(bin, "equic-server"), program, 0o600))
 	w, err := results.Create(t.TempDir(), "small", time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
-	must(t, err)
+	testkit.Must(t, err)
 	scenario := []byte("name: small\n")
 	planned := results.PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}
 	manifest := &results.Manifest{
@@ -45,26 +39,26 @@ func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 			Sequential: results.Load{Clients: 1, Requests: 20, RatePerSecond: 10},
 		},
 	}
-	must(t, w.WriteScenario(scenario))
-	must(t, w.WriteManifest(manifest))
+	testkit.Must(t, w.WriteScenario(scenario))
+	testkit.Must(t, w.WriteManifest(manifest))
 	tw, err := w.BeginTrial(planned, 1)
-	must(t, err)
+	testkit.Must(t, err)
 	trial := &results.Trial{PlannedTrial: planned, Attempt: 1}
 	ends := []results.NodeEnd{results.EndedAsked, results.EndedItself}
 	for i, role := range []string{results.RoleServer, results.RoleSequential} {
 		lines := nodeLines(role)
 		f, err := tw.Create(role + ".jsonl")
-		must(t, err)
-		must(t, errors.Join(record.NewPrinter(f).Print(lines...), f.Close()))
+		testkit.Must(t, err)
+		testkit.Must(t, errors.Join(record.NewPrinter(f).Print(lines...), f.Close()))
 		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Ended: ends[i], Records: role + ".jsonl", Lines: len(lines)})
 	}
 	verdict, err := validity.Judge(manifest, trial, func(n *results.Node, yield func(*record.Line) error) error {
 		f, err := os.Open(tw.Path(n.Records))
-		must(t, err)
+		testkit.Must(t, err)
 		defer f.Close()
 		return record.ReadLines(f, n.Name, yield)
 	})
-	must(t, err)
+	testkit.Must(t, err)
 	trial.Valid, trial.Checks = verdict.Valid(), verdict.Checks
 	if !trial.Valid {
 		t.Fatalf("the run is not valid: %+v", trial.Checks)
@@ -72,8 +66,8 @@ func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 	for _, c := range change {
 		c(trial)
 	}
-	must(t, tw.Commit(trial))
-	must(t, w.Seal())
+	testkit.Must(t, tw.Commit(trial))
+	testkit.Must(t, w.Seal())
 	return w.Dir, bin
 }
 
@@ -130,18 +124,18 @@ func TestVerifyNamesTheChangedFile(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	files := 0
-	must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+	testkit.Must(t, filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
 		}
 		files++
 		whole, err := os.ReadFile(path)
-		must(t, err)
+		testkit.Must(t, err)
 		changed := bytes.Clone(whole)
 		changed[len(changed)-2] ^= 1
-		must(t, os.WriteFile(path, changed, 0o600))
+		testkit.Must(t, os.WriteFile(path, changed, 0o600))
 		rel, err := filepath.Rel(dir, path)
-		must(t, err)
+		testkit.Must(t, err)
 		if code, out, stderr := command(t, "verify", dir); code != exitTrial || !strings.Contains(out, rel) || !strings.Contains(stderr, "not verified: "+dir) {
 			t.Errorf("%s was changed: exit code %d\n%s%s", rel, code, out, stderr)
 		}
@@ -178,7 +172,7 @@ func TestVerifyNamesARecordedVerdictThatTheRulesDoNotGive(t *testing.T) {
 func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
 	dir, _ := smallRun(t)
 	for i := range mostFaults + 5 {
-		must(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))), nil, 0o600))
+		testkit.Must(t, os.WriteFile(filepath.Join(dir, string(rune('a'+i))), nil, 0o600))
 	}
 	_, out, _ := command(t, "verify", dir)
 	if !strings.Contains(out, "... and 5 more; --json names all") {
@@ -190,7 +184,7 @@ func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
 		Verified bool
 		Checks   []results.Finding
 	}
-	must(t, json.Unmarshal([]byte(out), &got))
+	testkit.Must(t, json.Unmarshal([]byte(out), &got))
 	faults := 0
 	for _, f := range got.Checks {
 		faults += len(f.Faults)
@@ -202,7 +196,7 @@ func TestVerifyAsJSONNamesEveryFileAtFault(t *testing.T) {
 
 func TestVerifyOfBinaries(t *testing.T) {
 	dir, bin := smallRun(t)
-	must(t, os.WriteFile(filepath.Join(bin, "equic-server"), []byte("another"), 0o600))
+	testkit.Must(t, os.WriteFile(filepath.Join(bin, "equic-server"), []byte("another"), 0o600))
 	tests := map[string]struct {
 		args []string
 		code int
@@ -232,7 +226,7 @@ func TestReportPrintsInTheFormatThatWasAskedFor(t *testing.T) {
 	dir, _ := smallRun(t)
 	_, out, _ := command(t, "report", dir, "--json")
 	want, err := os.ReadFile(filepath.Join(dir, results.ReportDir, "summary.json"))
-	must(t, err)
+	testkit.Must(t, err)
 	if out != string(want) {
 		t.Errorf("not summary.json:\n%s", out)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestAClientAtItsQuotaIsDroppedUntilItsConnectionEnds(t *testing.T) {
@@ -36,9 +37,9 @@ func TestAClientAtItsQuotaIsDroppedUntilItsConnectionEnds(t *testing.T) {
 func wantEvent(t *testing.T, p program, kind equic.EventKind) {
 	t.Helper()
 	line, err := p.out.ReadString('\n')
-	must(t, err)
+	testkit.Must(t, err)
 	var e event
-	must(t, json.Unmarshal([]byte(line), &e))
+	testkit.Must(t, json.Unmarshal([]byte(line), &e))
 	if e.Event != kind || e.Client.String() != clientAddress+"/32" || e.Port != 443 || e.Time.IsZero() {
 		t.Errorf("event %s, want %s of %s", line, kind, clientAddress)
 	}
@@ -72,8 +73,8 @@ func TestWhatAServerCountedGoesWithIt(t *testing.T) {
 	s := p.dial(t)
 	s.want(t, "inc "+clientAddress, "ok")
 	p.awaitCount(t, client, equic.DropOverQuota)
-	must(t, s.Close())
-	await(t, "nobody is counted", func() bool { return p.status(t).Clients == 0 })
+	testkit.Must(t, s.Close())
+	testkit.Await(t, "nobody is counted", func() bool { return p.status(t).Clients == 0 })
 	p.awaitCount(t, client, equic.PassUnknownClient)
 }
 
@@ -117,7 +118,7 @@ func TestKilledItLeavesNothingAttachedAndTheNextOneStarts(t *testing.T) {
 	if code := p.end(t, syscall.SIGKILL); code != -1 {
 		t.Errorf("exit code %d of a killed program", code)
 	}
-	await(t, "nothing is attached", func() bool { return !attached(t) })
+	testkit.Await(t, "nothing is attached", func() bool { return !attached(t) })
 	if _, err := os.Lstat(p.socket); err != nil {
 		t.Errorf("the test wants a stale socket: %v", err)
 	}
@@ -148,9 +149,9 @@ func TestASecondOneIsRefused(t *testing.T) {
 // first.
 func fails(t *testing.T, p program) (code int, said string) {
 	t.Helper()
-	must(t, p.Start())
+	testkit.Must(t, p.Start())
 	_, err := io.Copy(io.Discard, p.out)
-	must(t, err)
+	testkit.Must(t, err)
 	_ = p.Wait() // its end is judged by its state
 	return p.ProcessState.ExitCode(), p.log.String()
 }
@@ -173,8 +174,8 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 		_ = newPair(t)
 		var config net.ListenConfig
 		taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		must(t, err)
-		defer func() { must(t, taken.Close()) }()
+		testkit.Must(t, err)
+		defer func() { testkit.Must(t, taken.Close()) }()
 		if code, said := fails(t, command(t, "--metrics", taken.Addr().String())); code != exitMachine || !strings.Contains(said, "address already in use") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
@@ -190,9 +191,9 @@ func asNobody(t *testing.T) program {
 	t.Helper()
 	const nobody = 65534
 	dir, err := os.MkdirTemp("", "equic-gateway") //nolint:usetesting // t.TempDir is below a folder that only root may enter
-	must(t, err)
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	must(t, os.Chown(dir, nobody, nobody))
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, os.RemoveAll(dir)) })
+	testkit.Must(t, os.Chown(dir, nobody, nobody))
 	p := commandAt(t, dir+"/socket")
 	p.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	return p
@@ -203,20 +204,20 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 	p := start(t, "--metrics", "127.0.0.1:0")
 	p.dial(t).want(t, "inc "+clientAddress, "ok")
 	var url []string
-	await(t, "the log names the address", func() bool {
+	testkit.Await(t, "the log names the address", func() bool {
 		url = regexp.MustCompile(`url=(http://(127[0-9.:]+)/metrics)`).FindStringSubmatch(p.log.String())
 		return url != nil
 	})
 	var d net.Dialer
 	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // by this thread: it is in the namespace
-	must(t, err)
+	testkit.Must(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url[1], nil)
-	must(t, err)
+	testkit.Must(t, err)
 	request.Close = true
-	must(t, request.Write(conn))
+	testkit.Must(t, request.Write(conn))
 	body, err := io.ReadAll(conn)
-	must(t, err)
-	must(t, conn.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, conn.Close())
 	if !strings.HasPrefix(string(body), "HTTP/1.1 200 ") || !strings.Contains(string(body), `equic_connections{port="443"} `) {
 		t.Errorf("got %s", body)
 	}
@@ -232,7 +233,7 @@ func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
 		p.awaitCount(t, client, equic.DropOverQuota)
 		s.want(t, "dec "+clientAddress, "ok")
 	}
-	await(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "write events: no more are written") })
+	testkit.Await(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "write events: no more are written") })
 	if code := p.end(t, syscall.SIGTERM); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}
@@ -241,9 +242,9 @@ func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
 // bpfFolder is the name of a folder in a BPF file system of the test's own.
 func bpfFolder(t *testing.T) string {
 	t.Helper()
-	needRoot(t)
+	testkit.NeedRoot(t)
 	dir := t.TempDir()
-	must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
-	t.Cleanup(func() { must(t, unix.Unmount(dir, 0)) })
+	testkit.Must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
+	t.Cleanup(func() { testkit.Must(t, unix.Unmount(dir, 0)) })
 	return dir + "/pins"
 }

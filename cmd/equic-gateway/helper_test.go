@@ -3,23 +3,19 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 // programVariable makes the test binary the program itself.
@@ -33,80 +29,31 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The interface's name is one that no machine has: a mistake in a test must not
-// reach its network.
 const (
-	serverInterface = "equictest0"
-	serverAddress   = "192.0.2.1"
-	clientAddress   = "192.0.2.2"
+	serverInterface = netkit.ServerInterface
+	serverAddress   = netkit.ServerAddress
+	clientAddress   = netkit.ClientAddress
 )
 
-// needRoot skips a test that loads programs into the kernel. Where CI=true it
-// fails instead: there, such a skip would hide an untested program.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("short: needs root")
-	}
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, and CI=true forbids to skip")
-	}
-	t.Skip("needs root")
-}
-
-// newPair makes a veth pair between two network namespaces of its own, leaves
-// the test in the server's, and returns a socket in the client's that sends to
-// the server's port 443. The namespaces go with the test's thread, which is
-// locked and never unlocked.
+// newPair leaves the test in the server's namespace of a pair, and returns a
+// socket in the client's that sends to the server's port 443.
 func newPair(t *testing.T) (client net.Conn) {
 	t.Helper()
-	needRoot(t)
-	runtime.LockOSThread()
-	clients, server := newNamespace(t), newNamespace(t)
-	must(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs: netlink.LinkAttrs{Name: serverInterface}, PeerName: "equictest1", PeerNamespace: netlink.NsFd(clients),
-	}))
-	setUp(t, serverInterface, serverAddress+"/24")
-	setUp(t, "lo", "127.0.0.1/8")
-	must(t, netns.Set(clients))
-	setUp(t, "equictest1", clientAddress+"/24")
+	p := netkit.NewPair(t)
+	netkit.SetUp(t, "lo")
+	netkit.Enter(t, p.Client)
 	var d net.Dialer
 	conn, err := d.DialContext(t.Context(), "udp", serverAddress+":443")
-	must(t, err)
+	testkit.Must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	must(t, netns.Set(server))
+	netkit.Enter(t, p.Server)
 	return conn
-}
-
-func newNamespace(t *testing.T) netns.NsHandle {
-	t.Helper()
-	ns, err := netns.New()
-	must(t, err)
-	t.Cleanup(func() { must(t, ns.Close()) })
-	return ns
-}
-
-func setUp(t *testing.T, name, address string) {
-	t.Helper()
-	l, err := netlink.LinkByName(name)
-	must(t, err)
-	addr, err := netlink.ParseAddr(address)
-	must(t, err)
-	if err := netlink.AddrAdd(l, addr); !errors.Is(err, syscall.EEXIST) {
-		must(t, err)
-	}
-	must(t, netlink.LinkSetUp(l))
 }
 
 // attached says whether the server's interface has an XDP program.
 func attached(t *testing.T) bool {
 	t.Helper()
-	l, err := netlink.LinkByName(serverInterface)
-	must(t, err)
-	xdp := l.Attrs().Xdp
+	xdp := netkit.Link(t, serverInterface).Attrs().Xdp
 	return xdp != nil && xdp.Attached
 }
 
@@ -140,7 +87,7 @@ func commandAt(t *testing.T, socket string, arguments ...string) program {
 	p.Env = append(os.Environ(), programVariable+"=1")
 	p.Stderr = p.log
 	out, err := p.StdoutPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	p.out, p.close = bufio.NewReader(out), func() { _ = out.Close() }
 	return p
 }
@@ -155,7 +102,7 @@ func start(t *testing.T, arguments ...string) program {
 
 func (p program) start(t *testing.T) {
 	t.Helper()
-	must(t, p.Start())
+	testkit.Must(t, p.Start())
 	t.Cleanup(func() {
 		if p.ProcessState == nil {
 			_ = p.Process.Kill()
@@ -171,7 +118,7 @@ func (p program) start(t *testing.T) {
 // end sends a signal, and returns the exit code; negative if it was killed.
 func (p program) end(t *testing.T, signal os.Signal) int {
 	t.Helper()
-	must(t, p.Process.Signal(signal))
+	testkit.Must(t, p.Process.Signal(signal))
 	_ = p.Wait() // its end is judged by its state
 	return p.ProcessState.ExitCode()
 }
@@ -181,12 +128,12 @@ func (p program) dial(t *testing.T) server {
 	t.Helper()
 	var d net.Dialer
 	var conn net.Conn
-	await(t, "the socket takes connections", func() (ok bool) {
+	testkit.Await(t, "the socket takes connections", func() (ok bool) {
 		var err error
 		conn, err = d.DialContext(t.Context(), "unix", p.socket)
 		return err == nil
 	})
-	must(t, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung program hangs the test
+	testkit.Must(t, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung program hangs the test
 	t.Cleanup(func() { _ = conn.Close() })
 	return server{Conn: conn, in: bufio.NewReader(conn)}
 }
@@ -200,9 +147,9 @@ type server struct {
 func (s server) ask(t *testing.T, line string) string {
 	t.Helper()
 	_, err := io.WriteString(s, line+"\n")
-	must(t, err)
+	testkit.Must(t, err)
 	reply, err := s.in.ReadString('\n')
-	must(t, err)
+	testkit.Must(t, err)
 	return strings.TrimSuffix(reply, "\n")
 }
 
@@ -232,7 +179,7 @@ func (p program) status(t *testing.T) (s state) {
 	t.Helper()
 	conn := p.dial(t)
 	defer func() { _ = conn.Close() }()
-	must(t, json.Unmarshal([]byte(conn.ask(t, "status")), &s))
+	testkit.Must(t, json.Unmarshal([]byte(conn.ask(t, "status")), &s))
 	return s
 }
 
@@ -241,26 +188,10 @@ func (p program) status(t *testing.T) (s state) {
 func (p program) awaitCount(t *testing.T, client net.Conn, reason string) {
 	t.Helper()
 	before := p.status(t).Packets[reason]
-	await(t, "a packet is counted as "+reason, func() bool {
+	testkit.Await(t, "a packet is counted as "+reason, func() bool {
 		sendInitial(client)
 		return p.status(t).Packets[reason] > before
 	})
-}
-
-// await polls a condition until it holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
 }
 
 // buffer takes what a process writes while a test reads it.
@@ -279,11 +210,4 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.String()
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

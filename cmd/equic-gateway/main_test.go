@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestWrongUsageSaysWhatToDo(t *testing.T) {
@@ -67,14 +68,14 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	var f flags
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(set)
-	must(t, set.Parse([]string{
+	testkit.Must(t, set.Parse([]string{
 		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
 		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--ipv4-prefix", "24", "--ipv6-prefix", "56",
 		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pin", "pins",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events",
 	}))
 	got, err := f.parse()
-	must(t, err)
+	testkit.Must(t, err)
 	port := equic.Port{Number: 443, Quota: 20, Policy: equic.PolicyClient, InitialsPerSecond: 2.5, Burst: 9}
 	other := port
 	other.Number, other.Quota = 8443, 7
@@ -111,7 +112,7 @@ func TestHelpNamesEveryFlagAndExitCodeThatTheManualNames(t *testing.T) {
 		t.Fatalf("exit code %d, %s", code, stderr.String())
 	}
 	manual, err := os.ReadFile("../../docs/gateway.md")
-	must(t, err)
+	testkit.Must(t, err)
 	var f flags
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(set)

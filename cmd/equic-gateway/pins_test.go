@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestPinnedMapsCanBeReadAndWritten(t *testing.T) {
@@ -88,6 +89,6 @@ func bpftool(t *testing.T, into any, arguments ...string) {
 		return
 	}
 	var typed struct{ Formatted json.RawMessage }
-	must(t, json.Unmarshal(out, &typed))
-	must(t, json.Unmarshal(typed.Formatted, into))
+	testkit.Must(t, json.Unmarshal(out, &typed))
+	testkit.Must(t, json.Unmarshal(typed.Formatted, into))
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -14,7 +15,8 @@ import (
 // driver counts (`ethtool -S`)", as xdp_packets and xdp_drops: both count every
 // packet that reaches the program.
 func TestCrossCheckDropsWithTheInterface(t *testing.T) {
-	needTool(t, "ethtool")
+	testkit.NeedRoot(t)
+	testkit.NeedTool(t, "ethtool")
 	for _, variant := range []string{"xdp-block", "xdp-block-new"} {
 		t.Run(variant, func(t *testing.T) {
 			w := newWire(t)

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,6 +19,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -38,39 +39,32 @@ var (
 	clientAddresses = [2]string{"192.0.2.2", "198.51.100.2"}
 )
 
-// newWire locks the test to its thread and never unlocks it: the thread, and
-// the namespaces with it, end with the test.
+// newWire leaves the test in one of its namespaces.
 func newWire(t *testing.T) *wire {
 	t.Helper()
-	needRoot(t)
-	runtime.LockOSThread()
-	w := &wire{bin: build(t), server: newNamespace(t)}
+	testkit.NeedRoot(t)
+	bin := testkit.Build(t, "../equic-probe", "../equic-server", "../equic-client")
+	w := &wire{bin: bin, server: newNamespace(t)}
 	for i := range w.clients {
 		w.clients[i] = newNamespace(t)
-		must(t, netns.Set(w.server))
+		netkit.Enter(t, w.server)
 		name := "eth" + strconv.Itoa(i)
-		must(t, netlink.LinkAdd(&netlink.Veth{
-			LinkAttrs:     netlink.LinkAttrs{Name: name},
-			PeerName:      "eth0",
-			PeerNamespace: netlink.NsFd(w.clients[i]),
-		}))
+		netkit.AddVeth(t, name, "eth0", w.clients[i])
 		server := setUp(t, name, serverAddresses[i])
-		must(t, netns.Set(w.clients[i]))
+		netkit.Enter(t, w.clients[i])
 		client := setUp(t, "eth0", clientAddresses[i])
 		introduce(t, client, serverAddresses[i], server)
-		must(t, netns.Set(w.server))
+		netkit.Enter(t, w.server)
 		introduce(t, server, clientAddresses[i], client)
 	}
 	return w
 }
 
-// newNamespace leaves the thread in a namespace without IPv6, whose multicast
+// newNamespace leaves the test in a namespace without IPv6, whose multicast
 // would be traffic that no program sent.
 func newNamespace(t *testing.T) netns.NsHandle {
 	t.Helper()
-	ns, err := netns.New()
-	must(t, err)
-	t.Cleanup(func() { must(t, ns.Close()) })
+	ns := netkit.NewNamespace(t)
 	for _, which := range []string{"all", "default"} {
 		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+which+"/disable_ipv6", []byte("1"), 0)
 		if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6
@@ -84,21 +78,15 @@ func newNamespace(t *testing.T) netns.NsHandle {
 // counts them (gso_max_segs), as it would be on a wire.
 func setUp(t *testing.T, name, address string) netlink.Link {
 	t.Helper()
-	link, err := netlink.LinkByName(name)
-	must(t, err)
-	addr, err := netlink.ParseAddr(address + "/24")
-	must(t, err)
-	must(t, netlink.LinkSetGSOMaxSegs(link, 1))
-	must(t, netlink.AddrAdd(link, addr))
-	must(t, netlink.LinkSetUp(link))
-	return link
+	testkit.Must(t, netlink.LinkSetGSOMaxSegs(netkit.Link(t, name), 1))
+	return netkit.SetUp(t, name, address+"/24")
 }
 
 // introduce tells one end of a pair the other's hardware address, so that no
 // ARP is among the packets, at moments of the kernel's choice.
 func introduce(t *testing.T, link netlink.Link, address string, other netlink.Link) {
 	t.Helper()
-	must(t, netlink.NeighAdd(&netlink.Neigh{
+	testkit.Must(t, netlink.NeighAdd(&netlink.Neigh{
 		LinkIndex:    link.Attrs().Index,
 		State:        netlink.NUD_PERMANENT,
 		IP:           net.ParseIP(address),
@@ -110,18 +98,16 @@ func introduce(t *testing.T, link netlink.Link, address string, other netlink.Li
 // first client.
 func (w *wire) counters(t *testing.T) netlink.LinkStatistics {
 	t.Helper()
-	must(t, netns.Set(w.server))
-	link, err := netlink.LinkByName("eth0")
-	must(t, err)
-	return *link.Attrs().Statistics
+	netkit.Enter(t, w.server)
+	return *netkit.Link(t, "eth0").Attrs().Statistics
 }
 
 // driverCounters are those of `ethtool -S`, added up over the queues.
 func (w *wire) driverCounters(t *testing.T) map[string]uint64 {
 	t.Helper()
-	must(t, netns.Set(w.server))
+	netkit.Enter(t, w.server)
 	out, err := exec.CommandContext(t.Context(), "ethtool", "-S", "eth0").Output()
-	must(t, err)
+	testkit.Must(t, err)
 	sums := map[string]uint64{}
 	for line := range strings.Lines(string(out)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
@@ -149,13 +135,13 @@ type node struct {
 // start runs a program in a namespace.
 func (w *wire) start(t *testing.T, ns netns.NsHandle, program string, args ...string) *node {
 	t.Helper()
-	must(t, netns.Set(ns))
+	netkit.Enter(t, ns)
 	n := &node{ready: make(chan struct{}), end: make(chan struct{})}
 	n.cmd = exec.CommandContext(t.Context(), filepath.Join(w.bin, program), args...)
 	n.cmd.Stderr = &n.stderr
 	stdout, err := n.cmd.StdoutPipe()
-	must(t, err)
-	must(t, n.cmd.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, n.cmd.Start())
 	go n.read(t, stdout)
 	return n
 }
@@ -209,52 +195,6 @@ func (n *node) wait(t *testing.T) {
 // stop asks the server to stop, and waits until it has.
 func (n *node) stop(t *testing.T) {
 	t.Helper()
-	must(t, n.cmd.Process.Signal(syscall.SIGTERM))
+	testkit.Must(t, n.cmd.Process.Signal(syscall.SIGTERM))
 	n.wait(t)
-}
-
-// build builds the programs, and returns their folder.
-func build(t *testing.T) string {
-	t.Helper()
-	bin := t.TempDir()
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/",
-		"../equic-probe", "../equic-server", "../equic-client").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build the programs: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// needRoot skips a test that makes network namespaces; under CI it fails.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("needs root, and -short asks for none")
-	}
-	if os.Geteuid() != 0 {
-		lack(t, "needs root")
-	}
-}
-
-// needTool skips a test where a tool is not installed; under CI it fails.
-func needTool(t *testing.T, name string) {
-	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		lack(t, err.Error())
-	}
-}
-
-func lack(t *testing.T, reason string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(reason)
-	}
-	t.Skip(reason)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // TestMain runs the tests, or a server that one of them kills.
@@ -207,7 +208,7 @@ func prepare(tb testing.TB, ports ...uint16) controlled {
 func (c *controlled) start(tb testing.TB) {
 	tb.Helper()
 	l, err := Listen(tb.Context(), c.path)
-	must(tb, err)
+	testkit.Must(tb, err)
 	c.serve(tb, l)
 }
 
@@ -218,7 +219,7 @@ func (c *controlled) serve(tb testing.TB, l net.Listener) {
 	go func() { done <- c.server.Serve(ctx, l) }()
 	c.stop = sync.OnceFunc(func() {
 		cancel()
-		must(tb, <-done)
+		testkit.Must(tb, <-done)
 	})
 	tb.Cleanup(c.stop)
 }
@@ -233,8 +234,8 @@ func dial(tb testing.TB, path string) peer {
 	tb.Helper()
 	var d net.Dialer
 	conn, err := d.DialContext(tb.Context(), "unix", path)
-	must(tb, err)
-	must(tb, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung server hangs the test
+	testkit.Must(tb, err)
+	testkit.Must(tb, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung server hangs the test
 	tb.Cleanup(func() { _ = conn.Close() })
 	return peer{Conn: conn, in: bufio.NewReader(conn)}
 }
@@ -243,14 +244,14 @@ func dial(tb testing.TB, path string) peer {
 func (p peer) send(tb testing.TB, text string) {
 	tb.Helper()
 	_, err := io.WriteString(p, text)
-	must(tb, err)
+	testkit.Must(tb, err)
 }
 
 // reply reads one line.
 func (p peer) reply(tb testing.TB) string {
 	tb.Helper()
 	line, err := p.in.ReadString('\n')
-	must(tb, err)
+	testkit.Must(tb, err)
 	return strings.TrimSuffix(line, "\n")
 }
 
@@ -266,28 +267,5 @@ func (p peer) want(t *testing.T, line, reply string) {
 	t.Helper()
 	if got := p.ask(t, line); got != reply {
 		t.Fatalf("%s: got %q, want %q", line, got, reply)
-	}
-}
-
-// await polls a condition until it holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
-}
-
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestTheSocketIsForItsUserAlone(t *testing.T) {
@@ -21,10 +23,10 @@ func TestTheSocketIsForItsUserAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	modes, stop := watch(t, path)
 	l, err := Listen(t.Context(), path)
-	must(t, err)
-	defer func() { must(t, l.Close()) }()
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, l.Close()) }()
 	info, err := os.Lstat(path)
-	must(t, err)
+	testkit.Must(t, err)
 	if got := info.Mode(); got != fs.ModeSocket|0o600 {
 		t.Errorf("mode %s, want 0600", got)
 	}
@@ -68,15 +70,15 @@ func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
 	defer syscall.Umask(old)
 	path := filepath.Join(t.TempDir(), "socket")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	must(t, err)
+	testkit.Must(t, err)
 	f := os.NewFile(uintptr(fd), "socket")
 	defer func() { _ = f.Close() }()
 	raw, err := f.SyscallConn()
-	must(t, err)
-	must(t, private("", "", raw))
-	must(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	testkit.Must(t, err)
+	testkit.Must(t, private("", "", raw))
+	testkit.Must(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
 	info, err := os.Lstat(path) // right after bind(2), and nothing was changed since
-	must(t, err)
+	testkit.Must(t, err)
 	if got := info.Mode(); got != fs.ModeSocket|0o600 {
 		t.Errorf("mode %s, want 0600", got)
 	}
@@ -85,13 +87,13 @@ func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
 func TestTheSocketOfADeadProcessIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	must(t, err)
+	testkit.Must(t, err)
 	dead.SetUnlinkOnClose(false)
-	must(t, dead.Close())
-	must(t, os.WriteFile(path+".lock", nil, 0o600)) // it had one too
+	testkit.Must(t, dead.Close())
+	testkit.Must(t, os.WriteFile(path+".lock", nil, 0o600)) // it had one too
 	l, err := Listen(t.Context(), path)
-	must(t, err)
-	must(t, l.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, l.Close())
 	for _, name := range []string{path, path + ".lock"} {
 		if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", name, err)
@@ -108,8 +110,8 @@ func TestASocketThatIsAliveIsAnError(t *testing.T) {
 	t.Run("of another program", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "socket")
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-		must(t, err)
-		defer func() { must(t, l.Close()) }()
+		testkit.Must(t, err)
+		defer func() { testkit.Must(t, l.Close()) }()
 		wantInUse(t, path)
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("the socket is gone: %v", err)
@@ -118,8 +120,8 @@ func TestASocketThatIsAliveIsAnError(t *testing.T) {
 	t.Run("of another kind", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "socket")
 		l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-		must(t, err)
-		defer func() { must(t, l.Close()) }()
+		testkit.Must(t, err)
+		defer func() { testkit.Must(t, l.Close()) }()
 		wantInUse(t, path)
 		if _, err := os.Lstat(path); err != nil {
 			t.Errorf("the socket is gone: %v", err)
@@ -140,7 +142,7 @@ func wantInUse(t *testing.T, path string) {
 
 func TestAFileThatIsNoSocketIsLeftAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "precious")
-	must(t, os.WriteFile(path, []byte("data"), 0o600))
+	testkit.Must(t, os.WriteFile(path, []byte("data"), 0o600))
 	if _, err := Listen(t.Context(), path); err == nil || !strings.Contains(err.Error(), "a file that is no socket") {
 		t.Errorf("got %v", err)
 	}
@@ -180,6 +182,6 @@ func TestOfManyAtOnceOneListens(t *testing.T) {
 		t.Errorf("%d listen, want 1", len(listeners))
 	}
 	for l := range listeners {
-		must(t, l.Close())
+		testkit.Must(t, l.Close())
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // The manual's programs in C are compiled and run as they are printed there.
@@ -21,10 +23,10 @@ func TestTheManualsClientInCCounts(t *testing.T) {
 	var said strings.Builder
 	client.Stderr = &said
 	in, err := client.StdinPipe()
-	must(t, err)
+	testkit.Must(t, err)
 	out, err := client.StdoutPipe()
-	must(t, err)
-	must(t, client.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, client.Start())
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "counted\n" {
 		t.Errorf("it printed %q, %v", line, err)
 	}
@@ -34,9 +36,9 @@ func TestTheManualsClientInCCounts(t *testing.T) {
 	// Another connection keeps one, so that it is seen who releases.
 	other := dial(t, c.path)
 	other.want(t, "inc 192.0.2.7", "ok")
-	must(t, in.Close())
-	must(t, client.Wait())
-	await(t, "its connections are released", func() bool { return c.total() == 1 })
+	testkit.Must(t, in.Close())
+	testkit.Must(t, client.Wait())
+	testkit.Await(t, "its connections are released", func() bool { return c.total() == 1 })
 	if !strings.Contains(said.String(), `nobody: error: "nobody" is no address`) {
 		t.Errorf("standard error has %q", said.String())
 	}
@@ -64,16 +66,10 @@ func TestTheManualNamesEveryRequest(t *testing.T) {
 	}
 }
 
-// compile compiles the manual's nth block of C. Without a compiler it skips, but
-// fails where CI=true.
+// compile compiles the manual's nth block of C.
 func compile(t *testing.T, n int, arguments ...string) {
 	t.Helper()
-	if _, err := exec.LookPath("cc"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs a C compiler, and CI=true forbids to skip")
-		}
-		t.Skip("needs a C compiler")
-	}
+	testkit.NeedTool(t, "cc")
 	blocks := regexp.MustCompile("(?s)\n```c\n(.*?)\n```\n").FindAllStringSubmatch(readManual(t), -1)
 	if len(blocks) <= n {
 		t.Fatalf("%s has %d blocks of C", manual, len(blocks))
@@ -88,6 +84,6 @@ func compile(t *testing.T, n int, arguments ...string) {
 func readManual(t *testing.T) string {
 	t.Helper()
 	b, err := os.ReadFile(manual)
-	must(t, err)
+	testkit.Must(t, err)
 	return string(b)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestWhatAConnectionCountedGoesWithIt(t *testing.T) {
@@ -37,8 +39,8 @@ func TestWhatAConnectionCountedGoesWithIt(t *testing.T) {
 			for _, addr := range []string{"192.0.2.7", "192.0.2.7", "192.0.2.8"} {
 				goes.want(t, "inc "+addr, "ok")
 			}
-			must(t, test.end(goes))
-			await(t, "its counts are gone", func() bool { return c.total() == 1 })
+			testkit.Must(t, test.end(goes))
+			testkit.Await(t, "its counts are gone", func() bool { return c.total() == 1 })
 			stays.want(t, "dec 192.0.2.7", "ok") // its own is still there
 		})
 	}
@@ -94,15 +96,15 @@ func TestWhatAProcessCountedGoesWhenItIsKilled(t *testing.T) {
 	child.Env = append(os.Environ(), countingVariable+"="+c.path)
 	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
-	must(t, err)
-	must(t, child.Start())
+	testkit.Must(t, err)
+	testkit.Must(t, child.Start())
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "counted\n" || c.total() != countedForEver {
 		t.Errorf("the process said %q (%v), and %d are counted", line, err, c.total())
 	}
-	must(t, child.Process.Signal(syscall.SIGKILL))
+	testkit.Must(t, child.Process.Signal(syscall.SIGKILL))
 	_ = child.Wait() // killed
-	await(t, "its counts are gone", func() bool { return c.total() == 0 })
+	testkit.Await(t, "its counts are gone", func() bool { return c.total() == 0 })
 }
 
 func TestManyLinesInOneWriteAreAnsweredInOrder(t *testing.T) {
@@ -122,7 +124,7 @@ func TestManyLinesInOneWriteAreAnsweredInOrder(t *testing.T) {
 	go func() { _, _ = io.WriteString(p, requests.String()) }() // reading tells
 	got := make([]byte, want.Len())
 	_, err := io.ReadFull(p.in, got)
-	must(t, err)
+	testkit.Must(t, err)
 	if string(got) != want.String() {
 		t.Error("the replies are others, or in another order")
 	}
@@ -200,7 +202,7 @@ func TestAPeerThatReadsNoRepliesIsClosedAndBlocksNobody(t *testing.T) {
 				}
 			}()
 			other.want(t, "inc 192.0.2.8", "ok")
-			await(t, "the slow peer is closed", func() bool { return c.total() == 1 })
+			testkit.Await(t, "the slow peer is closed", func() bool { return c.total() == 1 })
 			other.want(t, "dec 192.0.2.8", "ok")
 		})
 	}
@@ -234,9 +236,9 @@ func TestOneConnectionTooManyIsTurnedAway(t *testing.T) {
 	if _, err := late.in.ReadByte(); err == nil {
 		t.Error("the connection is not closed")
 	}
-	must(t, open[0].Close())
-	await(t, "a place is free", func() bool { return c.total() == MaxConnections-1 })
-	await(t, "the next one is served", func() bool { return !strings.HasPrefix(tryOnce(t, c.path), "error") })
+	testkit.Must(t, open[0].Close())
+	testkit.Await(t, "a place is free", func() bool { return c.total() == MaxConnections-1 })
+	testkit.Await(t, "the next one is served", func() bool { return !strings.HasPrefix(tryOnce(t, c.path), "error") })
 }
 
 // tryOnce connects and counts, and returns the reply.
@@ -269,7 +271,7 @@ func (l *shortOf) Accept() (conn net.Conn, err error) {
 func TestServingGoesOnWhereFilesAreShortForAMoment(t *testing.T) {
 	c := prepare(t, 443)
 	l, err := Listen(t.Context(), c.path)
-	must(t, err)
+	testkit.Must(t, err)
 	c.serve(t, &shortOf{Listener: l})
 	dial(t, c.path).want(t, "inc 192.0.2.7", "ok")
 }
@@ -277,8 +279,8 @@ func TestServingGoesOnWhereFilesAreShortForAMoment(t *testing.T) {
 func TestServeSaysWhyItCannotAccept(t *testing.T) {
 	c := prepare(t, 443)
 	l, err := Listen(t.Context(), c.path)
-	must(t, err)
-	must(t, l.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, l.Close())
 	if err := c.server.Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), "accept connections of "+c.path) {
 		t.Errorf("got %v", err)
 	}

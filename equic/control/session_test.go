@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // say is a request and its reply.
@@ -156,7 +158,7 @@ func TestStatusIsOneJSONObject(t *testing.T) {
 func TestEmptyListsAreListsInJSON(t *testing.T) {
 	p := dial(t, control(t, 443).path)
 	var got struct{ Allowed, Denied []string }
-	must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
+	testkit.Must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
 	if got.Allowed == nil || got.Denied == nil {
 		t.Errorf("lists are null: %+v", got)
 	}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // BenchmarkPipelinedCounts sends batches of inc and dec, without waiting for
@@ -17,9 +19,9 @@ func BenchmarkPipelinedCounts(b *testing.B) {
 	b.ReportAllocs()
 	for n := 0; n < b.N; n += 2 * batch {
 		_, err := io.WriteString(p, requests)
-		must(b, err)
+		testkit.Must(b, err)
 		_, err = io.ReadFull(p.in, replies)
-		must(b, err)
+		testkit.Must(b, err)
 	}
 	b.StopTimer()
 	if string(replies) != strings.Repeat("ok\n", 2*batch) {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestCloseWaitsForRefusals(t *testing.T) {
@@ -22,9 +24,9 @@ func TestCloseWaitsForRefusals(t *testing.T) {
 	}})
 	greet(t, guarded)
 	conn, err := transport(t, localhost).Dial(t.Context(), guarded.Addr(), clientTLS(), nil)
-	must(t, err)
-	await(t, "the connection is over quota", func() bool { return guarded.Stats().Refused == 1 })
-	must(t, guarded.Close())
+	testkit.Must(t, err)
+	testkit.Await(t, "the connection is over quota", func() bool { return guarded.Stats().Refused == 1 })
+	testkit.Must(t, guarded.Close())
 	if !done.Load() {
 		t.Error("Close returned before the refusal ended")
 	}
@@ -41,7 +43,7 @@ func TestCloseLeavesAdmittedConnectionsAndWaitWaitsForThem(t *testing.T) {
 	guarded := Wrap(listen(t, false, nil), counter)
 	greet(t, guarded)
 	conn := mustDial(t, 1, localhost, guarded.Addr())[0]
-	must(t, guarded.Close())
+	testkit.Must(t, guarded.Close())
 	if conn.Context().Err() != nil || guarded.Stats().Open != 1 {
 		t.Fatalf("the connection ended with the listener: %v, %+v", causeOf(conn), guarded.Stats())
 	}
@@ -62,7 +64,7 @@ func TestAcceptEndsWithItsContext(t *testing.T) {
 	if _, err := guarded.Accept(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
-	must(t, guarded.Close())
+	testkit.Must(t, guarded.Close())
 }
 
 // halting is a socket that sends its first datagrams, and others when it may.
@@ -91,7 +93,7 @@ type half struct {
 func dialHalf(t *testing.T, to net.Addr) *half {
 	t.Helper()
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: localhost.AsSlice()})
-	must(t, err)
+	testkit.Must(t, err)
 	h := &half{
 		socket: &halting{PacketConn: socket, open: make(chan struct{})},
 		local:  socket.LocalAddr().String(),
@@ -118,7 +120,7 @@ func TestAHandshakeThatStallsCountsNotAndHoldsUpNobody(t *testing.T) {
 	guarded := Wrap(listener, NewUserSpace(1))
 	greet(t, guarded)
 	stalled := dialHalf(t, guarded.Addr())
-	await(t, "the early connection is accepted", func() bool { return listener.accepted.Load() == 1 })
+	testkit.Await(t, "the early connection is accepted", func() bool { return listener.accepted.Load() == 1 })
 	mustDial(t, 1, localhost, guarded.Addr())
 	if got, want := guarded.Stats(), (Stats{Admitted: 1, Open: 1}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
@@ -128,7 +130,7 @@ func TestAHandshakeThatStallsCountsNotAndHoldsUpNobody(t *testing.T) {
 		t.Errorf("the stalled handshake ended: %v", err)
 	default:
 	}
-	must(t, guarded.Close())
+	testkit.Must(t, guarded.Close())
 	stalled.resume()
 	if err := <-stalled.ended; !closedByServer(err) {
 		t.Errorf("the stalled client got %v, want a close by the server", err)
@@ -157,9 +159,9 @@ func untaken(t *testing.T) (*Listener, *half) {
 		returned <- err
 	}()
 	client := dialHalf(t, guarded.Addr())
-	await(t, "an Accept and a handshake are under way", func() bool { return guarded.closing.running() == 2 })
+	testkit.Await(t, "an Accept and a handshake are under way", func() bool { return guarded.closing.running() == 2 })
 	client.resume()
-	await(t, "the connection is ready", func() bool {
+	testkit.Await(t, "the connection is ready", func() bool {
 		guarded.early.mu.Lock()
 		defer guarded.early.mu.Unlock()
 		return len(guarded.early.ready) == 1
@@ -170,16 +172,16 @@ func untaken(t *testing.T) (*Listener, *half) {
 func TestTheNextAcceptTakesAnEarlyConnectionThatBecameReadyBefore(t *testing.T) {
 	guarded, client := untaken(t)
 	conn, err := guarded.Accept(t.Context())
-	must(t, err)
+	testkit.Must(t, err)
 	if conn.RemoteAddr().String() != client.local {
 		t.Errorf("a connection from %s, want %s", conn.RemoteAddr(), client.local)
 	}
-	must(t, guarded.Close())
+	testkit.Must(t, guarded.Close())
 }
 
 func TestCloseEndsEarlyConnectionsThatNobodyTook(t *testing.T) {
 	guarded, client := untaken(t)
-	must(t, guarded.Close())
+	testkit.Must(t, guarded.Close())
 	if err := <-client.ended; !closedByServer(err) {
 		t.Errorf("the client got %v, want a close by the server", err)
 	}
@@ -204,7 +206,7 @@ func TestTasksMayStartWhileOthersWait(t *testing.T) {
 		})
 		waiters.Go(all.wait)
 	}
-	await(t, "all have run", func() bool { return done.Load() == 8000 })
+	testkit.Await(t, "all have run", func() bool { return done.Load() == 8000 })
 	all.done()
 	waiters.Wait()
 	all.wait()

@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 // scripted is a counter whose answers a test makes up.
@@ -143,7 +144,7 @@ func TestUserSpaceCounts(t *testing.T) {
 			if ok, err := u.TryInc(c.port, netip.MustParseAddr(c.then)); ok == c.same || err != nil {
 				t.Errorf("the second is admitted: %v, %v; want %v", ok, err, !c.same)
 			}
-			must(t, u.Dec(443, netip.MustParseAddr(c.first)))
+			testkit.Must(t, u.Dec(443, netip.MustParseAddr(c.first)))
 			if err := u.Dec(443, netip.MustParseAddr(c.first)); err == nil {
 				t.Error("counted below zero")
 			}
@@ -168,7 +169,7 @@ func TestUserSpaceTellsWhoIsCounted(t *testing.T) {
 	u := NewUserSpace(2)
 	for range 3 {
 		_, err := u.TryInc(443, netip.MustParseAddr("2001:db8::1"))
-		must(t, err)
+		testkit.Must(t, err)
 	}
 	want := equic.Client{Prefix: netip.MustParsePrefix("2001:db8::/64"), Port: 443, Connections: 2}
 	n := 0

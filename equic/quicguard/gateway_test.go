@@ -5,104 +5,55 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-const (
-	serverIface = "eth0"
-	clientIface = "eth1"
-	serverPort  = 4433
-)
+const serverPort = 4433
 
 var (
-	serverAddress = netip.MustParseAddr("192.0.2.1")
-	alice         = netip.MustParseAddr("192.0.2.2")
+	serverAddress = netip.MustParseAddr(netkit.ServerAddress)
+	alice         = netip.MustParseAddr(netkit.ClientAddress)
 	bob           = netip.MustParseAddr("192.0.2.3")
 )
 
-// needRoot skips a test that loads programs into the kernel. Where CI=true it
-// fails instead: there, such a skip would hide an untested program.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("short: needs root")
-	}
-	if os.Geteuid() == 0 {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("needs root, and CI=true forbids to skip")
-	}
-	t.Skip("needs root")
-}
-
-// network is two namespaces with a veth pair between them. They go with the
-// test's thread, which is never unlocked.
-type network struct{ server, client netns.NsHandle }
+// network is a pair whose client has two addresses, alice's and bob's.
+type network struct{ netkit.Pair }
 
 // newNetwork leaves the test in the server's namespace.
 func newNetwork(t *testing.T) network {
 	t.Helper()
-	needRoot(t)
-	runtime.LockOSThread()
-	n := network{client: newNamespace(t), server: newNamespace(t)}
-	must(t, netlink.LinkAdd(&netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: serverIface},
-		PeerName:      clientIface,
-		PeerNamespace: netlink.NsFd(n.client),
-	}))
-	setUp(t, serverIface, serverAddress)
-	must(t, netns.Set(n.client))
-	setUp(t, clientIface, alice, bob)
-	must(t, netns.Set(n.server))
+	n := network{netkit.NewPair(t)}
+	netkit.Enter(t, n.Client)
+	netkit.SetUp(t, netkit.ClientInterface, bob.String()+"/24")
+	netkit.Enter(t, n.Server)
 	return n
-}
-
-func newNamespace(t *testing.T) netns.NsHandle {
-	t.Helper()
-	ns, err := netns.New()
-	must(t, err)
-	t.Cleanup(func() { must(t, ns.Close()) })
-	return ns
-}
-
-func setUp(t *testing.T, name string, addresses ...netip.Addr) {
-	t.Helper()
-	link, err := netlink.LinkByName(name)
-	must(t, err)
-	for _, a := range addresses {
-		must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(24, 32)}}))
-	}
-	must(t, netlink.LinkSetUp(link))
 }
 
 // transport is a client's, which stays in its namespace.
 func (n network) transport(t *testing.T, from netip.Addr) *quic.Transport {
 	t.Helper()
-	must(t, netns.Set(n.client))
-	defer func() { must(t, netns.Set(n.server)) }()
+	netkit.Enter(t, n.Client)
+	defer netkit.Enter(t, n.Server)
 	return transport(t, from)
 }
 
 // protect runs a guarded server behind a gateway.
 func protect(t *testing.T, o equic.Options) (*equic.Gateway, *Listener, <-chan *quic.Conn) {
 	t.Helper()
-	o.Interface, o.Ports = serverIface, []equic.Port{{Number: serverPort}}
+	o.Interface, o.Ports = netkit.ServerInterface, []equic.Port{{Number: serverPort}}
 	gateway, err := equic.Attach(o)
-	must(t, err)
-	t.Cleanup(func() { must(t, gateway.Close()) })
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })
 	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, serverPort)))
-	must(t, err)
+	testkit.Must(t, err)
 	guarded := Wrap(listenOn(t, transportOn(t, socket), false, nil), gateway)
 	return gateway, guarded, greet(t, guarded)
 }
@@ -116,9 +67,9 @@ func TestTheKernelDropsAClientThatTheGuardCounted(t *testing.T) {
 	n := newNetwork(t)
 	gateway, guarded, _ := protect(t, equic.Options{Quota: 2})
 	first, err := n.dial(t, alice, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = n.dial(t, alice, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 
 	// A third gets no answer at all: neither a handshake nor a refusal.
 	tr := n.transport(t, alice)
@@ -128,17 +79,17 @@ func TestTheKernelDropsAClientThatTheGuardCounted(t *testing.T) {
 		t.Errorf("one over quota: %v, want no answer", err)
 	}
 	_, err = n.dial(t, bob, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 	got, err := gateway.Stats()
-	must(t, err)
+	testkit.Must(t, err)
 	if got.Packets[equic.DropOverQuota] == 0 || guarded.Stats().Refused != 0 {
 		t.Errorf("%v, %+v; want packets dropped, and none left for the backstop", got.Packets, guarded.Stats())
 	}
 
 	hangUp(first)
-	await(t, "the close is released", func() bool { return gateway.Count(serverPort, alice) == 1 })
+	testkit.Await(t, "the close is released", func() bool { return gateway.Count(serverPort, alice) == 1 })
 	_, err = n.dial(t, alice, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 func TestTheBackstopRefusesWhatWasInFlight(t *testing.T) {
@@ -170,9 +121,9 @@ func TestTheBackstopHoldsTheQuotaWhereTheKernelsMapIsFull(t *testing.T) {
 	n := newNetwork(t)
 	gateway, guarded, _ := protect(t, equic.Options{Quota: 1, MaxClients: 1})
 	_, err := n.dial(t, alice, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 	first, err := n.dial(t, bob, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 	if _, err := n.dial(t, bob, guarded.Addr()); !isRefusal(err) {
 		t.Errorf("bob over quota: %v, want a refusal", err)
 	}
@@ -181,9 +132,9 @@ func TestTheBackstopHoldsTheQuotaWhereTheKernelsMapIsFull(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	hangUp(first)
-	await(t, "bob is released", func() bool { return gateway.Count(serverPort, bob) == 0 })
+	testkit.Await(t, "bob is released", func() bool { return gateway.Count(serverPort, bob) == 0 })
 	_, err = n.dial(t, bob, guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 }
 
 func TestAnAllowedClientPassesKernelAndGuard(t *testing.T) {
@@ -209,8 +160,8 @@ func TestAServerOutlivesItsGateway(t *testing.T) {
 	n := newNetwork(t)
 	gateway, guarded, _ := protect(t, equic.Options{Quota: 1})
 	conn, err := n.dial(t, alice, guarded.Addr())
-	must(t, err)
-	must(t, gateway.Close())
+	testkit.Must(t, err)
+	testkit.Must(t, gateway.Close())
 	if _, err := n.dial(t, alice, guarded.Addr()); err != nil {
 		t.Errorf("without its gateway the server refused: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestAnHTTP3ServerTakesAGuardedListener(t *testing.T) {
@@ -37,12 +38,12 @@ func TestAnHTTP3ServerTakesAGuardedListener(t *testing.T) {
 				t.Errorf("over quota: %v, want H3_EXCESSIVE_LOAD", err)
 			}
 
-			must(t, guarded.Close())
+			testkit.Must(t, guarded.Close())
 			if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 				t.Errorf("ServeListener: %v, want ErrServerClosed", err)
 			}
-			must(t, errors.Join(first.Close(), second.Close()))
-			must(t, server.Close())
+			testkit.Must(t, errors.Join(first.Close(), second.Close()))
+			testkit.Must(t, server.Close())
 			guarded.Wait()
 		})
 	}
@@ -51,7 +52,7 @@ func TestAnHTTP3ServerTakesAGuardedListener(t *testing.T) {
 func get(t *testing.T, tr *http3.Transport, url string) (string, error) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
-	must(t, err)
+	testkit.Must(t, err)
 	resp, err := tr.RoundTrip(r)
 	if err != nil {
 		return "", err
@@ -96,7 +97,7 @@ func TestTheQuotaHoldsUnderConcurrentDials(t *testing.T) {
 			if n := counter.Count(portOf(guarded.Addr()), localhost); n != 0 {
 				t.Errorf("%d still counted, want none: a refused connection must release nothing", n)
 			}
-			must(t, guarded.Close())
+			testkit.Must(t, guarded.Close())
 		})
 	}
 }
@@ -127,7 +128,7 @@ func TestAConnectionIsReleasedHoweverItEnds(t *testing.T) {
 		}},
 		{"the client vanishes, and the idle timeout ends it", func(t *testing.T, _, _ *quic.Conn, tr *quic.Transport) {
 			t.Helper()
-			must(t, tr.Close()) // which sends nothing
+			testkit.Must(t, tr.Close()) // which sends nothing
 		}, func(err error) bool {
 			var e *quic.IdleTimeoutError
 			return errors.As(err, &e)
@@ -147,9 +148,9 @@ func TestAConnectionIsReleasedHoweverItEnds(t *testing.T) {
 			conns := greet(t, guarded)
 			tr := transport(t, localhost)
 			client, err := dial(t, tr, guarded.Addr())
-			must(t, err)
+			testkit.Must(t, err)
 			c.end(t, client, <-conns, tr)
-			await(t, "the connection is released", func() bool {
+			testkit.Await(t, "the connection is released", func() bool {
 				return counter.Count(portOf(guarded.Addr()), localhost) == 0
 			})
 			if err := <-causes; !c.is(err) {
@@ -165,19 +166,19 @@ func TestAConnectionCountsForTheAddressThatItCameFrom(t *testing.T) {
 	guarded := Wrap(listen(t, false, nil), counter)
 	conns := greet(t, guarded)
 	client, err := dial(t, transport(t, localhost), guarded.Addr())
-	must(t, err)
+	testkit.Must(t, err)
 	server := <-conns
 
 	elsewhere := netip.MustParseAddr("127.0.0.2")
 	path, err := client.AddPath(transport(t, elsewhere))
-	must(t, err)
-	must(t, path.Probe(t.Context()))
-	must(t, path.Switch())
+	testkit.Must(t, err)
+	testkit.Must(t, path.Probe(t.Context()))
+	testkit.Must(t, path.Switch())
 	s, err := client.OpenStream()
-	must(t, err)
+	testkit.Must(t, err)
 	_, err = s.Write([]byte("from the new path"))
-	must(t, err)
-	await(t, "the connection has migrated", func() bool { return addressOf(server.RemoteAddr()) == elsewhere })
+	testkit.Must(t, err)
+	testkit.Await(t, "the connection has migrated", func() bool { return addressOf(server.RemoteAddr()) == elsewhere })
 
 	port := portOf(guarded.Addr())
 	if counter.Count(port, localhost) != 1 || counter.Count(port, elsewhere) != 0 {

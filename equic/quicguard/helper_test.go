@@ -19,32 +19,11 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 	"go.uber.org/goleak"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// await polls a condition until it holds.
-func await(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-tick.C:
-		}
-	}
-}
 
 // localhost is the address that clients have unless a test says otherwise.
 var localhost = netip.MustParseAddr("127.0.0.1")
@@ -63,7 +42,7 @@ var certificate = sync.OnceValues(func() (tls.Certificate, error) {
 func serverTLS(t *testing.T) *tls.Config {
 	t.Helper()
 	cert, err := certificate()
-	must(t, err)
+	testkit.Must(t, err)
 	return http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
 }
 
@@ -71,7 +50,7 @@ func serverTLS(t *testing.T) *tls.Config {
 func transport(t *testing.T, addr netip.Addr) *quic.Transport {
 	t.Helper()
 	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
-	must(t, err)
+	testkit.Must(t, err)
 	return transportOn(t, socket)
 }
 
@@ -117,7 +96,7 @@ func listenOn(t *testing.T, tr *quic.Transport, early bool, config *quic.Config)
 	} else {
 		w.QUICListener, err = tr.Listen(serverTLS(t), config)
 	}
-	must(t, err)
+	testkit.Must(t, err)
 	return w
 }
 

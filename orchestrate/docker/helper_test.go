@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/network"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -24,16 +25,9 @@ import (
 // openRuntime connects to the engine, with an image of the stand-in node.
 func openRuntime(t *testing.T) *Runtime {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a Docker engine: not with -short")
-	}
+	testkit.NeedEngine(t)
 	r, err := New(t.Context(), standIns(t))
-	if errors.Is(err, ErrNoEngine) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)

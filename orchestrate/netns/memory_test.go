@@ -9,10 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	version, _ := memoryControl()
 	if version == "" {
 		t.Skip("this machine has no control group for memory")
@@ -92,7 +94,7 @@ func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
 }
 
 func TestLookingForMemoryControlLeavesNothing(t *testing.T) {
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	memoryControl()
 	if left := groups(t, "probe-"+fmt.Sprint(os.Getpid())); len(left) > 0 {
 		t.Errorf("control groups are left: %v", left)

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -145,20 +146,9 @@ func spec(server string, client ...string) orchestrate.Spec {
 	return s
 }
 
-// requireRoot skips a test that needs root; under CI it fails instead.
-func requireRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("needs root, and CI=true forbids to skip")
-		}
-		t.Skip("needs root")
-	}
-}
-
 func open(t *testing.T, s orchestrate.Spec) orchestrate.Nodes {
 	t.Helper()
-	requireRoot(t)
+	testkit.NeedRoot(t)
 	rt, err := New(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -341,15 +331,7 @@ func TestNodesDieWithAKilledRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = run.Wait() // it was killed
-	limit, tick := time.After(10*time.Second), time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !gone(pid) {
-		select {
-		case <-limit:
-			t.Fatalf("node %d outlives its run", pid)
-		case <-tick.C:
-		}
-	}
+	testkit.Await(t, "the end of a node whose run was killed", func() bool { return gone(pid) })
 }
 
 // gone says whether a process has ended; a zombie has, too.

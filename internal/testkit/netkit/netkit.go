@@ -1,0 +1,92 @@
+// Package netkit makes network namespaces for tests, which go with the thread
+// of the test that made them.
+package netkit
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+)
+
+// The interfaces of a Pair, and their addresses. No machine has interfaces of
+// these names: a mistake in a test must not reach its network.
+const (
+	ServerInterface = "equictest0"
+	ClientInterface = "equictest1"
+
+	ServerAddress = "192.0.2.1"
+	ClientAddress = "192.0.2.2"
+)
+
+// Pair is two network namespaces with a veth pair between them.
+type Pair struct{ Client, Server netns.NsHandle }
+
+// NewPair makes a pair and leaves the test in the server's namespace.
+func NewPair(tb testing.TB) Pair {
+	tb.Helper()
+	p := Pair{Client: NewNamespace(tb), Server: NewNamespace(tb)}
+	AddVeth(tb, ServerInterface, ClientInterface, p.Client)
+	SetUp(tb, ServerInterface, ServerAddress+"/24")
+	Enter(tb, p.Client)
+	SetUp(tb, ClientInterface, ClientAddress+"/24")
+	Enter(tb, p.Server)
+	return p
+}
+
+// NewNamespace makes a network namespace and leaves the test in it. It locks
+// the test to its thread and never unlocks it, so that the runtime ends the
+// thread, and the kernel the namespace, with the test.
+func NewNamespace(tb testing.TB) netns.NsHandle {
+	tb.Helper()
+	testkit.NeedRoot(tb)
+	runtime.LockOSThread()
+	ns, err := netns.New()
+	testkit.Must(tb, err)
+	tb.Cleanup(func() { testkit.Must(tb, ns.Close()) })
+	return ns
+}
+
+// Enter moves the test's thread to a namespace.
+func Enter(tb testing.TB, ns netns.NsHandle) {
+	tb.Helper()
+	testkit.Must(tb, netns.Set(ns))
+}
+
+// AddVeth makes a veth pair with one end here and its peer in a namespace.
+func AddVeth(tb testing.TB, name, peer string, ns netns.NsHandle) {
+	tb.Helper()
+	testkit.Must(tb, netlink.LinkAdd(&netlink.Veth{
+		LinkAttrs:     netlink.LinkAttrs{Name: name},
+		PeerName:      peer,
+		PeerNamespace: netlink.NsFd(ns),
+	}))
+}
+
+// Link returns an interface of the test's namespace.
+func Link(tb testing.TB, name string) netlink.Link {
+	tb.Helper()
+	l, err := netlink.LinkByName(name)
+	testkit.Must(tb, err)
+	return l
+}
+
+// SetUp gives an interface addresses such as 192.0.2.1/24, and sets it up. An
+// IPv6 address is in use at once: by default the kernel holds it back until it
+// is known that no other host has it.
+func SetUp(tb testing.TB, name string, addresses ...string) netlink.Link {
+	tb.Helper()
+	l := Link(tb, name)
+	for _, address := range addresses {
+		addr, err := netlink.ParseAddr(address)
+		testkit.Must(tb, err)
+		addr.Flags = unix.IFA_F_NODAD
+		testkit.Must(tb, netlink.AddrAdd(l, addr))
+	}
+	testkit.Must(tb, netlink.LinkSetUp(l))
+	return l
+}
