@@ -25,6 +25,13 @@ build: ## static binaries in bin/
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 $(GO) build $(FLAGS) -o $(BIN)/ $(addprefix ./cmd/,$(NAMES))
 
+# The short loop. Go tests again only what has changed.
+.PHONY: check
+check: build ## build, vet, lint, and all tests that need neither root nor an engine (a minute)
+	$(GO) vet ./...
+	$(LINT) run
+	$(GO) test -short ./...
+
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
 	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e '/report$$')

@@ -28,6 +28,8 @@ func TestReportOfAnAlternationIsAsKept(t *testing.T) {
 }
 
 func TestAnAlternationFindsWhatMeasuringCosts(t *testing.T) {
+	testkit.Slow(t, "reads four runs of many trials")
+	t.Parallel()
 	tests := map[string]struct {
 		cost float64
 		want analysis.Goal

@@ -17,6 +17,7 @@ import (
 )
 
 func TestReportOfArmsIsAsKept(t *testing.T) {
+	t.Parallel()
 	tests := map[string]*synth.Run{
 		"noise": synth.WithArm(synth.ShortBlocks(6), results.Again, 1),
 		"cost":  synth.WithArm(synth.Closed(10), results.Unmeasured, 0.995),
@@ -37,6 +38,8 @@ func TestReportOfArmsIsAsKept(t *testing.T) {
 }
 
 func TestArmsChangeNothingOfTheVariantsThemselves(t *testing.T) {
+	testkit.Slow(t, "draws four reports")
+	t.Parallel()
 	for _, arm := range []results.Arm{results.Again, results.Unmeasured} {
 		plain, armed := synth.ShortBlocks(2).Write(t), synth.WithArm(synth.ShortBlocks(2), arm, 3).Write(t)
 		a, b := write(t, plain), write(t, armed)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestReportOfTenBlocksIsAsKept(t *testing.T) {
+	t.Parallel()
 	run := synth.Blocks(10)
 	run.Trials[run.Find("xdp-block", 7)].Server = synth.Grown(3)
 	dir := run.Write(t)

@@ -123,6 +123,8 @@ func ask[T any](t *testing.T, b *browser, expression string) T {
 }
 
 func TestPageInABrowser(t *testing.T) {
+	testkit.Slow(t, "starts a browser")
+	t.Parallel()
 	dir := synth.OneBlock().Write(t)
 	write(t, dir)
 	b := openPage(t, dir)

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/internal/synth"
@@ -87,6 +88,8 @@ func (o *outline) says(t *testing.T, what, text string) {
 }
 
 func TestPageIsWholeAndAsksForNothing(t *testing.T) {
+	testkit.Slow(t, "draws four reports")
+	t.Parallel()
 	withInvalid := synth.OneBlock()
 	withInvalid.Trials = append(withInvalid.Trials, synth.Trial{Variant: "xdp-block", Block: 2, Invalid: "sequential-2 was ready 0.3 s late"})
 	withOutlier := synth.ShortBlocks(6)

@@ -14,6 +14,8 @@ import (
 )
 
 func TestReportInPortuguese(t *testing.T) {
+	testkit.Slow(t, "draws four reports")
+	t.Parallel()
 	dir := synth.OneBlock().Write(t)
 	write(t, dir)
 	english := map[string][]byte{"figure-3.csv": reported(t, dir, "figure-3.csv"), "figure-3.svg": reported(t, dir, "figure-3.svg")}

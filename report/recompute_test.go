@@ -84,6 +84,8 @@ func recompute(t *testing.T, dir string) *recomputed {
 }
 
 func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
+	testkit.Slow(t, "recomputes a dozen runs in Python")
+	t.Parallel()
 	tests := map[string]func() *synth.Run{
 		"one block":  synth.OneBlock,
 		"ten blocks": func() *synth.Run { return synth.Blocks(10) },

@@ -77,6 +77,8 @@ func TestAChangedByteInAReportIsFoundAndNamed(t *testing.T) {
 }
 
 func TestWhatIsDoneToAReportIsFoundAndNamed(t *testing.T) {
+	testkit.Slow(t, "draws a report for each thing that is done")
+	t.Parallel()
 	tests := map[string]struct {
 		do    func(t *testing.T, dir string)
 		named string

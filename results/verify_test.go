@@ -110,6 +110,7 @@ func TestAWholeRunVerifies(t *testing.T) {
 // In every file every seventh byte, and of SHA256SUMS every byte: one bit of it
 // is flipped, and its file is named.
 func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
+	testkit.Slow(t, "verifies a run for each of a thousand bytes")
 	w := writeWholeRun(t)
 	flips := 0
 	for _, name := range allFiles(t, w.Dir) {

@@ -15,8 +15,11 @@ var simulate = flag.Bool("simulate", false, "10,000 synthetic experiments of eac
 
 // experiments is how many are made of each kind.
 func experiments() int {
-	if *simulate {
+	switch {
+	case *simulate:
 		return 10_000
+	case testing.Short():
+		return 500
 	}
 	return 2000
 }

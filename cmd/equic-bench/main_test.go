@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -16,13 +18,21 @@ func TestMain(m *testing.M) {
 	})
 }
 
-func TestCommandLine(t *testing.T) {
+func TestCommandLine(t *testing.T) { runScripts(t, "testdata/script") }
+
+func TestCommandLineOfRoot(t *testing.T) {
+	testkit.NeedRoot(t)
+	runScripts(t, "testdata/script/root")
+}
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
 	scenarios, err := filepath.Abs("../../scenarios")
 	if err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("SCENARIOS", scenarios)
 			return nil

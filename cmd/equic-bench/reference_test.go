@@ -21,6 +21,7 @@ const mostReference = 10_000_000
 // anew: each byte of its report follows from the records, and so does each line
 // that the README quotes.
 func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
+	testkit.Slow(t, "draws the reference run twice")
 	readme := documents(t)["README.md"]
 	if code, out, stderr := command(t, "verify", referenceRun); code != exitFine || strings.Contains(out, "not checked report") {
 		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 	"testing"
 
@@ -37,11 +38,11 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"a packed run is not to be resumed, a usage error":   {fmt.Errorf("x: %w", results.ErrPacked), 2},
 		"a regression":                                       {fmt.Errorf("%w: cpu", errRegression), 5},
 		"an unsure comparison":                               {fmt.Errorf("%w: cpu", errUnsure), 6},
-		"a reader that is gone is none of the others":        {fmt.Errorf("print: %w", noReader("/dev/stdout")), 141},
-		"two that are gone are no more than one":             {errors.Join(noReader("/dev/stdout"), noReader("/dev/stderr")), 141},
-		"an error beside it is still an error":               {errors.Join(noReader("/dev/stdout"), errors.New("what is this")), 1},
+		"a reader that is gone is none of the others":        {fmt.Errorf("print: %w", noReader(os.Stdout.Name())), 141},
+		"two that are gone are no more than one":             {errors.Join(noReader(os.Stdout.Name()), noReader(os.Stderr.Name())), 141},
+		"an error beside it is still an error":               {errors.Join(noReader(os.Stdout.Name()), errors.New("what is this")), 1},
 		"a broken pipe elsewhere is an error":                {fmt.Errorf("engine: %w", syscall.EPIPE), 1},
-		"a regression that nobody reads is still one":        {errors.Join(noReader("/dev/stdout"), errRegression), 5},
+		"a regression that nobody reads is still one":        {errors.Join(noReader(os.Stdout.Name()), errRegression), 5},
 		"Ctrl-C is an interruption":                          {fmt.Errorf("run: %w", context.Canceled), 130},
 		"Ctrl-C after an invalid trial is still":             {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/docker/docker/api"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -124,6 +125,7 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 }
 
 func TestAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
+	testkit.Slow(t, "runs a trial for each phase")
 	for _, phase := range []string{
 		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter,
 	} {

@@ -73,6 +73,7 @@ func TestEveryAxisHasItsUnit(t *testing.T) {
 }
 
 func TestFiguresAreOfAPapersSizeAndType(t *testing.T) {
+	t.Parallel()
 	dir := synth.FiveVariants(6).Write(t)
 	drawInto(t, dir)
 	for _, name := range []string{"figure-3", "figure-4", "figure-5", "figure-6", "figure-recovery", "figure-block-time", "figure-latency"} {
@@ -172,6 +173,8 @@ func column(t *testing.T, dir, figure string) map[string]string {
 }
 
 func TestFiguresHaveIntervalsFromSixBlocksOn(t *testing.T) {
+	testkit.Slow(t, "draws three reports")
+	t.Parallel()
 	tests := []struct {
 		blocks int
 		rows   []string // that the data have
