@@ -48,7 +48,7 @@ bench: build ## the paper's experiment: nine containers, three variants, figures
 .PHONY: bench-gateway
 bench-gateway: ## the gateway beside Algorithm 1: time, memory, goals (root; about 4 minutes)
 	@mkdir -p $(BIN)
-	@$(GO) test ./equic -count=1 -timeout=30m -run '^TestSpeed$$' -speed $(CURDIR)/$(BIN)/gateway.md >&2
+	@$(GO) test ./equic/bench -count=1 -timeout=30m -run '^TestSpeed$$' -speed $(CURDIR)/$(BIN)/gateway.md >&2
 	@cat $(BIN)/gateway.md
 
 # Standard output is the table alone.
@@ -61,7 +61,7 @@ bench-report: ## `report` on 1 and 10 million requests: time, memory, goals (5 G
 SOAK ?= 10m
 .PHONY: soak
 soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
-	$(GO) test ./equic -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
+	$(GO) test ./equic/bench -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
 .PHONY: newcomer
 newcomer: build ## every command of the README, in order, in a fresh clone (root and an engine; half an hour)

@@ -10,34 +10,8 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
 
-	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
-
-// packet is a frame of these layers, the first Ethernet, with lengths and
-// checksums in order and without padding.
-func packet(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
-	tb.Helper()
-	var network gopacket.NetworkLayer
-	for _, layer := range stack {
-		switch l := layer.(type) {
-		case *layers.IPv4:
-			network = l
-		case *layers.IPv6:
-			network = l
-		case *layers.UDP:
-			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
-		case *layers.TCP:
-			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
-		}
-	}
-	b := gopacket.NewSerializeBuffer()
-	// The library pads a frame to 60 bytes: the size without tells where it ends.
-	testkit.Must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
-	size := len(b.Bytes())
-	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	testkit.Must(tb, gopacket.SerializeLayers(b, how, stack...))
-	return slices.Clone(b.Bytes()[:14+size])
-}
 
 // datagram is a frame without tags and options, to the test's server.
 func datagram(tb testing.TB, source string, payload []byte) []byte {
@@ -49,9 +23,9 @@ func datagram(tb testing.TB, source string, payload []byte) []byte {
 func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
 	tb.Helper()
 	if net.ParseIP(source).To4() == nil {
-		return packet(tb, ethernet(layers.EthernetTypeIPv6), ipv6(source), udp(port), gopacket.Payload(payload))
+		return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv6), framekit.IPv6(source), framekit.UDP(port), gopacket.Payload(payload))
 	}
-	return packet(tb, ethernet(layers.EthernetTypeIPv4), ipv4(source, nil), udp(port), gopacket.Payload(payload))
+	return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(source, nil), framekit.UDP(port), gopacket.Payload(payload))
 }
 
 // long is a QUIC packet with a long header (RFC 8999, 5.1) of the given bits of
@@ -70,38 +44,12 @@ func initial() []byte { return long(quicV1, 0, quicMinInitial) }
 // short is a QUIC packet with a short header, as established connections send.
 func short() []byte { return append([]byte{0x40}, make([]byte, 40)...) }
 
-func ethernet(kind layers.EthernetType) *layers.Ethernet {
-	return &layers.Ethernet{
-		SrcMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 1},
-		DstMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 2},
-		EthernetType: kind,
-	}
-}
-
-func ipv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
-	ip := &layers.IPv4{
-		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
-		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(serverAddress),
-	}
-	if change != nil {
-		change(ip)
-	}
-	return ip
-}
-
-func ipv6(source string) *layers.IPv6 {
-	return &layers.IPv6{
-		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
-		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(serverAddress6),
-	}
-}
-
 // extended is a packet of over6 with extension headers before what stands for
 // the UDP datagram; last is the number of the protocol behind them.
 func extended(tb testing.TB, chain []extension, last byte, rest []byte) []byte {
 	tb.Helper()
 	var headers []byte
-	ip := ipv6(over6)
+	ip := framekit.IPv6(over6)
 	ip.NextHeader = layers.IPProtocol(last)
 	for i, e := range chain {
 		if i == 0 {
@@ -114,7 +62,7 @@ func extended(tb testing.TB, chain []extension, last byte, rest []byte) []byte {
 		headers = append(headers, next)
 		headers = append(headers, e.body...)
 	}
-	return packet(tb, ethernet(layers.EthernetTypeIPv6), ip, gopacket.Payload(append(headers, rest...)))
+	return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv6), ip, gopacket.Payload(append(headers, rest...)))
 }
 
 // extension is an IPv6 extension header: its protocol number, and its bytes
@@ -164,30 +112,8 @@ func repeated(n int) []extension {
 	return chain
 }
 
-func vlan(kind layers.EthernetType) *layers.Dot1Q {
-	return &layers.Dot1Q{VLANIdentifier: 7, Type: kind}
-}
-
-func udp(port int) *layers.UDP {
-	return &layers.UDP{SrcPort: 40000, DstPort: layers.UDPPort(port)}
-}
-
-func protocol(p layers.IPProtocol) func(*layers.IPv4) {
-	return func(ip *layers.IPv4) { ip.Protocol = p }
-}
-
 func fragment(offset uint16, flags layers.IPv4Flag) func(*layers.IPv4) {
 	return func(ip *layers.IPv4) { ip.FragOffset, ip.Flags = offset, flags }
-}
-
-// options fills a number of bytes, a multiple of 4, with options that do
-// nothing.
-func options(bytes int) func(*layers.IPv4) {
-	return func(ip *layers.IPv4) {
-		for range bytes {
-			ip.Options = append(ip.Options, layers.IPv4Option{OptionType: 1})
-		}
-	}
 }
 
 // disguised puts the server's port where the destination port stands in a

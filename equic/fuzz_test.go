@@ -12,6 +12,7 @@ import (
 	"github.com/gopacket/gopacket"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 // twin is a loaded program beside its reference.
@@ -101,7 +102,7 @@ func seeds(tb testing.TB) [][]byte {
 	for _, c := range payloadCases() {
 		frames = append(frames,
 			datagram(tb, over, c.payload), datagramTo(tb, over6, 443, c.payload),
-			v4(tb, options(8), udp(serverPort), gopacket.Payload(c.payload)))
+			v4(tb, framekit.Options(8), framekit.UDP(serverPort), gopacket.Payload(c.payload)))
 	}
 	return frames
 }

@@ -3,7 +3,6 @@ package equic
 // The objects are committed, so that neither a build nor a program that uses
 // this package needs a compiler. To regenerate them: clang 14, libbpf-dev and
 // `make generate`. They have no target-specific code: one little-endian object
-// serves amd64 and arm64. The second, of the benchmark, is in tests alone.
+// serves amd64 and arm64.
 //
 //go:generate go tool bpf2go -tags linux -target bpfel gateway ../bpf/equic.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
-//go:generate go tool bpf2go -tags linux -target bpfel -output-suffix _test baseline ../bpf/baseline.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu

@@ -29,8 +29,8 @@ const (
 	clientAddress = netkit.ClientAddress
 	serverAddress = netkit.ServerAddress
 
-	clientAddress6 = "2001:db8:1::2"
-	serverAddress6 = "2001:db8:1::1"
+	clientAddress6 = netkit.ClientAddress6
+	serverAddress6 = netkit.ServerAddress6
 )
 
 // pair is a client's network namespace and a server's.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
@@ -96,10 +97,10 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 		source string
 		stack  []gopacket.SerializableLayer
 	}{
-		{"one", over, []gopacket.SerializableLayer{ethernet(tag), vlan(v4), ipv4(over, nil)}},
-		{"two", over, []gopacket.SerializableLayer{ethernet(service), vlan(tag), vlan(v4), ipv4(over, nil)}},
-		{"one, with IPv6", over6, []gopacket.SerializableLayer{ethernet(tag), vlan(v6), ipv6(over6)}},
-		{"two, with IPv6", over6, []gopacket.SerializableLayer{ethernet(service), vlan(tag), vlan(v6), ipv6(over6)}},
+		{"one", over, []gopacket.SerializableLayer{framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)}},
+		{"two", over, []gopacket.SerializableLayer{framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)}},
+		{"one, with IPv6", over6, []gopacket.SerializableLayer{framekit.Ethernet(tag), framekit.VLAN(v6), framekit.IPv6(over6)}},
+		{"two, with IPv6", over6, []gopacket.SerializableLayer{framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v6), framekit.IPv6(over6)}},
 	}
 	for _, mode := range []Mode{Native, Generic} {
 		for _, test := range tests {
@@ -109,7 +110,7 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 				send, tap := p.newWire(t), p.newTap(t)
 				sendAs := func(mark byte) []byte {
 					body := with(initial(), quicMinInitial-1, mark)
-					send(packet(t, append(slices.Clone(test.stack), udp(serverPort), gopacket.Payload(body))...))
+					send(framekit.Frame(t, append(slices.Clone(test.stack), framekit.UDP(serverPort), gopacket.Payload(body))...))
 					return body
 				}
 				tap(sendAs(1), nil)
@@ -163,8 +164,8 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 		fragments            [][]byte
 	}{
 		{"IPv4", clientAddress, serverAddress, [][]byte{
-			packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(clientAddress, fragment(0, layers.IPv4MoreFragments)), gopacket.Payload(whole[:cut])),
-			packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(clientAddress, fragment(cut/8, 0)), gopacket.Payload(whole[cut:])),
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(clientAddress, fragment(0, layers.IPv4MoreFragments)), gopacket.Payload(whole[:cut])),
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(clientAddress, fragment(cut/8, 0)), gopacket.Payload(whole[cut:])),
 		}},
 		{"IPv6", clientAddress6, serverAddress6, [][]byte{
 			fragmented(t, fragment6(0, true), six[:cut]),

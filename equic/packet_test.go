@@ -7,6 +7,8 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 func TestIPv4PacketsAreReadAndCounted(t *testing.T) {
@@ -31,9 +33,9 @@ func TestVLANTagsAreReadAndCounted(t *testing.T) {
 func v4(tb testing.TB, change func(*layers.IPv4), rest ...gopacket.SerializableLayer) []byte {
 	tb.Helper()
 	if rest == nil {
-		rest = []gopacket.SerializableLayer{udp(serverPort)}
+		rest = []gopacket.SerializableLayer{framekit.UDP(serverPort)}
 	}
-	return packet(tb, append([]gopacket.SerializableLayer{ethernet(layers.EthernetTypeIPv4), ipv4(over, change)}, rest...)...)
+	return framekit.Frame(tb, append([]gopacket.SerializableLayer{framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(over, change)}, rest...)...)
 }
 
 func ipv4Cases(tb testing.TB) []packetCase {
@@ -44,12 +46,12 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"a client under its quota passes", datagram(tb, under, nil), PassUnderQuota},
 		{"a client at its quota is dropped", datagram(tb, at, nil), DropOverQuota},
 		{"a client over its quota is dropped", whole, DropOverQuota},
-		{"with the shortest IP option it is dropped", v4(tb, options(4)), DropOverQuota},
-		{"with the most IP options it is dropped", v4(tb, options(40)), DropOverQuota},
-		{"options that look like a UDP header to the port are not read as one", v4(tb, disguised(), udp(serverPort+1)), PassOtherPort},
+		{"with the shortest IP option it is dropped", v4(tb, framekit.Options(4)), DropOverQuota},
+		{"with the most IP options it is dropped", v4(tb, framekit.Options(40)), DropOverQuota},
+		{"options that look like a UDP header to the port are not read as one", v4(tb, disguised(), framekit.UDP(serverPort+1)), PassOtherPort},
 		{"the first fragment has a UDP header and is dropped", v4(tb, fragment(0, layers.IPv4MoreFragments)), DropOverQuota},
 		{"the first fragment with options is dropped", v4(tb, func(ip *layers.IPv4) {
-			options(8)(ip)
+			framekit.Options(8)(ip)
 			fragment(0, layers.IPv4MoreFragments)(ip)
 		}), DropOverQuota},
 		{"a middle fragment passes", v4(tb, fragment(185, layers.IPv4MoreFragments)), PassFragment},
@@ -58,19 +60,19 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"the fragment with the greatest offset passes", v4(tb, fragment(0x1fff, 0)), PassFragment},
 		{"a packet that must not be fragmented is dropped like any other", v4(tb, fragment(0, layers.IPv4DontFragment)), DropOverQuota},
 		{"a packet with the evil bit is dropped like any other", v4(tb, fragment(0, layers.IPv4EvilBit)), DropOverQuota},
-		{"another UDP port passes", v4(tb, nil, udp(53)), PassOtherPort},
-		{"port zero passes", v4(tb, nil, udp(0)), PassOtherPort},
-		{"the port with its bytes swapped passes", v4(tb, nil, udp(serverPort>>8|serverPort<<8&0xffff)), PassOtherPort},
+		{"another UDP port passes", v4(tb, nil, framekit.UDP(53)), PassOtherPort},
+		{"port zero passes", v4(tb, nil, framekit.UDP(0)), PassOtherPort},
+		{"the port with its bytes swapped passes", v4(tb, nil, framekit.UDP(serverPort>>8|serverPort<<8&0xffff)), PassOtherPort},
 		{"the port as source passes", v4(tb, nil, &layers.UDP{SrcPort: serverPort, DstPort: 53}), PassOtherPort},
-		{"TCP to the port passes", v4(tb, protocol(layers.IPProtocolTCP), &layers.TCP{DstPort: serverPort}), PassNotUDP},
-		{"UDP-Lite to the port passes", v4(tb, protocol(layers.IPProtocolUDPLite)), PassNotUDP},
-		{"ICMP passes", v4(tb, protocol(layers.IPProtocolICMPv4), &layers.ICMPv4{}), PassNotUDP},
-		{"ARP passes", packet(tb, ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{"TCP to the port passes", v4(tb, framekit.Protocol(layers.IPProtocolTCP), &layers.TCP{DstPort: serverPort}), PassNotUDP},
+		{"UDP-Lite to the port passes", v4(tb, framekit.Protocol(layers.IPProtocolUDPLite)), PassNotUDP},
+		{"ICMP passes", v4(tb, framekit.Protocol(layers.IPProtocolICMPv4), &layers.ICMPv4{}), PassNotUDP},
+		{"ARP passes", framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
 		{"an Ethernet header alone passes", whole[:14], PassMalformed},
 		{"an IP header cut short passes", whole[:33], PassMalformed},
 		{"a missing UDP header passes", whole[:34], PassMalformed},
 		{"a UDP header cut short passes", whole[:41], PassMalformed},
-		{"a UDP header cut short behind options passes", v4(tb, options(8))[:49], PassMalformed},
+		{"a UDP header cut short behind options passes", v4(tb, framekit.Options(8))[:49], PassMalformed},
 		{"a header length under five words passes", with(whole, 14, 0x44), PassMalformed},
 		{"a header length beyond the packet passes", with(whole, 14, 0x4f), PassMalformed},
 		{"version 6 behind the type of IPv4 passes", with(whole, 14, 0x65), PassMalformed},
@@ -153,22 +155,22 @@ func datagram6(tb testing.TB, source string) []byte {
 func vlanCases(tb testing.TB) []packetCase {
 	tb.Helper()
 	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4, layers.EthernetTypeIPv6
-	ip4, ip6 := ipv4(over, nil), ipv6(over6)
-	one := packet(tb, ethernet(tag), vlan(v4), ip4, udp(serverPort))
-	two := packet(tb, ethernet(service), vlan(tag), vlan(v4), ip4, udp(serverPort))
+	ip4, ip6 := framekit.IPv4(over, nil), framekit.IPv6(over6)
+	one := framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort))
+	two := framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort))
 	return []packetCase{
 		{"IPv4 behind one tag is dropped", one, DropOverQuota},
-		{"IPv6 behind one tag is dropped", packet(tb, ethernet(tag), vlan(v6), ip6, udp(serverPort)), DropOverQuota},
-		{"behind a service tag alone it is dropped", packet(tb, ethernet(service), vlan(v4), ip4, udp(serverPort)), DropOverQuota},
+		{"IPv6 behind one tag is dropped", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), DropOverQuota},
+		{"behind a service tag alone it is dropped", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), DropOverQuota},
 		{"IPv4 behind two tags is dropped", two, DropOverQuota},
-		{"IPv6 behind two tags is dropped", packet(tb, ethernet(service), vlan(tag), vlan(v6), ip6, udp(serverPort)), DropOverQuota},
-		{"behind two customer tags it is dropped", packet(tb, ethernet(tag), vlan(tag), vlan(v4), ip4, udp(serverPort)), DropOverQuota},
-		{"behind three tags IPv4 passes", packet(tb, ethernet(service), vlan(tag), vlan(tag), vlan(v4), ip4, udp(serverPort)), PassTooDeep},
-		{"behind three tags IPv6 passes", packet(tb, ethernet(tag), vlan(service), vlan(tag), vlan(v6), ip6, udp(serverPort)), PassTooDeep},
-		{"options behind a tag are read", packet(tb, ethernet(tag), vlan(v4), ipv4(over, options(12)), udp(serverPort)), DropOverQuota},
-		{"options behind two tags are read", packet(tb, ethernet(tag), vlan(tag), vlan(v4), ipv4(over, options(40)), udp(serverPort)), DropOverQuota},
-		{"another port behind a tag passes", packet(tb, ethernet(tag), vlan(v4), ip4, udp(53)), PassOtherPort},
-		{"ARP behind a tag passes", packet(tb, ethernet(tag), vlan(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{"IPv6 behind two tags is dropped", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), DropOverQuota},
+		{"behind two customer tags it is dropped", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), DropOverQuota},
+		{"behind three tags IPv4 passes", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), PassTooDeep},
+		{"behind three tags IPv6 passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), PassTooDeep},
+		{"options behind a tag are read", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(12)), framekit.UDP(serverPort)), DropOverQuota},
+		{"options behind two tags are read", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(40)), framekit.UDP(serverPort)), DropOverQuota},
+		{"another port behind a tag passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), ip4, framekit.UDP(53)), PassOtherPort},
+		{"ARP behind a tag passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
 		{"a missing tag passes", one[:14], PassMalformed},
 		{"a tag cut short passes", one[:17], PassMalformed},
 		{"a second tag cut short passes", two[:21], PassMalformed},

@@ -10,6 +10,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 // payloadCase is the payload of a client over its quota, and what becomes of it
@@ -131,14 +132,14 @@ func TestAFirstFragmentIsTakenToOpenAConnection(t *testing.T) {
 	p.fillClients(t)
 	more := fragment(0, layers.IPv4MoreFragments)
 	p.expectAll(t, []packetCase{
-		{"with a UDP header alone", v4(t, more, udp(serverPort)), DropOverQuota},
-		{"with what looks like a short header", v4(t, more, udp(serverPort), gopacket.Payload(short())), DropOverQuota},
-		{"with what looks like a short Initial", v4(t, more, udp(serverPort), gopacket.Payload(long(quicV1, 0, 80))), DropOverQuota},
+		{"with a UDP header alone", v4(t, more, framekit.UDP(serverPort)), DropOverQuota},
+		{"with what looks like a short header", v4(t, more, framekit.UDP(serverPort), gopacket.Payload(short())), DropOverQuota},
+		{"with what looks like a short Initial", v4(t, more, framekit.UDP(serverPort), gopacket.Payload(long(quicV1, 0, 80))), DropOverQuota},
 		{"with IPv6", v6(t, fragment6(0, true)), DropOverQuota},
 		{"with IPv6 and headers on both sides", v6(t, repeated(1)[0], fragment6(0, true), repeated(1)[0]), DropOverQuota},
 		{"an atomic fragment is whole, and read as such", v6(t, fragment6(0, false)), PassNotQUIC},
-		{"of a client under its quota", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(under, more), udp(serverPort)), PassUnderQuota},
-		{"of the same client, which took its token", packet(t, ethernet(layers.EthernetTypeIPv4), ipv4(under, more), udp(serverPort)), DropRate},
+		{"of a client under its quota", framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)), PassUnderQuota},
+		{"of the same client, which took its token", framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)), DropRate},
 	})
 }
 

@@ -21,6 +21,9 @@ const (
 
 	ServerAddress = "192.0.2.1"
 	ClientAddress = "192.0.2.2"
+
+	ServerAddress6 = "2001:db8:1::1" // SetUp gives it to the server's end
+	ClientAddress6 = "2001:db8:1::2"
 )
 
 // Pair is two network namespaces with a veth pair between them.

@@ -1,15 +1,18 @@
-package equic
+package bench
 
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cilium/ebpf"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 const (
@@ -26,7 +29,7 @@ const (
 // clients, and checks that no count is lost.
 func measureCounts(t *testing.T, table *speedTable) {
 	t.Helper()
-	newPair(t)
+	netkit.NewPair(t)
 	for _, kind := range []struct {
 		name  string
 		quota int
@@ -35,14 +38,13 @@ func measureCounts(t *testing.T, table *speedTable) {
 		{"at the quota (two system calls)", 1},
 	} {
 		table.section("Inc and its Dec, " + kind.name)
-		g, err := Attach(Options{Interface: serverIface, Ports: onePort, Quota: kind.quota})
-		testkit.Must(t, err)
+		g := attach(t, equic.Options{Ports: onePort, Quota: kind.quota})
 		measureContention(t, table, g)
-		testkit.Must(t, g.Close())
+		g.close()
 	}
 }
 
-func measureContention(t *testing.T, table *speedTable, g *Gateway) {
+func measureContention(t *testing.T, table *speedTable, g *gateway) {
 	t.Helper()
 	clients := firstSources(countClients)
 	goroutines := []int{1, 4, 16, 64}
@@ -64,7 +66,7 @@ func measureContention(t *testing.T, table *speedTable, g *Gateway) {
 
 // hammerPairs does countPairs pairs in n goroutines. Each leaves every client
 // with one connection more.
-func hammerPairs(t *testing.T, g *Gateway, n int, clients []netip.Addr) {
+func hammerPairs(t *testing.T, g *gateway, n int, clients []netip.Addr) {
 	t.Helper()
 	var group sync.WaitGroup
 	for worker := range n {
@@ -92,25 +94,24 @@ func noteError(t *testing.T, err error) {
 
 // checkCounts asserts that each client has a number of connections, here and
 // in the kernel.
-func checkCounts(t *testing.T, g *Gateway, clients []netip.Addr, want int) {
+func checkCounts(t *testing.T, g *gateway, clients []netip.Addr, want int) {
 	t.Helper()
-	g.clients.flush()
-	kernel := kernelCounts(t, g)
 	for _, c := range clients {
 		if got := g.Count(serverPort, c); got != want {
 			t.Errorf("client %s has %d connections, want %d: a count is lost", c, got, want)
 		}
-		if got := kernel[c.String()]; got != uint32(want) {
-			t.Errorf("the kernel has %d connections of %s, want %d", got, c, want)
-		}
 	}
+	testkit.Await(t, "the kernel has all connections", func() bool {
+		kernel := g.kernelCounts(t)
+		return !slices.ContainsFunc(clients, func(c netip.Addr) bool { return kernel[c] != want })
+	})
 }
 
 // measureInserts times a million clients, from the first Inc until the kernel's
 // map has them all.
 func measureInserts(t *testing.T, table *speedTable) {
 	t.Helper()
-	newPair(t)
+	netkit.NewPair(t)
 	table.section(thousands(insertClients) + " clients come at once, until the kernel's map has them")
 	for _, kind := range []struct {
 		name  string
@@ -129,24 +130,15 @@ func measureInserts(t *testing.T, table *speedTable) {
 
 func insertMillion(t *testing.T, quota int) time.Duration {
 	t.Helper()
-	g, err := Attach(Options{Interface: serverIface, Ports: onePort, Quota: quota, MaxClients: insertClients})
-	testkit.Must(t, err)
-	defer func() { testkit.Must(t, g.Close()) }()
+	g := attach(t, equic.Options{Ports: onePort, Quota: quota, MaxClients: insertClients})
+	defer g.close()
 	clients := firstSources(insertClients)
 	began := time.Now()
 	for _, c := range clients {
 		testkit.Must(t, g.Inc(serverPort, c))
 	}
-	testkit.Await(t, "nothing is to be written", func() bool {
-		g.clients.mu.Lock()
-		defer g.clients.mu.Unlock()
-		return len(g.clients.late) == 0
-	})
-	took := time.Since(began)
-	if got := len(kernelCounts(t, g)); got != insertClients {
-		t.Errorf("%d clients in the kernel's map, want %d", got, insertClients)
-	}
-	return took
+	testkit.Await(t, "the kernel has all clients", func() bool { return g.size(t) == insertClients })
+	return time.Since(began)
 }
 
 // noteMemory notes what the maps of a full stage take.
@@ -155,9 +147,9 @@ func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 	if clients < manyRoom {
 		return
 	}
-	ours := mapMiB(t, s.ours.objs.Clients)
+	ours := mapMiB(t, s.ours.maps["clients"])
 	table.addMemory("memory of the map of clients", mapMiB(t, s.quotas), ours)
-	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.objs.Buckets))
+	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.maps["buckets"]))
 }
 
 // mapMiB is the memory of a map, as the kernel accounts for it.

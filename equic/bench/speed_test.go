@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"flag"
@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
@@ -54,7 +56,7 @@ const (
 // map, and left it in the cache.
 var runOrder = [columns]column{emptyColumn, algorithm1, oursClient, clockless, oursNew}
 
-var policies = map[column]Policy{oursClient: PolicyClient, oursNew: PolicyNew}
+var policies = map[column]equic.Policy{oursClient: equic.PolicyClient, oursNew: equic.PolicyNew}
 
 // The goals: how much of Algorithm 1's time a program may take.
 const (
@@ -79,6 +81,11 @@ type speedCase struct {
 // speedBursts is twice as many as a trial takes: there it is time, here it is all.
 // 4n+3, as spreadOf needs it.
 const speedBursts = 31
+
+// runsPerBurst is that of equic.MeasureDrop.
+const runsPerBurst = 1000
+
+const xdpDrop, xdpPass = 1, 2 // enum xdp_action
 
 // spread is the distribution of a sample.
 type spread struct{ q1, median, q3 float64 }
@@ -137,9 +144,17 @@ func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops b
 	return float64(mean.Nanoseconds())
 }
 
-// pinTest keeps the test on one CPU. Its thread ends with it.
+// pinTest keeps the test on the first CPU that it may use. Its thread ends with
+// it.
 func pinTest(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
-	testkit.Must(t, pinThread())
+	var allowed, one unix.CPUSet
+	testkit.Must(t, unix.SchedGetaffinity(0, &allowed))
+	first := 0
+	for !allowed.IsSet(first) { // the kernel never returns an empty set
+		first++
+	}
+	one.Set(first)
+	testkit.Must(t, unix.SchedSetaffinity(0, &one))
 }

@@ -1,11 +1,9 @@
-package equic
+package bench
 
 import (
 	"os"
 	"runtime"
 	"testing"
-
-	"github.com/cilium/ebpf"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
@@ -27,13 +25,7 @@ type atRest struct {
 // rest waits until all that was put off is done, and looks.
 func (s *soak) rest(t *testing.T) atRest {
 	t.Helper()
-	g := s.gateway
-	testkit.Await(t, "nothing is to be written", func() bool {
-		g.clients.flush()
-		g.clients.mu.Lock()
-		defer g.clients.mu.Unlock()
-		return len(g.clients.late) == 0 && len(g.clients.waiting) == 0
-	})
+	testkit.Await(t, "all clients leave the kernel's map", func() bool { return s.gateway.size(t) == 0 })
 	runtime.GC()
 	runtime.GC() // what the first finalized
 	var m runtime.MemStats
@@ -44,9 +36,9 @@ func (s *soak) rest(t *testing.T) atRest {
 		HeapBytes:   m.HeapAlloc,
 		Goroutines:  runtime.NumGoroutine(),
 		Descriptors: len(descriptors),
-		Counted:     len(g.clients.counted()),
-		Clients:     len(kernelCounts(t, g)),
-		Listed:      entries(t, g.objs.Allowed) + entries(t, g.objs.Denied),
+		Counted:     s.counted(),
+		Clients:     s.gateway.size(t),
+		Listed:      s.gateway.listed(t, "allowed") + s.gateway.listed(t, "denied"),
 	}
 }
 
@@ -63,18 +55,4 @@ func (r atRest) check(t *testing.T, later atRest) {
 	if r != later {
 		t.Errorf("went from %+v to %+v", r, later)
 	}
-}
-
-// entries is how many prefixes a list has in the kernel. A zero is none.
-func entries(t *testing.T, list *ebpf.Map) int {
-	t.Helper()
-	n := 0
-	var key prefixKey
-	var listed uint8
-	all := list.Iterate()
-	for all.Next(&key, &listed) {
-		n += int(listed)
-	}
-	testkit.Must(t, all.Err())
-	return n
 }

@@ -1,12 +1,16 @@
-package equic
+package bench
 
 import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/equic-bench/equic-bench/equic"
 )
 
 // count gives clients connections and takes them away, beyond the quota and
@@ -28,7 +32,7 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 			continue
 		}
 		client := soakClient(rand.IntN(soakClients))
-		if err := s.gateway.Inc(serverPort, client); err != nil && !errors.Is(err, ErrFull) {
+		if err := s.gateway.Inc(serverPort, client); err != nil && !errors.Is(err, equic.ErrFull) {
 			t.Error(err)
 		}
 		held = append(held, client)
@@ -42,7 +46,7 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 func (s *soak) change(ctx context.Context, t *testing.T) {
 	t.Helper()
 	s.each(ctx, time.Millisecond, func() {
-		if err := s.gateway.SetQuota(serverPort, 1+rand.IntN(2*soakQuota)); err != nil && !errors.Is(err, ErrFull) {
+		if err := s.gateway.SetQuota(serverPort, 1+rand.IntN(2*soakQuota)); err != nil && !errors.Is(err, equic.ErrFull) {
 			t.Error(err)
 		}
 		if err := s.gateway.SetRate(serverPort, float64(rand.IntN(200)), 0); err != nil {
@@ -55,7 +59,7 @@ func (s *soak) change(ctx context.Context, t *testing.T) {
 // empty.
 func (s *soak) list(ctx context.Context, t *testing.T) {
 	t.Helper()
-	for _, l := range []*List{s.gateway.Allowed(), s.gateway.Denied()} {
+	for _, l := range []*equic.List{s.gateway.Allowed(), s.gateway.Denied()} {
 		defer func() {
 			for _, p := range l.Prefixes() {
 				noteError(t, l.Remove(p))
@@ -63,7 +67,7 @@ func (s *soak) list(ctx context.Context, t *testing.T) {
 		}()
 	}
 	s.each(ctx, time.Millisecond, func() {
-		for _, l := range []*List{s.gateway.Allowed(), s.gateway.Denied()} {
+		for _, l := range []*equic.List{s.gateway.Allowed(), s.gateway.Denied()} {
 			client := soakClient(rand.IntN(soakClients))
 			noteError(t, l.Add(netip.PrefixFrom(client, client.BitLen()-rand.IntN(16))))
 			if listed := l.Prefixes(); len(listed) > 8 {
@@ -76,23 +80,19 @@ func (s *soak) list(ctx context.Context, t *testing.T) {
 // read asks for all that can be read.
 func (s *soak) read(ctx context.Context, t *testing.T) {
 	t.Helper()
+	metrics := equic.MetricsHandler(s.gateway.Gateway)
 	s.each(ctx, 10*time.Millisecond, func() {
 		for c := range s.gateway.Clients() {
 			if c.Connections < 1 {
 				t.Errorf("client %s has %d connections", c.Prefix, c.Connections)
 			}
 		}
-		var sink discard
-		noteError(t, s.gateway.writeMetrics(&sink))
+		answer := httptest.NewRecorder()
+		metrics.ServeHTTP(answer, httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics", http.NoBody))
+		if answer.Code != http.StatusOK {
+			t.Errorf("metrics: %s", answer.Body)
+		}
 	})
-}
-
-// discard counts what is written to it.
-type discard int
-
-func (d *discard) Write(b []byte) (int, error) {
-	*d += discard(len(b))
-	return len(b), nil
 }
 
 // drain takes the events.

@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"fmt"

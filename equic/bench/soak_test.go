@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"context"
@@ -9,7 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 var soakFor = flag.Duration("soak", 0, "load a gateway for this long (make soak)")
@@ -28,7 +30,7 @@ func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("takes minutes: make soak")
 	}
-	p := newPair(t)
+	p := netkit.NewPair(t)
 	s := newSoak(t, p)
 	s.load(t, *soakFor/10)
 	before := s.rest(t)
@@ -42,19 +44,19 @@ func TestSoak(t *testing.T) {
 
 // soak is a gateway and who works on it.
 type soak struct {
-	gateway *Gateway
-	events  chan Event
+	gateway *gateway
+	events  chan equic.Event
 	wire    soakWire
 	began   time.Time
 
 	sent, received, pairs, changes, seen atomic.Uint64
 }
 
-func newSoak(t *testing.T, p pair) *soak {
+func newSoak(t *testing.T, p netkit.Pair) *soak {
 	t.Helper()
-	s := &soak{events: make(chan Event, 1024), began: time.Now()}
-	s.gateway = mustAttach(t, Options{
-		Interface: serverIface, Ports: onePort, Quota: soakQuota, MaxClients: soakClients / 2,
+	s := &soak{events: make(chan equic.Event, 1024), began: time.Now()}
+	s.gateway = attach(t, equic.Options{
+		Ports: onePort, Quota: soakQuota, MaxClients: soakClients / 2,
 		InitialsPerSecond: 100, Events: s.events, EventsPerSecond: 10_000,
 	})
 	s.wire = newSoakWire(t, p)
@@ -103,8 +105,16 @@ func (s *soak) report(ctx context.Context, t *testing.T) {
 		t.Logf("%v: %d packets sent, %d judged, %d dropped, %d received; %d pairs of Inc and Dec; %d changes; %d events, %d lost; map full %d times; heap %d KiB, %d goroutines, %d clients",
 			time.Since(s.began).Round(time.Second), s.sent.Load(), stats.Seen, stats.Dropped, s.received.Load(),
 			s.pairs.Load(), s.changes.Load(), s.seen.Load(), stats.EventsLost, stats.FullMap,
-			m.HeapAlloc>>10, runtime.NumGoroutine(), len(s.gateway.clients.counted()))
+			m.HeapAlloc>>10, runtime.NumGoroutine(), s.counted())
 	}
+}
+
+// counted is how many clients have connections.
+func (s *soak) counted() (n int) {
+	for range s.gateway.Clients() {
+		n++
+	}
+	return n
 }
 
 // checkWork asserts that all that was to happen did.
@@ -118,13 +128,13 @@ func (s *soak) checkWork(t *testing.T) {
 		"changes":                  s.changes.Load(),
 		"events":                   s.seen.Load(),
 		"times that a map is full": stats.FullMap,
-		DropOverQuota:              stats.Packets[DropOverQuota],
-		DropRate:                   stats.Packets[DropRate],
-		DropDenied:                 stats.Packets[DropDenied],
-		DropShortInitial:           stats.Packets[DropShortInitial],
-		PassAllowed:                stats.Packets[PassAllowed],
-		PassEstablished:            stats.Packets[PassEstablished],
-		PassNotUDP:                 stats.Packets[PassNotUDP],
+		equic.DropOverQuota:        stats.Packets[equic.DropOverQuota],
+		equic.DropRate:             stats.Packets[equic.DropRate],
+		equic.DropDenied:           stats.Packets[equic.DropDenied],
+		equic.DropShortInitial:     stats.Packets[equic.DropShortInitial],
+		equic.PassAllowed:          stats.Packets[equic.PassAllowed],
+		equic.PassEstablished:      stats.Packets[equic.PassEstablished],
+		equic.PassNotUDP:           stats.Packets[equic.PassNotUDP],
 	} {
 		if n == 0 {
 			t.Errorf("no %s: the load is not what it should be", what)

@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
@@ -24,18 +25,18 @@ type soakWire struct {
 	server *net.UDPConn
 }
 
-func newSoakWire(t *testing.T, p pair) soakWire {
+func newSoakWire(t *testing.T, p netkit.Pair) soakWire {
 	t.Helper()
-	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: serverPort})
+	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(netkit.ServerAddress), Port: serverPort})
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, server.Close()) })
-	to := netkit.Link(t, serverIface).Attrs().HardwareAddr
+	to := netkit.Link(t, netkit.ServerInterface).Attrs().HardwareAddr
 	netkit.Enter(t, p.Client)
 	defer netkit.Enter(t, p.Server)
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0 receives nothing
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, unix.Close(fd)) })
-	testkit.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: netkit.Link(t, clientIface).Attrs().Index}))
+	testkit.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: netkit.Link(t, netkit.ClientInterface).Attrs().Index}))
 	return soakWire{fd: fd, frames: soakFrames(t, to), server: server}
 }
 
@@ -47,20 +48,20 @@ func soakFrames(t *testing.T, to net.HardwareAddr) [][]byte {
 	flow[0] = 0x40
 	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
 	frames := [][]byte{
-		packet(t, ethernet(v4), ipv4(clientAddress, nil), udp(serverPort), flow),
-		packet(t, ethernet(v4), ipv4(clientAddress, nil), udp(serverPort), hello[:100]),
-		packet(t, ethernet(v4), ipv4(clientAddress, protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}),
-		packet(t, ethernet(layers.EthernetTypeARP), make(gopacket.Payload, 28)),
+		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, nil), framekit.UDP(serverPort), flow),
+		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, nil), framekit.UDP(serverPort), hello[:100]),
+		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, framekit.Protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}),
+		framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeARP), make(gopacket.Payload, 28)),
 	}
 	for i := range soakClients {
 		c := soakClient(i)
 		if c.Is6() {
-			frames = append(frames, packet(t, ethernet(v6), ipv6(c.String()), udp(serverPort), hello))
+			frames = append(frames, framekit.Frame(t, framekit.Ethernet(v6), framekit.IPv6(c.String()), framekit.UDP(serverPort), hello))
 			continue
 		}
 		frames = append(frames,
-			packet(t, ethernet(v4), ipv4(c.String(), nil), udp(serverPort), hello),
-			packet(t, ethernet(tag), vlan(v4), ipv4(c.String(), options(8)), udp(serverPort), hello),
+			framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(c.String(), nil), framekit.UDP(serverPort), hello),
+			framekit.Frame(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(c.String(), framekit.Options(8)), framekit.UDP(serverPort), hello),
 			frames[0])
 	}
 	for _, f := range frames {

@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"fmt"
@@ -7,10 +7,21 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 const (
-	under6 = "2001:db8:0:1::1"
+	stranger = "198.51.100.1"
+	under    = "198.51.100.2"
+	under6   = "2001:db8:0:1::1"
+	over     = "198.51.100.4"
+	over6    = "2001:db8::1"
+
+	// The limits of equic.Options.
+	minRate           = 0.001
+	maxRate, maxBurst = 1e6, 1e6
 
 	establishedCase = "established flow, client under quota"
 	dropCase        = "Initial, client over quota: drop"
@@ -34,22 +45,22 @@ var (
 // measureHot repeats one packet: the caches hold all that it needs.
 func measureHot(t *testing.T, table *speedTable) {
 	t.Helper()
-	s := newStage(t, manyRoom, Port{})
+	s := newStage(t, manyRoom, equic.Port{})
 	s.put(t, speedQuota-1, netip.MustParseAddr(under), netip.MustParseAddr(under6))
 	s.put(t, speedQuota+1, netip.MustParseAddr(over), netip.MustParseAddr(over6))
 	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
 	table.section(fmt.Sprintf("One packet again and again, %d clients", hotClients))
 	for _, c := range []speedCase{
-		{establishedCase, speedShort(t, ethernet(v4), ipv4(under, nil)), "", dropsNone, goalsEstablished},
-		{"Initial, unknown client", speedInitial(t, ethernet(v4), ipv4(stranger, nil)), "", dropsNone, goalsAny},
-		{"Initial, client under quota", speedInitial(t, ethernet(v4), ipv4(under, nil)), "", dropsNone, goalsAny},
-		{dropCase, speedInitial(t, ethernet(v4), ipv4(over, nil)), "", dropsAll, goalsDrop},
-		{"IPv6, established flow", speedShort(t, ethernet(v6), ipv6(under6)), establishedCase, dropsNone, goalsEstablished},
-		{"IPv6, Initial: drop", speedInitial(t, ethernet(v6), ipv6(over6)), dropCase, dropsOurs, goalsDrop},
-		{"VLAN tag, established flow", speedShort(t, ethernet(tag), vlan(v4), ipv4(under, nil)), establishedCase, dropsNone, goalsEstablished},
-		{"VLAN tag, Initial: drop", speedInitial(t, ethernet(tag), vlan(v4), ipv4(over, nil)), dropCase, dropsOurs, goalsDrop},
-		{"IP options, established flow", speedShort(t, ethernet(v4), ipv4(under, options(8))), "", dropsNone, goalsEstablished},
-		{"IP options, Initial: drop", speedInitial(t, ethernet(v4), ipv4(over, options(8))), "", dropsAll, goalsDrop},
+		{establishedCase, speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone, goalsEstablished},
+		{"Initial, unknown client", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(stranger, nil)), "", dropsNone, goalsAny},
+		{"Initial, client under quota", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone, goalsAny},
+		{dropCase, speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, nil)), "", dropsAll, goalsDrop},
+		{"IPv6, established flow", speedShort(t, framekit.Ethernet(v6), framekit.IPv6(under6)), establishedCase, dropsNone, goalsEstablished},
+		{"IPv6, Initial: drop", speedInitial(t, framekit.Ethernet(v6), framekit.IPv6(over6)), dropCase, dropsOurs, goalsDrop},
+		{"VLAN tag, established flow", speedShort(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(under, nil)), establishedCase, dropsNone, goalsEstablished},
+		{"VLAN tag, Initial: drop", speedInitial(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)), dropCase, dropsOurs, goalsDrop},
+		{"IP options, established flow", speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, framekit.Options(8))), "", dropsNone, goalsEstablished},
+		{"IP options, Initial: drop", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, framekit.Options(8))), "", dropsAll, goalsDrop},
 	} {
 		s.measure(t, table, c)
 	}
@@ -58,7 +69,7 @@ func measureHot(t *testing.T, table *speedTable) {
 // measureSize gives each packet another client, at random, of a full map.
 func measureSize(t *testing.T, table *speedTable, clients int) {
 	t.Helper()
-	s := newStage(t, max(clients, manyRoom), Port{})
+	s := newStage(t, max(clients, manyRoom), equic.Port{})
 	known := s.rotated(t, rotation{sources: uint32(clients)})
 	unknown := s.rotated(t, rotation{sources: uint32(clients), first: uint32(clients)})
 	hello, flow := plainInitial(t), plainShort(t)
@@ -77,12 +88,12 @@ func measureRate(t *testing.T, table *speedTable) {
 	t.Helper()
 	table.section("One packet again and again, rate limit on")
 	t.Run("within", func(t *testing.T) {
-		s := newStage(t, manyRoom, Port{InitialsPerSecond: maxRate, Burst: maxBurst})
+		s := newStage(t, manyRoom, equic.Port{InitialsPerSecond: maxRate, Burst: maxBurst})
 		s.measure(t, table, speedCase{name: establishedCase, packet: plainShort(t)})
 		s.measure(t, table, speedCase{name: "Initial, unknown client within its rate", packet: plainInitial(t)})
 	})
 	t.Run("over", func(t *testing.T) {
-		s := newStage(t, manyRoom, Port{InitialsPerSecond: minRate, Burst: 1})
+		s := newStage(t, manyRoom, equic.Port{InitialsPerSecond: minRate, Burst: 1})
 		s.measure(t, table, speedCase{"Initial, unknown client over its rate: drop", plainInitial(t), "", dropsOurs, [columns]float64{}})
 	})
 }
@@ -93,19 +104,19 @@ func measureFlood(t *testing.T, table *speedTable) {
 	t.Helper()
 	const sources = 1 << 20
 	table.section(fmt.Sprintf("Each packet from another client, rate limit on, room for %s", thousands(manyRoom)))
-	s := newStage(t, manyRoom, Port{InitialsPerSecond: maxRate, Burst: maxBurst})
+	s := newStage(t, manyRoom, equic.Port{InitialsPerSecond: maxRate, Burst: maxBurst})
 	flood := s.rotated(t, rotation{sources: sources})
 	flood.measure(t, table, speedCase{name: "Initial, one of " + thousands(sources) + " unknown clients", packet: plainInitial(t)})
 }
 
 func plainInitial(t *testing.T) []byte {
 	t.Helper()
-	return speedInitial(t, ethernet(layers.EthernetTypeIPv4), ipv4(stranger, nil))
+	return speedInitial(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(stranger, nil))
 }
 
 func plainShort(t *testing.T) []byte {
 	t.Helper()
-	return speedShort(t, ethernet(layers.EthernetTypeIPv4), ipv4(stranger, nil))
+	return speedShort(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(stranger, nil))
 }
 
 // speedInitial is a QUIC version 1 Initial behind the headers, as long as it must be.
@@ -124,5 +135,5 @@ func speedPacket(t *testing.T, start []byte, headers []gopacket.SerializableLaye
 	t.Helper()
 	payload := make([]byte, 1200)
 	copy(payload, start)
-	return packet(t, append(headers, udp(serverPort), gopacket.Payload(payload))...)
+	return framekit.Frame(t, append(headers, framekit.UDP(serverPort), gopacket.Payload(payload))...)
 }

@@ -1,4 +1,4 @@
-package equic
+package bench
 
 import (
 	"encoding/binary"
@@ -8,7 +8,9 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 // speedStage holds the programs that are measured in turn, and their maps. The two
@@ -16,9 +18,10 @@ import (
 type speedStage struct {
 	programs [columns]*ebpf.Program
 	bare     *ebpf.Program // the empty one, never behind another
-	ours     *program
-	quotas   *ebpf.Map // Algorithm 1's
-	runs     int       // of a burst
+	ours     *gateway
+	settings map[equic.Policy][]byte // the port's entry in its map of applications
+	quotas   *ebpf.Map               // Algorithm 1's
+	runs     int                     // of a burst
 }
 
 // rotation says which clients the packets of a burst come from. With none, all
@@ -49,18 +52,25 @@ const speedQuota = 5 // Algorithm 1 drops above it, ours from it on
 
 // newStage loads the programs with room for a number of clients, and pins the
 // test to a CPU.
-func newStage(t *testing.T, room int, port Port) *speedStage {
+func newStage(t *testing.T, room int, port equic.Port) *speedStage {
 	t.Helper()
+	netkit.NewPair(t)
 	pinTest(t)
+	s := &speedStage{settings: make(map[equic.Policy][]byte), runs: runsPerBurst}
 	port.Number = serverPort
-	s := &speedStage{
-		ours: newProgram(t, Options{Ports: []Port{port}, Quota: speedQuota, MaxClients: room}),
-		runs: runsPerBurst,
+	for _, port.Policy = range policies {
+		if s.ours != nil {
+			s.ours.close()
+		}
+		s.ours = attach(t, equic.Options{Ports: []equic.Port{port}, Quota: speedQuota, MaxClients: room})
+		var err error
+		s.settings[port.Policy], err = s.ours.maps["applications"].LookupBytes(uint32(1))
+		testkit.Must(t, err)
 	}
 	for _, i := range []column{algorithm1, clockless} {
 		s.programs[i] = s.loadBaseline(t, room, i == algorithm1)
 	}
-	s.programs[oursClient], s.programs[oursNew] = s.ours.objs.Equic, s.ours.objs.Equic
+	s.programs[oursClient], s.programs[oursNew] = s.ours.program, s.ours.program
 	empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.XDP,
 		AttachType:   ebpf.AttachXDP, // as that of the others, or they could not call it
@@ -127,32 +137,24 @@ func (s *speedStage) rotated(t *testing.T, r rotation) *speedStage {
 }
 
 // setPolicy makes our program follow a policy.
-func (s *speedStage) setPolicy(t *testing.T, policy Policy) {
+func (s *speedStage) setPolicy(t *testing.T, policy equic.Policy) {
 	t.Helper()
-	o := s.ours.options
-	o.Ports[0].Policy = policy
-	testkit.Must(t, s.ours.objs.Applications.Put(uint32(1), o.applications()[0]))
+	testkit.Must(t, s.ours.maps["applications"].Put(uint32(1), s.settings[policy]))
 }
 
 // put gives clients a number of connections in all maps.
-func (s *speedStage) put(t *testing.T, connections uint32, clients ...netip.Addr) {
+func (s *speedStage) put(t *testing.T, connections int, clients ...netip.Addr) {
 	t.Helper()
-	by := prefixes{ipv4: DefaultIPv4Prefix, ipv6: DefaultIPv6Prefix}
-	var keys []clientKey
-	var values []clientValue
+	s.ours.put(t, connections, clients...)
 	var published [][4]byte
 	var counts []uint32
 	for _, c := range clients {
-		keys = append(keys, by.key(serverPort, c))
-		values = append(values, clientValue{Connections: connections})
 		if c.Is4() {
 			published = append(published, c.As4())
-			counts = append(counts, connections)
+			counts = append(counts, uint32(connections))
 		}
 	}
-	_, err := s.ours.objs.Clients.BatchUpdate(keys, values, nil)
-	testkit.Must(t, err)
-	_, err = s.quotas.BatchUpdate(published, counts, nil)
+	_, err := s.quotas.BatchUpdate(published, counts, nil)
 	testkit.Must(t, err)
 }
 

@@ -1,0 +1,95 @@
+// Package framekit makes Ethernet frames for tests, from a client to the server
+// of a netkit.Pair.
+package framekit
+
+import (
+	"net"
+	"slices"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+)
+
+// Frame is a frame of these layers, the first Ethernet, with lengths and
+// checksums in order and without padding.
+func Frame(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
+	tb.Helper()
+	var network gopacket.NetworkLayer
+	for _, layer := range stack {
+		switch l := layer.(type) {
+		case *layers.IPv4:
+			network = l
+		case *layers.IPv6:
+			network = l
+		case *layers.UDP:
+			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
+		case *layers.TCP:
+			testkit.Must(tb, l.SetNetworkLayerForChecksum(network))
+		}
+	}
+	b := gopacket.NewSerializeBuffer()
+	// The library pads a frame to 60 bytes: the size without tells where it ends.
+	testkit.Must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
+	size := len(b.Bytes())
+	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	testkit.Must(tb, gopacket.SerializeLayers(b, how, stack...))
+	return slices.Clone(b.Bytes()[:14+size])
+}
+
+// Ethernet is the header of what follows.
+func Ethernet(kind layers.EthernetType) *layers.Ethernet {
+	return &layers.Ethernet{
+		SrcMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 1},
+		DstMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 2},
+		EthernetType: kind,
+	}
+}
+
+// IPv4 is a header, changed if change is not nil.
+func IPv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
+	ip := &layers.IPv4{
+		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
+		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(netkit.ServerAddress),
+	}
+	if change != nil {
+		change(ip)
+	}
+	return ip
+}
+
+// IPv6 is a header without extensions.
+func IPv6(source string) *layers.IPv6 {
+	return &layers.IPv6{
+		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
+		SrcIP: net.ParseIP(source), DstIP: net.ParseIP(netkit.ServerAddress6),
+	}
+}
+
+// VLAN is a tag of IEEE 802.1Q.
+func VLAN(kind layers.EthernetType) *layers.Dot1Q {
+	return &layers.Dot1Q{VLANIdentifier: 7, Type: kind}
+}
+
+// UDP is a header to a port.
+func UDP(port int) *layers.UDP {
+	return &layers.UDP{SrcPort: 40000, DstPort: layers.UDPPort(port)}
+}
+
+// Options fills a number of bytes, a multiple of 4, with options that do
+// nothing.
+func Options(bytes int) func(*layers.IPv4) {
+	return func(ip *layers.IPv4) {
+		for range bytes {
+			ip.Options = append(ip.Options, layers.IPv4Option{OptionType: 1})
+		}
+	}
+}
+
+// Protocol is a change of what follows the header.
+func Protocol(p layers.IPProtocol) func(*layers.IPv4) {
+	return func(ip *layers.IPv4) { ip.Protocol = p }
+}
