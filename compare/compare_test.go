@@ -3,28 +3,23 @@ package compare_test
 import (
 	"bytes"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/equic-bench/equic-bench/compare"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // compared compares two runs at a threshold of 5 %, with the default metrics if
 // none are named.
 func compared(t *testing.T, base, fresh *synth, metrics ...string) *compare.Comparison {
 	t.Helper()
 	c, err := compare.Runs(compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
-	must(t, err)
+	testkit.Must(t, err)
 	return c
 }
 
@@ -56,18 +51,8 @@ func TestComparisonIsAsKept(t *testing.T) {
 		"comparison.json": func(b *bytes.Buffer) error { return c.JSON(b) },
 	} {
 		var got bytes.Buffer
-		must(t, write(&got))
-		path := filepath.Join("testdata", name)
-		if *update {
-			must(t, os.MkdirAll("testdata", 0o755))
-			must(t, os.WriteFile(path, got.Bytes(), 0o644))
-			continue
-		}
-		want, err := os.ReadFile(path)
-		must(t, err)
-		if diff := cmp.Diff(string(want), got.String()); diff != "" {
-			t.Errorf("%s (-kept +now; if it is meant, run with -update):\n%s", name, diff)
-		}
+		testkit.Must(t, write(&got))
+		golden.Check(t, name, got.Bytes())
 	}
 }
 
@@ -115,7 +100,7 @@ func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
 	fresh := ordinary(2)
 	fresh.manifest = func(m *results.Manifest) { m.Experiment.Sequential.Requests = 900 } // a window twice as long
 	c, err := compare.Runs(compare.Options{Base: ordinary(1).write(t), New: fresh.write(t), Threshold: 0.05, Metrics: []string{"throughput-mean"}, Force: true})
-	must(t, err)
+	testkit.Must(t, err)
 	if r := row(t, c, "throughput-mean"); r.Effect != compare.Worse || r.Change > -40 {
 		t.Errorf("half the throughput is %q, %v %%, want worse", r.Effect, r.Change)
 	}
@@ -154,7 +139,7 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 			}
 			o.Force = true
 			c, err := compare.Runs(o)
-			must(t, err)
+			testkit.Must(t, err)
 			if !slices.Equal(c.Forced, []string{tt.says}) {
 				t.Errorf("the forced comparison says %q, want %q", c.Forced, tt.says)
 			}
@@ -270,7 +255,7 @@ func TestMetricsAreChosenByName(t *testing.T) {
 				}
 				return
 			}
-			must(t, err)
+			testkit.Must(t, err)
 			if len(c.Rows) != tt.rows {
 				t.Errorf("%d rows, want %d", len(c.Rows), tt.rows)
 			}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -43,7 +44,7 @@ func (s *synth) write(t *testing.T) string {
 	t.Helper()
 	started := time.Date(2026, 1, 1+int(s.seed), 3, 4, 5, 0, time.UTC)
 	w, err := results.Create(t.TempDir(), "synthetic", started)
-	must(t, err)
+	testkit.Must(t, err)
 	m := &results.Manifest{
 		Schema: results.SchemaVersion, ID: w.ID, Started: started, Scenario: "synthetic", ScenarioSHA256: "0123", Seed: s.seed,
 		Experiment: results.Experiment{
@@ -57,7 +58,7 @@ func (s *synth) write(t *testing.T) string {
 		Runtime: results.Runtime{Name: "docker", Version: "20.10"},
 	}
 	s.manifest(m)
-	must(t, w.WriteManifest(m))
+	testkit.Must(t, w.WriteManifest(m))
 	rng := rand.New(rand.NewPCG(s.seed, 1))
 	index := 0
 	for block := range s.blocks {
@@ -78,7 +79,7 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTri
 	}
 	s.trial(meta)
 	tw, err := w.BeginTrial(meta.PlannedTrial, 1)
-	must(t, err)
+	testkit.Must(t, err)
 	about := func(value float64) float64 { return value * math.Exp(s.scatter*rng.NormFloat64()) }
 	for _, node := range []struct {
 		role  string
@@ -89,15 +90,15 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTri
 		{results.RoleParallel, requests(40, 3*second, second/10, 5e6)},
 	} {
 		file, err := tw.Create(node.role + ".jsonl")
-		must(t, err)
+		testkit.Must(t, err)
 		e := json.NewEncoder(file)
 		for i := range node.lines {
-			must(t, e.Encode(&node.lines[i]))
+			testkit.Must(t, e.Encode(&node.lines[i]))
 		}
-		must(t, file.Close())
+		testkit.Must(t, file.Close())
 		meta.Nodes = append(meta.Nodes, results.Node{Name: node.role, Role: node.role, Records: filepath.Base(file.Name())})
 	}
-	must(t, tw.Commit(meta))
+	testkit.Must(t, tw.Commit(meta))
 }
 
 // requests are n requests that are all served, each a little slower than the
@@ -131,11 +132,4 @@ func (s *synth) server(variant string, about func(float64) float64) []record.Lin
 	return append(lines, record.Line{Probe: &record.Probe{
 		PeakRSSBytes: int64(about(40 * s.memory * (1 << 20))), CPUs: []int{0}, SyscallCounter: true,
 	}})
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -1,19 +1,13 @@
 package equic
 
 import (
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // metricsOf asks a gateway's handler.
 func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
@@ -49,15 +43,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
 		t.Errorf("status %d, content type %q", answer.Code, got)
 	}
-	golden := filepath.Join("testdata", "metrics.golden")
-	if *update {
-		testkit.Must(t, os.WriteFile(golden, answer.Body.Bytes(), 0o644))
-	}
-	want, err := os.ReadFile(golden)
-	testkit.Must(t, err)
-	if diff := cmp.Diff(string(want), answer.Body.String()); diff != "" {
-		t.Errorf("metrics (-want +got), -update rewrites them:\n%s", diff)
-	}
+	golden.Check(t, "metrics.golden", answer.Body.Bytes())
 }
 
 func TestMetricsOfAClosedGatewaySayThatItIsClosed(t *testing.T) {

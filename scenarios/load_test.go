@@ -2,7 +2,6 @@ package scenarios
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,10 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 	"github.com/equic-bench/equic-bench/record"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestBadScenariosAreRefusedWithEveryReason(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
@@ -31,24 +29,8 @@ func TestBadScenariosAreRefusedWithEveryReason(t *testing.T) {
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Fatalf("got %v, want an *Error", err)
 			}
-			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+			golden.Check(t, strings.TrimPrefix(strings.TrimSuffix(file, ".yaml"), "testdata/")+".txt", []byte(err.Error()+"\n"))
 		})
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("differs from %s (-want +got):\n%s", path, diff)
 	}
 }
 

@@ -2,18 +2,13 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 )
-
-var update = flag.Bool("update", false, "write the files of testdata/help anew")
 
 func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 	for _, width := range []int{80, 140} {
@@ -32,7 +27,7 @@ func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 					t.Errorf("equic-bench %s: wider than %d columns: %s", name, width, line)
 				}
 			}
-			helpAsKept(t, filepath.Join("testdata", "help", fmt.Sprintf("%s-%d.txt", strings.TrimSpace("equic-bench "+name), width)), text.String())
+			golden.Check(t, fmt.Sprintf("help/%s-%d.txt", strings.TrimSpace("equic-bench "+name), width), text.Bytes())
 		}
 	}
 }
@@ -46,24 +41,4 @@ func commandNames() []string {
 		}
 	}
 	return names
-}
-
-func helpAsKept(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-kept +now; if it is meant, run with -update):\n%s", path, diff)
-	}
 }

@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/equic-bench/equic-bench/doctor"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -41,7 +41,7 @@ func TestListsAreAsKeptAndFitTheirTerminal(t *testing.T) {
 					t.Errorf("%s: wider than %d columns: %s", name, width, line)
 				}
 			}
-			helpAsKept(t, filepath.Join("testdata", "width", fmt.Sprintf("%s-%d.txt", name, width)), got)
+			golden.Check(t, fmt.Sprintf("width/%s-%d.txt", name, width), []byte(got))
 		}
 	}
 }

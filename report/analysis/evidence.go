@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	// Confidence of every interval.
 	Confidence = 0.95
 	// FewestBlocks is the smallest number of blocks with an interval at that
 	// confidence: with 5, the exact signed-rank test can't give less than
@@ -35,6 +36,7 @@ type Evidence struct {
 	PHolm Number `json:"p_holm"`
 }
 
+// NoEvidence is the evidence of a change that cannot be computed.
 func NoEvidence() Evidence {
 	u := Unknown()
 	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u}
@@ -43,7 +45,7 @@ func NoEvidence() Evidence {
 // HasInterval reports whether the blocks were enough for one.
 func (e *Evidence) HasInterval() bool { return e.Method != "" }
 
-// paired compares a figure of two variants over the blocks in which both have a
+// PairedChange compares a figure of two variants over the blocks in which both have a
 // valid trial. The change is from without to with, in %, typical over the
 // blocks; unknown where there are none.
 func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
@@ -90,7 +92,7 @@ func (v *Variant) inBlock(block int) *Metrics {
 // inPercent is a ratio as a change in %.
 func inPercent(ratio float64) Number { return Number((ratio - 1) * 100) }
 
-// correct fills in the corrected p-values of tests that are looked at together.
+// ApplyHolm fills in the corrected p-values of tests that are looked at together.
 func ApplyHolm(tests []*Evidence) {
 	p := make([]float64, len(tests))
 	for i, e := range tests {
@@ -144,6 +146,7 @@ func (e *Evidence) Holds(change Number) bool {
 	return e.HasInterval() && e.Low <= change && change <= e.High
 }
 
+// FineInterval is the interval for reading if a tenth of a percent matters.
 func (e *Evidence) FineInterval() string {
 	if !e.Low.Known() || !e.High.Known() {
 		return e.Interval()

@@ -1,11 +1,14 @@
 package analysis
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // AddMetric adds an entry to the catalogue until the end of the test.
 func AddMetric(t *testing.T, m Metric) {
 	t.Helper()
 	before := catalogue
-	catalogue = append(before[:len(before):len(before)], m)
+	catalogue = append(slices.Clip(before), m)
 	t.Cleanup(func() { catalogue = before })
 }

@@ -64,6 +64,7 @@ func (n *Noise) judge(lines []NoiseLine) {
 	ApplyHolm(tests)
 }
 
+// Called reports whether the line is called different.
 func (l *NoiseLine) Called() bool { return l.Verdict == More || l.Verdict == Less }
 
 // largest is the change in % of the block in which it is largest, up or down:
@@ -93,6 +94,7 @@ func (l *NoiseLine) Said() string {
 	return "no"
 }
 
+// Note sums up how many lines are called different.
 func (n *Noise) Note() string {
 	if n.Tested == 0 {
 		return "no line has an interval: that needs six blocks"

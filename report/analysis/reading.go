@@ -207,4 +207,5 @@ func (r *reading) fromHistogram() bool {
 	return r.response.counts != nil || r.refusalCPU.counts != nil
 }
 
+// Seconds converts a duration from ns.
 func Seconds(ns int64) float64 { return float64(ns) / 1e9 }

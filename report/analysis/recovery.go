@@ -75,4 +75,5 @@ func RecoveryTime(m *Metrics) Number {
 	return m.Recovery.OnsetS
 }
 
+// NeverRecovered reports whether the throughput of a trial did not recover.
 func NeverRecovered(m *Metrics) bool { return math.IsInf(float64(m.Recovery.OnsetS), 1) }

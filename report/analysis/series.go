@@ -15,10 +15,10 @@ type Series struct {
 	P50     Curve     // response time in bins of 5 s by the intended start, ms
 	P95     Curve     // null where the bin is too small for it
 	Attack  [2]Number // first and last start, s
-	Cpu     []float64 // %, one for each sampling interval
+	CPU     []float64 // %, one for each sampling interval
 	Memory  []float64 // resident set in bytes, one for each sample
 	// The values that CPU and memory use stay at or below for each of shares.
-	CpuAt, MemoryAt Curve
+	CPUAt, MemoryAt Curve
 }
 
 // Curve is a row of values: the median over the trials, NaN where none has one.
@@ -47,9 +47,9 @@ func (r *reading) series(variant string) *Series {
 		P50:      curveOf(r.latency.quantiles(0.50, r.endNS)),
 		P95:      curveOf(r.latency.quantiles(0.95, r.endNS)),
 		Attack:   [2]Number{Unknown(), Unknown()},
-		Cpu:      r.cpuPercent(),
+		CPU:      r.cpuPercent(),
 		Memory:   r.resident(),
-		CpuAt:    curveOf(quantiles(r.cpuPercent())),
+		CPUAt:    curveOf(quantiles(r.cpuPercent())),
 		MemoryAt: curveOf(quantiles(r.resident())),
 	}
 	if !r.attack.empty() {
@@ -86,10 +86,10 @@ func mergeSeries(trials []*Series, names []string) *Series {
 	merged.Paper = over(func(s *Series) *Curve { return &s.Paper })
 	merged.P50 = over(func(s *Series) *Curve { return &s.P50 })
 	merged.P95 = over(func(s *Series) *Curve { return &s.P95 })
-	merged.CpuAt = over(func(s *Series) *Curve { return &s.CpuAt })
+	merged.CPUAt = over(func(s *Series) *Curve { return &s.CPUAt })
 	merged.MemoryAt = over(func(s *Series) *Curve { return &s.MemoryAt })
 	for _, t := range trials {
-		merged.Cpu = append(merged.Cpu, t.Cpu...)
+		merged.CPU = append(merged.CPU, t.CPU...)
 		merged.Memory = append(merged.Memory, t.Memory...)
 	}
 	for i := range merged.Attack {

@@ -326,7 +326,7 @@ func (s *Summary) Measured() []Variant {
 // summarySchema is the version of summary.json's layout.
 const summarySchema = 1
 
-// count is in how many of the variant's trials something is so.
+// CountTrials counts the variant's trials for which a condition holds.
 func (v *Variant) CountTrials(is func(*Metrics) bool) int {
 	n := 0
 	for _, m := range v.TrialMetrics {

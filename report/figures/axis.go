@@ -54,7 +54,7 @@ func (f *Figure) logarithmic(a *plot.Axis, least, most float64) {
 
 // decades labels the powers of ten on an axis that counts them, and twice and
 // five times these where they are few.
-type decades struct{ lang language }
+type decades struct{ lang Language }
 
 // Ticks implements plot.Ticker.
 func (d decades) Ticks(least, most float64) []plot.Tick {
@@ -78,7 +78,7 @@ func (d decades) Ticks(least, most float64) []plot.Tick {
 // every labels whole multiples of a step.
 type every struct {
 	step float64
-	lang language
+	lang Language
 }
 
 // Ticks implements plot.Ticker.

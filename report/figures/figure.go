@@ -33,7 +33,7 @@ import (
 // legend in a strip of its own, so that it never covers data, and panels. Its
 // title and notes are no part of the picture: in a paper they are its caption.
 type Figure struct {
-	lang   language
+	lang   Language
 	Name   string // file name without extension: "figure-3"
 	Title  string
 	Notes  []string
@@ -60,10 +60,10 @@ type mark struct {
 }
 
 const (
-	// The widths of a column, and of both, of a two-column page (IEEE's and
-	// ACM's templates).
-	oneColumn  = 3.5 * vg.Inch
+	// TwoColumns is the width of both columns of a two-column page, and oneColumn that
+	// of one (IEEE's and ACM's templates).
 	TwoColumns = 7.16 * vg.Inch
+	oneColumn  = 3.5 * vg.Inch
 
 	pngDPI     = 300
 	margin     = 3 * vg.Length(1)
@@ -105,7 +105,7 @@ const statisticColumn = "statistic"
 
 // newFigure is a figure without anything on it.
 func newFigure(s *analysis.Summary, name string, title phrase, width, height vg.Length) *Figure {
-	lang := language(s.FiguresLang)
+	lang := Language(s.FiguresLang)
 	return &Figure{lang: lang, Name: name, Title: lang.say(title), Width: width, Height: height}
 }
 

@@ -24,10 +24,10 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 		f.note(figure6Trials)
 	}
 	f.note(figure6Paper)
-	f.curveKeys(s, all, func(v *analysis.Series) *analysis.Curve { return &v.CpuAt })
+	f.curveKeys(s, all, func(v *analysis.Series) *analysis.Curve { return &v.CPUAt })
 	cpu := ecdfPanel(f, 0, all, resource{
 		name: "CPU", unit: "%", label: f.say(cpuOfServer), divisor: 1,
-		samples: func(v *analysis.Series) []float64 { return v.Cpu }, at: func(v *analysis.Series) *analysis.Curve { return &v.CpuAt },
+		samples: func(v *analysis.Series) []float64 { return v.CPU }, at: func(v *analysis.Series) *analysis.Curve { return &v.CPUAt },
 	})
 	cpu.X.Max = max(100, cpu.X.Max)
 	of := resource{

@@ -18,20 +18,20 @@ const (
 func Languages() []string { return []string{English, Portuguese} }
 
 // language is one of Languages; "" is English.
-type language string
+type Language string
 
-func ParseLanguage(name string) (language, error) {
+func ParseLanguage(name string) (Language, error) {
 	if name == "" {
 		name = English
 	}
 	if !slices.Contains(Languages(), name) {
 		return "", fmt.Errorf("figures in %q: that language is unknown, use %s", name, strings.Join(Languages(), " or "))
 	}
-	return language(name), nil
+	return Language(name), nil
 }
 
 // say is a phrase in the language, with its numbers filled in.
-func (l language) say(p phrase, args ...any) string {
+func (l Language) say(p phrase, args ...any) string {
 	text := phrases[p]
 	if l == Portuguese {
 		return fmt.Sprintf(text.pt, args...)
@@ -41,7 +41,7 @@ func (l language) say(p phrase, args ...any) string {
 
 // number is a value for reading. Portuguese has the comma where English has the
 // point, and the other way round.
-func (l language) number(n analysis.Number) string {
+func (l Language) number(n analysis.Number) string {
 	if l == Portuguese {
 		return strings.NewReplacer(",", ".", ".", ",").Replace(n.Short())
 	}

@@ -69,7 +69,7 @@ func TestPortugueseFiguresHaveNothingElse(t *testing.T) {
 
 func TestNumbersInPortuguese(t *testing.T) {
 	for value, want := range map[analysis.Number]string{13069: "13.069", 37.62: "37,6", 0.0825: "0,0825", 40: "40"} {
-		if got := language(Portuguese).number(value); got != want {
+		if got := Language(Portuguese).number(value); got != want {
 			t.Errorf("%s is %q, want %q", strconv.FormatFloat(float64(value), 'g', -1, 64), got, want)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 
 // hover is one mark as the page's script reads it: x and y in the SVG's own
 // coordinates, from the top left.
-type hover struct {
+type Hover struct {
 	X      float64 `json:"x"`
 	Y      float64 `json:"y"`
 	Panel  int     `json:"p"`
@@ -54,7 +54,7 @@ func measured(svg string) string {
 
 // Page draws the figure for a page: as SVG, and the marks that tell their values
 // when they are pointed at.
-func (f *Figure) Page() (svg string, marks []hover, err error) {
+func (f *Figure) Page() (svg string, marks []Hover, err error) {
 	c := vgsvg.New(f.Width, f.Height)
 	panels := f.draw(draw.New(c))
 	text, err := written(c)
@@ -65,11 +65,11 @@ func (f *Figure) Page() (svg string, marks []hover, err error) {
 }
 
 // hovers puts the marks where the panels were drawn.
-func (f *Figure) hovers(panels []draw.Canvas) []hover {
-	all := []hover{}
+func (f *Figure) hovers(panels []draw.Canvas) []Hover {
+	all := []Hover{}
 	for _, m := range f.marks {
 		toX, toY := f.panels[m.panel].Transforms(&panels[m.panel])
-		all = append(all, hover{
+		all = append(all, Hover{
 			X: tenth(toX(m.x)), Y: tenth(f.Height - toY(m.y)), Panel: m.panel,
 			Group: m.group, Series: m.series, Value: m.value,
 		})

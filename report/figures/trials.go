@@ -8,14 +8,14 @@ import (
 
 // validTrials is how many valid trials the variants have, for reading: "6", or "4 to
 // 6" if some have more than others.
-func validTrials(s *analysis.Summary, lang language) string { return trialsFrom(s, 1, lang) }
+func validTrials(s *analysis.Summary, lang Language) string { return trialsFrom(s, 1, lang) }
 
 // trialsWithInterval is the same of those variants that have enough for an interval.
-func trialsWithInterval(s *analysis.Summary, lang language) string {
+func trialsWithInterval(s *analysis.Summary, lang Language) string {
 	return trialsFrom(s, analysis.FewestBlocks, lang)
 }
 
-func trialsFrom(s *analysis.Summary, fewest int, lang language) string {
+func trialsFrom(s *analysis.Summary, fewest int, lang Language) string {
 	least := s.LeastTrials(fewest)
 	if least == s.Blocks {
 		return strconv.Itoa(s.Blocks)

@@ -49,7 +49,7 @@ func (b *markdownText) list(items []string) {
 }
 
 // section is a table, what it means, and a list where it has one.
-func (b *markdownText) section(of section) {
+func (b *markdownText) section(of Section) {
 	b.table(of.Titled)
 	b.paragraphs(of.After)
 	if len(of.Items) > 0 {

@@ -20,6 +20,7 @@ type Reproduction struct {
 
 type binary struct{ Name, SHA256 string }
 
+// Reproduce describes how to run the same again.
 func Reproduce(s *analysis.Summary) Reproduction {
 	m := s.Manifest
 	r := Reproduction{Report: "equic-bench report .", Scenario: m.ScenarioSHA256}

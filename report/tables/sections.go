@@ -13,9 +13,9 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// section is a table and what is to be known with it: the same in report.md and
+// Section is a table and what is to be known with it: the same in report.md and
 // in report.html. Its text may hold `code`, *emphasis* and **weight**.
-type section struct {
+type Section struct {
 	Titled
 	After []string // paragraphs under the table
 	Items []string // a list under them
@@ -23,10 +23,10 @@ type section struct {
 
 // Sections are all tables but that of the claims, in the order of the report.
 // Those that have no row are left out.
-func Sections(s *analysis.Summary) []section {
-	all := slices.Concat([]section{
+func Sections(s *analysis.Summary) []Section {
+	all := slices.Concat([]Section{
 		{Titled: pairsTable(s), After: []string{"By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change."}},
-	}, armSections(s), []section{
+	}, armSections(s), []Section{
 		{Titled: metricsTable(s), Items: notes(s)},
 		{
 			Titled: syscallsTable(s),
@@ -37,7 +37,7 @@ func Sections(s *analysis.Summary) []section {
 		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
 		{Titled: gatewayTable(s)},
 	})
-	return slices.DeleteFunc(all, func(of section) bool { return of.Length() == 0 })
+	return slices.DeleteFunc(all, func(of Section) bool { return of.Length() == 0 })
 }
 
 // ClaimsWords says how the claims are put and judged.
@@ -108,6 +108,7 @@ func syscallNames(s *analysis.Summary) []string {
 	return items
 }
 
+// KnownLimits are what the figures cannot show.
 func KnownLimits() []string {
 	return []string{
 		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
@@ -137,6 +138,7 @@ func SetUp(s *analysis.Summary) [][2]string {
 	}
 }
 
+// LoadWords describes a group of clients.
 func LoadWords(l results.Load) string {
 	rate := "one after the other"
 	if l.RatePerSecond > 0 {

@@ -179,7 +179,7 @@ func (t *Titled) text(width int) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// newTable is a table whose columns after the first n are numbers.
+// NewTitled is a table whose columns after the first n are numbers.
 func NewTitled(title string, n int, header ...any) Titled {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)

@@ -1,3 +1,5 @@
+// Package synth makes run directories by code, for the tests of a report: plausible,
+// the same on every machine, and not measured.
 package synth
 
 import (
@@ -14,16 +16,17 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
+// Second in ns.
 const Second = int64(1e9)
 
-// synth is a run made by code: plausible, the same on every machine, and not
+// Run is a run made by code: plausible, the same on every machine, and not
 // measured.
 type Run struct {
 	Experiment results.Experiment
 	Trials     []Trial
 }
 
-// synthTrial is one trial of it; the hooks change its records.
+// Trial is one trial of it; the hooks change its records.
 type Trial struct {
 	Variant string
 	arm     results.Arm
@@ -54,6 +57,7 @@ func shapeOf(variant string) shape {
 	return shape{serviceMS: 9, attackedMS: 11, lastsS: 7, drops: true, cpu: 0.17, attackedCPU: 0.21, rssMiB: 42, growthMiB: 3, calls: 21000}
 }
 
+// PaperVariants are the three variants of the paper.
 func PaperVariants() []string { return []string{"no-block", "userspace-block", "xdp-block"} }
 
 // OneBlock is three variants, one trial each.
