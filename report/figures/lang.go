@@ -17,9 +17,10 @@ const (
 // Languages are those that figures can be drawn in.
 func Languages() []string { return []string{English, Portuguese} }
 
-// language is one of Languages; "" is English.
+// Language is one of Languages; "" is English.
 type Language string
 
+// ParseLanguage returns the language of that name; "" is English.
 func ParseLanguage(name string) (Language, error) {
 	if name == "" {
 		name = English

@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// hover is one mark as the page's script reads it: x and y in the SVG's own
+// Hover is one mark as the page's script reads it: x and y in the SVG's own
 // coordinates, from the top left.
 type Hover struct {
 	X      float64 `json:"x"`
