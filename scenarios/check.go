@@ -22,12 +22,12 @@ func (d *decoder) check(s *Scenario) {
 // Load).
 func (d *decoder) checkOverlap(s *Scenario) {
 	end := s.Sequential.End()
-	if s.Parallel.Count == 0 || s.Sequential.Rate == 0 || s.Parallel.Delay < end {
+	if s.Parallel.Count == 0 || end == 0 || s.Parallel.Delay < end {
 		return
 	}
 	d.problem(d.key("clients.parallel.delay"),
-		fmt.Sprintf("clients.parallel.delay: the attack begins at %s, but the sequential load ends at %s",
-			s.Parallel.Delay, end),
+		fmt.Sprintf("%s: the attack begins at %s, but the sequential load ends at %s",
+			d.path("clients.parallel.delay"), s.Parallel.Delay, end),
 		fmt.Sprintf("make the delay shorter than %s, or the sequential load longer", end))
 }
 
@@ -41,7 +41,7 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 	}
 	d.problem(d.key(path+".requests"),
 		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s",
-			path, c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
+			d.path(path), c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
 		"write fewer requests, or a higher rate")
 }
 

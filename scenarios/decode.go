@@ -1,10 +1,10 @@
 package scenarios
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"go.yaml.in/yaml/v3"
@@ -15,6 +15,7 @@ type decoder struct {
 	file     string
 	problems []Problem
 	keys     map[string]position // of each that was read, by its path: "server.quota"
+	load     string              // of the cell that is read; "" if the file has no loads
 }
 
 // position is a place in the file, from 1; a column of zero is the whole line, a
@@ -66,16 +67,13 @@ func (d *decoder) err() error {
 	if len(d.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(d.problems, func(a, b Problem) int {
-		return cmp.Or(a.Line-b.Line, a.Column-b.Column)
-	})
-	return &Error{Problems: slices.Compact(d.problems)}
+	return &Error{Problems: sortProblems(d.problems)}
 }
 
 // key is where a key is, or the nearest key above it where it is not given.
 func (d *decoder) key(paths ...string) position {
 	for _, path := range paths {
-		if at, ok := d.keys[path]; ok {
+		if at, ok := d.keys[d.path(path)]; ok {
 			return at
 		}
 	}
@@ -104,10 +102,32 @@ func (d *decoder) mapping(known fields, required ...string) reader {
 		}
 		for _, key := range required {
 			if seen[key] == 0 {
-				d.wrong(n, join(path, key), "is missing", "add it")
+				d.wrong(n, d.path(join(path, key)), "is missing", "add it")
 			}
 		}
 	}}
+}
+
+// some has a mapping have at least so many of some keys, and at most so many.
+func (d *decoder) some(r reader, least, most int, keys ...string) reader {
+	read := r.read
+	r.read = func(n *yaml.Node, path string) {
+		read(n, path)
+		var given []*yaml.Node
+		for i := 0; i+1 < len(n.Content) && n.Kind == yaml.MappingNode; i += 2 {
+			if slices.Contains(keys, n.Content[i].Value) {
+				given = append(given, n.Content[i])
+			}
+		}
+		switch {
+		case n.Kind != yaml.MappingNode:
+		case len(given) < least:
+			d.wrong(n, join(path, keys[0]), "is missing", "add it, or "+strings.Join(keys[1:], ", "))
+		case len(given) > most:
+			d.problem(positionOf(given[most]), path+": has both "+strings.Join(keys, " and "), "keep one of them")
+		}
+	}
+	return r
 }
 
 // removedKeys are keys of earlier versions, each with what to do instead.
@@ -119,6 +139,9 @@ var removedKeys = map[string]string{
 func (d *decoder) entry(key, value *yaml.Node, path string, known fields, seen map[string]int) {
 	full := join(path, key.Value)
 	r, ok := known[key.Value]
+	if path == "clients" && d.load != "" && (!ok || isGroup(key.Value)) {
+		full = join("loads."+d.load, key.Value)
+	}
 	switch {
 	case removedKeys[full] != "":
 		d.problem(positionOf(key), full+" was removed", removedKeys[full])

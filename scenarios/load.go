@@ -13,6 +13,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/google/jsonschema-go/jsonschema"
+
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -34,22 +36,38 @@ func Load(path string) (*Scenario, error) {
 // Parse checks the text of a scenario and fills in the defaults. The name is
 // the file's, for errors. Everything wrong is reported at once, as an *Error.
 func Parse(name string, text []byte) (*Scenario, error) {
-	s := defaults()
-	s.Path, s.Text = name, text
-	d := &decoder{file: name, keys: map[string]position{}}
+	d := &decoder{file: name}
 	root := d.document(text)
 	if root == nil {
 		return nil, d.err()
 	}
-	d.read(root, "", d.scenario(s))
+	var all []*Scenario
+	for _, c := range d.cells(root) {
+		s := d.cell(&c)
+		s.Path, s.Text = name, text
+		all = append(all, s)
+	}
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	s := *all[0]
+	if s.Cell != "" {
+		s.cells = all
+	}
+	return &s, nil
+}
+
+// cell reads and checks one cell.
+func (d *decoder) cell(c *cell) *Scenario {
+	d.keys, d.load = map[string]position{}, c.load
+	s := defaults()
+	s.Cell, s.Load, s.Point, s.Set = c.name(), c.load, strings.Join(c.point, "-"), c.set
+	d.read(c.root, "", d.scenario(s))
 	// Keys of both.
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
 	s.Parallel.KeyExchange = s.Sequential.KeyExchange
 	d.check(s)
-	if err := d.err(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s
 }
 
 // defaults is the scenario before its file is read: the paper's figures where
@@ -112,7 +130,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
 				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
-		"clients": d.mapping(fields{
+		"clients": d.some(d.mapping(fields{
 			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
 			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
 				about("Longest time of a request, from its start. Then it has ended as timeout."),
@@ -121,11 +139,15 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).
 				about("What a client offers in TLS: today's default, whose hello fills two packets, or the one before, with " +
 					"one packet and less work for the client (docs/method.md, Load)."),
-			"sequential": d.mapping(d.clients(&s.Sequential), "count", "requests").
+			"sequential": d.sequential(&s.Sequential).
 				about("The load that is measured: one request at a time, each on a new connection."),
-			"parallel": d.mapping(d.attack(&s.Parallel), "count", "requests", "rate", "delay").
+			"parallel": d.attack(&s.Parallel).
 				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
-		}, "sequential").about("The two groups of clients."),
+		}), 1, 2, "sequential", "parallel").about("The two groups of clients, and what they share."),
+		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their names " +
+			"are yours."),
+		"matrix": d.matrix().about("Keys of server, clients or trial, each with several values: every combination has trials " +
+			"of its own."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
@@ -156,18 +178,45 @@ func (d *decoder) clients(c *Clients) fields {
 	return fields{
 		"count":    d.integer(&c.Count, 1, 240).about("How many clients, each with an address of its own."),
 		"requests": d.integer(&c.Requests, 1, 1_000_000).about("How many requests each client makes."),
+		"duration": d.duration(&c.Duration, time.Second, time.Hour).
+			about("How long each client starts requests, in place of requests."),
 		"rate": d.rate(&c.Rate).
 			about("Intended starts per second of each client. Without it, a request starts when the one before has ended."),
 	}
 }
 
-func (d *decoder) attack(c *Clients) fields {
+func (d *decoder) sequential(c *Clients) reader {
 	f := d.clients(c)
-	f["rate"] = d.rate(&c.Rate).about("Intended starts per second of each attacker.")
+	f["pace"] = d.duration(&c.Pace, time.Millisecond, time.Minute).
+		about("Shortest time from the start of one request to that of the next, in place of rate. A request that takes longer " +
+			"delays all later ones: nothing is caught up, as in the paper.")
+	return d.some(d.some(d.mapping(f, "count"), 1, 1, "requests", "duration"), 0, 1, "rate", "pace")
+}
+
+// loads and matrix are taken out of the file before a cell is read: here they are
+// for the schema and the manual.
+func (d *decoder) loads() reader {
+	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{MaxInFlight: 1000})}
+	load := d.mapping(groups)
+	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: load.schema}
+	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients"}
+}
+
+func (d *decoder) matrix() reader {
+	list := listSchema(reader{schema: &jsonschema.Schema{}})
+	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: list}
+	return reader{schema: schema, takes: "keys such as `server.key`, each with a list of values"}
+}
+
+func (d *decoder) attack(c *Clients) reader {
+	f := d.clients(c)
+	f["rate"] = d.strength(&c.Rate, &c.Strength).
+		about("Intended starts per second of each attacker; or of all together, as a multiple of the requests per second " +
+			"that the server can serve on this machine: 2x.")
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
-	return f
+	return d.some(d.mapping(f, "count", "rate"), 1, 1, "requests", "duration")
 }
 
 // document is the root of the only YAML document of a file, or nil.

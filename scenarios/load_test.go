@@ -87,7 +87,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		Path:    "paper.yaml",
 		Text:    s.Text,
 	}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if s.Sequential.Scheduled() != 100*time.Second {
@@ -114,7 +114,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
 		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519MLKEM768,
 	}
-	if diff := cmp.Diff(want, s); diff != "" {
+	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if got := s.ExpectedTrial(); got != 7*time.Second {

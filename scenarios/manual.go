@@ -28,6 +28,18 @@ clients:
   parallel: {count: 4, requests: 1000, rate: 100/s, delay: 30s}
 `
 
+// several is a scenario of several loads and a matrix.
+const several = `name: several
+loads:
+  mixed:
+    sequential: {count: 4, requests: 1000, pace: 100ms}
+    parallel: {count: 4, duration: 10s, rate: 2x, delay: 30s}
+  parallel:
+    parallel: {count: 4, requests: 1000, rate: 2x}
+matrix:
+  server.key: [rsa-4096, ecdsa-p256]
+`
+
 // manualGroup is one table: the keys of one mapping.
 type manualGroup struct {
 	Path, What string
@@ -50,10 +62,10 @@ func Manual() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
-		Shortest, Every string
+		Shortest, Several, Every string
 		Groups          []manualGroup
 		Room            int
-	}{shortest, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]), roomFor(24)})
+	}{shortest, several, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]), roomFor(24)})
 	if err != nil {
 		return nil, fmt.Errorf("write the manual: %w", err)
 	}

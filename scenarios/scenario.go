@@ -33,6 +33,15 @@ type Scenario struct {
 	// differs then is noise. No key asks for it, but the flag --aa of run.
 	Again bool
 
+	// Cell names a combination of load and matrix values, and Load, Point and Set are
+	// what it is made of: the load's name, a label of the values, and each as
+	// key=value. All are empty for a scenario without loads and matrix.
+	Cell  string
+	Load  string
+	Point string
+	Set   []string
+	cells []*Scenario
+
 	// Path and Text are the file as given.
 	Path string
 	Text []byte
@@ -55,8 +64,11 @@ type Server struct {
 // Clients is one group of clients.
 type Clients struct {
 	Count       int
-	Requests    int           // per client
+	Requests    int           // per client; zero if Duration is given
+	Duration    time.Duration // how long each client starts requests; zero if Requests is given
 	Rate        float64       // per client and second; zero is a closed loop
+	Pace        time.Duration // of a closed loop: the least time from start to start
+	Strength    float64       // Rate of all together, as a multiple of the server's capacity; zero if it is absolute
 	Delay       time.Duration // from the epoch
 	MaxInFlight int           // per client; 1 for sequential clients
 	Timeout     time.Duration // per request
@@ -86,9 +98,13 @@ func (c Clients) Phase(i int) time.Duration {
 }
 
 // Scheduled is how long the schedule of one client lasts, from its first
-// intended start to one interval after its last. Zero for a closed loop.
+// intended start to one interval after its last. Zero for a closed loop that ends
+// with its last request.
 func (c Clients) Scheduled() time.Duration {
-	if c.Rate <= 0 {
+	switch {
+	case c.Duration > 0:
+		return c.Duration
+	case c.Rate <= 0:
 		return 0
 	}
 	return time.Duration(float64(c.Requests) / c.Rate * float64(time.Second))
@@ -97,10 +113,30 @@ func (c Clients) Scheduled() time.Duration {
 // End is when the schedule ends, from the epoch.
 func (c Clients) End() time.Duration { return c.Delay + c.Scheduled() }
 
+// ClosedLoop reports whether a request starts only when the one before has ended.
+func (c Clients) ClosedLoop() bool { return c.Rate == 0 && c.Strength == 0 }
+
+// MostRequests is the most that one client can start.
+func (c Clients) MostRequests() int {
+	switch {
+	case c.Requests > 0:
+		return c.Requests
+	case c.Rate > 0:
+		return int(math.Ceil(c.Rate * c.Duration.Seconds()))
+	case c.Pace > 0:
+		return int(c.Duration/c.Pace) + 1
+	}
+	return mostRequests
+}
+
+// mostRequests bounds what nobody can know before: a client that starts one request
+// after the other for some time.
+const mostRequests = 1_000_000
+
 // mostInFlight is how many requests of one client are in flight at once when
 // none of them is answered.
 func (c Clients) mostInFlight() int {
-	return min(c.Requests, int(math.Ceil(c.Rate*c.Timeout.Seconds())))
+	return min(c.MostRequests(), int(math.Ceil(c.Rate*c.Timeout.Seconds())))
 }
 
 // Network is the trial's own network.
@@ -166,13 +202,14 @@ func (s *Scenario) Warnings() []string {
 			warnings = append(warnings, fmt.Sprintf(format, args...))
 		}
 	}
-	attack := s.Parallel.Count > 0
+	attack, measured := s.Parallel.Count > 0, s.Sequential.Count > 0
+	early := time.Duration(s.Sequential.Requests) * s.Sequential.Pace // the end of a closed loop, at the earliest
 	asksCost := s.Trial.Alternate > 0
 	warn(!attack && !asksCost,
 		"clients.parallel is not given: there is no attack, and nobody is turned away")
-	warn(attack && s.Sequential.Rate == 0,
+	warn(attack && measured && s.Sequential.ClosedLoop() && s.Sequential.Duration == 0 && early <= s.Parallel.Delay,
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
-	warn(attack && s.Parallel.Delay == 0,
+	warn(attack && measured && s.Parallel.Delay == 0,
 		"clients.parallel.delay is 0s: there is no quiet phase before the attack to compare with")
 	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End(),
 		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",

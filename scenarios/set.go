@@ -73,5 +73,6 @@ func put(in *yaml.Node, path []string, value *yaml.Node) {
 		put(within, path[1:], value)
 		value = within
 	}
-	in.Content = append(in.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: path[0]}, value)
+	key := &yaml.Node{Kind: yaml.ScalarNode, Value: path[0], Line: value.Line, Column: value.Column}
+	in.Content = append(in.Content, key, value)
 }

@@ -33,14 +33,14 @@ func TestAScenarioWithChangesIsOneWithTheseValues(t *testing.T) {
 		}
 	}
 	want.Text = got.Text
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("scenario (-want +got):\n%s", diff)
 	}
 	again, err := Parse("paper.yaml", got.Text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(got, again); diff != "" {
+	if diff := cmp.Diff(got, again, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("its text says something else (-want +got):\n%s", diff)
 	}
 }
@@ -54,7 +54,7 @@ func TestWithoutChangesAScenarioIsItsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("scenario (-want +got):\n%s", diff)
 	}
 }

@@ -215,6 +215,27 @@ func (d *decoder) rate(to *float64) reader {
 	}}
 }
 
+// strength reads a rate, or a multiple of the server's capacity.
+func (d *decoder) strength(rate, multiple *float64) reader {
+	absolute := d.rate(rate)
+	schema := patternSchema(`^[0-9]*\.?[0-9]+(/s|x)$`, "")
+	schema.Examples = []any{"2x", "120/s"}
+	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x"
+	return reader{schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x", read: func(n *yaml.Node, path string) {
+		digits, ok := strings.CutSuffix(n.Value, "x")
+		if n.Kind != yaml.ScalarNode || !ok {
+			absolute.read(n, path)
+			return
+		}
+		m, err := strconv.ParseFloat(digits, 64)
+		if err != nil || !(m >= 0.1 && m <= 100) {
+			d.wrong(n, path, fmt.Sprintf("%q is not a strength", n.Value), "write "+expected)
+			return
+		}
+		*multiple = m
+	}}
+}
+
 func (d *decoder) cpus(to *[]int) reader {
 	cpu := -1 // no default for the numbers in the list
 	number := d.integer(&cpu, 0, 4095)

@@ -1,0 +1,224 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// cell is one combination of a load and a value for each key of the matrix: a
+// document of its own, in which the rest of the file is repeated.
+type cell struct {
+	load  string
+	point []string // the matrix's values
+	set   []string // the same, each as key=value
+	root  *yaml.Node
+}
+
+// cells takes a file apart. Without loads and matrix it is one cell.
+func (d *decoder) cells(root *yaml.Node) []cell {
+	if root.Kind != yaml.MappingNode {
+		return []cell{{root: root}}
+	}
+	root = clone(root)
+	loads, matrix := take(root, "loads"), take(root, "matrix")
+	all := []cell{{root: root}}
+	if loads != nil {
+		all = d.withLoads(root, loads)
+	}
+	if matrix != nil {
+		for _, axis := range d.axes(matrix) {
+			all = axis.times(all)
+		}
+	}
+	return all
+}
+
+// withLoads makes a cell of each named load: the load's groups become the clients,
+// beside the keys that both groups share.
+func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
+	if loads.Kind != yaml.MappingNode || len(loads.Content) == 0 {
+		d.wrong(loads, "loads", "is not a list of loads", "write a name, and under it the groups sequential and parallel")
+		return nil
+	}
+	if shared := child(root, "clients"); shared != nil {
+		for i := 0; i < len(shared.Content); i += 2 {
+			if name := shared.Content[i]; isGroup(name.Value) {
+				d.problem(positionOf(name), "clients."+name.Value+": the scenario has loads", "move it into one of them")
+			}
+		}
+		take(shared, "sequential")
+		take(shared, "parallel")
+	}
+	var all []cell
+	for i := 0; i < len(loads.Content); i += 2 {
+		name, groups := loads.Content[i], loads.Content[i+1]
+		if !validLabel.MatchString(name.Value) {
+			d.wrong(name, "loads", fmt.Sprintf("%q cannot name a load", name.Value),
+				"use at most 20 lower-case letters, digits and hyphens")
+			continue
+		}
+		all = append(all, cell{load: name.Value, root: withClients(root, groups)})
+	}
+	return all
+}
+
+var validLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,19}$`)
+
+// withClients is a copy of the file in which the clients are the groups of a load.
+func withClients(root, groups *yaml.Node) *yaml.Node {
+	root, groups = clone(root), clone(groups)
+	clients := take(root, "clients")
+	if clients != nil && clients.Kind == yaml.MappingNode && groups.Kind == yaml.MappingNode {
+		groups.Content = append(groups.Content, clients.Content...)
+	}
+	key := &yaml.Node{Kind: yaml.ScalarNode, Value: "clients", Line: groups.Line, Column: groups.Column}
+	root.Content = append(root.Content, key, groups)
+	return root
+}
+
+// isGroup reports whether a key of clients is a group of them.
+func isGroup(key string) bool { return key == "sequential" || key == "parallel" }
+
+// axis is one key of the matrix and its values.
+type axis struct {
+	key    string
+	values []*yaml.Node
+}
+
+// axes reads the matrix.
+func (d *decoder) axes(matrix *yaml.Node) []axis {
+	if matrix.Kind != yaml.MappingNode || len(matrix.Content) == 0 {
+		d.wrong(matrix, "matrix", "is not a list of keys", "write lines such as server.key: [rsa-2048, ecdsa-p256]")
+		return nil
+	}
+	var all []axis
+	for i := 0; i < len(matrix.Content); i += 2 {
+		key, values := matrix.Content[i], matrix.Content[i+1]
+		path := join("matrix", key.Value)
+		group, _, _ := strings.Cut(key.Value, ".")
+		switch {
+		case !slices.Contains([]string{"server", "clients", "trial"}, group):
+			d.wrong(key, path, "is the same in all cells of a run", "write a key of server, clients or trial")
+		case values.Kind != yaml.SequenceNode || len(values.Content) == 0:
+			d.wrong(values, path, "is not a list", "write the values in brackets, such as [a, b]")
+		default:
+			all = append(all, axis{key.Value, d.distinct(values, path)})
+		}
+	}
+	return all
+}
+
+// distinct are the items of a list of single values, none of them twice.
+func (d *decoder) distinct(values *yaml.Node, path string) []*yaml.Node {
+	seen := map[string]bool{}
+	for _, v := range values.Content {
+		switch {
+		case v.Kind != yaml.ScalarNode || label(v.Value) == "":
+			d.wrong(v, path, "has a value that is not a single one", "write words or numbers")
+		case seen[label(v.Value)]:
+			d.wrong(v, path, fmt.Sprintf("%s is given twice", v.Value), "keep one of them")
+		}
+		seen[label(v.Value)] = true
+	}
+	return values.Content
+}
+
+// times makes a cell of each of some cells and each value.
+func (a axis) times(cells []cell) []cell {
+	var all []cell
+	for _, c := range cells {
+		for _, v := range a.values {
+			root := clone(c.root)
+			put(root, strings.Split(a.key, "."), v)
+			all = append(all, cell{
+				load: c.load, root: root,
+				point: append(slices.Clone(c.point), label(v.Value)),
+				set:   append(slices.Clone(c.set), a.key+"="+v.Value),
+			})
+		}
+	}
+	return all
+}
+
+// notInLabel is what a part of a file name cannot have.
+var notInLabel = regexp.MustCompile(`[^a-z0-9.]+`)
+
+// label is a value as a part of a trial's name.
+func label(value string) string {
+	return strings.Trim(notInLabel.ReplaceAllString(strings.ToLower(value), "-"), "-")
+}
+
+// name is what the trials of the cell are called by; empty if it is the only one.
+func (c *cell) name() string {
+	return strings.Trim(c.load+"-"+strings.Join(c.point, "-"), "-")
+}
+
+// path is a key of clients as the file has it: in a load, the load's.
+func (d *decoder) path(key string) string {
+	if d.load == "" {
+		return key
+	}
+	for _, group := range []string{"clients.sequential", "clients.parallel"} {
+		if rest, ok := strings.CutPrefix(key, group); ok {
+			return "loads." + d.load + "." + strings.TrimPrefix(group, "clients.") + rest
+		}
+	}
+	return key
+}
+
+// take removes a key from a mapping and returns its value; nil if it is not there.
+func take(mapping *yaml.Node, name string) *yaml.Node {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == name {
+			value := mapping.Content[i+1]
+			mapping.Content = slices.Delete(mapping.Content, i, i+2)
+			if value.Kind == yaml.AliasNode {
+				value = value.Alias
+			}
+			return value
+		}
+	}
+	return nil
+}
+
+// clone is a deep copy of a node; what an alias stands for is shared.
+func clone(n *yaml.Node) *yaml.Node {
+	c := *n
+	c.Content = make([]*yaml.Node, len(n.Content))
+	for i := range n.Content {
+		c.Content[i] = clone(n.Content[i])
+	}
+	return &c
+}
+
+// Cells are the scenario's cells: each combination of a load and of the values of
+// the matrix, complete by itself. Without loads and matrix it is the scenario.
+func (s *Scenario) Cells() []*Scenario {
+	if s.cells == nil {
+		return []*Scenario{s}
+	}
+	return s.cells
+}
+
+// CellNamed is the cell of that name, or nil.
+func (s *Scenario) CellNamed(name string) *Scenario {
+	i := slices.IndexFunc(s.Cells(), func(c *Scenario) bool { return c.Cell == name })
+	if i < 0 {
+		return nil
+	}
+	return s.Cells()[i]
+}
+
+// sortProblems puts problems in the order of their lines, each once: cells repeat
+// those of the keys that they share.
+func sortProblems(all []Problem) []Problem {
+	slices.SortStableFunc(all, func(a, b Problem) int {
+		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.What, b.What))
+	})
+	return slices.Compact(all)
+}

@@ -1,0 +1,98 @@
+package scenarios
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEachCellIsACompleteScenario(t *testing.T) {
+	s, err := Parse("x.yaml", []byte(several))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range s.Cells() {
+		names = append(names, c.Cell)
+	}
+	want := []string{"mixed-rsa-4096", "mixed-ecdsa-p256", "parallel-rsa-4096", "parallel-ecdsa-p256"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+	c := s.CellNamed("mixed-ecdsa-p256")
+	if c.Server.Key != "ecdsa-p256" || c.Load != "mixed" || c.Point != "ecdsa-p256" || c.Sequential.Pace != 100*time.Millisecond ||
+		c.Parallel.Duration != 10*time.Second || c.Parallel.Strength != 2 || c.Parallel.Delay != 30*time.Second {
+		t.Errorf("%+v", c)
+	}
+	if p := s.CellNamed("parallel-rsa-4096"); p.Sequential.Count != 0 || p.Parallel.Requests != 1000 || p.Server.Quota != 5 {
+		t.Errorf("%+v", p)
+	}
+	if s.CellNamed("siege") != nil {
+		t.Error("a cell that is not there")
+	}
+}
+
+func TestAScenarioWithoutLoadsIsItsOnlyCell(t *testing.T) {
+	s, err := Parse("x.yaml", []byte(shortest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := s.Cells(); len(all) != 1 || all[0] != s || s.Cell != "" {
+		t.Errorf("%d cells, the first %q", len(all), all[0].Cell)
+	}
+}
+
+func TestWhatIsWrongWithCellsIsNamedAsInTheFile(t *testing.T) {
+	const file = `name: x
+clients:
+  timeout: 5s
+  sequential: {count: 1, requests: 1}
+loads:
+  a: {sequential: {count: 1, requests: 1, duration: 2s}, paralel: {count: 1}}
+  B: {parallel: {count: 1, requests: 1, rate: 1/s}}
+  c: {sequential: {count: 1, requests: 10, rate: 1/s, pace: 1s}, parallel: {count: 1, rate: 1y}}
+matrix:
+  variants: [no-block]
+  server.key: [rsa-2048, rsa-2048, rsa-1]
+  server.kee: [1]
+  trial.settle: 5s
+`
+	_, err := Parse("x.yaml", []byte(file))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		"x.yaml:4:3: clients.sequential: the scenario has loads; move it into one of them",
+		"x.yaml:6:43: loads.a.sequential: has both requests and duration; keep one of them",
+		`x.yaml:6:58: unknown key "loads.a.paralel"; did you mean "parallel"?`,
+		`x.yaml:7:3: loads: "B" cannot name a load`,
+		"x.yaml:8:55: loads.c.sequential: has both rate and pace; keep one of them",
+		"x.yaml:8:76: loads.c.parallel.requests: is missing; add it, or duration",
+		`x.yaml:8:93: loads.c.parallel.rate: "1y" is not a rate`,
+		"x.yaml:10:3: matrix.variants: is the same in all cells of a run",
+		"x.yaml:11:26: matrix.server.key: rsa-2048 is given twice",
+		`x.yaml:11:36: server.key: "rsa-1" is unknown`,
+		`x.yaml:12:16: unknown key "server.kee"`,
+		"x.yaml:13:17: matrix.trial.settle: is not a list",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the errors:\n%v", err)
+	}
+	if lines := strings.Split(err.Error(), "\n"); len(lines) != len(slicesCompact(lines)) {
+		t.Errorf("a problem is reported for several cells:\n%v", err)
+	}
+}
+
+func slicesCompact(lines []string) map[string]bool {
+	seen := map[string]bool{}
+	for _, l := range lines {
+		seen[l] = true
+	}
+	return seen
+}
