@@ -48,10 +48,10 @@ func expectedLines(s *scenarios.Scenario, role string) int {
 	timed := int(span/s.Trial.SampleInterval) + int(span/time.Second)
 	switch role {
 	case results.RoleSequential:
-		return s.Sequential.Requests + timed + otherLines
+		return s.Sequential.MostRequests() + timed + otherLines
 	case results.RoleParallel:
-		return s.Parallel.Requests + timed + otherLines
+		return s.Parallel.MostRequests() + timed + otherLines
 	}
-	all := s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests
+	all := s.Sequential.Count*s.Sequential.MostRequests() + s.Parallel.Count*s.Parallel.MostRequests()
 	return 2*all + timed + otherLines
 }

@@ -26,7 +26,7 @@ func newManifest(
 		return nil, err
 	}
 	digest := sha256.Sum256(s.Text)
-	return &results.Manifest{
+	m := &results.Manifest{
 		Schema:          results.SchemaVersion,
 		ValidityVersion: validity.Version,
 		Started:         now,
@@ -41,7 +41,14 @@ func newManifest(
 		Version:         o.Version,
 		Go:              runtime.Version(),
 		Machine:         readMachine(host.Local()),
-	}, nil
+	}
+	for _, c := range s.Cells() {
+		if c.Cell != "" {
+			cell := results.Cell{Name: c.Cell, Load: c.Load, Point: c.Point, Set: c.Set, Experiment: experiment(c)}
+			m.Cells = append(m.Cells, cell)
+		}
+	}
+	return m, nil
 }
 
 // digests are the SHA-256 of the nodes' binaries, by name.
@@ -103,7 +110,10 @@ func load(c scenarios.Clients) results.Load {
 	return results.Load{
 		Clients:       c.Count,
 		Requests:      c.Requests,
+		DurationNS:    c.Duration.Nanoseconds(),
 		RatePerSecond: c.Rate,
+		PaceNS:        c.Pace.Nanoseconds(),
+		Strength:      c.Strength,
 		DelayNS:       c.Delay.Nanoseconds(),
 		MaxInFlight:   c.MaxInFlight,
 	}

@@ -97,22 +97,29 @@ func (b *specBuilder) server(variant string) NodeSpec {
 
 func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	server := netip.AddrPortFrom(b.scenario.Network.ServerAddress(), uint16(b.scenario.Network.Port))
+	end := []string{"--requests", strconv.Itoa(c.Requests)}
+	if c.Duration > 0 {
+		end = []string{"--duration", c.Duration.String()}
+	}
+	if c.Pace > 0 {
+		end = append(end, "--pace", c.Pace.String())
+	}
 	return NodeSpec{
 		Name: role + "-" + strconv.Itoa(i+1),
 		Role: role,
 		CPUs: c.CPUs,
-		Command: append(b.probe(),
+		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
 			"--server", server.String(),
 			"--mode", role,
-			"--requests", strconv.Itoa(c.Requests),
+		}, end, []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
 			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
 			"--timeout", c.Timeout.String(),
 			"--key-exchange", c.KeyExchange,
 			"--body", strconv.FormatInt(b.scenario.Server.Body, 10),
-		),
+		}),
 	}
 }
 

@@ -8,14 +8,16 @@ import (
 )
 
 // Plan lists the trials of a scenario in randomised complete blocks: each of
-// its Repetitions is one block, and holds every variant once in each arm, in an
-// order drawn from the seed. Plan is pure: the same scenario and seed give the same trials.
+// its Repetitions is one block, and holds every variant once in each cell and arm, in
+// an order drawn from the seed. Plan is pure: the same scenario and seed give the same trials.
 func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var block []results.PlannedTrial
-	for _, v := range s.Variants {
-		for _, a := range append([]results.Arm{results.Plain}, arms(s)...) {
-			block = append(block, results.PlannedTrial{Variant: string(v), Arm: a})
+	for _, c := range s.Cells() {
+		for _, v := range s.Variants {
+			for _, a := range append([]results.Arm{results.Plain}, arms(s)...) {
+				block = append(block, results.PlannedTrial{Cell: c.Cell, Variant: string(v), Arm: a})
+			}
 		}
 	}
 	plan := make([]results.PlannedTrial, 0, s.Repetitions*len(block))

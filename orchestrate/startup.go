@@ -20,7 +20,7 @@ func (t *trial) startup() time.Duration {
 	case t.attempt == Attempts: // whatever is known of them was wrong
 		return most
 	case own != nil:
-		needed := own(nodeCount(r.scenario))
+		needed := own(nodeCount(t.scenario))
 		if r.slowest > needed {
 			return min(most, r.learntStartup())
 		}

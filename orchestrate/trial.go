@@ -26,16 +26,18 @@ const (
 
 // trial is one attempt at one planned trial, in progress.
 type trial struct {
-	runner  *runner
-	plan    results.PlannedTrial
-	attempt int
-	settled *results.Settling // nil where the scenario asks for none
-	started time.Time
-	epoch   time.Time
-	spec    Spec
-	out     *results.TrialWriter
-	nodes   Nodes
-	members []*member // the server first
+	runner *runner
+	plan   results.PlannedTrial
+	// scenario is the trial's cell of the run's scenario.
+	scenario *scenarios.Scenario
+	attempt  int
+	settled  *results.Settling // nil where the scenario asks for none
+	started  time.Time
+	epoch    time.Time
+	spec     Spec
+	out      *results.TrialWriter
+	nodes    Nodes
+	members  []*member // the server first
 	// allReady is when the last node was; zero where the trial ended before.
 	allReady time.Time
 	// stopping says that the load is over and the server told to stop.
@@ -55,6 +57,9 @@ func (e *brokenError) Error() string { return e.reason }
 // written, and an error says that something else went wrong.
 func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int) (*results.Trial, error) {
 	t := &trial{runner: r, plan: p, attempt: attempt, changed: make(chan struct{}, 1)}
+	if t.scenario = r.scenario.CellNamed(p.Cell); t.scenario == nil {
+		return nil, fmt.Errorf("the scenario has no cell %q", p.Cell)
+	}
 	if err := r.removeKept(ctx); err != nil {
 		return nil, err
 	}
@@ -102,12 +107,12 @@ func (r *runner) removeKept(ctx context.Context) error {
 // settle waits until the last trial's work, and that of others, has died away.
 func (t *trial) settle(ctx context.Context) (err error) {
 	r := t.runner
-	if r.scenario.Trial.Settle <= 0 {
+	if t.scenario.Trial.Settle <= 0 {
 		return nil
 	}
 	r.emit(Event{Trial: t.plan, Phase: PhaseSettle})
-	cpus, _ := placeNodes(r.scenario, r.runtime.Platform().CPUs)
-	t.settled, err = settle(ctx, cpus.all(), r.scenario.Trial.Settle, r.readCPUs)
+	cpus, _ := placeNodes(t.scenario, r.runtime.Platform().CPUs)
+	t.settled, err = settle(ctx, cpus.all(), t.scenario.Trial.Settle, r.readCPUs)
 	return err
 }
 
@@ -124,7 +129,7 @@ func (t *trial) begin() (err error) {
 	r := t.runner
 	t.started = time.Now()
 	t.epoch = t.started.Add(t.startup())
-	t.spec, err = newSpec(r.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
+	t.spec, err = newSpec(t.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
 	if err != nil {
 		return err
 	}
@@ -133,7 +138,7 @@ func (t *trial) begin() (err error) {
 		return err
 	}
 	for _, spec := range t.spec.Nodes {
-		m, err := newMember(spec, nodeLimits(r.scenario, spec.Role), t.out, t.notify)
+		m, err := newMember(spec, nodeLimits(t.scenario, spec.Role), t.out, t.notify)
 		if err != nil {
 			return errors.Join(err, t.closeFiles(), t.out.Abort())
 		}
@@ -289,7 +294,7 @@ func (t *trial) failure() error {
 // deadline is when the last client must have ended: its schedule, the time-out
 // of its last request, and the scenario's patience.
 func (t *trial) deadline() time.Time {
-	s := t.runner.scenario
+	s := t.scenario
 	return t.epoch.Add(longestLoad(s) + s.Trial.Drain)
 }
 
@@ -304,17 +309,17 @@ func longest(c scenarios.Clients) time.Duration {
 	if c.Count == 0 {
 		return 0
 	}
-	if c.Rate > 0 {
+	if c.Scheduled() > 0 {
 		return c.End() + c.Timeout
 	}
 	inFlight := max(c.MaxInFlight, 1)
 	rounds := (c.Requests + inFlight - 1) / inFlight
-	return c.Delay + time.Duration(rounds)*c.Timeout
+	return c.Delay + time.Duration(rounds)*max(c.Timeout, c.Pace)
 }
 
 // phase is where in the scenario's schedule a moment lies.
 func (t *trial) phase(now time.Time) string {
-	attack := t.runner.scenario.Parallel
+	attack := t.scenario.Parallel
 	at := now.Sub(t.epoch)
 	switch {
 	case t.stopping:
@@ -341,14 +346,14 @@ func (t *trial) notify() {
 }
 
 func (t *trial) emit(phase string) {
-	s := t.runner.scenario
+	s := t.scenario
 	e := Event{
 		Trial:         t.plan,
 		Phase:         phase,
 		Elapsed:       time.Since(t.started),
 		Expected:      t.epoch.Sub(t.started) + s.Schedule(),
-		ClosedLoop:    s.Sequential.Rate == 0,
-		RequestsTotal: s.Sequential.Count*s.Sequential.Requests + s.Parallel.Count*s.Parallel.Requests,
+		ClosedLoop:    s.Sequential.Count > 0 && s.Sequential.Scheduled() == 0,
+		RequestsTotal: s.Sequential.Count*s.Sequential.MostRequests() + s.Parallel.Count*s.Parallel.MostRequests(),
 	}
 	for _, m := range t.members {
 		e.Requests += m.requests()

@@ -9,9 +9,10 @@ import "time"
 
 // SchemaVersion is the version of the run directory's layout, and OldestSchema
 // the oldest that is still read. A reader refuses a run of another version.
-// Version 2 knows arms: who does not would take an arm's trial for its variant's.
+// Version 2 knows arms and version 3 cells: a reader that does not would take their
+// trials for others of the same variant.
 const (
-	SchemaVersion = 2
+	SchemaVersion = 3
 	OldestSchema  = 1
 )
 
@@ -37,7 +38,9 @@ type Manifest struct {
 	ScenarioSHA256  string `json:"scenario_sha256"`
 	Seed            uint64 `json:"seed"`
 
+	// Experiment is what was run; if there are Cells, it is the first of them.
 	Experiment Experiment     `json:"experiment"`
+	Cells      []Cell         `json:"cells,omitempty"`
 	Plan       []PlannedTrial `json:"plan"`
 
 	// Binaries maps the name of each binary in the nodes to its SHA-256.
@@ -50,6 +53,31 @@ type Manifest struct {
 	Machine  Machine  `json:"machine"`
 	Runtime  Runtime  `json:"runtime"`
 	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Cell is one combination of a load and of the values of a matrix, with trials of
+// its own.
+type Cell struct {
+	Name  string   `json:"name"`
+	Load  string   `json:"load,omitempty"`
+	Point string   `json:"point,omitempty"` // a label of the matrix's values
+	Set   []string `json:"set,omitempty"`   // each of them as key=value
+
+	Experiment Experiment `json:"experiment"`
+}
+
+// ExperimentOf is what a trial of the cell of that name runs; "" is the only cell.
+// It is nil for an unknown name.
+func (m *Manifest) ExperimentOf(cell string) *Experiment {
+	if cell == "" {
+		return &m.Experiment
+	}
+	for i := range m.Cells {
+		if m.Cells[i].Name == cell {
+			return &m.Cells[i].Experiment
+		}
+	}
+	return nil
 }
 
 // Experiment is the resolved scenario: everything that a reader of the records
@@ -88,16 +116,27 @@ type Experiment struct {
 type Load struct {
 	Clients  int `json:"clients"`
 	Requests int `json:"requests"` // per client
+	// DurationNS is how long each client starts requests, if not Requests ends them.
+	DurationNS int64 `json:"duration_ns,omitempty"`
 	// RatePerSecond is the scheduled rate per client; zero is a closed loop.
 	RatePerSecond float64 `json:"rate_per_second"`
-	DelayNS       int64   `json:"delay_ns"` // from the epoch
-	MaxInFlight   int     `json:"max_in_flight"`
+	// PaceNS is the least time from start to start in a closed loop.
+	PaceNS int64 `json:"pace_ns,omitempty"`
+	// Strength is the rate of all clients as a multiple of the server's capacity,
+	// from which RatePerSecond follows; zero if the scenario gives a rate.
+	Strength    float64 `json:"strength,omitempty"`
+	DelayNS     int64   `json:"delay_ns"` // from the epoch
+	MaxInFlight int     `json:"max_in_flight"`
 }
 
 // ScheduledNS is how long the schedule of one client lasts: from its first
-// intended start to one interval after its last. Zero for a closed loop.
+// intended start to one interval after its last. Zero for a closed loop that ends
+// with its last request.
 func (l Load) ScheduledNS() int64 {
-	if l.RatePerSecond <= 0 {
+	switch {
+	case l.DurationNS > 0:
+		return l.DurationNS
+	case l.RatePerSecond <= 0:
 		return 0
 	}
 	return int64(float64(l.Requests) / l.RatePerSecond * 1e9)
@@ -106,14 +145,20 @@ func (l Load) ScheduledNS() int64 {
 // PlannedTrial is one trial of the plan.
 type PlannedTrial struct {
 	Index   int    `json:"index"` // from 1
-	Block   int    `json:"block"` // from 1; each block has every variant once in each arm
+	Block   int    `json:"block"` // from 1; each block has every variant once in each cell and arm
+	Cell    string `json:"cell,omitempty"`
 	Variant string `json:"variant"`
 	Arm     Arm    `json:"arm,omitempty"`
 }
 
-// Label is the variant, and its arm where that is not Plain: "xdp-block-again".
-// In a block it is unique.
-func (p PlannedTrial) Label() string { return p.Arm.Label(p.Variant) }
+// Label is the cell, if there are several, the variant, and its arm if that is not
+// Plain: "mixed-xdp-block-again". In a block it is unique.
+func (p PlannedTrial) Label() string {
+	if p.Cell == "" {
+		return p.Arm.Label(p.Variant)
+	}
+	return p.Cell + "-" + p.Arm.Label(p.Variant)
+}
 
 // Arm tells the trials of one variant in a block apart.
 type Arm string

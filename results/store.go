@@ -187,6 +187,8 @@ type Run struct {
 	Dir      string
 	Manifest Manifest
 	Trials   []*Trial // whole trials, in the order of their names
+	// Cell is the one that CellRuns made the run of; zero for a whole run.
+	Cell Cell
 }
 
 // Open reads the manifest and the trials' metadata of a run directory.
@@ -217,6 +219,26 @@ func Open(dir string) (*Run, error) {
 		r.Trials = append(r.Trials, t)
 	}
 	return r, nil
+}
+
+// CellRuns are the run's cells, each as a run of its own: its experiment, and its
+// trials. A run without cells is its only one.
+func (r *Run) CellRuns() []*Run {
+	if len(r.Manifest.Cells) == 0 {
+		return []*Run{r}
+	}
+	var all []*Run
+	for _, c := range r.Manifest.Cells {
+		run := *r
+		run.Cell, run.Manifest.Experiment, run.Trials = c, c.Experiment, nil
+		for _, t := range r.Trials {
+			if t.Cell == c.Name {
+				run.Trials = append(run.Trials, t)
+			}
+		}
+		all = append(all, &run)
+	}
+	return all
 }
 
 // Newest is the directory of the newest run under root that has a whole trial.

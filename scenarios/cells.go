@@ -197,21 +197,29 @@ func clone(n *yaml.Node) *yaml.Node {
 }
 
 // Cells are the scenario's cells: each combination of a load and of the values of
-// the matrix, complete by itself. Without loads and matrix it is the scenario.
+// the matrix, complete by itself, with the scenario's own variants, repetitions and
+// arms. Without loads and matrix it is the scenario.
 func (s *Scenario) Cells() []*Scenario {
 	if s.cells == nil {
 		return []*Scenario{s}
 	}
-	return s.cells
+	all := make([]*Scenario, len(s.cells))
+	for i, c := range s.cells {
+		cell := *c
+		cell.Variants, cell.Repetitions, cell.Again = s.Variants, s.Repetitions, s.Again
+		all[i] = &cell
+	}
+	return all
 }
 
 // CellNamed is the cell of that name, or nil.
 func (s *Scenario) CellNamed(name string) *Scenario {
-	i := slices.IndexFunc(s.Cells(), func(c *Scenario) bool { return c.Cell == name })
-	if i < 0 {
-		return nil
+	for _, c := range s.Cells() {
+		if c.Cell == name {
+			return c
+		}
 	}
-	return s.Cells()[i]
+	return nil
 }
 
 // sortProblems puts problems in the order of their lines, each once: cells repeat

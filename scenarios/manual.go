@@ -63,8 +63,8 @@ func Manual() ([]byte, error) {
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
 		Shortest, Several, Every string
-		Groups          []manualGroup
-		Room            int
+		Groups                   []manualGroup
+		Room                     int
 	}{shortest, several, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]), roomFor(24)})
 	if err != nil {
 		return nil, fmt.Errorf("write the manual: %w", err)

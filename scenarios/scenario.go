@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -119,6 +120,8 @@ func (c Clients) ClosedLoop() bool { return c.Rate == 0 && c.Strength == 0 }
 // MostRequests is the most that one client can start.
 func (c Clients) MostRequests() int {
 	switch {
+	case c.Count == 0:
+		return 0
 	case c.Requests > 0:
 		return c.Requests
 	case c.Rate > 0:
@@ -194,8 +197,34 @@ func (s *Scenario) Schedule() time.Duration { return max(s.Sequential.End(), s.P
 const fewestForInterval = 6
 
 // Warnings are the properties of a scenario that are allowed, but that make
-// its figures say less than they seem to.
+// its figures say less than they seem to. Those of one cell begin with its name.
 func (s *Scenario) Warnings() []string {
+	if s.cells == nil {
+		return s.warnings()
+	}
+	times := map[string]int{}
+	var all []string
+	for _, c := range s.Cells() {
+		for _, w := range c.warnings() {
+			times[w]++
+			all = append(all, c.Cell+": "+w)
+		}
+	}
+	var shared []string
+	all = slices.DeleteFunc(all, func(w string) bool {
+		_, text, _ := strings.Cut(w, ": ")
+		if times[text] < len(s.cells) {
+			return false
+		}
+		if !slices.Contains(shared, text) {
+			shared = append(shared, text)
+		}
+		return true
+	})
+	return append(shared, all...)
+}
+
+func (s *Scenario) warnings() []string {
 	var warnings []string
 	warn := func(when bool, format string, args ...any) {
 		if when {

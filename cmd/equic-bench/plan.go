@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -22,27 +23,17 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 			Seed       uint64                 `json:"seed"`
 			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop
 			Trials     []results.PlannedTrial `json:"trials"`
-		}{s.Name, o.seed, expected(s, len(plan)), plan})
+		}{s.Name, o.seed, expected(s, plan), plan})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	long := ", each as long as its requests take, which nobody knows before (a client without a rate starts each " +
-		"after its last)"
-	if all := expected(s, len(plan)); all != nil {
-		long = fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
-	}
-	line("%s: %s%s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), long, settles(s))
+	line("%s: %s%s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), duration(s, plan), settles(s))
 	line("")
-	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
-		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, host.FormatCPUs(s.Server.CPUs), scenarios.Size(s.Server.Memory))
-	line("sequential\t%s", load(s.Sequential))
-	if s.Parallel.Count > 0 {
-		line("attack\t%s", load(s.Parallel))
-	} else {
-		line("attack\tnone")
-	}
-	if stretch := s.Trial.Alternate; stretch > 0 {
-		line("measured\tin half of its stretches of %s, so that the report can say what measuring costs", stretch)
+	for _, c := range s.Cells() {
+		if c.Cell != "" {
+			line("%s\t%s", c.Cell, strings.Join(c.Set, ", "))
+		}
+		describeCell(line, c)
 	}
 	line("order\tdrawn from seed %d", o.seed)
 	line("")
@@ -52,13 +43,48 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	return t.Flush()
 }
 
-// expected is how long so many trials take by schedule; nil in a closed loop,
-// which has none.
-func expected(s *scenarios.Scenario, trials int) *time.Duration {
-	if s.Sequential.Rate == 0 {
-		return nil
+// describeCell prints the server and the load of a cell.
+func describeCell(line func(format string, args ...any), s *scenarios.Scenario) {
+	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
+		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, host.FormatCPUs(s.Server.CPUs), scenarios.Size(s.Server.Memory))
+	for _, group := range []struct {
+		name string
+		load scenarios.Clients
+	}{{"sequential", s.Sequential}, {"attack", s.Parallel}} {
+		if group.load.Count == 0 {
+			line("%s\tnone", group.name)
+			continue
+		}
+		line("%s\t%s", group.name, load(group.load))
 	}
-	all := time.Duration(trials) * s.ExpectedTrial()
+	if stretch := s.Trial.Alternate; stretch > 0 {
+		line("measured\tin half of its stretches of %s, so that the report can say what measuring costs", stretch)
+	}
+}
+
+// duration is how long the trials take, in words.
+func duration(s *scenarios.Scenario, plan []results.PlannedTrial) string {
+	all := expected(s, plan)
+	switch {
+	case all == nil:
+		return ", each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
+	case len(s.Cells()) > 1:
+		return fmt.Sprintf(" in %d cells, %s in all", len(s.Cells()), clock(*all))
+	}
+	return fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
+}
+
+// expected is how long the trials take by schedule; nil if one has a closed loop,
+// which has none.
+func expected(s *scenarios.Scenario, plan []results.PlannedTrial) *time.Duration {
+	var all time.Duration
+	for _, p := range plan {
+		c := s.CellNamed(p.Cell)
+		if c.Sequential.Count > 0 && c.Sequential.Scheduled() == 0 || c.Parallel.Strength > 0 && c.Parallel.Duration == 0 {
+			return nil
+		}
+		all += c.ExpectedTrial()
+	}
 	return &all
 }
 
@@ -70,10 +96,19 @@ func settles(s *scenarios.Scenario) string {
 	return fmt.Sprintf(", of which up to %s to settle", s.Trial.Settle)
 }
 
-// load says what a group of clients does.
+// load describes a group of clients.
 func load(c scenarios.Clients) string {
-	who := fmt.Sprintf("%s on CPUs %s, %s each", plural(c.Count, "client"), host.FormatCPUs(c.CPUs), plural(c.Requests, "request"))
-	if c.Rate == 0 {
+	each := plural(c.Requests, "request") + " each"
+	if c.Duration > 0 {
+		each = "for " + c.Duration.String()
+	}
+	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, "client"), host.FormatCPUs(c.CPUs), each)
+	switch {
+	case c.Strength > 0:
+		return fmt.Sprintf("%s, together at %gx the capacity of the server, from %s", who, c.Strength, clock(c.Delay))
+	case c.Pace > 0:
+		return fmt.Sprintf("%s, each %s after the start of the last, or when that has ended", who, c.Pace)
+	case c.Rate == 0:
 		return who + ", each after the last"
 	}
 	return fmt.Sprintf("%s at %g/s, from %s to %s", who, c.Rate, clock(c.Delay), clock(c.End()))

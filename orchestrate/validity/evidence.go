@@ -2,6 +2,7 @@ package validity
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -30,6 +31,8 @@ type nodeEvidence struct {
 	gateway   *record.Gateway
 	probe     *record.Probe
 	probeLast bool
+	// open: how many requests the client starts shows only when it ends.
+	open bool
 
 	requests []span
 	outcomes map[record.Outcome]int
@@ -58,13 +61,18 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 	if len(t.Nodes) == 0 || t.Nodes[0].Role != results.RoleServer {
 		return nil, errors.New("the first node is no server")
 	}
-	e := &evidence{experiment: &m.Experiment, trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
+	experiment := m.ExperimentOf(t.Cell)
+	if experiment == nil {
+		return nil, fmt.Errorf("the manifest has no cell %q", t.Cell)
+	}
+	e := &evidence{experiment: experiment, trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
 	for i := range t.Nodes {
 		n := &nodeEvidence{
 			Node:     &t.Nodes[i],
 			outcomes: map[record.Outcome]int{},
 			distinct: make([]bool, max(0, e.group(t.Nodes[i].Role).Requests)),
 			served:   map[string]int{},
+			open:     e.group(t.Nodes[i].Role).DurationNS > 0,
 		}
 		add := func(l *record.Line) error {
 			n.add(l)
@@ -104,6 +112,9 @@ func (n *nodeEvidence) add(l *record.Line) {
 func (n *nodeEvidence) addRequest(r *record.Request) {
 	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS})
 	n.outcomes[r.Outcome]++
+	if n.open && r.Seq == len(n.distinct) {
+		n.distinct = append(n.distinct, false)
+	}
 	if !slices.Contains(record.Outcomes, r.Outcome) || r.Seq < 0 || r.Seq >= len(n.distinct) || n.distinct[r.Seq] {
 		n.strange++
 		return

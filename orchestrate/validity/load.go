@@ -49,9 +49,9 @@ func attackOverlapsLoad(e *evidence) (bool, string) {
 		Seconds(attack.from), Seconds(attack.to), Seconds(load.from), Seconds(load.to), 100*share)
 }
 
+// attackPlanned reports whether an attack was to meet the load of other clients.
 func attackPlanned(e *evidence) bool {
-	return e.experiment.Parallel.Clients*e.experiment.Parallel.Requests > 0 &&
-		e.experiment.Sequential.Clients*e.experiment.Sequential.Requests > 0
+	return e.experiment.Parallel.Clients > 0 && e.experiment.Sequential.Clients > 0
 }
 
 // saturation counts the slices of the attack, of about one second each, in
@@ -200,7 +200,7 @@ func (e *evidence) warnings() []string {
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
-	if s := e.server(); e.variant != record.NoBlock && attackPlanned(e) && s.server != nil && !s.turnedAway() {
+	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && s.server != nil && !s.turnedAway() {
 		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.experiment.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign {

@@ -29,7 +29,11 @@ func recordsComplete(e *evidence) (bool, string) {
 		if n.Role == results.RoleServer {
 			return n.serverIncomplete(e)
 		}
-		return n.clientIncomplete(e.group(n.Role).Requests)
+		planned := e.group(n.Role).Requests
+		if n.open && n.client != nil {
+			planned = n.client.Requests
+		}
+		return n.clientIncomplete(planned)
 	}, "")
 	if ok {
 		facts = fmt.Sprintf("%d requests of %d clients, each once and with its outcome", requests, len(e.clients())) + e.notMeasured()
