@@ -113,7 +113,7 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 	}{
 		"another scenario file":             {func(s *synth) { s.manifest = func(m *results.Manifest) { m.ScenarioSHA256 = "4567" } }, "scenario file, SHA-256: 0123 in BASE, 4567 in NEW"},
 		"another meaning of the same file":  {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Experiment.Quota = 7 } }, "scenario, quota: 0 in BASE, 7 in NEW"},
-		"another layout that is still read": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Schema = results.OldestSchema } }, "layout version: 2 in BASE, 1 in NEW"},
+		"another layout that is still read": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Schema = results.OldestSchema } }, "layout version: 3 in BASE, 1 in NEW"},
 		"another kernel":                    {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Kernel = "6.1" } }, "kernel: 6.18 in BASE, 6.1 in NEW"},
 		"another CPU":                       {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUModel = "Other" } }, "CPU model: Example CPU in BASE, Other in NEW"},
 		"more CPUs":                         {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUs = 64 } }, "number of CPUs: 2 in BASE, 64 in NEW"},

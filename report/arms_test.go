@@ -48,10 +48,10 @@ func TestArmsChangeNothingOfTheVariantsThemselves(t *testing.T) {
 				t.Errorf("%s differs where trials %q were run too", name, arm)
 			}
 		}
-		for what, of := range map[string]func(*analysis.Summary) any{
-			"variants": func(s *analysis.Summary) any { return s.Variants },
-			"claims":   func(s *analysis.Summary) any { return s.Claims },
-			"pairs":    func(s *analysis.Summary) any { return s.Pairs },
+		for what, of := range map[string]func(*analysis.Report) any{
+			"variants": func(s *analysis.Report) any { return s.Variants },
+			"claims":   func(s *analysis.Report) any { return s.Claims },
+			"pairs":    func(s *analysis.Report) any { return s.Pairs },
 		} {
 			x, err := json.Marshal(of(a))
 			testkit.Must(t, err)
@@ -64,7 +64,7 @@ func TestArmsChangeNothingOfTheVariantsThemselves(t *testing.T) {
 	}
 }
 
-func noiseOf(t *testing.T, s *analysis.Summary, metric, variant string) analysis.NoiseLine {
+func noiseOf(t *testing.T, s *analysis.Report, metric, variant string) analysis.NoiseLine {
 	t.Helper()
 	for _, l := range s.Noise.Lines {
 		if l.Metric == metric && l.Variant == variant {

@@ -71,7 +71,7 @@ func TestBlocksDecideWhatIsSaidAboutChance(t *testing.T) {
 }
 
 // verdictOf is the verdict on a pair; "" where it is not there.
-func verdictOf(s *analysis.Summary, metric, with, without string) analysis.Verdict {
+func verdictOf(s *analysis.Report, metric, with, without string) analysis.Verdict {
 	for _, p := range s.Pairs {
 		if p.Metric == metric && p.With == with && p.Without == without {
 			return p.Verdict
@@ -80,7 +80,7 @@ func verdictOf(s *analysis.Summary, metric, with, without string) analysis.Verdi
 	return ""
 }
 
-func pairOf(t *testing.T, s *analysis.Summary, metric, with, without string) analysis.Pair {
+func pairOf(t *testing.T, s *analysis.Report, metric, with, without string) analysis.Pair {
 	t.Helper()
 	for _, p := range s.Pairs {
 		if p.Metric == metric && p.With == with && p.Without == without {
@@ -120,7 +120,7 @@ func TestOfTwoValidTrialsInABlockTheLastIsPaired(t *testing.T) {
 	}
 }
 
-func claimOf(t *testing.T, s *analysis.Summary, id string) analysis.Claim {
+func claimOf(t *testing.T, s *analysis.Report, id string) analysis.Claim {
 	t.Helper()
 	i := slices.IndexFunc(s.Claims, func(c analysis.Claim) bool { return c.ID == id })
 	if i < 0 {

@@ -126,7 +126,7 @@ func TestPageIsWholeAndAsksForNothing(t *testing.T) {
 }
 
 // hasAll checks that the page has everything that the summary has.
-func hasAll(t *testing.T, o *outline, s *analysis.Summary) {
+func hasAll(t *testing.T, o *outline, s *analysis.Report) {
 	t.Helper()
 	if o.elements["figure"] != 7 {
 		t.Errorf("%d figures, want 7", o.elements["figure"])
@@ -138,7 +138,7 @@ func hasAll(t *testing.T, o *outline, s *analysis.Summary) {
 		}
 	}
 	for _, c := range s.Claims {
-		if !claims.ComparesAsThePaper(s) {
+		if !claims.ComparesAsThePaper(s.Summary) {
 			o.says(t, "that nothing is judged", "its claims are not judged")
 			break
 		}
@@ -146,7 +146,7 @@ func hasAll(t *testing.T, o *outline, s *analysis.Summary) {
 		o.says(t, "a reason", c.Reason)
 		o.says(t, "a verdict", c.ID+" "+c.Where+" "+string(c.Verdict))
 	}
-	for _, w := range slices.Concat(tables.Warnings(s), tables.KnownLimits()) {
+	for _, w := range slices.Concat(tables.Warnings(s.Summary), tables.KnownLimits()) {
 		o.says(t, "a warning or limit", w)
 	}
 	for _, trial := range s.Trials {
@@ -155,11 +155,11 @@ func hasAll(t *testing.T, o *outline, s *analysis.Summary) {
 	for _, outlier := range s.Outliers {
 		o.says(t, "an outlier", outlier.String())
 	}
-	for _, row := range tables.SetUp(s) {
+	for _, row := range tables.SetUp(s.Summary) {
 		o.says(t, "the set-up", row[0])
 	}
 	o.says(t, "how sure it is", analysis.Capital(s.Interval)+".")
-	o.says(t, "the command", tables.Command(s))
+	o.says(t, "the command", tables.Command(s.Summary))
 }
 
 func TestTextOfARunCannotBecomeMarkup(t *testing.T) {

@@ -41,7 +41,7 @@ type Options struct {
 // returns its numbers. The old report stays until the new one is whole. A run
 // without a single valid trial gives an error that wraps analysis.ErrNoTrials
 // and says what is wrong with the trials there are.
-func Write(runDir string, o Options) (*analysis.Summary, error) {
+func Write(runDir string, o Options) (*analysis.Report, error) {
 	summary, drawn, err := drawIn(runDir, runDir, o)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func Write(runDir string, o Options) (*analysis.Summary, error) {
 
 // drawIn writes the report of a run into a new folder, which it makes in place
 // and which is the caller's then.
-func drawIn(runDir, place string, o Options) (_ *analysis.Summary, dir string, err error) {
+func drawIn(runDir, place string, o Options) (_ *analysis.Report, dir string, err error) {
 	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {
 		return nil, "", err
@@ -60,11 +60,14 @@ func drawIn(runDir, place string, o Options) (_ *analysis.Summary, dir string, e
 	if err != nil {
 		return nil, "", err
 	}
-	summary, series, err := claims.Summarise(run)
+	summary, err := claims.Read(run)
 	if err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
 	if lang != figures.English {
+		for _, p := range summary.Parts {
+			p.Summary.FiguresLang = string(lang)
+		}
 		summary.FiguresLang = string(lang)
 	}
 	dir, err = os.MkdirTemp(place, results.HalfReport)
@@ -76,7 +79,7 @@ func drawIn(runDir, place string, o Options) (_ *analysis.Summary, dir string, e
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if err := writeAll(dir, summary, series); err != nil {
+	if err := writeAll(dir, summary); err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
 	return summary, dir, nil
@@ -93,21 +96,21 @@ func replace(dir, tmp string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-func writeAll(dir string, s *analysis.Summary, series []*analysis.Series) error {
-	text, err := json.MarshalIndent(s, "", "  ")
+func writeAll(dir string, r *analysis.Report) error {
+	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", SummaryFile, err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, SummaryFile), append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	drawn := figures.All(s, series)
+	drawn := figures.All(r)
 	for _, f := range drawn {
 		if err := f.Write(dir); err != nil {
 			return err
 		}
 	}
-	html, err := page.HTML(s, drawn)
+	html, err := page.HTML(r, drawn)
 	if err != nil {
 		return err
 	}
@@ -118,5 +121,5 @@ func writeAll(dir string, s *analysis.Summary, series []*analysis.Series) error 
 	for _, f := range drawn {
 		pictures = append(pictures, tables.Picture{Name: f.Name, Title: f.Title, Caption: f.Caption()})
 	}
-	return os.WriteFile(filepath.Join(dir, MarkdownFile), tables.Markdown(s, pictures), 0o644)
+	return os.WriteFile(filepath.Join(dir, MarkdownFile), tables.Markdown(r, pictures), 0o644)
 }

@@ -25,7 +25,7 @@ import (
 )
 
 // write reports on a run that must have something to report.
-func write(t *testing.T, dir string) *analysis.Summary {
+func write(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	s, err := Write(dir, Options{})
 	testkit.Must(t, err)
@@ -342,11 +342,11 @@ func TestSummaryJSONHasNullsAndNoNaN(t *testing.T) {
 }
 
 // summarise summarises a run directory and judges the claims by it.
-func summarise(t *testing.T, dir string) *analysis.Summary {
+func summarise(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	run, err := results.Open(dir)
 	testkit.Must(t, err)
-	s, _, err := claims.Summarise(run)
+	s, err := claims.Read(run)
 	testkit.Must(t, err)
 	return s
 }

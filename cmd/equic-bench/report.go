@@ -102,7 +102,7 @@ func (o *reportOptions) check(c *cobra.Command) error {
 }
 
 // print prints what the report in a folder says.
-func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Summary) error {
+func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error {
 	switch {
 	case o.json:
 		text, err := os.ReadFile(filepath.Join(dir, report.SummaryFile))

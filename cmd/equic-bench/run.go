@@ -226,7 +226,7 @@ func brief(w io.Writer, outcome orchestrate.Outcome) error {
 	if err != nil {
 		return err
 	}
-	summary, _, err := claims.Summarise(run)
+	summary, err := claims.Read(run)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func Analyse(run *results.Run) (*Summary, []*Series, error) {
 		s.Variants = append(s.Variants, v)
 	}
 	if len(all) == 0 {
-		return nil, nil, noTrials(s)
+		return s, nil, noTrials(s)
 	}
 	s.Blocks = slices.MaxFunc(s.Variants, func(a, b Variant) int { return a.Trials - b.Trials }).Trials
 	s.Interval = s.trialsNote()

@@ -25,7 +25,7 @@ func TestAMetricThatIsAddedIsShownEverywhere(t *testing.T) {
 	dir := synth.WithArm(synth.ShortBlocks(2), results.Unmeasured, 1).Write(t)
 	run, err := results.Open(dir)
 	testkit.Must(t, err)
-	s, _, err := claims.Summarise(run)
+	s, err := claims.Read(run)
 	testkit.Must(t, err)
 
 	var text, brief, bench bytes.Buffer

@@ -6,6 +6,9 @@ type Verdict string
 // Claim is one claim of the paper against what was measured. All claims are
 // put in one shape: the change in % from userspace-block to xdp-block.
 type Claim struct {
+	// Point and Load are the cell by which it is judged; empty if the run has one.
+	Point     string `json:"point,omitempty"`
+	Load      string `json:"load,omitempty"`
 	ID        string `json:"id"`
 	Where     string `json:"where"` // in the paper
 	Statement string `json:"statement"`

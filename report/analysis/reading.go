@@ -16,7 +16,7 @@ type reading struct {
 	experiment *results.Experiment
 	variant    record.Variant
 
-	endNS  int64 // of the window; the last completion for a closed loop
+	endNS  int64 // of the window; the last completion for a closed loop; the last answer for an attack alone
 	attack span
 
 	requests map[string]map[string]Number
@@ -100,7 +100,7 @@ func readNodes(run *results.Run, trial *results.Trial, role string, take func(*r
 
 // loadEndNS is the scheduled end of the sequential load; zero for a closed loop.
 func loadEndNS(l results.Load) int64 {
-	if l.ScheduledNS() == 0 {
+	if l.Clients == 0 || l.ScheduledNS() == 0 {
 		return 0
 	}
 	return l.DelayNS + l.ScheduledNS()
@@ -128,9 +128,21 @@ func (r *reading) takeParallel(line *record.Line) {
 	r.attackStarts++
 	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
 	r.attack.toNS = max(r.attack.toNS, q.StartNS)
+	if r.experiment.Sequential.Clients == 0 {
+		r.endNS = max(r.endNS, q.StartNS, attackEnd(q))
+	}
 	if q.Outcome != record.OK {
 		r.turnedAway++
 	}
+}
+
+// attackEnd is when an attacker had its answer, from the epoch. A time-out is none:
+// the server is done with such a request, or never saw it.
+func attackEnd(q *record.Request) int64 {
+	if q.Outcome == record.Timeout {
+		return q.StartNS
+	}
+	return q.StartNS + q.EndNS
 }
 
 func (r *reading) takeSequential(line *record.Line) {

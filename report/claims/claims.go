@@ -17,6 +17,8 @@ import (
 
 // rule is how one claim is computed.
 type rule struct {
+	// parallel: the paper measured it in its parallel experiment, else in the mixed one.
+	parallel bool
 	claim    analysis.Claim                          // its ID is that of the metric by which it is judged
 	paperWay func(*analysis.Metrics) analysis.Number // nil: none of its own
 	// paperClaim is the size of the claim in the paper's own way where it is not
@@ -32,14 +34,37 @@ type rule struct {
 	void func(with, without *analysis.Variant) string
 }
 
+// Read reads and summarises a run, and judges the claims of the paper by it.
+func Read(run *results.Run) (*analysis.Report, error) {
+	r, err := analysis.Read(run)
+	if err != nil {
+		return nil, err
+	}
+	Judge(r)
+	return r, nil
+}
+
 // Judge judges every claim of the paper by a run, and notes in its summary what
-// became of each.
-func Judge(s *analysis.Summary) {
+// became of each. A claim is judged by the load that the paper used, if the run has
+// several; else by the one that it has.
+func Judge(r *analysis.Report) {
 	var judged []analysis.Claim
-	for _, r := range rules() {
-		c := r.judge(s)
-		makeInconclusive(&c, r.unmet(s))
-		judged = append(judged, c)
+	for _, point := range r.Points() {
+		for _, rule := range rules() {
+			part := r.Parts[0]
+			if len(r.Parts) > 1 {
+				if part = point.Mixed(); rule.parallel {
+					part = point.Parallel()
+				}
+			}
+			if part == nil {
+				continue
+			}
+			c := rule.judge(part.Summary)
+			c.Point, c.Load = part.Cell.Point, part.Cell.Load
+			makeInconclusive(&c, rule.unmet(part.Summary))
+			judged = append(judged, c)
+		}
 	}
 	var tests []*analysis.Evidence
 	for i := range judged {
@@ -51,7 +76,7 @@ func Judge(s *analysis.Summary) {
 			c.Note = c.Evidence.Note()
 		}
 	}
-	s.Claims, s.Unmet = judged, unmetPremises(judged)
+	r.Claims, r.Unmet = judged, unmetPremises(judged)
 }
 
 func (r *rule) judge(s *analysis.Summary) analysis.Claim {
@@ -201,15 +226,4 @@ func changeOf(s *analysis.Summary, m *analysis.Metric) (analysis.Number, analysi
 		measured = analysis.Change(with.Typical(m.Value), without.Typical(m.Value))
 	}
 	return measured, e
-}
-
-// Summarise reads every valid trial of a run, summarises it and judges the claims by
-// it. The series are what the figures are drawn from, one for each variant.
-func Summarise(run *results.Run) (*analysis.Summary, []*analysis.Series, error) {
-	s, series, err := analysis.Analyse(run)
-	if err != nil {
-		return nil, nil, err
-	}
-	Judge(s)
-	return s, series, nil
 }

@@ -217,3 +217,8 @@ func variantOf(name string, trials ...*analysis.Metrics) analysis.Variant {
 	v.Summarise()
 	return v
 }
+
+// only is a run with one cell, of that summary.
+func only(s *analysis.Summary) *analysis.Report {
+	return &analysis.Report{Summary: s, Parts: []*analysis.Part{{Summary: s}}}
+}

@@ -57,7 +57,7 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 			if tt.none != nil {
 				s.Variants = append(s.Variants, variantOf(string(record.NoBlock), tt.none))
 			}
-			Judge(s)
+			Judge(only(s))
 			if !slices.EqualFunc(s.Unmet, tt.want, func(a, b analysis.Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
 				t.Errorf("unmet are %+v, want %+v", s.Unmet, tt.want)
 			}
@@ -77,7 +77,7 @@ func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
 	s := &analysis.Summary{Window: analysis.Window{AttackFromS: analysis.Unknown()}, Variants: []analysis.Variant{
 		variantOf(string(record.UserspaceBlock), attacked(9, 9, 3)), variantOf(string(record.XDPBlock), attacked(0, 1, 0)),
 	}}
-	Judge(s)
+	Judge(only(s))
 	for _, c := range s.Claims {
 		if c.Verdict != analysis.Inconclusive || !slices.Equal(c.Unmet, []string{"the run has no attack"}) {
 			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
@@ -110,7 +110,7 @@ func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 				Variants: []analysis.Variant{variantOf(string(record.NoBlock), tt.none), variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)},
 				Manifest: &results.Manifest{},
 			}
-			Judge(s)
+			Judge(only(s))
 			got := PremiseWords(s)[len(s.Unmet):]
 			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
 				t.Errorf("advice is %q, want %q", got, tt.want)

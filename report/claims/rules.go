@@ -81,6 +81,7 @@ func neverBack(v *analysis.Variant) string {
 
 func blockTimeRule() rule {
 	return rule{
+		parallel: true,
 		claim: analysis.Claim{
 			ID: "block-time", Where: "fig. 4 right", Paper: -26.4,
 			Statement: "blocking one client in the kernel takes 26.4 % less CPU time, and 8 µs",
@@ -123,6 +124,7 @@ func durationRule() rule {
 
 func syscallsRule() rule {
 	return rule{
+		parallel: true,
 		claim: analysis.Claim{
 			ID: "syscalls", Where: "table I", Paper: -89,
 			Statement: "with eQUIC there are 89 % fewer system calls (77,551 to 8,178)",
@@ -145,6 +147,7 @@ func syscallsRule() rule {
 // reached over the whole time is a caveat.
 func cpuRule() rule {
 	return rule{
+		parallel: true,
 		claim: analysis.Claim{
 			ID: "cpu", Where: "fig. 6", Paper: (40.0/90 - 1) * 100,
 			Statement: "with eQUIC the CPU is used below 40 % for 90 % of the time, without it at 90 % for 80 % of the time",
@@ -168,6 +171,7 @@ func cpuRule() rule {
 
 func memoryRule() rule {
 	return rule{
+		parallel: true,
 		claim: analysis.Claim{
 			ID: "memory", Where: "fig. 6", Paper: (30.0/90 - 1) * 100,
 			Statement: "for 90 % of the time about 30 % of the memory is used with eQUIC, and 90 % without",

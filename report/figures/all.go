@@ -1,17 +1,45 @@
 package figures
 
-import "github.com/equic-bench/equic-bench/report/analysis"
+import (
+	"slices"
 
-// All makes the figures of the report, in its order.
-func All(s *analysis.Summary, series []*analysis.Series) []*Figure {
-	all := []*Figure{
-		figure3(s, series), figure4(s), figure5(s), figure6(s, series),
-		figureRecovery(s), figureBlockTime(s), figureLatency(s, series),
-	}
-	for _, f := range all {
-		if f.empty() { // an empty picture has to say why
-			f.legend = append(f.legend, key{label: f.say(noValues)})
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// All makes the figures of the report, in its order: those of one point of the
+// matrix after those of the other. A figure is of the load that the paper used for
+// it, if the run has several; what needs sequential clients is left out without.
+func All(r *analysis.Report) []*Figure {
+	var all []*Figure
+	for _, point := range r.Points() {
+		drawn := ofPoint(point)
+		for _, f := range drawn {
+			if f.empty() { // an empty picture has to give the reason
+				f.legend = append(f.legend, key{label: f.say(noValues)})
+			}
+			if point.Label != "" {
+				f.Name, f.Title = f.Name+"-"+point.Label, point.Label+": "+f.Title
+			}
 		}
+		all = append(all, drawn...)
 	}
 	return all
+}
+
+func ofPoint(p *analysis.Point) []*Figure {
+	mixed, parallel := p.Mixed(), p.Parallel()
+	if parallel == nil {
+		parallel = mixed
+	}
+	if mixed == nil {
+		if parallel == nil {
+			return nil
+		}
+		return []*Figure{figure6(parallel.Summary, parallel.Series)}
+	}
+	return slices.Concat(
+		[]*Figure{figure3(mixed.Summary, mixed.Series), figure4(mixed.Summary, parallel.Summary), figure5(mixed.Summary)},
+		[]*Figure{figure6(parallel.Summary, parallel.Series)},
+		[]*Figure{figureRecovery(mixed.Summary), figureBlockTime(mixed.Summary), figureLatency(mixed.Summary, mixed.Series)},
+	)
 }

@@ -13,14 +13,14 @@ import (
 
 // figure4 is the mean throughput, and the time to turn a client away where each
 // variant does it.
-func figure4(s *analysis.Summary) *Figure {
+func figure4(s, blocked *analysis.Summary) *Figure {
 	f := newFigure(s, "figure-4", figure4Title, TwoColumns, 2.7*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
 	f.note(figure4Left)
 	f.note(figure4Right)
 	f.noteTrials(s)
 	f.note(figure4Paper)
-	f.panels = []*plot.Plot{throughputPanel(f, s), blockTimePanel(f, s)}
+	f.panels = []*plot.Plot{throughputPanel(f, s), blockTimePanel(f, blocked)}
 	f.spreadKeys(s, false)
 	return f
 }

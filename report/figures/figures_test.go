@@ -27,14 +27,14 @@ import (
 )
 
 // drawnFigures are the figures of a run, in a language.
-func drawnFigures(t *testing.T, run *synth.Run, lang string) (*analysis.Summary, []*Figure) {
+func drawnFigures(t *testing.T, run *synth.Run, lang string) (*analysis.Report, []*Figure) {
 	t.Helper()
 	opened, err := results.Open(run.Write(t))
 	testkit.Must(t, err)
-	s, series, err := claims.Summarise(opened)
+	s, err := claims.Read(opened)
 	testkit.Must(t, err)
 	s.FiguresLang = lang
-	return s, All(s, series)
+	return s, All(s)
 }
 
 // texts are all texts of a figure's picture.
@@ -280,13 +280,13 @@ func TestFigure4DoesNotShowWhatTheKernelLetThrough(t *testing.T) {
 }
 
 // drawInto draws the figures of a run into its folder, and returns its summary.
-func drawInto(t *testing.T, dir string) *analysis.Summary {
+func drawInto(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	run, err := results.Open(dir)
 	testkit.Must(t, err)
-	s, series, err := claims.Summarise(run)
+	s, err := claims.Read(run)
 	testkit.Must(t, err)
-	for _, f := range All(s, series) {
+	for _, f := range All(s) {
 		testkit.Must(t, f.Write(dir))
 	}
 	return s

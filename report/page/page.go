@@ -69,7 +69,7 @@ type shown struct {
 }
 
 // HTML is report.html: one file that asks for nothing from outside.
-func HTML(s *analysis.Summary, figures []*figures.Figure) ([]byte, error) {
+func HTML(r *analysis.Report, figures []*figures.Figure) ([]byte, error) {
 	style, err := pageFiles.ReadFile("style.css")
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func HTML(s *analysis.Summary, figures []*figures.Figure) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := newDocument(s)
+	d := newDocument(r)
 	colours := palette{"000000": {A: 255}, "ffffff": {R: 255, G: 255, B: 255, A: 255}}
 	for _, f := range figures {
 		drawn, err := drawFigure(f, colours)
@@ -106,7 +106,8 @@ func HTML(s *analysis.Summary, figures []*figures.Figure) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-func newDocument(s *analysis.Summary) *document {
+func newDocument(r *analysis.Report) *document {
+	s := r.Summary
 	d := &document{
 		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
 		Warnings: tables.Warnings(s), Outliers: s.Outliers, Limits: tables.KnownLimits(),
@@ -117,7 +118,7 @@ func newDocument(s *analysis.Summary) *document {
 		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
 		d.Premises, d.Words, d.Claims = claims.PremiseWords(s), tables.ClaimsWords(s), tableHTML(tables.ClaimsTable(s))
 	}
-	for i, of := range tables.Sections(s) {
+	for i, of := range tables.Sections(r) {
 		d.Sections = append(d.Sections, shown{
 			ID: fmt.Sprintf("table-%d", i+1), Title: of.Title,
 			Table: tableHTML(of.Titled), After: of.After, Items: of.Items,

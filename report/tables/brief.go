@@ -13,7 +13,25 @@ import (
 // Brief writes one table: each headline figure of each variant, and its change
 // from the first variant; and those on each variant against itself, where the run
 // was made for them. Intervals, and what they mean, are in the report.
-func Brief(w io.Writer, s *analysis.Summary, width int) error {
+func Brief(w io.Writer, r *analysis.Report, width int) error {
+	for _, p := range r.Parts {
+		if len(p.Series) == 0 {
+			continue
+		}
+		if err := briefOf(w, p, width); err != nil {
+			return err
+		}
+	}
+	for _, words := range claims.PremiseWords(r.Summary) {
+		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func briefOf(w io.Writer, p *analysis.Part, width int) error {
+	s := p.Summary
 	have := s.Measured()
 	header := []any{"figure"}
 	for _, v := range have {
@@ -35,12 +53,8 @@ func Brief(w io.Writer, s *analysis.Summary, width int) error {
 		if t.Length() == 0 {
 			continue
 		}
+		t = t.of(p)
 		if _, err := io.WriteString(w, t.text(width)); err != nil {
-			return err
-		}
-	}
-	for _, words := range claims.PremiseWords(s) {
-		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
 			return err
 		}
 	}

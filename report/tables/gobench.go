@@ -18,8 +18,8 @@ import (
 // benchstat compares only where all configuration is the same, so that holds
 // what must be alike for a comparison to mean something. What a comparison may
 // be about (the version) or is of one run (its name) stands in a comment.
-func GoBench(w io.Writer, s *analysis.Summary) error {
-	b := new(bytes.Buffer)
+func GoBench(w io.Writer, r *analysis.Report) error {
+	b, s := new(bytes.Buffer), r.Summary
 	m := s.Manifest
 	fmt.Fprintf(b, "# equic-bench %s, run %s, seed %d\n", oneLine(m.Version), oneLine(s.Run), s.Seed)
 	for _, c := range [][2]string{
@@ -38,9 +38,15 @@ func GoBench(w io.Writer, s *analysis.Summary) error {
 	for _, m := range benchMetrics() {
 		fmt.Fprintf(b, "Unit %s better=%s\n", m.Bench, m.Better)
 	}
-	for _, v := range s.Variants {
-		for _, trial := range v.TrialMetrics {
-			b.WriteString(benchLine(v.Name, trial))
+	for _, p := range r.Parts {
+		name := ""
+		if p.Cell.Name != "" {
+			name = "/cell=" + p.Cell.Name
+		}
+		for _, v := range p.Summary.Variants {
+			for _, trial := range v.TrialMetrics {
+				b.WriteString(benchLine(name+"/variant="+v.Name, trial))
+			}
 		}
 	}
 	_, err := w.Write(b.Bytes())
@@ -48,7 +54,7 @@ func GoBench(w io.Writer, s *analysis.Summary) error {
 }
 
 // benchLine is one trial; empty where nothing was measured.
-func benchLine(variant string, trial *analysis.Metrics) string {
+func benchLine(name string, trial *analysis.Metrics) string {
 	var values strings.Builder
 	for _, m := range benchMetrics() {
 		if v := m.Value(trial) / analysis.Number(cmp.Or(m.BenchPer, 1)); v.Known() {
@@ -58,7 +64,7 @@ func benchLine(variant string, trial *analysis.Metrics) string {
 	if values.Len() == 0 {
 		return ""
 	}
-	return fmt.Sprintf("BenchmarkTrial/variant=%s 1%s\n", variant, values.String())
+	return fmt.Sprintf("BenchmarkTrial%s 1%s\n", name, values.String())
 }
 
 // benchMetrics are the metrics that benchstat is given.

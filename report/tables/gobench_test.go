@@ -125,11 +125,11 @@ type brokenPipe struct{}
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 
 // judged judgeds a run directory and judges the claims by it.
-func judged(t *testing.T, dir string) *analysis.Summary {
+func judged(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	run, err := results.Open(dir)
 	testkit.Must(t, err)
-	s, _, err := claims.Summarise(run)
+	s, err := claims.Read(run)
 	testkit.Must(t, err)
 	return s
 }

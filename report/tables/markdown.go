@@ -16,7 +16,8 @@ import (
 type Picture struct{ Name, Title, Caption string }
 
 // Markdown is report.md.
-func Markdown(s *analysis.Summary, pictures []Picture) []byte {
+func Markdown(r *analysis.Report, pictures []Picture) []byte {
+	s := r.Summary
 	b := new(markdownText)
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
 	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.Manifest.Started.UTC().Format(time.RFC3339), analysis.Capital(s.Interval))
@@ -24,12 +25,14 @@ func Markdown(s *analysis.Summary, pictures []Picture) []byte {
 		b.claims(s)
 	}
 	b.pictures(pictures)
-	for _, of := range Sections(s) {
+	for _, of := range Sections(r) {
 		b.section(of)
 	}
 	b.checks(s)
 	b.limits()
-	b.what(s)
+	for _, p := range r.Parts {
+		b.what(p)
+	}
 	b.reproduce(s)
 	return b.Bytes()
 }
@@ -117,9 +120,9 @@ func (b *markdownText) limits() {
 }
 
 // what says what was run on what.
-func (b *markdownText) what(s *analysis.Summary) {
-	b.printf("## What was run, on what\n\n| | |\n|:--- |:--- |\n")
-	for _, row := range SetUp(s) {
+func (b *markdownText) what(p *analysis.Part) {
+	b.printf("## %s\n\n| | |\n|:--- |:--- |\n", NewTitled("What was run, on what", 0).of(p).Title)
+	for _, row := range SetUp(p.Summary) {
 		b.printf("| %s | %s |\n", row[0], cell(row[1]))
 	}
 	b.printf("\nThe rest, with the digests of all binaries and the versions of all modules, is in `../%s`.\n\n", results.ManifestFile)

@@ -21,10 +21,21 @@ type Section struct {
 	Items []string // a list under them
 }
 
-// Sections are all tables but that of the claims, in the order of the report.
-// Those that have no row are left out.
-func Sections(s *analysis.Summary) []Section {
-	all := slices.Concat([]Section{
+// Sections are all tables but that of the claims, in the order of the report, cell
+// by cell. Those that have no row are left out.
+func Sections(r *analysis.Report) []Section {
+	var all []Section
+	for _, p := range r.Parts {
+		for _, s := range sectionsOf(p.Summary) {
+			s.Titled = s.of(p)
+			all = append(all, s)
+		}
+	}
+	return slices.DeleteFunc(all, func(of Section) bool { return of.Length() == 0 })
+}
+
+func sectionsOf(s *analysis.Summary) []Section {
+	return slices.Concat([]Section{
 		{Titled: pairsTable(s), After: []string{"By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change."}},
 	}, armSections(s), []Section{
 		{Titled: metricsTable(s), Items: notes(s)},
@@ -37,7 +48,6 @@ func Sections(s *analysis.Summary) []Section {
 		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
 		{Titled: gatewayTable(s)},
 	})
-	return slices.DeleteFunc(all, func(of Section) bool { return of.Length() == 0 })
 }
 
 // ClaimsWords says how the claims are put and judged.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
 // rightAlign sets columns, counted from 1, to the right.
@@ -177,6 +179,14 @@ type Titled struct {
 func (t *Titled) text(width int) string {
 	lines := append([]string{t.Title, t.fit(width)}, t.below...)
 	return strings.Join(lines, "\n") + "\n"
+}
+
+// of is the table of one cell of a run, with its name in the title.
+func (t Titled) of(p *analysis.Part) Titled {
+	if p.Cell.Name != "" {
+		t.Title = p.Cell.Name + ": " + t.Title
+	}
+	return t
 }
 
 // NewTitled is a table whose columns after the first n are numbers.

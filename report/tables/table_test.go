@@ -18,7 +18,7 @@ func TestTablesFitTheirTerminal(t *testing.T) {
 	for name, s := range map[string]*synth.Run{"one-block": synth.OneBlock(), "ten-blocks": synth.ShortBlocks(10)} {
 		run, err := results.Open(s.Write(t))
 		testkit.Must(t, err)
-		summary, _, err := claims.Summarise(run)
+		summary, err := claims.Read(run)
 		testkit.Must(t, err)
 		for _, width := range []int{0, 80, 140} {
 			var text bytes.Buffer

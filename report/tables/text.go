@@ -19,25 +19,31 @@ import (
 
 // Text writes the report's tables for a terminal of so many columns; zero is as
 // wide as they are.
-func Text(w io.Writer, s *analysis.Summary, width int) error {
+func Text(w io.Writer, r *analysis.Report, width int) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", s.Run, s.Scenario, s.Seed, s.Interval)
-	for _, words := range claims.PremiseWords(s) {
+	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", r.Run, r.Scenario, r.Seed, r.Interval)
+	for _, words := range claims.PremiseWords(r.Summary) {
 		fmt.Fprintf(&b, "%s\n\n", words)
 	}
-	for _, t := range []Titled{ClaimsTable(s), pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
-		if t.Length() == 0 {
-			continue
+	all := []Titled{ClaimsTable(r.Summary)}
+	for _, p := range r.Parts {
+		s := p.Summary
+		for _, t := range []Titled{pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+			all = append(all, t.of(p))
 		}
-		fmt.Fprintln(&b, t.text(width))
 	}
-	for _, reason := range invalidTrials(s) {
+	for _, t := range all {
+		if t.Length() > 0 {
+			fmt.Fprintln(&b, t.text(width))
+		}
+	}
+	for _, reason := range invalidTrials(r.Summary) {
 		fmt.Fprintf(&b, "invalid, not in the figures: %s\n", reason)
 	}
-	for _, o := range s.Outliers {
+	for _, o := range r.Outliers {
 		fmt.Fprintf(&b, "outlier, in the figures: %s\n", o)
 	}
-	for _, warning := range Warnings(s) {
+	for _, warning := range Warnings(r.Summary) {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(w, b.String())

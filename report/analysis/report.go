@@ -1,0 +1,155 @@
+package analysis
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// Report is all that a run gives: the numbers of each of its cells. A run without
+// loads and matrix has one.
+type Report struct {
+	// Summary is that of the first cell; its trials, outliers, warnings and claims are
+	// those of the whole run.
+	*Summary
+	Parts []*Part
+}
+
+// Part is what one cell of a run gives: its numbers, and what its figures are drawn
+// from, for each variant that has a valid trial.
+type Part struct {
+	Cell    results.Cell
+	Summary *Summary
+	Series  []*Series
+}
+
+// Read reads every valid trial of a run and summarises it by cell, without a
+// judgement of the claims: that is package claims. A run without a valid trial
+// gives an error that wraps ErrNoTrials; a cell without one is left out, with a
+// warning.
+func Read(run *results.Run) (*Report, error) {
+	r := new(Report)
+	var missing []error
+	for _, cell := range run.CellRuns() {
+		s, series, err := Analyse(cell)
+		switch {
+		case errors.Is(err, ErrNoTrials):
+			if cell.Cell.Name != "" {
+				err = fmt.Errorf("cell %s: %w", cell.Cell.Name, err)
+			}
+			missing = append(missing, err)
+			r.Parts = append(r.Parts, &Part{Cell: cell.Cell, Summary: s})
+			continue
+		case err != nil:
+			return nil, err
+		}
+		r.Parts = append(r.Parts, &Part{cell.Cell, s, series})
+	}
+	if len(missing) == len(r.Parts) {
+		return nil, missing[0]
+	}
+	r.merge()
+	for _, err := range missing {
+		r.Warnings = append(r.Warnings, err.Error())
+	}
+	return r, nil
+}
+
+// merge makes the summary of the whole run.
+func (r *Report) merge() {
+	if len(r.Parts) == 1 {
+		r.Summary = r.Parts[0].Summary
+		return
+	}
+	var head Summary
+	for i, p := range r.Parts {
+		if i == 0 {
+			head = *p.Summary
+			continue
+		}
+		head.Trials = append(head.Trials, p.Summary.Trials...)
+		head.Outliers = append(head.Outliers, p.Summary.Outliers...)
+		head.Blocks = max(head.Blocks, p.Summary.Blocks)
+	}
+	head.Schema = reportSchema
+	r.Summary = &head
+}
+
+// reportSchema is the version of summary.json's layout if a run has cells.
+const reportSchema = 2
+
+// Points are the parts that share the values of a matrix, in the order of the run. A
+// run without a matrix has one point.
+func (r *Report) Points() []*Point {
+	var all []*Point
+	at := map[string]*Point{}
+	for _, part := range r.Parts {
+		p := at[part.Cell.Point]
+		if p == nil {
+			p = &Point{Label: part.Cell.Point}
+			at[part.Cell.Point], all = p, append(all, p)
+		}
+		p.parts = append(p.parts, part)
+	}
+	return all
+}
+
+// Point is the parts that differ in their load only.
+type Point struct {
+	Label string // of the matrix's values; "" without a matrix
+	parts []*Part
+}
+
+// Mixed is the part whose load is that of the paper's mixed experiment: sequential
+// clients, and attackers if there are any. Parallel is that of its parallel
+// experiment: attackers alone. Each is nil if the run has no such part with a valid
+// trial.
+func (p *Point) Mixed() *Part {
+	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients > 0 })
+}
+
+// Parallel is the part with attackers alone.
+func (p *Point) Parallel() *Part {
+	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients == 0 && e.Parallel.Clients > 0 })
+}
+
+func (p *Point) part(is func(*results.Experiment) bool) *Part {
+	for _, part := range p.parts {
+		if len(part.Series) > 0 && is(&part.Summary.Manifest.Experiment) {
+			return part
+		}
+	}
+	return nil
+}
+
+// MarshalJSON is summary.json: the summary of the only cell, or the run and its
+// cells.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	if len(r.Parts) == 1 {
+		return json.Marshal(r.Summary)
+	}
+	type cell struct {
+		Name    string   `json:"name"`
+		Load    string   `json:"load,omitempty"`
+		Set     []string `json:"set,omitempty"`
+		Summary *Summary `json:"summary"`
+	}
+	var cells []cell
+	for _, p := range r.Parts {
+		cells = append(cells, cell{p.Cell.Name, p.Cell.Load, p.Cell.Set, p.Summary})
+	}
+	return json.Marshal(struct {
+		Schema      int      `json:"schema"`
+		Run         string   `json:"run"`
+		Scenario    string   `json:"scenario"`
+		Seed        uint64   `json:"seed"`
+		Blocks      int      `json:"blocks"`
+		Claims      []Claim  `json:"claims"`
+		Unmet       []Unmet  `json:"unmet_premises,omitempty"`
+		Warnings    []string `json:"warnings"`
+		FiguresLang string   `json:"figures_lang,omitempty"`
+		Cells       []cell   `json:"cells"`
+	}{r.Schema, r.Run, r.Scenario, r.Seed, r.Blocks, r.Claims, r.Unmet, r.Warnings, r.FiguresLang, cells})
+}
