@@ -168,8 +168,8 @@ func ids(metrics []*analysis.Metric) []string {
 
 // analysed is a run and its figures.
 type analysed struct {
-	run     *results.Run
-	summary *analysis.Summary
+	run    *results.Run
+	report *analysis.Report
 }
 
 func open(dir string) (*analysed, error) {
@@ -177,11 +177,11 @@ func open(dir string) (*analysed, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	summary, _, err := analysis.Analyse(run)
+	report, err := analysis.Read(run)
 	if err != nil {
 		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
 	}
-	return &analysed{run, summary}, nil
+	return &analysed{run, report}, nil
 }
 
 // unreadable makes a run of another layout, or a damaged one, a run that cannot
@@ -209,15 +209,31 @@ func (a *analysed) side() Side {
 	return s
 }
 
-// variant is a variant that the run was to have; nil for others.
-func (a *analysed) variant(name string) *analysis.Variant {
-	for i := range a.summary.Variants {
-		if a.summary.Variants[i].Name == name {
-			return &a.summary.Variants[i]
+// variant is a variant of a cell that the run was to have; nil for others.
+func (a *analysed) variant(label string) *analysis.Variant {
+	for _, p := range a.report.Parts {
+		for i := range p.Summary.Variants {
+			v := &p.Summary.Variants[i]
+			if labelOf(p, v.Name) == label {
+				return v
+			}
 		}
 	}
 	return nil
 }
 
-// names are the run's variants, in its order.
-func (a *analysed) names() []string { return a.manifest().Experiment.Variants }
+// names are the run's variants, in its order, cell by cell.
+func (a *analysed) names() []string {
+	var all []string
+	for _, p := range a.report.Parts {
+		for _, name := range a.manifest().Experiment.Variants {
+			all = append(all, labelOf(p, name))
+		}
+	}
+	return all
+}
+
+// labelOf names a variant as its trials are named: "mixed-xdp-block".
+func labelOf(p *analysis.Part, variant string) string {
+	return results.PlannedTrial{Cell: p.Cell.Name, Variant: variant}.Label()
+}

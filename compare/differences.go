@@ -44,7 +44,14 @@ func obstacles(base, fresh *results.Run) []string {
 		{"scenario", b.Scenario, n.Scenario},
 		{"scenario file, SHA-256", b.ScenarioSHA256, n.ScenarioSHA256},
 	}
-	all = append(all, experiments(&b.Experiment, &n.Experiment)...)
+	all = append(all, experiments("", &b.Experiment, &n.Experiment)...)
+	for _, c := range n.Cells {
+		if was := b.ExperimentOf(c.Name); was != nil {
+			all = append(all, experiments(c.Name+", ", was, &c.Experiment)...)
+		} else {
+			all = append(all, difference{"cell " + c.Name, "none", "run"})
+		}
+	}
 	all = append(all, []difference{
 		{"kernel", b.Machine.Kernel, n.Machine.Kernel},
 		{"architecture", b.Machine.Arch, n.Machine.Arch},
@@ -64,7 +71,7 @@ func obstacles(base, fresh *results.Run) []string {
 // experiments are the resolved scenario, key by key but for the variants and
 // arms, which are held against themselves. The same file can mean another
 // experiment to another version.
-func experiments(base, fresh *results.Experiment) []difference {
+func experiments(cell string, base, fresh *results.Experiment) []difference {
 	var all []difference
 	b, n := reflect.ValueOf(*base), reflect.ValueOf(*fresh)
 	for i := range b.NumField() {
@@ -72,7 +79,7 @@ func experiments(base, fresh *results.Experiment) []difference {
 		if key == "variants" || key == "arms" {
 			continue
 		}
-		all = append(all, difference{"scenario, " + key, asJSON(b.Field(i)), asJSON(n.Field(i))})
+		all = append(all, difference{"scenario, " + cell + key, asJSON(b.Field(i)), asJSON(n.Field(i))})
 	}
 	return all
 }

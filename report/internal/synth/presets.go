@@ -161,3 +161,24 @@ func Served(s *Run, by ...string) *Run {
 	}
 	return s
 }
+
+// TwoLoads is the paper's two experiments, each variant once: sequential clients in a
+// closed loop with a pace and an attack, and the attackers alone.
+func TwoLoads() *Run {
+	s := OneBlock()
+	s.Experiment.Sequential = results.Load{Clients: 4, Requests: 400, PaceNS: Second / 10, MaxInFlight: 1}
+	alone := s.Experiment
+	alone.Sequential = results.Load{}
+	alone.Parallel.DelayNS = 0
+	s.Cells = []results.Cell{
+		{Name: "mixed", Load: "mixed", Experiment: s.Experiment},
+		{Name: "parallel", Load: "parallel", Experiment: alone},
+	}
+	s.Trials = nil
+	for _, c := range s.Cells {
+		for _, v := range s.Experiment.Variants {
+			s.Trials = append(s.Trials, Trial{Variant: v, Cell: c.Name, Block: 1})
+		}
+	}
+	return s
+}

@@ -23,12 +23,14 @@ const Second = int64(1e9)
 // measured.
 type Run struct {
 	Experiment results.Experiment
+	Cells      []results.Cell // none: the experiment is the only one
 	Trials     []Trial
 }
 
 // Trial is one trial of it; the hooks change its records.
 type Trial struct {
 	Variant string
+	Cell    string
 	arm     results.Arm
 	Block   int
 	Invalid string // the evidence of a failed check; "" is a valid trial
@@ -88,17 +90,20 @@ func (s *Run) Write(t *testing.T) string {
 		Machine:  results.Machine{OS: "linux", Kernel: "6.18", Arch: "amd64", CPUModel: "Example CPU", CPUs: 2, MemoryBytes: 8 << 30},
 		Runtime:  results.Runtime{Name: "docker", Version: "20.10"},
 		Warnings: []string{"made by code, not measured"},
+		Cells:    s.Cells,
 	}
 	testkit.Must(t, w.WriteManifest(m))
 	for i, trial := range s.Trials {
-		s.writeTrial(t, w, i+1, trial)
+		one := *s
+		one.Experiment = *m.ExperimentOf(trial.Cell)
+		one.writeTrial(t, w, i+1, trial)
 	}
 	return w.Dir
 }
 
 func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial) {
 	t.Helper()
-	planned := results.PlannedTrial{Index: index, Block: trial.Block, Variant: trial.Variant, Arm: trial.arm}
+	planned := results.PlannedTrial{Index: index, Block: trial.Block, Cell: trial.Cell, Variant: trial.Variant, Arm: trial.arm}
 	tw, err := w.BeginTrial(planned, 1)
 	testkit.Must(t, err)
 	meta := &results.Trial{
@@ -162,7 +167,7 @@ func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role str
 		if trial.Request != nil {
 			trial.Request(role, q)
 		}
-		free = q.StartNS + q.EndNS
+		free = q.StartNS + max(q.EndNS, load.PaceNS)
 		testkit.Must(t, e.Encode(record.Line{Request: q}))
 	}
 	testkit.Must(t, e.Encode(record.Line{Client: &record.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}}))

@@ -1,0 +1,48 @@
+package report
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
+	"github.com/equic-bench/equic-bench/report/internal/synth"
+	"github.com/equic-bench/equic-bench/report/tables"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestReportOfTwoLoadsIsAsKept(t *testing.T) {
+	dir := synth.TwoLoads().Write(t)
+	r := write(t, dir)
+	var text, bench bytes.Buffer
+	testkit.Must(t, tables.Text(&text, r, 0))
+	testkit.Must(t, tables.GoBench(&bench, r))
+	golden.CheckAll(t, "two-loads", map[string][]byte{
+		"text.txt": text.Bytes(), "gobench.txt": bench.Bytes(), "report.md": reported(t, dir, MarkdownFile),
+		"summary.json": reported(t, dir, SummaryFile), "figure-6.csv": reported(t, dir, "figure-6.csv"),
+	})
+	if f := verified(t, dir); f.Status != results.Holds {
+		t.Errorf("verify: %+v", f)
+	}
+	for _, name := range []string{"figure-3.svg", "figure-latency.pdf", HTMLFile} {
+		if _, err := os.Stat(filepath.Join(dir, results.ReportDir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A claim is judged by the load that the paper used for it.
+func TestClaimsAreJudgedByTheLoadOfThePaper(t *testing.T) {
+	r := summarise(t, synth.TwoLoads().Write(t))
+	for _, c := range r.Claims {
+		want := "parallel"
+		if c.ID == "throughput" || c.ID == "recovery" || c.ID == "duration" {
+			want = "mixed"
+		}
+		if c.Load != want || !c.Measured.Known() {
+			t.Errorf("%s is judged by the load %q, %v; want %s", c.ID, c.Load, c.Measured, want)
+		}
+	}
+}
