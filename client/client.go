@@ -21,8 +21,9 @@ type Mode string
 
 // The modes of docs/method.md, Load.
 const (
-	// Sequential sends one request at a time. Where the rate asks for the next
-	// before the last one ended, the next starts late.
+	// Sequential sends one request at a time: a closed loop, with or without a
+	// pace, or by a rate. A request whose time comes before the last one ended
+	// starts late.
 	Sequential Mode = "sequential"
 	// Parallel is open-loop: requests start on schedule whether or not earlier
 	// ones ended, up to MaxInFlight.
@@ -49,12 +50,19 @@ func (k KeyExchange) curves() []tls.CurveID {
 
 // Options describe the load of one client.
 type Options struct {
-	Server      string // host:port
-	Mode        Mode
-	Requests    int
-	Rate        float64       // scheduled starts per second; zero: each starts when the last ends
+	Server string // host:port
+	Mode   Mode
+	// Either Requests or Duration is given. With Duration, no request starts that
+	// long after the first intended start, or later; those in flight go on.
+	Requests int
+	Duration time.Duration
+	// Rate is the scheduled starts per second; late ones are caught up. Pace, for
+	// Sequential, is the time from one start to the next; a request that takes
+	// longer delays all that follow. With neither, each starts when the last ends.
+	Rate        float64
+	Pace        time.Duration
 	Delay       time.Duration // from the epoch to the first start
-	MaxInFlight int           // for Parallel; zero is Requests
+	MaxInFlight int           // for Parallel; zero: as many as there are requests
 	Timeout     time.Duration // per request, from its actual start
 	BodyBytes   int64         // what a whole response to "/" has
 	KeyExchange KeyExchange   // what the client offers in TLS; empty is X25519MLKEM768
@@ -70,8 +78,18 @@ func (o *Options) validate() error {
 		return fmt.Errorf("unknown mode %q: want %s or %s", o.Mode, Sequential, Parallel)
 	case o.KeyExchange != "" && o.KeyExchange != X25519MLKEM768 && o.KeyExchange != X25519:
 		return fmt.Errorf("unknown key exchange %q: want %s or %s", o.KeyExchange, X25519MLKEM768, X25519)
-	case o.Requests < 1:
+	case o.Requests < 0:
 		return fmt.Errorf("%d requests: want at least 1", o.Requests)
+	case o.Duration < 0:
+		return fmt.Errorf("duration %v: want more than zero", o.Duration)
+	case (o.Requests > 0) == (o.Duration > 0):
+		return fmt.Errorf("%d requests and a duration of %v: want exactly one of the two", o.Requests, o.Duration)
+	case o.Pace < 0:
+		return fmt.Errorf("pace %v: want zero or more", o.Pace)
+	case o.Pace > 0 && o.Mode != Sequential:
+		return errors.New("pace is for sequential requests: parallel ones have a rate")
+	case o.Pace > 0 && o.Rate != 0:
+		return fmt.Errorf("pace %v and rate %g/s: want at most one of the two", o.Pace, o.Rate)
 	case o.Rate < 0:
 		return fmt.Errorf("rate %g/s: want zero or more", o.Rate)
 	case o.Mode == Parallel && o.Rate == 0:
@@ -88,12 +106,17 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// scheduledNS is the intended start of request i, relative to the epoch.
+// scheduledNS is the start of request i by the rate, relative to the epoch.
 func (o *Options) scheduledNS(i int) int64 {
-	if o.Rate == 0 {
-		return int64(o.Delay)
-	}
 	return int64(o.Delay) + int64(float64(i)/o.Rate*1e9)
+}
+
+// more reports whether request i is still to be started at a time.
+func (o *Options) more(i int, atNS int64) bool {
+	if o.Requests > 0 {
+		return i < o.Requests
+	}
+	return atNS < int64(o.Delay+o.Duration)
 }
 
 // Run sends the load and prints its records to out: ready, then progress at

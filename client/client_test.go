@@ -7,8 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -150,15 +156,70 @@ func TestASequentialClientKeepsTheScheduleOfALateRequest(t *testing.T) {
 	}
 }
 
-func TestAClosedLoopHasNoSchedule(t *testing.T) {
-	l := newLoad(Options{Mode: Sequential, Requests: 2, Clock: testClock(t)}, func(context.Context) record.Request {
-		return record.Request{Outcome: record.OK}
-	})
-	l.run(t.Context())
-	for _, r := range l.done {
-		if r.ScheduledNS != r.StartNS {
-			t.Errorf("scheduled %d, started %d; want the same", r.ScheduledNS, r.StartNS)
-		}
+func TestWhenRequestsStart(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name   string
+		o      Options
+		takes  []time.Duration // of each request; the last of all that follow
+		starts []time.Duration
+	}{
+		{
+			"a closed loop: when the last ended", Options{Mode: Sequential, Requests: 3},
+			[]time.Duration{20 * ms, 50 * ms}, []time.Duration{0, 20 * ms, 70 * ms},
+		},
+		{
+			"a pace: a slow request delays all later ones", Options{Mode: Sequential, Requests: 5, Pace: 100 * ms},
+			[]time.Duration{10 * ms, 250 * ms, 10 * ms}, []time.Duration{0, 100 * ms, 350 * ms, 450 * ms, 550 * ms},
+		},
+		{
+			"a pace, for a time", Options{Mode: Sequential, Duration: 300 * ms, Pace: 100 * ms, Delay: 50 * ms},
+			[]time.Duration{10 * ms}, []time.Duration{50 * ms, 150 * ms, 250 * ms},
+		},
+		{
+			"a closed loop, for a time", Options{Mode: Sequential, Duration: 100 * ms},
+			[]time.Duration{70 * ms}, []time.Duration{0, 70 * ms},
+		},
+		{
+			"a rate, for a time: the last one is too late", Options{Mode: Sequential, Duration: 400 * ms, Rate: 10},
+			[]time.Duration{150 * ms}, []time.Duration{0, 150 * ms, 300 * ms},
+		},
+		{
+			"an open loop, for a time", Options{Mode: Parallel, Duration: 400 * ms, Rate: 10},
+			[]time.Duration{time.Second}, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms},
+		},
+		{
+			"an open loop, held back for too long", Options{Mode: Parallel, Duration: 400 * ms, Rate: 10, MaxInFlight: 1},
+			[]time.Duration{350 * ms}, []time.Duration{0, 350 * ms},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.o.Clock = testClock(t)
+				var n atomic.Int64
+				l := newLoad(c.o, func(context.Context) record.Request {
+					takes := c.takes[min(int(n.Add(1)), len(c.takes))-1]
+					time.Sleep(takes)
+					return record.Request{Outcome: record.OK, EndNS: int64(takes)}
+				})
+				l.run(t.Context())
+				lines := l.lines()
+				var starts []time.Duration
+				for _, line := range lines[1 : len(lines)-1] {
+					r := line.Request
+					starts = append(starts, time.Duration(r.StartNS))
+					if c.o.Rate == 0 && r.ScheduledNS != r.StartNS {
+						t.Errorf("request %d is scheduled at %d and starts at %d; want the same", r.Seq, r.ScheduledNS, r.StartNS)
+					}
+				}
+				if !slices.Equal(starts, c.starts) {
+					t.Errorf("starts at %v, want %v", starts, c.starts)
+				}
+				if got := lines[len(lines)-1].Client.Requests; got != len(c.starts) {
+					t.Errorf("the totals have %d requests, want %d", got, len(c.starts))
+				}
+			})
+		})
 	}
 }
 
@@ -204,6 +265,9 @@ func TestOutcomes(t *testing.T) {
 		{"no handshake in time", t.Context(), &quic.HandshakeTimeoutError{}, record.Timeout, 0},
 		{"an idle connection", t.Context(), &quic.IdleTimeoutError{}, record.Timeout, 0},
 		{"the request's own time-out", expired, errors.New("cut off"), record.Timeout, 0},
+		{"no descriptor", t.Context(), &net.OpError{Op: "listen", Err: os.NewSyscallError("socket", syscall.EMFILE)}, record.Local, 0},
+		{"no memory to send", expired, &net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", syscall.ENOBUFS)}, record.Local, 0},
+		{"a message that is too long", t.Context(), os.NewSyscallError("sendmsg", syscall.EMSGSIZE), record.Failed, 0},
 		{"anything else", t.Context(), io.ErrUnexpectedEOF, record.Failed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -224,21 +288,27 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		bend func(*Options)
+		want string
 	}{
-		{"no server", func(o *Options) { o.Server = "" }},
-		{"a server without a port", func(o *Options) { o.Server = "127.0.0.1" }},
-		{"an unknown mode", func(o *Options) { o.Mode = "both" }},
-		{"no requests", func(o *Options) { o.Requests = 0 }},
-		{"a parallel client without a rate", func(o *Options) { o.Rate = 0 }},
-		{"a negative rate", func(o *Options) { o.Rate = -1 }},
-		{"a negative delay", func(o *Options) { o.Delay = -1 }},
-		{"no time-out", func(o *Options) { o.Timeout = 0 }},
+		{"no server", func(o *Options) { o.Server = "" }, "no server given"},
+		{"a server without a port", func(o *Options) { o.Server = "127.0.0.1" }, "missing port"},
+		{"an unknown mode", func(o *Options) { o.Mode = "both" }, `unknown mode "both"`},
+		{"no requests", func(o *Options) { o.Requests = 0 }, "0 requests and a duration of 0s: want exactly one"},
+		{"requests and a duration", func(o *Options) { o.Duration = 1e9 }, "1 requests and a duration of 1s: want exactly one"},
+		{"a negative duration", func(o *Options) { o.Duration = -1e9 }, "duration -1s: want more than zero"},
+		{"a parallel client without a rate", func(o *Options) { o.Rate = 0 }, "need a rate"},
+		{"a parallel client with a pace", func(o *Options) { o.Pace = 1e9 }, "pace is for sequential requests"},
+		{"a pace and a rate", func(o *Options) { o.Mode, o.Pace = Sequential, 1e9 }, "pace 1s and rate 1/s: want at most one"},
+		{"a negative pace", func(o *Options) { o.Mode, o.Rate, o.Pace = Sequential, 0, -1 }, "pace -1ns: want zero or more"},
+		{"a negative rate", func(o *Options) { o.Rate = -1 }, "rate -1/s"},
+		{"a negative delay", func(o *Options) { o.Delay = -1 }, "delay -1ns"},
+		{"no time-out", func(o *Options) { o.Timeout = 0 }, "timeout 0s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := good
 			c.bend(&o)
-			if err := Run(t.Context(), o, io.Discard); err == nil {
-				t.Error("the client ran")
+			if err := Run(t.Context(), o, io.Discard); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want %q", err, c.want)
 			}
 		})
 	}

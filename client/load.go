@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,23 +28,40 @@ func newLoad(o Options, request func(context.Context) record.Request) *load {
 	if o.Mode == Sequential {
 		o.MaxInFlight = 1
 	} else if o.MaxInFlight == 0 {
-		o.MaxInFlight = o.Requests
+		o.MaxInFlight = max(o.Requests, int(math.Ceil(o.Rate*o.Duration.Seconds())))
 	}
 	return &load{o: o, request: request, done: make([]record.Request, 0, o.Requests)}
 }
 
-// run starts every request no sooner than its schedule says, and returns when
-// all have ended.
+// run sends the whole load, and returns when all requests have ended.
 func (l *load) run(ctx context.Context) {
+	if l.o.Mode == Sequential {
+		l.runSequential(ctx)
+	} else {
+		l.runParallel(ctx)
+	}
+}
+
+func (l *load) runSequential(ctx context.Context) {
+	next := int64(l.o.Delay)
+	for i := 0; l.o.more(i, next) && l.waitUntil(ctx, next); i++ {
+		start := l.one(ctx)
+		if next = start + int64(l.o.Pace); l.o.Rate > 0 {
+			next = l.o.scheduledNS(i + 1)
+		}
+	}
+}
+
+func (l *load) runParallel(ctx context.Context) {
 	slots := make(chan struct{}, l.o.MaxInFlight)
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	for i := range l.o.Requests {
+	for i := 0; l.o.more(i, l.o.scheduledNS(i)); i++ {
 		if !l.waitUntil(ctx, l.o.scheduledNS(i)) || !l.acquire(ctx, slots) {
 			return
 		}
 		wg.Go(func() {
-			l.one(ctx, i)
+			l.one(ctx)
 			<-slots
 		})
 	}
@@ -82,21 +101,36 @@ func (l *load) acquire(ctx context.Context, slots chan struct{}) bool {
 	}
 }
 
-func (l *load) one(ctx context.Context, seq int) {
-	l.mu.Lock()
-	l.started++
-	l.inFlight++
-	l.peak = max(l.peak, l.inFlight)
-	l.mu.Unlock()
-
-	startNS := l.o.Clock.Now()
+// one sends the next request of the schedule, unless it is too late for it, and
+// returns its start.
+func (l *load) one(ctx context.Context) (startNS int64) {
+	seq, startNS, ok := l.begin()
+	if !ok {
+		return startNS
+	}
 	r := l.request(ctx)
-	r.Seq, r.StartNS = seq, startNS
-	r.ScheduledNS = startNS
+	r.Seq, r.StartNS, r.ScheduledNS = seq, startNS, startNS
 	if l.o.Rate > 0 {
 		r.ScheduledNS = l.o.scheduledNS(seq)
 	}
+	l.end(r)
+	return startNS
+}
 
+func (l *load) begin() (seq int, startNS int64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq, startNS = l.started, l.o.Clock.Now()
+	if !l.o.more(seq, startNS) {
+		return seq, startNS, false
+	}
+	l.started++
+	l.inFlight++
+	l.peak = max(l.peak, l.inFlight)
+	return seq, startNS, true
+}
+
+func (l *load) end(r record.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.inFlight--
@@ -114,16 +148,11 @@ func (l *load) progress() *record.Progress {
 
 // lines are the records of the whole load, in the order of the schedule.
 func (l *load) lines() []record.Line {
-	bySeq := make([]*record.Request, l.o.Requests)
-	for i := range l.done {
-		bySeq[l.done[i].Seq] = &l.done[i]
-	}
+	slices.SortFunc(l.done, func(a, b record.Request) int { return a.Seq - b.Seq })
 	lines := make([]record.Line, 0, len(l.done)+2)
 	lines = append(lines, record.Line{Progress: l.progress()})
-	for _, r := range bySeq {
-		if r != nil {
-			lines = append(lines, record.Line{Request: r})
-		}
+	for i := range l.done {
+		lines = append(lines, record.Line{Request: &l.done[i]})
 	}
 	total := record.Client{Requests: len(l.done), PeakInFlight: l.peak, Held: l.held}
 	return append(lines, record.Line{Client: &total})

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -137,6 +138,14 @@ func (d *dialer) drain(body io.ReadCloser) (int64, error) {
 	return n, errors.Join(err, body.Close())
 }
 
+// localFailures are what the kernel answers to making a socket, or to sending on
+// one, for want of means or of a way to send. What ICMP reports is not among them:
+// that has come over the network.
+var localFailures = []syscall.Errno{
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRINUSE, syscall.EADDRNOTAVAIL,
+	syscall.EAGAIN, syscall.EPERM, syscall.ENETDOWN, syscall.ENETUNREACH,
+}
+
 // outcome classifies the end of a request (docs/method.md, Load).
 func outcome(ctx context.Context, err error) (record.Outcome, *uint64) {
 	if err == nil {
@@ -144,6 +153,9 @@ func outcome(ctx context.Context, err error) (record.Outcome, *uint64) {
 	}
 	if code, refused := refusal(err); refused {
 		return record.Refused, &code
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok && slices.Contains(localFailures, errno) {
+		return record.Local, nil
 	}
 	var timeout net.Error
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {

@@ -57,16 +57,19 @@ const (
 	Refused Outcome = "refused" // by the server, with an error code
 	Timeout Outcome = "timeout" // no end within the scenario's time-out
 	Failed  Outcome = "error"   // anything else
+	// Local is a request that its own machine could not send, for want of a
+	// socket, a port or memory. Such a request is no attack.
+	Local Outcome = "local"
 )
 
 // Outcomes are all outcomes, in the order in which tables show them.
-var Outcomes = []Outcome{OK, Refused, Timeout, Failed}
+var Outcomes = []Outcome{OK, Refused, Timeout, Failed, Local}
 
 // Request is one request on a connection of its own, as its client saw it.
 // The phases HandshakeNS, FirstByteNS and BodyNS are durations since StartNS,
 // and zero where the request did not get that far.
 type Request struct {
-	Seq         int   `json:"seq"`          // 0 .. requests-1, in the order of the schedule
+	Seq         int   `json:"seq"`          // 0 .. requests-1, in the order of the schedule and of the starts
 	ScheduledNS int64 `json:"scheduled_ns"` // intended start; equal to StartNS for a closed loop
 	StartNS     int64 `json:"start_ns"`
 	HandshakeNS int64 `json:"handshake_ns,omitempty"`  // handshake complete
@@ -168,9 +171,9 @@ type Server struct {
 
 // Client closes a client's output: its totals.
 type Client struct {
-	Requests int `json:"requests"`
-	// PeakInFlight is the largest number of requests in flight at once, and
-	// Held how many started late because max_in_flight was reached.
+	Requests int `json:"requests"` // started
+	// PeakInFlight is the largest number of requests in flight at once, and Held
+	// how many of a parallel client started late because max_in_flight was reached.
 	PeakInFlight int `json:"peak_in_flight"`
 	Held         int `json:"held"`
 }

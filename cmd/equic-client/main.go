@@ -52,8 +52,11 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Server, "server", "", "the server, as host:port")
 	mode := flags.String("mode", string(client.Sequential), "sequential (one request at a time) or parallel (open loop)")
-	flags.IntVar(&o.Requests, "requests", 1, "number of requests")
+	flags.IntVar(&o.Requests, "requests", 0, "number of requests; or give -duration")
+	flags.DurationVar(&o.Duration, "duration", 0, "start no request this long after the first one's time, or later")
 	flags.Float64Var(&o.Rate, "rate", 0, "scheduled starts per second; 0: each request starts when the last has ended")
+	flags.DurationVar(&o.Pace, "pace", 0,
+		"from one start to the next, of sequential requests; one that takes longer delays the next (not with -rate)")
 	flags.DurationVar(&o.Delay, "delay", 0, "from the epoch to the first request")
 	flags.IntVar(&o.MaxInFlight, "max-in-flight", 0, "bound on parallel requests in flight; 0: the number of requests")
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Second, "longest duration of a request")
