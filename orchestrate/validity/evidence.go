@@ -36,6 +36,7 @@ type nodeEvidence struct {
 
 	requests []span
 	outcomes map[record.Outcome]int
+	local    string // the error of the first request that ended as record.Local
 	distinct []bool // by sequence number
 	strange  int    // requests whose number repeats or is not planned, or whose outcome is unknown
 
@@ -111,7 +112,9 @@ func (n *nodeEvidence) add(l *record.Line) {
 
 func (n *nodeEvidence) addRequest(r *record.Request) {
 	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS})
-	n.outcomes[r.Outcome]++
+	if n.outcomes[r.Outcome]++; r.Outcome == record.Local && n.local == "" {
+		n.local = r.Error
+	}
 	if n.open && r.Seq == len(n.distinct) {
 		n.distinct = append(n.distinct, false)
 	}

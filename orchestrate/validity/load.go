@@ -3,6 +3,7 @@ package validity
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
@@ -24,6 +25,9 @@ const (
 	lateNS    = int64(100e6)
 	tooLateNS = int64(1e9)
 	lateShare = 0.01
+	// localShare is the share of the requests of a group that may fail on the
+	// clients' own machine.
+	localShare = 0.01
 	// leastRate is the share of the scheduled attack that must be achieved
 	// without a warning.
 	leastRate = 0.95
@@ -159,6 +163,30 @@ func sequentialOnTime(e *evidence) (bool, string) {
 	ok := worst <= tooLateNS && float64(late) <= lateShare*float64(quiet)
 	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s, of %s (allowed: 1 %%, and 1 s)",
 		late, quiet, Seconds(worst), who)
+}
+
+// fewLocalFailures sees that both groups sent what they counted: requests that
+// fail on the clients' own machine are no load.
+func fewLocalFailures(e *evidence) (bool, string) {
+	holds := true
+	var facts []string
+	for _, role := range []string{results.RoleSequential, results.RoleParallel} {
+		var local, all int
+		first := ""
+		for _, n := range e.clients() {
+			if n.Role != role {
+				continue
+			}
+			all += len(n.requests)
+			local += n.outcomes[record.Local]
+			if n.local != "" && first == "" {
+				first = fmt.Sprintf(", the first of %s: %s", n.Name, n.local)
+			}
+		}
+		holds = holds && float64(local) <= localShare*float64(all)
+		facts = append(facts, fmt.Sprintf("%d of %d %s requests failed on the clients' own machine%s", local, all, role, first))
+	}
+	return holds, strings.Join(facts, "; ") + " (allowed: 1 %)"
 }
 
 // attackSpan is the window from the first attacking request to the end of the

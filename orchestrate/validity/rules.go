@@ -121,13 +121,15 @@ func interfaceKept(e *evidence) (bool, string) {
 }
 
 // servedAddsUp compares both ends. A response that was served may have come too
-// late for its client, so served lies between ok and ok + timeouts + errors.
+// late for its client, or have found it unable to send, so served lies between ok
+// and ok + timeouts + errors + local failures.
 func servedAddsUp(e *evidence) (bool, string) {
 	var ok, served int
 	holds, facts := each(e.clients(), func(n *nodeEvidence) string {
 		s, o := e.server().served[n.Address], n.outcomes[record.OK]
 		ok, served = ok+o, served+s
-		if most := o + n.outcomes[record.Timeout] + n.outcomes[record.Failed]; s < o || s > most {
+		most := o + n.outcomes[record.Timeout] + n.outcomes[record.Failed] + n.outcomes[record.Local]
+		if s < o || s > most {
 			return fmt.Sprintf("got %d responses whole and at most %d, but the server says %d", o, most, s)
 		}
 		return ""

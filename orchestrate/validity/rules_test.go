@@ -177,6 +177,12 @@ func recordFaults() map[string]fault {
 			}
 			return true
 		}), rules{RuleGenerator}, "1 of 1 s of the attack"},
+		"a client had no sockets left": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
+			if n.Name == "parallel-2" && l.Request != nil && l.Request.Seq == 3 {
+				l.Request.Outcome, l.Request.Error = record.Local, "open socket: too many open files"
+			}
+			return true
+		}), rules{RuleLocal}, "1 of 40 parallel requests failed on the clients' own machine, the first of parallel-2: open socket: too"},
 		"a sequential request started two seconds late": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if seq1(n) && l.Request != nil && l.Request.Seq == 39 {
 				l.Request.StartNS += 2e9

@@ -19,7 +19,7 @@ type synth struct {
 
 func newSynth(v record.Variant) *synth {
 	s := &synth{
-		manifest: &results.Manifest{Experiment: results.Experiment{
+		manifest: &results.Manifest{ValidityVersion: Version, Experiment: results.Experiment{
 			Variants: []string{string(v)}, Quota: 5, XDPMode: "native", Syscalls: new(true),
 			Sequential: results.Load{Clients: 2, Requests: 40, RatePerSecond: 10, MaxInFlight: 1},
 			Parallel:   results.Load{Clients: 2, Requests: 20, RatePerSecond: 20, DelayNS: 1e9, MaxInFlight: 20},

@@ -16,7 +16,7 @@ import (
 
 // Version is the version of the rules for new runs. A change of a rule that can
 // change the outcome for a recorded trial needs a new one.
-const Version = 1
+const Version = 2
 
 // The rules, as trial.json names them.
 const (
@@ -35,6 +35,7 @@ const (
 	RuleOverlap    = "attack-overlaps-load"
 	RuleGenerator  = "generator-not-bottleneck"
 	RuleSequential = "sequential-on-time"
+	RuleLocal      = "generator-local-failures"
 )
 
 // rule is one condition of a valid trial. It returns whether the condition
@@ -48,24 +49,24 @@ type rule struct {
 
 // versions are the rules by version, in the order of trial.json. A run is judged
 // by those of its own version.
-var versions = map[int][]rule{
-	1: {
-		{RuleCompleted, true, completed},
-		{RuleReady, true, readyBeforeEpoch},
-		{RuleAlive, true, nodesAlive},
-		{RuleReadable, true, recordsReadable},
-		{RuleInterface, true, interfaceKept},
-		{RuleComplete, false, recordsComplete},
-		{RuleThrottled, false, notThrottled},
-		{RuleSwapped, false, notSwapped},
-		{RuleServed, false, servedAddsUp},
-		{RuleQuota, false, quotaHeld},
-		{RuleXDPMode, false, xdpModeAsAsked},
-		{RuleKernel, false, kernelBlocked},
-		{RuleOverlap, false, attackOverlapsLoad},
-		{RuleGenerator, false, generatorNotBottleneck},
-		{RuleSequential, false, sequentialOnTime},
-	},
+var versions = map[int][]rule{1: rules1, 2: append(slices.Clone(rules1), rule{RuleLocal, false, fewLocalFailures})}
+
+var rules1 = []rule{
+	{RuleCompleted, true, completed},
+	{RuleReady, true, readyBeforeEpoch},
+	{RuleAlive, true, nodesAlive},
+	{RuleReadable, true, recordsReadable},
+	{RuleInterface, true, interfaceKept},
+	{RuleComplete, false, recordsComplete},
+	{RuleThrottled, false, notThrottled},
+	{RuleSwapped, false, notSwapped},
+	{RuleServed, false, servedAddsUp},
+	{RuleQuota, false, quotaHeld},
+	{RuleXDPMode, false, xdpModeAsAsked},
+	{RuleKernel, false, kernelBlocked},
+	{RuleOverlap, false, attackOverlapsLoad},
+	{RuleGenerator, false, generatorNotBottleneck},
+	{RuleSequential, false, sequentialOnTime},
 }
 
 // VersionOf returns the version of the rules for a run.

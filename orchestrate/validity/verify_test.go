@@ -15,8 +15,9 @@ import (
 // olderSynth is a run from before what the run observed was in trial.json.
 func olderSynth(t *testing.T) *synth {
 	t.Helper()
-	s := newSynth(record.NoBlock).recorded(t)
-	s.manifest.Experiment.Syscalls = nil
+	s := newSynth(record.NoBlock)
+	s.manifest.ValidityVersion = 0
+	s.recorded(t).manifest.Experiment.Syscalls = nil
 	for i := range s.trial.Nodes {
 		n := &s.trial.Nodes[i]
 		n.Ended, n.ReadySeenNS = "", 0
@@ -114,6 +115,14 @@ func TestOfAnOlderRunWhatItAloneObservedIsKept(t *testing.T) {
 	}
 }
 
+func TestAnOlderRunIsJudgedByItsOwnRules(t *testing.T) {
+	s := newSynth(record.NoBlock)
+	s.manifest.ValidityVersion = 0
+	if checks := s.judge(t).Checks; len(checks) != len(rules1) || checks[len(checks)-1].Rule == RuleLocal {
+		t.Errorf("%d checks, want the %d of version 1: %+v", len(checks), len(rules1), checks)
+	}
+}
+
 func uncounted(s *synth) {
 	s.edit(func(n *results.Node, l *record.Line) bool {
 		if server(n) && l.Probe != nil {
@@ -126,7 +135,7 @@ func uncounted(s *synth) {
 func TestWhatCannotBeJudgedIsNotChecked(t *testing.T) {
 	s := newSynth(record.NoBlock).recorded(t)
 	s.manifest.ValidityVersion = Version + 1
-	if f := s.verify(); f.Status != results.NotChecked || !strings.Contains(f.Evidence, "version 2, this program has 1 to 1") {
+	if f := s.verify(); f.Status != results.NotChecked || !strings.Contains(f.Evidence, "version 3, this program has 1 to 2") {
 		t.Errorf("a newer run: %+v", f)
 	}
 	if _, err := Judge(s.manifest, s.trial, s.read); err == nil {

@@ -96,12 +96,18 @@ func (v *Variant) Summarise() {
 // fillIn gives each trial the counts that only others have: what was counted and
 // never seen is zero, and the median over the trials is over all of them.
 func (v *Variant) fillIn() {
-	calls, packets := map[string]SyscallLine{}, map[string]Number{}
+	calls, packets, outcomes := map[string]SyscallLine{}, map[string]Number{}, map[string]Number{}
 	for _, m := range v.TrialMetrics {
 		maps.Copy(calls, m.Syscalls.ByName)
 		maps.Copy(packets, m.Gateway.Packets)
+		for _, requests := range m.Requests {
+			maps.Copy(outcomes, requests)
+		}
 	}
 	for _, m := range v.TrialMetrics {
+		for role, requests := range m.Requests {
+			m.Requests[role] = withKeys(requests, outcomes)
+		}
 		if m.Syscalls.Calls.Known() {
 			m.Syscalls.ByName = withKeys(m.Syscalls.ByName, calls)
 		}

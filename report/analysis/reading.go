@@ -106,11 +106,14 @@ func loadEndNS(l results.Load) int64 {
 	return l.DelayNS + l.ScheduledNS()
 }
 
+// noRequests has no count of local failures: older runs have none, and their
+// reports stay as they are.
 func noRequests() map[string]Number {
 	counts := map[string]Number{}
 	for _, o := range record.Outcomes {
 		counts[string(o)] = 0
 	}
+	delete(counts, string(record.Local))
 	return counts
 }
 

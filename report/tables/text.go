@@ -121,21 +121,31 @@ func syscallsTable(s *analysis.Summary) Titled {
 }
 
 func requestsTable(s *analysis.Summary) Titled {
-	header := []any{"variant", "role"}
-	for _, o := range record.Outcomes {
+	header, outcomes := []any{"variant", "role"}, shownOutcomes(s)
+	for _, o := range outcomes {
 		header = append(header, string(o))
 	}
 	t := NewTitled("Requests by role and outcome", 2, header...)
 	for _, v := range s.Measured() {
 		for _, role := range []string{results.RoleSequential, results.RoleParallel} {
 			row := table.Row{v.Name, role}
-			for _, o := range record.Outcomes {
+			for _, o := range outcomes {
 				row = append(row, v.Requests[role][string(o)].Short())
 			}
 			t.AppendRow(row)
 		}
 	}
 	return t
+}
+
+// shownOutcomes are all outcomes, but local failures only if there were any.
+func shownOutcomes(s *analysis.Summary) []record.Outcome {
+	return slices.DeleteFunc(slices.Clone(record.Outcomes), func(o record.Outcome) bool {
+		return o == record.Local && !slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool {
+			_, counted := v.Requests[results.RoleSequential][string(o)]
+			return counted
+		})
+	})
 }
 
 func attackTable(s *analysis.Summary) Titled {
