@@ -13,8 +13,10 @@ TRIALS  := ./cmd/equic-bench
 
 # The report's tests draw hundreds of figures: under the race detector they take
 # six minutes in place of one. What runs beside something else in it is in a few.
-DRAWN   := ./report
+# Statistics have one goroutine only.
+DRAWN   := ./report/...
 BESIDE  := ByteIdentical|Broken
+PURE    := ./stats
 
 .PHONY: help
 help: ## list the targets
@@ -34,9 +36,9 @@ check: build ## build, vet, lint, and all tests that need neither root nor an en
 
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
-	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e '/report$$')
+	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /report -e '/stats$$')
 	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
-	$(GO) test $(DRAWN)
+	$(GO) test $(PURE) $(DRAWN)
 	$(GO) test -count=1 -timeout=15m $(TRIALS)
 
 .PHONY: bench

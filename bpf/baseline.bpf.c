@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 //
-// What the gateway is measured against (equic/speed_test.go); no user of the
+// What the gateway is measured against (equic/bench); no user of the
 // library loads it. `algorithm1` is Algorithm 1 of the paper as published: it
 // takes an Ethernet frame with IPv4 and UDP apart, looks the source address up
 // in a hash map of connection counts, and drops the packet if the count is
@@ -18,7 +18,7 @@
 
 /* A full-period generator of the numbers below a power of two (its factor is 1
  * modulo 4, its addend odd), and an odd factor that spreads them over all
- * addresses, each to another one; equic/speed_test.go holds the same. */
+ * addresses, each to another one; equic/bench holds the same. */
 #define TURN_FACTOR 1664525
 #define TURN_ADDEND 1013904223
 #define SPREAD 2654435761
