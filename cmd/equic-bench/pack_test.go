@@ -12,6 +12,7 @@ import (
 // The figures of a packed run are those of the run, to the byte.
 func TestAPackedRunHasTheSameReport(t *testing.T) {
 	testkit.Slow(t, "draws a report four times")
+	t.Parallel()
 	dir, _ := smallRun(t)
 	packed := filepath.Join(t.TempDir(), "published")
 	if code, out, stderr := command(t, "pack", dir, packed); code != exitFine || out != packed+"\n" {

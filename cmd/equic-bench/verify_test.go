@@ -120,6 +120,7 @@ func TestVerifyOfAWholeRun(t *testing.T) {
 // end, and verify names the file and exits 4.
 func TestVerifyNamesTheChangedFile(t *testing.T) {
 	testkit.Slow(t, "draws a report for each file of a run")
+	t.Parallel()
 	dir, _ := smallRun(t)
 	if code, _, stderr := command(t, "report", dir); code != exitFine {
 		t.Fatal(stderr)
@@ -217,6 +218,7 @@ func TestVerifyOfWhatIsNoRunIsWrongUsage(t *testing.T) {
 
 func TestReportPrintsInTheFormatThatWasAskedFor(t *testing.T) {
 	testkit.Slow(t, "draws a report four times")
+	t.Parallel()
 	dir, _ := smallRun(t)
 	_, out, _ := command(t, "report", dir, "--json")
 	want, err := os.ReadFile(filepath.Join(dir, results.ReportDir, "summary.json"))
