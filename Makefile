@@ -13,10 +13,10 @@ TRIALS  := ./cmd/equic-bench
 
 # The report's tests draw hundreds of figures: under the race detector they take
 # six minutes in place of one. What runs beside something else in it is in a few.
-# Statistics have one goroutine only.
+# Those of compare and stats have one goroutine only.
 DRAWN   := ./report/...
 BESIDE  := ByteIdentical|Broken
-PURE    := ./stats
+PURE    := ./compare ./stats
 
 .PHONY: help
 help: ## list the targets
@@ -36,7 +36,7 @@ check: build ## build, vet, lint, and all tests that need neither root nor an en
 
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
-	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /report -e '/stats$$')
+	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /compare -e /report -e /stats)
 	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
 	$(GO) test $(PURE) $(DRAWN)
 	$(GO) test -count=1 -timeout=15m $(TRIALS)
