@@ -61,6 +61,18 @@ func NormalQuantile(x []float64, p float64) float64 {
 	return mean + math.Sqrt(variance)*distuv.UnitNormal.Quantile(p)
 }
 
+// FitNormal is the normal distribution that has the mean and the standard deviation
+// (of the sample: over n-1) of x. Sigma is NaN, and with it all that follows from
+// it, if x has fewer than two values or all are equal: the paper's public code
+// stops with an error then.
+func FitNormal(x []float64) distuv.Normal {
+	fitted := distuv.Normal{Mu: Arithmetic(x), Sigma: math.NaN()}
+	if _, deviation := stat.MeanStdDev(x, nil); deviation > 0 {
+		fitted.Sigma = deviation
+	}
+	return fitted
+}
+
 // Min is the smallest of x; NaN where x is empty.
 func Min(x []float64) float64 {
 	if len(x) == 0 {

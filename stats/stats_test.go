@@ -174,3 +174,15 @@ func TestTheMedianOfInfinitiesIsInfinite(t *testing.T) {
 		t.Errorf("median %v, want +Inf", got)
 	}
 }
+
+func TestFitNormalIsOfTheSample(t *testing.T) {
+	// Squared deviations of 4 * 20^2, over 3.
+	if got := stats.FitNormal([]float64{20, 60, 60, 20}); !equal(got.Mu, 40) || !equal(got.Sigma, math.Sqrt(1600.0/3)) {
+		t.Errorf("normal distribution %+v, want mean 40 and deviation %v", got, math.Sqrt(1600.0/3))
+	}
+	for _, x := range [][]float64{nil, {7}, {7, 7}} {
+		if got := stats.FitNormal(x); !math.IsNaN(got.Sigma) || !math.IsNaN(got.CDF(7)) {
+			t.Errorf("%v has the normal distribution %+v, want none", x, got)
+		}
+	}
+}

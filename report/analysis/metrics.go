@@ -26,6 +26,7 @@ func (r *reading) metrics() *Metrics {
 		Gateway:     r.gatewayTotals(),
 		UDP:         r.udp(),
 		Probe:       r.probeCost(),
+		Instrument:  r.instrument(),
 	}
 	m.BlockTimeUS = m.BlockTime.headline()
 	return m

@@ -33,6 +33,11 @@ type reading struct {
 	peakInFlight int
 	held         int
 
+	// Of the paper's instrument; the ends are those of the last requests, whatever
+	// their outcome, and zero without any.
+	log                            serverLog
+	sequentialEndNS, parallelEndNS int64
+
 	admitted    int
 	refusalCPU  tally
 	refusalWall tally
@@ -128,6 +133,7 @@ func (r *reading) takeParallel(line *record.Line) {
 	}
 	r.requests[results.RoleParallel][string(q.Outcome)]++
 	r.offered++
+	r.parallelEndNS = max(r.parallelEndNS, q.StartNS+q.EndNS)
 	r.attackStarts++
 	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
 	r.attack.toNS = max(r.attack.toNS, q.StartNS)
@@ -155,6 +161,7 @@ func (r *reading) takeSequential(line *record.Line) {
 	}
 	r.requests[results.RoleSequential][string(q.Outcome)]++
 	r.offered++
+	r.sequentialEndNS = max(r.sequentialEndNS, q.StartNS+q.EndNS)
 	if q.Outcome != record.OK {
 		return
 	}
@@ -188,13 +195,17 @@ func (r *reading) part(atNS int64) int {
 
 func (r *reading) takeServer(line *record.Line) {
 	switch {
+	case line.Ready != nil:
+		r.log.startNS = line.Ready.AtNS
 	case line.Connection != nil:
+		r.log.addConnection(line.Connection, r.variant)
 		if line.Connection.HandshakeNS > 0 && line.Connection.End != record.RefusedByQuota {
 			r.admitted++
 		}
 	case line.Refusal != nil:
 		r.refusalCPU.add(line.Refusal.CPUNS)
 		r.refusalWall.add(line.Refusal.WallNS)
+		r.log.addRefusal(line.Refusal)
 	case line.Sample != nil:
 		r.samples = append(r.samples, *line.Sample)
 	case line.Syscall != nil:

@@ -106,6 +106,7 @@ type Metrics struct {
 	Gateway     Gateway                      `json:"gateway"`
 	UDP         UDP                          `json:"udp"`
 	Probe       Probe                        `json:"probe"`
+	Instrument  Instrument                   `json:"instrument"`
 }
 
 // Throughput is completed requests of the sequential clients per second, over

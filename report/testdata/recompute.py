@@ -18,9 +18,10 @@ from fractions import Fraction
 from itertools import combinations_with_replacement
 
 from recompute_cost import cost
+from recompute_instrument import instrument
 from recompute_stats import (
     INF, NAN, arithmetic, durations, harmonic, holm, log_ratio, median, middle, over_trials, percent, quantile, ratio, rejected, series,
-    signed_rank_p, sums, supported,
+    signed_rank_p, sums, supported, within,
 )
 
 # One trial.
@@ -148,10 +149,6 @@ def paper_bin(t, start):
     return next((i for i in range(start // (5 * 10**9), len(bins)) if within(bins[i], usual)), INF)
 
 
-def within(v, usual):
-    return abs(v - usual) <= usual / 10
-
-
 def response_ns(q):
     return q["start_ns"] - q["scheduled_ns"] + q["end_ns"]
 
@@ -227,6 +224,7 @@ def figures(t):
         "cpu_percent": cpu(t), "busy_percent": series(t.percent(busy_ns)), "syscalls": syscalls(t),
         "memory_percent": series([100 * b / limit for b in resident] if limit else []),
         "memory_bytes": {**series(resident), "peak": t.probe["peak_rss_bytes"] if t.probe else NAN},
+        "instrument": instrument(t),
     })
 
 

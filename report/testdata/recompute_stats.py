@@ -60,6 +60,10 @@ def normal_p90(x):
     return arithmetic(x) + statistics.pstdev(x) * statistics.NormalDist().inv_cdf(0.9) if x else NAN
 
 
+def within(v, usual):
+    return abs(v - usual) <= usual / 10
+
+
 def over_trials(values, trials):
     """The median, and its interval by order statistics from six trials on."""
     x = sorted(v for v in values if not math.isnan(v))

@@ -195,17 +195,21 @@ func (s *Run) serverRecords(t *testing.T, e *json.Encoder, trial Trial, rng *ran
 		}
 		testkit.Must(t, e.Encode(line))
 	}
+	emit(&record.Line{Ready: &record.Ready{Node: "server", AtNS: -3 * Second / 2}})
 	served := s.Experiment.Sequential.Clients * s.Experiment.Sequential.Requests
 	server := &record.Server{Connections: served, Served: served}
-	for range served {
-		emit(&record.Line{Connection: &record.Connection{HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: record.ClosedByClient}})
+	for i := range served {
+		c := &record.Connection{StartNS: arrivalNS(s.Experiment.Sequential, i), HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: record.ClosedByClient}
+		emit(&record.Line{Connection: c})
 	}
 	if sh.refuses {
 		server.Refusals, server.PeakPerClient = max(0, s.Experiment.Parallel.Clients*(s.Experiment.Parallel.Requests-5)), 5
 		server.EmptyWallNS, server.EmptyCPUNS = 480, 350
-		for range server.Refusals {
+		for i := range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
-			emit(&record.Line{Refusal: &record.Refusal{Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
+			c := &record.Connection{StartNS: arrivalNS(s.Experiment.Parallel, i), HandshakeNS: 3e6, EndNS: 52e5, End: record.RefusedByQuota}
+			emit(&record.Line{Connection: c})
+			emit(&record.Line{Refusal: &record.Refusal{AtNS: c.StartNS + 31e5, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
 		}
 	}
 	if sh.drops {
@@ -231,6 +235,16 @@ func (s *Run) serverRecords(t *testing.T, e *json.Encoder, trial Trial, rng *ran
 		UserNS: 9 * Second, SystemNS: 4 * Second, PeakRSSBytes: (sh.rssMiB + sh.growthMiB + 1) << 20,
 		OwnCPUNS: Second / 5, CPUs: s.Experiment.ServerCPUs, Samples: n, SyscallCounter: true,
 	}})
+}
+
+// arrivalNS is when the server sees the first packet of the i-th request of a
+// load: those of its clients come one millisecond apart, in turn.
+func arrivalNS(load results.Load, i int) int64 {
+	rate := load.RatePerSecond
+	if rate == 0 {
+		rate = 50
+	}
+	return load.DelayNS + int64(float64(i/load.Clients)/rate*1e9) + int64(i%load.Clients)*1e6
 }
 
 // samples prints one sample each interval, from 2 s before the epoch to 3 s
