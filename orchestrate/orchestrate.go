@@ -29,16 +29,17 @@ const Attempts = 3
 
 // The phases of a run, as events name them.
 const (
-	PhasePrepare = "prepare"       // make what all trials share
-	PhaseSettle  = "settle"        // wait until the CPUs are idle
-	PhaseStart   = "start"         // nodes start, up to the epoch
-	PhaseBefore  = "before attack" // load without attack
-	PhaseLoad    = "load"          // of a scenario without attack
-	PhaseAttack  = "attack"        // the parallel clients' schedule
-	PhaseAfter   = "after attack"
-	PhaseStop    = "stop"  // the server prints its records
-	PhaseCheck   = "check" // records are checked and written
-	PhaseDone    = "done"  // the trial is written; Message says how it went
+	PhasePrepare  = "prepare"       // make what all trials share
+	PhaseCapacity = "capacity"      // measure what the server can serve
+	PhaseSettle   = "settle"        // wait until the CPUs are idle
+	PhaseStart    = "start"         // nodes start, up to the epoch
+	PhaseBefore   = "before attack" // load without attack
+	PhaseLoad     = "load"          // of a scenario without attack
+	PhaseAttack   = "attack"        // the parallel clients' schedule
+	PhaseAfter    = "after attack"
+	PhaseStop     = "stop"  // the server prints its records
+	PhaseCheck    = "check" // records are checked and written
+	PhaseDone     = "done"  // the trial is written; Message says how it went
 )
 
 // Event says how far a run is.
@@ -80,6 +81,11 @@ type Options struct {
 	Version string
 	// BinDir is the folder of the nodes' binaries, whose digests are recorded.
 	BinDir string
+	// Capacity is the server's, in requests per second; zero has it measured if the
+	// scenario's attacks are multiples of it.
+	Capacity float64
+	// Once has an invalid trial not repeated.
+	Once bool
 	// CPUTimes reads the times of some CPUs, or of all where none is given, to
 	// know when they are idle; nil asks the kernel.
 	CPUTimes func(cpus []int) (host.CPUTimes, error)
@@ -107,7 +113,11 @@ type Outcome struct {
 // The Outcome is true whether or not there is an error. A run without a whole
 // trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {
-	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed)}
+	capacities, err := withCapacity(ctx, s, rt, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed), capacities: capacities}
 	open := r.create
 	if o.Resume != "" {
 		open = r.resume
@@ -138,11 +148,13 @@ type runner struct {
 	runtime  Runtime
 	options  Options
 	plan     []results.PlannedTrial
-	writer   *results.Writer
-	manifest *results.Manifest
-	trials   []results.Trial
-	programs *programs
-	kept     Nodes // of the last trial, with Options.Keep
+	// capacities are those of the scenario's attacks.
+	capacities []results.Capacity
+	writer     *results.Writer
+	manifest   *results.Manifest
+	trials     []results.Trial
+	programs   *programs
+	kept       Nodes // of the last trial, with Options.Keep
 	// slowest is the longest that the nodes of a trial of this run have taken
 	// until all were ready; zero before the first.
 	slowest time.Duration
@@ -158,7 +170,7 @@ func (r *runner) create() (err error) {
 	if err != nil {
 		return err
 	}
-	r.manifest.ID = r.writer.ID
+	r.manifest.ID, r.manifest.Capacities = r.writer.ID, r.capacities
 	r.describe(r.manifest)
 	err = r.writer.WriteScenario(r.scenario.Text)
 	if err == nil {
@@ -262,7 +274,7 @@ func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results
 				r.emit(Event{Trial: p, Phase: PhaseDone, Message: "warning: " + w})
 			}
 		}
-		if err != nil || trial.Valid || attempt == Attempts {
+		if err != nil || trial.Valid || attempt == Attempts || r.options.Once {
 			return trial, err
 		}
 	}

@@ -39,8 +39,10 @@ type Manifest struct {
 	Seed            uint64 `json:"seed"`
 
 	// Experiment is what was run; if there are Cells, it is the first of them.
-	Experiment Experiment     `json:"experiment"`
-	Cells      []Cell         `json:"cells,omitempty"`
+	Experiment Experiment `json:"experiment"`
+	Cells      []Cell     `json:"cells,omitempty"`
+	// Capacities are those from which the rates of attacks follow, by matrix point.
+	Capacities []Capacity     `json:"capacities,omitempty"`
 	Plan       []PlannedTrial `json:"plan"`
 
 	// Binaries maps the name of each binary in the nodes to its SHA-256.
@@ -64,6 +66,33 @@ type Cell struct {
 	Set   []string `json:"set,omitempty"`   // each of them as key=value
 
 	Experiment Experiment `json:"experiment"`
+}
+
+// Capacity is what the server of one matrix point can do on this machine, in
+// requests per second with its CPUs busy, and the evidence for it (docs/method.md,
+// Strength).
+type Capacity struct {
+	Point string `json:"point,omitempty"`
+	// Given is true if the user named ServingPerS. Nothing else is known then.
+	Given       bool    `json:"given,omitempty"`
+	ServingPerS float64 `json:"serving_per_s"`
+	// ThroughputPerS was served over the window, and ByCPUTimePerS follows from the
+	// server's CPU time per request. ServingPerS is the former if the server was at
+	// least 95 % busy, else the latter: the clients were then the limit.
+	ThroughputPerS float64 `json:"throughput_per_s,omitempty"`
+	ByCPUTimePerS  float64 `json:"by_cpu_time_per_s,omitempty"`
+	ServerBusy     float64 `json:"server_busy,omitempty"` // of its CPUs, in 0..1
+	Requests       int     `json:"requests,omitempty"`    // served in the window
+	WindowNS       int64   `json:"window_ns,omitempty"`
+	// RefusingPerS is how many requests the server can refuse after their handshake
+	// with all of its CPU time, RefusingNS of it each.
+	RefusingPerS float64 `json:"refusing_per_s,omitempty"`
+	RefusingNS   float64 `json:"refusing_ns,omitempty"`
+	// What a request that is served, and one that is refused, costs the clients in CPU
+	// time, and how many CPUs they have.
+	ServingClientNS  float64 `json:"serving_client_ns,omitempty"`
+	RefusingClientNS float64 `json:"refusing_client_ns,omitempty"`
+	ClientCPUs       int     `json:"client_cpus,omitempty"`
 }
 
 // ExperimentOf is what a trial of the cell of that name runs; "" is the only cell.

@@ -222,6 +222,27 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 	return nil
 }
 
+// SetRates gives each attack that is a multiple of the server's capacity its rate,
+// from the capacity of the point of the matrix, in requests per second.
+func (s *Scenario) SetRates(capacity func(point string) float64) {
+	set := func(c *Scenario) {
+		if p := &c.Parallel; p.Strength > 0 && p.Count > 0 {
+			p.Rate = p.Strength * capacity(c.Point) / float64(p.Count)
+		}
+	}
+	set(s)
+	for _, c := range s.cells {
+		set(c)
+	}
+}
+
+// Alone is the cell as a scenario of its own.
+func (s *Scenario) Alone() *Scenario {
+	alone := *s
+	alone.cells = nil
+	return &alone
+}
+
 // sortProblems puts problems in the order of their lines, each once: cells repeat
 // those of the keys that they share.
 func sortProblems(all []Problem) []Problem {

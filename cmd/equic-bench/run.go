@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
@@ -37,6 +39,7 @@ type runOptions struct {
 	bin         string
 	dryRun      bool
 	keep        bool
+	capacity    float64
 	quiet       bool
 	json        bool
 }
@@ -68,6 +71,7 @@ func runCommand(second *secondSignal) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.runtime, "runtime", runtimeAuto, runtimeHelp)
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
+	f.Float64Var(&o.capacity, "capacity", 0, "requests per second that the server can serve, for attacks that are a multiple of it (default: measured)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
 	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as "+
@@ -194,47 +198,58 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 
 	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(orchestrate.Plan(s, o.seed)), "trial"), o.seed, rt)
 	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
-		Results: o.results,
-		Seed:    o.seed,
-		Resume:  o.resume,
-		Keep:    o.keep,
-		Hurry:   second.hurry(),
-		OnEvent: progress.event,
-		Command: os.Args,
-		Version: programVersion(),
-		BinDir:  bin,
+		Results:  o.results,
+		Seed:     o.seed,
+		Resume:   o.resume,
+		Keep:     o.keep,
+		Capacity: o.capacity,
+		Hurry:    second.hurry(),
+		OnEvent:  progress.event,
+		Command:  os.Args,
+		Version:  programVersion(),
+		BinDir:   bin,
 	})
 	progress.end()
 	if len(outcome.Trials) > 0 {
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
-	if !o.quiet {
-		if shown := brief(c.ErrOrStderr(), outcome); !unread(shown) { // it is progress: the run is none the worse
-			err = errors.Join(err, shown)
-		}
+	if shown := o.conclude(c.ErrOrStderr(), outcome, ctx.Err() != nil); shown != nil && !unread(shown) {
+		progress.say("warning: the report is not written: %v; the run is whole, so `equic-bench report %s` can", shown, outcome.Dir)
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }
 
-// brief shows what a run came to, as far as it got: nothing where no trial of it
-// is valid.
-func brief(w io.Writer, outcome orchestrate.Outcome) error {
+// conclude writes the report of a run, unless it was interrupted, and shows what the
+// run came to, as far as it got: nothing if no trial of it is valid.
+func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, interrupted bool) error {
 	if !slices.ContainsFunc(outcome.Trials, func(t results.Trial) bool { return t.Valid && t.Arm == results.Plain }) {
 		return nil
 	}
-	run, err := results.Open(outcome.Dir)
-	if err != nil {
+	written, err := o.report(outcome.Dir, interrupted)
+	if err != nil || o.quiet {
 		return err
 	}
-	summary, err := claims.Read(run)
-	if err != nil {
+	if err := tables.Brief(w, written, terminalWidth(w)); err != nil {
 		return err
 	}
-	if err := tables.Brief(w, summary, terminalWidth(w)); err != nil {
+	if interrupted {
+		_, err = fmt.Fprintf(w, "figures, tables and verdicts of what is whole: equic-bench report %s\n", outcome.Dir)
 		return err
 	}
-	_, err = fmt.Fprintf(w, "figures, tables and verdicts: equic-bench report %s\n", outcome.Dir)
+	_, err = fmt.Fprintf(w, "report: %s\n", filepath.Join(outcome.Dir, results.ReportDir, report.HTMLFile))
 	return err
+}
+
+// report reads a run, and writes its report unless the run was interrupted.
+func (o *runOptions) report(dir string, interrupted bool) (*analysis.Report, error) {
+	if !interrupted {
+		return report.Write(dir, report.Options{})
+	}
+	run, err := results.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return claims.Read(run)
 }
 
 // settled is the wait before each trial, in words; nothing where there was none.

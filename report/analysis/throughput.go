@@ -52,6 +52,10 @@ func (c *completions) rates(widthNS, endNS int64) []float64 {
 }
 
 func (r *reading) throughput() Throughput {
+	if r.experiment.Sequential.Clients == 0 {
+		u := Unknown()
+		return Throughput{u, u, u, u, u, u, u, u, u}
+	}
 	fine := r.done.rates(secondNS, r.endNS)
 	paper := r.done.rates(paperBinNS, r.endNS)
 	load := r.experiment.Sequential

@@ -1,0 +1,243 @@
+package orchestrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// ErrCapacity is the error of a run whose attack is a multiple of a capacity that
+// cannot be measured, or that the clients cannot reach.
+var ErrCapacity = errors.New("capacity")
+
+const (
+	// capacityLoad is how long the server is kept busy, and capacityWarmUp how much of
+	// the begin of that is left out.
+	capacityLoad   = 4 * time.Second
+	capacityWarmUp = time.Second
+	// capacityClients have capacityInFlight requests each under way.
+	capacityClients  = 4
+	capacityInFlight = 4
+	// capacityRate is more than a client gets through: what holds it back is
+	// capacityInFlight, so that the load is a closed loop.
+	capacityRate = 2000
+	// busyServer is how busy a server is that has nothing left to give: its throughput
+	// is then its capacity, and must agree with its CPU time to within agreement.
+	busyServer = 0.95
+	agreement  = 0.10
+	// generatorLimit is how busy an attack may keep the clients' CPUs.
+	generatorLimit = 0.90
+)
+
+// withCapacity gives the scenario's attacks their rates, if some are multiples of
+// the server's capacity. What that is, is given, measured, or that of the run that
+// is resumed.
+func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) ([]results.Capacity, error) {
+	var all []results.Capacity
+	if o.Resume != "" {
+		run, err := results.Open(o.Resume)
+		if err != nil {
+			return nil, err
+		}
+		all = run.Manifest.Capacities
+	}
+	for _, c := range s.Cells() {
+		if c.Parallel.Strength == 0 || capacityOf(all, c.Point) != nil {
+			continue
+		}
+		capacity, err := measureCapacity(ctx, c, rt, o)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, *capacity)
+	}
+	var unreachable []error
+	for _, c := range s.Cells() {
+		if c.Parallel.Strength > 0 {
+			unreachable = append(unreachable, reaches(c, capacityOf(all, c.Point)))
+		}
+	}
+	s.SetRates(func(point string) float64 { return capacityOf(all, point).ServingPerS })
+	return all, errors.Join(unreachable...)
+}
+
+func capacityOf(all []results.Capacity, point string) *results.Capacity {
+	for i := range all {
+		if all[i].Point == point {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// reaches is an error if the clients cannot make the attack that a cell asks for.
+func reaches(s *scenarios.Scenario, c *results.Capacity) error {
+	if c.ServingClientNS == 0 { // the capacity was given
+		return nil
+	}
+	rate := s.Parallel.Strength * c.ServingPerS
+	served := min(rate, c.ServingPerS)
+	needs := served*c.ServingClientNS + (rate-served)*c.RefusingClientNS
+	has := generatorLimit * 1e9 * float64(max(1, c.ClientCPUs))
+	if needs <= has {
+		return nil
+	}
+	most := c.ServingPerS + (has-served*c.ServingClientNS)/c.RefusingClientNS
+	if served*c.ServingClientNS > has {
+		most = has / c.ServingClientNS
+	}
+	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.0f/s at most, which is %.1fx, "+
+		"not %gx: give the clients more CPUs, or write rate: %.1fx",
+		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, most/c.ServingPerS, s.Parallel.Strength, math.Floor(10*most/c.ServingPerS)/10)
+}
+
+// measureCapacity keeps a server busy for some seconds, once serving and once
+// refusing, in a run of its own that leaves nothing.
+func measureCapacity(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options) (_ *results.Capacity, err error) {
+	if c := o.Capacity; c > 0 {
+		return &results.Capacity{Point: cell.Point, ServingPerS: c, Given: true}, nil
+	}
+	if o.OnEvent != nil {
+		o.OnEvent(Event{Phase: PhaseCapacity})
+	}
+	dir, err := os.MkdirTemp("", "equic-bench-capacity-")
+	if err != nil {
+		return nil, fmt.Errorf("measure the capacity: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	outcome, err := Run(ctx, saturating(cell), rt, Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
+	if err != nil && !errors.Is(err, ErrInvalid) { // too busy is what it is meant to be
+		return nil, fmt.Errorf("measure the capacity: %w", err)
+	}
+	run, err := results.Open(outcome.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("measure the capacity: %w", err)
+	}
+	return readCapacity(run, cell.Point)
+}
+
+// saturating is a load of a few seconds that keeps the server of a scenario busy.
+func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
+	s := *cell
+	s.Name, s.Text = "capacity", nil
+	s.Cell, s.Load, s.Point, s.Set = "", "", "", nil
+	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
+	s.Server.Quota = 1 // all but one request of each client that is under way are refused
+	s.Sequential.Count = 0
+	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
+	s.Parallel.Strength, s.Parallel.Rate, s.Parallel.Delay = 0, capacityRate, 0
+	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second
+	s.Trial.Settle = min(s.Trial.Settle, time.Second)
+	s.Trial.Syscalls, s.Trial.Alternate = false, 0
+	return s.Alone()
+}
+
+// load is what a server and its clients did in the window of a saturating trial.
+type saturated struct {
+	seconds                 float64
+	served, refused         float64
+	serverCPUNS, serverBusy float64 // of the process, and of its CPUs with all that ran on them
+	clientCPUNS             float64
+	serverCPUs, clientCPUs  int
+}
+
+// readCapacity computes the capacity from the two trials of a saturating run.
+func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
+	by := map[string]*saturated{}
+	for _, t := range run.Trials {
+		s, err := readSaturated(run, t)
+		if err != nil {
+			return nil, fmt.Errorf("measure the capacity: %w", err)
+		}
+		by[t.Variant] = s
+	}
+	serving, refusing := by[string(record.NoBlock)], by[string(record.UserspaceBlock)]
+	if serving == nil || serving.served == 0 || serving.serverCPUNS == 0 {
+		return nil, fmt.Errorf("%w: no request was served in %s: see `equic-bench run scenarios/smoke.yaml`", ErrCapacity, capacityLoad)
+	}
+	c := &results.Capacity{
+		Point:           point,
+		Requests:        int(serving.served),
+		WindowNS:        (capacityLoad - capacityWarmUp).Nanoseconds(),
+		ThroughputPerS:  serving.served / serving.seconds,
+		ByCPUTimePerS:   float64(serving.serverCPUs) * 1e9 * serving.served / serving.serverCPUNS,
+		ServerBusy:      serving.serverBusy,
+		ClientCPUs:      serving.clientCPUs,
+		ServingClientNS: serving.clientCPUNS / serving.served,
+	}
+	// With CPU to spare the clients were the limit, and CPU time counts.
+	c.ServingPerS = c.ByCPUTimePerS
+	if c.ServerBusy >= busyServer {
+		c.ServingPerS = c.ThroughputPerS
+		if apart := math.Abs(c.ThroughputPerS/c.ByCPUTimePerS - 1); apart > agreement {
+			return nil, fmt.Errorf("%w: %.0f requests/s were served by a busy server, but by its CPU time it can serve %.0f/s: "+
+				"something else runs on its CPUs; end it, or name the capacity with --capacity", ErrCapacity, c.ThroughputPerS, c.ByCPUTimePerS)
+		}
+	}
+	if refusing != nil && refusing.refused > 0 {
+		perServed := serving.serverCPUNS / serving.served
+		c.RefusingNS = max(0, refusing.serverCPUNS-refusing.served*perServed) / refusing.refused
+		c.RefusingPerS = float64(serving.serverCPUs) * 1e9 / max(1, c.RefusingNS)
+		c.RefusingClientNS = max(0, refusing.clientCPUNS-refusing.served*c.ServingClientNS) / refusing.refused
+	}
+	return c, nil
+}
+
+// readSaturated reads the records of a trial within its window.
+func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
+	from, to := capacityWarmUp.Nanoseconds(), capacityLoad.Nanoseconds()
+	s := &saturated{seconds: float64(to-from) / 1e9}
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		var first, last *record.Sample
+		cpus := 1
+		if err := run.Lines(t, n, func(l *record.Line) error {
+			switch {
+			case l.Request != nil:
+				s.count(l.Request, from, to)
+			case l.Probe != nil:
+				cpus = max(1, len(l.Probe.CPUs))
+			case l.Sample != nil && l.Sample.AtNS >= from && l.Sample.AtNS <= to:
+				if first == nil {
+					first = l.Sample
+				}
+				last = l.Sample
+			}
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+		if first == last {
+			continue
+		}
+		span := float64(last.AtNS - first.AtNS)
+		used := float64(last.CPUNS-first.CPUNS) * float64(to-from) / span
+		if n.Role != results.RoleServer {
+			s.clientCPUNS, s.clientCPUs = s.clientCPUNS+used, cpus
+			continue
+		}
+		busy := last.BusyNS + last.SoftIRQNS - first.BusyNS - first.SoftIRQNS
+		s.serverCPUNS, s.serverCPUs, s.serverBusy = used, cpus, float64(busy)/span/float64(cpus)
+	}
+	return s, nil
+}
+
+// count takes note of a request that ended within the window.
+func (s *saturated) count(r *record.Request, from, to int64) {
+	if end := r.StartNS + r.EndNS; end < from || end >= to {
+		return
+	}
+	switch r.Outcome {
+	case record.OK:
+		s.served++
+	case record.Refused:
+		s.refused++
+	}
+}
