@@ -1,0 +1,151 @@
+package orchestrate
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// saturatedMachine is what requests cost in a run whose capacity is known. Times are in ms.
+type saturatedMachine struct {
+	serve, refuse             float64 // of the server's CPU
+	clientServe, clientRefuse float64 // of the clients' CPU
+	serverBusy                float64 // in 0..1
+	foreign                   float64 // of the server's CPU, by something else
+}
+
+// write makes the run that the machine leaves when it is saturated.
+func (m saturatedMachine) write(t *testing.T) *results.Run {
+	t.Helper()
+	w, err := results.Create(t.TempDir(), "capacity", time.Now())
+	testkit.Must(t, err)
+	testkit.Must(t, w.WriteManifest(&results.Manifest{Schema: results.SchemaVersion, ID: w.ID}))
+	for i, variant := range []record.Variant{record.NoBlock, record.UserspaceBlock} {
+		m.trial(t, w, results.PlannedTrial{Index: i + 1, Block: 1, Variant: string(variant)})
+	}
+	run, err := results.Open(w.Dir)
+	testkit.Must(t, err)
+	return run
+}
+
+// trial keeps the server busy for 5 s; in userspace-block three requests in four are
+// refused.
+func (m saturatedMachine) trial(t *testing.T, w *results.Writer, p results.PlannedTrial) {
+	t.Helper()
+	refused := 0.0
+	if p.Variant == string(record.UserspaceBlock) {
+		refused = 0.75
+	}
+	own := m.serverBusy - m.foreign
+	perS := own * 1000 / ((1-refused)*m.serve + refused*m.refuse) // requests
+	out, err := w.BeginTrial(p, 1)
+	testkit.Must(t, err)
+	trial := &results.Trial{PlannedTrial: p, Attempt: 1}
+	node := func(role string, lines []record.Line) {
+		f, err := out.Create(role + ".jsonl")
+		testkit.Must(t, err)
+		testkit.Must(t, record.NewPrinter(f).Print(lines...))
+		testkit.Must(t, f.Close())
+		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Records: role + ".jsonl", Lines: len(lines)})
+	}
+	var server, client []record.Line
+	for ms := int64(0); ms <= 5000; ms += 100 {
+		at, elapsed := ms*1e6, float64(ms)*1e6
+		server = append(server, record.Line{Sample: &record.Sample{
+			AtNS: at, CPUNS: int64(own * elapsed), BusyNS: int64(m.serverBusy * elapsed),
+		}})
+		perRequest := (1-refused)*m.clientServe + refused*m.clientRefuse
+		client = append(client, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: int64(perS * perRequest * float64(ms) * 1e3)}})
+	}
+	for i := range int(5 * perS) {
+		q := &record.Request{Seq: i, StartNS: int64(float64(i) / perS * 1e9), Outcome: record.OK}
+		if i%4 != 0 && refused > 0 {
+			q.Outcome = record.Refused
+		}
+		client = append(client, record.Line{Request: q})
+	}
+	probe := record.Line{Probe: &record.Probe{CPUs: []int{0}}}
+	node(results.RoleServer, append(server, probe))
+	node(results.RoleParallel, append(client, probe))
+	testkit.Must(t, out.Commit(trial))
+}
+
+func TestTheCapacityOfAKnownMachineIsFound(t *testing.T) {
+	for name, m := range map[string]saturatedMachine{
+		"a busy server":              {serve: 7, refuse: 5, clientServe: 2, clientRefuse: 1, serverBusy: 1},
+		"clients that are the limit": {serve: 2, refuse: 1.5, clientServe: 2.7, clientRefuse: 1, serverBusy: 0.73},
+		"a server of two thirds":     {serve: 2, refuse: 1, clientServe: 1, clientRefuse: 1, serverBusy: 0.66},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := readCapacity(m.write(t), "a")
+			testkit.Must(t, err)
+			near := func(what string, got, want float64) {
+				if math.Abs(got/want-1) > 0.1 {
+					t.Errorf("%s is %.2f, want %.2f", what, got, want)
+				}
+			}
+			near("the capacity", c.ServingPerS, 1000/m.serve)
+			near("refusals per second", c.RefusingPerS, 1000/m.refuse)
+			near("a client's cost of a request", c.ServingClientNS, m.clientServe*1e6)
+			near("a client's cost of a refusal", c.RefusingClientNS, m.clientRefuse*1e6)
+			if c.Point != "a" || c.Requests == 0 || c.ClientCPUs != 1 {
+				t.Errorf("evidence %+v", c)
+			}
+		})
+	}
+}
+
+func TestACapacityThatIsNotTheServersIsAnError(t *testing.T) {
+	m := saturatedMachine{serve: 7, refuse: 5, clientServe: 2, clientRefuse: 1, serverBusy: 1, foreign: 0.3}
+	_, err := readCapacity(m.write(t), "")
+	if !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "100 requests/s were served by a busy server, but by its CPU time it can serve 143/s") {
+		t.Errorf("something else has 30 %% of the server's CPU: %v", err)
+	}
+	run := m.write(t)
+	run.Trials = run.Trials[1:]
+	if _, err := readCapacity(run, ""); !errors.Is(err, ErrCapacity) {
+		t.Errorf("error %v without a trial that serves", err)
+	}
+}
+
+func TestAnAttackThatTheClientsCannotMakeIsRefused(t *testing.T) {
+	c := &results.Capacity{ServingPerS: 500, ServingClientNS: 1.6e6, RefusingClientNS: 0.8e6, ClientCPUs: 1}
+	attack := func(strength float64) *scenarios.Scenario {
+		return &scenarios.Scenario{Parallel: scenarios.Clients{Count: 4, Strength: strength}}
+	}
+	if err := reaches(attack(1.2), c); err != nil {
+		t.Errorf("1.2x needs 0.88 of a CPU: %v", err)
+	}
+	err := reaches(attack(2), c)
+	if !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "625/s at most, which is 1.2x, not 2x") {
+		t.Errorf("2x needs 1.2 CPUs: %v", err)
+	}
+	if err := reaches(attack(2), &results.Capacity{ServingPerS: 500, Given: true}); err != nil {
+		t.Errorf("a capacity that was given says nothing of the clients: %v", err)
+	}
+}
+
+func TestRatesFollowFromTheCapacityOfThePoint(t *testing.T) {
+	const file = `name: x
+loads:
+  a: {parallel: {count: 4, requests: 10, rate: 2x}}
+  b: {parallel: {count: 2, requests: 10, rate: 7/s}}
+matrix:
+  server.key: [rsa-2048, ecdsa-p256]
+`
+	s, err := scenarios.Parse("x.yaml", []byte(file))
+	testkit.Must(t, err)
+	s.SetRates(func(point string) float64 { return map[string]float64{"rsa-2048": 500, "ecdsa-p256": 600}[point] })
+	for cell, want := range map[string]float64{"a-rsa-2048": 250, "a-ecdsa-p256": 300, "b-rsa-2048": 7} {
+		if got := s.CellNamed(cell).Parallel.Rate; got != want {
+			t.Errorf("%s: %v/s, want %v/s", cell, got, want)
+		}
+	}
+}
