@@ -14,6 +14,7 @@ func (d *decoder) check(s *Scenario) {
 		d.checkSchedule("clients.sequential", s.Sequential)
 		d.checkSchedule("clients.parallel", s.Parallel)
 		d.checkAlternation(s)
+		d.checkQuota(s)
 	}
 	d.checkNetwork(s)
 }

@@ -108,6 +108,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 		if s.Variants, err = scenarios.ParseVariants(o.variants); err != nil {
 			return nil, usage(c, "%w", err)
 		}
+		if err := s.CheckQuota(); err != nil {
+			return nil, err
+		}
 	}
 	if c.Flags().Changed("repetitions") {
 		if s.Repetitions = o.repetitions; s.Repetitions < 1 || s.Repetitions > scenarios.MostRepetitions {
