@@ -46,8 +46,8 @@ func newDialer(o Options) (*dialer, error) {
 		o:    o,
 		addr: addr,
 		url:  "https://" + o.Server + "/",
-		// The server makes a certificate of its own at each start; there is no
-		// name to verify, and verifying costs the client, not the server.
+		// The server's certificate is self-signed: there is no name to verify, and
+		// verifying costs the client, not the server.
 		tls: &tls.Config{
 			InsecureSkipVerify: true,
 			NextProtos:         []string{http3.NextProtoH3},

@@ -8,6 +8,7 @@ package orchestrate
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -118,6 +119,9 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 		return Outcome{}, err
 	}
 	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed), capacities: capacities}
+	if err := r.makeCertificate(); err != nil {
+		return Outcome{}, err
+	}
 	open := r.create
 	if o.Resume != "" {
 		open = r.resume
@@ -154,7 +158,9 @@ type runner struct {
 	manifest   *results.Manifest
 	trials     []results.Trial
 	programs   *programs
-	kept       Nodes // of the last trial, with Options.Keep
+	// certificate is the same in all trials: a key takes seconds to make.
+	certificate *tls.Certificate
+	kept        Nodes // of the last trial, with Options.Keep
 	// slowest is the longest that the nodes of a trial of this run have taken
 	// until all were ready; zero before the first.
 	slowest time.Duration
@@ -171,6 +177,7 @@ func (r *runner) create() (err error) {
 		return err
 	}
 	r.manifest.ID, r.manifest.Capacities = r.writer.ID, r.capacities
+	r.recordCertificate()
 	r.describe(r.manifest)
 	err = r.writer.WriteScenario(r.scenario.Text)
 	if err == nil {

@@ -133,6 +133,9 @@ func (t *trial) begin() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := giveCertificate(&t.spec.Nodes[0], r.certificate); err != nil {
+		return err
+	}
 	t.out, err = r.writer.BeginTrial(t.plan, t.attempt)
 	if err != nil {
 		return err

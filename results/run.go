@@ -47,6 +47,10 @@ type Manifest struct {
 
 	// Binaries maps the name of each binary in the nodes to its SHA-256.
 	Binaries map[string]string `json:"binaries"`
+	// Certificates are those that the servers presented: one for all trials, and one
+	// more for each time the run was resumed. Absent in older runs, whose servers made
+	// one at each start.
+	Certificates []Certificate `json:"certificates,omitempty"`
 	// Modules maps module paths to versions, as linked into equic-bench.
 	Modules map[string]string `json:"modules"`
 	Version string            `json:"version"`
@@ -139,6 +143,12 @@ type Experiment struct {
 	// Syscalls is whether the server's system calls are to be counted; nil in
 	// older runs, which did not record it.
 	Syscalls *bool `json:"syscalls,omitempty"`
+}
+
+// Certificate is what servers present. Its key is not kept.
+type Certificate struct {
+	Key    string `json:"key"` // its type: "rsa-2048"
+	SHA256 string `json:"sha256"`
 }
 
 // Load is what one group of clients does.

@@ -8,6 +8,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/quicguard"
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
 // stopGrace is how long a stopping server waits for requests under way.
@@ -31,12 +33,13 @@ const stopGrace = time.Second
 type Options struct {
 	Listen      string // UDP address, host:port
 	Variant     record.Variant
-	Quota       int           // simultaneous connections admitted per client address
-	BodyBytes   int64         // of the response to "/"
-	IdleTimeout time.Duration // QUIC idle timeout
-	Key         KeyType       // of the certificate; empty is KeyECDSA
-	Interface   string        // for variants that block in the kernel
-	XDPMode     equic.Mode    // for the same
+	Quota       int                 // simultaneous connections admitted per client address
+	BodyBytes   int64               // of the response to "/"
+	IdleTimeout time.Duration       // QUIC idle timeout
+	Certificate *tls.Certificate    // nil: the server makes its own, with a Key
+	Key         certificate.KeyType // empty is ECDSA
+	Interface   string              // for variants that block in the kernel
+	XDPMode     equic.Mode          // for the same
 	Node        string
 	Clock       *record.Clock
 	Log         *slog.Logger
@@ -83,7 +86,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closed(socket.Close())) }()
-	tlsConfig, err := selfSigned(o.Key)
+	tlsConfig, err := o.tlsConfig()
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/equic-bench/equic-bench/client"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -359,4 +360,25 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAServerPresentsTheCertificateThatItIsGiven(t *testing.T) {
+	given, err := certificate.SelfSigned(certificate.ECDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startWith(t, Options{Listen: testkit.FreeAddress(t), Variant: record.NoBlock, Quota: 5, Certificate: given}, func() {})
+	conn, err := quic.DialAddr(t.Context(), r.address, &tls.Config{
+		InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := conn.ConnectionState().TLS.PeerCertificates[0].Raw; !bytes.Equal(got, given.Certificate[0]) {
+		t.Error("the server presents another certificate")
+	}
+	if err := conn.CloseWithError(0, ""); err != nil {
+		t.Error(err)
+	}
+	r.stop()
 }
