@@ -35,6 +35,7 @@ type Check struct {
 // Need is what a scenario asks of a machine.
 type Need struct {
 	ServerCPUs, ClientCPUs []int
+	AutoCPUs               bool  // the run chooses these, or some of them
 	MemoryBytes            int64 // of the server; zero is no limit
 	XDP                    bool  // a variant attaches an XDP program
 	Syscalls               bool  // the server's system calls are counted
@@ -154,12 +155,28 @@ func (m machine) cpus(need Need) Check {
 	away := slices.DeleteFunc(asked, func(cpu int) bool { return slices.Contains(online, cpu) })
 	if len(online) == 0 || len(away) == 0 {
 		c.Found += fmt.Sprintf("; server on %s, clients on %s", cpuText(need.ServerCPUs), cpuText(need.ClientCPUs))
-		return c
+		if need.AutoCPUs {
+			c.Found += " (auto)"
+		}
+		return m.cores(c, need)
 	}
 	c.Status = Warning
 	c.Found += "; the scenario asks for " + cpuText(away) + " as well, which is not online"
 	c.Means = "nodes run on other CPUs than the scenario says: server and clients may disturb each other"
 	c.Remedy = "change server.cpus and clients.cpus in the scenario"
+	return c
+}
+
+// cores looks whether clients run on other threads of the server's cores.
+func (m machine) cores(c Check, need Need) Check {
+	siblings := host.Siblings(m.Cores(), need.ServerCPUs)
+	shared := slices.DeleteFunc(siblings, func(cpu int) bool { return !slices.Contains(need.ClientCPUs, cpu) })
+	if len(shared) > 0 {
+		c.Status = Warning
+		c.Found += "; " + cpuText(shared) + " on the server's core"
+		c.Means = "the clients' work slows the server down: they use hardware threads of the same core"
+		c.Remedy = "write cpus: auto in the scenario, or use a machine with more cores"
+	}
 	return c
 }
 

@@ -3,7 +3,6 @@ package host
 import (
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,19 +24,6 @@ func (h Host) OnlineCPUs() []int {
 		return nil
 	}
 	return cpus
-}
-
-// Siblings are the CPUs of each core: its hardware threads, which slow each other
-// down.
-func (h Host) Siblings() (cores [][]int) {
-	paths, _ := fs.Glob(h.root, "sys/devices/system/cpu/cpu*/topology/thread_siblings_list") // the pattern is right
-	for _, p := range paths {
-		if cpus, err := ParseCPUs(h.text(p)); err == nil {
-			cores = append(cores, cpus)
-		}
-	}
-	slices.SortFunc(cores, slices.Compare)
-	return slices.CompactFunc(cores, slices.Equal)
 }
 
 // Overheated is how often cores have been slowed down since boot, as they were too

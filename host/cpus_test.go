@@ -4,8 +4,6 @@ import (
 	"slices"
 	"testing"
 	"testing/fstest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestListsOfCPUsAreRead(t *testing.T) {
@@ -63,26 +61,5 @@ func TestOnlineCPUsMayHaveGaps(t *testing.T) {
 	}
 	if got := New(fstest.MapFS{}).OnlineCPUs(); got != nil {
 		t.Errorf("without the file: %v", got)
-	}
-}
-
-func TestSiblingsAreTheThreadsOfEachCore(t *testing.T) {
-	for name, test := range map[string]struct {
-		lists map[string]string // by CPU
-		want  [][]int
-	}{
-		"two threads side by side": {map[string]string{"0": "0-1\n", "1": "0-1\n", "2": "2\n"}, [][]int{{0, 1}, {2}}},
-		"two threads far apart":    {map[string]string{"0": "0,4", "1": "1,5", "4": "0,4"}, [][]int{{0, 4}, {1, 5}}},
-		"one thread, ten cores":    {map[string]string{"0": "0", "10": "10", "2": "2"}, [][]int{{0}, {2}, {10}}},
-		"a list that is none":      {map[string]string{"0": "0", "1": "x"}, [][]int{{0}}},
-		"a kernel without any":     {nil, nil},
-	} {
-		root := fstest.MapFS{}
-		for cpu, list := range test.lists {
-			root["sys/devices/system/cpu/cpu"+cpu+"/topology/thread_siblings_list"] = &fstest.MapFile{Data: []byte(list)}
-		}
-		if diff := cmp.Diff(test.want, New(root).Siblings()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
 	}
 }

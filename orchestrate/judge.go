@@ -43,6 +43,9 @@ func (t *trial) record(early string) *results.Trial {
 	if w := settleWarning(t.settled); w != "" {
 		trial.Warnings = append(trial.Warnings, w)
 	}
+	platform := t.runner.runtime.Platform()
+	cpus, _ := placeNodes(t.runner.scenario, platform)
+	trial.Warnings = append(trial.Warnings, cpus.sharedCores(platform.Cores)...)
 	for _, m := range t.members {
 		trial.Nodes = append(trial.Nodes, m.node(t.epoch))
 	}

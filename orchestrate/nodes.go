@@ -26,7 +26,7 @@ func newSpec(
 	if err != nil {
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
 	}
-	cpus, _ := placeNodes(s, platform.CPUs)
+	cpus, _ := placeNodes(s, platform)
 	nodes := NodeSpecs(s, p.Variant, platform.BinDir)
 	for i := range nodes {
 		n := &nodes[i]
@@ -153,13 +153,19 @@ func (p placement) all() []int {
 
 func (p placement) size() int { return len(p.server) + len(p.sequential) + len(p.parallel) }
 
-// placeNodes fits the scenario's CPU sets to those that nodes may use (none:
-// unknown), and warns where the nodes get others than the scenario asks for. Their
-// numbers may have gaps: a CPU can be offline, or kept from this process.
-func placeNodes(s *scenarios.Scenario, usable []int) (placement, []string) {
-	asked := placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}
+// placeNodes chooses CPUs for the nodes, fits the scenario's own sets to those that
+// nodes may use (none: unknown), and warns where the nodes get others than the scenario
+// asks for, or share cores. Their numbers may have gaps: a CPU can be offline, or kept
+// from this process.
+func placeNodes(s *scenarios.Scenario, p Platform) (placement, []string) {
+	usable := p.CPUs
+	asked := chooseCPUs(placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}, p)
+	if asked.all() == nil {
+		return placement{}, []string{fmt.Sprintf("cpus: auto finds no CPUs for both server and clients among those that "+
+			"nodes may use, %v: no node is bound to CPUs, so server and clients disturb each other", usable)}
+	}
 	if len(usable) == 0 {
-		return asked, nil
+		return asked, asked.sharedCores(p.Cores)
 	}
 	fit := func(set []int) []int {
 		return slices.DeleteFunc(slices.Clone(set), func(cpu int) bool { return !slices.Contains(usable, cpu) })
@@ -170,11 +176,12 @@ func placeNodes(s *scenarios.Scenario, usable []int) (placement, []string) {
 		return placement{}, []string{fmt.Sprintf("nodes may use the CPUs %v of this machine and the scenario asks "+
 			"for others: no node is bound to CPUs, so server and clients disturb each other", usable)}
 	}
+	warnings := got.sharedCores(p.Cores)
 	if got.size() < asked.size() {
-		return got, []string{fmt.Sprintf("nodes may use the CPUs %v of this machine, fewer than the scenario asks "+
-			"for: server %v, sequential %v, parallel %v", usable, got.server, got.sequential, got.parallel)}
+		warnings = append(warnings, fmt.Sprintf("nodes may use the CPUs %v of this machine, fewer than the scenario asks "+
+			"for: server %v, sequential %v, parallel %v", usable, got.server, got.sequential, got.parallel))
 	}
-	return got, nil
+	return got, warnings
 }
 
 func emptied(asked, got []int) bool { return len(asked) > 0 && len(got) == 0 }

@@ -192,7 +192,8 @@ func (r *runner) create() (err error) {
 // describe records in a manifest what is known of the platform by now.
 func (r *runner) describe(m *results.Manifest) {
 	platform := r.runtime.Platform()
-	cpus, warnings := placeNodes(r.scenario, platform.CPUs)
+	cpus, warnings := placeNodes(r.scenario, platform)
+	recordPlacement(m, r.scenario, cpus, platform)
 	m.Runtime = platform.Runtime
 	memory := r.scenario.Server.Memory
 	if platform.NoMemoryLimit {

@@ -142,7 +142,7 @@ func TestCPUSetsAreFittedToTheMachine(t *testing.T) {
 		"two CPUs, whose numbers are others": {[]int{2}, []int{3}, []int{2, 3}, placement{[]int{2}, []int{3}, []int{3}}, ""},
 		"a CPU between two is away":          {[]int{0}, []int{1, 2}, []int{0, 2}, placement{[]int{0}, []int{2}, []int{2}}, "CPUs [0 2] of this machine, fewer"},
 		"the server's CPU is away":           {[]int{0}, []int{1}, []int{1, 2}, placement{}, "no node is bound"},
-		"no sets are asked for":              {nil, nil, []int{0}, placement{}, ""},
+		"one CPU for both":                   {nil, nil, []int{0}, placement{}, "cpus: auto finds no CPUs"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestCPUSetsAreFittedToTheMachine(t *testing.T) {
 				Sequential: scenarios.Clients{CPUs: test.clients},
 				Parallel:   scenarios.Clients{CPUs: test.clients},
 			}
-			got, warnings := placeNodes(s, test.cpus)
+			got, warnings := placeNodes(s, Platform{CPUs: test.cpus})
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(placement{})); diff != "" {
 				t.Errorf("placement (-want +got):\n%s", diff)
 			}

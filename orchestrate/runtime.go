@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -62,6 +63,9 @@ type Platform struct {
 	Runtime results.Runtime
 	// CPUs are the numbers of those that the nodes may use; none is unknown.
 	CPUs []int
+	// Cores are those of the CPUs, the fastest first; none is unknown. They may have
+	// threads that nodes may not use.
+	Cores []host.Core
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
 	// NoSwapLimit says that nodes at their memory limit can be swapped out.

@@ -111,7 +111,7 @@ func (t *trial) settle(ctx context.Context) (err error) {
 		return nil
 	}
 	r.emit(Event{Trial: t.plan, Phase: PhaseSettle})
-	cpus, _ := placeNodes(t.scenario, r.runtime.Platform().CPUs)
+	cpus, _ := placeNodes(t.scenario, r.runtime.Platform())
 	t.settled, err = settle(ctx, cpus.all(), t.scenario.Trial.Settle, r.readCPUs)
 	return err
 }

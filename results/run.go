@@ -56,9 +56,20 @@ type Manifest struct {
 	Version string            `json:"version"`
 	Go      string            `json:"go"`
 
-	Machine  Machine  `json:"machine"`
-	Runtime  Runtime  `json:"runtime"`
-	Warnings []string `json:"warnings,omitempty"`
+	Machine Machine `json:"machine"`
+	Runtime Runtime `json:"runtime"`
+	// Placement is absent in older runs, whose scenarios named all CPUs.
+	Placement *Placement `json:"placement,omitempty"`
+	Warnings  []string   `json:"warnings,omitempty"`
+}
+
+// Placement is how the CPUs of an Experiment were chosen.
+type Placement struct {
+	// ServerAuto and ClientsAuto report whether the run chose them, not the scenario.
+	ServerAuto  bool `json:"server_auto"`
+	ClientsAuto bool `json:"clients_auto"`
+	// ServerSiblings are the other hardware threads of the server's cores.
+	ServerSiblings []int `json:"server_siblings,omitempty"`
 }
 
 // Cell is one combination of a load and of the values of a matrix, with trials of

@@ -81,14 +81,12 @@ func defaults() *Scenario {
 			Quota:       5,
 			IdleTimeout: 5 * time.Second,
 			Key:         "ecdsa-p256",
-			CPUs:        []int{0},
 			Memory:      2 << 30,
 			XDPMode:     "native",
 		},
 		Sequential: Clients{
 			MaxInFlight: 1,
 			Timeout:     10 * time.Second,
-			CPUs:        []int{1},
 			Start:       Together,
 			KeyExchange: X25519MLKEM768,
 		},
@@ -124,14 +122,16 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
 				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
 					"(docs/method.md, Load)."),
-			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0."),
+			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the fastest core, and the other " +
+				"hardware threads of that core stay idle."),
 			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
 				about("The server's limit, without swap; memory percentages are of it."),
 			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
 				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
 		"clients": d.some(d.mapping(fields{
-			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's."),
+			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they get all other fast cores; if " +
+				"there is no other core, the other thread of the server's."),
 			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
 				about("Longest time of a request, from its start. Then it has ended as timeout."),
 			"start": d.choice(&s.Sequential.Start, Together, Staggered).

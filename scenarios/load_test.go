@@ -72,15 +72,15 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		Repetitions: 1,
 		Server: Server{
 			Body: 262144, Quota: 5, IdleTimeout: 5 * time.Second,
-			Key: "rsa-2048", CPUs: []int{0}, Memory: 2 << 30, XDPMode: "native",
+			Key: "rsa-2048", Memory: 2 << 30, XDPMode: "native",
 		},
 		Sequential: Clients{
 			Count: 4, Requests: 1000, Rate: 10,
-			MaxInFlight: 1, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519,
+			MaxInFlight: 1, Timeout: 30 * time.Second, Start: Together, KeyExchange: X25519,
 		},
 		Parallel: Clients{
 			Count: 4, Requests: 1000, Rate: s.Parallel.Rate, Delay: 30 * time.Second,
-			MaxInFlight: 1000, Timeout: 30 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519,
+			MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together, KeyExchange: X25519,
 		},
 		Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain, Settle: s.Trial.Settle, Syscalls: true},
@@ -112,7 +112,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
 		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
-		MaxInFlight: 1000, Timeout: 10 * time.Second, CPUs: []int{1}, Start: Together, KeyExchange: X25519MLKEM768,
+		MaxInFlight: 1000, Timeout: 10 * time.Second, Start: Together, KeyExchange: X25519MLKEM768,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -150,7 +150,7 @@ func TestWarnings(t *testing.T) {
 		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
 		"half of an attack is not measured":              {"delay: 1s} => delay: 1s}\nrepetitions: 6\ntrial: {alternate: 1s}", "half of the attack"},
 		"few trials do not show what measuring costs":    {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => trial: {alternate: 1s}\n", "use 6 or more"},
-		"a shared CPU mixes both sides":                  {"name: least => name: least\nserver: {cpus: [0, 1]}", "CPU 1 is the server's and the clients'"},
+		"a shared CPU mixes both sides":                  {"clients: => server: {cpus: [0, 1]}\nclients:\n  cpus: [1]", "CPU 1 is the server's and the clients'"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

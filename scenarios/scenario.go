@@ -57,8 +57,8 @@ type Server struct {
 	Quota       int   // simultaneous connections admitted per client address
 	IdleTimeout time.Duration
 	Key         string // of its certificate: "ecdsa-p256", or "rsa-2048" or "rsa-4096"
-	CPUs        []int
-	Memory      int64 // bytes; zero is no limit
+	CPUs        []int  // none: the run chooses them (auto)
+	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
 }
 
@@ -73,9 +73,9 @@ type Clients struct {
 	Delay       time.Duration // from the epoch
 	MaxInFlight int           // per client; 1 for sequential clients
 	Timeout     time.Duration // per request
-	CPUs        []int
-	Start       string // of a group: Together or Staggered
-	KeyExchange string // X25519MLKEM768 or X25519
+	CPUs        []int         // none: the run chooses them (auto)
+	Start       string        // of a group: Together or Staggered
+	KeyExchange string        // X25519MLKEM768 or X25519
 }
 
 // How the clients of a group start.

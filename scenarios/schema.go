@@ -72,6 +72,11 @@ func listSchema(item reader) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "array", Items: item.schema, MinItems: &least, UniqueItems: true}
 }
 
+// autoSchema takes the word Auto, which is the default, or a list.
+func autoSchema(list *jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{Auto}}, list}, Default: asJSON(Auto)}
+}
+
 func textSchema(value string) *jsonschema.Schema {
 	least := 1
 	s := &jsonschema.Schema{Type: "string", MinLength: &least}

@@ -239,15 +239,27 @@ func (d *decoder) strength(rate, multiple *float64) reader {
 func (d *decoder) cpus(to *[]int) reader {
 	cpu := -1 // no default for the numbers in the list
 	number := d.integer(&cpu, 0, 4095)
-	before := *to
 	item := reader{schema: number.schema, takes: number.takes, read: func(n *yaml.Node, path string) {
 		cpu = -1
 		if number.read(n, path); cpu >= 0 {
 			*to = append(*to, cpu)
 		}
 	}}
-	return withDefault(d.list(func() { *to = nil }, item), before)
+	list := d.list(func() { *to = nil }, item)
+	return reader{schema: autoSchema(list.schema), takes: Auto + ", or " + list.takes, read: func(n *yaml.Node, path string) {
+		switch {
+		case n.Kind == yaml.ScalarNode && n.Value == Auto:
+			*to = nil
+		case n.Kind == yaml.ScalarNode:
+			d.wrong(n, path, fmt.Sprintf("%q is neither auto nor a list", n.Value), "write auto, or the CPUs in brackets, such as [0, 1]")
+		default:
+			list.read(n, path)
+		}
+	}}
 }
+
+// Auto, in place of a list of CPUs, leaves them to the run.
+const Auto = "auto"
 
 func (d *decoder) variants(to *[]record.Variant) reader {
 	var name string

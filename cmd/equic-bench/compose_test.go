@@ -68,11 +68,11 @@ func TestEveryServiceIsConfined(t *testing.T) {
 		}
 		addresses[s.Networks["nodes"].Address] = name
 		want := service{
-			Image: "equic-bench/node:local", CPUSet: "1", ReadOnly: true, Networks: s.Networks,
+			Image: "equic-bench/node:local", CPUSet: "${EQUIC_CLIENT_CPUS:-1}", ReadOnly: true, Networks: s.Networks,
 			CapDrop: []string{"ALL"}, Security: []string{"no-new-privileges:true"},
 		}
 		if name == "server" {
-			want.CPUSet, want.MemLimit, want.CapAdd = "0", 2<<30, []string{"SYS_ADMIN", "NET_ADMIN"}
+			want.CPUSet, want.MemLimit, want.CapAdd = "${EQUIC_SERVER_CPUS:-0}", 2<<30, []string{"SYS_ADMIN", "NET_ADMIN"}
 		}
 		if diff := cmp.Diff(want, s); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)

@@ -50,7 +50,7 @@ measures it is refused.`,
 				if err != nil {
 					return err
 				}
-				need = needOf(s)
+				need = needOf(s, localPlatform())
 			}
 			// What is tried would disturb a run that measures.
 			release, err := lockMachine(c.Context())
@@ -69,14 +69,24 @@ measures it is refused.`,
 	return c
 }
 
-func needOf(s *scenarios.Scenario) doctor.Need {
+// needOf is what a scenario needs: the CPUs that it names, or that a run on a platform
+// would choose.
+func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
+	server, clients := orchestrate.Place(s, p)
 	return doctor.Need{
-		ServerCPUs:  s.Server.CPUs,
-		ClientCPUs:  slices.Compact(slices.Sorted(slices.Values(slices.Concat(s.Sequential.CPUs, s.Parallel.CPUs)))),
+		ServerCPUs:  server,
+		ClientCPUs:  clients,
+		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
 		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
 		Syscalls:    s.Trial.Syscalls,
 	}
+}
+
+// localPlatform is where nodes run on this machine without an engine.
+func localPlatform() orchestrate.Platform {
+	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
+	return orchestrate.Platform{CPUs: cpus, Cores: host.Local().Cores()}
 }
 
 // examine looks at everything, for nodes that will run in a runtime.

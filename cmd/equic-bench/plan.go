@@ -46,7 +46,7 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 // describeCell prints the server and the load of a cell.
 func describeCell(line func(format string, args ...any), s *scenarios.Scenario) {
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
-		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, host.FormatCPUs(s.Server.CPUs), scenarios.Size(s.Server.Memory))
+		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuText(s.Server.CPUs), scenarios.Size(s.Server.Memory))
 	for _, group := range []struct {
 		name string
 		load scenarios.Clients
@@ -72,6 +72,14 @@ func duration(s *scenarios.Scenario, plan []results.PlannedTrial) string {
 		return fmt.Sprintf(" in %d cells, %s in all", len(s.Cells()), clock(*all))
 	}
 	return fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
+}
+
+// cpuText names CPUs as a scenario does; a run chooses those of none.
+func cpuText(cpus []int) string {
+	if len(cpus) == 0 {
+		return scenarios.Auto
+	}
+	return host.FormatCPUs(cpus)
 }
 
 // expected is how long the trials take by schedule; nil if one has a closed loop,
@@ -102,7 +110,7 @@ func load(c scenarios.Clients) string {
 	if c.Duration > 0 {
 		each = "for " + c.Duration.String()
 	}
-	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, "client"), host.FormatCPUs(c.CPUs), each)
+	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, "client"), cpuText(c.CPUs), each)
 	switch {
 	case c.Strength > 0:
 		return fmt.Sprintf("%s, together at %gx the capacity of the server, from %s", who, c.Strength, clock(c.Delay))

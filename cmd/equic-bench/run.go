@@ -192,7 +192,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	if err != nil {
 		return err
 	}
-	if err := verdict(examine(ctx, needOf(s), rt.name, o.results)); err != nil {
+	if err := verdict(examine(ctx, needOf(s, rt.Platform()), rt.name, o.results)); err != nil {
 		return fmt.Errorf("%w; `equic-bench doctor %s` says what to do", err, s.Path)
 	}
 	if err := results.Sweep(o.results); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -20,13 +21,17 @@ func validateCommand() *cobra.Command {
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s, err := scenarios.Load(args[0])
+			var warnings []string
+			if err == nil {
+				warnings = append(s.Warnings(), sharedCores(s, localPlatform())...)
+			}
 			if asJSON {
-				return errors.Join(err, printValidity(c.OutOrStdout(), args[0], s, err))
+				return errors.Join(err, printValidity(c.OutOrStdout(), args[0], warnings, err))
 			}
 			if err != nil {
 				return err
 			}
-			warn(c.ErrOrStderr(), s.Warnings())
+			warn(c.ErrOrStderr(), warnings)
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", args[0])
 			return err
 		},
@@ -35,8 +40,14 @@ func validateCommand() *cobra.Command {
 	return c
 }
 
+// sharedCores warns if server and clients would share cores here.
+func sharedCores(s *scenarios.Scenario, here orchestrate.Platform) []string {
+	server, clients := orchestrate.Place(s, here)
+	return orchestrate.SharedCores(server, clients, here.Cores)
+}
+
 // printValidity prints what was found in a scenario file.
-func printValidity(w io.Writer, path string, s *scenarios.Scenario, found error) error {
+func printValidity(w io.Writer, path string, warnings []string, found error) error {
 	type problem struct {
 		Line   int    `json:"line,omitempty"`
 		Column int    `json:"column,omitempty"`
@@ -48,10 +59,7 @@ func printValidity(w io.Writer, path string, s *scenarios.Scenario, found error)
 		Valid    bool      `json:"valid"`
 		Errors   []problem `json:"errors"`
 		Warnings []string  `json:"warnings"`
-	}{Scenario: path, Valid: found == nil, Errors: []problem{}, Warnings: []string{}}
-	if s != nil {
-		result.Warnings = append(result.Warnings, s.Warnings()...)
-	}
+	}{Scenario: path, Valid: found == nil, Errors: []problem{}, Warnings: append([]string{}, warnings...)}
 	if wrong, ok := errors.AsType[*scenarios.Error](found); ok {
 		for _, p := range wrong.Problems {
 			result.Errors = append(result.Errors, problem{p.Line, p.Column, p.What, p.Remedy})

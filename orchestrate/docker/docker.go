@@ -72,13 +72,15 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 	if info.OSType != "linux" {
 		return nil, noEngine("ask the engine at "+engine.DaemonHost(), fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
 	}
-	return &Runtime{
+	r := &Runtime{
 		engine:   engine,
 		bin:      bin,
 		owner:    thisProcess(),
-		platform: platform(info, engine.ClientVersion(), cpus(host.Local().OnlineCPUs(), engine.DaemonHost(), info.NCPU)),
+		platform: platform(info, engine.ClientVersion()),
 		kernel:   capabilities(),
-	}, nil
+	}
+	r.platform.CPUs, r.platform.Cores = cpus(host.Local(), engine.DaemonHost(), info.NCPU)
+	return r, nil
 }
 
 func noEngine(tried string, err error) error {
@@ -104,7 +106,7 @@ func silent(err error) bool {
 }
 
 // platform describes an engine.
-func platform(info system.Info, api string, cpus []int) orchestrate.Platform {
+func platform(info system.Info, api string) orchestrate.Platform {
 	p := orchestrate.Platform{
 		Runtime: results.Runtime{
 			Name:       "docker",
@@ -113,7 +115,6 @@ func platform(info system.Info, api string, cpus []int) orchestrate.Platform {
 			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
 			Limits:     []string{"all capabilities dropped but the server's", "no new privileges", "read-only root", "no restart", "internal network"},
 		},
-		CPUs:   cpus,
 		BinDir: "/",
 	}
 	if !info.CPUSet {

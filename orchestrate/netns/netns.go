@@ -78,6 +78,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		},
 		NoKeep:  "network namespaces end with the run",
 		CPUs:    r.cpus,
+		Cores:   host.Local().Cores(),
 		Startup: startup,
 		BinDir:  r.bin,
 	}

@@ -1,0 +1,134 @@
+package orchestrate
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// fastShare is how fast a core is at least, compared with the fastest of those that
+// are left, to be one of the clients' cores: 85 %. Favoured cores of one kind are up to
+// 12 % faster than others, efficiency cores a fifth slower or more. Clients on cores of
+// two kinds would differ from trial to trial.
+const fastShare = 85
+
+// chooseCPUs fills in the CPUs that a scenario leaves to the run (`cpus: auto`). The
+// server gets one CPU, the first thread of the fastest core, and the clients all other
+// fast cores. The other threads of the server's core stay idle, unless no other CPU is
+// left for the clients. A set that cannot be filled stays empty.
+func chooseCPUs(asked placement, p Platform) placement {
+	cores := usableCores(p)
+	if len(asked.server) == 0 {
+		others := union(asked.sequential, asked.parallel)
+		free := slices.Concat(coresWithout(cores, others), cpusWithout(cores, others))
+		if len(free) > 0 {
+			asked.server = free[0].CPUs[:1]
+		}
+	}
+	if len(asked.sequential) == 0 {
+		asked.sequential = clientCPUs(cores, asked.server)
+		asked.parallel = asked.sequential
+	}
+	return asked
+}
+
+func clientCPUs(cores []host.Core, server []int) (cpus []int) {
+	free := coresWithout(cores, server)
+	if len(free) == 0 {
+		free = cpusWithout(cores, server)
+	}
+	for _, c := range free {
+		if 100*c.Speed >= fastShare*free[0].Speed {
+			cpus = append(cpus, c.CPUs...)
+		}
+	}
+	slices.Sort(cpus)
+	return cpus
+}
+
+// usableCores are a platform's cores, the fastest first, with the threads that nodes
+// may use. A CPU of an unknown core is one by itself.
+func usableCores(p Platform) (cores []host.Core) {
+	rest := slices.Clone(p.CPUs)
+	for _, c := range p.Cores {
+		if len(p.CPUs) > 0 {
+			c.CPUs = slices.DeleteFunc(slices.Clone(c.CPUs), func(cpu int) bool { return !slices.Contains(p.CPUs, cpu) })
+		}
+		if len(c.CPUs) > 0 {
+			cores = append(cores, c)
+		}
+		rest = slices.DeleteFunc(rest, func(cpu int) bool { return slices.Contains(c.CPUs, cpu) })
+	}
+	for _, cpu := range rest {
+		cores = append(cores, host.Core{CPUs: []int{cpu}})
+	}
+	return cores
+}
+
+// coresWithout are the cores of which no thread is in a set.
+func coresWithout(cores []host.Core, set []int) []host.Core {
+	return slices.DeleteFunc(slices.Clone(cores), func(c host.Core) bool {
+		return slices.ContainsFunc(c.CPUs, func(cpu int) bool { return slices.Contains(set, cpu) })
+	})
+}
+
+// cpusWithout are the cores without the threads that are in a set.
+func cpusWithout(cores []host.Core, set []int) (rest []host.Core) {
+	for _, c := range cores {
+		c.CPUs = slices.DeleteFunc(slices.Clone(c.CPUs), func(cpu int) bool { return slices.Contains(set, cpu) })
+		if len(c.CPUs) > 0 {
+			rest = append(rest, c)
+		}
+	}
+	return rest
+}
+
+// SharedCores warns of clients that run on other threads of the server's cores.
+func SharedCores(server, clients []int, cores []host.Core) []string {
+	shared := slices.DeleteFunc(host.Siblings(cores, server), func(cpu int) bool { return !slices.Contains(clients, cpu) })
+	if len(shared) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the clients' CPUs %v are hardware threads of the server's cores (its CPUs: %v): the "+
+		"clients' work slows the server down", shared, server)}
+}
+
+func (p placement) sharedCores(cores []host.Core) []string {
+	return SharedCores(p.server, p.clients(), cores)
+}
+
+func (p placement) clients() []int { return union(p.sequential, p.parallel) }
+
+// Place returns the CPUs of the server and the clients of a scenario: those that it
+// names, or that a run on the platform would choose. None is all.
+func Place(s *scenarios.Scenario, p Platform) (server, clients []int) {
+	chosen := chooseCPUs(placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}, p)
+	return chosen.server, chosen.clients()
+}
+
+// recordPlacement records how the CPUs were chosen, and those that the run chose by
+// itself.
+func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement, p Platform) {
+	m.Placement = &results.Placement{
+		ServerAuto:     len(s.Server.CPUs) == 0,
+		ClientsAuto:    len(s.Sequential.CPUs) == 0,
+		ServerSiblings: host.Siblings(p.Cores, cpus.server),
+	}
+	if m.Placement.ServerAuto {
+		m.Experiment.ServerCPUs = orAll(cpus.server, p.CPUs)
+	}
+	if m.Placement.ClientsAuto {
+		m.Experiment.ClientCPUs = orAll(cpus.clients(), p.CPUs)
+	}
+}
+
+// orAll is a set of CPUs, of which an empty one is all.
+func orAll(set, all []int) []int {
+	if len(set) == 0 {
+		return all
+	}
+	return set
+}
