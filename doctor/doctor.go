@@ -39,6 +39,7 @@ type Need struct {
 	MemoryBytes            int64 // of the server; zero is no limit
 	XDP                    bool  // a variant attaches an XDP program
 	Syscalls               bool  // the server's system calls are counted
+	OpenFiles              int   // of one node
 }
 
 // The least kernels: bpf_xdp_load_bytes is of 5.18; the counter of system calls
@@ -272,6 +273,23 @@ func (m machine) load() Check {
 	if n := len(m.OnlineCPUs()); n > 0 && load >= float64(n)/2 {
 		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
 		c.Remedy = "wait for its end, or end it"
+	}
+	return c
+}
+
+// OpenFiles looks at the limit of open files that nodes inherit, unless an engine sets
+// it for them.
+func OpenFiles(limit uint64, need Need, engineSets bool) Check {
+	c := Check{Name: "open files", Status: OK, Found: fmt.Sprintf("at most %d in each node", limit)}
+	switch {
+	case engineSets:
+		c.Found = "as many as needed in each node: the engine sets the limit"
+	case limit < uint64(need.OpenFiles):
+		c.Status = Missing
+		c.Found += fmt.Sprintf(", and a client of the scenario needs %d", need.OpenFiles)
+		c.Means = "clients cannot open a socket for each request under way"
+		c.Remedy = fmt.Sprintf("as root `ulimit -Hn %d` in the shell that runs it, or lower clients.parallel.max_in_flight",
+			need.OpenFiles)
 	}
 	return c
 }

@@ -143,3 +143,27 @@ func TestAllRightsAreThoseThatARunWithoutAnEngineNeeds(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLimitOfOpenFilesIsHeldAgainstTheScenario(t *testing.T) {
+	for name, test := range map[string]struct {
+		limit      uint64
+		needed     int
+		engineSets bool
+		status     Status
+		found      string
+	}{
+		"enough":                     {1064, 1064, false, OK, "at most 1064 in each node"},
+		"too few":                    {1024, 1064, false, Missing, "at most 1024 in each node, and a client of the scenario needs 1064"},
+		"no limit":                   {^uint64(0), 1064, false, OK, "at most"},
+		"no scenario":                {256, 0, false, OK, "at most 256"},
+		"an engine that sets it all": {256, 1064, true, OK, "the engine sets the limit"},
+	} {
+		c := OpenFiles(test.limit, Need{OpenFiles: test.needed}, test.engineSets)
+		if c.Status != test.status || !strings.HasPrefix(c.Found, test.found) && !strings.HasSuffix(c.Found, test.found) {
+			t.Errorf("%s: %+v, want %s: %s", name, c, test.status, test.found)
+		}
+		if c.Status != OK && !strings.Contains(c.Remedy, "ulimit -Hn 1064") {
+			t.Errorf("%s: the remedy is %q", name, c.Remedy)
+		}
+	}
+}

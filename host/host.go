@@ -4,11 +4,14 @@
 package host
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Host is a machine, as the files of its kernel describe it (proc(5), sysfs). What
@@ -83,6 +86,16 @@ func (h Host) ThrottledPeriods() int64 {
 		}
 	}
 	return -1
+}
+
+// OpenFilesLimit is how many files a process that this one starts may open: the hard
+// limit, as Go programs raise their soft one to it.
+func OpenFilesLimit() (uint64, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("read the limit of open files: %w", err)
+	}
+	return limit.Max, nil
 }
 
 // text is the content of a file without outer space.

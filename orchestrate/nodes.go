@@ -105,9 +105,10 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 		end = append(end, "--pace", c.Pace.String())
 	}
 	return NodeSpec{
-		Name: role + "-" + strconv.Itoa(i+1),
-		Role: role,
-		CPUs: c.CPUs,
+		Name:      role + "-" + strconv.Itoa(i+1),
+		Role:      role,
+		CPUs:      c.CPUs,
+		OpenFiles: openFiles(c),
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
 			"--server", server.String(),

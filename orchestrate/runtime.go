@@ -109,6 +109,9 @@ type NodeSpec struct {
 	CPUs    []int    // none: all
 	// MemoryBytes limits memory, without swap. Zero is no limit.
 	MemoryBytes int64
+	// OpenFiles is how many files the node must be able to open. A runtime that can
+	// sets the limit; zero leaves it as it is.
+	OpenFiles int
 	// Kernel says that the node loads eBPF programs and attaches XDP to its
 	// interface: it needs the capabilities for that, and no node else has any.
 	Kernel bool

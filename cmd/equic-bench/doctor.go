@@ -39,8 +39,8 @@ func doctorCommand() *cobra.Command {
 		Short: "Say what this machine can and cannot run, each with the remedy",
 		Long: `Looks at the kernel, the hardware, the engine and what is left of earlier runs,
 and tries for real, on a throw-away veth pair, what needs root. With SCENARIO it
-holds the machine against that scenario's CPUs, memory and variants. While a run
-measures it is refused.`,
+holds the machine against that scenario's CPUs, memory, open files and variants.
+While a run measures it is refused.`,
 		Example: "  equic-bench doctor scenarios/paper.yaml",
 		Args:    arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -80,6 +80,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		MemoryBytes: s.Server.Memory,
 		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
 		Syscalls:    s.Trial.Syscalls,
+		OpenFiles:   orchestrate.OpenFiles(s),
 	}
 }
 
@@ -93,17 +94,27 @@ func localPlatform() orchestrate.Platform {
 func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
 	checks := doctor.Machine(host.Local(), need)
 	places, usable := runtimeChecks(ctx)
-	checks = append(checks, triedChecks(need, grantsRights(runtime, usable))...)
+	granted := grantsRights(runtime, usable)
+	checks = append(checks, openFilesCheck(need, granted))
+	checks = append(checks, triedChecks(need, granted)...)
 	checks = append(checks, places...)
 	return append(checks, resultsCheck(root))
 }
 
-// verdict is an error that names what is missing.
+func openFilesCheck(need doctor.Need, engineSets bool) doctor.Check {
+	limit, err := host.OpenFilesLimit()
+	if err != nil {
+		return doctor.Check{Name: "open files", Status: doctor.Warning, Found: oneLine(err), Means: "nodes may have too few"}
+	}
+	return doctor.OpenFiles(limit, need, engineSets)
+}
+
+// verdict is an error that names what is missing, with the remedy.
 func verdict(checks []doctor.Check) error {
 	var missing []string
 	for _, c := range checks {
 		if c.Status == doctor.Missing {
-			missing = append(missing, c.Name+": "+c.Found)
+			missing = append(missing, fmt.Sprintf("%s: %s (%s)", c.Name, c.Found, c.Remedy))
 		}
 	}
 	if len(missing) == 0 {

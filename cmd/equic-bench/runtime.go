@@ -136,7 +136,7 @@ func grantsRights(name string, usable []runtimeKind) bool {
 
 // runtimeFails reports whether an error is a runtime's about this machine.
 func runtimeFails(err error) bool {
-	return errors.Is(err, docker.ErrNoEngine) || errors.Is(err, docker.ErrSubnetTaken) || errors.Is(err, netns.ErrNotRoot)
+	return isAny(err, docker.ErrNoEngine, docker.ErrSubnetTaken, docker.ErrOpenFiles, netns.ErrNotRoot)
 }
 
 // inThrowAwayNetwork calls f in a network namespace such as a node's (netns.Try).

@@ -93,6 +93,29 @@ func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.
 			CpusetCpus: host.FormatCPUs(n.CPUs),
 			Memory:     n.MemoryBytes,
 			MemorySwap: n.MemoryBytes, // memory and swap together: no swap
+			Ulimits:    ulimits(n.OpenFiles),
 		},
 	}
+}
+
+// leastOpenFiles is the usual limit of a process: a node is given no less.
+const leastOpenFiles = 1024
+
+// ulimits set the number of open files explicitly: an engine's default may be lower.
+func ulimits(openFiles int) []*container.Ulimit {
+	if openFiles == 0 {
+		return nil
+	}
+	n := int64(max(openFiles, leastOpenFiles))
+	return []*container.Ulimit{{Name: "nofile", Soft: n, Hard: n}}
+}
+
+// limited adds the remedy to the error of an engine that may not set a limit, as one
+// without root. It has no code of its own.
+func limited(err error, openFiles int) error {
+	if !strings.Contains(strings.ToLower(err.Error()), "rlimit") {
+		return err
+	}
+	return fmt.Errorf("%w for %d of them: %w; raise the engine's own limit (LimitNOFILE= of its service), or lower "+
+		"clients.parallel.max_in_flight", ErrOpenFiles, openFiles, err)
 }

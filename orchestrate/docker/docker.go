@@ -29,6 +29,9 @@ var ErrNoEngine = errors.New("no Docker engine")
 // ErrSubnetTaken says that another network has the scenario's subnet.
 var ErrSubnetTaken = errors.New("subnet is taken")
 
+// ErrOpenFiles says that the engine may not raise the limit of open files.
+var ErrOpenFiles = errors.New("the engine cannot set the limit of open files")
+
 // answerLimit bounds the first words with an engine.
 const answerLimit = 10 * time.Second
 

@@ -58,6 +58,7 @@ func TestNodesRunAsTheSpecSays(t *testing.T) {
 		"the server has few capabilities":            {there["CapEff"], wantCapabilities(r)},
 		"the client can gain no privileges":          {found["NoNewPrivs"], "1"},
 		"the client is bound to its CPU":             {found["Cpus_allowed_list"], "0"},
+		"the client may open as many files as asked": {found["open files"], "3064 3064 files"},
 		"the client's system call filter is on":      {found["Seccomp"], "2"},
 		"the client's root file system is read only": {found["write"], "open /file: read-only file system"},
 	} {

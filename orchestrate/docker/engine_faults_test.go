@@ -199,3 +199,41 @@ func TestOnlyUnusedImagesAreRemoved(t *testing.T) {
 		t.Errorf("%v are left, want that of a container", e.images)
 	}
 }
+
+func TestTheEngineIsAskedForTheOpenFilesThatANodeNeeds(t *testing.T) {
+	e := startFakeEngine(t, "1.41", "")
+	r, spec := openFake(t, ""), testSpec(t)
+	spec.Nodes[1].OpenFiles = 1064
+	few := spec.Nodes[1]
+	few.Name, few.Address, few.OpenFiles = "few", few.Address.Next(), 65
+	spec.Nodes = append(spec.Nodes, few)
+	nodes, err := r.Open(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { testkit.Must(t, nodes.Remove(t.Context())) }()
+	var got []string
+	_, created := e.asked()
+	for _, c := range created {
+		for _, limit := range c.HostConfig.Ulimits {
+			got = append(got, limit.String())
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"nofile=1024:1024", "nofile=1064:1064"}; !slices.Equal(got, want) {
+		t.Errorf("%d containers with the limits %q, want %q and none for the server", len(created), got, want)
+	}
+}
+
+func TestAnEngineThatMayNotRaiseALimitIsNamedWithTheRemedy(t *testing.T) {
+	said := errors.New("OCI runtime create failed: error setting rlimit type 7: operation not permitted")
+	err := limited(said, 5064)
+	if !errors.Is(err, ErrOpenFiles) || !errors.Is(err, said) || !strings.Contains(err.Error(), "for 5064 of them") ||
+		!strings.Contains(err.Error(), "max_in_flight") {
+		t.Errorf("got %v", err)
+	}
+	other := errors.New("no such container")
+	if err := limited(other, 5064); !errors.Is(err, other) || errors.Is(err, ErrOpenFiles) {
+		t.Errorf("another error became %v", err)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
@@ -42,7 +43,10 @@ type fakeEngine struct {
 // createdContainer is what this package asks for that tests look at.
 type createdContainer struct {
 	Env        []string
-	HostConfig struct{ CapAdd []string }
+	HostConfig struct {
+		CapAdd  []string
+		Ulimits []container.Ulimit
+	}
 }
 
 func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {

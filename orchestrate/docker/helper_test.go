@@ -78,7 +78,7 @@ func testSpec(t *testing.T) orchestrate.Spec {
 			},
 			{
 				Name: "client", Role: results.RoleParallel, Address: netip.MustParseAddr("172.31.251.11"),
-				Command: []string{"/equic-client", "end"}, Env: []string{"EQUIC_EPOCH=42"}, CPUs: []int{0},
+				Command: []string{"/equic-client", "end"}, Env: []string{"EQUIC_EPOCH=42"}, CPUs: []int{0}, OpenFiles: 3064,
 			},
 		},
 	}

@@ -29,8 +29,9 @@ var _ orchestrate.Nodes = (*nodes)(nil)
 
 // node is one container.
 type node struct {
-	id   string
-	done chan struct{} // closed when the node has ended and its output is copied
+	id        string
+	openFiles int
+	done      chan struct{} // closed when the node has ended and its output is copied
 
 	mu      sync.Mutex
 	release func() // ends the connections to the engine; nil before Start
@@ -49,7 +50,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 	}
 	n := &nodes{runtime: r, spec: spec, byName: map[string]*node{}}
 	for _, s := range spec.Nodes {
-		n.byName[s.Name] = &node{done: make(chan struct{})}
+		n.byName[s.Name] = &node{openFiles: s.OpenFiles, done: make(chan struct{})}
 	}
 	defer func() {
 		if err != nil {
@@ -109,7 +110,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	node.mu.Unlock()
 	go node.follow(output, stdout, stderr, exit, failed)
 	if err := engine.ContainerStart(ctx, node.id, container.StartOptions{}); err != nil {
-		return n.runtime.lost(fmt.Errorf("start container %s: %w", name, err))
+		return n.runtime.lost(fmt.Errorf("start container %s: %w", name, limited(err, node.openFiles)))
 	}
 	return nil
 }

@@ -44,6 +44,13 @@ func surroundings() map[string]string {
 			found[name] = strings.TrimSpace(value)
 		}
 	}
+	if limits, err := os.ReadFile("/proc/self/limits"); err == nil {
+		for line := range strings.Lines(string(limits)) {
+			if value, ok := strings.CutPrefix(line, "Max open files"); ok {
+				found["open files"] = strings.Join(strings.Fields(value), " ")
+			}
+		}
+	}
 	if err := os.WriteFile("/file", nil, 0o600); err != nil {
 		found["write"] = err.Error()
 	}

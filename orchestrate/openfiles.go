@@ -1,0 +1,20 @@
+package orchestrate
+
+import "github.com/equic-bench/equic-bench/scenarios"
+
+// otherFiles are those of a client besides its sockets: standard streams, what the Go
+// runtime polls with, and a margin.
+const otherFiles = 64
+
+// openFiles is how many files a client may have open at once, or zero if there is no
+// such client. This is the only estimate of it: a client opens a socket for each request
+// that is under way (client, dialer.exchange). If it shares sockets, change it here.
+func openFiles(c scenarios.Clients) int {
+	if c.Count == 0 {
+		return 0
+	}
+	return min(c.MaxInFlight, c.Requests) + otherFiles
+}
+
+// OpenFiles is how many files a node of a scenario must be able to open.
+func OpenFiles(s *scenarios.Scenario) int { return max(openFiles(s.Sequential), openFiles(s.Parallel)) }
