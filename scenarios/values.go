@@ -258,7 +258,7 @@ func (d *decoder) cpus(to *[]int) reader {
 	}}
 }
 
-// Auto, in place of a list of CPUs, leaves them to the run.
+// Auto replaces a list of CPUs: the run chooses them.
 const Auto = "auto"
 
 func (d *decoder) variants(to *[]record.Variant) reader {

@@ -105,7 +105,7 @@ func FromEnvironment(getenv func(string) string) (*tls.Certificate, error) {
 	certificate, key := getenv(EnvCertificate), getenv(EnvKey)
 	switch {
 	case certificate == "" && key == "":
-		return nil, nil //nolint:nilnil // no certificate is no error
+		return nil, nil
 	case certificate == "" || key == "":
 		return nil, errors.New("only one of " + EnvCertificate + " and " + EnvKey + " is set: set both, or neither")
 	}
