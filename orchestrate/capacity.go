@@ -79,7 +79,7 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 
 // reaches is an error if the clients cannot make the attack that a cell asks for.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
-	if c.ServingClientNS == 0 { // the capacity was given
+	if c.Given || c.Shared { // nothing is known of the clients, or they have no CPU of their own
 		return nil
 	}
 	rate := s.Parallel.Strength * c.ServingPerS
@@ -174,7 +174,9 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 	}
 	// With CPU to spare the clients were the limit, and CPU time counts.
 	c.ServingPerS = c.ByCPUTimePerS
-	if c.ServerBusy >= busyServer {
+	if c.Shared = run.Manifest.Experiment.SharesCPUs(); c.Shared {
+		c.ServingPerS = c.ThroughputPerS
+	} else if c.ServerBusy >= busyServer {
 		c.ServingPerS = c.ThroughputPerS
 		if apart := math.Abs(c.ThroughputPerS/c.ByCPUTimePerS - 1); apart > agreement {
 			return nil, fmt.Errorf("%w: %.0f requests/s were served by a busy server, but by its CPU time it can serve %.0f/s: "+

@@ -2,24 +2,39 @@ package orchestrate
 
 import (
 	"crypto/tls"
+	"maps"
+	"slices"
 
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// makeCertificate makes what the servers of all trials present. The key is never
-// written to a file, so a run that is resumed makes another.
-func (r *runner) makeCertificate() (err error) {
-	r.certificate, err = certificate.SelfSigned(certificate.KeyType(r.scenario.Server.Key))
-	return err
+// makeCertificates makes what the servers of all trials present, one for each type of
+// key. The keys are never written to a file, so a run that is resumed makes others.
+func (r *runner) makeCertificates() error {
+	r.certificates = map[string]*tls.Certificate{}
+	for _, c := range r.scenario.Cells() {
+		key := c.Server.Key
+		if r.certificates[key] != nil {
+			continue
+		}
+		pair, err := certificate.SelfSigned(certificate.KeyType(key))
+		if err != nil {
+			return err
+		}
+		r.certificates[key] = pair
+	}
+	return nil
 }
 
-// recordCertificate names the certificate in the manifest, after those of the run
+// recordCertificates names the certificates in the manifest, after those of the run
 // before it was resumed.
-func (r *runner) recordCertificate() {
-	r.manifest.Certificates = append(r.manifest.Certificates, results.Certificate{
-		Key: r.scenario.Server.Key, SHA256: certificate.SHA256(r.certificate),
-	})
+func (r *runner) recordCertificates() {
+	for _, key := range slices.Sorted(maps.Keys(r.certificates)) {
+		r.manifest.Certificates = append(r.manifest.Certificates, results.Certificate{
+			Key: key, SHA256: certificate.SHA256(r.certificates[key]),
+		})
+	}
 }
 
 // giveCertificate puts the certificate and its key into the server's environment.

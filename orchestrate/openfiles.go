@@ -13,8 +13,14 @@ func openFiles(c scenarios.Clients) int {
 	if c.Count == 0 {
 		return 0
 	}
-	return min(c.MaxInFlight, c.Requests) + otherFiles
+	return min(c.MaxInFlight, c.MostRequests()) + otherFiles
 }
 
 // OpenFiles is how many files a node of a scenario must be able to open.
-func OpenFiles(s *scenarios.Scenario) int { return max(openFiles(s.Sequential), openFiles(s.Parallel)) }
+func OpenFiles(s *scenarios.Scenario) int {
+	most := 0
+	for _, c := range s.Cells() {
+		most = max(most, openFiles(c.Sequential), openFiles(c.Parallel))
+	}
+	return most
+}

@@ -119,7 +119,7 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 		return Outcome{}, err
 	}
 	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed), capacities: capacities}
-	if err := r.makeCertificate(); err != nil {
+	if err := r.makeCertificates(); err != nil {
 		return Outcome{}, err
 	}
 	open := r.create
@@ -158,9 +158,10 @@ type runner struct {
 	manifest   *results.Manifest
 	trials     []results.Trial
 	programs   *programs
-	// certificate is the same in all trials: a key takes seconds to make.
-	certificate *tls.Certificate
-	kept        Nodes // of the last trial, with Options.Keep
+	// certificates, by the type of their key, are the same in all trials: a key takes
+	// seconds to make.
+	certificates map[string]*tls.Certificate
+	kept         Nodes // of the last trial, with Options.Keep
 	// slowest is the longest that the nodes of a trial of this run have taken
 	// until all were ready; zero before the first.
 	slowest time.Duration
@@ -177,7 +178,7 @@ func (r *runner) create() (err error) {
 		return err
 	}
 	r.manifest.ID, r.manifest.Capacities = r.writer.ID, r.capacities
-	r.recordCertificate()
+	r.recordCertificates()
 	r.describe(r.manifest)
 	err = r.writer.WriteScenario(r.scenario.Text)
 	if err == nil {

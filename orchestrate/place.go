@@ -117,11 +117,17 @@ func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement,
 		ClientsAuto:    len(s.Sequential.CPUs) == 0,
 		ServerSiblings: host.Siblings(p.Cores, cpus.server),
 	}
-	if m.Placement.ServerAuto {
-		m.Experiment.ServerCPUs = orAll(cpus.server, p.CPUs)
+	all := []*results.Experiment{&m.Experiment}
+	for i := range m.Cells {
+		all = append(all, &m.Cells[i].Experiment)
 	}
-	if m.Placement.ClientsAuto {
-		m.Experiment.ClientCPUs = orAll(cpus.clients(), p.CPUs)
+	for _, e := range all { // what a cell names stays
+		if len(e.ServerCPUs) == 0 {
+			e.ServerCPUs = orAll(cpus.server, p.CPUs)
+		}
+		if len(e.ClientCPUs) == 0 {
+			e.ClientCPUs = orAll(cpus.clients(), p.CPUs)
+		}
 	}
 }
 

@@ -41,7 +41,7 @@ func (r *runner) resume() error {
 		return fmt.Errorf("%w %s: all of its %d trials are whole", ErrResume, run.Dir, len(r.plan))
 	}
 	r.manifest.Resumed = append(r.manifest.Resumed, fresh.Started)
-	r.recordCertificate()
+	r.recordCertificates()
 	r.writer, err = results.Reopen(run)
 	return err
 }

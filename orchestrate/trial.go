@@ -133,7 +133,7 @@ func (t *trial) begin() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := giveCertificate(&t.spec.Nodes[0], r.certificate); err != nil {
+	if err := giveCertificate(&t.spec.Nodes[0], r.certificates[t.scenario.Server.Key]); err != nil {
 		return err
 	}
 	t.out, err = r.writer.BeginTrial(t.plan, t.attempt)

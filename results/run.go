@@ -5,7 +5,10 @@
 // them. The records inside a run are those of package record.
 package results
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // SchemaVersion is the version of the run directory's layout, and OldestSchema
 // the oldest that is still read. A reader refuses a run of another version.
@@ -95,10 +98,13 @@ type Capacity struct {
 	// server's CPU time per request. ServingPerS is the former if the server was at
 	// least 95 % busy, else the latter: the clients were then the limit.
 	ThroughputPerS float64 `json:"throughput_per_s,omitempty"`
-	ByCPUTimePerS  float64 `json:"by_cpu_time_per_s,omitempty"`
-	ServerBusy     float64 `json:"server_busy,omitempty"` // of its CPUs, in 0..1
-	Requests       int     `json:"requests,omitempty"`    // served in the window
-	WindowNS       int64   `json:"window_ns,omitempty"`
+	// Shared is true if server and clients share CPUs: ServingPerS is then what the
+	// machine serves.
+	Shared        bool    `json:"shared_cpus,omitempty"`
+	ByCPUTimePerS float64 `json:"by_cpu_time_per_s,omitempty"`
+	ServerBusy    float64 `json:"server_busy,omitempty"` // of its CPUs, in 0..1
+	Requests      int     `json:"requests,omitempty"`    // served in the window
+	WindowNS      int64   `json:"window_ns,omitempty"`
 	// RefusingPerS is how many requests the server can refuse after their handshake
 	// with all of its CPU time, RefusingNS of it each.
 	RefusingPerS float64 `json:"refusing_per_s,omitempty"`
@@ -108,6 +114,11 @@ type Capacity struct {
 	ServingClientNS  float64 `json:"serving_client_ns,omitempty"`
 	RefusingClientNS float64 `json:"refusing_client_ns,omitempty"`
 	ClientCPUs       int     `json:"client_cpus,omitempty"`
+}
+
+// SharesCPUs reports whether the server and the clients run on some of the same CPUs.
+func (e *Experiment) SharesCPUs() bool {
+	return slices.ContainsFunc(e.ServerCPUs, func(cpu int) bool { return slices.Contains(e.ClientCPUs, cpu) })
 }
 
 // ExperimentOf is what a trial of the cell of that name runs; "" is the only cell.

@@ -102,6 +102,9 @@ func generatorNotBottleneck(e *evidence) (bool, string) {
 	if e.unmeasured {
 		return true, "not asked: the server was not measured, as planned, so nobody knows how busy it was"
 	}
+	if e.experiment.SharesCPUs() {
+		return true, "not asked: the server and the clients share CPUs"
+	}
 	s := e.saturation()
 	facts := fmt.Sprintf("clients' CPUs busy 95 %% or more while the server's were under 80 %%: %d of %d s of the attack", s.clientsOnly, s.slices)
 	if rate := e.attackRate(); rate != "" {
@@ -231,7 +234,7 @@ func (e *evidence) warnings() []string {
 	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && s.server != nil && !s.turnedAway() {
 		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.experiment.Quota))
 	}
-	if share := e.server().foreign(); share > mostForeign {
+	if share := e.server().foreign(); share > mostForeign && !e.experiment.SharesCPUs() {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
 	}
 	for _, n := range e.nodes {

@@ -126,6 +126,11 @@ func withKeys[V any](m, other map[string]V) map[string]V {
 	return all
 }
 
+// sharedCPUs is what must be known first of a run whose server has no CPU of its own.
+const sharedCPUs = "server and clients shared CPUs: the server's figures depend on how much its clients and attackers worked, and " +
+	"the rules for a valid trial that need CPUs of the server's own were not applied"
+
+
 func newSummary(run *results.Run) *Summary {
 	m := &run.Manifest
 	s := &Summary{
@@ -137,6 +142,9 @@ func newSummary(run *results.Run) *Summary {
 		Trials:   []Trial{},
 		Warnings: append([]string{}, m.Warnings...),
 		Manifest: m,
+	}
+	if m.Experiment.SharesCPUs() {
+		s.Warnings = append([]string{sharedCPUs}, s.Warnings...)
 	}
 	for _, t := range run.Trials {
 		s.Trials = append(s.Trials, trialState(t))
