@@ -111,6 +111,11 @@ func (c Clients) Scheduled() time.Duration {
 	return time.Duration(float64(c.Requests) / c.Rate * float64(time.Second))
 }
 
+// Earliest is when the last request starts at the earliest, from the epoch.
+func (c Clients) Earliest() time.Duration {
+	return max(c.End(), c.Delay+time.Duration(c.Requests)*c.Pace)
+}
+
 // End is when the schedule ends, from the epoch.
 func (c Clients) End() time.Duration { return c.Delay + c.Scheduled() }
 
@@ -232,11 +237,10 @@ func (s *Scenario) warnings() []string {
 		}
 	}
 	attack, measured := s.Parallel.Count > 0, s.Sequential.Count > 0
-	early := time.Duration(s.Sequential.Requests) * s.Sequential.Pace // the end of a closed loop, at the earliest
 	asksCost := s.Trial.Alternate > 0
 	warn(!attack && !asksCost,
 		"clients.parallel is not given: there is no attack, and nobody is turned away")
-	warn(attack && measured && s.Sequential.ClosedLoop() && s.Sequential.Duration == 0 && early <= s.Parallel.Delay,
+	warn(attack && measured && s.Sequential.ClosedLoop() && s.Sequential.Earliest() <= s.Parallel.Delay,
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
 	warn(attack && measured && s.Parallel.Delay == 0,
 		"clients.parallel.delay is 0s: there is no quiet phase before the attack to compare with")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"text/template"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -63,7 +65,15 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 	if err != nil {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}
+	s = s.Cells()[0]
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
+	if s.Parallel.Strength > 0 { // nothing measures the capacity here
+		for _, n := range nodes {
+			if i := slices.Index(n.Command, "--rate"); n.Role == results.RoleParallel && i >= 0 {
+				n.Command[i+1] = composeRate
+			}
+		}
+	}
 	if err := t.Execute(w, composeFile{s, nodes[0], nodes[1:]}); err != nil {
 		return fmt.Errorf("write the Compose file of %s: %w", s.Name, err)
 	}
@@ -72,6 +82,12 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 
 // composeVariant has the variant come from the environment.
 const composeVariant = "${EQUIC_VARIANT:-xdp-block}"
+
+// composeRate has the rate of an attack come from the environment, if the scenario has
+// it follow from the capacity of the server. The default is twice what the server with
+// RSA-4096 serves on one CPU of the machine that the project was made on, of four
+// attackers.
+const composeRate = "${EQUIC_ATTACK_RATE:-70}"
 
 // composeFile is what the template is filled with.
 type composeFile struct {

@@ -64,8 +64,15 @@ func describeCell(line func(format string, args ...any), s *scenarios.Scenario) 
 
 // duration is how long the trials take, in words.
 func duration(s *scenarios.Scenario, plan []results.PlannedTrial) string {
+	var least time.Duration
+	for _, p := range plan {
+		c := s.CellNamed(p.Cell)
+		least += c.Trial.Startup + max(c.Sequential.Earliest(), c.Parallel.Earliest())
+	}
 	all := expected(s, plan)
 	switch {
+	case all == nil && least > time.Duration(len(plan))*s.Trial.Startup:
+		return fmt.Sprintf(", %s or more in all (each is as long as its requests take)", clock(least))
 	case all == nil:
 		return ", each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
 	case len(s.Cells()) > 1:
