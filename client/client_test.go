@@ -165,32 +165,46 @@ func TestWhenRequestsStart(t *testing.T) {
 		starts []time.Duration
 	}{
 		{
-			"a closed loop: when the last ended", Options{Mode: Sequential, Requests: 3},
-			[]time.Duration{20 * ms, 50 * ms}, []time.Duration{0, 20 * ms, 70 * ms},
+			"a closed loop: when the last ended",
+			Options{Mode: Sequential, Requests: 3},
+			[]time.Duration{20 * ms, 50 * ms},
+			[]time.Duration{0, 20 * ms, 70 * ms},
 		},
 		{
-			"a pace: a slow request delays all later ones", Options{Mode: Sequential, Requests: 5, Pace: 100 * ms},
-			[]time.Duration{10 * ms, 250 * ms, 10 * ms}, []time.Duration{0, 100 * ms, 350 * ms, 450 * ms, 550 * ms},
+			"a pace: a slow request delays all later ones",
+			Options{Mode: Sequential, Requests: 5, Pace: 100 * ms},
+			[]time.Duration{10 * ms, 250 * ms, 10 * ms},
+			[]time.Duration{0, 100 * ms, 350 * ms, 450 * ms, 550 * ms},
 		},
 		{
-			"a pace, for a time", Options{Mode: Sequential, Duration: 300 * ms, Pace: 100 * ms, Delay: 50 * ms},
-			[]time.Duration{10 * ms}, []time.Duration{50 * ms, 150 * ms, 250 * ms},
+			"a pace, for a time",
+			Options{Mode: Sequential, Duration: 300 * ms, Pace: 100 * ms, Delay: 50 * ms},
+			[]time.Duration{10 * ms},
+			[]time.Duration{50 * ms, 150 * ms, 250 * ms},
 		},
 		{
-			"a closed loop, for a time", Options{Mode: Sequential, Duration: 100 * ms},
-			[]time.Duration{70 * ms}, []time.Duration{0, 70 * ms},
+			"a closed loop, for a time",
+			Options{Mode: Sequential, Duration: 100 * ms},
+			[]time.Duration{70 * ms},
+			[]time.Duration{0, 70 * ms},
 		},
 		{
-			"a rate, for a time: the last one is too late", Options{Mode: Sequential, Duration: 400 * ms, Rate: 10},
-			[]time.Duration{150 * ms}, []time.Duration{0, 150 * ms, 300 * ms},
+			"a rate, for a time: the last one is too late",
+			Options{Mode: Sequential, Duration: 400 * ms, Rate: 10},
+			[]time.Duration{150 * ms},
+			[]time.Duration{0, 150 * ms, 300 * ms},
 		},
 		{
-			"an open loop, for a time", Options{Mode: Parallel, Duration: 400 * ms, Rate: 10},
-			[]time.Duration{time.Second}, []time.Duration{0, 100 * ms, 200 * ms, 300 * ms},
+			"an open loop, for a time",
+			Options{Mode: Parallel, Duration: 400 * ms, Rate: 10},
+			[]time.Duration{time.Second},
+			[]time.Duration{0, 100 * ms, 200 * ms, 300 * ms},
 		},
 		{
-			"an open loop, held back for too long", Options{Mode: Parallel, Duration: 400 * ms, Rate: 10, MaxInFlight: 1},
-			[]time.Duration{350 * ms}, []time.Duration{0, 350 * ms},
+			"an open loop, held back for too long",
+			Options{Mode: Parallel, Duration: 400 * ms, Rate: 10, MaxInFlight: 1},
+			[]time.Duration{350 * ms},
+			[]time.Duration{0, 350 * ms},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

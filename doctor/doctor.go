@@ -54,7 +54,8 @@ const (
 func Machine(h host.Host, need Need) []Check {
 	m := machine{h}
 	return []Check{
-		m.kernel(need.XDP), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(), m.throttling(), m.clock(), m.buffers(), m.load(),
+		m.kernel(need.XDP), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(),
+		m.throttling(), m.clock(), m.buffers(), m.load(),
 	}
 }
 
@@ -98,7 +99,8 @@ func (m machine) btf(counted bool) Check {
 	if !m.BTF() {
 		c.Status, c.Found = Warning, "no /sys/kernel/btf/vmlinux"
 		c.Means = "system calls cannot be counted"
-		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have, or set trial.syscalls: false in the scenario"
+		c.Remedy = "use a kernel with CONFIG_DEBUG_INFO_BTF, as distributions have, or set trial.syscalls: false in the " +
+			"scenario"
 		if counted {
 			c.Status = Missing
 		}
@@ -122,7 +124,8 @@ func (m machine) capabilities() Check {
 	c.Found = "all that network namespaces need"
 	if len(missing) > 0 {
 		c.Status, c.Found = Warning, "without "+strings.Join(missing, ", ")
-		c.Means = "--runtime netns does not run, and native XDP and the counter cannot be tried; an engine gives its nodes what they need"
+		c.Means = "--runtime netns does not run, and native XDP and the counter cannot be tried; an engine gives its " +
+			"nodes what they need"
 		c.Remedy = "run as root, or use an engine"
 	}
 	return c
@@ -194,7 +197,8 @@ func (m machine) memory(need Need) Check {
 	c := Check{Name: "memory", Status: OK, Found: mebibytes(available) + " available"}
 	if want := need.MemoryBytes + need.MemoryBytes/4; need.MemoryBytes > 0 && available < want {
 		c.Status = Warning
-		c.Means = fmt.Sprintf("the server may use %s, and the clients need some too: nodes may be killed", mebibytes(need.MemoryBytes))
+		c.Means = fmt.Sprintf("the server may use %s, and the clients need some too: nodes may be killed",
+			mebibytes(need.MemoryBytes))
 		c.Remedy = "end other programs, or lower server.memory"
 	}
 	return c

@@ -11,10 +11,11 @@ import (
 // healthy is a machine with which nothing is wrong.
 func healthy() map[string]string {
 	return map[string]string{
-		"proc/sys/kernel/osrelease":                                        "6.1.0-18-amd64\n",
-		"sys/kernel/btf/vmlinux":                                           "x",
-		"sys/devices/system/cpu/online":                                    "0-3\n",
-		"proc/meminfo":                                                     "MemTotal: 8000000 kB\nMemAvailable:    6000000 kB\nSwapTotal:       0 kB\n",
+		"proc/sys/kernel/osrelease":     "6.1.0-18-amd64\n",
+		"sys/kernel/btf/vmlinux":        "x",
+		"sys/devices/system/cpu/online": "0-3\n",
+		"proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable:    " +
+			"6000000 kB\nSwapTotal:       0 kB\n",
 		"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor":             "performance\n",
 		"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "0\n",
 		"sys/devices/system/clocksource/clocksource0/current_clocksource":  "tsc\n",
@@ -43,20 +44,44 @@ func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 		status     Status
 		found      string
 	}{
-		"an old kernel":                {"proc/sys/kernel/osrelease", "5.15.0-91-generic", "kernel", Missing, "5.15.0"},
-		"an unreadable kernel":         {"proc/sys/kernel/osrelease", "?", "kernel", Warning, "?"},
-		"no BTF":                       {"sys/kernel/btf/vmlinux", "", "BTF", Missing, "no /sys"},
-		"few capabilities":             {"proc/self/status", "CapEff:\t00000000a80435fb", "capabilities", Warning, "without SYS_ADMIN, PERFMON, BPF"},
-		"fewer CPUs":                   {"sys/devices/system/cpu/online", "0-1", "CPUs", Warning, "2; the scenario asks for 3 as well"},
-		"CPUs in pieces":               {"sys/devices/system/cpu/online", "0,2-3", "CPUs", Warning, "3; the scenario asks for 1 as well"},
-		"clients on the server's core": {"sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-1", "CPUs", Warning, "4; server on 0, clients on 1 3; 1 on the server's core"},
-		"little memory":                {"proc/meminfo", "MemAvailable: 1000 kB\n", "memory", Warning, "0 MiB"},
-		"swap":                         {"proc/meminfo", "MemAvailable: 6000000 kB\nSwapTotal: 2048 kB\n", "swap", Warning, "2 MiB"},
-		"a governor that saves":        {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave", "frequency", Warning, "powersave"},
-		"a machine that was hot":       {"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3", "throttling", Warning, "3 times"},
-		"a slow clock":                 {"sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet", "clock", Warning, "hpet"},
-		"small buffers":                {"proc/sys/net/core/rmem_max", "212992", "buffers", Warning, "212992"},
-		"a machine that has work":      {"proc/loadavg", "2.5 1 1 1/2 3", "load", Warning, "2.5"},
+		"an old kernel":        {"proc/sys/kernel/osrelease", "5.15.0-91-generic", "kernel", Missing, "5.15.0"},
+		"an unreadable kernel": {"proc/sys/kernel/osrelease", "?", "kernel", Warning, "?"},
+		"no BTF":               {"sys/kernel/btf/vmlinux", "", "BTF", Missing, "no /sys"},
+		"few capabilities": {
+			"proc/self/status", "CapEff:\t00000000a80435fb", "capabilities", Warning,
+			"without SYS_ADMIN, PERFMON, BPF",
+		},
+		"fewer CPUs": {
+			"sys/devices/system/cpu/online", "0-1", "CPUs", Warning,
+			"2; the scenario asks for 3 as well",
+		},
+		"CPUs in pieces": {
+			"sys/devices/system/cpu/online", "0,2-3", "CPUs", Warning,
+			"3; the scenario asks for 1 as well",
+		},
+		"clients on the server's core": {
+			"sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0-1", "CPUs", Warning,
+			"4; server on 0, clients on 1 3; 1 on the server's core",
+		},
+		"little memory": {"proc/meminfo", "MemAvailable: 1000 kB\n", "memory", Warning, "0 MiB"},
+		"swap": {
+			"proc/meminfo", "MemAvailable: 6000000 kB\nSwapTotal: 2048 kB\n", "swap", Warning,
+			"2 MiB",
+		},
+		"a governor that saves": {
+			"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave", "frequency",
+			Warning, "powersave",
+		},
+		"a machine that was hot": {
+			"sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "3",
+			"throttling", Warning, "3 times",
+		},
+		"a slow clock": {
+			"sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet", "clock",
+			Warning, "hpet",
+		},
+		"small buffers":           {"proc/sys/net/core/rmem_max", "212992", "buffers", Warning, "212992"},
+		"a machine that has work": {"proc/loadavg", "2.5 1 1 1/2 3", "load", Warning, "2.5"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -152,8 +177,11 @@ func TestTheLimitOfOpenFilesIsHeldAgainstTheScenario(t *testing.T) {
 		status     Status
 		found      string
 	}{
-		"enough":                     {1064, 1064, false, OK, "at most 1064 in each node"},
-		"too few":                    {1024, 1064, false, Missing, "at most 1024 in each node, and a client of the scenario needs 1064"},
+		"enough": {1064, 1064, false, OK, "at most 1064 in each node"},
+		"too few": {
+			1024, 1064, false, Missing,
+			"at most 1024 in each node, and a client of the scenario needs 1064",
+		},
 		"no limit":                   {^uint64(0), 1064, false, OK, "at most"},
 		"no scenario":                {256, 0, false, OK, "at most 256"},
 		"an engine that sets it all": {256, 1064, true, OK, "the engine sets the limit"},

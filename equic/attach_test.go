@@ -30,7 +30,10 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 		{"a port twice", func(o *Options) { o.Ports = []Port{{Number: 443}, {Number: 443}} }, "port 443 is given twice"},
 		{"too many ports", func(o *Options) { o.Ports = make([]Port, MaxPorts+1) }, "64 ports given: give 63 at most"},
 		{"a port's negative quota", func(o *Options) { o.Ports = []Port{{Number: 443, Quota: -1}} }, "port 443: quota is -1"},
-		{"a port's unknown policy", func(o *Options) { o.Ports = []Port{{Number: 443, Policy: "old"}} }, `port 443: policy is "old"`},
+		{
+			"a port's unknown policy", func(o *Options) { o.Ports = []Port{{Number: 443, Policy: "old"}} },
+			`port 443: policy is "old"`,
+		},
 		{"an unknown policy", func(o *Options) { o.Policy = "old" }, `policy is "old"`},
 		{"a rate that is too high", func(o *Options) { o.InitialsPerSecond = 1e9 }, "initials per second is 1e+09"},
 		{"a negative burst", func(o *Options) { o.InitialsPerSecond, o.Burst = 1, -1 }, "burst is -1"},
@@ -59,7 +62,10 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 }
 
 func TestZeroOptionsAreTheDefaults(t *testing.T) {
-	got, err := Options{Interface: "eth0", Ports: []Port{{Number: 443}, {Number: 8443, Quota: 9, Policy: "client"}}}.complete()
+	got, err := Options{
+		Interface: "eth0",
+		Ports:     []Port{{Number: 443}, {Number: 8443, Quota: 9, Policy: "client"}},
+	}.complete()
 	testkit.Must(t, err)
 	want := Options{
 		Interface: "eth0",

@@ -23,9 +23,11 @@ func datagram(tb testing.TB, source string, payload []byte) []byte {
 func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
 	tb.Helper()
 	if net.ParseIP(source).To4() == nil {
-		return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv6), framekit.IPv6(source), framekit.UDP(port), gopacket.Payload(payload))
+		return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv6), framekit.IPv6(source), framekit.UDP(port),
+			gopacket.Payload(payload))
 	}
-	return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(source, nil), framekit.UDP(port), gopacket.Payload(payload))
+	return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(source, nil), framekit.UDP(port),
+		gopacket.Payload(payload))
 }
 
 // long is a QUIC packet with a long header (RFC 8999, 5.1) of the given bits of

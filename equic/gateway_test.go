@@ -147,7 +147,10 @@ func TestAClosedGatewaySaysSo(t *testing.T) {
 	testkit.Must(t, g.Inc(serverPort, alice))
 	testkit.Must(t, g.Close())
 	_, statsErr := g.Stats()
-	for call, err := range map[string]error{"Inc": g.Inc(serverPort, alice), "Dec": g.Dec(serverPort, alice), "Stats": statsErr} {
+	for call, err := range map[string]error{
+		"Inc": g.Inc(serverPort, alice), "Dec": g.Dec(serverPort, alice),
+		"Stats": statsErr,
+	} {
 		if !errors.Is(err, ErrClosed) {
 			t.Errorf("%s: error %v, want ErrClosed", call, err)
 		}

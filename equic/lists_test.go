@@ -129,7 +129,10 @@ func flipped(addr netip.Addr, bit int) netip.Addr {
 }
 
 func TestAListTellsWhatIsOnIt(t *testing.T) {
-	p := newProgram(t, Options{Ports: onePort, Denied: prefixList("192.0.2.7/24", "2001:db8::1/32", "::ffff:203.0.113.0/120")})
+	p := newProgram(t, Options{
+		Ports:  onePort,
+		Denied: prefixList("192.0.2.7/24", "2001:db8::1/32", "::ffff:203.0.113.0/120"),
+	})
 	want := prefixList("192.0.2.0/24", "203.0.113.0/24", "2001:db8::/32")
 	same := cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 	if diff := cmp.Diff(want, p.Denied().Prefixes(), same); diff != "" {
@@ -138,7 +141,11 @@ func TestAListTellsWhatIsOnIt(t *testing.T) {
 	if got := p.Allowed().Prefixes(); len(got) != 0 {
 		t.Errorf("allowed %v, want none", got)
 	}
-	for _, prefix := range []netip.Prefix{{}, netip.MustParsePrefix("192.0.2.0/25"), netip.MustParsePrefix("192.0.0.0/16")} {
+	for _, prefix := range []netip.Prefix{
+		{},
+		netip.MustParsePrefix("192.0.2.0/25"),
+		netip.MustParsePrefix("192.0.0.0/16"),
+	} {
 		if err := p.Denied().Remove(prefix); err == nil {
 			t.Errorf("removed %v, which is not on the list", prefix)
 		}

@@ -40,7 +40,8 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	}
 	testkit.Await(t, "the event is lost", func() bool { return eventsLost(t, p) == 1 })
 	answer := metricsOf(t, p.Gateway)
-	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
+	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK ||
+		got != "text/plain; version=0.0.4; charset=utf-8" {
 		t.Errorf("status %d, content type %q", answer.Code, got)
 	}
 	golden.Check(t, "metrics.golden", answer.Body.Bytes())

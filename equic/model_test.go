@@ -132,8 +132,10 @@ func (m *ledgerModel) inc(t *rapid.T) {
 	err := m.ledger.inc(k.Port, addr)
 	m.counts[k]++
 	m.checkError(t, err)
-	if full := errors.Is(err, ErrFull); full && (m.counts[k] < m.quotas[k.Port] || len(m.kernel.entries) < m.kernel.limit) {
-		t.Fatalf("ErrFull for a client with %d of %d and %d of %d entries", m.counts[k], m.quotas[k.Port], len(m.kernel.entries), m.kernel.limit)
+	if full := errors.Is(err, ErrFull); full &&
+		(m.counts[k] < m.quotas[k.Port] || len(m.kernel.entries) < m.kernel.limit) {
+		t.Fatalf("ErrFull for a client with %d of %d and %d of %d entries", m.counts[k], m.quotas[k.Port],
+			len(m.kernel.entries), m.kernel.limit)
 	}
 }
 
@@ -241,7 +243,8 @@ func (m *ledgerModel) check(t *rapid.T) {
 func (m *ledgerModel) checkBlocked(t *rapid.T, k clientKey) {
 	want, got := m.counts[k] >= m.quotas[k.Port], m.blocked(k)
 	if got && !want {
-		t.Fatalf("%s is blocked by %d, and has %d of %d", name(k), m.kernel.entries[k].Connections, m.counts[k], m.quotas[k.Port])
+		t.Fatalf("%s is blocked by %d, and has %d of %d", name(k), m.kernel.entries[k].Connections, m.counts[k],
+			m.quotas[k.Port])
 	}
 	told := m.quotas[k.Port] == m.inForce[k.Port]
 	if want && !got && told && len(m.kernel.entries) < m.kernel.limit {

@@ -91,16 +91,26 @@ func checkBypass(t *testing.T, g *Gateway, f, other flow, client netip.Addr) {
 
 // Tags that are in the frame itself, where no hardware takes them off.
 func TestATagInTheFrameIsNoBypass(t *testing.T) {
-	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4, layers.EthernetTypeIPv6
+	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4,
+		layers.EthernetTypeIPv6
 	tests := []struct {
 		name   string
 		source string
 		stack  []gopacket.SerializableLayer
 	}{
 		{"one", over, []gopacket.SerializableLayer{framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)}},
-		{"two", over, []gopacket.SerializableLayer{framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)}},
-		{"one, with IPv6", over6, []gopacket.SerializableLayer{framekit.Ethernet(tag), framekit.VLAN(v6), framekit.IPv6(over6)}},
-		{"two, with IPv6", over6, []gopacket.SerializableLayer{framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v6), framekit.IPv6(over6)}},
+		{"two", over, []gopacket.SerializableLayer{
+			framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4),
+			framekit.IPv4(over, nil),
+		}},
+		{"one, with IPv6", over6, []gopacket.SerializableLayer{
+			framekit.Ethernet(tag), framekit.VLAN(v6),
+			framekit.IPv6(over6),
+		}},
+		{"two, with IPv6", over6, []gopacket.SerializableLayer{
+			framekit.Ethernet(service), framekit.VLAN(tag),
+			framekit.VLAN(v6), framekit.IPv6(over6),
+		}},
 	}
 	for _, mode := range []Mode{Native, Generic} {
 		for _, test := range tests {
@@ -164,8 +174,10 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 		fragments            [][]byte
 	}{
 		{"IPv4", clientAddress, serverAddress, [][]byte{
-			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(clientAddress, fragment(0, layers.IPv4MoreFragments)), gopacket.Payload(whole[:cut])),
-			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(clientAddress, fragment(cut/8, 0)), gopacket.Payload(whole[cut:])),
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4),
+				framekit.IPv4(clientAddress, fragment(0, layers.IPv4MoreFragments)), gopacket.Payload(whole[:cut])),
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(clientAddress, fragment(cut/8, 0)),
+				gopacket.Payload(whole[cut:])),
 		}},
 		{"IPv6", clientAddress6, serverAddress6, [][]byte{
 			fragmented(t, fragment6(0, true), six[:cut]),

@@ -35,7 +35,10 @@ func v4(tb testing.TB, change func(*layers.IPv4), rest ...gopacket.SerializableL
 	if rest == nil {
 		rest = []gopacket.SerializableLayer{framekit.UDP(serverPort)}
 	}
-	return framekit.Frame(tb, append([]gopacket.SerializableLayer{framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(over, change)}, rest...)...)
+	return framekit.Frame(tb, append([]gopacket.SerializableLayer{
+		framekit.Ethernet(layers.EthernetTypeIPv4),
+		framekit.IPv4(over, change),
+	}, rest...)...)
 }
 
 func ipv4Cases(tb testing.TB) []packetCase {
@@ -48,7 +51,10 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"a client over its quota is dropped", whole, DropOverQuota},
 		{"with the shortest IP option it is dropped", v4(tb, framekit.Options(4)), DropOverQuota},
 		{"with the most IP options it is dropped", v4(tb, framekit.Options(40)), DropOverQuota},
-		{"options that look like a UDP header to the port are not read as one", v4(tb, disguised(), framekit.UDP(serverPort+1)), PassOtherPort},
+		{
+			"options that look like a UDP header to the port are not read as one",
+			v4(tb, disguised(), framekit.UDP(serverPort+1)), PassOtherPort,
+		},
 		{"the first fragment has a UDP header and is dropped", v4(tb, fragment(0, layers.IPv4MoreFragments)), DropOverQuota},
 		{"the first fragment with options is dropped", v4(tb, func(ip *layers.IPv4) {
 			framekit.Options(8)(ip)
@@ -58,16 +64,28 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"the last fragment passes", v4(tb, fragment(185, 0)), PassFragment},
 		{"the fragment with the least offset passes", v4(tb, fragment(1, 0)), PassFragment},
 		{"the fragment with the greatest offset passes", v4(tb, fragment(0x1fff, 0)), PassFragment},
-		{"a packet that must not be fragmented is dropped like any other", v4(tb, fragment(0, layers.IPv4DontFragment)), DropOverQuota},
+		{
+			"a packet that must not be fragmented is dropped like any other", v4(tb, fragment(0, layers.IPv4DontFragment)),
+			DropOverQuota,
+		},
 		{"a packet with the evil bit is dropped like any other", v4(tb, fragment(0, layers.IPv4EvilBit)), DropOverQuota},
 		{"another UDP port passes", v4(tb, nil, framekit.UDP(53)), PassOtherPort},
 		{"port zero passes", v4(tb, nil, framekit.UDP(0)), PassOtherPort},
-		{"the port with its bytes swapped passes", v4(tb, nil, framekit.UDP(serverPort>>8|serverPort<<8&0xffff)), PassOtherPort},
+		{
+			"the port with its bytes swapped passes", v4(tb, nil, framekit.UDP(serverPort>>8|serverPort<<8&0xffff)),
+			PassOtherPort,
+		},
 		{"the port as source passes", v4(tb, nil, &layers.UDP{SrcPort: serverPort, DstPort: 53}), PassOtherPort},
-		{"TCP to the port passes", v4(tb, framekit.Protocol(layers.IPProtocolTCP), &layers.TCP{DstPort: serverPort}), PassNotUDP},
+		{
+			"TCP to the port passes", v4(tb, framekit.Protocol(layers.IPProtocolTCP), &layers.TCP{DstPort: serverPort}),
+			PassNotUDP,
+		},
 		{"UDP-Lite to the port passes", v4(tb, framekit.Protocol(layers.IPProtocolUDPLite)), PassNotUDP},
 		{"ICMP passes", v4(tb, framekit.Protocol(layers.IPProtocolICMPv4), &layers.ICMPv4{}), PassNotUDP},
-		{"ARP passes", framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{
+			"ARP passes", framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))),
+			PassNotIP,
+		},
 		{"an Ethernet header alone passes", whole[:14], PassMalformed},
 		{"an IP header cut short passes", whole[:33], PassMalformed},
 		{"a missing UDP header passes", whole[:34], PassMalformed},
@@ -78,7 +96,10 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"version 6 behind the type of IPv4 passes", with(whole, 14, 0x65), PassMalformed},
 		{"a UDP length below its header's passes", with(whole, 38, 0, 7), PassMalformed},
 		{"a UDP length of zero passes: IPv4 has no jumbograms", with(whole, 38, 0, 0), PassMalformed},
-		{"a UDP length beyond the packet is dropped: the stack would drop it too", with(whole, 38, 0xff, 0xff), DropOverQuota},
+		{
+			"a UDP length beyond the packet is dropped: the stack would drop it too", with(whole, 38, 0xff, 0xff),
+			DropOverQuota,
+		},
 	}
 }
 
@@ -91,7 +112,8 @@ func v6(tb testing.TB, chain ...extension) []byte {
 // udpHeader is one without a checksum, and with room for a payload.
 func udpHeader(port, payload int) []byte {
 	length := 8 + payload
-	return append([]byte{0x9c, 0x40, byte(port >> 8), byte(port), byte(length >> 8), byte(length), 0, 0}, make([]byte, payload)...)
+	return append([]byte{0x9c, 0x40, byte(port >> 8), byte(port), byte(length >> 8), byte(length), 0, 0},
+		make([]byte, payload)...)
 }
 
 func ipv6Cases(tb testing.TB) []packetCase {
@@ -115,16 +137,26 @@ func ipv6Cases(tb testing.TB) []packetCase {
 		{"an atomic fragment is dropped", v6(tb, fragment6(0, false)), DropOverQuota},
 		{"a middle fragment passes", v6(tb, fragment6(185, true)), PassFragment},
 		{"the last fragment passes", v6(tb, fragment6(1, false)), PassFragment},
-		{"a later fragment behind other headers passes", v6(tb, optional(hopByHop, 1), optional(routing, 1), fragment6(1, false)), PassFragment},
-		{"the length of a fragment header is not read: the field is reserved", with(v6(tb, fragment6(0, false)), 14+40+1, 0xff), DropOverQuota},
+		{
+			"a later fragment behind other headers passes",
+			v6(tb, optional(hopByHop, 1), optional(routing, 1), fragment6(1, false)), PassFragment,
+		},
+		{
+			"the length of a fragment header is not read: the field is reserved",
+			with(v6(tb, fragment6(0, false)), 14+40+1, 0xff), DropOverQuota,
+		},
 		{
 			"every header in the order of RFC 8200 is read",
-			v6(tb, optional(hopByHop, 1), optional(destination, 1), optional(routing, 1), fragment6(0, false), authentication(16), optional(destination, 1)),
+			v6(tb, optional(hopByHop, 1), optional(destination, 1), optional(routing, 1), fragment6(0, false),
+				authentication(16), optional(destination, 1)),
 			DropOverQuota,
 		},
 		{"behind eight headers it is dropped", v6(tb, repeated(8)...), DropOverQuota},
 		{"behind nine it passes", v6(tb, repeated(9)...), PassTooDeep},
-		{"TCP behind eight headers passes as such", extended(tb, repeated(8), unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
+		{
+			"TCP behind eight headers passes as such", extended(tb, repeated(8), unix.IPPROTO_TCP, make([]byte, 20)),
+			PassNotUDP,
+		},
 		{"TCP passes", extended(tb, nil, unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
 		{"TCP behind a header passes", extended(tb, repeated(1), unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP},
 		{"no next header passes", extended(tb, repeated(1), unix.IPPROTO_NONE, nil), PassNotUDP},
@@ -154,23 +186,59 @@ func datagram6(tb testing.TB, source string) []byte {
 
 func vlanCases(tb testing.TB) []packetCase {
 	tb.Helper()
-	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4, layers.EthernetTypeIPv6
+	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4,
+		layers.EthernetTypeIPv6
 	ip4, ip6 := framekit.IPv4(over, nil), framekit.IPv6(over6)
 	one := framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort))
-	two := framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort))
+	two := framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v4), ip4,
+		framekit.UDP(serverPort))
 	return []packetCase{
 		{"IPv4 behind one tag is dropped", one, DropOverQuota},
-		{"IPv6 behind one tag is dropped", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), DropOverQuota},
-		{"behind a service tag alone it is dropped", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), DropOverQuota},
+		{
+			"IPv6 behind one tag is dropped",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), DropOverQuota,
+		},
+		{
+			"behind a service tag alone it is dropped",
+			framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), DropOverQuota,
+		},
 		{"IPv4 behind two tags is dropped", two, DropOverQuota},
-		{"IPv6 behind two tags is dropped", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), DropOverQuota},
-		{"behind two customer tags it is dropped", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), DropOverQuota},
-		{"behind three tags IPv4 passes", framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)), PassTooDeep},
-		{"behind three tags IPv6 passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6, framekit.UDP(serverPort)), PassTooDeep},
-		{"options behind a tag are read", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(12)), framekit.UDP(serverPort)), DropOverQuota},
-		{"options behind two tags are read", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(40)), framekit.UDP(serverPort)), DropOverQuota},
-		{"another port behind a tag passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), ip4, framekit.UDP(53)), PassOtherPort},
-		{"ARP behind a tag passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(layers.EthernetTypeARP), gopacket.Payload(make([]byte, 28))), PassNotIP},
+		{
+			"IPv6 behind two tags is dropped",
+			framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6,
+				framekit.UDP(serverPort)), DropOverQuota,
+		},
+		{
+			"behind two customer tags it is dropped",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4, framekit.UDP(serverPort)),
+			DropOverQuota,
+		},
+		{
+			"behind three tags IPv4 passes",
+			framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4,
+				framekit.UDP(serverPort)), PassTooDeep,
+		},
+		{
+			"behind three tags IPv6 passes",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6,
+				framekit.UDP(serverPort)), PassTooDeep,
+		},
+		{
+			"options behind a tag are read",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(12)),
+				framekit.UDP(serverPort)), DropOverQuota,
+		},
+		{
+			"options behind two tags are read",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4),
+				framekit.IPv4(over, framekit.Options(40)), framekit.UDP(serverPort)), DropOverQuota,
+		},
+		{
+			"another port behind a tag passes",
+			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), ip4, framekit.UDP(53)), PassOtherPort,
+		},
+		{"ARP behind a tag passes", framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(layers.EthernetTypeARP),
+			gopacket.Payload(make([]byte, 28))), PassNotIP},
 		{"a missing tag passes", one[:14], PassMalformed},
 		{"a tag cut short passes", one[:17], PassMalformed},
 		{"a second tag cut short passes", two[:21], PassMalformed},

@@ -61,7 +61,10 @@ func payloadCases() []payloadCase {
 		})
 	}
 	for size := 1; size < 5; size++ {
-		cases = append(cases, payloadCase{fmt.Sprintf("%d bytes of an Initial", size), long(quicV1, 0, size), dropped, notQUIC})
+		cases = append(cases, payloadCase{
+			fmt.Sprintf("%d bytes of an Initial", size), long(quicV1, 0, size), dropped,
+			notQUIC,
+		})
 	}
 	return cases
 }
@@ -113,14 +116,32 @@ func TestBytesBehindTheDatagramAreNotReadAsItsPayload(t *testing.T) {
 	rest := bytes.Repeat([]byte{0}, 30)
 	v1 := append([]byte{1}, rest...)
 	p.expectAll(t, []packetCase{
-		{"an empty datagram with what looks like a short header behind", padded(datagram(t, over, nil), short()...), PassNotQUIC},
+		{
+			"an empty datagram with what looks like a short header behind", padded(datagram(t, over, nil), short()...),
+			PassNotQUIC,
+		},
 		{"an empty datagram with an Initial behind", padded(datagram(t, over, nil), initial()...), PassNotQUIC},
-		{"one byte of an Initial with the rest of it behind", padded(datagram(t, over, long(quicV1, 0, 1)), initial()[1:]...), PassNotQUIC},
-		{"four bytes of an Initial with the rest of it behind", padded(datagram(t, over, long(quicV1, 0, 4)), v1...), PassNotQUIC},
-		{"four bytes of an IPv6 client's Initial with the rest of it behind", padded(datagram(t, over6, long(quicV1, 0, 4)), v1...), PassNotQUIC},
+		{
+			"one byte of an Initial with the rest of it behind",
+			padded(datagram(t, over, long(quicV1, 0, 1)), initial()[1:]...), PassNotQUIC,
+		},
+		{
+			"four bytes of an Initial with the rest of it behind", padded(datagram(t, over, long(quicV1, 0, 4)), v1...),
+			PassNotQUIC,
+		},
+		{
+			"four bytes of an IPv6 client's Initial with the rest of it behind",
+			padded(datagram(t, over6, long(quicV1, 0, 4)), v1...), PassNotQUIC,
+		},
 		{"one byte of a short header with padding behind", padded(datagram(t, over, []byte{0x40}), rest...), PassEstablished},
-		{"five bytes of an unknown version with padding behind", padded(datagram(t, over, long(unknownVersion, 0, 5)), rest...), DropOverQuota},
-		{"an Initial of 1199 bytes with one of padding behind", padded(datagram(t, over, long(quicV1, 0, 1199)), 0), DropShortInitial},
+		{
+			"five bytes of an unknown version with padding behind",
+			padded(datagram(t, over, long(unknownVersion, 0, 5)), rest...), DropOverQuota,
+		},
+		{
+			"an Initial of 1199 bytes with one of padding behind", padded(datagram(t, over, long(quicV1, 0, 1199)), 0),
+			DropShortInitial,
+		},
 		{"an Initial of 1200 bytes with padding behind", padded(datagram(t, over, initial()), rest...), DropOverQuota},
 	})
 }
@@ -133,13 +154,27 @@ func TestAFirstFragmentIsTakenToOpenAConnection(t *testing.T) {
 	more := fragment(0, layers.IPv4MoreFragments)
 	p.expectAll(t, []packetCase{
 		{"with a UDP header alone", v4(t, more, framekit.UDP(serverPort)), DropOverQuota},
-		{"with what looks like a short header", v4(t, more, framekit.UDP(serverPort), gopacket.Payload(short())), DropOverQuota},
-		{"with what looks like a short Initial", v4(t, more, framekit.UDP(serverPort), gopacket.Payload(long(quicV1, 0, 80))), DropOverQuota},
+		{
+			"with what looks like a short header", v4(t, more, framekit.UDP(serverPort), gopacket.Payload(short())),
+			DropOverQuota,
+		},
+		{
+			"with what looks like a short Initial",
+			v4(t, more, framekit.UDP(serverPort), gopacket.Payload(long(quicV1, 0, 80))), DropOverQuota,
+		},
 		{"with IPv6", v6(t, fragment6(0, true)), DropOverQuota},
 		{"with IPv6 and headers on both sides", v6(t, repeated(1)[0], fragment6(0, true), repeated(1)[0]), DropOverQuota},
 		{"an atomic fragment is whole, and read as such", v6(t, fragment6(0, false)), PassNotQUIC},
-		{"of a client under its quota", framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)), PassUnderQuota},
-		{"of the same client, which took its token", framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)), DropRate},
+		{
+			"of a client under its quota",
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)),
+			PassUnderQuota,
+		},
+		{
+			"of the same client, which took its token",
+			framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(under, more), framekit.UDP(serverPort)),
+			DropRate,
+		},
 	})
 }
 
@@ -213,7 +248,11 @@ func TestClientsOfOnePrefixShareACountInTheKernel(t *testing.T) {
 		{24, 64, "203.0.113.7", []string{"203.0.113.0", "203.0.113.255"}, []string{"203.0.112.255", "203.0.114.0"}},
 		{31, 64, "203.0.113.7", []string{"203.0.113.6"}, []string{"203.0.113.5", "203.0.113.8"}},
 		{1, 64, "203.0.113.7", []string{"128.0.0.0", "255.255.255.255"}, []string{"127.255.255.255"}},
-		{32, 64, "2001:db8:0:1::7", []string{"2001:db8:0:1::", "2001:db8:0:1:ffff::"}, []string{"2001:db8::7", "2001:db8:0:2::7"}},
+		{
+			32, 64, "2001:db8:0:1::7",
+			[]string{"2001:db8:0:1::", "2001:db8:0:1:ffff::"},
+			[]string{"2001:db8::7", "2001:db8:0:2::7"},
+		},
 		{32, 128, "2001:db8::7", []string{"2001:db8::7"}, []string{"2001:db8::6", "2001:db8::8"}},
 		{32, 56, "2001:db8:0:1::7", []string{"2001:db8:0:ff::"}, []string{"2001:db8:0:100::"}},
 		{32, 1, "2001:db8::7", []string{"7fff::"}, []string{"8000::", "203.0.113.7"}},

@@ -67,9 +67,12 @@ func TestNoMorePassThanTheRateAndTheBurst(t *testing.T) {
 
 func TestWithoutARateNothingIsLimited(t *testing.T) {
 	for name, o := range map[string]Options{
-		"by default":            {Ports: onePort},
-		"a burst alone":         {Ports: onePort, Burst: 1},
-		"a port without a rate": {Ports: []Port{{Number: serverPort, InitialsPerSecond: -1}}, InitialsPerSecond: slow, Burst: 1},
+		"by default":    {Ports: onePort},
+		"a burst alone": {Ports: onePort, Burst: 1},
+		"a port without a rate": {
+			Ports: []Port{{Number: serverPort, InitialsPerSecond: -1}}, InitialsPerSecond: slow,
+			Burst: 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProgram(t, o)

@@ -51,7 +51,8 @@ func (f flow) receive(t *testing.T, want []byte) {
 	n, err := f.server.Read(b)
 	testkit.Must(t, err)
 	if string(b[:n]) != string(want) {
-		t.Errorf("received %d bytes that begin with %x, want %d that begin with %x", n, b[:min(n, 8)], len(want), want[:min(len(want), 8)])
+		t.Errorf("received %d bytes that begin with %x, want %d that begin with %x", n, b[:min(n, 8)], len(want),
+			want[:min(len(want), 8)])
 	}
 }
 

@@ -27,7 +27,8 @@ func TestTheTimesOfCPUsAreReadFromTheKernel(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got, err := files("proc/stat", test.text).CPUTimes(test.cpus)
-			if got != test.want || test.err == "" && err != nil || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			if got != test.want || test.err == "" && err != nil || test.err != "" &&
+				(err == nil || !strings.Contains(err.Error(), test.err)) {
 				t.Errorf("%+v, %v; want %+v, %q", got, err, test.want, test.err)
 			}
 		})

@@ -15,7 +15,8 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 	testkit.NeedRoot(t)
 	const interval, stretch = 20 * time.Millisecond, 200 * time.Millisecond
 	o := runProbe(t, Options{
-		Command: self(t, "call-for", "4s"), Interval: interval, Alternate: stretch, Syscalls: true, Clock: record.ClockAt(time.Now().Add(200 * time.Millisecond)),
+		Command: self(t, "call-for", "4s"), Interval: interval, Alternate: stretch, Syscalls: true,
+		Clock: record.ClockAt(time.Now().Add(200 * time.Millisecond)),
 	})
 	if len(o.syscalls) > 0 || o.probe.SyscallCounter {
 		t.Errorf("%d system calls are told of half a run, counter %v", len(o.syscalls), o.probe.SyscallCounter)
@@ -50,23 +51,29 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 		}
 	}
 	if within.calls == 0 || across.ns == 0 {
-		t.Fatalf("%d calls in %s of measured stretches, %s across others", within.calls, time.Duration(within.ns), time.Duration(across.ns))
+		t.Fatalf("%d calls in %s of measured stretches, %s across others", within.calls, time.Duration(within.ns),
+			time.Duration(across.ns))
 	}
 	rate := float64(within.calls) / float64(within.ns)
 	if counted := float64(across.calls) / float64(across.ns); counted > rate/2 {
-		t.Errorf("%.0f calls/ms counted across stretches that are not measured, %.0f in those that are", counted*1e6, rate*1e6)
+		t.Errorf("%.0f calls/ms counted across stretches that are not measured, %.0f in those that are", counted*1e6,
+			rate*1e6)
 	}
 }
 
 // Without a counter an alternation needs no right that the probe does not have.
 func TestAnAlternationOfSamplesAlone(t *testing.T) {
 	const interval, stretch = 20 * time.Millisecond, 60 * time.Millisecond
-	o := runProbe(t, Options{Command: self(t, "call-for", "1s"), Interval: interval, Alternate: stretch, Clock: record.ClockAt(time.Now())})
+	o := runProbe(t, Options{
+		Command: self(t, "call-for", "1s"), Interval: interval, Alternate: stretch,
+		Clock: record.ClockAt(time.Now()),
+	})
 	if len(o.samples) < 5 {
 		t.Errorf("%d samples", len(o.samples))
 	}
 	for _, s := range o.samples[:len(o.samples)-1] {
-		if n := floor(s.AtNS, int64(stretch)); !record.MeasuredStretch(n) && !record.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
+		if n := floor(s.AtNS, int64(stretch)); !record.MeasuredStretch(n) &&
+			!record.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
 			t.Errorf("a sample at %s, in stretch %d, which is not measured", time.Duration(s.AtNS), n)
 		}
 	}
@@ -74,7 +81,8 @@ func TestAnAlternationOfSamplesAlone(t *testing.T) {
 
 func TestStretchesAreWholeIntervals(t *testing.T) {
 	for _, alternate := range []time.Duration{-time.Second, 150 * time.Millisecond} {
-		code, err := Run(t.Context(), Options{Command: self(t, "exit", "0"), Interval: 100 * time.Millisecond, Alternate: alternate})
+		code, err := Run(t.Context(),
+			Options{Command: self(t, "exit", "0"), Interval: 100 * time.Millisecond, Alternate: alternate})
 		if code != ExitFailed || err == nil {
 			t.Errorf("stretches of %s: code %d, error %v", alternate, code, err)
 		}

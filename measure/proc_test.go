@@ -10,9 +10,11 @@ import (
 )
 
 const (
-	statusText = "Name:\tserver\nState:\tS (sleeping)\nVmHWM:\t   30720 kB\nVmRSS:\t   20480 kB\nVmSwap:\t       4 kB\nThreads:\t7\n"
-	statText   = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 400 5 6 7 8 9 10\ncpu1 10 20 30 400 50 60 70 80 90 100\nintr 12 0\n"
-	snmpText   = "Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 39 1 2 40 3\nUdpLite: InDatagrams\nUdpLite: 9\n"
+	statusText = "Name:\tserver\nState:\tS (sleeping)\nVmHWM:\t   30720 kB\nVmRSS:\t   20480 kB\nVmSwap:\t       4 " +
+		"kB\nThreads:\t7\n"
+	statText = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 400 5 6 7 8 9 10\ncpu1 10 20 30 400 50 60 70 80 90 100\nintr 12 0\n"
+	snmpText = "Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 39 1 2 40 " +
+		"3\nUdpLite: InDatagrams\nUdpLite: 9\n"
 )
 
 func TestParseStatus(t *testing.T) {

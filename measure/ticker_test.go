@@ -47,7 +47,8 @@ func TestATickerTicksFirstWhenItIsTold(t *testing.T) {
 	ticks := newTestTicker(t, time.Minute, interval)
 	var left unix.ItimerSpec
 	var err error
-	if controlErr := ticks.conn.Control(func(fd uintptr) { err = unix.TimerfdGettime(int(fd), &left) }); err != nil || controlErr != nil {
+	if controlErr := ticks.conn.Control(func(fd uintptr) { err = unix.TimerfdGettime(int(fd), &left) }); err != nil ||
+		controlErr != nil {
 		t.Fatal(err, controlErr)
 	}
 	if got := time.Duration(left.Interval.Nano()); got != interval {

@@ -67,8 +67,10 @@ func TestARunWithArmsIsWholeAndSaysWhichTrialIsWhich(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := checkSealed(t, outcome.Dir)
-		if want := []results.Arm{results.Again}; !slices.Equal(run.Manifest.Experiment.Arms, want) || len(run.Manifest.Plan) != 2 {
-			t.Errorf("arms %q and %d trials in the manifest, want %q and 2", run.Manifest.Experiment.Arms, len(run.Manifest.Plan), want)
+		if want := []results.Arm{results.Again}; !slices.Equal(run.Manifest.Experiment.Arms, want) ||
+			len(run.Manifest.Plan) != 2 {
+			t.Errorf("arms %q and %d trials in the manifest, want %q and 2", run.Manifest.Experiment.Arms,
+				len(run.Manifest.Plan), want)
 		}
 		var names []string
 		for _, trial := range run.Trials {
@@ -130,7 +132,8 @@ func TestAnAttackIsNoPartOfAScenarioWithoutOne(t *testing.T) {
 		if err != nil || !outcome.Trials[0].Valid || len(outcome.Trials[0].Nodes) != 3 {
 			t.Fatalf("%+v, %v; want a valid trial of three nodes", outcome.Trials, err)
 		}
-		if !slices.Contains(phases, PhaseLoad) || slices.Contains(phases, PhaseBefore) || slices.Contains(phases, PhaseAttack) {
+		if !slices.Contains(phases, PhaseLoad) || slices.Contains(phases, PhaseBefore) ||
+			slices.Contains(phases, PhaseAttack) {
 			t.Errorf("phases %q", phases)
 		}
 	})

@@ -93,14 +93,18 @@ func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	if served*c.ServingClientNS > has {
 		most = has / c.ServingClientNS
 	}
-	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.0f/s at most, which is %.1fx, "+
+	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.0f/s at most, "+
+		"which is %.1fx, "+
 		"not %gx: give the clients more CPUs, or write rate: %.1fx",
-		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, most/c.ServingPerS, s.Parallel.Strength, math.Floor(10*most/c.ServingPerS)/10)
+		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, most/c.ServingPerS, s.Parallel.Strength,
+		math.Floor(10*most/c.ServingPerS)/10)
 }
 
 // measureCapacity keeps a server busy for some seconds, once serving and once
 // refusing, in a run of its own that leaves nothing.
-func measureCapacity(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options) (_ *results.Capacity, err error) {
+func measureCapacity(
+	ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options,
+) (_ *results.Capacity, err error) {
 	if c := o.Capacity; c > 0 {
 		return &results.Capacity{Point: cell.Point, ServingPerS: c, Given: true}, nil
 	}
@@ -112,7 +116,8 @@ func measureCapacity(ctx context.Context, cell *scenarios.Scenario, rt Runtime, 
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	outcome, err := Run(ctx, saturating(cell), rt, Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
+	outcome, err := Run(ctx, saturating(cell), rt,
+		Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
 	if err != nil && !errors.Is(err, ErrInvalid) { // too busy is what it is meant to be
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
@@ -160,7 +165,8 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 	}
 	serving, refusing := by[string(record.NoBlock)], by[string(record.UserspaceBlock)]
 	if serving == nil || serving.served == 0 || serving.serverCPUNS == 0 {
-		return nil, fmt.Errorf("%w: no request was served in %s: see `equic-bench run scenarios/smoke.yaml`", ErrCapacity, capacityLoad)
+		return nil, fmt.Errorf("%w: no request was served in %s: see `equic-bench run scenarios/smoke.yaml`", ErrCapacity,
+			capacityLoad)
 	}
 	c := &results.Capacity{
 		Point:           point,
@@ -180,7 +186,8 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 		c.ServingPerS = c.ThroughputPerS
 		if apart := math.Abs(c.ThroughputPerS/c.ByCPUTimePerS - 1); apart > agreement {
 			return nil, fmt.Errorf("%w: %.0f requests/s were served by a busy server, but by its CPU time it can serve %.0f/s: "+
-				"something else runs on its CPUs; end it, or name the capacity with --capacity", ErrCapacity, c.ThroughputPerS, c.ByCPUTimePerS)
+				"something else runs on its CPUs; end it, or name the capacity with --capacity", ErrCapacity, c.ThroughputPerS,
+				c.ByCPUTimePerS)
 		}
 	}
 	if refusing != nil && refusing.refused > 0 {

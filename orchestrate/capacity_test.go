@@ -62,7 +62,10 @@ func (m saturatedMachine) trial(t *testing.T, w *results.Writer, p results.Plann
 			AtNS: at, CPUNS: int64(own * elapsed), BusyNS: int64(m.serverBusy * elapsed),
 		}})
 		perRequest := (1-refused)*m.clientServe + refused*m.clientRefuse
-		client = append(client, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: int64(perS * perRequest * float64(ms) * 1e3)}})
+		client = append(client, record.Line{Sample: &record.Sample{
+			AtNS:  at,
+			CPUNS: int64(perS * perRequest * float64(ms) * 1e3),
+		}})
 	}
 	for i := range int(5 * perS) {
 		q := &record.Request{Seq: i, StartNS: int64(float64(i) / perS * 1e9), Outcome: record.OK}
@@ -105,7 +108,9 @@ func TestTheCapacityOfAKnownMachineIsFound(t *testing.T) {
 func TestACapacityThatIsNotTheServersIsAnError(t *testing.T) {
 	m := saturatedMachine{serve: 7, refuse: 5, clientServe: 2, clientRefuse: 1, serverBusy: 1, foreign: 0.3}
 	_, err := readCapacity(m.write(t), "")
-	if !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "100 requests/s were served by a busy server, but by its CPU time it can serve 143/s") {
+	if !errors.Is(err, ErrCapacity) ||
+		!strings.Contains(err.Error(),
+			"100 requests/s were served by a busy server, but by its CPU time it can serve 143/s") {
 		t.Errorf("something else has 30 %% of the server's CPU: %v", err)
 	}
 	run := m.write(t)

@@ -164,7 +164,8 @@ func TestARuntimeThatHangsEndsTheRun(t *testing.T) {
 	}{
 		"when it is to start the server": {func(rt *fakeRuntime) { rt.start = hang("server") }, 30 * time.Second},
 		"when it is to start a client":   {func(rt *fakeRuntime) { rt.start = hang("parallel-2") }, 30 * time.Second},
-		"when it is to stop the server":  {func(rt *fakeRuntime) { rt.signal = hang("server") }, s.Trial.Startup + s.Sequential.End() + stopLimit},
+		"when it is to stop the server": {func(rt *fakeRuntime) { rt.signal = hang("server") }, s.Trial.Startup +
+			s.Sequential.End() + stopLimit},
 		"when it is to kill the nodes of a broken trial": {func(rt *fakeRuntime) {
 			rt.programs = map[string]program{"parallel-1": func(*process) int { return 1 }}
 			rt.signal = hang("server")

@@ -252,7 +252,10 @@ func calmServer(p *process) int {
 		p.print(record.Line{Connection: &record.Connection{Client: n.Address.String(), Served: p.group(n.Role).Requests}})
 	}
 	if xdp {
-		p.print(record.Line{Gateway: &record.Gateway{Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4, Packets: map[string]uint64{"drop_over_quota": 4}}})
+		p.print(record.Line{Gateway: &record.Gateway{
+			Mode: ready.XDPMode, Seen: 10, Passed: 6, Dropped: 4,
+			Packets: map[string]uint64{"drop_over_quota": 4},
+		}})
 	}
 	totals := record.Server{PeakPerClient: p.runtime.scenario.Server.Quota}
 	if !xdp && record.Variant(p.trial.Trial.Variant) != record.NoBlock {
@@ -310,13 +313,20 @@ func testScenario() *scenarios.Scenario {
 		Server: scenarios.Server{
 			Body: 1024, Quota: 5, IdleTimeout: time.Second, CPUs: []int{0}, Memory: 64 << 20, XDPMode: "native",
 		},
-		Sequential: scenarios.Clients{Count: 2, Requests: 40, Rate: 10, MaxInFlight: 1, Timeout: time.Second, CPUs: []int{1}, KeyExchange: "x25519"},
+		Sequential: scenarios.Clients{
+			Count: 2, Requests: 40, Rate: 10, MaxInFlight: 1, Timeout: time.Second, CPUs: []int{1},
+			KeyExchange: "x25519",
+		},
 		Parallel: scenarios.Clients{
-			Count: 2, Requests: 20, Rate: 20, Delay: time.Second, MaxInFlight: 20, Timeout: time.Second, CPUs: []int{1}, KeyExchange: "x25519",
+			Count: 2, Requests: 20, Rate: 20, Delay: time.Second, MaxInFlight: 20, Timeout: time.Second, CPUs: []int{1},
+			KeyExchange: "x25519",
 		},
 		Network: scenarios.Network{Subnet: "10.9.8.0/24", Port: 4433},
-		Trial:   scenarios.Trial{Startup: time.Second, SampleInterval: 100 * time.Millisecond, Drain: 2 * time.Second, Syscalls: true},
-		Text:    []byte("name: test\n"),
+		Trial: scenarios.Trial{
+			Startup: time.Second, SampleInterval: 100 * time.Millisecond, Drain: 2 * time.Second,
+			Syscalls: true,
+		},
+		Text: []byte("name: test\n"),
 	}
 }
 
@@ -336,7 +346,10 @@ func newFake(s *scenarios.Scenario) *fakeRuntime {
 }
 
 func fakeMachine() results.Runtime {
-	return results.Runtime{Name: "fake", Version: "20.10", CgroupMode: "v1", Limits: []string{"no new privileges", "read-only root"}}
+	return results.Runtime{
+		Name: "fake", Version: "20.10", CgroupMode: "v1",
+		Limits: []string{"no new privileges", "read-only root"},
+	}
 }
 
 func testOptions(t *testing.T) Options {

@@ -40,7 +40,8 @@ func TestARunRecordsWhatItsTrialsAreJudgedBy(t *testing.T) {
 			t.Fatal(err)
 		}
 		run := checkSealed(t, outcome.Dir)
-		if m := run.Manifest; m.ValidityVersion != validity.Version || m.Experiment.Syscalls == nil || *m.Experiment.Syscalls {
+		if m := run.Manifest; m.ValidityVersion != validity.Version || m.Experiment.Syscalls == nil ||
+			*m.Experiment.Syscalls {
 			t.Errorf("rules of version %d, system calls counted: %v", m.ValidityVersion, m.Experiment.Syscalls)
 		}
 		for _, n := range run.Trials[0].Nodes {

@@ -44,7 +44,8 @@ func TestANodeMayPrintWhatItsScenarioAsksFor(t *testing.T) {
 			test.change(s)
 			got := nodeLimits(s, test.role)
 			if got.lines < 2*test.lines || got.bytes < 2*recordBytes*int64(test.lines) {
-				t.Errorf("limits of %d lines and %d bytes; the node prints %d lines of up to %d bytes", got.lines, got.bytes, test.lines, recordBytes)
+				t.Errorf("limits of %d lines and %d bytes; the node prints %d lines of up to %d bytes", got.lines, got.bytes,
+					test.lines, recordBytes)
 			}
 			if least := got.lines == leastLines && got.bytes == leastBytes; least != test.least {
 				t.Errorf("limits of %d lines and %d bytes; want the least: %v", got.lines, got.bytes, test.least)

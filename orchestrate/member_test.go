@@ -37,7 +37,10 @@ func TestADiskThatTakesNothingIsSaidOnceAndAtOnce(t *testing.T) {
 		_, _ = m.log.Write([]byte("a line\n"))                            // neither
 	}
 	_, failure := m.failure(time.Now(), 1)
-	for name, err := range map[string]error{"the trial": failure, "the records": m.records.Close(), "the log": m.log.Close()} {
+	for name, err := range map[string]error{
+		"the trial": failure, "the records": m.records.Close(),
+		"the log": m.log.Close(),
+	} {
 		if err == nil || len(err.Error()) > 1000 || !strings.Contains(err.Error(), os.ErrClosed.Error()) {
 			t.Errorf("%s: error %.1000v, want the first one, once or twice", name, err)
 		}

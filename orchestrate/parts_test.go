@@ -135,14 +135,26 @@ func TestCPUSetsAreFittedToTheMachine(t *testing.T) {
 		want            placement
 		warns           string
 	}{
-		"enough CPUs":                        {[]int{0}, []int{1}, []int{0, 1}, placement{[]int{0}, []int{1}, []int{1}}, ""},
-		"CPUs that nobody knows":             {[]int{0}, []int{9}, nil, placement{[]int{0}, []int{9}, []int{9}}, ""},
-		"fewer CPUs, but some for each":      {[]int{0}, []int{1, 2, 3}, []int{0, 1}, placement{[]int{0}, []int{1}, []int{1}}, "fewer than the scenario asks for"},
+		"enough CPUs":            {[]int{0}, []int{1}, []int{0, 1}, placement{[]int{0}, []int{1}, []int{1}}, ""},
+		"CPUs that nobody knows": {[]int{0}, []int{9}, nil, placement{[]int{0}, []int{9}, []int{9}}, ""},
+		"fewer CPUs, but some for each": {
+			[]int{0},
+			[]int{1, 2, 3},
+			[]int{0, 1},
+			placement{[]int{0}, []int{1}, []int{1}},
+			"fewer than the scenario asks for",
+		},
 		"no CPU is left for the clients":     {[]int{0}, []int{1}, []int{0}, placement{}, "no node is bound"},
 		"two CPUs, whose numbers are others": {[]int{2}, []int{3}, []int{2, 3}, placement{[]int{2}, []int{3}, []int{3}}, ""},
-		"a CPU between two is away":          {[]int{0}, []int{1, 2}, []int{0, 2}, placement{[]int{0}, []int{2}, []int{2}}, "CPUs [0 2] of this machine, fewer"},
-		"the server's CPU is away":           {[]int{0}, []int{1}, []int{1, 2}, placement{}, "no node is bound"},
-		"one CPU for both":                   {nil, nil, []int{0}, placement{}, "cpus: auto finds no CPUs"},
+		"a CPU between two is away": {
+			[]int{0},
+			[]int{1, 2},
+			[]int{0, 2},
+			placement{[]int{0}, []int{2}, []int{2}},
+			"CPUs [0 2] of this machine, fewer",
+		},
+		"the server's CPU is away": {[]int{0}, []int{1}, []int{1, 2}, placement{}, "no node is bound"},
+		"one CPU for both":         {nil, nil, []int{0}, placement{}, "cpus: auto finds no CPUs"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -165,7 +177,8 @@ func TestCPUSetsAreFittedToTheMachine(t *testing.T) {
 func TestTheMachineIsReadFromItsKernel(t *testing.T) {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 	root := fstest.MapFS{
-		"proc/cpuinfo":               file("processor\t: 0\nmodel name\t: Fast CPU\n\nprocessor\t: 1\nmodel name\t: Fast CPU\n"),
+		"proc/cpuinfo": file("processor\t: 0\nmodel name\t: Fast CPU\n\nprocessor\t: 1\nmodel name\t: Fast " +
+			"CPU\n"),
 		"proc/meminfo":               file("MemTotal:       1000 kB\nSwapTotal:      20 kB\n"),
 		"proc/sys/kernel/osrelease":  file("6.18.0\n"),
 		"proc/sys/net/core/rmem_max": file("212992\n"),

@@ -47,24 +47,54 @@ func TestARunChoosesCPUsThatDoNotDisturbTheServer(t *testing.T) {
 		want            string
 		warns           string
 	}{
-		"two CPUs":                                {cores: two, usable: []int{0, 1}, want: "[0] [1]"},
-		"two threads of one core":                 {cores: coresOf([]string{"0-1"}), usable: []int{0, 1}, want: "[0] [1]", warns: "hardware threads of the server's core"},
-		"threads side by side":                    {cores: laptop, usable: []int{0, 1, 2, 3}, want: "[0] [2 3]"},
-		"threads far apart":                       {cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7}, want: "[0] [1 2 3 5 6 7]"},
-		"a taskset leaves one thread of each":     {cores: server, usable: []int{1, 2, 5}, want: "[1] [2]"},
-		"a taskset leaves one core":               {cores: server, usable: []int{1, 5}, want: "[1] [5]", warns: "hardware threads"},
-		"the server on the favoured core":         {cores: hybrid, usable: []int{0, 1, 2, 3, 4, 5, 6, 7}, want: "[4] [2 3 6 7]"},
-		"slow cores where no fast one is left":    {cores: hybrid, usable: []int{0, 1, 4, 5}, want: "[4] [0 1]"},
-		"slow cores alone":                        {cores: hybrid, usable: []int{0, 1}, want: "[0] [1]"},
-		"CPUs of which no core is known":          {usable: []int{3, 5, 6}, want: "[3] [5 6]"},
-		"cores, and nothing of what is usable":    {cores: laptop, want: "[0] [2 3]"},
-		"one CPU for both":                        {cores: two, usable: []int{1}, want: "[] []", warns: "cpus: auto finds no CPUs"},
-		"nothing known":                           {want: "[] []", warns: "cpus: auto finds no CPUs"},
-		"the clients keep away from their server": {cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7}, server: []int{1}, want: "[1] [0 2 3 4 6 7]"},
-		"the server keeps away from its clients":  {cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7}, clients: []int{0, 1}, want: "[2] [0 1]"},
-		"a server that has no core of its own":    {cores: laptop, usable: []int{0, 1, 2, 3}, clients: []int{0, 2}, want: "[1] [0 2]", warns: "the clients' CPUs [0]"},
-		"what is asked for shares a core":         {cores: laptop, usable: []int{0, 1, 2, 3}, server: []int{0}, clients: []int{1, 2}, want: "[0] [1 2]", warns: "the clients' CPUs [1]"},
-		"what is asked for shares none":           {cores: laptop, usable: []int{0, 1, 2, 3}, server: []int{0, 1}, clients: []int{2}, want: "[0 1] [2]"},
+		"two CPUs": {cores: two, usable: []int{0, 1}, want: "[0] [1]"},
+		"two threads of one core": {
+			cores: coresOf([]string{"0-1"}), usable: []int{0, 1}, want: "[0] [1]",
+			warns: "hardware threads of the server's core",
+		},
+		"threads side by side": {cores: laptop, usable: []int{0, 1, 2, 3}, want: "[0] [2 3]"},
+		"threads far apart": {
+			cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7},
+			want: "[0] [1 2 3 5 6 7]",
+		},
+		"a taskset leaves one thread of each": {cores: server, usable: []int{1, 2, 5}, want: "[1] [2]"},
+		"a taskset leaves one core": {
+			cores: server, usable: []int{1, 5}, want: "[1] [5]",
+			warns: "hardware threads",
+		},
+		"the server on the favoured core": {
+			cores: hybrid, usable: []int{0, 1, 2, 3, 4, 5, 6, 7},
+			want: "[4] [2 3 6 7]",
+		},
+		"slow cores where no fast one is left": {cores: hybrid, usable: []int{0, 1, 4, 5}, want: "[4] [0 1]"},
+		"slow cores alone":                     {cores: hybrid, usable: []int{0, 1}, want: "[0] [1]"},
+		"CPUs of which no core is known":       {usable: []int{3, 5, 6}, want: "[3] [5 6]"},
+		"cores, and nothing of what is usable": {cores: laptop, want: "[0] [2 3]"},
+		"one CPU for both": {
+			cores: two, usable: []int{1}, want: "[] []",
+			warns: "cpus: auto finds no CPUs",
+		},
+		"nothing known": {want: "[] []", warns: "cpus: auto finds no CPUs"},
+		"the clients keep away from their server": {
+			cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7}, server: []int{1},
+			want: "[1] [0 2 3 4 6 7]",
+		},
+		"the server keeps away from its clients": {
+			cores: server, usable: []int{0, 1, 2, 3, 4, 5, 6, 7},
+			clients: []int{0, 1}, want: "[2] [0 1]",
+		},
+		"a server that has no core of its own": {
+			cores: laptop, usable: []int{0, 1, 2, 3}, clients: []int{0, 2},
+			want: "[1] [0 2]", warns: "the clients' CPUs [0]",
+		},
+		"what is asked for shares a core": {
+			cores: laptop, usable: []int{0, 1, 2, 3}, server: []int{0},
+			clients: []int{1, 2}, want: "[0] [1 2]", warns: "the clients' CPUs [1]",
+		},
+		"what is asked for shares none": {
+			cores: laptop, usable: []int{0, 1, 2, 3}, server: []int{0, 1},
+			clients: []int{2}, want: "[0 1] [2]",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &scenarios.Scenario{
@@ -108,7 +138,10 @@ func TestTheManifestHasTheCPUsThatTheRunChose(t *testing.T) {
 		if e := run.Manifest.Experiment; fmt.Sprint(e.ServerCPUs, e.ClientCPUs) != "[0] [1]" {
 			t.Errorf("server %v, clients %v; want [0] and [1]", e.ServerCPUs, e.ClientCPUs)
 		}
-		if want := []string{"server[0]", "sequential[1]", "sequential[1]", "parallel[1]", "parallel[1]"}; !slices.Equal(nodes, want) {
+		if want := []string{
+			"server[0]", "sequential[1]", "sequential[1]", "parallel[1]",
+			"parallel[1]",
+		}; !slices.Equal(nodes, want) {
 			t.Errorf("nodes %q, want %q", nodes, want)
 		}
 		for what, warnings := range map[string][]string{"trial": run.Trials[0].Warnings, "manifest": run.Manifest.Warnings} {

@@ -24,7 +24,10 @@ func TestARunEndsWhereItsBinariesAreNoLongerThoseOfTheManifest(t *testing.T) {
 		image  string // of the runtime
 		says   string // of the error; empty: the run goes on
 	}{
-		"one is built anew": {func(bin string) { rebuild(bin, "equic-server", "new") }, "", "equic-server was changed during the run"},
+		"one is built anew": {
+			func(bin string) { rebuild(bin, "equic-server", "new") }, "",
+			"equic-server was changed during the run",
+		},
 		"one is gone": {func(bin string) {
 			if err := os.Remove(filepath.Join(bin, "equic-client")); err != nil {
 				panic(err)
@@ -54,7 +57,8 @@ func TestARunEndsWhereItsBinariesAreNoLongerThoseOfTheManifest(t *testing.T) {
 						}
 						return
 					}
-					if !errors.Is(err, ErrNoBinary) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "--resume") {
+					if !errors.Is(err, ErrNoBinary) || !strings.Contains(err.Error(), test.says) ||
+						!strings.Contains(err.Error(), "--resume") {
 						t.Errorf("error %v, want one that says %q, and the remedy", err, test.says)
 					}
 					if len(outcome.Trials) != whole || rt.left() != 0 {
@@ -82,7 +86,8 @@ func TestABinaryThatIsTheSameFileIsNotReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Who reads it would see this: the file looks as before, but for its content.
-	if err := errors.Join(os.WriteFile(path, []byte("EQUIC-server"), 0o600), os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte("EQUIC-server"), 0o600),
+		os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.check(); err != nil {

@@ -70,7 +70,8 @@ func differences(was, is *results.Manifest) []string {
 		}
 	}
 	ifKnown("the version of equic-bench", was.Version, is.Version)
-	differ("the version of the rules for a valid trial", strconv.Itoa(validity.VersionOf(was)), strconv.Itoa(validity.VersionOf(is)))
+	differ("the version of the rules for a valid trial", strconv.Itoa(validity.VersionOf(was)),
+		strconv.Itoa(validity.VersionOf(is)))
 	differ("the runtime", was.Runtime.Name, is.Runtime.Name)
 	if was.Runtime.Name == is.Runtime.Name { // else all of it differs
 		ifKnown("the runtime's version", was.Runtime.Version, is.Runtime.Version)

@@ -50,7 +50,8 @@ func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
 		}
 		after := checkSealed(t, o.Resume)
 		if outcome.Dir != o.Resume || len(after.Trials) != 3 || rt.opened != 2 {
-			t.Errorf("%d trials in %s, %d of them run now; want 3 in %s, 2 now", len(after.Trials), outcome.Dir, rt.opened, o.Resume)
+			t.Errorf("%d trials in %s, %d of them run now; want 3 in %s, 2 now", len(after.Trials), outcome.Dir, rt.opened,
+				o.Resume)
 		}
 		for i, trial := range after.Trials {
 			if trial.PlannedTrial != before.Manifest.Plan[i] || !trial.Valid {
@@ -58,7 +59,8 @@ func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
 			}
 		}
 		if after.Manifest.Seed != before.Manifest.Seed || len(after.Manifest.Resumed) != 1 {
-			t.Errorf("seed %d, resumed %v; want seed %d and one time", after.Manifest.Seed, after.Manifest.Resumed, before.Manifest.Seed)
+			t.Errorf("seed %d, resumed %v; want seed %d and one time", after.Manifest.Seed, after.Manifest.Resumed,
+				before.Manifest.Seed)
 		}
 	})
 }
@@ -87,7 +89,8 @@ func TestAResumedTrialHasTheAttemptsThatWereLeft(t *testing.T) {
 		rt.programs = map[string]program{"server": broken}
 		outcome, err = Run(t.Context(), s, rt, o)
 		if !errors.Is(err, ErrInvalid) || rt.opened != 1 || len(outcome.Trials) != Attempts {
-			t.Errorf("error %v, %d attempts now, %d in all; want ErrInvalid, 1 and %d", err, rt.opened, len(outcome.Trials), Attempts)
+			t.Errorf("error %v, %d attempts now, %d in all; want ErrInvalid, 1 and %d", err, rt.opened, len(outcome.Trials),
+				Attempts)
 		}
 	})
 }
@@ -102,7 +105,10 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 				panic(err)
 			}
 		}, "equic-server is another binary"},
-		"another scenario": {func(s *scenarios.Scenario, _ *Options, _ *fakeRuntime) { s.Text = []byte("name: other\n") }, "the scenario is another"},
+		"another scenario": {
+			func(s *scenarios.Scenario, _ *Options, _ *fakeRuntime) { s.Text = []byte("name: other\n") },
+			"the scenario is another",
+		},
 		"another runtime": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
 			rt.platform.Runtime.Name = "netns"
 		}, "the runtime was fake and is netns"},

@@ -65,6 +65,7 @@ func settleWarning(s *results.Settling) string {
 	case s.Error != "":
 		return "nobody knows whether the machine was quiet before the trial: " + s.Error
 	}
-	return fmt.Sprintf("the machine was not quiet after %s: its CPUs were %.0f %% busy, %.0f %% of the time in softirq; end other work, or raise trial.settle",
+	return fmt.Sprintf("the machine was not quiet after %s: its CPUs were %.0f %% busy, %.0f %% of the time in "+
+		"softirq; end other work, or raise trial.settle",
 		time.Duration(s.LimitNS), 100*s.Busy, 100*s.SoftIRQ)
 }

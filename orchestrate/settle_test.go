@@ -36,9 +36,17 @@ func TestSettlingWaitsUntilTheCPUsAreQuiet(t *testing.T) {
 		quiet         bool
 		busy, softIRQ float64
 	}{
-		"quiet at once":                         {[][2]int64{quiet}, 5 * time.Second, 600 * time.Millisecond, true, 0.025, 0},
-		"quiet after a while":                   {[][2]int64{busy, busy, quiet}, 5 * time.Second, time.Second, true, 0.025, 0},
-		"quiet once is not quiet":               {[][2]int64{quiet, quiet, busy, quiet}, 5 * time.Second, 1200 * time.Millisecond, true, 0.025, 0},
+		"quiet at once": {[][2]int64{quiet}, 5 * time.Second, 600 * time.Millisecond, true, 0.025, 0},
+		"quiet after a while": {
+			[][2]int64{busy, busy, quiet},
+			5 * time.Second, time.Second, true, 0.025,
+			0,
+		},
+		"quiet once is not quiet": {
+			[][2]int64{quiet, quiet, busy, quiet},
+			5 * time.Second,
+			1200 * time.Millisecond, true, 0.025, 0,
+		},
 		"never quiet":                           {[][2]int64{busy}, 2 * time.Second, 2 * time.Second, false, 0.5, 0.025},
 		"a tenth is busy":                       {[][2]int64{{4, 0}}, time.Second, time.Second, false, 0.1, 0},
 		"little is busy, but that with packets": {[][2]int64{{2, 2}}, time.Second, time.Second, false, 0.05, 0.05},

@@ -46,7 +46,8 @@ func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := startups(outcome.Trials), []time.Duration{time.Second, 8500 * time.Millisecond}; !slices.Equal(got, want) {
+		if got, want := startups(outcome.Trials),
+			[]time.Duration{time.Second, 8500 * time.Millisecond}; !slices.Equal(got, want) {
 			t.Errorf("%v from start to epoch, want %v", got, want)
 		}
 		if last := outcome.Trials[len(outcome.Trials)-1]; !last.Valid {
@@ -169,13 +170,17 @@ func TestARunLearnsFromATrialThatWasLate(t *testing.T) {
 func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trials := slowNodes(t, 2, time.Second, 5*time.Second, 5*time.Second)
-		if want := []time.Duration{10 * time.Second, 2500 * time.Millisecond, 10 * time.Second}; !slices.Equal(startups(trials), want) {
+		if want := []time.Duration{
+			10 * time.Second, 2500 * time.Millisecond,
+			10 * time.Second,
+		}; !slices.Equal(startups(trials), want) {
 			t.Errorf("%v from start to epoch, want %v", startups(trials), want)
 		}
 		if !trials[0].Valid || trials[1].Valid || !trials[2].Valid || trials[2].Attempt != 2 {
 			t.Errorf("trials %+v; want the second attempt alone to be invalid", trials)
 		}
-		expectBroken(t, &trials[1], validity.RuleCompleted, "server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
+		expectBroken(t, &trials[1], validity.RuleCompleted,
+			"server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
 	})
 }
 
@@ -194,6 +199,7 @@ func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
 		if err != nil || len(outcome.Trials) != 2 || outcome.Trials[0].Valid || !outcome.Trials[1].Valid {
 			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
 		}
-		expectBroken(t, &outcome.Trials[0], validity.RuleCompleted, "server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
+		expectBroken(t, &outcome.Trials[0], validity.RuleCompleted,
+			"server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
 	})
 }

@@ -191,7 +191,8 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
 		return &brokenError{fmt.Sprintf(
-			"server and clients were made %s after the epoch: if it stays so, raise trial.startup", validity.Seconds(late.Nanoseconds()))}
+			"server and clients were made %s after the epoch: if it stays so, raise trial.startup",
+			validity.Seconds(late.Nanoseconds()))}
 	}
 	server, clients := t.members[0], t.members[1:]
 	if err := t.start(ctx, watch, server); err != nil {

@@ -13,12 +13,17 @@ import (
 func frequent() map[string]Line {
 	return map[string]Line{
 		"a request that is ok": {Request: &Request{
-			Seq: 3, ScheduledNS: 30e9, StartNS: 30e9 + 7, HandshakeNS: 1, FirstByteNS: 2, BodyNS: 3, EndNS: 4, BodyBytes: 262144, Outcome: OK,
+			Seq: 3, ScheduledNS: 30e9, StartNS: 30e9 + 7, HandshakeNS: 1, FirstByteNS: 2, BodyNS: 3, EndNS: 4,
+			BodyBytes: 262144, Outcome: OK,
 		}},
-		"a refused request": {Request: &Request{Seq: 4, StartNS: -1, Outcome: Refused, Code: new(uint64(0x107)), Error: "Application error 0x107 (remote)"}},
-		"an empty request":  {Request: &Request{}},
+		"a refused request": {Request: &Request{
+			Seq: 4, StartNS: -1, Outcome: Refused, Code: new(uint64(0x107)),
+			Error: "Application error 0x107 (remote)",
+		}},
+		"an empty request": {Request: &Request{}},
 		"a connection": {Connection: &Connection{
-			Client: "2001:db8::1", StartNS: -5, HandshakeNS: 1, EndNS: 2, BodyBytes: 3, Served: 4, End: ConnectionLost, Error: "gone",
+			Client: "2001:db8::1", StartNS: -5, HandshakeNS: 1, EndNS: 2, BodyBytes: 3, Served: 4, End: ConnectionLost,
+			Error: "gone",
 		}},
 		"an empty connection": {Connection: &Connection{}},
 		"a refusal":           {Refusal: &Refusal{Client: "10.0.0.1", AtNS: 1, Stage: "early", WallNS: 2, CPUNS: 3}},

@@ -74,10 +74,12 @@ func checkCrate(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	entities := readCrate(t, dir)
 	needs(t, entities[CrateFile], "CreativeWork", "about", "conformsTo")
-	needs(t, entities["./"], "Dataset", "name", "description", "datePublished", "license", "hasPart", "mentions", "conformsTo")
+	needs(t, entities["./"], "Dataset", "name", "description", "datePublished", "license", "hasPart", "mentions",
+		"conformsTo")
 	needs(t, entities[processRunProfile], "CreativeWork", "name", "version")
 	action := entities["#run"]
-	needs(t, action, "CreateAction", "name", "description", "startTime", "endTime", "instrument", "object", "result", "actionStatus")
+	needs(t, action, "CreateAction", "name", "description", "startTime", "endTime", "instrument", "object", "result",
+		"actionStatus")
 	needs(t, entities[ids(action["instrument"])[0]], "SoftwareApplication", "name", "url", "softwareVersion")
 	for id, e := range entities {
 		for key, property := range e {
@@ -116,7 +118,8 @@ func checkParts(t *testing.T, dir string, entities map[string]map[string]any) {
 		if e["@type"] != "File" || id == ChecksumsFile {
 			continue
 		}
-		if sum, err := FileSHA256(filepath.Join(dir, id)); err != nil || e["sha256"] != sum || e["encodingFormat"] == nil || e["name"] == nil {
+		if sum, err := FileSHA256(filepath.Join(dir, id)); err != nil || e["sha256"] != sum || e["encodingFormat"] == nil ||
+			e["name"] == nil {
 			t.Errorf("%v: the file's digest is %s (%v)", e, sum, err)
 		}
 	}
@@ -158,8 +161,12 @@ func TestTheCrateSaysHowTheRunEnded(t *testing.T) {
 		trial        string
 	}{
 		"every planned trial has a valid attempt": {[]*Trial{broken, valid}, "CompletedActionStatus", "", "valid"},
-		"a trial stayed invalid":                  {[]*Trial{broken}, "FailedActionStatus", "0 of 1 planned trials are valid", "invalid: nodes-alive: server ended with exit code 137"},
-		"the run ended before its first trial":    {nil, "FailedActionStatus", "0 of 1 planned trials are valid", ""},
+		"a trial stayed invalid": {
+			[]*Trial{broken},
+			"FailedActionStatus",
+			"0 of 1 planned trials are valid", "invalid: nodes-alive: server ended with exit code 137",
+		},
+		"the run ended before its first trial": {nil, "FailedActionStatus", "0 of 1 planned trials are valid", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -109,7 +109,8 @@ func TestCompressedRecordsThatAreTooFewAreFound(t *testing.T) {
 	testkit.Must(t, os.WriteFile(filepath.Join(whole.Dir, records), text[:bytes.IndexByte(text, '\n')+1], 0o600))
 	testkit.Must(t, packFile(filepath.Join(whole.Dir, records), filepath.Join(packed.Dir, records)))
 	testkit.Must(t, (&Writer{Dir: packed.Dir}).Seal())
-	if f := status(t, verify(t, packed.Dir), "records"); f.Status != Broken || f.Faults[0].File != filepath.ToSlash(records)+packedSuffix {
+	if f := status(t, verify(t, packed.Dir), "records"); f.Status != Broken ||
+		f.Faults[0].File != filepath.ToSlash(records)+packedSuffix {
 		t.Errorf("%+v", f)
 	}
 }

@@ -33,7 +33,8 @@ func writeRun(t *testing.T, root string) *Writer {
 	testkit.Must(t, err)
 	f, err := whole.Create("server.jsonl")
 	testkit.Must(t, err)
-	testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: "server", AtNS: -5}}, record.Line{Server: &record.Server{Served: 3}}))
+	testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: "server", AtNS: -5}},
+		record.Line{Server: &record.Server{Served: 3}}))
 	testkit.Must(t, f.Close())
 	testkit.Must(t, whole.Commit(&Trial{
 		PlannedTrial: PlannedTrial{Index: 1, Block: 1, Variant: "no-block"}, Attempt: 2, Valid: true,
@@ -78,7 +79,10 @@ func TestARunThatGoesOnLosesWhatWasHalfWritten(t *testing.T) {
 	testkit.Must(t, err)
 	_, err = Reopen(r)
 	testkit.Must(t, err)
-	for _, gone := range []string{half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"), filepath.Join(w.Dir, CrateFile), filepath.Join(w.Dir, ChecksumsFile)} {
+	for _, gone := range []string{
+		half, filepath.Join(w.Dir, TrialsDir, partial+"002-xdp-block"),
+		filepath.Join(w.Dir, CrateFile), filepath.Join(w.Dir, ChecksumsFile),
+	} {
 		if _, err := os.Stat(gone); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v, want it gone", gone, err)
 		}

@@ -74,7 +74,10 @@ func TestAReportThatIsBeingDrawnIsNoPartOfTheRun(t *testing.T) {
 	half := filepath.Join(w.Dir, HalfReport+"123")
 	testkit.Must(t, os.Mkdir(half, 0o700))
 	testkit.Must(t, os.WriteFile(filepath.Join(half, "figure-3.svg"), []byte("<svg"), 0o600))
-	for when, before := range map[string]func() error{"after the seal": func() error { return nil }, "at the seal": w.Seal} {
+	for when, before := range map[string]func() error{
+		"after the seal": func() error { return nil },
+		"at the seal":    w.Seal,
+	} {
 		testkit.Must(t, before())
 		if named := faults(verify(t, w.Dir)); len(named) > 0 {
 			t.Errorf("it is there %s, and verify names %v", when, named)

@@ -36,7 +36,8 @@ func writeWholeRun(t *testing.T) *Writer {
 		for _, node := range []string{"server", "sequential-1"} {
 			f, err := tw.Create(node + ".jsonl")
 			testkit.Must(t, err)
-			testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: node, AtNS: int64(-p.Index)}}, record.Line{Server: &record.Server{Served: 3}}))
+			testkit.Must(t, record.NewPrinter(f).Print(record.Line{Ready: &record.Ready{Node: node, AtNS: int64(-p.Index)}},
+				record.Line{Server: &record.Server{Served: 3}}))
 			testkit.Must(t, f.Close())
 			testkit.Must(t, os.WriteFile(tw.Path(node+".log"), []byte(node+" of "+p.Variant+"\n"), 0o600))
 			trial.Nodes = append(trial.Nodes, Node{Name: node, Records: node + ".jsonl", Log: node + ".log", Lines: 2})
@@ -248,7 +249,8 @@ func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
 			w := writeWholeRun(t)
 			tt.do(t, w.Dir)
 			f := status(t, verify(t, w.Dir), tt.check)
-			found := slices.ContainsFunc(f.Faults, func(x Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
+			found := slices.ContainsFunc(f.Faults,
+				func(x Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
 			if f.Status != Broken || !found || f.Means == "" {
 				t.Errorf("want %s named (%q), got %+v", tt.named, tt.says, f)
 			}
@@ -321,7 +323,10 @@ func TestAPlannedTrialThatWasNotRunIsToldAndNoFault(t *testing.T) {
 }
 
 func TestWhatIsNoRunIsNotVerified(t *testing.T) {
-	for name, dir := range map[string]string{"an empty folder": t.TempDir(), "no folder": filepath.Join(t.TempDir(), "none")} {
+	for name, dir := range map[string]string{
+		"an empty folder": t.TempDir(),
+		"no folder":       filepath.Join(t.TempDir(), "none"),
+	} {
 		if _, err := Verify(t.Context(), dir); !errors.Is(err, ErrNoRun) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -351,13 +356,43 @@ func TestBinariesAreComparedAsFarAsThatCanBeExpected(t *testing.T) {
 		want     Status
 		says     string
 	}{
-		"all are the same":                            {digests, Programs{Dir: dir, Version: "v1"}, Holds, "the same: equic-client, equic-server"},
-		"one is another, of the same version":         {others, Programs{Dir: dir, Version: "v1"}, Broken, "different: equic-server"},
-		"one is another, as the version is":           {others, Programs{Dir: dir, Version: "v2"}, NotChecked, "different: equic-server"},
-		"one is another in the folder that was named": {others, Programs{Dir: dir, Version: "v2", Asked: true}, Broken, "different: equic-server"},
-		"one is not there":                            {absent, Programs{Dir: dir, Version: "v1"}, NotChecked, "not there: equic-probe"},
-		"one is not in the folder that was named":     {absent, Programs{Dir: dir, Version: "v1", Asked: true}, Broken, "not there: equic-probe"},
-		"the manifest names none":                     {nil, Programs{Dir: dir, Version: "v1"}, NotChecked, "cannot be read"},
+		"all are the same": {
+			digests,
+			Programs{Dir: dir, Version: "v1"},
+			Holds,
+			"the same: equic-client, equic-server",
+		},
+		"one is another, of the same version": {
+			others,
+			Programs{Dir: dir, Version: "v1"},
+			Broken,
+			"different: equic-server",
+		},
+		"one is another, as the version is": {
+			others,
+			Programs{Dir: dir, Version: "v2"},
+			NotChecked,
+			"different: equic-server",
+		},
+		"one is another in the folder that was named": {
+			others,
+			Programs{Dir: dir, Version: "v2", Asked: true},
+			Broken,
+			"different: equic-server",
+		},
+		"one is not there": {
+			absent,
+			Programs{Dir: dir, Version: "v1"},
+			NotChecked,
+			"not there: equic-probe",
+		},
+		"one is not in the folder that was named": {
+			absent,
+			Programs{Dir: dir, Version: "v1", Asked: true},
+			Broken,
+			"not there: equic-probe",
+		},
+		"the manifest names none": {nil, Programs{Dir: dir, Version: "v1"}, NotChecked, "cannot be read"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

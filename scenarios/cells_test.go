@@ -22,11 +22,13 @@ func TestEachCellIsACompleteScenario(t *testing.T) {
 		t.Errorf("cells (-want +got):\n%s", diff)
 	}
 	c := s.CellNamed("mixed-ecdsa-p256")
-	if c.Server.Key != "ecdsa-p256" || c.Load != "mixed" || c.Point != "ecdsa-p256" || c.Sequential.Pace != 100*time.Millisecond ||
+	if c.Server.Key != "ecdsa-p256" || c.Load != "mixed" || c.Point != "ecdsa-p256" ||
+		c.Sequential.Pace != 100*time.Millisecond ||
 		c.Parallel.Duration != 10*time.Second || c.Parallel.Strength != 2 || c.Parallel.Delay != 30*time.Second {
 		t.Errorf("%+v", c)
 	}
-	if p := s.CellNamed("parallel-rsa-4096"); p.Sequential.Count != 0 || p.Parallel.Requests != 1000 || p.Server.Quota != 5 {
+	if p := s.CellNamed("parallel-rsa-4096"); p.Sequential.Count != 0 || p.Parallel.Requests != 1000 ||
+		p.Server.Quota != 5 {
 		t.Errorf("%+v", p)
 	}
 	if s.CellNamed("siege") != nil {
@@ -50,7 +52,7 @@ clients:
   timeout: 5s
   sequential: {count: 1, requests: 1}
 loads:
-  a: {sequential: {count: 1, requests: 1, duration: 2s}, paralel: {count: 1}}
+  a: {sequential: {count: 1, requests: 1, duration: 2s}, parralel: {count: 1}}
   B: {parallel: {count: 1, requests: 1, rate: 1/s}}
   c: {sequential: {count: 1, requests: 10, rate: 1/s, pace: 1s}, parallel: {count: 1, rate: 1y}}
 matrix:
@@ -66,7 +68,7 @@ matrix:
 	for _, want := range []string{
 		"x.yaml:4:3: clients.sequential: the scenario has loads; move it into one of them",
 		"x.yaml:6:43: loads.a.sequential: has both requests and duration; keep one of them",
-		`x.yaml:6:58: unknown key "loads.a.paralel"; did you mean "parallel"?`,
+		`x.yaml:6:58: unknown key "loads.a.parralel"; did you mean "parallel"?`,
 		`x.yaml:7:3: loads: "B" cannot name a load`,
 		"x.yaml:8:55: loads.c.sequential: has both rate and pace; keep one of them",
 		"x.yaml:8:76: loads.c.parallel.requests: is missing; add it, or duration",

@@ -122,7 +122,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
 				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
 					"(docs/method.md, Load)."),
-			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the fastest core, and the other " +
+			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
+				"fastest core, and the other " +
 				"hardware threads of that core stay idle."),
 			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
 				about("The server's limit, without swap; memory percentages are of it."),
@@ -130,7 +131,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),
 		"clients": d.some(d.mapping(fields{
-			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they get all other fast cores; if " +
+			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they " +
+				"get all other fast cores; if " +
 				"there is no other core, the other thread of the server's."),
 			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
 				about("Longest time of a request, from its start. Then it has ended as timeout."),
@@ -144,9 +146,11 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"parallel": d.attack(&s.Parallel).
 				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
 		}), 1, 2, "sequential", "parallel").about("The two groups of clients, and what they share."),
-		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their names " +
+		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their " +
+			"names " +
 			"are yours."),
-		"matrix": d.matrix().about("Keys of server, clients or trial, each with several values: every combination has trials " +
+		"matrix": d.matrix().about("Keys of server, clients or trial, each with several values: every combination has " +
+			"trials " +
 			"of its own."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
@@ -188,7 +192,8 @@ func (d *decoder) clients(c *Clients) fields {
 func (d *decoder) sequential(c *Clients) reader {
 	f := d.clients(c)
 	f["pace"] = d.duration(&c.Pace, time.Millisecond, time.Minute).
-		about("Shortest time from the start of one request to that of the next, in place of rate. A request that takes longer " +
+		about("Shortest time from the start of one request to that of the next, in place of rate. A request that takes " +
+			"longer " +
 			"delays all later ones: nothing is caught up, as in the paper.")
 	return d.some(d.some(d.mapping(f, "count"), 1, 1, "requests", "duration"), 0, 1, "rate", "pace")
 }

@@ -71,7 +71,8 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together, KeyExchange: X25519,
+		Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
+		KeyExchange: X25519,
 	}
 	delayed := attack
 	delayed.Delay = 30 * time.Second
@@ -95,8 +96,11 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 			},
 			Sequential: groups[0], Parallel: groups[1],
 			Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
-			Trial:   Trial{Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain, Settle: s.Trial.Settle, Syscalls: true},
-			Path:    "paper.yaml", Text: s.Text,
+			Trial: Trial{
+				Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain,
+				Settle: s.Trial.Settle, Syscalls: true,
+			},
+			Path: "paper.yaml", Text: s.Text,
 		}
 		if diff := cmp.Diff(want, s.CellNamed(name), cmp.AllowUnexported(Scenario{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -158,8 +162,12 @@ func TestWarnings(t *testing.T) {
 		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
 		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
 		"half of an attack is not measured":              {"delay: 1s} => delay: 1s}\nrepetitions: 6\ntrial: {alternate: 1s}", "half of the attack"},
-		"few trials do not show what measuring costs":    {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => trial: {alternate: 1s}\n", "use 6 or more"},
-		"a shared CPU mixes both sides":                  {"clients: => server: {cpus: [0, 1]}\nclients:\n  cpus: [1]", "CPU 1 is the server's and the clients'"},
+		"few trials do not show what measuring costs": {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n " +
+			"=> trial: {alternate: 1s}\n", "use 6 or more"},
+		"a shared CPU mixes both sides": {
+			"clients: => server: {cpus: [0, 1]}\nclients:\n  cpus: [1]",
+			"CPU 1 is the server's and the clients'",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

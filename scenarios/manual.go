@@ -65,7 +65,10 @@ func Manual() ([]byte, error) {
 		Shortest, Several, Every string
 		Groups                   []manualGroup
 		Room                     int
-	}{shortest, several, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]), roomFor(24)})
+	}{
+		shortest, several, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
+		roomFor(24),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write the manual: %w", err)
 	}

@@ -25,7 +25,10 @@ func TestTheManualInDocsIsTheCurrentOne(t *testing.T) {
 }
 
 func TestTheExamplesOfTheManualAreScenarios(t *testing.T) {
-	for name, text := range map[string]string{"the short one": shortest, "several loads": several, "the one with every key": string(everyKey)} {
+	for name, text := range map[string]string{
+		"the short one": shortest, "several loads": several,
+		"the one with every key": string(everyKey),
+	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := Parse(name, []byte(text))
 			if err != nil {

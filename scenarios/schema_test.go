@@ -80,7 +80,10 @@ func TestOurScenariosFollowTheSchemaAndNameIt(t *testing.T) {
 // say it twice, the schema cannot see.
 func TestTheSchemaRefusesWhatTheLoaderRefuses(t *testing.T) {
 	schema := resolved(t)
-	for _, name := range []string{"unknown-keys", "removed-keys", "removed-key-type", "impossible-values", "missing-keys", "wrong-types", "wrong-units", "variants", "name-is-a-path", "cpu-twice", "cpus-neither"} {
+	for _, name := range []string{
+		"unknown-keys", "removed-keys", "removed-key-type", "impossible-values", "missing-keys",
+		"wrong-types", "wrong-units", "variants", "name-is-a-path", "cpu-twice", "cpus-neither",
+	} {
 		path := filepath.Join("testdata", "bad", name+".yaml")
 		value, ok := readYAML(t, path)
 		if !ok {

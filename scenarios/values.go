@@ -221,19 +221,22 @@ func (d *decoder) strength(rate, multiple *float64) reader {
 	schema := patternSchema(`^[0-9]*\.?[0-9]+(/s|x)$`, "")
 	schema.Examples = []any{"2x", "120/s"}
 	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x"
-	return reader{schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x", read: func(n *yaml.Node, path string) {
-		digits, ok := strings.CutSuffix(n.Value, "x")
-		if n.Kind != yaml.ScalarNode || !ok {
-			absolute.read(n, path)
-			return
-		}
-		m, err := strconv.ParseFloat(digits, 64)
-		if err != nil || !(m >= 0.1 && m <= 100) {
-			d.wrong(n, path, fmt.Sprintf("%q is not a strength", n.Value), "write "+expected)
-			return
-		}
-		*multiple = m
-	}}
+	return reader{
+		schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x",
+		read: func(n *yaml.Node, path string) {
+			digits, ok := strings.CutSuffix(n.Value, "x")
+			if n.Kind != yaml.ScalarNode || !ok {
+				absolute.read(n, path)
+				return
+			}
+			m, err := strconv.ParseFloat(digits, 64)
+			if err != nil || !(m >= 0.1 && m <= 100) {
+				d.wrong(n, path, fmt.Sprintf("%q is not a strength", n.Value), "write "+expected)
+				return
+			}
+			*multiple = m
+		},
+	}
 }
 
 func (d *decoder) cpus(to *[]int) reader {
@@ -246,16 +249,20 @@ func (d *decoder) cpus(to *[]int) reader {
 		}
 	}}
 	list := d.list(func() { *to = nil }, item)
-	return reader{schema: autoSchema(list.schema), takes: Auto + ", or " + list.takes, read: func(n *yaml.Node, path string) {
-		switch {
-		case n.Kind == yaml.ScalarNode && n.Value == Auto:
-			*to = nil
-		case n.Kind == yaml.ScalarNode:
-			d.wrong(n, path, fmt.Sprintf("%q is neither auto nor a list", n.Value), "write auto, or the CPUs in brackets, such as [0, 1]")
-		default:
-			list.read(n, path)
-		}
-	}}
+	return reader{
+		schema: autoSchema(list.schema), takes: Auto + ", or " + list.takes,
+		read: func(n *yaml.Node, path string) {
+			switch {
+			case n.Kind == yaml.ScalarNode && n.Value == Auto:
+				*to = nil
+			case n.Kind == yaml.ScalarNode:
+				d.wrong(n, path, fmt.Sprintf("%q is neither auto nor a list", n.Value),
+					"write auto, or the CPUs in brackets, such as [0, 1]")
+			default:
+				list.read(n, path)
+			}
+		},
+	}
 }
 
 // Auto replaces a list of CPUs: the run chooses them.

@@ -278,7 +278,8 @@ func TestNoBurstGetsPastTheQuota(t *testing.T) {
 			sent := r.load(requests, 600)
 			got := r.stop()
 			if got.server.PeakPerClient > quota || got.server.StillCounted != 0 {
-				t.Errorf("peak %d, still counted %d; want at most %d, and 0", got.server.PeakPerClient, got.server.StillCounted, quota)
+				t.Errorf("peak %d, still counted %d; want at most %d, and 0", got.server.PeakPerClient, got.server.StillCounted,
+					quota)
 			}
 			if got.server.Served < sent[record.OK] {
 				t.Errorf("served %d, but %d requests were ok", got.server.Served, sent[record.OK])
@@ -335,7 +336,8 @@ func TestAStoppingServerEndsItsConnectionsAndSaysSo(t *testing.T) {
 		}
 	}
 	if stopped != 1 || len(got.connections) != 2 || got.server.StillCounted != 0 {
-		t.Errorf("%d of %d connections stopped, %d still counted; want 1 of 2, and 0", stopped, len(got.connections), got.server.StillCounted)
+		t.Errorf("%d of %d connections stopped, %d still counted; want 1 of 2, and 0", stopped, len(got.connections),
+			got.server.StillCounted)
 	}
 }
 
@@ -367,7 +369,8 @@ func TestAServerPresentsTheCertificateThatItIsGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := startWith(t, Options{Listen: testkit.FreeAddress(t), Variant: record.NoBlock, Quota: 5, Certificate: given}, func() {})
+	r := startWith(t, Options{Listen: testkit.FreeAddress(t), Variant: record.NoBlock, Quota: 5, Certificate: given},
+		func() {})
 	conn, err := quic.DialAddr(t.Context(), r.address, &tls.Config{
 		InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3},
 	}, nil)

@@ -155,14 +155,16 @@ func TestRankTestsOfNothing(t *testing.T) {
 
 func TestRoundingBreaksNoTies(t *testing.T) {
 	next := math.Nextafter(0.3, 1) // a constant 0.1+0.2 would be 0.3: Go adds constants exactly
-	if got, want := stats.SignedRank([]float64{next, -0.3, 0.3, 5}), stats.SignedRank([]float64{3, -3, 3, 50}); got != want {
+	if got, want := stats.SignedRank([]float64{next, -0.3, 0.3, 5}),
+		stats.SignedRank([]float64{3, -3, 3, 50}); got != want {
 		t.Errorf("p is %v, want %v", got, want)
 	}
 }
 
 func TestHolmLeavesTheUnknownOut(t *testing.T) {
 	got := stats.Holm([]float64{nan, 0.04, 0.01})
-	if diff := cmp.Diff([]float64{nan, 0.04, 0.02}, got, cmpopts.EquateNaNs(), cmpopts.EquateApprox(1e-12, 0)); diff != "" {
+	if diff := cmp.Diff([]float64{nan, 0.04, 0.02}, got, cmpopts.EquateNaNs(),
+		cmpopts.EquateApprox(1e-12, 0)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-var simulate = flag.Bool("simulate", false, "10,000 synthetic experiments of each kind, and the table of docs/method.md (minutes), instead of 2,000")
+var simulate = flag.Bool("simulate", false,
+	"10,000 synthetic experiments of each kind, and the table of docs/method.md (minutes), instead of 2,000")
 
 // experiments is how many are made of each kind.
 func experiments() int {

@@ -80,7 +80,8 @@ func TestUnpairedIntervalCoversTheTruthAsOftenAsItSays(t *testing.T) {
 
 func TestIdenticalRunsAreSeldomCalledDifferent(t *testing.T) {
 	whole := func(rng *rand.Rand) float64 { return math.Log(max(0, math.Round(3+rng.NormFloat64()))) }
-	for _, w := range append(pairsOfRuns(), runs{name: "whole seconds, many equal", base: whole, new: whole, alike: true}) {
+	for _, w := range append(pairsOfRuns(),
+		runs{name: "whole seconds, many equal", base: whole, new: whole, alike: true}) {
 		for _, size := range sizes() {
 			count := 0
 			low := w.share(size[0], size[1], 1, func(u stats.Unpaired) bool {
@@ -92,7 +93,8 @@ func TestIdenticalRunsAreSeldomCalledDifferent(t *testing.T) {
 			apart := float64(count) / float64(experiments())
 			t.Logf("%s, %d and %d trials: called different %.4f, p at most 0.05 %.4f", w.name, size[0], size[1], apart, low)
 			if w.alike && (apart > 0.05+slack() || low > 0.05+slack()) {
-				t.Errorf("%s, %d and %d trials: called different in %.4f by interval, %.4f by p; want at most 0.05", w.name, size[0], size[1], apart, low)
+				t.Errorf("%s, %d and %d trials: called different in %.4f by interval, %.4f by p; want at most 0.05", w.name,
+					size[0], size[1], apart, low)
 			}
 		}
 	}
@@ -134,7 +136,8 @@ func TestIntervalSeldomCoversLessThanAChangeByTheThreshold(t *testing.T) {
 		})
 		t.Logf("%d and %d trials: called not changed %.4f", size[0], size[1], missed)
 		if missed > 0.025+slack() || missed == 0 {
-			t.Errorf("%d and %d trials: a change by the threshold is called none in %.4f, want at most 0.025", size[0], size[1], missed)
+			t.Errorf("%d and %d trials: a change by the threshold is called none in %.4f, want at most 0.025", size[0], size[1],
+				missed)
 		}
 	}
 }

@@ -15,7 +15,13 @@ func TestRatiosOfSamples(t *testing.T) {
 		nWith, nWithout     int
 		ratio, low, high, p float64
 	}{
-		{"samples that do not overlap have the least p", []float64{1, 1.1, 1.2, 1.3}, []float64{2, 2, 2, 2}, 4, 4, math.Sqrt(1.1*1.2) / 2, 0.5, 0.65, 2.0 / 70},
+		{
+			"samples that do not overlap have the least p",
+			[]float64{1, 1.1, 1.2, 1.3},
+			[]float64{2, 2, 2, 2},
+			4, 4,
+			math.Sqrt(1.1*1.2) / 2, 0.5, 0.65, 2.0 / 70,
+		},
 		{"the same value throughout is no difference", []float64{5, 5, 5, 5}, []float64{5, 5, 5, 5}, 4, 4, 1, 1, 1, 1},
 		{"one value of each has a ratio, but no interval", []float64{3}, []float64{2}, 1, 1, 1.5, nan, nan, 1},
 		{"only zeros do not differ", []float64{0, 0, 0, 0}, []float64{0, 0, 0, 0}, 4, 4, 1, 1, 1, 1},

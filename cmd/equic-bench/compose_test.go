@@ -86,7 +86,8 @@ func TestDockerComposeReadsTheFile(t *testing.T) {
 		testkit.Lack(t, "neither docker-compose nor docker compose is installed")
 	}
 	t.Chdir("../..")
-	out, err := exec.CommandContext(t.Context(), command[0], append(command[1:], "-f", "compose.yaml", "config", "-q")...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), command[0],
+		append(command[1:], "-f", "compose.yaml", "config", "-q")...).CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("%v: %v\n%s", command, err, out)
 	}

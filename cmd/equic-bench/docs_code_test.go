@@ -69,7 +69,8 @@ func TestTheGoExamplesOfTheDocumentsCompile(t *testing.T) {
 	if err := os.WriteFile(overlay, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.CommandContext(t.Context(), "go", append([]string{"build", "-o", os.DevNull, "-overlay", overlay}, packages...)...)
+	build := exec.CommandContext(t.Context(), "go",
+		append([]string{"build", "-o", os.DevNull, "-overlay", overlay}, packages...)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -103,7 +103,8 @@ func elsewhere() map[string]string {
 		root   = "a running server of xdp-block, and root"
 	)
 	return map[string]string{
-		"make":                                  "targets are looked up in the Makefile; .ci/run makes build, generate, lint and test",
+		"make": "targets are looked up in the Makefile; .ci/run makes build, generate, " +
+			"lint and test",
 		"bin/equic-bench run":                   trials,
 		"equic-bench run":                       trials,
 		"bin/equic-bench report":                "a run: trials_test.go, and report's own tests on synthetic ones",

@@ -19,12 +19,21 @@ func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
 		want               doctor.Status
 		means              string
 	}{
-		"namespaces have this process's rights":           {denied, true, false, doctor.Missing, "does not run"},
-		"an engine's nodes may have rights that it lacks": {denied, true, true, doctor.Warning, "the engine's nodes may be able to"},
-		"so too where a policy forbids it":                {forbidden, true, true, doctor.Warning, "the engine's nodes may be able to"},
-		"no rights make a kernel able":                    {unable, true, true, doctor.Missing, "does not run"},
-		"nobody needs it":                                 {unable, false, false, doctor.Warning, "does not run"},
-		"nobody needs it, nor could it be tried":          {denied, false, true, doctor.Warning, "the engine's nodes may be able to"},
+		"namespaces have this process's rights": {denied, true, false, doctor.Missing, "does not run"},
+		"an engine's nodes may have rights that it lacks": {
+			denied, true, true, doctor.Warning,
+			"the engine's nodes may be able to",
+		},
+		"so too where a policy forbids it": {
+			forbidden, true, true, doctor.Warning,
+			"the engine's nodes may be able to",
+		},
+		"no rights make a kernel able": {unable, true, true, doctor.Missing, "does not run"},
+		"nobody needs it":              {unable, false, false, doctor.Warning, "does not run"},
+		"nobody needs it, nor could it be tried": {
+			denied, false, true, doctor.Warning,
+			"the engine's nodes may be able to",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

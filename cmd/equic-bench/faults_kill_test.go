@@ -16,7 +16,8 @@ import (
 
 // phases are those of a trial, in their order.
 var phases = []string{
-	orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter, orchestrate.PhaseStop,
+	orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter,
+	orchestrate.PhaseStop,
 }
 
 // reach waits for a phase of an attempt, by the times in faults.yaml. It keeps
@@ -45,10 +46,12 @@ func TestFaultAKilledNodeMakesItsTrialInvalidInEveryPhase(t *testing.T) {
 		phases        []string
 		victim        func(faultNode) int
 	}{
-		"the server":           {"xdp-block", "server", phases, func(n faultNode) int { return n.program }},
-		"the server's probe":   {"xdp-block", "server", phases, func(n faultNode) int { return n.probe }},
-		"a sequential client":  {"no-block", "sequential-1", phases[:4], func(n faultNode) int { return n.program }}, // it has ended by "stop"
-		"a client's probe too": {"no-block", "parallel-1", phases[:3], func(n faultNode) int { return n.probe }},     // and this one by "after"
+		"the server":         {"xdp-block", "server", phases, func(n faultNode) int { return n.program }},
+		"the server's probe": {"xdp-block", "server", phases, func(n faultNode) int { return n.probe }},
+		// it has ended by "stop"
+		"a sequential client": {"no-block", "sequential-1", phases[:4], func(n faultNode) int { return n.program }},
+		// and this one by "after"
+		"a client's probe too": {"no-block", "parallel-1", phases[:3], func(n faultNode) int { return n.probe }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			left := test.phases
@@ -153,7 +156,8 @@ func (r *faultRun) strikeOnce(phase string, signal syscall.Signal) faultNode {
 			return server
 		}
 	}
-	r.t.Fatalf("the machine is too busy for a trial: the phase %q was not reached in %d attempts", phase, orchestrate.Attempts)
+	r.t.Fatalf("the machine is too busy for a trial: the phase %q was not reached in %d attempts", phase,
+		orchestrate.Attempts)
 	return faultNode{}
 }
 

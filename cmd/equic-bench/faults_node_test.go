@@ -43,10 +43,17 @@ func TestFaultAClientGoneWrongMakesItsTrialInvalid(t *testing.T) {
 	needRoot(t)
 	const ready = `echo '{"ready":{"node":"parallel-1","at_ns":'$(($(date +%s%N) - EQUIC_EPOCH))'}}'`
 	for name, test := range map[string]struct{ script, rule, says string }{
-		"it never gets ready":          {"sleep 300; echo", "completed", "parallel-1 is not ready by the epoch"}, // the shell waits for a child
-		"it is late for the epoch":     {`sleep 1.3; exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 0."},
-		"its clock is wrong":           {`EQUIC_EPOCH=$((EQUIC_EPOCH - 60000000000)) exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 59."},
-		"it prints garbage":            {"echo no record; exec sleep 300", "records-readable", `parallel-1: line 1 is not a record: "no record"`},
+		// the shell waits for a child
+		"it never gets ready":      {"sleep 300; echo", "completed", "parallel-1 is not ready by the epoch"},
+		"it is late for the epoch": {`sleep 1.3; exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 0."},
+		"its clock is wrong": {
+			`EQUIC_EPOCH=$((EQUIC_EPOCH - 60000000000)) exec "$REAL" "$@"`,
+			"ready-before-epoch", "parallel-1 was ready 59.",
+		},
+		"it prints garbage": {
+			"echo no record; exec sleep 300", "records-readable",
+			`parallel-1: line 1 is not a record: "no record"`,
+		},
 		"it prints a line without end": {"exec cat /dev/zero", "records-readable", "parallel-1: a line is longer than"},
 		"it prints more than a million lines": {
 			ready + "\n" + `yes '{"progress":{"at_ns":1,"started":1,"done":1}}' | head -n 1100000; exec sleep 300`,
@@ -145,7 +152,8 @@ func (r *faultRun) late(server faultNode) bool {
 		}
 		for _, c := range trial.Checks {
 			for _, node := range r.punctual {
-				if c.Rule == "completed" && (strings.HasPrefix(c.Evidence, node+" was ready") || strings.HasPrefix(c.Evidence, node+" is not ready")) {
+				if c.Rule == "completed" &&
+					(strings.HasPrefix(c.Evidence, node+" was ready") || strings.HasPrefix(c.Evidence, node+" is not ready")) {
 					return true
 				}
 			}

@@ -61,7 +61,8 @@ func TestFaultARunEndsWellInAnOddPlace(t *testing.T) {
 			}
 			r := &faultRun{runtime: runtime, root: filepath.Join(other, runtime)}
 			awaitMachine(t)
-			cmd := exec.Command(filepath.Join(place, "equic-bench"), "run", "faults.yaml", "--variants", "xdp-block", //nolint:noctx // startCommand ends it
+			//nolint:noctx // startCommand ends it
+			cmd := exec.Command(filepath.Join(place, "equic-bench"), "run", "faults.yaml", "--variants", "xdp-block",
 				"--runtime", runtime, "--results", r.root)
 			cmd.Dir, cmd.Env = place, append(os.Environ(), "TMPDIR="+readOnly)
 			r.bench = startCommand(t, cmd)
@@ -75,7 +76,8 @@ func TestFaultWithoutAnEngineARunTakesNamespacesAndSaysSo(t *testing.T) {
 	needRoot(t)
 	r := &faultRun{runtime: runtimeNetns, root: t.TempDir()}
 	awaitMachine(t)
-	cmd := exec.Command(binary, "run", faults, "--variants", "no-block", "--results", r.root) //nolint:noctx // startCommand ends it
+	//nolint:noctx // startCommand ends it
+	cmd := exec.Command(binary, "run", faults, "--variants", "no-block", "--results", r.root)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+filepath.Join(t.TempDir(), "no-engine.sock"))
 	r.bench = startCommand(t, cmd)
 	r.waitFor("runtime netns (no Docker engine answers)")
@@ -116,7 +118,8 @@ func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &faultRun{runtime: test.runtime, root: root}
 			awaitMachine(t)
-			cmd := exec.Command(filepath.Join(place, "equic-bench"), "run", "faults.yaml", "--runtime", test.runtime, "--results", root) //nolint:noctx // startCommand ends it
+			args := []string{"run", "faults.yaml", "--runtime", test.runtime, "--results", root}
+			cmd := exec.Command(filepath.Join(place, "equic-bench"), args...) //nolint:noctx // startCommand ends it
 			cmd.Dir = place
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: group}}
 			r.bench = startCommand(t, cmd)

@@ -51,7 +51,10 @@ func needRoot(t *testing.T) {
 // startFaultRun starts a run in network namespaces, or in what args say.
 func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
 	t.Helper()
-	r := &faultRun{runtime: runtimeNetns, root: root, epochs: map[string]bool{}, spaces: map[string]bool{}, punctual: []string{"server", "sequential-1"}}
+	r := &faultRun{
+		runtime: runtimeNetns, root: root, epochs: map[string]bool{}, spaces: map[string]bool{},
+		punctual: []string{"server", "sequential-1"},
+	}
 	if i := slices.Index(args, "--runtime"); i >= 0 {
 		r.runtime = args[i+1]
 	}
@@ -147,7 +150,8 @@ func (r *faultRun) owns(p process) bool {
 		return false
 	}
 	groups, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", p.pid)) // empty for one that has ended
-	return slices.ContainsFunc(strings.Fields(string(out)), func(id string) bool { return bytes.Contains(groups, []byte(id)) })
+	return slices.ContainsFunc(strings.Fields(string(out)),
+		func(id string) bool { return bytes.Contains(groups, []byte(id)) })
 }
 
 // hit sends a signal to a process of the run. It says false where there is none

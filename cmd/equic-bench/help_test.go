@@ -22,7 +22,8 @@ func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 				t.Fatal(err)
 			}
 			for line := range strings.Lines(text.String()) {
-				whole := strings.HasPrefix(line, "  equic-bench ") || strings.HasPrefix(strings.TrimSpace(line), "[") // to be copied
+				// to be copied
+				whole := strings.HasPrefix(line, "  equic-bench ") || strings.HasPrefix(strings.TrimSpace(line), "[")
 				if !whole && utf8.RuneCountInString(strings.TrimRight(line, "\n")) > width {
 					t.Errorf("equic-bench %s: wider than %d columns: %s", name, width, line)
 				}

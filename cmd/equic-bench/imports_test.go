@@ -19,9 +19,14 @@ func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 		ours     = "github.com/equic-bench/equic-bench/"
 	)
 	for of, forbidden := range map[string][]string{
-		"cmd/equic-server":  {docker, plot, compress, ours + "results", ours + "host", ours + "orchestrate", ours + "scenarios", ours + "report"},
-		"cmd/equic-client":  {docker, plot, compress, ours + "results", ours + "host", ebpf, ours + "orchestrate", ours + "scenarios", ours + "report", ours + "equic"},
-		"cmd/equic-probe":   {docker, plot, compress, ours + "results", quic, ours + "orchestrate", ours + "scenarios", ours + "report"},
+		"cmd/equic-server": {docker, plot, compress, ours + "results", ours + "host", ours + "orchestrate", ours +
+			"scenarios", ours + "report"},
+		"cmd/equic-client": {docker, plot, compress, ours + "results", ours + "host", ebpf, ours + "orchestrate", ours +
+			"scenarios", ours + "report", ours + "equic"},
+		"cmd/equic-probe": {
+			docker, plot, compress, ours + "results", quic, ours + "orchestrate", ours + "scenarios",
+			ours + "report",
+		},
 		"report":            {docker, quic, ebpf},
 		"compare":           {docker, quic, ebpf},
 		"orchestrate":       {docker, plot, quic, ebpf},

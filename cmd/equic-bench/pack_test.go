@@ -47,7 +47,11 @@ func TestPackRefusesWhatItShouldNotPublish(t *testing.T) {
 		code int
 		says string
 	}{
-		"a run that was changed":    {[]string{changed, filepath.Join(taken, "a")}, exitTrial, "checksums, scenario; `equic-bench verify " + changed + "` names the files"},
+		"a run that was changed": {
+			[]string{changed, filepath.Join(taken, "a")},
+			exitTrial,
+			"checksums, scenario; `equic-bench verify " + changed + "` names the files",
+		},
 		"a folder that is there":    {[]string{dir, taken}, exitUsage, "exists already: name a new folder"},
 		"a folder in the run":       {[]string{dir, filepath.Join(dir, "packed")}, exitUsage, "is inside the run"},
 		"a folder that is no run":   {[]string{taken, filepath.Join(taken, "a")}, exitUsage, "no run"},

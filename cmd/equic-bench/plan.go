@@ -74,7 +74,8 @@ func duration(s *scenarios.Scenario, plan []results.PlannedTrial) string {
 	case all == nil && least > time.Duration(len(plan))*s.Trial.Startup:
 		return fmt.Sprintf(", %s or more in all (each is as long as its requests take)", clock(least))
 	case all == nil:
-		return ", each as long as its requests take, which nobody knows before (a client without a rate starts each after its last)"
+		return ", each as long as its requests take, which nobody knows before (a client without a rate starts each after " +
+			"its last)"
 	case len(s.Cells()) > 1:
 		return fmt.Sprintf(" in %d cells, %s in all", len(s.Cells()), clock(*all))
 	}

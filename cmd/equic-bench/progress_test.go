@@ -32,7 +32,10 @@ func aTrial() (events []orchestrate.Event, at []time.Duration) {
 			cpus.All, cpus.Busy = cpus.All+ticks, cpus.Busy+int64(busy*float64(ticks))
 			live.ServerCPUs = cpus
 		}
-		add(after, orchestrate.Event{Phase: phase, Elapsed: after, Expected: 105 * time.Second, Requests: requests, RequestsTotal: 8000, Live: live})
+		add(after, orchestrate.Event{
+			Phase: phase, Elapsed: after, Expected: 105 * time.Second, Requests: requests,
+			RequestsTotal: 8000, Live: live,
+		})
 	}
 	quiet := func(ok int) *orchestrate.Live {
 		return &orchestrate.Live{Sequential: orchestrate.Tally{Started: ok, Done: ok, OK: ok}}

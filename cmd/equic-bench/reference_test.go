@@ -23,7 +23,8 @@ const mostReference = 10_000_000
 func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	testkit.Slow(t, "draws the reference run twice")
 	readme := documents(t)["README.md"]
-	if code, out, stderr := command(t, "verify", referenceRun); code != exitFine || strings.Contains(out, "not checked report") {
+	if code, out, stderr := command(t, "verify", referenceRun); code != exitFine ||
+		strings.Contains(out, "not checked report") {
 		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)
 	}
 	dir := filepath.Join(t.TempDir(), "paper")

@@ -39,12 +39,14 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"a regression":                                       {fmt.Errorf("%w: cpu", errRegression), 5},
 		"an unsure comparison":                               {fmt.Errorf("%w: cpu", errUnsure), 6},
 		"a reader that is gone is none of the others":        {fmt.Errorf("print: %w", noReader(os.Stdout.Name())), 141},
-		"two that are gone are no more than one":             {errors.Join(noReader(os.Stdout.Name()), noReader(os.Stderr.Name())), 141},
-		"an error beside it is still an error":               {errors.Join(noReader(os.Stdout.Name()), errors.New("what is this")), 1},
-		"a broken pipe elsewhere is an error":                {fmt.Errorf("engine: %w", syscall.EPIPE), 1},
-		"a regression that nobody reads is still one":        {errors.Join(noReader(os.Stdout.Name()), errRegression), 5},
-		"Ctrl-C is an interruption":                          {fmt.Errorf("run: %w", context.Canceled), 130},
-		"Ctrl-C after an invalid trial is still":             {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
+		"two that are gone are no more than one": {errors.Join(noReader(os.Stdout.Name()),
+			noReader(os.Stderr.Name())), 141},
+		"an error beside it is still an error": {errors.Join(noReader(os.Stdout.Name()),
+			errors.New("what is this")), 1},
+		"a broken pipe elsewhere is an error":         {fmt.Errorf("engine: %w", syscall.EPIPE), 1},
+		"a regression that nobody reads is still one": {errors.Join(noReader(os.Stdout.Name()), errRegression), 5},
+		"Ctrl-C is an interruption":                   {fmt.Errorf("run: %w", context.Canceled), 130},
+		"Ctrl-C after an invalid trial is still":      {errors.Join(orchestrate.ErrInvalid, context.Canceled), 130},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -71,7 +71,8 @@ func runCommand(second *secondSignal) *cobra.Command {
 	f := c.Flags()
 	f.StringVar(&o.runtime, "runtime", runtimeAuto, runtimeHelp)
 	f.IntVar(&o.repetitions, "repetitions", 0, "how often each variant runs (default: the scenario's)")
-	f.Float64Var(&o.capacity, "capacity", 0, "requests per second that the server can serve, for attacks that are a multiple of it (default: measured)")
+	f.Float64Var(&o.capacity, "capacity", 0,
+		"requests per second that the server can serve, for attacks that are a multiple of it (default: measured)")
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
 	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as "+
@@ -217,7 +218,8 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
 	if shown := o.conclude(c.ErrOrStderr(), outcome, ctx.Err() != nil); shown != nil && !unread(shown) {
-		progress.say("warning: the report is not written: %v; the run is whole, so `equic-bench report %s` can", shown, outcome.Dir)
+		progress.say("warning: the report is not written: %v; the run is whole, so `equic-bench report %s` can", shown,
+			outcome.Dir)
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }

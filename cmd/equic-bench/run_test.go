@@ -17,7 +17,10 @@ func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
 	for file, want := range map[string]struct{ words, asJSON string }{
 		"quick.yaml": {"quick: 3 trials of 0:32, 1:36 in all", `"expected_ns":96000000000,`},
 		"paper.yaml": {"paper: 6 trials, 5:30 or more in all", `"expected_ns":null,`},
-		"cost.yaml":  {"cost: 16 trials, each as long as its requests take, which nobody knows before", `"expected_ns":null,`},
+		"cost.yaml": {
+			"cost: 16 trials, each as long as its requests take, which nobody knows before",
+			`"expected_ns":null,`,
+		},
 	} {
 		s, err := scenarios.Load(filepath.Join("..", "..", "scenarios", file))
 		if err != nil {
@@ -50,7 +53,10 @@ func startedRun(t *testing.T, root, scenario string) *results.Writer {
 	if err := w.WriteScenario(text); err != nil {
 		t.Fatal(err)
 	}
-	m := &results.Manifest{Schema: results.SchemaVersion, ID: w.ID, Experiment: results.Experiment{Variants: []string{"no-block"}}}
+	m := &results.Manifest{
+		Schema: results.SchemaVersion, ID: w.ID,
+		Experiment: results.Experiment{Variants: []string{"no-block"}},
+	}
 	if err := w.WriteManifest(m); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +70,8 @@ func TestAnOldRunOfARemovedKeyIsNotResumed(t *testing.T) {
 		t.Errorf("exit code %d, want %d", code, exitUsage)
 	}
 	want := "equic-bench: cannot resume " + w.Dir + ": " + filepath.Join(w.Dir, results.ScenarioFile) + ":5:3: " +
-		"trial.unmeasured was removed; use trial.alternate, which measures the cost of measuring within a trial: start a new run\n"
+		"trial.unmeasured was removed; use trial.alternate, which measures the cost of measuring within a trial: start a " +
+		"new run\n"
 	if stderr.String() != want || stdout.Len() > 0 {
 		t.Errorf("it printed %q and %q, want %q", &stdout, &stderr, want)
 	}

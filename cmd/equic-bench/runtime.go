@@ -21,7 +21,8 @@ const (
 	runtimeDocker = "docker"
 	runtimeNetns  = "netns"
 
-	runtimeHelp      = "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an engine answers, else netns"
+	runtimeHelp = "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an " +
+		"engine answers, else netns"
 	runtimeThatKeeps = runtimeDocker // with --keep
 	noRuntimeRemedy  = "start a Docker engine, or run as root"
 )

@@ -91,7 +91,8 @@ func TestServeGivesTheReportAndNothingElse(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			status, body := get(t, tt.method, base, tt.path)
-			if denied := tt.status == 404 && status >= 400; status != tt.status && !denied || tt.body != "" && body != tt.body || strings.Contains(body, "not for all") {
+			if denied := tt.status == 404 && status >= 400; status != tt.status && !denied || tt.body != "" &&
+				body != tt.body || strings.Contains(body, "not for all") {
 				t.Errorf("%d %q, want %d %q", status, body, tt.status, tt.body)
 			}
 		})
@@ -115,7 +116,8 @@ func TestServeWithoutAReport(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	if status, body := get(t, "GET", "http://"+listener.Addr().String(), "/"); status != 503 || !strings.Contains(body, "equic-bench report") {
+	if status, body := get(t, "GET", "http://"+listener.Addr().String(), "/"); status != 503 ||
+		!strings.Contains(body, "equic-bench report") {
 		t.Errorf("%d %q", status, body)
 	}
 	_ = server.Close()
@@ -133,7 +135,8 @@ func TestServeOnATakenAddress(t *testing.T) {
 	c := new(cobra.Command)
 	c.SetContext(t.Context())
 	err = (&showOptions{serve: taken.Addr().String()}).serveReport(c, t.TempDir())
-	if exitCode(err) != exitMachine || !strings.Contains(message(err), "address already in use; name another address with --serve") {
+	if exitCode(err) != exitMachine ||
+		!strings.Contains(message(err), "address already in use; name another address with --serve") {
 		t.Errorf("exit %d, %s", exitCode(err), message(err))
 	}
 }
@@ -159,10 +162,13 @@ func TestAddressOfServe(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var show showOptions
 			var runs []string
-			c := &cobra.Command{Use: "report", Args: show.arguments, SilenceErrors: true, SilenceUsage: true, RunE: func(c *cobra.Command, args []string) error {
-				runs = show.rest(args)
-				return show.check(c)
-			}}
+			c := &cobra.Command{
+				Use: "report", Args: show.arguments, SilenceErrors: true, SilenceUsage: true,
+				RunE: func(c *cobra.Command, args []string) error {
+					runs = show.rest(args)
+					return show.check(c)
+				},
+			}
 			show.flags(c)
 			c.SetArgs(tt.args)
 			err := c.Execute()
@@ -188,7 +194,10 @@ func TestOpenInTheBrowser(t *testing.T) {
 		says         string
 	}{
 		{"a browser opens", "#!/bin/sh\nprintf %s \"$1\" > " + seen + "\n", ""},
-		{"there is no browser", "#!/bin/sh\nexit 3\n", "xdg-open ended with code 3: it found no browser; open /r/report.html yourself"},
+		{
+			"there is no browser", "#!/bin/sh\nexit 3\n",
+			"xdg-open ended with code 3: it found no browser; open /r/report.html yourself",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,7 +216,8 @@ func TestOpenInTheBrowser(t *testing.T) {
 	t.Run("there is no xdg-open", func(t *testing.T) {
 		t.Setenv("PATH", t.TempDir())
 		err := browse(t.Context(), "/r/report.html")
-		if !errors.Is(err, errMachine) || !strings.Contains(err.Error(), "no xdg-open to open a browser with; open /r/report.html yourself") {
+		if !errors.Is(err, errMachine) ||
+			!strings.Contains(err.Error(), "no xdg-open to open a browser with; open /r/report.html yourself") {
 			t.Errorf("error %v", err)
 		}
 	})

@@ -225,7 +225,10 @@ func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 		}
 	}
 	e := r.Manifest.Experiment
-	for role, load := range map[string]results.Load{results.RoleSequential: e.Sequential, results.RoleParallel: e.Parallel} {
+	for role, load := range map[string]results.Load{
+		results.RoleSequential: e.Sequential,
+		results.RoleParallel:   e.Parallel,
+	} {
 		if want := load.Clients * load.Requests; requests[role] != want {
 			t.Errorf("%s: %d %s requests have an outcome, want %d", trial.Variant, requests[role], role, want)
 		}

@@ -50,7 +50,8 @@ func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 		f, err := tw.Create(role + ".jsonl")
 		testkit.Must(t, err)
 		testkit.Must(t, errors.Join(record.NewPrinter(f).Print(lines...), f.Close()))
-		trial.Nodes = append(trial.Nodes, results.Node{Name: role, Role: role, Ended: ends[i], Records: role + ".jsonl", Lines: len(lines)})
+		trial.Nodes = append(trial.Nodes,
+			results.Node{Name: role, Role: role, Ended: ends[i], Records: role + ".jsonl", Lines: len(lines)})
 	}
 	verdict, err := validity.Judge(manifest, trial, func(n *results.Node, yield func(*record.Line) error) error {
 		f, err := os.Open(tw.Path(n.Records))
@@ -82,7 +83,10 @@ func nodeLines(role string) []record.Line {
 		at := int64(i) * 1e8
 		lines = append(lines, record.Line{Sample: &record.Sample{AtNS: at, CPUNS: at / 5, RSSBytes: 1 << 24}})
 		if role == results.RoleSequential {
-			lines = append(lines, record.Line{Request: &record.Request{Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7, Outcome: record.OK}})
+			lines = append(lines, record.Line{Request: &record.Request{
+				Seq: i, ScheduledNS: at, StartNS: at, EndNS: 1e7,
+				Outcome: record.OK,
+			}})
 		}
 	}
 	if role == results.RoleSequential {
@@ -104,14 +108,16 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func TestVerifyOfAWholeRun(t *testing.T) {
 	dir, bin := smallRun(t)
 	code, out, _ := command(t, "verify", dir)
-	if code != exitFine || !strings.Contains(out, "not checked report          not drawn") || !strings.HasSuffix(out, "\nverified: "+dir+"\n") {
+	if code != exitFine || !strings.Contains(out, "not checked report          not drawn") ||
+		!strings.HasSuffix(out, "\nverified: "+dir+"\n") {
 		t.Errorf("without a report: exit code %d\n%s", code, out)
 	}
 	if code, _, stderr := command(t, "report", dir); code != exitFine {
 		t.Fatal(stderr)
 	}
 	code, out, stderr := command(t, "verify", dir, "--bin", bin)
-	if lines := strings.Count(out, "\nok "); code != exitFine || lines != 9 || stderr != "" || strings.Contains(out, "not checked") {
+	if lines := strings.Count(out, "\nok "); code != exitFine || lines != 9 || stderr != "" ||
+		strings.Contains(out, "not checked") {
 		t.Errorf("exit code %d, standard error %q\n%s", code, stderr, out)
 	}
 }
@@ -136,7 +142,8 @@ func TestVerifyNamesTheChangedFile(t *testing.T) {
 			testkit.Must(t, os.CopyFS(of, os.DirFS(dir)))
 			whole[len(whole)-2] ^= 1
 			testkit.Must(t, os.WriteFile(filepath.Join(of, name), whole, 0o600))
-			if code, out, stderr := command(t, "verify", of); code != exitTrial || !strings.Contains(out, name) || !strings.Contains(stderr, "not verified: "+of) {
+			if code, out, stderr := command(t, "verify", of); code != exitTrial || !strings.Contains(out, name) ||
+				!strings.Contains(stderr, "not verified: "+of) {
 				t.Errorf("exit code %d\n%s%s", code, out, stderr)
 			}
 		})
@@ -198,12 +205,21 @@ func TestVerifyOfBinaries(t *testing.T) {
 	}{
 		"those that are not beside this program are not checked": {nil, exitFine, "not checked binaries"},
 		"others in the folder that was named are a failure":      {[]string{"--bin", bin}, exitTrial, "FAILED      binaries"},
-		"none in the folder that was named are one, too":         {[]string{"--bin", t.TempDir()}, exitTrial, "FAILED      binaries"},
-		"a folder that is not there is wrong usage":              {[]string{"--bin", filepath.Join(bin, "none")}, exitUsage, ""},
+		"none in the folder that was named are one, too": {
+			[]string{"--bin", t.TempDir()},
+			exitTrial,
+			"FAILED      binaries",
+		},
+		"a folder that is not there is wrong usage": {
+			[]string{"--bin", filepath.Join(bin, "none")},
+			exitUsage,
+			"",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if code, out, _ := command(t, append([]string{"verify", dir}, tt.args...)...); code != tt.code || !strings.Contains(out, tt.says) {
+			if code, out, _ := command(t, append([]string{"verify", dir}, tt.args...)...); code != tt.code ||
+				!strings.Contains(out, tt.says) {
 				t.Errorf("exit code %d, want %d and %q\n%s", code, tt.code, tt.says, out)
 			}
 		})
@@ -211,7 +227,8 @@ func TestVerifyOfBinaries(t *testing.T) {
 }
 
 func TestVerifyOfWhatIsNoRunIsWrongUsage(t *testing.T) {
-	if code, out, stderr := command(t, "verify", t.TempDir()); code != exitUsage || out != "" || !strings.Contains(stderr, "neither manifest.json nor SHA256SUMS") {
+	if code, out, stderr := command(t, "verify", t.TempDir()); code != exitUsage || out != "" ||
+		!strings.Contains(stderr, "neither manifest.json nor SHA256SUMS") {
 		t.Errorf("exit code %d, %q, %q", code, out, stderr)
 	}
 }
@@ -226,15 +243,18 @@ func TestReportPrintsInTheFormatThatWasAskedFor(t *testing.T) {
 	if out != string(want) {
 		t.Errorf("not summary.json:\n%s", out)
 	}
-	if _, out, _ := command(t, "report", dir, "--format", "gobench"); !strings.Contains(out, "\nBenchmarkTrial/variant=no-block 1 10 requests/s ") {
+	if _, out, _ := command(t, "report", dir, "--format", "gobench"); !strings.Contains(out,
+		"\nBenchmarkTrial/variant=no-block 1 10 requests/s ") {
 		t.Errorf("gobench:\n%s", out)
 	}
 	_, plain, _ := command(t, "report", dir)
-	if _, out, _ := command(t, "report", dir, "--format", "text"); out != plain || !strings.Contains(out, "Figures by variant") {
+	if _, out, _ := command(t, "report", dir, "--format", "text"); out != plain ||
+		!strings.Contains(out, "Figures by variant") {
 		t.Errorf("text:\n%s", out)
 	}
 	for _, wrong := range [][]string{{"--format", "html"}, {"--json", "--format", "gobench"}} {
-		if code, _, stderr := command(t, append([]string{"report", dir}, wrong...)...); code != exitUsage || !strings.Contains(stderr, "--help") {
+		if code, _, stderr := command(t, append([]string{"report", dir}, wrong...)...); code != exitUsage ||
+			!strings.Contains(stderr, "--help") {
 			t.Errorf("%v: exit code %d, %s", wrong, code, stderr)
 		}
 	}

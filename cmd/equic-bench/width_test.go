@@ -25,10 +25,16 @@ func TestListsAreAsKeptAndFitTheirTerminal(t *testing.T) {
 		{Check: "sealed", Status: results.Holds, Evidence: "SHA256SUMS names 345 files"},
 		{
 			Check: "checksums", Status: results.Broken, Evidence: "1 of 345 files not as SHA256SUMS says",
-			Faults: []results.Fault{{File: "trials/001-no-block/server.jsonl", Fault: "changed: its SHA-256 is not the one in SHA256SUMS"}},
-			Means:  "these are not the bytes that the run wrote: take no figure from them",
+			Faults: []results.Fault{{
+				File:  "trials/001-no-block/server.jsonl",
+				Fault: "changed: its SHA-256 is not the one in SHA256SUMS",
+			}},
+			Means: "these are not the bytes that the run wrote: take no figure from them",
 		},
-		{Check: "binaries", Status: results.NotChecked, Evidence: "in bin; not there: equic-client, equic-probe, equic-server"},
+		{
+			Check: "binaries", Status: results.NotChecked,
+			Evidence: "in bin; not there: equic-client, equic-probe, equic-server",
+		},
 	}
 	for name, render := range map[string]func(width int) string{
 		"doctor": func(width int) string { return checksText(checks, width) },

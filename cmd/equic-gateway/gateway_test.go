@@ -160,13 +160,15 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 	t.Run("no capability", func(t *testing.T) {
 		_ = newPair(t)
 		p := asNobody(t)
-		if code, said := fails(t, p); code != exitMachine || !strings.Contains(said, "missing CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_ADMIN") {
+		if code, said := fails(t, p); code != exitMachine ||
+			!strings.Contains(said, "missing CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_ADMIN") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
 	})
 	t.Run("a folder that holds no BPF objects", func(t *testing.T) {
 		_ = newPair(t)
-		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine || !strings.Contains(said, "that is no BPF file system") {
+		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine ||
+			!strings.Contains(said, "that is no BPF file system") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
 	})
@@ -176,7 +178,8 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 		taken, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 		testkit.Must(t, err)
 		defer func() { testkit.Must(t, taken.Close()) }()
-		if code, said := fails(t, command(t, "--metrics", taken.Addr().String())); code != exitMachine || !strings.Contains(said, "address already in use") {
+		if code, said := fails(t, command(t, "--metrics", taken.Addr().String())); code != exitMachine ||
+			!strings.Contains(said, "address already in use") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
 		if attached(t) {
@@ -190,7 +193,8 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 func asNobody(t *testing.T) program {
 	t.Helper()
 	const nobody = 65534
-	dir, err := os.MkdirTemp("", "equic-gateway") //nolint:usetesting // t.TempDir is below a folder that only root may enter
+	//nolint:usetesting // t.TempDir is below a folder that only root may enter
+	dir, err := os.MkdirTemp("", "equic-gateway")
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, os.RemoveAll(dir)) })
 	testkit.Must(t, os.Chown(dir, nobody, nobody))
@@ -218,7 +222,8 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 	body, err := io.ReadAll(conn)
 	testkit.Must(t, err)
 	testkit.Must(t, conn.Close())
-	if !strings.HasPrefix(string(body), "HTTP/1.1 200 ") || !strings.Contains(string(body), `equic_connections{port="443"} `) {
+	if !strings.HasPrefix(string(body), "HTTP/1.1 200 ") ||
+		!strings.Contains(string(body), `equic_connections{port="443"} `) {
 		t.Errorf("got %s", body)
 	}
 }
@@ -233,7 +238,8 @@ func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
 		p.awaitCount(t, client, equic.DropOverQuota)
 		s.want(t, "dec "+clientAddress, "ok")
 	}
-	testkit.Await(t, "the log says so", func() bool { return strings.Contains(p.log.String(), "write events: no more are written") })
+	testkit.Await(t, "the log says so",
+		func() bool { return strings.Contains(p.log.String(), "write events: no more are written") })
 	if code := p.end(t, syscall.SIGTERM); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}

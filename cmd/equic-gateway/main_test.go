@@ -54,7 +54,8 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 			args := append([]string{"--socket", filepath.Join(t.TempDir(), "socket")}, test.args...)
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), args, &stdout, &stderr)
-			if code != exitUsage || !strings.Contains(stderr.String(), test.want) || !strings.Contains(stderr.String(), "--help") {
+			if code != exitUsage || !strings.Contains(stderr.String(), test.want) ||
+				!strings.Contains(stderr.String(), "--help") {
 				t.Errorf("exit code %d, error %q; want %d and %q", code, stderr.String(), exitUsage, test.want)
 			}
 			if stdout.Len() != 0 {
@@ -70,7 +71,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	f.register(set)
 	testkit.Must(t, set.Parse([]string{
 		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
-		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--ipv4-prefix", "24", "--ipv6-prefix", "56",
+		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--ipv4-prefix", "24", "--ipv6-prefix",
+		"56",
 		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pin", "pins",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events",
 	}))

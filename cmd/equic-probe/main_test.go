@@ -23,14 +23,29 @@ func TestExitCodeAndMessage(t *testing.T) {
 	}{
 		{name: "the command's success is passed on", args: []string{"--", "sh", "-c", "exit 0"}},
 		{name: "the command's failure is passed on", args: []string{"--", "sh", "-c", "exit 3"}, code: 3},
-		{name: "a command that does not exist is 127", args: []string{"--", "/nothing"}, code: 127, message: "start /nothing"},
+		{
+			name: "a command that does not exist is 127", args: []string{"--", "/nothing"}, code: 127,
+			message: "start /nothing",
+		},
 		{name: "a directory as command is 126", args: []string{"--", "/"}, code: 126, message: "start /"},
-		{name: "a measurement that fails is 125", args: []string{"--cpus", "65535", "--", "sh"}, code: 125, message: "/proc/stat"},
+		{
+			name: "a measurement that fails is 125", args: []string{"--cpus", "65535", "--", "sh"}, code: 125,
+			message: "/proc/stat",
+		},
 		{name: "no command is bad usage", code: 2, message: "no command"},
 		{name: "an unknown flag is bad usage", args: []string{"--nothing"}, code: 2, message: "nothing"},
-		{name: "a list of CPUs that is none is bad usage", args: []string{"--cpus", "0,x", "--", "sh"}, code: 2, message: `"x"`},
-		{name: "an interval of zero is bad usage", args: []string{"--interval", "0s", "--", "sh"}, code: 2, message: "--interval"},
-		{name: "an epoch that is none is bad usage", epoch: "noon", args: []string{"--", "sh"}, code: 2, message: "EQUIC_EPOCH"},
+		{
+			name: "a list of CPUs that is none is bad usage", args: []string{"--cpus", "0,x", "--", "sh"}, code: 2,
+			message: `"x"`,
+		},
+		{
+			name: "an interval of zero is bad usage", args: []string{"--interval", "0s", "--", "sh"}, code: 2,
+			message: "--interval",
+		},
+		{
+			name: "an epoch that is none is bad usage", epoch: "noon", args: []string{"--", "sh"}, code: 2,
+			message: "EQUIC_EPOCH",
+		},
 		{name: "help is no failure", args: []string{"--help"}, message: "usage:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,7 +86,8 @@ func TestParseFillsTheOptions(t *testing.T) {
 		CPUs:     []int{1, 0},
 		Syscalls: true,
 	}
-	if since, want := got.Clock.Now(), time.Since(time.Unix(1_500_000_000, 1)).Nanoseconds(); since > want || since < want-int64(time.Minute) {
+	if since, want := got.Clock.Now(), time.Since(time.Unix(1_500_000_000, 1)).Nanoseconds(); since > want ||
+		since < want-int64(time.Minute) {
 		t.Errorf("the clock shows %d ns since the epoch, not %d", since, want)
 	}
 	got.Clock = nil

@@ -24,7 +24,8 @@ func TestCrossCheckDropsWithTheInterface(t *testing.T) {
 			// One after the other, so that all pass.
 			w.startClient(t, 0, "--requests", "10", "--timeout", "10s", "--body", "4000000").wait(t)
 			// Faster than they are served, so that the client is often at its quota.
-			w.startClient(t, 0, "--mode", "parallel", "--requests", "200", "--rate", "200", "--timeout", "2s", "--body", "4000000").wait(t)
+			w.startClient(t, 0, "--mode", "parallel", "--requests", "200", "--rate", "200", "--timeout", "2s", "--body",
+				"4000000").wait(t)
 			server.stop(t)
 
 			driver := w.driverCounters(t)
@@ -117,7 +118,8 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 			// XDP is in front of the first client only: on the interface to it.
 			server := w.startServer(t, "--variant", test.variant, "--quota", "2", "--idle-timeout", "1s", "--body", test.body)
 			nodes := [...]*node{
-				w.startClient(t, 0, "--mode", "parallel", "--requests", test.requests, "--rate", test.rate, "--timeout", "3s", "--body", test.body),
+				w.startClient(t, 0, "--mode", "parallel", "--requests", test.requests, "--rate", test.rate, "--timeout", "3s",
+					"--body", test.body),
 				w.startClient(t, 1, "--requests", "100", "--body", test.body),
 			}
 			for _, n := range nodes {

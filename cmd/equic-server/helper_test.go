@@ -164,7 +164,8 @@ func (n *node) read(t *testing.T, stdout io.Reader) {
 // startServer returns when the server is ready.
 func (w *wire) startServer(t *testing.T, args ...string) *node {
 	t.Helper()
-	n := w.start(t, w.server, "equic-probe", append([]string{"--", filepath.Join(w.bin, "equic-server"), "--listen", ":4433"}, args...)...)
+	n := w.start(t, w.server, "equic-probe",
+		append([]string{"--", filepath.Join(w.bin, "equic-server"), "--listen", ":4433"}, args...)...)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	select {

@@ -57,8 +57,9 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	flags.IntVar(&o.Quota, "quota", 5, "simultaneous connections admitted per client address")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of the response to / in bytes")
 	flags.DurationVar(&o.IdleTimeout, "idle-timeout", 5*time.Second, "QUIC idle timeout")
-	key := flags.String("key", string(certificate.ECDSA), "key of the certificate, unless "+certificate.EnvCertificate+" and "+
-		certificate.EnvKey+" are set: ecdsa-p256, rsa-2048 or rsa-4096")
+	key := flags.String("key", string(certificate.ECDSA),
+		"key of the certificate, unless "+certificate.EnvCertificate+" and "+
+			certificate.EnvKey+" are set: ecdsa-p256, rsa-2048 or rsa-4096")
 	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp variants")
 	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
 	if err := flags.Parse(args); err != nil {

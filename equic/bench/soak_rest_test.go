@@ -49,7 +49,8 @@ func (r atRest) check(t *testing.T, later atRest) {
 		t.Errorf("the heap grew from %d to %d bytes", r.HeapBytes, later.HeapBytes)
 	}
 	if later.Counted != 0 || later.Clients != 0 || later.Listed != 0 {
-		t.Errorf("left after the load: %d clients counted, %d in the kernel, %d prefixes", later.Counted, later.Clients, later.Listed)
+		t.Errorf("left after the load: %d clients counted, %d in the kernel, %d prefixes", later.Counted, later.Clients,
+			later.Listed)
 	}
 	r.HeapBytes, later.HeapBytes = 0, 0
 	if r != later {

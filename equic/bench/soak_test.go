@@ -102,7 +102,8 @@ func (s *soak) report(ctx context.Context, t *testing.T) {
 		noteError(t, err)
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		t.Logf("%v: %d packets sent, %d judged, %d dropped, %d received; %d pairs of Inc and Dec; %d changes; %d events, %d lost; map full %d times; heap %d KiB, %d goroutines, %d clients",
+		t.Logf("%v: %d packets sent, %d judged, %d dropped, %d received; %d pairs of Inc and Dec; %d changes; %d events, "+
+			"%d lost; map full %d times; heap %d KiB, %d goroutines, %d clients",
 			time.Since(s.began).Round(time.Second), s.sent.Load(), stats.Seen, stats.Dropped, s.received.Load(),
 			s.pairs.Load(), s.changes.Load(), s.seen.Load(), stats.EventsLost, stats.FullMap,
 			m.HeapAlloc>>10, runtime.NumGoroutine(), s.counted())

@@ -49,19 +49,23 @@ func soakFrames(t *testing.T, to net.HardwareAddr) [][]byte {
 	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
 	frames := [][]byte{
 		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, nil), framekit.UDP(serverPort), flow),
-		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, nil), framekit.UDP(serverPort), hello[:100]),
-		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, framekit.Protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}),
+		framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(netkit.ClientAddress, nil), framekit.UDP(serverPort),
+			hello[:100]),
+		framekit.Frame(t, framekit.Ethernet(v4),
+			framekit.IPv4(netkit.ClientAddress, framekit.Protocol(layers.IPProtocolICMPv4)), &layers.ICMPv4{}),
 		framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeARP), make(gopacket.Payload, 28)),
 	}
 	for i := range soakClients {
 		c := soakClient(i)
 		if c.Is6() {
-			frames = append(frames, framekit.Frame(t, framekit.Ethernet(v6), framekit.IPv6(c.String()), framekit.UDP(serverPort), hello))
+			frames = append(frames, framekit.Frame(t, framekit.Ethernet(v6), framekit.IPv6(c.String()),
+				framekit.UDP(serverPort), hello))
 			continue
 		}
 		frames = append(frames,
 			framekit.Frame(t, framekit.Ethernet(v4), framekit.IPv4(c.String(), nil), framekit.UDP(serverPort), hello),
-			framekit.Frame(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(c.String(), framekit.Options(8)), framekit.UDP(serverPort), hello),
+			framekit.Frame(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(c.String(), framekit.Options(8)),
+				framekit.UDP(serverPort), hello),
 			frames[0])
 	}
 	for _, f := range frames {

@@ -52,15 +52,36 @@ func measureHot(t *testing.T, table *speedTable) {
 	table.section(fmt.Sprintf("One packet again and again, %d clients", hotClients))
 	for _, c := range []speedCase{
 		{establishedCase, speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone, goalsEstablished},
-		{"Initial, unknown client", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(stranger, nil)), "", dropsNone, goalsAny},
-		{"Initial, client under quota", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone, goalsAny},
+		{
+			"Initial, unknown client", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(stranger, nil)), "", dropsNone,
+			goalsAny,
+		},
+		{
+			"Initial, client under quota", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone,
+			goalsAny,
+		},
 		{dropCase, speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, nil)), "", dropsAll, goalsDrop},
-		{"IPv6, established flow", speedShort(t, framekit.Ethernet(v6), framekit.IPv6(under6)), establishedCase, dropsNone, goalsEstablished},
+		{
+			"IPv6, established flow", speedShort(t, framekit.Ethernet(v6), framekit.IPv6(under6)), establishedCase, dropsNone,
+			goalsEstablished,
+		},
 		{"IPv6, Initial: drop", speedInitial(t, framekit.Ethernet(v6), framekit.IPv6(over6)), dropCase, dropsOurs, goalsDrop},
-		{"VLAN tag, established flow", speedShort(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(under, nil)), establishedCase, dropsNone, goalsEstablished},
-		{"VLAN tag, Initial: drop", speedInitial(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)), dropCase, dropsOurs, goalsDrop},
-		{"IP options, established flow", speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, framekit.Options(8))), "", dropsNone, goalsEstablished},
-		{"IP options, Initial: drop", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, framekit.Options(8))), "", dropsAll, goalsDrop},
+		{
+			"VLAN tag, established flow", speedShort(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(under, nil)),
+			establishedCase, dropsNone, goalsEstablished,
+		},
+		{
+			"VLAN tag, Initial: drop", speedInitial(t, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, nil)),
+			dropCase, dropsOurs, goalsDrop,
+		},
+		{
+			"IP options, established flow", speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, framekit.Options(8))), "",
+			dropsNone, goalsEstablished,
+		},
+		{
+			"IP options, Initial: drop", speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, framekit.Options(8))), "",
+			dropsAll, goalsDrop,
+		},
 	} {
 		s.measure(t, table, c)
 	}
@@ -94,7 +115,10 @@ func measureRate(t *testing.T, table *speedTable) {
 	})
 	t.Run("over", func(t *testing.T) {
 		s := newStage(t, manyRoom, equic.Port{InitialsPerSecond: minRate, Burst: 1})
-		s.measure(t, table, speedCase{"Initial, unknown client over its rate: drop", plainInitial(t), "", dropsOurs, [columns]float64{}})
+		s.measure(t, table, speedCase{
+			"Initial, unknown client over its rate: drop", plainInitial(t), "", dropsOurs,
+			[columns]float64{},
+		})
 	})
 }
 
@@ -106,7 +130,10 @@ func measureFlood(t *testing.T, table *speedTable) {
 	table.section(fmt.Sprintf("Each packet from another client, rate limit on, room for %s", thousands(manyRoom)))
 	s := newStage(t, manyRoom, equic.Port{InitialsPerSecond: maxRate, Burst: maxBurst})
 	flood := s.rotated(t, rotation{sources: sources})
-	flood.measure(t, table, speedCase{name: "Initial, one of " + thousands(sources) + " unknown clients", packet: plainInitial(t)})
+	flood.measure(t, table, speedCase{
+		name:   "Initial, one of " + thousands(sources) + " unknown clients",
+		packet: plainInitial(t),
+	})
 }
 
 func plainInitial(t *testing.T) []byte {

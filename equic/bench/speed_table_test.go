@@ -104,11 +104,15 @@ func (s *speedTable) String() string {
 func (s *speedTable) notes() string {
 	return strings.Join([]string{
 		speedMachine() + ".",
-		fmt.Sprintf("Programs: median (quartiles) of %d bursts (BPF_PROG_TEST_RUN) of %s runs, or %s where each packet has", speedBursts, thousands(runsPerBurst), thousands(rotatedRuns)),
+		fmt.Sprintf("Programs: median (quartiles) of %d bursts (BPF_PROG_TEST_RUN) of %s runs, or %s where each packet has",
+			speedBursts, thousands(runsPerBurst), thousands(rotatedRuns)),
 		"another client; the programs in turn, on one CPU. The empty program's median is taken off the others. Ratios are of",
-		"the totals that the kernel reports, with the empty program in both, and in brackets of the programs alone; a goal is",
-		"met by both. Algorithm 1 passes IPv6 and VLAN unread: there, the ratio is to its time for the same packet in plain IPv4.",
-		fmt.Sprintf("Inc and Dec: median (quartiles) of %d rounds of %s pairs on %d clients. Clients that come: of %d rounds.", countRounds, thousands(countPairs), countClients, insertRounds),
+		"the totals that the kernel reports, with the empty program in both, and in brackets of the programs alone; a " +
+			"goal is",
+		"met by both. Algorithm 1 passes IPv6 and VLAN unread: there, the ratio is to its time for the same packet in " +
+			"plain IPv4.",
+		fmt.Sprintf("Inc and Dec: median (quartiles) of %d rounds of %s pairs on %d clients. Clients that come: of %d "+
+			"rounds.", countRounds, thousands(countPairs), countClients, insertRounds),
 	}, "\n") + "\n"
 }
 

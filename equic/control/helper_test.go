@@ -115,7 +115,10 @@ func (f *fake) Stats() (equic.Stats, error) {
 	if f.closed {
 		return equic.Stats{}, equic.ErrClosed
 	}
-	of := equic.Counts{Seen: 7, Passed: 4, Dropped: 3, Packets: map[string]uint64{equic.PassEstablished: 4, equic.DropOverQuota: 3}}
+	of := equic.Counts{
+		Seen: 7, Passed: 4, Dropped: 3,
+		Packets: map[string]uint64{equic.PassEstablished: 4, equic.DropOverQuota: 3},
+	}
 	all := of
 	all.Seen, all.Passed = 8, 5
 	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
@@ -198,7 +201,10 @@ func control(tb testing.TB, ports ...uint16) controlled {
 // prepare makes what control starts.
 func prepare(tb testing.TB, ports ...uint16) controlled {
 	tb.Helper()
-	o := Options{Gateway: newFake(), Allowed: new(fakeList), Denied: new(fakeList), Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	o := Options{
+		Gateway: newFake(), Allowed: new(fakeList), Denied: new(fakeList),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
 	for _, p := range ports {
 		o.Ports = append(o.Ports, equic.Port{Number: p, Quota: 2, Policy: equic.PolicyNew})
 	}

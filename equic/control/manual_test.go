@@ -74,7 +74,8 @@ func compile(t *testing.T, n int, arguments ...string) {
 	if len(blocks) <= n {
 		t.Fatalf("%s has %d blocks of C", manual, len(blocks))
 	}
-	c := exec.CommandContext(t.Context(), "cc", append(arguments, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-x", "c", "-")...)
+	c := exec.CommandContext(t.Context(), "cc",
+		append(arguments, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-x", "c", "-")...)
 	c.Stdin = strings.NewReader(blocks[n][1] + "\n")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", c, err, out)

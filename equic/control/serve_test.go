@@ -154,7 +154,10 @@ func TestPeersAtTheSameTimeLoseNoCount(t *testing.T) {
 				port = 8443
 			}
 			for range rounds {
-				for _, line := range []string{"inc 192.0.2.7 %d", "inc 192.0.2.8 %d", "dec 192.0.2.7 %d", "quota 3 %d", "rate 2 4 %d"} {
+				for _, line := range []string{
+					"inc 192.0.2.7 %d", "inc 192.0.2.8 %d", "dec 192.0.2.7 %d", "quota 3 %d",
+					"rate 2 4 %d",
+				} {
 					if _, err := fmt.Fprintf(p, line+"\n", port); err != nil {
 						t.Error(err)
 						return
@@ -281,7 +284,8 @@ func TestServeSaysWhyItCannotAccept(t *testing.T) {
 	l, err := Listen(t.Context(), c.path)
 	testkit.Must(t, err)
 	testkit.Must(t, l.Close())
-	if err := c.server.Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), "accept connections of "+c.path) {
+	if err := c.server.Serve(t.Context(), l); err == nil ||
+		!strings.Contains(err.Error(), "accept connections of "+c.path) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -59,12 +59,22 @@ func TestSessions(t *testing.T) {
 			{"dec 192.0.2.7", "ok"},
 			{"dec 192.0.2.7", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
 		}, 0},
-		{"where the map is full the connection is counted", one, []say{{"inc 203.0.113.1", "full"}, {"inc 203.0.113.1", "full"}, {"dec 203.0.113.1", "ok"}}, 1},
+		{
+			"where the map is full the connection is counted", one,
+			[]say{{"inc 203.0.113.1", "full"}, {"inc 203.0.113.1", "full"}, {"dec 203.0.113.1", "ok"}},
+			1,
+		},
 		{"where the kernel fails it is not", one, []say{
 			{"inc 203.0.113.2", "error: count a connection of 203.0.113.2: out; of order"},
 			{"dec 203.0.113.2", "error: no connection of 203.0.113.2 to port 443 was counted here: count it by inc first"},
 		}, 0},
-		{"limits change", one, []say{{"quota 20", "ok"}, {"quota 21 443", "ok"}, {"rate 10", "ok"}, {"rate 0.5 8", "ok"}, {"rate 0 0 443", "ok"}}, 0},
+		{"limits change", one, []say{
+			{"quota 20", "ok"},
+			{"quota 21 443", "ok"},
+			{"rate 10", "ok"},
+			{"rate 0.5 8", "ok"},
+			{"rate 0 0 443", "ok"},
+		}, 0},
 		{"limits that cannot be are errors", one, []say{
 			{"quota many", `error: quota is "many": give a number of connections`},
 			{"quota 0", "error: set quota of port 443: quota is 0"},
@@ -95,8 +105,14 @@ func TestSessions(t *testing.T) {
 		}, 1},
 		{"a line that is too long is an error, and is skipped", one, []say{
 			{"inc " + strings.Repeat(" ", MaxLine-len("inc 192.0.2.7")) + "192.0.2.7", "ok"},
-			{"inc  " + strings.Repeat(" ", MaxLine-len("inc 192.0.2.7")) + "192.0.2.7", "error: the line is longer than 256 bytes: send one request in each line"},
-			{strings.Repeat("inc 192.0.2.7 ", 10*bufferSize/14), "error: the line is longer than 256 bytes: send one request in each line"},
+			{
+				"inc  " + strings.Repeat(" ", MaxLine-len("inc 192.0.2.7")) + "192.0.2.7",
+				"error: the line is longer than 256 bytes: send one request in each line",
+			},
+			{
+				strings.Repeat("inc 192.0.2.7 ", 10*bufferSize/14),
+				"error: the line is longer than 256 bytes: send one request in each line",
+			},
 			{"inc 192.0.2.7", "ok"},
 		}, 2},
 	}

@@ -85,7 +85,8 @@ func TestTheQuotaHoldsUnderConcurrentDials(t *testing.T) {
 			clients.Wait()
 			got := guarded.Stats()
 			if len(admitted) != quota || len(conns) != quota || got.Admitted != quota || got.Open != quota {
-				t.Errorf("%d clients were greeted, %d connections accepted, %+v; want %d of each", len(admitted), len(conns), got, quota)
+				t.Errorf("%d clients were greeted, %d connections accepted, %+v; want %d of each", len(admitted), len(conns), got,
+					quota)
 			}
 			if got.Refused == 0 || got.Failed != 0 || got.Uncounted != 0 {
 				t.Errorf("%+v; want some refused, none failed", got)
@@ -118,14 +119,20 @@ func TestAConnectionIsReleasedHoweverItEnds(t *testing.T) {
 		end  func(t *testing.T, client, server *quic.Conn, tr *quic.Transport)
 		is   func(error) bool
 	}{
-		{"the client closes", func(_ *testing.T, client, _ *quic.Conn, _ *quic.Transport) { hangUp(client) }, func(err error) bool {
-			var e *quic.ApplicationError
-			return errors.As(err, &e) && e.Remote
-		}},
-		{"the server closes", func(_ *testing.T, _, server *quic.Conn, _ *quic.Transport) { hangUp(server) }, func(err error) bool {
-			var e *quic.ApplicationError
-			return errors.As(err, &e) && !e.Remote
-		}},
+		{
+			"the client closes", func(_ *testing.T, client, _ *quic.Conn, _ *quic.Transport) { hangUp(client) },
+			func(err error) bool {
+				var e *quic.ApplicationError
+				return errors.As(err, &e) && e.Remote
+			},
+		},
+		{
+			"the server closes", func(_ *testing.T, _, server *quic.Conn, _ *quic.Transport) { hangUp(server) },
+			func(err error) bool {
+				var e *quic.ApplicationError
+				return errors.As(err, &e) && !e.Remote
+			},
+		},
 		{"the client vanishes, and the idle timeout ends it", func(t *testing.T, _, _ *quic.Conn, tr *quic.Transport) {
 			t.Helper()
 			testkit.Must(t, tr.Close()) // which sends nothing

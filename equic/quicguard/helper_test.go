@@ -160,7 +160,8 @@ func mustDial(t *testing.T, n int, from netip.Addr, to net.Addr) []*quic.Conn {
 // isRefusal says whether an error is the guard's.
 func isRefusal(err error) bool {
 	var application *quic.ApplicationError
-	return errors.As(err, &application) && application.Remote && application.ErrorCode == quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad)
+	return errors.As(err, &application) && application.Remote &&
+		application.ErrorCode == quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad)
 }
 
 func hangUp(conn *quic.Conn) {

@@ -23,7 +23,9 @@ func olderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
 
 // createContainer makes one node, with fewer, larger capabilities where the
 // engine is too old for the smaller ones.
-func (r *Runtime) createContainer(ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string) (string, error) {
+func (r *Runtime) createContainer(
+	ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string,
+) (string, error) {
 	id, err := r.create(ctx, spec, n, net)
 	if err != nil && n.Kernel && unknownCapability(err) && r.fallBack() {
 		id, err = r.create(ctx, spec, n, net)
@@ -53,7 +55,9 @@ func unknownCapability(err error) bool {
 	return strings.Contains(text, "capability") || strings.Contains(text, "capadd")
 }
 
-func (r *Runtime) create(ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string) (string, error) {
+func (r *Runtime) create(
+	ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string,
+) (string, error) {
 	r.mu.Lock()
 	image, capAdd := r.image, slices.Clone(r.kernel)
 	r.mu.Unlock()

@@ -73,7 +73,8 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 		return nil, noEngine("ask the engine at "+engine.DaemonHost(), err)
 	}
 	if info.OSType != "linux" {
-		return nil, noEngine("ask the engine at "+engine.DaemonHost(), fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
+		return nil, noEngine("ask the engine at "+engine.DaemonHost(),
+			fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
 	}
 	r := &Runtime{
 		engine:   engine,
@@ -87,7 +88,8 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 }
 
 func noEngine(tried string, err error) error {
-	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, or root)", ErrNoEngine, tried, err)
+	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, "+
+		"or root)", ErrNoEngine, tried, err)
 }
 
 // lost adds to an error that the engine has stopped answering, where it means
@@ -105,7 +107,10 @@ func (r *Runtime) lost(err error) error {
 func silent(err error) bool {
 	is := func(broken error) bool { return errors.Is(err, broken) }
 	return client.IsErrConnectionFailed(err) ||
-		slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, context.DeadlineExceeded}, is)
+		slices.ContainsFunc([]error{
+			io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,
+			context.DeadlineExceeded,
+		}, is)
 }
 
 // platform describes an engine.
@@ -116,19 +121,24 @@ func platform(info system.Info, api string) orchestrate.Platform {
 			Version:    info.ServerVersion,
 			API:        api,
 			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
-			Limits:     []string{"all capabilities dropped but the server's", "no new privileges", "read-only root", "no restart", "internal network"},
+			Limits: []string{
+				"all capabilities dropped but the server's", "no new privileges", "read-only root",
+				"no restart", "internal network",
+			},
 		},
 		BinDir: "/",
 	}
 	if !info.CPUSet {
-		p.Warnings = append(p.Warnings, "the engine cannot bind containers to CPUs (no cpuset control group): server and clients disturb each other")
+		p.Warnings = append(p.Warnings,
+			"the engine cannot bind containers to CPUs (no cpuset control group): server and clients disturb each other")
 	}
 	if !info.MemoryLimit {
 		p.NoMemoryLimit = true
 		p.Warnings = append(p.Warnings, "the engine cannot limit memory (no memory control group)")
 	} else if !info.SwapLimit {
 		p.NoSwapLimit = true
-		p.Warnings = append(p.Warnings, "the engine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid")
+		p.Warnings = append(p.Warnings,
+			"the engine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid")
 	}
 	return p
 }

@@ -127,7 +127,8 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 func TestAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
 	testkit.Slow(t, "runs a trial for each phase")
 	for _, phase := range []string{
-		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter,
+		orchestrate.PhasePrepare, orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack,
+		orchestrate.PhaseAfter,
 	} {
 		t.Run("in the phase "+phase, func(t *testing.T) {
 			e := startFakeEngine(t, "1.41", "")
@@ -155,13 +156,19 @@ func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
 		at string // the end of the path to which there is no answer
 		do func(ctx context.Context, n *nodes) error
 	}{
-		"when it lists networks":         {"/networks", network},
-		"when it is to make a network":   {"/networks/create", network},
-		"when it is attached to a node":  {"/attach", start},
-		"when it is to wait for a node":  {"/wait", start},
-		"when it is to start a node":     {"/start", start},
-		"when it is to signal to a node": {"/kill", func(ctx context.Context, n *nodes) error { return n.Signal(ctx, "server", syscall.SIGTERM) }},
-		"when it is to remove nodes":     {"/containers/json", func(ctx context.Context, n *nodes) error { return n.Remove(ctx) }},
+		"when it lists networks":        {"/networks", network},
+		"when it is to make a network":  {"/networks/create", network},
+		"when it is attached to a node": {"/attach", start},
+		"when it is to wait for a node": {"/wait", start},
+		"when it is to start a node":    {"/start", start},
+		"when it is to signal to a node": {
+			"/kill",
+			func(ctx context.Context, n *nodes) error { return n.Signal(ctx, "server", syscall.SIGTERM) },
+		},
+		"when it is to remove nodes": {
+			"/containers/json",
+			func(ctx context.Context, n *nodes) error { return n.Remove(ctx) },
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := startFakeEngine(t, "1.41", "")
@@ -173,7 +180,8 @@ func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
 			go func() { ended <- test.do(ctx, n) }()
 			select {
 			case err := <-ended:
-				if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "restart the engine") || strings.Contains(err.Error(), "network.subnet") {
+				if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "restart the engine") ||
+					strings.Contains(err.Error(), "network.subnet") {
 					t.Errorf("error %v, want ErrNoEngine and its remedy, no other", err)
 				}
 			case <-time.After(20 * time.Second):

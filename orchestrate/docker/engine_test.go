@@ -98,7 +98,8 @@ func (e *fakeEngine) routes() http.Handler {
 		}
 		w.Header().Set("Ostype", "linux")
 	})
-	m.HandleFunc("GET /{v}/info", answer(http.StatusOK, `{"OSType":"linux","ServerVersion":"20.10.24","NCPU":2,"CPUSet":true,"MemoryLimit":true,"SwapLimit":true}`))
+	m.HandleFunc("GET /{v}/info", answer(http.StatusOK,
+		`{"OSType":"linux","ServerVersion":"20.10.24","NCPU":2,"CPUSet":true,"MemoryLimit":true,"SwapLimit":true}`))
 	m.HandleFunc("GET /{v}/images/{path...}", answer(http.StatusOK, `{"Id":"sha256:feed"}`))
 	m.HandleFunc("GET /{v}/images/json", e.listImages)
 	m.HandleFunc("DELETE /{v}/images/{path...}", e.removeImage)
@@ -176,7 +177,8 @@ func (e *fakeEngine) create(w http.ResponseWriter, r *http.Request) {
 	for _, c := range asked.HostConfig.CapAdd {
 		if "CAP_"+strings.TrimPrefix(c, "CAP_") == e.unknown {
 			// The words of 20.10.
-			answer(http.StatusBadRequest, fmt.Sprintf(`{"message":"invalid CapAdd: unknown capability: \"%s\""}`, e.unknown))(w, r)
+			answer(http.StatusBadRequest, fmt.Sprintf(`{"message":"invalid CapAdd: unknown capability: \"%s\""}`, e.unknown))(w,
+				r)
 			return
 		}
 	}
@@ -199,7 +201,8 @@ func (e *fakeEngine) attach(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client sees it
 	}
-	_, _ = io.WriteString(c, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+	_, _ = io.WriteString(c, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: "+
+		"Upgrade\r\nUpgrade: tcp\r\n\r\n")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.attached[r.PathValue("id")] = c

@@ -38,7 +38,8 @@ func openRuntime(t *testing.T) *Runtime {
 	}
 	made := r.Platform().Runtime.Image
 	t.Cleanup(func() {
-		_, err := r.engine.ImageRemove(context.WithoutCancel(t.Context()), made, image.RemoveOptions{Force: true, PruneChildren: true})
+		_, err := r.engine.ImageRemove(context.WithoutCancel(t.Context()), made,
+			image.RemoveOptions{Force: true, PruneChildren: true})
 		if err != nil {
 			t.Error(err)
 		}

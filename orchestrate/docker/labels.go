@@ -62,7 +62,8 @@ func thisProcess() string {
 func processName(pid string) string {
 	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty serves as well
 	space, _ := os.Readlink("/proc/self/ns/pid")
-	return strings.Join([]string{hostName(os.DirFS("/")), strings.TrimSpace(string(boot)), space, pid, processStart(pid)}, "/")
+	return strings.Join([]string{hostName(os.DirFS("/")), strings.TrimSpace(string(boot)), space, pid, processStart(pid)},
+		"/")
 }
 
 // hostName is the machine's ID (machine-id(5)), as several hosts that use one

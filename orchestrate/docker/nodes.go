@@ -98,7 +98,8 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	if err != nil {
 		return n.runtime.lost(fmt.Errorf("attach to container %s: %w", name, err))
 	}
-	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx)) // once it is answered it outlives this call, until Detach
+	// once it is answered it outlives this call, until Detach
+	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	answered := context.AfterFunc(ctx, cancel)
 	exit, failed := engine.ContainerWait(waiting, node.id, container.WaitConditionNextExit)
 	answered()
@@ -116,7 +117,9 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 }
 
 // follow copies a node's output to its end, then takes its exit code.
-func (n *node) follow(output types.HijackedResponse, stdout, stderr io.Writer, exit <-chan container.WaitResponse, failed <-chan error) {
+func (n *node) follow(
+	output types.HijackedResponse, stdout, stderr io.Writer, exit <-chan container.WaitResponse, failed <-chan error,
+) {
 	defer close(n.done)
 	_, err := stdcopy.StdCopy(stdout, stderr, output.Reader)
 	if err != nil {
@@ -189,5 +192,6 @@ func (n *node) detach() {
 func (n *nodes) Remove(ctx context.Context) error {
 	n.Detach()
 	all := func(map[string]string) bool { return true }
-	return n.runtime.lost(n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec), labelOwner+"="+n.runtime.owner))
+	return n.runtime.lost(n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec),
+		labelOwner+"="+n.runtime.owner))
 }

@@ -61,7 +61,8 @@ func newMemoryGroup(version, name string, limit int64) (group memoryGroup, swap 
 		return newGroupV2(unified, name, limit)
 	}
 	make1 := func(memory *specs.LinuxMemory) (cgroup1.Cgroup, error) {
-		return cgroup1.New(cgroup1.StaticPath("/"+name), &specs.LinuxResources{Memory: memory}, cgroup1.WithHierarchy(memoryHierarchy))
+		return cgroup1.New(cgroup1.StaticPath("/"+name), &specs.LinuxResources{Memory: memory},
+			cgroup1.WithHierarchy(memoryHierarchy))
 	}
 	c, err := make1(&specs.LinuxMemory{Limit: &limit, Swap: &limit})
 	if swap = err == nil; !swap { // a kernel that does not account swap

@@ -65,10 +65,16 @@ func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
 		files, folders       []string
 		limited, swap, fails bool // swap: it is limited, too
 	}{
-		"the kernel has all":                    {files: []string{"cgroup.subtree_control"}, limited: true, swap: true},
-		"it does not account swap":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.swap.max"}, limited: true},
+		"the kernel has all": {files: []string{"cgroup.subtree_control"}, limited: true, swap: true},
+		"it does not account swap": {
+			files:   []string{"cgroup.subtree_control"},
+			folders: []string{"g/memory.swap.max"}, limited: true,
+		},
 		"the controller is kept from the group": {fails: true},
-		"there is no limit to set":              {files: []string{"cgroup.subtree_control"}, folders: []string{"g/memory.max"}, fails: true},
+		"there is no limit to set": {
+			files:   []string{"cgroup.subtree_control"},
+			folders: []string{"g/memory.max"}, fails: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()

@@ -50,7 +50,8 @@ func New(bin string) (*Runtime, error) {
 		return nil, fmt.Errorf("find the folder of the binaries: %w", err)
 	}
 	if err := tryNamespace(); err != nil {
-		return nil, fmt.Errorf("%w, and this root may not: %w; a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN", ErrNotRoot, err)
+		return nil, fmt.Errorf("%w, and this root may not: %w; a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN",
+			ErrNotRoot, err)
 	}
 	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
 	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus}
@@ -90,7 +91,8 @@ func (r *Runtime) Platform() orchestrate.Platform {
 	p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
 	if !r.swap {
 		p.NoSwapLimit = true
-		p.Warnings = []string{"this machine cannot limit swap: a server over its memory limit is swapped out, and the trial invalid"}
+		p.Warnings = []string{"this machine cannot limit swap: a server over its memory limit is swapped out, and the " +
+			"trial invalid"}
 	}
 	return p
 }
@@ -109,7 +111,8 @@ func (r *Runtime) Prepare(context.Context, string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%w: %s not in %s: run make build, or give --bin", orchestrate.ErrNoBinary, strings.Join(missing, ", "), r.bin)
+		return fmt.Errorf("%w: %s not in %s: run make build, or give --bin", orchestrate.ErrNoBinary,
+			strings.Join(missing, ", "), r.bin)
 	}
 	return nil
 }

@@ -370,7 +370,8 @@ func TestMissingBinariesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := rt.Prepare(t.Context(), "run")
-	if !errors.Is(err, orchestrate.ErrNoBinary) || !strings.Contains(err.Error(), "equic-server, equic-client") || strings.Contains(err.Error(), "equic-probe,") {
+	if !errors.Is(err, orchestrate.ErrNoBinary) || !strings.Contains(err.Error(), "equic-server, equic-client") ||
+		strings.Contains(err.Error(), "equic-probe,") {
 		t.Errorf("error %v, want the two that are missing", err)
 	}
 }

@@ -56,7 +56,9 @@ func newNetwork(spec orchestrate.Spec) (_ *network, err error) {
 }
 
 // join makes a node's namespace, and a veth pair from there to the bridge.
-func (n *network) join(bridgeSide *netlink.Handle, bridge netlink.Link, i int, node orchestrate.NodeSpec, bits int) error {
+func (n *network) join(
+	bridgeSide *netlink.Handle, bridge netlink.Link, i int, node orchestrate.NodeSpec, bits int,
+) error {
 	ns, err := newNamespace()
 	if err != nil {
 		return err
@@ -167,7 +169,8 @@ func try(f func() error) (err error) {
 	}
 	defer h.Close()
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: nodeInterface}, PeerName: "peer"}
-	if err := errors.Join(h.LinkAdd(veth), bringUp(h, nodeInterface, netip.Prefix{}), bringUp(h, "peer", netip.Prefix{})); err != nil {
+	if err := errors.Join(h.LinkAdd(veth), bringUp(h, nodeInterface, netip.Prefix{}),
+		bringUp(h, "peer", netip.Prefix{})); err != nil {
 		return fmt.Errorf("make a veth pair: %w", err)
 	}
 	return f()

@@ -53,7 +53,8 @@ func stepped(stepNS int64) string {
 	if step < 0 {
 		way = "back"
 	}
-	return fmt.Sprintf("the clock of this machine, which server and clients start by, was set %s by %s while nodes started",
+	return fmt.Sprintf("the clock of this machine, which server and clients start by, was set %s by %s while nodes "+
+		"started",
 		way, Seconds(step.Abs().Nanoseconds()))
 }
 

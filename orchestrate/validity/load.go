@@ -49,7 +49,8 @@ func attackOverlapsLoad(e *evidence) (bool, string) {
 	case load.from <= attack.from && attack.from <= load.to:
 		share = 1
 	}
-	return share >= leastOverlap, fmt.Sprintf("attack from %s to %s, sequential load from %s to %s: %.0f %% of the attack met load",
+	return share >= leastOverlap, fmt.Sprintf("attack from %s to %s, sequential load from %s to %s: %.0f %% of the "+
+		"attack met load",
 		Seconds(attack.from), Seconds(attack.to), Seconds(load.from), Seconds(load.to), 100*share)
 }
 
@@ -106,7 +107,8 @@ func generatorNotBottleneck(e *evidence) (bool, string) {
 		return true, "not asked: the server and the clients share CPUs"
 	}
 	s := e.saturation()
-	facts := fmt.Sprintf("clients' CPUs busy 95 %% or more while the server's were under 80 %%: %d of %d s of the attack", s.clientsOnly, s.slices)
+	facts := fmt.Sprintf("clients' CPUs busy 95 %% or more while the server's were under 80 %%: %d of %d s of the attack",
+		s.clientsOnly, s.slices)
 	if rate := e.attackRate(); rate != "" {
 		facts += "; " + rate
 	}
@@ -164,7 +166,8 @@ func sequentialOnTime(e *evidence) (bool, string) {
 		}
 	}
 	ok := worst <= tooLateNS && float64(late) <= lateShare*float64(quiet)
-	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest %s, of %s (allowed: 1 %%, and 1 s)",
+	return ok, fmt.Sprintf("%d of %d sequential requests outside the attack started more than 0.1 s late; the latest "+
+		"%s, of %s (allowed: 1 %%, and 1 s)",
 		late, quiet, Seconds(worst), who)
 }
 
@@ -187,7 +190,8 @@ func fewLocalFailures(e *evidence) (bool, string) {
 			}
 		}
 		holds = holds && float64(local) <= localShare*float64(all)
-		facts = append(facts, fmt.Sprintf("%d of %d %s requests failed on the clients' own machine%s", local, all, role, first))
+		facts = append(facts, fmt.Sprintf("%d of %d %s requests failed on the clients' own machine%s", local, all, role,
+			first))
 	}
 	return holds, strings.Join(facts, "; ") + " (allowed: 1 %)"
 }
@@ -231,8 +235,10 @@ func (e *evidence) warnings() []string {
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
-	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && s.server != nil && !s.turnedAway() {
-		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)", s.server.PeakPerClient, e.experiment.Quota))
+	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && s.server != nil &&
+		!s.turnedAway() {
+		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)",
+			s.server.PeakPerClient, e.experiment.Quota))
 	}
 	if share := e.server().foreign(); share > mostForeign && !e.experiment.SharesCPUs() {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))

@@ -36,7 +36,8 @@ func recordsComplete(e *evidence) (bool, string) {
 		return n.clientIncomplete(planned)
 	}, "")
 	if ok {
-		facts = fmt.Sprintf("%d requests of %d clients, each once and with its outcome", requests, len(e.clients())) + e.notMeasured()
+		facts = fmt.Sprintf("%d requests of %d clients, each once and with its outcome", requests, len(e.clients())) +
+			e.notMeasured()
 	}
 	return ok, facts
 }
@@ -150,7 +151,8 @@ func quotaHeld(e *evidence) (bool, string) {
 	case e.variant != record.NoBlock && s.PeakPerClient > quota:
 		return false, fmt.Sprintf("server had %d connections of one client at once, the quota is %d", s.PeakPerClient, quota)
 	}
-	return true, fmt.Sprintf("at most %d connections of one client at once (quota %d), none counted at the end", s.PeakPerClient, quota)
+	return true, fmt.Sprintf("at most %d connections of one client at once (quota %d), none counted at the end",
+		s.PeakPerClient, quota)
 }
 
 // overQuota is the reason for which the XDP program drops a packet of a client
@@ -175,9 +177,11 @@ func kernelBlocked(e *evidence) (bool, string) {
 	case g.UpdateErrors > 0:
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
 	case e.variant == record.XDPBlock && s.PeakPerClient >= e.experiment.Quota && g.Packets[overQuota] == 0:
-		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet over quota", s.PeakPerClient, e.experiment.Quota)
+		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet "+
+			"over quota", s.PeakPerClient, e.experiment.Quota)
 	case uint64(s.Refusals) > g.Packets[overQuota]:
-		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over quota", s.Refusals, g.Packets[overQuota])
+		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over "+
+			"quota", s.Refusals, g.Packets[overQuota])
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)
 }

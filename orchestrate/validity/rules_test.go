@@ -59,18 +59,28 @@ func recordFaults() map[string]fault {
 		"the gateway leaves no totals": {record.XDPBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			return l.Gateway == nil
 		}), rules{RuleComplete, RuleKernel}, "server left no gateway record"},
-		"the kernel drops nothing of a client at its quota": {record.XDPBlock, edited(func(_ *results.Node, l *record.Line) bool {
-			if l.Gateway != nil {
-				l.Gateway.Packets = map[string]uint64{"drop_short_initial": 4} // other drops do not count
-			}
-			return true
-		}), rules{RuleKernel}, "dropped no packet over quota"},
-		"the server refuses what the kernel should drop": {record.XDPBlockNew, edited(func(_ *results.Node, l *record.Line) bool {
-			if l.Server != nil {
-				l.Server.Refusals = 5
-			}
-			return true
-		}), rules{RuleKernel}, "server had to refuse 5 connections by itself, as its kernel dropped 4 packets over quota"},
+		"the kernel drops nothing of a client at its quota": {
+			record.XDPBlock,
+			edited(func(_ *results.Node, l *record.Line) bool {
+				if l.Gateway != nil {
+					l.Gateway.Packets = map[string]uint64{"drop_short_initial": 4} // other drops do not count
+				}
+				return true
+			}),
+			rules{RuleKernel},
+			"dropped no packet over quota",
+		},
+		"the server refuses what the kernel should drop": {
+			record.XDPBlockNew,
+			edited(func(_ *results.Node, l *record.Line) bool {
+				if l.Server != nil {
+					l.Server.Refusals = 5
+				}
+				return true
+			}),
+			rules{RuleKernel},
+			"server had to refuse 5 connections by itself, as its kernel dropped 4 packets over quota",
+		},
 		"a count does not reach the kernel": {record.XDPBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			if l.Gateway != nil {
 				l.Gateway.UpdateErrors = 1
@@ -165,12 +175,17 @@ func recordFaults() map[string]fault {
 			}
 			return true
 		}), rules{RuleOverlap}, "sequential load from 0.000 s to 0.390 s: 0 % of the attack met load"},
-		"the clients were saturated and the server was not": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
-			if attacker(n) && l.Sample != nil {
-				l.Sample.BusyNS = 2e9 + l.Sample.AtNS
-			}
-			return true
-		}), rules{RuleGenerator}, "1 of 1 s of the attack; attack: 41/s achieved of 40/s scheduled"},
+		"the clients were saturated and the server was not": {
+			record.NoBlock,
+			edited(func(n *results.Node, l *record.Line) bool {
+				if attacker(n) && l.Sample != nil {
+					l.Sample.BusyNS = 2e9 + l.Sample.AtNS
+				}
+				return true
+			}),
+			rules{RuleGenerator},
+			"1 of 1 s of the attack; attack: 41/s achieved of 40/s scheduled",
+		},
 		"the clients were saturated by softirqs": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if attacker(n) && l.Sample != nil {
 				l.Sample.SoftIRQNS = 2e9 + l.Sample.AtNS/2
@@ -182,19 +197,25 @@ func recordFaults() map[string]fault {
 				l.Request.Outcome, l.Request.Error = record.Local, "open socket: too many open files"
 			}
 			return true
-		}), rules{RuleLocal}, "1 of 40 parallel requests failed on the clients' own machine, the first of parallel-2: open socket: too"},
+		}), rules{RuleLocal}, "1 of 40 parallel requests failed on the clients' own machine, the first of parallel-2: " +
+			"open socket: too"},
 		"a sequential request started two seconds late": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if seq1(n) && l.Request != nil && l.Request.Seq == 39 {
 				l.Request.StartNS += 2e9
 			}
 			return true
 		}), rules{RuleSequential}, "the latest 2.000 s, of sequential-1"},
-		"sequential requests started 0.2 s late, and those after them caught up": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
-			if seq1(n) && l.Request != nil && l.Request.Seq >= 32 {
-				l.Request.StartNS += [...]int64{200e6, 105e6, 10e6, 0}[l.Request.Seq%4]
-			}
-			return true
-		}), rules{RuleSequential}, "2 of 60 sequential requests outside the attack"},
+		"sequential requests started 0.2 s late, and those after them caught up": {
+			record.NoBlock,
+			edited(func(n *results.Node, l *record.Line) bool {
+				if seq1(n) && l.Request != nil && l.Request.Seq >= 32 {
+					l.Request.StartNS += [...]int64{200e6, 105e6, 10e6, 0}[l.Request.Seq%4]
+				}
+				return true
+			}),
+			rules{RuleSequential},
+			"2 of 60 sequential requests outside the attack",
+		},
 	}
 }
 

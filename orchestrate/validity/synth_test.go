@@ -30,7 +30,10 @@ func newSynth(v record.Variant) *synth {
 		records: map[string][]record.Line{},
 	}
 	s.node(results.RoleServer, results.RoleServer, results.EndedAsked)
-	for i, role := range []string{results.RoleSequential, results.RoleSequential, results.RoleParallel, results.RoleParallel} {
+	for i, role := range []string{
+		results.RoleSequential, results.RoleSequential, results.RoleParallel,
+		results.RoleParallel,
+	} {
 		s.node(fmt.Sprintf("%s-%d", role, i%2+1), role, results.EndedItself)
 	}
 	s.server(v)

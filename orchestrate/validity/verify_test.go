@@ -37,20 +37,35 @@ func TestARecordedVerdictThatWasChangedIsNamed(t *testing.T) {
 		change func(*synth)
 		want   string
 	}{
-		"a rule that holds": {func(s *synth) { s.record(RuleQuota, false) }, "quota-held: recorded not ok, judged ok: at most 5 connections"},
+		"a rule that holds": {
+			func(s *synth) { s.record(RuleQuota, false) },
+			"quota-held: recorded not ok, judged ok: at most 5 connections",
+		},
 		"a rule that does not": {func(s *synth) {
 			s.manifest.Experiment.Sequential.Requests = 41
 			s.recorded(t).record(RuleComplete, true)
 		}, "records-complete: recorded ok, judged not ok: sequential-1 left 40 requests"},
-		"what the run observed":  {func(s *synth) { s.record(RuleAlive, false) }, "nodes-alive: recorded not ok, judged ok: no node died"},
-		"the verdict alone":      {func(s *synth) { s.trial.Valid = false }, "recorded invalid, its checks say valid"},
-		"a check that was taken": {func(s *synth) { s.trial.Checks = s.trial.Checks[1:] }, "completed: not recorded, judged ok: all clients ended, then the server"},
+		"what the run observed": {
+			func(s *synth) { s.record(RuleAlive, false) },
+			"nodes-alive: recorded not ok, judged ok: no node died",
+		},
+		"the verdict alone": {func(s *synth) { s.trial.Valid = false }, "recorded invalid, its checks say valid"},
+		"a check that was taken": {
+			func(s *synth) { s.trial.Checks = s.trial.Checks[1:] },
+			"completed: not recorded, judged ok: all clients ended, then the server",
+		},
 		"a check that was added": {
 			func(s *synth) { s.trial.Checks = append(s.trial.Checks, results.Check{Rule: "lucky", OK: true}) },
 			"lucky: recorded ok, no rule for this trial",
 		},
-		"a variant that there is not": {func(s *synth) { s.trial.Variant = "magic" }, `cannot be judged: unknown variant "magic"`},
-		"a trial without nodes":       {func(s *synth) { s.trial.Nodes = nil }, "cannot be judged: the first node is no server"},
+		"a variant that there is not": {
+			func(s *synth) { s.trial.Variant = "magic" },
+			`cannot be judged: unknown variant "magic"`,
+		},
+		"a trial without nodes": {
+			func(s *synth) { s.trial.Nodes = nil },
+			"cannot be judged: the first node is no server",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -83,15 +98,24 @@ func TestOfAnOlderRunWhatItAloneObservedIsKept(t *testing.T) {
 		change func(*synth)
 		want   string // the one fault; empty: none
 	}{
-		"a valid trial":                      {func(*synth) {}, ""},
-		"a clock was set":                    {func(s *synth) { s.record(RuleReady, false) }, ""},
-		"a node died":                        {func(s *synth) { s.record(RuleAlive, false) }, ""},
-		"a node printed what is no record":   {func(s *synth) { s.record(RuleReadable, false) }, ""},
-		"a client ended with an error":       {func(s *synth) { s.named("parallel-1").ExitCode = 1 }, "nodes-alive: recorded ok, judged not ok"},
-		"a node was ready too late":          {func(s *synth) { s.records["server"][0].Ready.AtNS = 1 }, "ready-before-epoch: recorded ok, judged not ok"},
+		"a valid trial":                    {func(*synth) {}, ""},
+		"a clock was set":                  {func(s *synth) { s.record(RuleReady, false) }, ""},
+		"a node died":                      {func(s *synth) { s.record(RuleAlive, false) }, ""},
+		"a node printed what is no record": {func(s *synth) { s.record(RuleReadable, false) }, ""},
+		"a client ended with an error": {
+			func(s *synth) { s.named("parallel-1").ExitCode = 1 },
+			"nodes-alive: recorded ok, judged not ok",
+		},
+		"a node was ready too late": {
+			func(s *synth) { s.records["server"][0].Ready.AtNS = 1 },
+			"ready-before-epoch: recorded ok, judged not ok",
+		},
 		"calls were not counted, as asked":   {uncounted, ""},
 		"calls were not counted, as is said": {func(s *synth) { uncounted(s); s.record(RuleComplete, false) }, ""},
-		"calls were counted, against that":   {func(s *synth) { s.record(RuleComplete, false) }, "records-complete: recorded not ok, judged ok"},
+		"calls were counted, against that": {
+			func(s *synth) { s.record(RuleComplete, false) },
+			"records-complete: recorded not ok, judged ok",
+		},
 		"it was given up, its clients killed": {func(s *synth) {
 			s.record(RuleCompleted, false)
 			s.trial.Checks = s.trial.Checks[:5]
@@ -108,7 +132,8 @@ func TestOfAnOlderRunWhatItAloneObservedIsKept(t *testing.T) {
 				if len(f.Faults) != 1 || !strings.HasPrefix(f.Faults[0].Fault, test.want) {
 					t.Errorf("%+v, want one fault: %q", f, test.want)
 				}
-			case f.Status != results.Holds || !strings.HasSuffix(f.Evidence, "; 4 of them rest on what was observed during this older run and not recorded"):
+			case f.Status != results.Holds ||
+				!strings.HasSuffix(f.Evidence, "; 4 of them rest on what was observed during this older run and not recorded"):
 				t.Errorf("%+v, want no fault, and what is kept", f)
 			}
 		})
@@ -135,7 +160,8 @@ func uncounted(s *synth) {
 func TestWhatCannotBeJudgedIsNotChecked(t *testing.T) {
 	s := newSynth(record.NoBlock).recorded(t)
 	s.manifest.ValidityVersion = Version + 1
-	if f := s.verify(); f.Status != results.NotChecked || !strings.Contains(f.Evidence, "version 3, this program has 1 to 2") {
+	if f := s.verify(); f.Status != results.NotChecked ||
+		!strings.Contains(f.Evidence, "version 3, this program has 1 to 2") {
 		t.Errorf("a newer run: %+v", f)
 	}
 	if _, err := Judge(s.manifest, s.trial, s.read); err == nil {
@@ -170,7 +196,8 @@ func TestTheReferenceRunIsJudgedAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(trial.Checks, v.Checks) + cmp.Diff(trial.Warnings, v.Warnings); diff != "" || v.LoadEndNS != trial.LoadEndNS {
+		if diff := cmp.Diff(trial.Checks, v.Checks) + cmp.Diff(trial.Warnings, v.Warnings); diff != "" ||
+			v.LoadEndNS != trial.LoadEndNS {
 			t.Errorf("%s: load ended at %d, was %d (-recorded +judged):\n%s", trial.Name(), v.LoadEndNS, trial.LoadEndNS, diff)
 		}
 	}

@@ -130,7 +130,6 @@ func withKeys[V any](m, other map[string]V) map[string]V {
 const sharedCPUs = "server and clients shared CPUs: the server's figures depend on how much its clients and attackers worked, and " +
 	"the rules for a valid trial that need CPUs of the server's own were not applied"
 
-
 func newSummary(run *results.Run) *Summary {
 	m := &run.Manifest
 	s := &Summary{

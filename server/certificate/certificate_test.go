@@ -36,7 +36,8 @@ func TestEachTypeOfKeyIsThatKey(t *testing.T) {
 
 func TestAnUnknownTypeOfKeyIsRefusedWithTheKnownOnes(t *testing.T) {
 	_, err := SelfSigned("rsa-3072")
-	if want := `make key: unknown type "rsa-3072": want ecdsa-p256, rsa-2048 or rsa-4096`; err == nil || err.Error() != want {
+	if want := `make key: unknown type "rsa-3072": want ecdsa-p256, rsa-2048 or rsa-4096`; err == nil ||
+		err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

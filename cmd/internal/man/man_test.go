@@ -12,7 +12,8 @@ import (
 
 func program() *cobra.Command {
 	root := &cobra.Command{Use: "demo", Short: "Show something"}
-	root.AddCommand(&cobra.Command{Use: "draw THING", Short: "Draw a thing", Run: func(*cobra.Command, []string) {}}, Command(cobra.ExactArgs(1)))
+	root.AddCommand(&cobra.Command{Use: "draw THING", Short: "Draw a thing", Run: func(*cobra.Command, []string) {}},
+		Command(cobra.ExactArgs(1)))
 	return root
 }
 
