@@ -132,6 +132,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer func() { _ = d.sockets.close() }()
 	printer := record.NewPrinter(out)
 	ready := record.Ready{Node: o.Node, AtNS: o.Clock.Now()}
 	if err := printer.Print(record.Line{Ready: &ready}); err != nil {

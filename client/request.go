@@ -25,8 +25,9 @@ import (
 const handshakeTimeout = 5 * time.Second
 
 // dialer sends single requests. What requests may share without changing what
-// they cost the server (settings, buffers) they share; a socket and a
-// connection each has of its own, as a new process would.
+// they cost the server (settings, buffers) they share. Each has a connection of
+// its own, with a whole handshake, and a socket that no other uses at the time, as
+// a new process would.
 type dialer struct {
 	o     Options
 	addr  *net.UDPAddr
@@ -35,6 +36,8 @@ type dialer struct {
 	quic  *quic.Config
 	http3 *http3.Transport
 	bufs  sync.Pool
+	// sockets are kept from request to request.
+	sockets *sockets
 }
 
 func newDialer(o Options) (*dialer, error) {
@@ -56,6 +59,8 @@ func newDialer(o Options) (*dialer, error) {
 		quic:  &quic.Config{HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout},
 		http3: &http3.Transport{DisableCompression: true},
 		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
+
+		sockets: newSockets(addr),
 	}, nil
 }
 
@@ -92,14 +97,13 @@ func (t *timer) close() {
 
 // exchange makes the connection, sends the request and reads the response.
 func (d *dialer) exchange(ctx context.Context, t *timer) error {
-	socket, err := net.ListenUDP("udp", nil)
+	x, err := d.sockets.take()
 	if err != nil {
-		return fmt.Errorf("open socket: %w", err)
+		return err
 	}
-	tr := &quic.Transport{Conn: socket}
-	t.closers = append(t.closers, func() { _ = socket.Close() }, func() { _ = tr.Close() })
+	t.closers = append(t.closers, func() { d.sockets.put(x, t.r.Outcome) })
 
-	conn, err := tr.Dial(ctx, d.addr, d.tls, d.quic)
+	conn, err := x.Dial(ctx, d.addr, d.tls, d.quic)
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
@@ -107,7 +111,7 @@ func (d *dialer) exchange(ctx context.Context, t *timer) error {
 	closeCode := http3.ErrCodeRequestCanceled
 	t.closers = append(t.closers, func() { _ = conn.CloseWithError(quic.ApplicationErrorCode(closeCode), "") })
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url, http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url, nil)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}

@@ -33,9 +33,8 @@ func (s *server) refuseEarly(info *quic.ClientInfo) error {
 
 // sameAttempt is how long packets from one address and port belong to one
 // connection attempt: longer than those of one client hello are apart, shorter
-// than a client waits before it tries again (RFC 9002, 6.2). It must be short,
-// as the next attempt may have the same port, drawn at random: of attempts at
-// 500/s from one address, 10 s would take one in six for another's.
+// than a client waits before it tries again (RFC 9002, 6.2), and shorter than
+// our client lets a port rest before its next attempt (client/sockets.go).
 const sameAttempt = 100 * time.Millisecond
 
 // earlyRefusals counts one refusal per connection attempt. A refused attempt

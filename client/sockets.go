@@ -1,0 +1,80 @@
+package client
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/equic-bench/equic-bench/record"
+)
+
+// rest is how long a socket is not used between two requests. The server counts
+// first packets that come from one port within 100 ms as one attempt
+// (server/early.go).
+const rest = 200 * time.Millisecond
+
+// socket is a UDP socket and the transport on it.
+type socket struct {
+	*quic.Transport
+	ended time.Time // of its last request
+}
+
+// sockets lends each request a socket that no other request uses at the time, as
+// a process of its own would have. It keeps them for later requests: making one
+// costs several system calls, allocations and goroutines.
+type sockets struct {
+	network string // udp4 or udp6
+	mu      sync.Mutex
+	idle    []socket // in the order in which they ended
+}
+
+func newSockets(server *net.UDPAddr) *sockets {
+	if server.IP.To4() != nil {
+		return &sockets{network: "udp4"}
+	}
+	return &sockets{network: "udp6"}
+}
+
+// take returns a socket that has rested, or else a new one.
+func (s *sockets) take() (socket, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.idle) > 0 && time.Since(s.idle[0].ended) >= rest {
+		first := s.idle[0]
+		s.idle = s.idle[1:]
+		return first, nil
+	}
+	conn, err := listen(s.network)
+	if err != nil {
+		return socket{}, err
+	}
+	return socket{Transport: &quic.Transport{Conn: conn}}, nil
+}
+
+// put gives a socket back after its request. One on which a request went wrong
+// may be broken: it is closed.
+func (s *sockets) put(x socket, outcome record.Outcome) {
+	if outcome == record.Failed || outcome == record.Local {
+		_ = x.close()
+		return
+	}
+	x.ended = time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, x)
+}
+
+// close closes the sockets that were given back, which are all once no request is
+// in flight.
+func (s *sockets) close() error {
+	var err error
+	for _, x := range s.idle {
+		err = errors.Join(err, x.close())
+	}
+	return err
+}
+
+func (x socket) close() error { return errors.Join(x.Transport.Close(), x.Conn.Close()) }
