@@ -77,4 +77,4 @@ func (s *sockets) close() error {
 	return err
 }
 
-func (x socket) close() error { return errors.Join(x.Transport.Close(), x.Conn.Close()) }
+func (x socket) close() error { return errors.Join(x.Close(), x.Conn.Close()) }
