@@ -3,12 +3,14 @@ package tables
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/golden"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
@@ -43,4 +45,34 @@ func narrow(t *testing.T, text string, width int) {
 			t.Errorf("%d columns, of %d: %s", utf8.RuneCountInString(line), width, line)
 		}
 	}
+}
+
+func TestLocalFailuresHaveAColumnIfThereAreAny(t *testing.T) {
+	s := synth.OneBlock()
+	if got := requestsTable(judged(t, s.Write(t))).header; slices.Contains(got, "local") {
+		t.Errorf("columns %q without a local failure", got)
+	}
+	s.Trials[1].Request = func(role string, q *record.Request) {
+		if role == results.RoleParallel && q.Seq < 2 {
+			q.Outcome = record.Local
+		}
+	}
+	expect := func(want ...string) {
+		t.Helper()
+		table := requestsTable(judged(t, s.Write(t)))
+		if got := table.header; got[len(got)-1] != "local" {
+			t.Errorf("columns %q, want local as the last", got)
+		}
+		var local []string
+		for _, row := range table.rows {
+			local = append(local, row[len(row)-1])
+		}
+		if !slices.Equal(local, want) {
+			t.Errorf("local failures %q, want %q: of three variants, sequential and parallel", local, want)
+		}
+	}
+	expect("0", "0", "0", "8", "0", "0")
+	other := synth.Trial{Variant: s.Trials[1].Variant, Block: 2}
+	s.Trials = append(s.Trials, other)
+	expect("0", "0", "0", "4", "0", "0") // the median of 8 and none
 }
