@@ -49,7 +49,7 @@ func narrow(t *testing.T, text string, width int) {
 
 func TestLocalFailuresHaveAColumnIfThereAreAny(t *testing.T) {
 	s := synth.OneBlock()
-	if got := requestsTable(judged(t, s.Write(t))).header; slices.Contains(got, "local") {
+	if got := requestsTable(judged(t, s.Write(t)).Summary).header; slices.Contains(got, "local") {
 		t.Errorf("columns %q without a local failure", got)
 	}
 	s.Trials[1].Request = func(role string, q *record.Request) {
