@@ -84,7 +84,7 @@ func TestNoiseIsTheDifferenceBetweenTheSameTwice(t *testing.T) {
 	}{
 		"one block":                      {1, 1, analysis.TooFew, false},
 		"few blocks":                     {3, 1, analysis.TooFew, false},
-		"enough blocks":                  {6, 1, analysis.Inconclusive, false},
+		"enough blocks":                  {6, 1, analysis.Unsure, false},
 		"enough, and something is wrong": {6, 1.5, analysis.More, true},
 	}
 	for name, test := range tests {

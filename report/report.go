@@ -27,6 +27,7 @@ const (
 	SummaryFile  = "summary.json"
 	MarkdownFile = "report.md"
 	HTMLFile     = "report.html"
+	ClaimsFile   = "claims.yaml" // those that were given, else there is none
 )
 
 // Options of a report.
@@ -35,6 +36,8 @@ type Options struct {
 	// shown on hover: one of figures.Languages, "" is English. Tables, words around
 	// them and the figures' data (CSV) are in English whatever it is.
 	Lang string
+	// Claims are judged by the run; nil are those of the paper eQUIC Gateway.
+	Claims *claims.File
 }
 
 // Write regenerates the report of a run directory from its raw records, and
@@ -60,7 +63,11 @@ func drawIn(runDir, place string, o Options) (_ *analysis.Report, dir string, er
 	if err != nil {
 		return nil, "", err
 	}
-	summary, err := claims.Read(run)
+	judged := o.Claims
+	if judged == nil {
+		judged = claims.EQUIC()
+	}
+	summary, err := judged.Read(run)
 	if err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
@@ -79,7 +86,7 @@ func drawIn(runDir, place string, o Options) (_ *analysis.Report, dir string, er
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if err := writeAll(dir, summary); err != nil {
+	if err := writeAll(dir, summary, o.Claims); err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
 	return summary, dir, nil
@@ -96,7 +103,12 @@ func replace(dir, tmp string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-func writeAll(dir string, r *analysis.Report) error {
+func writeAll(dir string, r *analysis.Report, given *claims.File) error {
+	if given != nil {
+		if err := os.WriteFile(filepath.Join(dir, ClaimsFile), given.Text(), 0o644); err != nil {
+			return err
+		}
+	}
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", SummaryFile, err)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/figures"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -38,7 +39,7 @@ func Verify(runDir string) (f results.Finding, err error) {
 		return f, fmt.Errorf("make a folder to draw the report in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
-	_, drawn, err := drawIn(runDir, place, Options{Lang: drawnIn(runDir)})
+	_, drawn, err := drawIn(runDir, place, Options{Lang: drawnIn(runDir), Claims: claimsOf(runDir)})
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return f, err
@@ -58,6 +59,16 @@ func drawnIn(runDir string) string {
 		return figures.English // the comparison says what is wrong with the file
 	}
 	return s.FiguresLang
+}
+
+// claimsOf is the file of claims that a report was made with; nil if it has none, or
+// none that can be read: the comparison finds that.
+func claimsOf(runDir string) *claims.File {
+	f, err := claims.Load(filepath.Join(runDir, results.ReportDir, ClaimsFile))
+	if err != nil {
+		return nil
+	}
+	return f
 }
 
 // broken is the finding of a report that cannot follow from the records.

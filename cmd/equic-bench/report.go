@@ -11,6 +11,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/figures"
 	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
@@ -28,6 +29,7 @@ type reportOptions struct {
 	format  string
 	json    bool
 	lang    string
+	claims  string
 }
 
 func reportCommand() *cobra.Command {
@@ -41,6 +43,9 @@ run's folder report/, and prints the tables. Without RUN it takes the newest.
 report.html there is all of it on one page, for any browser, without a network.
 The figures are of the size and type of a two-column paper's, as SVG, PDF and
 PNG, each with its data as CSV; report.md has their captions.
+
+The claims of the paper eQUIC Gateway stand beside what was measured, those of
+another paper with --claims FILE (docs/extending.md has its keys).
 
 With --format gobench it prints a line of Go benchmark results for each valid
 trial in place of the tables: benchstat compares two runs, or with
@@ -63,7 +68,11 @@ tables do.`,
 			if err != nil {
 				return err
 			}
-			summary, err := report.Write(run, report.Options{Lang: o.lang})
+			judged, err := o.read(c)
+			if err != nil {
+				return err
+			}
+			summary, err := report.Write(run, report.Options{Lang: o.lang, Claims: judged})
 			if err != nil {
 				return err
 			}
@@ -84,6 +93,7 @@ tables do.`,
 		"what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
 	f.StringVar(&o.lang, "lang", figures.English,
 		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
+	f.StringVar(&o.claims, "claims", "", "file with the claims to judge, in place of those of eQUIC Gateway")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c
@@ -99,6 +109,18 @@ func (o *reportOptions) check(c *cobra.Command) error {
 		return usage(c, "--json and --format exclude each other")
 	}
 	return nil
+}
+
+// read reads the file of claims; nil if none was named.
+func (o *reportOptions) read(c *cobra.Command) (*claims.File, error) {
+	if o.claims == "" {
+		return nil, nil
+	}
+	f, err := claims.Load(o.claims)
+	if err != nil {
+		return nil, usage(c, "%v", err)
+	}
+	return f, nil
 }
 
 // print prints what the report in a folder says.

@@ -30,11 +30,12 @@ func (r *reading) blockTime() BlockTime {
 	if s := r.server; s != nil && s.EmptyWallNS > 0 {
 		b.EmptyCPUNS, b.EmptyWallNS = Number(s.EmptyCPUNS), Number(s.EmptyWallNS)
 	}
-	if r.blocks() {
+	switch {
+	case !r.blocks():
+		b.TurnedAway = Unknown() // a time-out under no limiter is nobody's decision
+	case 2*r.turnedAway >= r.attackStarts: // else the extra time is mostly that of serving the rest
 		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))
-	} else {
-		b.TurnedAway = Unknown() // a time-out under no limiter is nobody's decision
 	}
 	return b
 }
@@ -47,6 +48,14 @@ func (b *BlockTime) headline() Number {
 		return b.DropNS / 1e3
 	}
 	return b.CPUMeanUS
+}
+
+// paper is the same with the paper's "CPU time" in user space, which is wall time.
+func (b *BlockTime) paper() Number {
+	if b.DropNS.Known() {
+		return b.DropNS / 1e3
+	}
+	return b.WallMeanUS
 }
 
 // blocks reports whether the server turned clients away.

@@ -18,12 +18,14 @@ type Metric struct {
 	Better Direction
 	// Value computes the figure of a trial, unknown if the trial does not have it.
 	Value func(*Metrics) Number
+	// Censored reports whether Value is only a lower bound; nil if it never is.
+	Censored func(*Metrics) bool
 	// ZeroIsNoSize marks a figure whose zero is not the smallest of its sizes, but the
 	// lack of one: two zeros are not equal, and cannot be compared.
 	ZeroIsNoSize bool
 
-	Claimed  bool    // a claim of the paper is judged by it; so are pairs, noise and outliers
-	Compared bool    // two runs can be compared by it; by those that are claimed they always can
+	Headline bool    // pairs, noise and outliers are by it
+	Compared bool    // two runs can be compared by it; by headline figures they always can
 	Default  bool    // and are, if no metric is named
 	Row      string  // its name in the table of figures by variant; "" is none
 	Bench    string  // its unit in the Go benchmark format; "" is none
@@ -40,7 +42,7 @@ var catalogue = []Metric{
 	{
 		ID: "throughput", Label: "harmonic mean of 1 s bins, empty ones included", Unit: "requests/s", Better: Higher,
 		Value: func(m *Metrics) Number { return m.Throughput.Harmonic }, ZeroIsNoSize: true, // by one empty second
-		Claimed: true, Row: "throughput, harmonic mean of 1 s bins (requests/s)", Bench: "requests/s",
+		Headline: true, Row: "throughput, harmonic mean of 1 s bins (requests/s)", Bench: "requests/s",
 	},
 	{
 		ID: "throughput-mean", Label: "arithmetic mean of the throughput", Unit: "requests/s", Better: Higher,
@@ -64,11 +66,12 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "recovery", Label: "time from the start of the attack to the recovery", Unit: "s", Better: Lower,
-		Value: RecoveryTime, Claimed: true, Bench: "recovery-sec",
+		Value: RecoveryTime, Censored: NeverRecovered,
+		Headline: true, Row: "recovery from the start of the attack (s)", Bench: "recovery-sec",
 	},
 	{
-		ID: "recovery-onset", Label: "the same, without a value for a trial that did not recover", Unit: "s", Better: Lower,
-		Value: func(m *Metrics) Number { return m.Recovery.OnsetS }, Row: "recovery from the start of the attack (s)",
+		ID: "total-time", Label: "time from the epoch to the end of the last sequential request", Unit: "s", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Throughput.TotalS }, Row: "all sequential requests done after (s)",
 	},
 	{
 		ID: "recovery-below", Label: "time below 90 % of the throughput before the attack", Unit: "s", Better: Lower,
@@ -82,13 +85,17 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "block-time", Label: "mean CPU time per refusal against time per dropped packet", Unit: "µs", Better: Lower,
-		Value:   func(m *Metrics) Number { return m.BlockTimeUS },
-		Claimed: true, Default: true, Bench: "block-sec", BenchPer: 1e6,
+		Value:    func(m *Metrics) Number { return m.BlockTimeUS },
+		Headline: true, Default: true, Bench: "block-sec", BenchPer: 1e6,
+	},
+	{
+		ID: "block-time-paper", Label: "wall time per refusal against time per dropped packet", Unit: "µs", Better: Lower,
+		Value: func(m *Metrics) Number { return m.BlockTime.paper() }, Row: "block time, paper's way (µs)",
 	},
 	{
 		ID: "duration", Label: "harmonic mean of the response time", Unit: "ms", Better: Lower,
-		Value:   func(m *Metrics) Number { return m.Duration.Harmonic },
-		Claimed: true, Default: true, Row: "response time, harmonic mean (ms)",
+		Value:    func(m *Metrics) Number { return m.Duration.Harmonic },
+		Headline: true, Default: true, Row: "response time, harmonic mean (ms)",
 	},
 	{
 		ID: "duration-p50", Label: "median of the response time", Unit: "ms", Better: Lower,
@@ -124,6 +131,10 @@ var catalogue = []Metric{
 	{
 		ID: "duration-after", Label: "median of the response time after the attack", Unit: "ms", Better: Lower,
 		Value: func(m *Metrics) Number { return m.Duration.After.P50 }, Row: "response time after the attack, median (ms)",
+	},
+	{
+		ID: "service", Label: "harmonic mean of the service time", Unit: "ms", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Duration.Service.Harmonic }, Row: "service time, harmonic mean (ms)",
 	},
 	{
 		ID: "service-p50", Label: "median of the service time", Unit: "ms", Better: Lower,
@@ -192,7 +203,15 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "syscalls", Label: "system calls of the server", Unit: "calls", Better: Lower,
-		Value: func(m *Metrics) Number { return m.Syscalls.Calls }, Claimed: true, Bench: "syscalls",
+		Value: func(m *Metrics) Number { return m.Syscalls.Calls }, Headline: true, Bench: "syscalls",
+	},
+	{
+		ID: "syscall-errors", Label: "failed system calls of the server", Unit: "calls", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Syscalls.Errors }, Bench: "syscall-errors",
+	},
+	{
+		ID: "syscall-time", Label: "CPU time in system calls of the server", Unit: "s", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Syscalls.Seconds }, Bench: "syscall-sec",
 	},
 	{
 		ID: "cpu-mean", Label: "mean of the server's CPU use", Unit: "%", Better: Lower,
@@ -204,8 +223,8 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "cpu", Label: "mean of the server's CPU use during the attack", Unit: "%", Better: Lower,
-		Value:   func(m *Metrics) Number { return m.CPU.Parts.During },
-		Claimed: true, Default: true, Row: "server CPU during the attack, mean (%)", Bench: "server-CPU-in-attack-%",
+		Value:    func(m *Metrics) Number { return m.CPU.Parts.During },
+		Headline: true, Default: true, Row: "server CPU during the attack, mean (%)", Bench: "server-CPU-in-attack-%",
 	},
 	{
 		ID: "cpu-after", Label: "mean of the server's CPU use after the attack", Unit: "%", Better: Lower,
@@ -224,6 +243,14 @@ var catalogue = []Metric{
 		Unit: "%", Better: Lower,
 		Value: func(m *Metrics) Number { return m.CPU.PaperP90 },
 		Row:   "server CPU, p90, paper's estimator (normal distribution) (%)",
+	},
+	{
+		ID: "cpu-below-40", Label: "share of the time with the server's CPU use below 40 %", Unit: "% of the time", Better: Higher,
+		Value: func(m *Metrics) Number { return m.CPU.Below40 * 100 }, Row: "server CPU below 40 % (% of the time)",
+	},
+	{
+		ID: "cpu-at-least-90", Label: "share of the time with the server's CPU use at 90 % or more", Unit: "% of the time", Better: Lower,
+		Value: func(m *Metrics) Number { return m.CPU.AtLeast90 * 100 }, Row: "server CPU at 90 % or more (% of the time)",
 	},
 	{
 		ID: "busy-mean", Label: "mean use of the server's CPUs, softirq included", Unit: "%", Better: Lower,
@@ -246,8 +273,8 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "memory", Label: "90th percentile of the server's resident set", Unit: "MiB", Better: Lower,
-		Value:   func(m *Metrics) Number { return m.MemoryBytes.P90 / mebibyte },
-		Claimed: true, Row: "server memory, p90 (MiB)", Bench: "p90-RSS-B", BenchPer: 1.0 / mebibyte,
+		Value:    func(m *Metrics) Number { return m.MemoryBytes.P90 / mebibyte },
+		Headline: true, Row: "server memory, p90 (MiB)", Bench: "p90-RSS-B", BenchPer: 1.0 / mebibyte,
 	},
 	{
 		ID: "memory-p90-paper", Label: "90th percentile of the server's resident set by the paper's estimator",
@@ -258,6 +285,12 @@ var catalogue = []Metric{
 	{
 		ID: "memory-share", Label: "90th percentile of the server's resident set, of its limit", Unit: "%", Better: Lower,
 		Value: func(m *Metrics) Number { return m.Memory.P90 }, Row: "server memory, p90 (% of the limit)",
+	},
+	{
+		ID: "memory-at-most-30", Label: "share of the time with the resident set at 30 % of its limit or less",
+		Unit: "% of the time", Better: Higher,
+		Value: func(m *Metrics) Number { return m.Memory.AtMost30 * 100 },
+		Row:   "server memory at 30 % of the limit or less (% of the time)",
 	},
 	{
 		ID: "memory-peak", Label: "peak of the server's resident set", Unit: "MiB", Better: Lower,
@@ -287,22 +320,30 @@ func MetricsWhere(is func(*Metric) bool) []*Metric {
 	return all
 }
 
-// ClaimedMetrics returns the metrics by which claims are judged.
-func ClaimedMetrics() []*Metric { return MetricsWhere(func(m *Metric) bool { return m.Claimed }) }
+// HeadlineMetrics returns the metrics by which every two variants are compared.
+func HeadlineMetrics() []*Metric { return MetricsWhere(func(m *Metric) bool { return m.Headline }) }
 
-// ComparedMetrics returns the metrics by which two runs are compared: those of the
-// claims, then others.
+// ComparedMetrics returns the metrics by which two runs are compared: the headline
+// figures, then others.
 func ComparedMetrics() []*Metric {
-	return append(ClaimedMetrics(), MetricsWhere(func(m *Metric) bool { return m.Compared })...)
+	return append(HeadlineMetrics(), MetricsWhere(func(m *Metric) bool { return m.Compared })...)
 }
 
 // MetricByID returns a metric of the catalogue. It panics on an ID that is not in
 // it.
 func MetricByID(id string) *Metric {
+	if m := FindMetric(id); m != nil {
+		return m
+	}
+	panic("no metric has the ID " + id)
+}
+
+// FindMetric returns a metric of the catalogue; nil if it has none of that ID.
+func FindMetric(id string) *Metric {
 	for i := range catalogue {
 		if catalogue[i].ID == id {
 			return &catalogue[i]
 		}
 	}
-	panic("no metric has the ID " + id)
+	return nil
 }

@@ -19,8 +19,8 @@ import (
 func TestAMetricThatIsAddedIsShownEverywhere(t *testing.T) {
 	analysis.AddMetric(t, analysis.Metric{
 		ID: "recoveries", Label: "trials that recovered", Unit: "trials", Better: analysis.Higher,
-		Value:   func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered + 41 },
-		Claimed: true, Default: true, Row: "recoveries (trials)", Bench: "recoveries", Cost: "recoveries by arm",
+		Value:    func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered + 41 },
+		Headline: true, Default: true, Row: "recoveries (trials)", Bench: "recoveries", Cost: "recoveries by arm",
 	})
 	dir := synth.WithArm(synth.ShortBlocks(2), results.Unmeasured, 1).Write(t)
 	run, err := results.Open(dir)
@@ -57,10 +57,10 @@ func TestMetricsHaveAnIDALabelAUnitAndADirection(t *testing.T) {
 			t.Errorf("%s is there twice", m.ID)
 		}
 		seen[m.ID] = true
-		if !m.Claimed && !m.Compared && m.Row == "" && m.Bench == "" && m.Cost == "" {
+		if !m.Headline && !m.Compared && m.Row == "" && m.Bench == "" && m.Cost == "" {
 			t.Errorf("nobody shows %s", m.ID)
 		}
-		if m.Default && !m.Claimed && !m.Compared {
+		if m.Default && !m.Headline && !m.Compared {
 			t.Errorf("%s is compared by default, and cannot be compared", m.ID)
 		}
 		if m.Goal && m.Cost == "" {

@@ -1,58 +1,122 @@
 package analysis
 
-// Verdict is what became of a claim.
+// Verdict is what became of a claim, or of a comparison of two variants.
 type Verdict string
 
-// Claim is one claim of the paper against what was measured. All claims are
-// put in one shape: the change in % from userspace-block to xdp-block.
+// Claim is one claim of a paper against what was measured: a figure of the variant
+// With, compared with that of the variant Against.
 type Claim struct {
 	// Point and Load are the cell by which it is judged; empty if the run has one.
-	Point     string `json:"point,omitempty"`
-	Load      string `json:"load,omitempty"`
-	ID        string `json:"id"`
-	Where     string `json:"where"` // in the paper
-	Statement string `json:"statement"`
-	Unit      string `json:"unit"`
-	Paper     Number `json:"paper"`
-	Measured  Number `json:"measured"`
-	// MeasuredPaperWay is the same change by the paper's own estimator, null
-	// where that is the same or cannot be had.
-	MeasuredPaperWay Number `json:"measured_paper_way"`
-	// The interval of that, where the blocks are enough for one.
-	PaperWayLow  Number `json:"paper_way_interval_low"`
-	PaperWayHigh Number `json:"paper_way_interval_high"`
+	Point string `json:"point,omitempty"`
+	Load  string `json:"load,omitempty"`
+	ID    string `json:"id"`
+	// Label is the ID, with what tells it from other claims of that ID.
+	Label      string `json:"label"`
+	Where      string `json:"where"`     // in the paper
+	Published  string `json:"published"` // its words
+	Statement  string `json:"statement"` // the same in English
+	Experiment string `json:"experiment"`
+	Metric     string `json:"metric"`
+	With       string `json:"with"`
+	Against    string `json:"against"`
+	// Direction of the claimed difference from Against to With: More or Less.
+	Direction Verdict `json:"direction"`
+
+	// Paper, Measured and Instrument are in Unit: the change in % from Against to
+	// With, or the figure of With itself. Paper is null if only a direction is claimed.
+	Unit     string `json:"unit"`
+	Paper    Number `json:"paper"`
+	Measured Number `json:"measured"`
+	// The 95 % interval of Measured; null if the blocks are too few.
+	MeasuredLow  Number `json:"measured_low"`
+	MeasuredHigh Number `json:"measured_high"`
+	// Instrument is what the paper's way to measure gives, null if it is not known,
+	// and InstrumentNote what that way does to the claim.
+	Instrument     Number `json:"instrument"`
+	InstrumentNote string `json:"instrument_note"`
+
+	// Change is from Against to With, in %, and decides the direction. The evidence
+	// is on it.
+	Change Number `json:"change"`
 	Evidence
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
 	Note    string  `json:"note"` // on chance: "one trial, no interval"
-	// Caveat is what must be known with the verdict: that another change was
-	// judged, or that a part of the statement does not hold.
+	// Caveat is set if another metric than the claim's had to be judged.
 	Caveat string `json:"caveat,omitempty"`
-	// Unmet are the premises of the claim that the run does not have: with any it
-	// is inconclusive, whatever the change.
+	// Unmet are the premises that the run does not meet: with any, the claim is
+	// unsure, whatever the change.
 	Unmet []string `json:"unmet_premises,omitempty"`
-	// What is compared, the two values, and their unit.
-	Quantity  string `json:"quantity"`
-	ValueUnit string `json:"value_unit"`
-	Without   Number `json:"without"` // userspace-block
-	With      Number `json:"with"`    // xdp-block
+
+	// What is compared, the figures of the two variants, and their unit.
+	Quantity     string `json:"quantity"`
+	ValueUnit    string `json:"value_unit"`
+	AgainstValue Number `json:"against_value"`
+	WithValue    Number `json:"with_value"`
 }
 
-// Unmet is a premise that the run does not have.
+// PercentChange is the unit of a claim about a change. Any other is the metric's.
+const PercentChange = "% change"
+
+// Show returns a value in the claim's unit for reading.
+func (c *Claim) Show(n Number) string {
+	if c.Unit == PercentChange {
+		return n.Bound()
+	}
+	if !n.Known() {
+		return n.Short()
+	}
+	return n.Short() + " " + c.Unit
+}
+
+// ShowPaper returns the claimed value for reading.
+func (c *Claim) ShowPaper() string {
+	if c.Paper.Known() {
+		return c.Show(c.Paper)
+	}
+	return string(c.Direction)
+}
+
+// ShowMeasured returns the measured value for reading, as a bound if it is one.
+func (c *Claim) ShowMeasured() string {
+	if c.Unit == PercentChange {
+		return c.ShowChange(c.Measured)
+	}
+	return c.Show(c.Measured)
+}
+
+// ShowInterval returns the interval of the measured value; "" if there is none.
+func (c *Claim) ShowInterval() string {
+	switch {
+	case c.Unit == PercentChange && c.HasInterval():
+		return c.Interval()
+	case c.Unit != PercentChange && c.MeasuredLow.Known() && c.MeasuredHigh.Known():
+		return c.MeasuredLow.Short() + " to " + c.MeasuredHigh.Short()
+	}
+	return ""
+}
+
+// Unmet is a premise that the run does not meet.
 type Unmet struct {
 	What   string   `json:"what"`
-	Claims []string `json:"claims"` // those that are inconclusive for it
+	Claims []string `json:"claims"` // those that are unsure for it
 }
 
-// The verdicts of docs/method.md.
+// The verdicts of docs/method.md on a claim.
 const (
-	Reproduced   Verdict = "reproduced" // same direction, at least the claimed size
-	Smaller      Verdict = "same direction, smaller"
+	Consistent   Verdict = "consistent"
+	Stronger     Verdict = "same direction, stronger"
+	Weaker       Verdict = "same direction, weaker"
 	Contradicted Verdict = "contradicted"
-	Inconclusive Verdict = "inconclusive"
+	Unsure       Verdict = "unsure"
+	EstimateOnly Verdict = "estimate only" // too few blocks for any of the others
+	NotRun       Verdict = "not run"
 )
 
-// What a pair of variants shows where the paper claims no size.
+// Verdicts are those on a claim, in the order in which they are counted.
+var Verdicts = []Verdict{Consistent, Stronger, Weaker, Contradicted, Unsure, EstimateOnly, NotRun}
+
+// The verdicts on a pair of variants, besides Unsure.
 const (
 	More   Verdict = "more"
 	Less   Verdict = "less"

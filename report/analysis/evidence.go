@@ -34,6 +34,8 @@ type Evidence struct {
 	// corrected by Holm for all claims, or for all pairs of one metric.
 	P     Number `json:"p"`
 	PHolm Number `json:"p_holm"`
+	// Censored is set if a trial of a variant has only a lower bound for its value.
+	Censored Censoring `json:"censored,omitempty"`
 }
 
 // NoEvidence is the evidence of a change that cannot be computed.
@@ -55,12 +57,22 @@ func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	})
 	p := stats.PairRatios(a, b, Confidence)
 	e := NoEvidence()
-	e.Blocks = p.Blocks
+	e.Blocks, e.Censored = p.Blocks, m.censoring(with, without)
 	if p.Interval.Exists() {
 		e.Low, e.High = inPercent(p.Interval.Low), inPercent(p.Interval.High)
 		e.Method, e.Coverage, e.P = string(p.Interval.Method), Number(p.Interval.Coverage), Number(p.P)
 	}
 	return inPercent(p.Ratio), e
+}
+
+// TypicalChange is PairedChange, or the change between the typical figures of the two
+// variants if they have fewer than two blocks in common.
+func TypicalChange(with, without *Variant, m *Metric) (Number, Evidence) {
+	change, e := PairedChange(with, without, m)
+	if e.Blocks < 2 {
+		change = Change(with.Typical(m.Value), without.Typical(m.Value))
+	}
+	return change, e
 }
 
 // eachPair calls take for the figures of each block that has both.
@@ -131,8 +143,12 @@ func (e *Evidence) Brackets() string {
 // Interval is the interval for reading; "–" where there is none.
 func (e *Evidence) Interval() string {
 	switch {
-	case !e.HasInterval():
+	case !e.HasInterval() || e.Censored == NoBound:
 		return Unknown().Short()
+	case e.Censored == AtMost:
+		return "up to " + e.High.Bound()
+	case e.Censored == AtLeast:
+		return e.Low.Bound() + " or more"
 	case math.IsInf(float64(e.Low), 1):
 		return e.Low.Bound()
 	case math.IsInf(float64(e.High), 1):

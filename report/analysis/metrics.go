@@ -17,7 +17,7 @@ func (r *reading) metrics() *Metrics {
 		BlockTime:   r.blockTime(),
 		CPU:         r.cpu(),
 		BusyCPUs:    distribution(r.busyPercent()),
-		Memory:      distribution(r.memoryPercent()),
+		Memory:      r.memoryShare(),
 		MemoryBytes: r.memoryBytes(),
 		Syscalls:    r.syscallTotals(),
 		Requests:    r.requests,
@@ -140,6 +140,11 @@ func (r *reading) memoryPercent() []float64 {
 		x[i] *= 100 / limit
 	}
 	return x
+}
+
+func (r *reading) memoryShare() MemoryShare {
+	sorted := stats.Sorted(r.memoryPercent())
+	return MemoryShare{distribution(sorted), Number(stats.ShareBelow(sorted, math.Nextafter(30, 31)))}
 }
 
 func (r *reading) memoryBytes() MemoryBytes {

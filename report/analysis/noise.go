@@ -15,9 +15,9 @@ type Noise struct {
 	Tested int `json:"tested"`
 }
 
-// NoiseLine is one variant against itself by the figure of one claim.
+// NoiseLine is one variant against itself by one headline figure.
 type NoiseLine struct {
-	Metric  string `json:"metric"` // the claim's id
+	Metric  string `json:"metric"`
 	Variant string `json:"variant"`
 	// Measured is the change in % to the second of the two.
 	Measured Number `json:"measured"`
@@ -29,7 +29,7 @@ type NoiseLine struct {
 
 func (s *Summary) noise(again []Variant) *Noise {
 	n := &Noise{Lines: []NoiseLine{}}
-	for _, m := range ClaimedMetrics() {
+	for _, m := range HeadlineMetrics() {
 		first := len(n.Lines)
 		for i := range again {
 			plain := s.Variant(again[i].Name)

@@ -10,7 +10,7 @@ import (
 // named so that somebody looks at it, and stays in every figure.
 type Outlier struct {
 	Trial  string `json:"trial"`
-	Metric string `json:"metric"` // the claim's id
+	Metric string `json:"metric"`
 	Unit   string `json:"unit"`
 	Value  Number `json:"value"`
 	Median Number `json:"median"`
@@ -19,12 +19,12 @@ type Outlier struct {
 	Score Number `json:"score"`
 }
 
-// outliers names the trials that are far off in the figure of a claim. Below six
+// outliers names the trials that are far off in a headline figure. Below six
 // trials nothing is far off: the others do not tell how far is usual.
 func (s *Summary) outliers() []Outlier {
 	far := []Outlier{}
 	for _, v := range s.Measured() {
-		for _, m := range ClaimedMetrics() {
+		for _, m := range HeadlineMetrics() {
 			var x []float64
 			var of []int
 			for i, trial := range v.TrialMetrics {

@@ -1,27 +1,27 @@
 package analysis
 
-// Pair compares two variants by the figure of one claim: the change in % from
+// Pair compares two variants by one headline figure: the change in % from
 // Without to With, over the blocks that have both.
 type Pair struct {
-	Metric   string `json:"metric"` // the claim's id
+	Metric   string `json:"metric"`
 	With     string `json:"with"`
 	Without  string `json:"without"`
 	Measured Number `json:"measured"`
 	Evidence
-	// Verdict is more or less where the interval excludes no change, else
-	// inconclusive; too few blocks where they are.
+	// Verdict is more or less if the interval excludes no change, else unsure; too few
+	// blocks if they are.
 	Verdict Verdict `json:"verdict"`
 }
 
-// pairs compares every two variants by every claim's figure, where there are
-// blocks to pair. The p-values are corrected within each metric.
+// pairs compares every two variants by every headline figure, if there are blocks
+// to pair. The p-values are corrected within each metric.
 func (s *Summary) pairs() []Pair {
 	all := []Pair{}
 	if s.Blocks < 2 {
 		return all
 	}
 	have := s.Measured()
-	for _, m := range ClaimedMetrics() {
+	for _, m := range HeadlineMetrics() {
 		first := len(all)
 		for i := range have {
 			for j := range have[:i] {
@@ -48,8 +48,8 @@ func direction(change Number, e *Evidence) Verdict {
 	switch {
 	case e.Blocks < FewestBlocks:
 		return TooFew
-	case !e.HasInterval() || e.Holds(0):
-		return Inconclusive
+	case !e.HasInterval() || e.Holds(0) || e.Open(change):
+		return Unsure
 	case change > 0:
 		return More
 	}

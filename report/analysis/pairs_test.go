@@ -20,11 +20,11 @@ func TestDirectionAndReachOfPairs(t *testing.T) {
 	}{
 		{"all above no change", 20, of(8, 10, 30), More, "+10.0 % to +30.0 %"},
 		{"all below no change", -20, of(8, -30, -10), Less, "-30.0 % to -10.0 %"},
-		{"no change inside", 5, of(8, -1, 12), Inconclusive, "-1.0 % to +12.0 %"},
-		{"no change at the end", 5, of(8, 0, 12), Inconclusive, "+0.0 % to +12.0 %"},
+		{"no change inside", 5, of(8, -1, 12), Unsure, "-1.0 % to +12.0 %"},
+		{"no change at the end", 5, of(8, 0, 12), Unsure, "+0.0 % to +12.0 %"},
 		{"some from zero", 20, of(8, 10, inf), More, "+10.0 % or more"},
 		{"all from zero", inf, of(8, inf, inf), More, "from zero"},
-		{"some from zero, some to zero", Unknown(), &none, Inconclusive, "–"},
+		{"some from zero, some to zero", Unknown(), &none, Unsure, "–"},
 		{"five blocks", 20, &Evidence{Blocks: 5}, TooFew, "–"},
 	}
 	for _, tt := range tests {

@@ -146,10 +146,12 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Scenario    string   `json:"scenario"`
 		Seed        uint64   `json:"seed"`
 		Blocks      int      `json:"blocks"`
+		Paper       string   `json:"paper,omitempty"`
 		Claims      []Claim  `json:"claims"`
+		Needed      int      `json:"blocks_needed,omitempty"`
 		Unmet       []Unmet  `json:"unmet_premises,omitempty"`
 		Warnings    []string `json:"warnings"`
 		FiguresLang string   `json:"figures_lang,omitempty"`
 		Cells       []cell   `json:"cells"`
-	}{r.Schema, r.Run, r.Scenario, r.Seed, r.Blocks, r.Claims, r.Unmet, r.Warnings, r.FiguresLang, cells})
+	}{r.Schema, r.Run, r.Scenario, r.Seed, r.Blocks, r.Paper, r.Claims, r.BlocksNeeded, r.Unmet, r.Warnings, r.FiguresLang, cells})
 }

@@ -20,11 +20,14 @@ type Summary struct {
 	Interval string    `json:"interval"`
 	Window   Window    `json:"window"`
 	Variants []Variant `json:"variants"`
-	Claims   []Claim   `json:"claims"`
-	// Unmet is what the claims take for granted and the run does not have; absent
-	// where it has all.
+	// Paper is the one whose Claims these are. A verdict on them needs as many blocks
+	// as BlocksNeeded.
+	Paper        string  `json:"paper,omitempty"`
+	Claims       []Claim `json:"claims"`
+	BlocksNeeded int     `json:"blocks_needed,omitempty"`
+	// Unmet are the premises of the claims that the run does not meet.
 	Unmet []Unmet `json:"unmet_premises,omitempty"`
-	// Pairs is empty where no variant has two valid trials.
+	// Pairs is empty if no variant has two valid trials.
 	Pairs []Pair `json:"pairs"`
 	// Noise and Cost are absent where the run has no such arm.
 	Noise    *Noise    `json:"noise,omitempty"`
@@ -97,7 +100,7 @@ type Metrics struct {
 	BlockTime   BlockTime                    `json:"block_time"`
 	CPU         CPU                          `json:"cpu_percent"`
 	BusyCPUs    Distribution                 `json:"busy_percent"`
-	Memory      Distribution                 `json:"memory_percent"`
+	Memory      MemoryShare                  `json:"memory_percent"`
 	MemoryBytes MemoryBytes                  `json:"memory_bytes"`
 	Syscalls    Syscalls                     `json:"syscalls"`
 	Requests    map[string]map[string]Number `json:"requests"`
@@ -124,6 +127,8 @@ type Throughput struct {
 	MedianBefore   Number `json:"median_before"` // the attack
 	ScheduledPerS  Number `json:"scheduled"`
 	CompletedShare Number `json:"completed_share"` // ok / scheduled requests
+	// TotalS is from the epoch to the end of the last sequential request, ok or not.
+	TotalS Number `json:"total_s"`
 }
 
 // Recovery is how long the throughput stays away. OnsetS is from the first
@@ -219,6 +224,12 @@ type CPU struct {
 	AtLeast90 Number `json:"share_at_least_90"`
 	// The mean before, during and after the attack.
 	Parts Split `json:"mean_by_part"`
+}
+
+// MemoryShare is the server's resident set in % of its limit.
+type MemoryShare struct {
+	Distribution
+	AtMost30 Number `json:"share_at_most_30"` // of the time, in 0..1
 }
 
 // MemoryBytes is the server's resident set. Peak is the kernel's own

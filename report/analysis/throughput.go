@@ -54,7 +54,7 @@ func (c *completions) rates(widthNS, endNS int64) []float64 {
 func (r *reading) throughput() Throughput {
 	if r.experiment.Sequential.Clients == 0 {
 		u := Unknown()
-		return Throughput{u, u, u, u, u, u, u, u, u}
+		return Throughput{u, u, u, u, u, u, u, u, u, u}
 	}
 	fine := r.done.rates(secondNS, r.endNS)
 	paper := r.done.rates(paperBinNS, r.endNS)
@@ -69,7 +69,16 @@ func (r *reading) throughput() Throughput {
 		MedianBefore:   Number(stats.Median(r.before(fine, secondNS))),
 		ScheduledPerS:  scheduledRate(load),
 		CompletedShare: Number(float64(r.done.all) / float64(load.Clients*load.Requests)),
+		TotalS:         r.total(),
 	}
+}
+
+// total is when the last sequential request ended, from the epoch; unknown without one.
+func (r *reading) total() Number {
+	if r.sequentialEndNS == 0 {
+		return Unknown()
+	}
+	return Number(Seconds(r.sequentialEndNS))
 }
 
 func zeros(bins []float64) Number {

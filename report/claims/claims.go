@@ -1,229 +1,202 @@
-// Package claims judges the claims of the paper by a run's numbers.
+// Package claims judges the claims of a paper by a run's numbers.
 //
-// It stands behind analysis, whose Summary it completes: the rules of each claim,
-// what the claim takes for granted, and the verdict.
+// It follows analysis, whose Report it completes: each claim is a row of a file, and
+// this package has the rules for a verdict and the premises that claims need.
 package claims
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
-	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// rule is how one claim is computed.
-type rule struct {
-	// parallel: the paper measured it in its parallel experiment, else in the mixed one.
-	parallel bool
-	claim    analysis.Claim                          // its ID is that of the metric by which it is judged
-	paperWay func(*analysis.Metrics) analysis.Number // nil: none of its own
-	// paperClaim is the size of the claim in the paper's own way where it is not
-	// that in ours; zero: it is.
-	paperClaim analysis.Number
-	// details says in words what the two figures alone do not.
-	details func(s *analysis.Summary, with, without *analysis.Variant) string
-	// caveat says which part of the statement does not hold whatever the change,
-	// if any; nil: the change is all of it.
-	caveat func(s *analysis.Summary, with, without *analysis.Variant) string
-	needs  []premise // besides that there is an attack
-	// void says why the two variants cannot be compared, if so; nil: they can.
-	void func(with, without *analysis.Variant) string
-}
+// level is the one at which a corrected p-value decides.
+const level = 0.05
 
-// Read reads and summarises a run, and judges the claims of the paper by it.
-func Read(run *results.Run) (*analysis.Report, error) {
+// Read reads and summarises a run, and judges the claims of eQUIC Gateway by it.
+func Read(run *results.Run) (*analysis.Report, error) { return EQUIC().Read(run) }
+
+// Read reads and summarises a run, and judges the claims by it.
+func (f *File) Read(run *results.Run) (*analysis.Report, error) {
 	r, err := analysis.Read(run)
 	if err != nil {
 		return nil, err
 	}
-	Judge(r)
+	f.Judge(r)
 	return r, nil
 }
 
-// Judge judges every claim of the paper by a run, and notes in its summary what
-// became of each. A claim is judged by the load that the paper used, if the run has
-// several; else by the one that it has.
-func Judge(r *analysis.Report) {
-	var judged []analysis.Claim
+// Judge judges every claim by the load of its experiment, at each point of a matrix.
+// The report gets no claims if the run was to have no pair of variants that they
+// compare.
+func (f *File) Judge(r *analysis.Report) {
+	r.Claims = []analysis.Claim{}
+	if !f.compares(r.Summary) {
+		return
+	}
+	r.Paper = f.Paper
+	var rules []*definition // of each claim
 	for _, point := range r.Points() {
-		for _, rule := range rules() {
-			part := r.Parts[0]
-			if len(r.Parts) > 1 {
-				if part = point.Mixed(); rule.parallel {
-					part = point.Parallel()
-				}
+		for i := range f.Claims {
+			for _, c := range f.Claims[i].measure(point) {
+				r.Claims, rules = append(r.Claims, c), append(rules, &f.Claims[i])
 			}
-			if part == nil {
-				continue
-			}
-			c := rule.judge(part.Summary)
-			c.Point, c.Load = part.Cell.Point, part.Cell.Load
-			makeInconclusive(&c, rule.unmet(part.Summary))
-			judged = append(judged, c)
 		}
 	}
-	var tests []*analysis.Evidence
-	for i := range judged {
-		tests = append(tests, &judged[i].Evidence)
-	}
-	analysis.ApplyHolm(tests)
-	for i := range judged {
-		if c := &judged[i]; c.HasInterval() {
-			c.Note = c.Evidence.Note()
+	tests, all := 0, []*analysis.Evidence{}
+	for i := range r.Claims {
+		all = append(all, &r.Claims[i].Evidence)
+		if r.Claims[i].Blocks > 0 {
+			tests++
 		}
 	}
-	r.Claims, r.Unmet = judged, unmetPremises(judged)
+	analysis.ApplyHolm(all)
+	r.BlocksNeeded = blocksFor(tests)
+	for i, d := range rules {
+		d.decide(&r.Claims[i], r.BlocksNeeded)
+	}
+	r.Unmet = unmetPremises(r.Claims)
 }
 
-func (r *rule) judge(s *analysis.Summary) analysis.Claim {
-	c := r.claim
-	metric := analysis.MetricByID(c.ID)
-	c.Unit, c.Quantity, c.ValueUnit = "% change", metric.Label, metric.Unit
-	c.Measured, c.MeasuredPaperWay, c.Without, c.With = analysis.Unknown(), analysis.Unknown(), analysis.Unknown(), analysis.Unknown()
-	c.PaperWayLow, c.PaperWayHigh, c.Evidence = analysis.Unknown(), analysis.Unknown(), analysis.NoEvidence()
-	with, without := s.Variant(string(record.XDPBlock)), s.Variant(string(record.UserspaceBlock))
-	if with == nil || without == nil {
-		c.Verdict, c.Reason = analysis.Inconclusive, missing(with, without)
-		return c
-	}
-	c.Measured, c.Evidence = changeOf(s, metric)
-	c.Note = c.Evidence.Note()
-	if r.void != nil {
-		if why := r.void(with, without); why != "" {
-			c.Note = analysis.TrialsNote(c.Blocks)
-			c.Measured, c.Evidence, c.Verdict, c.Reason = analysis.Unknown(), analysis.NoEvidence(), analysis.Inconclusive, why
-			return c
-		}
-	}
-	c.Without, c.With = without.Typical(metric.Value), with.Typical(metric.Value)
-	var byPaper analysis.Evidence
-	if r.paperWay != nil {
-		c.MeasuredPaperWay, byPaper = changeOf(s, &analysis.Metric{Value: r.paperWay})
-		c.PaperWayLow, c.PaperWayHigh = byPaper.Low, byPaper.High
-	}
-	var caveats []string
-	if why := sizeless(metric, c.Measured, with, without); why != "" && c.MeasuredPaperWay.Known() {
-		claimed, against := c.Paper, ""
-		if r.paperClaim != 0 {
-			claimed, against = r.paperClaim, ", against "+r.paperClaim.Percent()
-		}
-		c.Verdict = weigh(c.MeasuredPaperWay, claimed, &byPaper)
-		caveats = append(caveats, fmt.Sprintf("%s, so the change has no size: judged is that by the paper's estimator, %s%s%s", why, c.MeasuredPaperWay.Percent(), byPaper.Brackets(), against))
-	} else {
-		c.Verdict = weigh(c.Measured, c.Paper, &c.Evidence)
-	}
-	c.Reason = reason(&c)
-	if more := r.details(s, with, without); more != "" {
-		c.Reason += "; " + more
-	}
-	if r.caveat != nil {
-		caveats = append(caveats, r.caveat(s, with, without))
-	}
-	c.Caveat = strings.Join(slices.DeleteFunc(caveats, func(s string) bool { return s == "" }), "; ")
-	return c
-}
-
-// reason says in a clause what the change is made of.
-func reason(c *analysis.Claim) string {
-	without, with := c.Without.WithUnit(c.ValueUnit), c.With.WithUnit(c.ValueUnit)
-	if math.IsNaN(float64(c.Measured)) {
-		return fmt.Sprintf("no change can be computed from %s and %s", without, with)
-	}
-	return fmt.Sprintf("%s: %s in userspace-block, %s in xdp-block%s", c.Quantity, without, with, reach(c.Paper, &c.Evidence))
-}
-
-// sizeless says why a change has no size, if so.
-func sizeless(m *analysis.Metric, change analysis.Number, with, without *analysis.Variant) string {
-	both := []string{zerosIn(without, m), zerosIn(with, m)}
-	switch {
-	case math.IsInf(float64(change), 1):
-		return both[0]
-	case math.IsNaN(float64(change)):
-		return strings.Join(slices.DeleteFunc(both, func(s string) bool { return s == "" }), " and ")
-	}
-	return ""
-}
-
-// zerosIn says in how many of the variant's trials a figure is zero; nothing where
-// it is in none.
-func zerosIn(v *analysis.Variant, metric *analysis.Metric) string {
-	n := v.CountTrials(func(m *analysis.Metrics) bool { return metric.Value(m) == 0 })
-	switch {
-	case n == 0:
-		return ""
-	case v.Trials == 1:
-		return v.Name + " is at zero"
-	}
-	return fmt.Sprintf("%s is at zero in %d of %d trials", v.Name, n, v.Trials)
-}
-
-// reach says what the interval holds.
-func reach(paper analysis.Number, e *analysis.Evidence) string {
-	switch {
-	case e.Holds(0) && e.Holds(paper):
-		return "; the interval holds both no change and the claimed one"
-	case e.Holds(0):
-		return "; the interval holds no change"
-	case e.Holds(paper):
-		return "; the claimed change is inside the interval"
-	}
-	return ""
-}
-
-// weigh compares a measured change to a claimed one, both in %. Where there is
-// an interval, a direction is claimed only if it excludes no change; the size is
-// that of the estimate.
-func weigh(measured, paper analysis.Number, e *analysis.Evidence) analysis.Verdict {
-	if e.Holds(0) {
-		return analysis.Inconclusive
-	}
-	return compare(measured, paper)
-}
-
-// compare puts a measured change next to a claimed one, both in %.
-func compare(measured, paper analysis.Number) analysis.Verdict {
-	sign := analysis.Number(math.Copysign(1, float64(paper)))
-	switch m := measured * sign; {
-	case math.IsNaN(float64(m)):
-		return analysis.Inconclusive
-	case m >= paper*sign:
-		return analysis.Reproduced
-	case m > 0:
-		return analysis.Smaller
-	}
-	return analysis.Contradicted
-}
-
-// ComparesAsThePaper says that the run was to have the two variants of the
-// claims, whether or not they have a valid trial.
-func ComparesAsThePaper(s *analysis.Summary) bool {
+// compares reports whether the run was to have a pair of variants of some claim, with
+// valid trials or not.
+func (f *File) compares(s *analysis.Summary) bool {
 	planned := func(name string) bool {
 		return slices.ContainsFunc(s.Variants, func(v analysis.Variant) bool { return v.Name == name })
 	}
-	return planned(string(record.XDPBlock)) && planned(string(record.UserspaceBlock))
+	return slices.ContainsFunc(f.Claims, func(d definition) bool {
+		return slices.ContainsFunc(d.With, planned) && slices.ContainsFunc(d.Against, planned)
+	})
 }
 
-func missing(with, without *analysis.Variant) string {
+// blocksFor returns the smallest number of blocks with which the p-value of each of so
+// many tests can be significant after Holm's correction: with n blocks none is below
+// 2/2^n.
+func blocksFor(tests int) int {
+	n := analysis.FewestBlocks
+	for float64(max(1, tests))*2/math.Pow(2, float64(n)) > level {
+		n++
+	}
+	return n
+}
+
+// measure is the claim at a point, once for each pair of variants, with all but the
+// verdict; once in all if its experiment was not run.
+func (d *definition) measure(p *analysis.Point) []analysis.Claim {
+	part, lacks := p.Mixed(), "needs a load with sequential clients"
+	if d.Experiment == parallel {
+		part, lacks = p.Parallel(), "needs a load of attackers alone"
+	}
+	if part == nil {
+		c := d.empty(d.With[0], d.Against[0])
+		c.Point, c.Label, c.Reason = p.Label, labelOf(p.Label, d.ID), lacks
+		return []analysis.Claim{c}
+	}
+	var all []analysis.Claim
+	for _, with := range d.With {
+		for _, against := range d.Against {
+			c := d.compare(part, with, against)
+			c.Point, c.Load, c.Label = p.Label, part.Cell.Load, labelOf(p.Label, d.ID)
+			switch {
+			case len(d.Against) > 1:
+				c.Label += " vs " + against
+			case len(d.With) > 1:
+				c.Label += " of " + with
+			}
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func labelOf(point, id string) string {
+	if point == "" {
+		return id
+	}
+	return point + ": " + id
+}
+
+// empty is the claim for two variants, without what was measured.
+func (d *definition) empty(with, against string) analysis.Claim {
+	metric, unknown := analysis.MetricByID(d.Metric), analysis.Unknown()
+	return analysis.Claim{
+		ID: d.ID, Where: d.Place, Published: d.Published, Statement: d.English, Experiment: d.Experiment, Metric: d.Metric,
+		With: with, Against: against, Direction: d.Direction, Unit: d.Unit, Paper: *cmp.Or(d.Value, &unknown),
+		Measured: unknown, MeasuredLow: unknown, MeasuredHigh: unknown, Instrument: unknown, InstrumentNote: d.Note,
+		Change: unknown, Evidence: analysis.NoEvidence(), Quantity: metric.Label, ValueUnit: metric.Unit,
+		AgainstValue: unknown, WithValue: unknown, Verdict: analysis.NotRun,
+	}
+}
+
+// compare is the claim with what was measured of two variants in a cell.
+func (d *definition) compare(part *analysis.Part, withName, againstName string) analysis.Claim {
+	c := d.empty(withName, againstName)
+	with, against := part.Summary.Variant(withName), part.Summary.Variant(againstName)
+	if missing := missing(&c, with, against); missing != "" {
+		c.Reason = missing
+		return c
+	}
+	c.Verdict = ""
+	metric := analysis.MetricByID(d.Metric)
+	c.WithValue, c.AgainstValue = with.Typical(metric.Value), against.Typical(metric.Value)
+	c.Reason = fmt.Sprintf("%s: %s in %s, %s in %s", metric.Label,
+		shown(metric, against), againstName, shown(metric, with), withName)
+	if more := details[d.ID]; more != nil {
+		c.Reason += "; " + more(with, against)
+	}
+	c.Unmet = d.unmet(part, with, against)
+	if slices.Contains(d.Needs, needsRecovery) && len(neverAway(part, with, against)) > 0 {
+		return c // there is nothing to compare
+	}
+	c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
+	if d.Otherwise != "" && !c.Change.Known() {
+		metric = analysis.MetricByID(d.Otherwise)
+		c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
+		c.Caveat = fmt.Sprintf("the change of the %s has no size, as a trial is at zero, so the %s is judged instead", c.Quantity, metric.Label)
+	}
+	d.inUnit(&c, metric, with, against)
+	return c
+}
+
+// inUnit sets what was measured, by us and in the paper's way, in the claim's unit.
+func (d *definition) inUnit(c *analysis.Claim, metric *analysis.Metric, with, against *analysis.Variant) {
+	instrument := analysis.FindMetric(d.Instrument)
+	if d.Unit == analysis.PercentChange {
+		c.Measured, c.MeasuredLow, c.MeasuredHigh = c.Change, c.Low, c.High
+		if instrument != nil {
+			c.Instrument, _ = analysis.TypicalChange(with, against, instrument)
+		}
+		return
+	}
+	c.Measured = with.Typical(metric.Value)
+	if with.Low != nil {
+		c.MeasuredLow, c.MeasuredHigh = metric.Value(with.Low), metric.Value(with.High)
+	}
+	if instrument != nil {
+		c.Instrument = with.Typical(instrument.Value)
+	}
+}
+
+// shown is the typical figure of a variant with its unit.
+func shown(m *analysis.Metric, v *analysis.Variant) string {
+	if m.Censored != nil && m.Censored(v.Metrics) {
+		return m.Show(v) + " " + m.Unit
+	}
+	return v.Typical(m.Value).WithUnit(m.Unit)
+}
+
+func missing(c *analysis.Claim, with, against *analysis.Variant) string {
 	switch {
-	case with == nil && without == nil:
-		return "no valid trial of xdp-block nor of userspace-block"
+	case with == nil && against == nil:
+		return fmt.Sprintf("no valid trial of %s nor of %s", c.With, c.Against)
 	case with == nil:
-		return "no valid trial of xdp-block"
+		return "no valid trial of " + c.With
+	case against == nil:
+		return "no valid trial of " + c.Against
 	}
-	return "no valid trial of userspace-block"
-}
-
-// changeOf is the change of a value from userspace-block to xdp-block. With one
-// block, or none that has both, it is that of their figures.
-func changeOf(s *analysis.Summary, m *analysis.Metric) (analysis.Number, analysis.Evidence) {
-	with, without := s.Variant(string(record.XDPBlock)), s.Variant(string(record.UserspaceBlock))
-	measured, e := analysis.PairedChange(with, without, m)
-	if e.Blocks < 2 {
-		measured = analysis.Change(with.Typical(m.Value), without.Typical(m.Value))
-	}
-	return measured, e
+	return ""
 }

@@ -2,199 +2,258 @@ package claims
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
 )
 
-func TestCompare(t *testing.T) {
-	inf := analysis.Number(math.Inf(1))
+// variantOf is a variant with these trials, one for each block.
+func variantOf(name record.Variant, trials ...*analysis.Metrics) analysis.Variant {
+	v := analysis.Variant{Name: string(name), TrialMetrics: trials}
+	for i := range trials {
+		v.Blocks, v.Names = append(v.Blocks, i+1), append(v.Names, string(name))
+	}
+	v.Summarise()
+	return v
+}
+
+// partOf is a cell of those variants, with an attack; sequential clients are in it
+// unless it is the parallel experiment.
+func partOf(experiment string, variants ...analysis.Variant) *analysis.Part {
+	m := &results.Manifest{Experiment: results.Experiment{Parallel: results.Load{Clients: 4}}}
+	if experiment == mixed {
+		m.Experiment.Sequential.Clients = 4
+	}
+	return &analysis.Part{Summary: &analysis.Summary{Manifest: m, Variants: variants}, Series: make([]*analysis.Series, 1)}
+}
+
+func reportOf(parts ...*analysis.Part) *analysis.Report {
+	return &analysis.Report{Summary: parts[0].Summary, Parts: parts}
+}
+
+// claimed is the claim of that ID, judged by a cell.
+func claimed(t *testing.T, id string, part *analysis.Part) analysis.Claim {
+	t.Helper()
+	f := EQUIC()
+	f.Claims = slices.DeleteFunc(f.Claims, func(d definition) bool { return d.ID != id })
+	r := reportOf(part)
+	f.Judge(r)
+	if len(r.Claims) == 0 {
+		t.Fatalf("no claim %s", id)
+	}
+	return r.Claims[0]
+}
+
+// times is n trials with these throughputs, one after the other, as often as needed.
+func times(n int, rates ...float64) []*analysis.Metrics {
+	var all []*analysis.Metrics
+	for i := range n {
+		rate := analysis.Number(rates[i%len(rates)])
+		all = append(all, &analysis.Metrics{
+			Throughput: analysis.Throughput{Harmonic: rate, Paper: rate + 10, Arithmetic: rate},
+			Recovery:   analysis.Recovery{BelowS: 10}, Requests: turnsAway(1),
+		})
+	}
+	return all
+}
+
+// turnsAway are the outcomes of an attack of which that share was refused.
+func turnsAway(share analysis.Number) map[string]map[string]analysis.Number {
+	return map[string]map[string]analysis.Number{results.RoleParallel: {"ok": 100 * (1 - share), "refused": 100 * share}}
+}
+
+// The paper's +30.9 % has a tolerance of 5 points.
+func TestEveryVerdict(t *testing.T) {
+	served := times(10, 40)
+	for _, m := range served {
+		m.Requests = turnsAway(0.4)
+	}
 	tests := []struct {
-		name            string
-		measured, paper analysis.Number
-		want            analysis.Verdict
+		name          string
+		without, with []*analysis.Metrics
+		want          analysis.Verdict
+		says          string
 	}{
-		{"as much more as claimed", 30.9, 30.9, analysis.Reproduced},
-		{"less more than claimed", 30, 30.9, analysis.Smaller},
-		{"less instead of more", -1, 30.9, analysis.Contradicted},
-		{"no change is not the claimed change", 0, 30.9, analysis.Contradicted},
-		{"as much less as claimed", -90, -89, analysis.Reproduced},
-		{"a little less", -10, -89, analysis.Smaller},
-		{"more instead of less", 10, -89, analysis.Contradicted},
-		{"from nothing to something, where less was claimed", inf, -18, analysis.Contradicted},
-		{"nothing to compare", analysis.Unknown(), -18, analysis.Inconclusive},
+		{"as claimed", times(10, 100), times(10, 131), analysis.Consistent, "100 requests/s in userspace-block"},
+		{"within the tolerance", times(10, 100), times(10, 135.8), analysis.Consistent, ""},
+		{"the interval contains the claim", times(10, 100), times(10, 110, 160, 120, 105, 150), analysis.Consistent, ""},
+		{"much more than claimed", times(10, 100), times(10, 136, 137, 140), analysis.Stronger, ""},
+		{"less than claimed", times(10, 100), times(10, 125, 125.8), analysis.Weaker, ""},
+		{"the other way", times(10, 100), times(10, 90), analysis.Contradicted, ""},
+		{"perhaps nothing", times(10, 100), times(10, 90, 140, 95, 99, 150), analysis.Unsure, "the interval contains no change"},
+		{"nothing in any block", times(10, 100), times(10, 100), analysis.Unsure, "the interval contains no change"},
+		{"the attack is served", served, times(10, 131), analysis.Unsure, "userspace-block served most of the attack, within its quota, and turned away 40 % of it"},
+		{"five blocks", times(5, 100), times(5, 131), analysis.EstimateOnly, "a verdict needs 6 blocks with both variants, and 5 have them"},
+		{"no trial of a variant", nil, times(10, 131), analysis.NotRun, "no valid trial of userspace-block"},
+		{"from zero, so by the other metric: 10 to 13", times(10, 0), times(10, 3), analysis.Consistent, "0 requests/s in userspace-block"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := compare(tt.measured, tt.paper); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
+			with := variantOf(record.XDPBlock, tt.with...)
+			without := analysis.Variant{Name: string(record.UserspaceBlock)}
+			if tt.without != nil {
+				without = variantOf(record.UserspaceBlock, tt.without...)
+			}
+			c := claimed(t, "throughput", partOf(mixed, without, with))
+			if c.Verdict != tt.want || !strings.Contains(c.Reason, tt.says) {
+				t.Errorf("%s, measured %s [%s], because %s; want %s, %q", c.Verdict, c.ShowMeasured(), c.ShowInterval(), c.Reason, tt.want, tt.says)
+			}
+			if byOther := strings.Contains(c.Caveat, "is judged instead"); byOther != strings.HasPrefix(tt.name, "from zero") {
+				t.Errorf("caveat %q", c.Caveat)
 			}
 		})
 	}
 }
 
-// withRecovery is a summary whose two compared variants recover after so many
-// seconds in their trials; +Inf is never, watched for 70 s.
-func withRecovery(without, with []float64) *analysis.Summary {
-	trials := func(of []float64) []*analysis.Metrics {
+// Alone, a p of 0.031 is significant from 6 blocks on; as one of five tests it is not.
+func TestAVerdictTakesMoreBlocksTheMoreTestsThereAre(t *testing.T) {
+	for tests, want := range map[int]int{0: 6, 1: 6, 2: 7, 7: 9, 12: 9, 16: 10, 18: 10, 25: 10, 26: 11} {
+		if got := blocksFor(tests); got != want {
+			t.Errorf("%d tests: %d blocks, want %d", tests, got, want)
+		}
+	}
+}
+
+func TestACorrectedPValueOfFivePercentIsUnsure(t *testing.T) {
+	d := &EQUIC().Claims[0]
+	c := analysis.Claim{Change: 31, Measured: 31}
+	c.Evidence = analysis.Evidence{Blocks: 10, Method: "signed ranks", Low: 1, High: 60, P: 0.02, PHolm: 0.05}
+	if got, why := d.verdict(&c, 10); got != analysis.Unsure || !strings.Contains(why, "0.05") {
+		t.Errorf("%s because %s", got, why)
+	}
+	c.PHolm = 0.0499
+	if got, _ := d.verdict(&c, 10); got != analysis.Consistent {
+		t.Errorf("below it: %s", got)
+	}
+}
+
+// A claim without a size has a direction only.
+func TestClaimsOfADirection(t *testing.T) {
+	durations := func(ms ...float64) []*analysis.Metrics {
 		var all []*analysis.Metrics
-		for _, s := range of {
-			all = append(all, &analysis.Metrics{Recovery: analysis.Recovery{OnsetS: analysis.Number(s), ObservedS: 70, BelowS: 10, PaperBin: analysis.Number(6 + math.Ceil(s/5))}})
+		for i := range 10 {
+			all = append(all, &analysis.Metrics{
+				Duration: analysis.Durations{
+					Statistics: analysis.Statistics{Harmonic: analysis.Number(ms[i%len(ms)])},
+					Before:     analysis.Statistics{P50: 1}, During: analysis.Statistics{P50: 9},
+				},
+				Requests: turnsAway(1),
+			})
 		}
 		return all
 	}
-	return &analysis.Summary{Variants: []analysis.Variant{variantOf(string(record.UserspaceBlock), trials(without)...), variantOf(string(record.XDPBlock), trials(with)...)}}
+	for want, none := range map[analysis.Verdict][]float64{
+		analysis.Consistent: {20}, analysis.Contradicted: {40}, analysis.Unsure: {20, 50},
+	} {
+		c := claimed(t, "no-block-shorter", partOf(mixed, variantOf(record.NoBlock, durations(none...)...), variantOf(record.UserspaceBlock, durations(30)...)))
+		if c.Verdict != want || c.ShowPaper() != "less" {
+			t.Errorf("%v ms against 30: %s because %s, paper %s; want %s", none, c.Verdict, c.Reason, c.ShowPaper(), want)
+		}
+	}
 }
 
-func TestClaimOnRecovery(t *testing.T) {
+// The CPU claims are shares of the time of one variant; the other decides only which
+// way the difference goes.
+func TestAShareOfTheTimeIsJudgedAsOne(t *testing.T) {
+	cpu := func(name record.Variant, below, above float64) analysis.Variant {
+		var all []*analysis.Metrics
+		for range 10 {
+			all = append(all, &analysis.Metrics{
+				CPU: analysis.CPU{Below40: analysis.Number(below), AtLeast90: analysis.Number(above)}, Requests: turnsAway(1),
+			})
+		}
+		return variantOf(name, all...)
+	}
+	tests := []struct {
+		name, id  string
+		us, xdp   analysis.Variant
+		want      analysis.Verdict
+		measured  string
+		paperText string
+	}{
+		{"below 40 % for 92 % of the time", "cpu", cpu(record.UserspaceBlock, 0, 0.8), cpu(record.XDPBlock, 0.92, 0), analysis.Consistent, "92 % of the time", "90 % of the time"},
+		{"all of the time", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8), cpu(record.XDPBlock, 1, 0), analysis.Stronger, "100 % of the time", "90 % of the time"},
+		{"half of the time, more than in user space", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8), cpu(record.XDPBlock, 0.5, 0), analysis.Weaker, "50 % of the time", "90 % of the time"},
+		{"90 % of the time, but user space all of it", "cpu", cpu(record.UserspaceBlock, 1, 0), cpu(record.XDPBlock, 0.9, 0), analysis.Contradicted, "90 % of the time", "90 % of the time"},
+		{"both alike", "cpu", cpu(record.UserspaceBlock, 0.9, 0), cpu(record.XDPBlock, 0.9, 0), analysis.Unsure, "90 % of the time", "90 % of the time"},
+		{"user space at 90 % for 78 % of the time", "cpu-without", cpu(record.UserspaceBlock, 0.1, 0.78), cpu(record.XDPBlock, 0.9, 0.01), analysis.Consistent, "78 % of the time", "80 % of the time"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := claimed(t, tt.id, partOf(parallel, tt.us, tt.xdp))
+			if c.Verdict != tt.want || c.ShowMeasured() != tt.measured || c.ShowPaper() != tt.paperText {
+				t.Errorf("%s, measured %s, paper %s, because %s; want %s, %s, %s", c.Verdict, c.ShowMeasured(), c.ShowPaper(), c.Reason, tt.want, tt.measured, tt.paperText)
+			}
+		})
+	}
+}
+
+// recovering is a variant whose trials recover after so many seconds; +Inf is never,
+// watched for 70 s.
+func recovering(name record.Variant, after ...float64) analysis.Variant {
+	var all []*analysis.Metrics
+	for i := range 10 {
+		all = append(all, &analysis.Metrics{
+			Recovery: analysis.Recovery{OnsetS: analysis.Number(after[i%len(after)]), ObservedS: 70, BelowS: 10}, Requests: turnsAway(1),
+		})
+	}
+	return variantOf(name, all...)
+}
+
+func TestARecoveryThatDidNotHappenIsABound(t *testing.T) {
 	never := math.Inf(1)
-	one := func(s float64) []float64 { return []float64{s} }
+	s := func(after ...float64) []float64 { return after }
 	tests := []struct {
 		name          string
 		without, with []float64
-		measured      float64
 		want          analysis.Verdict
+		measured      string
 		says          string
 	}{
-		{"the kernel recovers in half the time", one(20), one(10), -50, analysis.Reproduced, "20 s in userspace-block, 10 s in xdp-block"},
-		{"as much sooner as the paper's bins from the run's start, but not from the attack", one(20), one(16), -20, analysis.Smaller, "16 s in xdp-block"},
-		{"the kernel is never disturbed", one(20), one(0), -100, analysis.Reproduced, "0 s in xdp-block"},
-		{"neither is disturbed", one(0), one(0), math.NaN(), analysis.Inconclusive, "from the start of the attack"},
-		{"neither is disturbed, but for one trial", []float64{0, 0, 0}, []float64{0, 3, 0}, math.NaN(), analysis.Inconclusive, "in all but 1 of 6 trials"},
-		{"neither recovers", one(never), one(never), math.NaN(), analysis.Inconclusive, "neither variant recovered"},
-		{"user space never recovers: a bound, not 100 %", one(never), one(35), -50, analysis.Reproduced, "userspace-block did not recover, so its value is a lower bound"},
-		{"user space recovers in half of the trials", []float64{14, 14, never, never}, []float64{7, 7, 35, 35}, -50, analysis.Reproduced, "42 s in userspace-block, 21 s in xdp-block"},
-		{"the trials that did not recover are counted", []float64{14, 14, never, never}, []float64{7, 7, 35, 35}, -50, analysis.Reproduced, "userspace-block did not recover in 2 of 4 trials"},
-		{"neither recovers in half of the trials", []float64{10, never}, []float64{5, never}, -29.28932188134524, analysis.Reproduced, "xdp-block did not recover in 1 of 2 trials"},
-		{"the kernel never recovers", one(20), one(never), 250, analysis.Contradicted, "xdp-block did not recover"},
+		{"as claimed", s(20), s(15.5), analysis.Consistent, "-22.5 %", "20 s in userspace-block, 15.5 s in xdp-block"},
+		{"never disturbed", s(20), s(0), analysis.Stronger, "-100.0 %", "0 s in xdp-block"},
+		{"neither is disturbed", s(0), s(0), analysis.Unsure, "–", "from the start of the attack"},
+		{"neither is, but for one trial in ten", s(0), s(3, 0, 0, 0, 0, 0, 0, 0, 0, 0), analysis.Unsure, "–", "in all but 1 of 20 trials"},
+		{"neither recovers", s(never), s(never), analysis.Unsure, "–", "neither variant recovered"},
+		{"user space never, the kernel in half of that", s(never), s(35), analysis.Stronger, "< -50.0 %", ">70 s in userspace-block"},
+		{"user space never, the kernel just before that", s(never), s(60), analysis.Unsure, "< -14.3 %", "leave the size open"},
+		{"user space never in half of the trials", s(14, never), s(7, 35), analysis.Stronger, "< -50.0 %", ">42 s in userspace-block, 21 s in xdp-block"},
+		{"both never in some", s(10, never), s(5, never), analysis.Unsure, "–", "xdp-block did not recover in 5 of 10 trials"},
+		{"the kernel never", s(20), s(never), analysis.Contradicted, "> +250.0 %", "xdp-block did not recover in 10 of 10 trials"},
+		{"the kernel never, watched for less long than user space took", s(90), s(never), analysis.Unsure, "> -22.2 %", "leave the direction open"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := recoveryRule()
-			c := r.judge(withRecovery(tt.without, tt.with))
-			same := math.Abs(float64(c.Measured)-tt.measured) < 1e-9 || math.IsNaN(tt.measured) && math.IsNaN(float64(c.Measured))
-			if c.Verdict != tt.want || !same || !strings.Contains(c.Reason, tt.says) {
-				t.Errorf("%s, measured %v, because %s; want %s, %v, %q", c.Verdict, float64(c.Measured), c.Reason, tt.want, tt.measured, tt.says)
+			c := claimed(t, "recovery", partOf(mixed, recovering(record.UserspaceBlock, tt.without...), recovering(record.XDPBlock, tt.with...)))
+			if c.Verdict != tt.want || c.ShowMeasured() != tt.measured || !strings.Contains(c.Reason, tt.says) {
+				t.Errorf("%s, measured %s, because %s; want %s, %s, %q", c.Verdict, c.ShowMeasured(), c.Reason, tt.want, tt.measured, tt.says)
 			}
 		})
 	}
 }
 
-// The verdict is on the change; what else the statement says stands beside it.
-func TestAPartOfAStatementThatDoesNotHoldIsACaveat(t *testing.T) {
-	cpu := func(during, below, above analysis.Number) *analysis.Metrics {
-		return &analysis.Metrics{CPU: analysis.CPU{Parts: analysis.Split{During: during}, Below40: below, AtLeast90: above}}
-	}
-	duration := func(ms analysis.Number) *analysis.Metrics {
-		return &analysis.Metrics{Duration: analysis.Durations{Statistics: analysis.Statistics{Harmonic: ms}}}
-	}
-	tests := []struct {
-		name                string
-		rule                rule
-		none, without, with *analysis.Metrics
-		says                string
-	}{
-		{"CPU at 90 % for most of the time", cpuRule(), cpu(95, 0, 1), cpu(95, 0.1, 0.85), cpu(20, 1, 0), ""},
-		{"CPU at 90 % for a third of the time", cpuRule(), cpu(95, 0, 1), cpu(95, 0.6, 0.33), cpu(20, 1, 0), "userspace-block at 90 % or more for 33 %"},
-		{"no attack", cpuRule(), cpu(analysis.Unknown(), 0, 1), cpu(analysis.Unknown(), 0.1, 0), cpu(analysis.Unknown(), 1, 0), ""},
-		{"no-block is faster than user space", durationRule(), duration(20), duration(30), duration(10), ""},
-		{"no-block is slower than user space", durationRule(), duration(31), duration(30), duration(10), "31 against 30 ms"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := &analysis.Summary{Variants: []analysis.Variant{variantOf(string(record.NoBlock), tt.none), variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)}}
-			c := tt.rule.judge(s)
-			if (c.Verdict == analysis.Reproduced) != c.Measured.Known() || (tt.says == "") != (c.Caveat == "") || !strings.Contains(c.Caveat, tt.says) {
-				t.Errorf("%s, with the caveat %q; want it reproduced, saying %q", c.Verdict, c.Caveat, tt.says)
+func TestAClaimWhoseExperimentIsMissingIsNotRun(t *testing.T) {
+	variants := []analysis.Variant{variantOf(record.UserspaceBlock, times(1, 1)...), variantOf(record.XDPBlock, times(1, 2)...)}
+	for _, experiment := range []string{mixed, parallel} {
+		r := reportOf(partOf(experiment, variants...))
+		EQUIC().Judge(r)
+		for _, c := range r.Claims {
+			if notRun := c.Verdict == analysis.NotRun; c.Against != string(record.NoBlock) && c.With != string(record.NoBlock) && notRun != (c.Experiment != experiment) {
+				t.Errorf("%s of the %s experiment in a run of the other: %s, %s", c.ID, c.Experiment, c.Verdict, c.Reason)
 			}
-		})
-	}
-}
-
-func TestVerdictIsThatOfTheInterval(t *testing.T) {
-	between := func(low, high analysis.Number) *analysis.Evidence {
-		return &analysis.Evidence{Method: "signed ranks", Low: low, High: high}
-	}
-	inf := analysis.Number(math.Inf(1))
-	none := analysis.NoEvidence()
-	tests := []struct {
-		name            string
-		measured, paper analysis.Number
-		e               *analysis.Evidence
-		want            analysis.Verdict
-		says            string
-	}{
-		{"all of it below no change, and as large as claimed", -70, -65, between(-75, -66), analysis.Reproduced, ""},
-		{"as large as claimed, though the interval reaches further in", -70, -65, between(-80, -50), analysis.Reproduced, "the claimed change is inside the interval"},
-		{"smaller, with no change excluded", -30, -65, between(-40, -20), analysis.Smaller, ""},
-		{"smaller, but perhaps not", -60, -65, between(-70, -50), analysis.Smaller, "the claimed change is inside the interval"},
-		{"as large as claimed, but it may be nothing", -70, -65, between(-90, 5), analysis.Inconclusive, "both no change and the claimed one"},
-		{"a little, and it may be nothing", -5, -65, between(-12, 3), analysis.Inconclusive, "the interval holds no change"},
-		{"nothing in any block", 0, -65, between(0, 0), analysis.Inconclusive, "the interval holds no change"},
-		{"the other way for sure", 20, -65, between(10, 30), analysis.Contradicted, ""},
-		{"perhaps the other way", 20, -65, between(-1, 30), analysis.Inconclusive, "the interval holds no change"},
-		{"more for sure, without bound", 50, 30.9, between(40, inf), analysis.Reproduced, ""},
-		{"no interval, so the estimate alone", 20, -65, &none, analysis.Contradicted, ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := weigh(tt.measured, tt.paper, tt.e); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
-			}
-			if got := reach(tt.paper, tt.e); (tt.says == "") != (got == "") || !strings.Contains(got, tt.says) {
-				t.Errorf("says %q, want %q", got, tt.says)
-			}
-		})
-	}
-}
-
-// withThroughput is a summary of blocks with these figures in the two compared
-// variants, by our estimator and the paper's.
-func withThroughput(without, with, paperWithout, paperWith []analysis.Number) *analysis.Summary {
-	trials := func(harmonic, paper []analysis.Number) []*analysis.Metrics {
-		var all []*analysis.Metrics
-		for i := range harmonic {
-			all = append(all, &analysis.Metrics{Throughput: analysis.Throughput{Harmonic: harmonic[i], Paper: paper[i]}, Recovery: analysis.Recovery{BelowS: 10}})
 		}
-		return all
 	}
-	return &analysis.Summary{Seed: 1, Variants: []analysis.Variant{
-		variantOf(string(record.UserspaceBlock), trials(without, paperWithout)...), variantOf(string(record.XDPBlock), trials(with, paperWith)...),
-	}}
 }
 
-func TestClaimOfManyBlocks(t *testing.T) {
-	steady := []analysis.Number{40, 41, 39, 40, 42, 38, 40}
-	lower := []analysis.Number{28, 29, 27, 29, 31, 26, 28}
-	zeros := make([]analysis.Number, 7)
-	some := []analysis.Number{0, 0, 0, 40, 40, 40, 40}
-	others := []analysis.Number{40, 40, 40, 0, 0, 0, 40}
-	tests := []struct {
-		name          string
-		without, with []analysis.Number
-		want          analysis.Verdict
-		says          string
-	}{
-		{"more in every block, as much as claimed", lower, steady, analysis.Reproduced, "28 requests/s in userspace-block"},
-		{"less in every block", steady, lower, analysis.Contradicted, "in xdp-block"},
-		{"the same", steady, steady, analysis.Inconclusive, "the interval holds no change"},
-		{"zero without the gateway: judged by the paper's estimator", zeros, steady, analysis.Reproduced, "userspace-block is at zero in 7 of 7 trials, so the change has no size: judged is that by the paper's estimator, +42.0 % (95 % interval"},
-		{"zero on either side", some, others, analysis.Reproduced, "userspace-block is at zero in 3 of 7 trials and xdp-block is at zero in 3 of 7 trials"},
-		{"zero on both sides, of six blocks or more", zeros, zeros, analysis.Reproduced, "userspace-block is at zero in 7 of 7 trials and xdp-block is at zero in 7 of 7 trials"},
-		{"zero on both sides, of a few blocks", zeros[:3], zeros[:3], analysis.Reproduced, "userspace-block is at zero in 3 of 3 trials and"},
-		{"zero on both sides, of one trial", zeros[:1], zeros[:1], analysis.Reproduced, "userspace-block is at zero and xdp-block is at zero"},
-		{"zero on both sides of some blocks, which are left out", append([]analysis.Number{0}, lower[1:]...), append([]analysis.Number{0}, steady[1:]...), analysis.Reproduced, "28 requests/s in userspace-block"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := withThroughput(tt.without, tt.with, lower, steady)
-			r := throughputRule()
-			if c := r.judge(s); c.Verdict != tt.want || !strings.Contains(c.Caveat+c.Reason, tt.says) {
-				t.Errorf("%s because %s (%s); want %s, saying %q", c.Verdict, c.Reason, c.Caveat, tt.want, tt.says)
-			}
-		})
+func TestARunWithoutAPairOfVariantsHasNoClaims(t *testing.T) {
+	r := reportOf(partOf(mixed, variantOf(record.XDPBlock, times(1, 1)...)))
+	EQUIC().Judge(r)
+	if len(r.Claims) > 0 || r.Paper != "" {
+		t.Errorf("%q has %d claims", r.Paper, len(r.Claims))
 	}
 }
 
@@ -206,19 +265,4 @@ func TestPValuesOfTheClaimsAreCorrectedTogether(t *testing.T) {
 			t.Errorf("number %d: p %v, want %v", i, got, want)
 		}
 	}
-}
-
-// variantOf is a variant with these trials, one for each block.
-func variantOf(name string, trials ...*analysis.Metrics) analysis.Variant {
-	v := analysis.Variant{Name: name, TrialMetrics: trials}
-	for i := range trials {
-		v.Blocks, v.Names = append(v.Blocks, i+1), append(v.Names, name)
-	}
-	v.Summarise()
-	return v
-}
-
-// only is a run with one cell, of that summary.
-func only(s *analysis.Summary) *analysis.Report {
-	return &analysis.Report{Summary: s, Parts: []*analysis.Part{{Summary: s}}}
 }

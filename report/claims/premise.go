@@ -2,22 +2,18 @@ package claims
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// What the paper's claims take for granted: an attack that does what the paper's
-// did (docs/method.md, Statistics). Where a run's attack does not, what changes
-// between two variants says nothing for or against the claims that need it.
-
 const (
 	// byChanceS is how many seconds under 90 % of the throughput before the attack
-	// are put down to a pause of the machine.
+	// are put down to chance, such as a pause of the machine.
 	byChanceS = 1
 	// felt is by which factor the median response time must rise.
 	felt = 1.10
@@ -25,36 +21,46 @@ const (
 	mostOf = 0.5
 )
 
-// premise says what a run lacks that a claim takes for granted, as a clause;
-// nothing where it has it, or where that is not known.
-type premise func(*analysis.Summary) string
+// premise returns why a cell, or one of two variants in it, does not show what a claim
+// is about: each reason is a clause. Nothing if it does, or if that is not known.
+type premise func(part *analysis.Part, with, against *analysis.Variant) []string
 
-// unmet are the premises of a claim that the run does not have. Without the two
-// variants that are compared there is nothing to have them for.
-func (r *rule) unmet(s *analysis.Summary) []string {
-	if s.Variant(string(record.XDPBlock)) == nil || s.Variant(string(record.UserspaceBlock)) == nil {
-		return nil
-	}
-	if why := anAttack(s); why != "" {
-		return []string{why}
+// needsRecovery is the name of the premise without which nothing can be compared.
+const needsRecovery = "recovers"
+
+// premises by the names that a file of claims uses. An attack is a premise of all.
+var premises = map[string]premise{
+	"loses-throughput": func(p *analysis.Part, _, _ *analysis.Variant) []string { return losesThroughput(p.Summary) },
+	"slows-responses":  func(p *analysis.Part, _, _ *analysis.Variant) []string { return slowsResponses(p.Summary) },
+	"turned-away": func(_ *analysis.Part, with, against *analysis.Variant) []string {
+		return slices.Concat(serves(against), serves(with))
+	},
+	"no-schedule": noSchedule,
+	needsRecovery: neverAway,
+}
+
+func premiseNames() []string { return slices.Sorted(maps.Keys(premises)) }
+
+// unmet returns the premises of a claim that a cell does not meet.
+func (d *definition) unmet(part *analysis.Part, with, against *analysis.Variant) []string {
+	if !part.Summary.Window.AttackFromS.Known() {
+		return []string{in(part, "the run has no attack")}
 	}
 	var all []string
-	for _, lacks := range r.needs {
-		if why := lacks(s); why != "" {
-			all = append(all, why)
+	for _, need := range d.Needs {
+		for _, why := range premises[need](part, with, against) {
+			all = append(all, in(part, why))
 		}
 	}
 	return all
 }
 
-// makeInconclusive makes a claim inconclusive for premises that the run does not have. A
-// caveat on the change goes: no verdict follows from it.
-func makeInconclusive(c *analysis.Claim, unmet []string) {
-	if len(unmet) == 0 {
-		return
+// in puts the name of a cell before a clause about it.
+func in(part *analysis.Part, clause string) string {
+	if part.Cell.Name == "" {
+		return clause
 	}
-	c.Unmet, c.Verdict, c.Caveat = unmet, analysis.Inconclusive, ""
-	c.Reason = strings.Join(append(slices.Clone(unmet), c.Reason), "; ")
+	return part.Cell.Name + ": " + clause
 }
 
 // unmetPremises are those of all claims, each with its claims.
@@ -66,73 +72,35 @@ func unmetPremises(claims []analysis.Claim) []analysis.Unmet {
 			if i < 0 {
 				i, all = len(all), append(all, analysis.Unmet{What: what})
 			}
-			all[i].Claims = append(all[i].Claims, c.ID)
+			all[i].Claims = append(all[i].Claims, c.Label)
 		}
 	}
 	return all
 }
 
-// PremiseWords says which claims cannot be judged by this run and why, a
-// paragraph for each premise, and what can be done about it.
-func PremiseWords(s *analysis.Summary) []string {
-	var words []string
-	for _, u := range s.Unmet {
-		verb := "is"
-		if len(u.Claims) > 1 {
-			verb = "are"
-		}
-		words = append(words, fmt.Sprintf("%s. So %s %s inconclusive, whatever the change.", analysis.Capital(u.What), analysis.Sentence(u.Claims), verb))
-	}
-	if len(words) > 0 && anAttack(s) == "" {
-		words = append(words, attackAdvice(s)...)
-	}
-	return words
-}
-
-// attackAdvice says which attack would be seen: a longer one in the throughput,
-// which is counted by the second, a faster one in all.
-func attackAdvice(s *analysis.Summary) []string {
-	attack := s.Manifest.Experiment.Parallel
-	var words []string
-	if lasted := float64(s.Window.AttackToS - s.Window.AttackFromS); lasted < 2*byChanceS {
-		words = append(words, fmt.Sprintf("An attack of %.1f s, as here, is too brief to be seen in what is counted by the second: take a scenario with a longer one.", lasted))
-		if slowsResponses(s) == "" && turnsAway(s) == "" {
-			return words
-		}
-	}
-	return append(words, fmt.Sprintf("This machine may be too fast for an attack of %g requests/s by each attacker. One that is faster, and as long: --set clients.parallel.rate=%g/s --set clients.parallel.requests=%d --set clients.parallel.max_in_flight=%d. Where the clients' CPUs become the limit, the trial is invalid and says so.",
-		attack.RatePerSecond, 2*attack.RatePerSecond, 2*attack.Requests, 2*attack.MaxInFlight))
-}
-
-// anAttack is the premise of every claim.
-func anAttack(s *analysis.Summary) string {
-	if s.Window.AttackFromS.Known() {
-		return ""
-	}
-	return "the run has no attack"
-}
-
-// takesThroughput: where no variant loses any, none can keep more than another.
-func takesThroughput(s *analysis.Summary) string {
+// losesThroughput: if no variant loses any, none can keep more than another.
+func losesThroughput(s *analysis.Summary) []string {
 	lost := func(v analysis.Variant) bool { return !(v.Recovery.BelowS <= byChanceS) }
-	if slices.ContainsFunc(s.Measured(), lost) {
-		return ""
+	switch {
+	case slices.ContainsFunc(s.Measured(), lost):
+		return nil
+	case tooShort(s):
+		return []string{fmt.Sprintf("the attack lasted %s s, too short to tell its effect in bins of 1 s from chance", lasted(s).Short())}
 	}
-	return fmt.Sprintf("the attack took no throughput from the sequential clients: in no variant was it under 90 %% of that before for more than %d s%s", byChanceS, withoutUnprotected(s))
+	return []string{fmt.Sprintf("no variant was below 90 %% of its throughput before the attack for more than %d s%s", byChanceS, withoutUnprotected(s))}
 }
 
 // slowsResponses: the same of the response time.
-func slowsResponses(s *analysis.Summary) string {
+func slowsResponses(s *analysis.Summary) []string {
 	slowed := func(v analysis.Variant) bool { return !(v.Typical(slowdown) <= felt) }
 	if slices.ContainsFunc(s.Measured(), slowed) {
-		return ""
+		return nil
 	}
-	return "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %" + withoutUnprotected(s)
+	return []string{"in no variant was the median response time during the attack more than 10 % above that before" + withoutUnprotected(s)}
 }
 
-// slowdown is the median response time during the attack over that before. Where
-// too few requests were answered during it for a median, it was felt without
-// bound.
+// slowdown is the median response time during the attack over that before. If too few
+// requests were answered during it for a median, it was felt without bound.
 func slowdown(m *analysis.Metrics) analysis.Number {
 	if m.Duration.Before.P50.Known() && !m.Duration.During.P50.Known() {
 		return analysis.Number(math.Inf(1))
@@ -140,31 +108,36 @@ func slowdown(m *analysis.Metrics) analysis.Number {
 	return m.Duration.During.P50 / m.Duration.Before.P50
 }
 
+// lasted is how long the longest attack was, from its first to its last start.
+func lasted(s *analysis.Summary) analysis.Number {
+	var longest analysis.Number
+	for _, v := range s.Measured() {
+		longest = max(longest, v.Attack.LastStartS-v.Attack.FirstStartS)
+	}
+	return longest
+}
+
+// tooShort reports whether a second more or less, which is chance, is a large part of
+// the attack.
+func tooShort(s *analysis.Summary) bool { return !(lasted(s) >= 2*byChanceS) }
+
 // withoutUnprotected says that the variant was not run that would feel the attack
 // most.
 func withoutUnprotected(s *analysis.Summary) string {
 	if s.Variant(string(record.NoBlock)) != nil {
 		return ""
 	}
-	return " (no-block, which would show what it does to an unprotected server, was not run)"
+	return " (no-block, which would show the effect on an unprotected server, was not run)"
 }
 
-// turnsAway: the claims compare two places to turn an attack away. A server that
-// answers most of it in one of them does more work there, wherever it blocks.
-func turnsAway(s *analysis.Summary) string {
-	without, with := s.Variant(string(record.UserspaceBlock)).Typical(turnedAway), s.Variant(string(record.XDPBlock)).Typical(turnedAway)
-	var served []string
-	if without < mostOf {
-		served = append(served, string(record.UserspaceBlock))
+// serves: a variant that answers most of the attack does more work than one that does
+// not, wherever they block. no-block turns away nothing by design.
+func serves(v *analysis.Variant) []string {
+	share := v.Typical(turnedAway)
+	if v.Name == string(record.NoBlock) || !(share < mostOf) {
+		return nil
 	}
-	if with < mostOf {
-		served = append(served, string(record.XDPBlock))
-	}
-	if len(served) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("most of the attack was served, within the quota, in %s: userspace-block turned away %s %% of its requests, xdp-block %s %%, so the change is not that between two places to turn the same clients away",
-		analysis.Sentence(served), (without * 100).Short(), (with * 100).Short())
+	return []string{fmt.Sprintf("%s served most of the attack, within its quota, and turned away %s %% of it", v.Name, (share * 100).Short())}
 }
 
 // turnedAway is the share of the attack's requests that were not served, in 0..1.
@@ -177,4 +150,29 @@ func turnedAway(m *analysis.Metrics) analysis.Number {
 		}
 	}
 	return analysis.Ratio(float64(all-ok), float64(all))
+}
+
+// noSchedule: clients on a schedule catch up, and end when it ends.
+func noSchedule(part *analysis.Part, _, _ *analysis.Variant) []string {
+	if rate := part.Summary.Manifest.Experiment.Sequential.RatePerSecond; rate > 0 {
+		return []string{fmt.Sprintf("the sequential clients catch up with their schedule of %g/s, so they end with it in every variant", rate)}
+	}
+	return nil
+}
+
+// neverAway: without a recovery there is nothing to compare.
+func neverAway(_ *analysis.Part, with, against *analysis.Variant) []string {
+	count := func(is func(*analysis.Metrics) bool) int { return with.CountTrials(is) + against.CountTrials(is) }
+	trials := with.Trials + against.Trials
+	switch {
+	case with.Recovery.OnsetS == 0 && against.Recovery.OnsetS == 0:
+		few := ""
+		if n := trials - count(func(m *analysis.Metrics) bool { return m.Recovery.OnsetS == 0 }); n > 0 {
+			few = fmt.Sprintf(" in all but %d of %d trials", n, trials)
+		}
+		return []string{"neither variant had to recover: both stayed within 10 % for five bins from the start of the attack" + few}
+	case count(analysis.NeverRecovered) == trials:
+		return []string{"neither variant recovered before the end of the load"}
+	}
+	return nil
 }

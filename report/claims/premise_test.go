@@ -12,59 +12,59 @@ import (
 
 // attacked is a trial in which the sequential clients lost throughput for so many
 // seconds, their responses were slower by a factor, and so many of a hundred
-// requests of the attack were served.
+// requests of an attack of 8 s were served.
 func attacked(belowS, slower, served analysis.Number) *analysis.Metrics {
 	return &analysis.Metrics{
-		Recovery: analysis.Recovery{BelowS: belowS},
+		Recovery: analysis.Recovery{BelowS: belowS, OnsetS: belowS, ObservedS: 70},
 		Duration: analysis.Durations{Before: analysis.Statistics{P50: 10}, During: analysis.Statistics{P50: 10 * slower}},
 		Requests: map[string]map[string]analysis.Number{results.RoleParallel: {"ok": served, "refused": 90 - served, "timeout": 10}},
+		Attack:   analysis.Attack{FirstStartS: 10, LastStartS: 18},
 	}
 }
 
+func cellOf(none, without, with *analysis.Metrics) *analysis.Part {
+	variants := []analysis.Variant{variantOf(record.UserspaceBlock, without), variantOf(record.XDPBlock, with)}
+	if none != nil {
+		variants = append(variants, variantOf(record.NoBlock, none))
+	}
+	return partOf(mixed, variants...)
+}
+
+const (
+	unhurt       = "no variant was below 90 % of its throughput before the attack for more than 1 s"
+	notSlower    = "in no variant was the median response time during the attack more than 10 % above that before"
+	noneNotRun   = " (no-block, which would show the effect on an unprotected server, was not run)"
+	servedByUser = "userspace-block served most of the attack, within its quota, and turned away 49 % of it"
+)
+
 func TestWhatTheClaimsTakeForGranted(t *testing.T) {
-	all := []string{"throughput", "recovery", "duration", "syscalls", "cpu", "memory"}
+	throughput, durations := []string{"throughput", "recovery", "total-time"}, []string{"duration", "no-block-shorter"}
 	tests := []struct {
 		name                string
 		none, without, with *analysis.Metrics // none may be nil
 		want                []analysis.Unmet
 	}{
 		{"an attack that hurts, and is turned away", attacked(20, 30, 60), attacked(9, 9, 3), attacked(0, 1, 0), nil},
-		{"it hurts only those who are not protected", attacked(20, 30, 60), attacked(0, 1, 3), attacked(0, 1, 0), nil},
+		{"it hurts only those who are not protected", attacked(20, 30, 60), attacked(1, 1, 3), attacked(0, 1, 0), nil},
 		{"it hurts only where user space blocks", attacked(0, 1, 60), attacked(2, 1.2, 3), attacked(0, 1, 0), nil},
-		{"a second is by chance", attacked(1, 1.1, 60), attacked(0, 1, 3), attacked(0, 1, 0), []analysis.Unmet{
-			{What: "the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s", Claims: []string{"throughput", "recovery"}},
-			{What: "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 %", Claims: []string{"duration"}},
-		}},
-		{"nobody knows what it does to the unprotected", nil, attacked(0, 1, 3), attacked(0, 1, 0), []analysis.Unmet{
-			{What: "the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s (no-block, which would show what it does to an unprotected server, was not run)", Claims: []string{"throughput", "recovery"}},
-			{What: "the attack made no response of the sequential clients slower: in no variant did the median response time rise by more than 10 % (no-block, which would show what it does to an unprotected server, was not run)", Claims: []string{"duration"}},
-		}},
-		{"responses are slower, and no throughput is lost", attacked(0, 1.5, 60), attacked(0, 1, 3), attacked(0, 1, 0), []analysis.Unmet{
-			{What: "the attack took no throughput from the sequential clients: in no variant was it under 90 % of that before for more than 1 s", Claims: []string{"throughput", "recovery"}},
-		}},
+		{"a second is by chance", attacked(1, 1.1, 60), attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt, Claims: throughput}, {What: notSlower, Claims: durations}}},
+		{"no-block was not run", nil, attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt + noneNotRun, Claims: throughput}, {What: notSlower + noneNotRun, Claims: durations[:1]}}},
+		{"responses are slower, and no throughput is lost", attacked(0, 1.5, 60), attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt, Claims: throughput}}},
 		{"so few are answered that there is no median", attacked(20, analysis.Unknown(), 60), attacked(20, analysis.Unknown(), 3), attacked(0, 1, 0), nil},
-		{"user space serves it", attacked(20, 30, 90), attacked(9, 9, 51), attacked(0, 1, 0), []analysis.Unmet{
-			{What: "most of the attack was served, within the quota, in userspace-block: userspace-block turned away 49 % of its requests, xdp-block 100 %, so the change is not that between two places to turn the same clients away", Claims: all},
-		}},
-		{"both serve it", attacked(20, 30, 90), attacked(9, 9, 90), attacked(9, 9, 80), []analysis.Unmet{
-			{What: "most of the attack was served, within the quota, in userspace-block and xdp-block: userspace-block turned away 10 % of its requests, xdp-block 20 %, so the change is not that between two places to turn the same clients away", Claims: all},
-		}},
+		{"user space serves it", attacked(20, 30, 90), attacked(9, 9, 51), attacked(0, 1, 0), []analysis.Unmet{{What: servedByUser, Claims: slices.Concat(throughput, durations)}}},
 		{"half is turned away", attacked(20, 30, 90), attacked(9, 9, 50), attacked(0, 1, 0), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &analysis.Summary{Variants: []analysis.Variant{variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)}}
-			if tt.none != nil {
-				s.Variants = append(s.Variants, variantOf(string(record.NoBlock), tt.none))
+			r := reportOf(cellOf(tt.none, tt.without, tt.with))
+			EQUIC().Judge(r)
+			if !slices.EqualFunc(r.Unmet, tt.want, func(a, b analysis.Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
+				t.Errorf("unmet are %+v, want %+v", r.Unmet, tt.want)
 			}
-			Judge(only(s))
-			if !slices.EqualFunc(s.Unmet, tt.want, func(a, b analysis.Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
-				t.Errorf("unmet are %+v, want %+v", s.Unmet, tt.want)
-			}
-			for _, c := range s.Claims {
+			for _, c := range r.Claims {
 				for _, u := range tt.want {
-					concerned := slices.Contains(u.Claims, c.ID)
-					if concerned && (c.Verdict != analysis.Inconclusive || c.Caveat != "") || concerned != slices.Contains(c.Unmet, u.What) {
+					concerned := slices.Contains(u.Claims, c.Label)
+					if concerned && c.Verdict != analysis.Unsure || concerned != slices.Contains(c.Unmet, u.What) {
 						t.Errorf("%s is %s for %q, though it lacks %q", c.ID, c.Verdict, c.Unmet, u.What)
 					}
 				}
@@ -74,47 +74,75 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 }
 
 func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
-	s := &analysis.Summary{Window: analysis.Window{AttackFromS: analysis.Unknown()}, Variants: []analysis.Variant{
-		variantOf(string(record.UserspaceBlock), attacked(9, 9, 3)), variantOf(string(record.XDPBlock), attacked(0, 1, 0)),
-	}}
-	Judge(only(s))
-	for _, c := range s.Claims {
-		if c.Verdict != analysis.Inconclusive || !slices.Equal(c.Unmet, []string{"the run has no attack"}) {
+	part := cellOf(nil, attacked(9, 9, 3), attacked(0, 1, 0))
+	part.Summary.Window.AttackFromS = analysis.Unknown()
+	r := reportOf(part)
+	EQUIC().Judge(r)
+	for _, c := range r.Claims {
+		if c.Verdict != analysis.NotRun && (c.Verdict != analysis.Unsure || !slices.Equal(c.Unmet, []string{"the run has no attack"})) {
 			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
 		}
 	}
-	s.Unmet = unmetPremises(s.Claims)
-	if got := PremiseWords(s); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
+	if got := PremiseWords(r); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
 		t.Errorf("says %q", got)
 	}
 }
 
-// A brief attack that hurts is not called too slow for the machine.
+// Clients on a schedule end with it, so the total time shows nothing.
+func TestAScheduleHidesTheTotalTime(t *testing.T) {
+	part := cellOf(nil, attacked(9, 9, 3), attacked(0, 1, 0))
+	part.Summary.Manifest.Experiment.Sequential.RatePerSecond = 10
+	c := claimed(t, "total-time", part)
+	if c.Verdict != analysis.Unsure || len(c.Unmet) != 1 || !strings.Contains(c.Unmet[0], "their schedule of 10/s") {
+		t.Errorf("%s, lacking %q", c.Verdict, c.Unmet)
+	}
+}
+
+// A short attack that hurts is not called too weak for the machine, and one that is
+// too short to judge is not said to have done no harm.
 func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
-	const brief, slow = "An attack of ", "This machine may be too fast "
+	const short, weak = "Use a longer attack", "An attack of "
 	for _, tt := range []struct {
 		name                string
 		lasts               analysis.Number
 		none, without, with *analysis.Metrics
 		want                []string // how each piece of advice begins
 	}{
-		{"brief", 0.8, attacked(1, 30, 60), attacked(0, 9, 3), attacked(0, 1, 0), []string{brief}},
-		{"brief, and slow", 0.8, attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0), []string{brief, slow}},
-		{"brief, and served", 0.8, attacked(1, 30, 90), attacked(0, 9, 90), attacked(0, 1, 0), []string{brief, slow}},
-		{"slow", 8, attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0), []string{slow}},
+		{"short", 0.8, attacked(1, 30, 60), attacked(0, 9, 3), attacked(0, 1, 0), []string{short}},
+		{"short, and slows nothing", 0.8, attacked(1, 1, 90), attacked(0, 1, 3), attacked(0, 1, 0), []string{short, weak}},
+		{"short, and served", 0.8, attacked(1, 30, 90), attacked(0, 9, 90), attacked(0, 1, 0), []string{short, weak}},
+		{"short, but it hurts", 0.8, attacked(5, 30, 60), attacked(0, 9, 3), attacked(0, 1, 0), nil},
+		{"weak", 8, attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0), []string{weak}},
 		{"neither", 8, attacked(9, 30, 60), attacked(9, 9, 3), attacked(0, 1, 0), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &analysis.Summary{
-				Window:   analysis.Window{AttackFromS: 10, AttackToS: 10 + tt.lasts},
-				Variants: []analysis.Variant{variantOf(string(record.NoBlock), tt.none), variantOf(string(record.UserspaceBlock), tt.without), variantOf(string(record.XDPBlock), tt.with)},
-				Manifest: &results.Manifest{},
+			for _, m := range []*analysis.Metrics{tt.none, tt.without, tt.with} {
+				m.Attack.LastStartS = 10 + tt.lasts
 			}
-			Judge(only(s))
-			got := PremiseWords(s)[len(s.Unmet):]
-			if !slices.EqualFunc(got, tt.want, strings.HasPrefix) {
-				t.Errorf("advice is %q, want %q", got, tt.want)
+			part := cellOf(tt.none, tt.without, tt.with)
+			part.Summary.Manifest.Experiment.Parallel.RatePerSecond = 100
+			words := PremiseWords(reportOf(part))
+			for _, begins := range []string{short, weak} {
+				says := slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(analysis.Capital(w), begins) })
+				if says != slices.Contains(tt.want, begins) {
+					t.Errorf("says %q: %v, want %q", begins, words, tt.want)
+				}
+			}
+			tooShort := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "lasted 0.8 s, too short") })
+			if tooShort != slices.Contains(tt.want, short) || tooShort && strings.Contains(strings.Join(words, " "), "No variant was below") {
+				t.Errorf("says %q", words)
 			}
 		})
+	}
+}
+
+// Premises are about every variant, not only those that the paper compares.
+func TestVariantsThatThePaperDoesNotHaveAreLookedAtToo(t *testing.T) {
+	part := partOf(mixed, variantOf(record.UserspaceEarly, attacked(9, 9, 80)), variantOf(record.XDPBlockNew, attacked(9, 9, 0)))
+	r := reportOf(part)
+	EQUIC().Judge(r)
+	words := strings.Join(PremiseWords(r), "\n")
+	if len(r.Claims) > 0 || !strings.Contains(words, "Userspace-early served most of the attack") || strings.Contains(words, "Xdp-block-new served") {
+		t.Errorf("%d claims; says %q", len(r.Claims), words)
 	}
 }

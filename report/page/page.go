@@ -14,7 +14,6 @@ import (
 	"html"
 	"html/template"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -35,8 +34,8 @@ type document struct {
 	Facts    []fact
 	Tally    string // of the verdicts, in a clause
 	Verdicts []verdictRow
-	Interval bool // some verdict has one
 	Premises []string
+	Notes    []string // on the claims
 	Words    []string
 	Claims   template.HTML // their table
 	Figures  []drawing
@@ -112,11 +111,11 @@ func newDocument(r *analysis.Report) *document {
 		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
 		Warnings: tables.Warnings(s), Outliers: s.Outliers, Limits: tables.KnownLimits(),
 		SetUp: tables.SetUp(s), Again: tables.Reproduce(s),
-		Interval: slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() }),
 	}
-	if claims.ComparesAsThePaper(s) {
+	d.Premises = claims.PremiseWords(r)
+	if len(s.Claims) > 0 {
 		d.Tally, d.Verdicts = verdictCounts(s.Claims), verdicts(s)
-		d.Premises, d.Words, d.Claims = claims.PremiseWords(s), tables.ClaimsWords(s), tableHTML(tables.ClaimsTable(s))
+		d.Notes, d.Words, d.Claims = tables.ClaimsNotes(s), tables.ClaimsWords(), tableHTML(tables.ClaimsTable(s))
 	}
 	for i, of := range tables.Sections(r) {
 		d.Sections = append(d.Sections, shown{

@@ -13,7 +13,7 @@ func armSections(s *analysis.Summary) []Section {
 	cost := Section{Titled: costTable(s), After: []string{costNote(s)}}
 	noise := Section{Titled: noiseTable(s)}
 	if s.Noise != nil {
-		noise.After = []string{"Each variant ran twice in each block, as if it were two: what differs is noise. The change is paired by block, by the figure of each claim; its interval and p are those of the other tables, and p is not corrected. This run: " + s.Noise.Note() + ". A change between two variants that is no larger than the largest of a block here may be nothing. The second trials of a block are in no other figure or table."}
+		noise.After = []string{"Each variant ran twice in each block, as if it were two: what differs is noise. The change is paired by block, by each headline figure; its interval and p are those of the other tables, and p is not corrected. This run: " + s.Noise.Note() + ". A change between two variants that is no larger than the largest of a block here may be nothing. The second trials of a block are in no other figure or table."}
 	}
 	return []Section{cost, noise}
 }

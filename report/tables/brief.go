@@ -22,7 +22,7 @@ func Brief(w io.Writer, r *analysis.Report, width int) error {
 			return err
 		}
 	}
-	for _, words := range claims.PremiseWords(r.Summary) {
+	for _, words := range claims.PremiseWords(r) {
 		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
 			return err
 		}
@@ -63,16 +63,16 @@ func briefOf(w io.Writer, p *analysis.Part, width int) error {
 
 // briefCell is a figure with its change from the first variant, paired by block.
 func briefCell(v, first *analysis.Variant, m *analysis.Metric) string {
-	figure := m.Value(v.Metrics).Short()
+	figure := m.Show(v)
 	if v.Name == first.Name || !m.Value(v.Metrics).Known() {
 		return figure
 	}
-	measured, e := analysis.PairedChange(v, first, m)
-	if e.Blocks < 2 {
-		measured = analysis.Change(m.Value(v.Metrics), m.Value(first.Metrics))
-	}
-	if !measured.Known() {
+	measured, e := analysis.TypicalChange(v, first, m)
+	switch {
+	case !measured.Known() || e.Censored == analysis.NoBound:
 		return figure
+	case e.Censored != "":
+		return fmt.Sprintf("%s (%s)", figure, e.ShowChange(measured))
 	}
 	return fmt.Sprintf("%s (%s)", figure, measured.Change())
 }

@@ -13,7 +13,7 @@ func pairsTable(s *analysis.Summary) Titled {
 	t := NewTitled("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
 	t.rightAlign(4, 7)
 	for _, p := range s.Pairs {
-		t.AppendRow(table.Row{p.Metric, p.With, p.Without, p.Measured.Bound(), p.Interval(), p.P.Probability(), p.PHolm.Probability(), string(p.Verdict)})
+		t.AppendRow(table.Row{p.Metric, p.With, p.Without, p.ShowChange(p.Measured), p.Interval(), p.P.Probability(), p.PHolm.Probability(), string(p.Verdict)})
 	}
 	return t
 }
@@ -27,7 +27,7 @@ func noiseTable(s *analysis.Summary) Titled {
 	}
 	for i := range s.Noise.Lines {
 		l := &s.Noise.Lines[i]
-		t.AppendRow(table.Row{l.Metric, l.Variant, l.Measured.Bound(), l.Interval(), l.P.Probability(), l.Largest.Bound(), l.Said()})
+		t.AppendRow(table.Row{l.Metric, l.Variant, l.ShowChange(l.Measured), l.Interval(), l.P.Probability(), l.Largest.Bound(), l.Said()})
 	}
 	t.below = []string{s.Noise.Note()}
 	return t

@@ -21,8 +21,10 @@ func Markdown(r *analysis.Report, pictures []Picture) []byte {
 	b := new(markdownText)
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
 	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.Manifest.Started.UTC().Format(time.RFC3339), analysis.Capital(s.Interval))
-	if claims.ComparesAsThePaper(s) {
-		b.claims(s)
+	if len(s.Claims) > 0 {
+		b.claims(r)
+	} else {
+		b.paragraphs(claims.PremiseWords(r))
 	}
 	b.pictures(pictures)
 	for _, of := range Sections(r) {
@@ -66,17 +68,16 @@ func (b *markdownText) paragraphs(all []string) {
 	}
 }
 
-func (b *markdownText) claims(s *analysis.Summary) {
-	b.printf("## %s\n\n", ClaimsTable(s).Title)
-	b.paragraphs(claims.PremiseWords(s))
-	b.printf("%s\n\n", ClaimsTable(s).RenderMarkdown())
-	b.paragraphs(ClaimsWords(s))
+func (b *markdownText) claims(r *analysis.Report) {
+	t := ClaimsTable(r.Summary)
+	b.printf("## %s\n\n", t.Title)
+	b.paragraphs(claims.PremiseWords(r))
+	b.printf("%s\n\n", t.RenderMarkdown())
+	b.list(ClaimsNotes(r.Summary))
+	b.paragraphs(ClaimsWords())
 	var why []string
-	for _, c := range s.Claims {
-		line := fmt.Sprintf("**%s** (%s): %s. *%s*: %s.", c.ID, c.Where, c.Statement, c.Verdict, c.Reason)
-		if c.Caveat != "" {
-			line += " Note: " + c.Caveat + "."
-		}
+	for _, c := range r.Claims {
+		line := fmt.Sprintf("**%s** (%s): %s (\"%s\"). *%s*: %s.", c.Label, c.Where, c.Statement, c.Published, c.Verdict, c.Reason)
 		if c.Note != "" {
 			line += " (" + c.Note + ")"
 		}

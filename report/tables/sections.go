@@ -36,7 +36,7 @@ func Sections(r *analysis.Report) []Section {
 
 func sectionsOf(s *analysis.Summary) []Section {
 	return slices.Concat([]Section{
-		{Titled: pairsTable(s), After: []string{"By the figure of each claim, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. More and less are said only where the interval excludes no change."}},
+		{Titled: pairsTable(s), After: []string{"By each headline figure, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. A change is more or less only if the interval excludes no change."}},
 	}, armSections(s), []Section{
 		{Titled: metricsTable(s), Items: notes(s)},
 		{
@@ -48,15 +48,6 @@ func sectionsOf(s *analysis.Summary) []Section {
 		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
 		{Titled: gatewayTable(s)},
 	})
-}
-
-// ClaimsWords says how the claims are put and judged.
-func ClaimsWords(s *analysis.Summary) []string {
-	words := []string{"The paper's \"without eQUIC\" is the version that blocks in user space, so every claim compares xdp-block to userspace-block. Each is put as the change in % from the latter to the former. Paper's way: by the paper's own estimator, where it has one."}
-	if slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() }) {
-		words = append(words, "The change is that of ratios paired by block, its typical value over the blocks, so it can differ from that of the two figures. Its interval and p-value are of the exact signed-rank test; p is corrected by Holm for all claims. A direction is claimed only where the interval excludes no change.")
-	}
-	return words
 }
 
 // notes says over which window and of what the figures are.
@@ -74,8 +65,8 @@ func notes(s *analysis.Summary) []string {
 		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
 		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
 		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
-		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served. It includes serving those that were, and is too small where the sequential clients got less served than before.",
-		"A dash is a value that was not measured, does not exist, or, for a recovery, did not happen.",
+		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served, if these are at least half of it. It includes serving those that were, and is too small where the sequential clients got less served than before.",
+		"A dash is a value that was not measured or does not exist. A recovery that did not happen is longer than the time that was left: >70 for 70 s.",
 	)
 }
 

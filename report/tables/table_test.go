@@ -59,7 +59,7 @@ func TestLocalFailuresHaveAColumnIfThereAreAny(t *testing.T) {
 	}
 	expect := func(want ...string) {
 		t.Helper()
-		table := requestsTable(judged(t, s.Write(t)))
+		table := requestsTable(judged(t, s.Write(t)).Summary)
 		if got := table.header; got[len(got)-1] != "local" {
 			t.Errorf("columns %q, want local as the last", got)
 		}

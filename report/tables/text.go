@@ -22,10 +22,12 @@ import (
 func Text(w io.Writer, r *analysis.Report, width int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", r.Run, r.Scenario, r.Seed, r.Interval)
-	for _, words := range claims.PremiseWords(r.Summary) {
+	for _, words := range claims.PremiseWords(r) {
 		fmt.Fprintf(&b, "%s\n\n", words)
 	}
-	all := []Titled{ClaimsTable(r.Summary)}
+	judged := ClaimsTable(r.Summary)
+	judged.below = ClaimsNotes(r.Summary)
+	all := []Titled{judged}
 	for _, p := range r.Parts {
 		s := p.Summary
 		for _, t := range []Titled{pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
@@ -48,34 +50,6 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// ClaimsTable is the paper against measured, where the run was to have the two
-// variants that the paper compares. The interval and the p-value have columns
-// only where there is one.
-func ClaimsTable(s *analysis.Summary) Titled {
-	const title = "Paper against measured (xdp-block against userspace-block)"
-	t := NewTitled(title, 1, "claim", "paper", "measured", "paper's way", "verdict")
-	t.rightAlign(2, 4)
-	some := slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.HasInterval() })
-	if some {
-		t = NewTitled(title, 1, "claim", "paper", "measured", "95 % interval", "p, corrected", "paper's way", "verdict")
-		t.rightAlign(2, 6)
-	}
-	if !claims.ComparesAsThePaper(s) {
-		return t
-	}
-	for _, c := range s.Claims {
-		row := table.Row{c.ID, c.Paper.Percent(), c.Measured.Bound()}
-		if some {
-			row = append(row, c.Interval(), c.PHolm.Probability())
-		}
-		t.AppendRow(append(row, c.MeasuredPaperWay.Bound(), string(c.Verdict)))
-		if c.Caveat != "" {
-			t.below = append(t.below, c.ID+": "+c.Caveat)
-		}
-	}
-	return t
 }
 
 // metricsTable has a column for each variant.
@@ -103,11 +77,11 @@ func metricsTable(s *analysis.Summary) Titled {
 
 // valueCell is the value of a variant, with the interval where there is one.
 func valueCell(m *analysis.Metric, v *analysis.Variant) string {
-	value := m.Value(v.Metrics).Short()
+	value := m.Show(v)
 	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
 		return value
 	}
-	return fmt.Sprintf("%s [%s, %s]", value, m.Value(v.Low).Short(), m.Value(v.High).Short())
+	return fmt.Sprintf("%s [%s, %s]", value, m.ShowEnd(v.Low), m.ShowEnd(v.High))
 }
 
 // syscallsTable is table I.

@@ -52,7 +52,9 @@ class Trial:
         starts = [q["start_ns"] for q in self.attack]
         self.first, self.last = min(starts, default=None), max(starts, default=None)
         load = experiment["sequential"]
-        if load["rate_per_second"] > 0:
+        if not load["clients"]:  # an attack alone ends with its last answer
+            self.end = max((q["start_ns"] + (q["end_ns"] if q["outcome"] != "timeout" else 0) for q in self.attack), default=0)
+        elif load["rate_per_second"] > 0:
             self.end = load["delay_ns"] + int(load["requests"] / load["rate_per_second"] * 1e9)
         else:
             self.end = max((q["start_ns"] + q["end_ns"] for q in self.ok), default=0)
@@ -117,7 +119,8 @@ def throughput(t):
         "harmonic": harmonic(fine), "arithmetic": arithmetic(fine), "min": min(fine, default=NAN), "zero_bins": fine.count(0),
         "paper": harmonic([v for v in paper if v]), "paper_zero_bins": paper.count(0), "median_before": t.usual(1),
         "scheduled": load["rate_per_second"] * load["clients"] or NAN,
-        "completed_share": len(t.ok) / (load["clients"] * load["requests"]),
+        "completed_share": ratio(len(t.ok), load["clients"] * load["requests"]),
+        "total_s": max((q["start_ns"] + q["end_ns"] for q in t.sequential.get("request", [])), default=NAN) / 1e9,
     }
 
 
@@ -175,15 +178,16 @@ def block_time(t):
     busy, attack_ns = t.gain(t.spans()["during"], busy_ns)
     extra_ms = (busy - quiet * attack_ns / quiet_ns) / 1e6
     turned_away = sum(q["outcome"] != "ok" for q in t.attack) if server and t.variant != "no-block" else NAN
+    most = turned_away if 2 * turned_away >= len(t.attack) else NAN  # else nothing is known of a client
     return {
         "refusals": len(refusals), "cpu_mean_us": arithmetic(cpu), "cpu_p50_us": supported(cpu, Fraction(1, 2)),
         "wall_mean_us": arithmetic(wall), "wall_p50_us": supported(wall, Fraction(1, 2)),
         "dropped_packets": gateway["dropped"] if gateway else NAN,
         "drop_ns": gateway["drop_ns"] if gateway else NAN, "empty_ns": gateway["empty_ns"] if gateway else NAN,
         "empty_cpu_ns": (server or {}).get("empty_cpu_ns", NAN), "empty_wall_ns": (server or {}).get("empty_wall_ns", NAN),
-        "tick_us_per_turned_away": ratio(1e4 * t.cpus, turned_away),
+        "tick_us_per_turned_away": ratio(1e4 * t.cpus, most),
         "turned_away": turned_away, "extra_busy_ms": extra_ms,
-        "extra_busy_us_per_turned_away": ratio(extra_ms * 1e3, turned_away),
+        "extra_busy_us_per_turned_away": ratio(extra_ms * 1e3, most),
     }
 
 
@@ -218,11 +222,12 @@ def syscalls(t):
 def figures(t):
     block, resident = block_time(t), [s["rss_bytes"] for s in t.window()]
     limit = t.experiment["server_memory_bytes"]
+    shares = [100 * b / limit for b in resident] if limit else []
     return flat({
         "throughput_rps": throughput(t), "recovery": recovery(t), "duration_ms": duration(t), "block_time": block,
         "block_time_us": block["cpu_mean_us"] if math.isnan(block["drop_ns"]) else block["drop_ns"] / 1e3,
         "cpu_percent": cpu(t), "busy_percent": series(t.percent(busy_ns)), "syscalls": syscalls(t),
-        "memory_percent": series([100 * b / limit for b in resident] if limit else []),
+        "memory_percent": {**series(shares), "share_at_most_30": ratio(sum(v <= 30 for v in shares), len(shares))},
         "memory_bytes": {**series(resident), "peak": t.probe["peak_rss_bytes"] if t.probe else NAN},
         "instrument": instrument(t),
     })
@@ -244,7 +249,7 @@ def paired(with_, without, value, zero_is_no_size=False):
     a, b = ({t.block: value(f) for t, f in v} for v in (with_, without))
     both = [k for k in sorted(a.keys() & b.keys()) if not (zero_is_no_size and a[k] == b[k] == 0)]
     logs = [v for v in (log_ratio(a[k], b[k]) for k in both) if not math.isnan(v)]
-    result = {"blocks": len(logs), "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
+    result = {"blocks": len(logs), "censored": censored(with_, without, value), "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
     means = sorted(middle(x, y) for x, y in combinations_with_replacement(logs, 2))
     if not means or any(map(math.isnan, means)):
         return result
@@ -256,6 +261,12 @@ def paired(with_, without, value, zero_is_no_size=False):
     return result
 
 
+def censored(with_, without, value):
+    """What trials with a lower bound make of a change: "<" is at most, ">" at least."""
+    some = [value is recovery_s and any(f["recovery.onset_s"] == INF for _, f in v) for v in (with_, without)]
+    return {(False, False): "", (True, False): ">", (False, True): "<", (True, True): "?"}[tuple(some)]
+
+
 def recovery_s(f):
     return f["recovery.observed_s"] if f["recovery.onset_s"] == INF else f["recovery.onset_s"]
 
@@ -264,20 +275,50 @@ def paper_block_us(f):
     return f["block_time.wall_mean_us"] if math.isnan(f["block_time.drop_ns"]) else f["block_time.drop_ns"] / 1e3
 
 
-# Of each claim its figure, and the paper's own estimator.
-CLAIMS = {
-    "throughput": (lambda f: f["throughput_rps.harmonic"], lambda f: f["throughput_rps.paper"]),
-    "recovery": (recovery_s, lambda f: f["recovery.paper_bin"]),
-    "block-time": (lambda f: f["block_time_us"], paper_block_us),
-    "duration": (lambda f: f["duration_ms.harmonic"], lambda f: f["duration_ms.service.harmonic"]),
-    "syscalls": (lambda f: f["syscalls.calls"], None),
-    "cpu": (lambda f: f["cpu_percent.mean_by_part.during"], lambda f: f["cpu_percent.paper_p90"]),
-    "memory": (lambda f: f["memory_bytes.p90"] / 2**20, lambda f: f["memory_bytes.paper_p90"] / 2**20),
+# The figure of each metric by which every two variants are compared.
+HEADLINE = {
+    "throughput": lambda f: f["throughput_rps.harmonic"],
+    "recovery": recovery_s,
+    "block-time": lambda f: f["block_time_us"],
+    "duration": lambda f: f["duration_ms.harmonic"],
+    "syscalls": lambda f: f["syscalls.calls"],
+    "cpu": lambda f: f["cpu_percent.mean_by_part.during"],
+    "memory": lambda f: f["memory_bytes.p90"] / 2**20,
 }
-
-
 # Of these a zero is the want of a size: two are not equal.
-NO_SIZE = {CLAIMS["throughput"][0]}
+NO_SIZE = {HEADLINE["throughput"]}
+
+USER, NONE, XDP = "userspace-block", "no-block", "xdp-block"
+MIXED, PARALLEL = "mixed", "parallel"
+
+
+def key(name, factor=1):
+    return lambda f: f[name] * factor
+
+
+def paper_throughput(f):
+    return f["throughput_rps.paper"]
+
+
+# Each claim of the paper: its experiment, figure, variants, the claimed size (in % of
+# change, or as the figure of the first variant) or the sign of a direction alone, the
+# tolerance, the premises, and the paper's own estimator.
+CLAIMS = {
+    "throughput": (MIXED, HEADLINE["throughput"], [XDP], [USER], 30.9, 5, ["lost", "served"], paper_throughput),
+    "recovery": (MIXED, recovery_s, [XDP], [USER], -22.7, 5, ["lost", "served", "recovers"], key("recovery.paper_bin")),
+    "total-time": (MIXED, key("throughput_rps.total_s"), [XDP], [USER], -INF, 0, ["schedule", "lost", "served"], key("throughput_rps.total_s")),
+    "duration": (MIXED, HEADLINE["duration"], [XDP], [USER], -65, 5, ["slowed", "served"], key("duration_ms.service.harmonic")),
+    "no-block-shorter": (MIXED, HEADLINE["duration"], [NONE], [USER], -INF, 0, ["slowed", "served"], key("duration_ms.service.harmonic")),
+    "block-time": (PARALLEL, HEADLINE["block-time"], [XDP], [USER], -26.4, 5, [], paper_block_us),
+    "syscalls": (PARALLEL, HEADLINE["syscalls"], [XDP], [USER, NONE], -89, 5, ["served"], None),
+    "syscall-errors": (PARALLEL, key("syscalls.errors"), [XDP], [USER, NONE], -95.4, 5, ["served"], None),
+    "syscall-time": (PARALLEL, key("syscalls.seconds"), [XDP], [USER, NONE], -89.3, 5, ["served"], None),
+    "cpu": (PARALLEL, key("cpu_percent.share_below_40", 100), [XDP], [USER, NONE], 90, 5, ["served"], None),
+    "cpu-without": (PARALLEL, key("cpu_percent.share_at_least_90", 100), [USER, NONE], [XDP], 80, 5, ["served"], None),
+    "memory": (PARALLEL, HEADLINE["memory"], [XDP], [USER, NONE], -66.7, 10, ["served"], key("memory_bytes.paper_p90")),
+}
+OTHERWISE = {"throughput": paper_throughput}  # the figure to judge where a change has no size
+SHARES = {"cpu": "cpu_percent.share_below_40", "cpu-without": "cpu_percent.share_at_least_90"}  # of the time, not changes
 
 
 def typical(value, trials):
@@ -290,22 +331,24 @@ def change(value, with_, without):
     return NAN if a == b == 0 else 100 * (a / b - 1) if b else INF
 
 
-def no_recovery(variants, medians):
+def no_recovery(variants, medians, both):
     """Whether both recovered at once, or neither did in any trial."""
-    both = ("xdp-block", "userspace-block")
     at_once = all(medians[name]["recovery.onset_s"][0] == 0 for name in both)
     return at_once or all(f["recovery.onset_s"] == INF for name in both for _, f in variants[name])
 
 
-def unmet(name, variants, medians):
-    """Whether a run lacks what the claim takes for granted of its attack."""
-    trial, _ = variants["xdp-block"][0]
-    if not trial.experiment["parallel"]["clients"]:
-        return True
-    lost = any(not m["recovery.below_s"][0] <= 1 for m in medians.values())
-    slowed = any(not typical(slowdown, trials) <= 1.1 for trials in variants.values())
-    served = any(median([turned_away(t) for t, _ in variants[v]]) < 0.5 for v in ("xdp-block", "userspace-block"))
-    return {"throughput": not lost or served, "recovery": not lost or served, "duration": not slowed or served, "block-time": False}.get(name, served)
+def unmet(premise, variants, medians, both):
+    """Whether a run does not meet a premise of a claim."""
+    if premise == "lost":
+        return all(m["recovery.below_s"][0] <= 1 for m in medians.values())
+    if premise == "slowed":
+        return all(typical(slowdown, trials) <= 1.1 for trials in variants.values())
+    if premise == "served":
+        return any(median([turned_away(t) for t, _ in variants[v]]) < 0.5 for v in both if v != NONE)
+    if premise == "schedule":
+        trial, _ = variants[both[0]][0]
+        return trial.experiment["sequential"]["rate_per_second"] > 0
+    return no_recovery(variants, medians, both)
 
 
 def turned_away(t):
@@ -318,34 +361,69 @@ def slowdown(f):
     return INF if math.isnan(during) and not math.isnan(before) else during / before
 
 
-def claims(variants, medians):
-    with_, without = variants.get("xdp-block"), variants.get("userspace-block")
-    if not with_ or not without:
-        return {}
+def claimed(value, with_, without):
+    result = paired(with_, without, value, value in NO_SIZE)
+    if result["blocks"] < 2:
+        result["measured"] = change(value, with_, without)
+    return result
 
-    def claimed(value):
-        result = paired(with_, without, value, value in NO_SIZE)
-        if result["blocks"] < 2:
-            result["measured"] = change(value, with_, without)
-        return result
 
-    unknown, judged = {"blocks": 0, **dict.fromkeys(["measured", "low", "high", "coverage", "p"], NAN)}, {}
-    for name, (value, paper) in CLAIMS.items():
-        judged[name], by_paper = dict(unknown), dict(unknown)
-        if name != "recovery" or not no_recovery(variants, medians):
-            judged[name] = claimed(value)
-            by_paper = claimed(paper) if paper else unknown
-        judged[name].update({"paper_way_" + k: by_paper[k] for k in ("measured", "low", "high")})
-        judged[name]["unmet"] = unmet(name, variants, medians)
+def claims(variants, medians, experiment):
+    kind, judged = MIXED if experiment["sequential"]["clients"] else PARALLEL, {}
+    for name, (of, value, with_, against, size, tolerance, needs, paper) in CLAIMS.items():
+        for w, a in ((w, a) for w in with_ for a in against if of == kind and w in variants and a in variants):
+            label = name + (f" vs {a}" if len(against) > 1 else f" of {w}" if len(with_) > 1 else "")
+            lacks = not experiment["parallel"]["clients"] or any(unmet(p, variants, medians, (w, a)) for p in needs)
+            c = {"blocks": 0, "censored": "", **dict.fromkeys(["measured", "low", "high", "coverage", "p", "instrument"], NAN)}
+            if "recovers" not in needs or not no_recovery(variants, medians, (w, a)):
+                c.update(claimed(value, variants[w], variants[a]))
+                if name in OTHERWISE and not math.isfinite(c["measured"]):
+                    c.update(claimed(OTHERWISE[name], variants[w], variants[a]))
+                if paper:
+                    c["instrument"] = claimed(paper, variants[w], variants[a])["measured"]
+            share = [100 * v for v in medians[w][SHARES[name]]] if name in SHARES else None
+            c["in_unit"] = share or [c["measured"], c["low"], c["high"]]
+            judged[label] = {**c, "unmet": lacks, "size": size, "tolerance": tolerance}
     holm(judged.values())
+    needed = enough(sum(c["blocks"] > 0 for c in judged.values()))
+    for c in judged.values():
+        c["verdict"] = verdict(c, needed)
     return judged
+
+
+def enough(tests):
+    """The blocks with which each of so many tests can be significant."""
+    return next(n for n in range(6, 99) if max(1, tests) * Fraction(2, 2**n) <= Fraction(5, 100))
+
+
+def verdict(c, needed):
+    change, up = c["measured"], c["size"] > 0
+    if c["unmet"] or math.isnan(c["in_unit"][0]):
+        return "unsure"
+    if c["blocks"] < needed:
+        return "estimate only"
+    if math.isnan(c["p"]) or c["low"] <= 0 <= c["high"] or not c["p_holm"] < 0.05:
+        return "unsure"
+    if c["censored"] == "?" or c["censored"] == ("<" if change > 0 else ">"):
+        return "unsure"
+    if (change > 0) != up:
+        return "contradicted"
+    if math.isinf(c["size"]):
+        return "consistent"
+    estimate, low, high = c["in_unit"]
+    beyond = (estimate - c["size"]) * (1 if up else -1)
+    if low <= c["size"] <= high or abs(beyond) <= c["tolerance"]:
+        size = "consistent"
+    else:
+        size = "same direction, " + ("stronger" if beyond > 0 else "weaker")
+    return "unsure" if c["censored"] and not size.endswith("stronger") else size
 
 
 def pairs(variants):
     names, all_pairs = list(variants), []
     if max(map(len, variants.values())) < 2:
         return all_pairs
-    for metric, (value, _) in CLAIMS.items():
+    for metric, value in HEADLINE.items():
         found = [
             {"metric": metric, "with": a, "without": b, **paired(variants[a], variants[b], value, value in NO_SIZE)}
             for i, a in enumerate(names) for b in names[:i]
@@ -505,7 +583,7 @@ def recompute(run):
         keys = sorted({key for _, f in trials for key in f})
         medians[name] = {key: over_trials([value_of(f, key) for _, f in trials], len(trials)) for key in keys}
     return {
-        "variants": medians, "claims": claims(variants, medians), "pairs": pairs(variants),
+        "variants": medians, "claims": claims(variants, medians, experiment), "pairs": pairs(variants),
         "cost": cost(variants, paired) if experiment.get("alternate_ns") else [],
         "csv": {
             "figure-3.csv": list(figure_3(variants)), "figure-4.csv": list(figure_4(variants, medians)),

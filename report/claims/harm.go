@@ -1,0 +1,95 @@
+package claims
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// PremiseWords says what the attack of each cell failed to do, which claims are unsure
+// for that or for another premise, and what can be done about it: a paragraph each.
+func PremiseWords(r *analysis.Report) []string {
+	found := slices.Clone(r.Unmet)
+	var advice []string
+	for _, part := range r.Parts {
+		if len(part.Series) == 0 || !part.Summary.Window.AttackFromS.Known() {
+			continue
+		}
+		harm := harmless(part)
+		for _, what := range harm {
+			if !slices.ContainsFunc(found, func(u analysis.Unmet) bool { return u.What == in(part, what) }) {
+				found = append(found, analysis.Unmet{What: in(part, what)})
+			}
+		}
+		if len(harm) > 0 {
+			for _, word := range attackAdvice(part) {
+				advice = append(advice, analysis.Capital(word))
+			}
+		}
+	}
+	var words []string
+	for _, u := range found {
+		word := analysis.Capital(u.What) + "."
+		switch len(u.Claims) {
+		case 0:
+		case 1:
+			word += " So " + u.Claims[0] + " is unsure, whatever the change."
+		default:
+			word += " So " + analysis.Sentence(u.Claims) + " are unsure, whatever the change."
+		}
+		words = append(words, word)
+	}
+	return append(words, advice...)
+}
+
+// harmless returns what an attack did not do that an attack should: harm somebody, and
+// be turned away by each variant that blocks.
+func harmless(part *analysis.Part) []string {
+	s := part.Summary
+	all := slices.Concat(losesThroughput(s), slowsResponses(s))
+	for _, v := range s.Measured() {
+		all = slices.Concat(all, serves(&v))
+	}
+	return all
+}
+
+// attackAdvice says which attack would be felt: a longer one in the throughput, which
+// is counted by the second, a faster one in all.
+func attackAdvice(part *analysis.Part) []string {
+	s := part.Summary
+	var words []string
+	weak := len(slowsResponses(s)) > 0 || slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool { return len(serves(&v)) > 0 })
+	if len(losesThroughput(s)) > 0 && tooShort(s) {
+		words = append(words, in(part, "use a longer attack: it is counted in bins of 1 s."))
+		if !weak {
+			return words
+		}
+	}
+	return append(words, in(part, fasterAttack(part)))
+}
+
+// fasterAttack is a way to double the rate of an attack.
+func fasterAttack(part *analysis.Part) string {
+	attack, key := part.Summary.Manifest.Experiment.Parallel, "clients"
+	if part.Cell.Load != "" {
+		key = "loads." + part.Cell.Load
+	}
+	if attack.RatePerSecond <= 0 {
+		return "the attack may be too weak for this machine: use more attackers."
+	}
+	return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this machine. One that is faster, and as long: %s. If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",
+		attack.RatePerSecond, faster(key, &attack))
+}
+
+func faster(key string, l *results.Load) string {
+	set := fmt.Sprintf("--set %s.parallel.rate=%g/s", key, 2*l.RatePerSecond)
+	if l.Strength > 0 {
+		set = fmt.Sprintf("--set %s.parallel.rate=%gx", key, 2*l.Strength)
+	}
+	if l.Requests > 0 {
+		set += fmt.Sprintf(" --set %s.parallel.requests=%d", key, 2*l.Requests)
+	}
+	return set + fmt.Sprintf(" --set %s.parallel.max_in_flight=%d", key, 2*l.MaxInFlight)
+}

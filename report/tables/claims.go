@@ -1,0 +1,91 @@
+package tables
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// ClaimsTable is the paper against what was measured; without rows if the run was not
+// to have the variants that its claims compare.
+func ClaimsTable(s *analysis.Summary) Titled {
+	t := NewTitled(s.Paper+": paper against measured", 1, "claim", "paper", "paper's instrument", "measured", "verdict")
+	t.rightAlign(2, 4)
+	for i := range s.Claims {
+		c := &s.Claims[i]
+		measured := c.ShowMeasured()
+		if interval := c.ShowInterval(); interval != "" {
+			measured += " [" + interval + "]"
+		}
+		t.AppendRow(table.Row{c.Label, c.ShowPaper(), c.Show(c.Instrument), measured, string(c.Verdict)})
+	}
+	return t
+}
+
+// ClaimsNotes are what to know with the table of the claims, a line each: what was not
+// run, how many blocks a verdict needs, and what the paper's instrument does.
+func ClaimsNotes(s *analysis.Summary) []string {
+	var notes []string
+	if note := blocksNote(s); note != "" {
+		notes = append(notes, note)
+	}
+	lacks := map[string][]string{}
+	var order []string
+	for _, c := range s.Claims {
+		if c.Verdict != analysis.NotRun {
+			continue
+		}
+		if lacks[c.Reason] == nil {
+			order = append(order, c.Reason)
+		}
+		lacks[c.Reason] = append(lacks[c.Reason], c.Label)
+	}
+	for _, reason := range order {
+		notes = append(notes, "not run, "+reason+": "+analysis.Sentence(lacks[reason]))
+	}
+	for _, c := range s.Claims {
+		if c.Caveat != "" {
+			notes = append(notes, c.Label+": "+c.Caveat)
+		}
+	}
+	for _, c := range s.Claims {
+		note := c.ID + ", the paper's instrument: " + c.InstrumentNote
+		if c.Verdict != analysis.NotRun && !slices.Contains(notes, note) {
+			notes = append(notes, note)
+		}
+	}
+	return notes
+}
+
+// blocksNote says how many blocks a verdict needs, and why.
+func blocksNote(s *analysis.Summary) string {
+	tests := 0
+	for _, c := range s.Claims {
+		if c.Blocks > 0 {
+			tests++
+		}
+	}
+	if tests == 0 {
+		return ""
+	}
+	return fmt.Sprintf("a verdict needs %d blocks: with fewer, no p-value can be below 0.05 after Holm's correction for %s; this run has %d",
+		s.BlocksNeeded, plural(tests, "test"), s.Blocks)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// ClaimsWords are how the claims are put and judged.
+func ClaimsWords() []string {
+	return []string{
+		"Each claim is put in the paper's unit: the change in % from one variant to the other, or a share of the time of one variant. The paper's instrument is what the paper's way to measure gives for the same trials: it explains the paper's value, and decides nothing. In brackets: the 95 % interval. A change is the typical ratio of pairs of a block, so it can differ from that of the two figures; its interval and p-value are of the exact signed-rank test, and p is corrected by Holm for all claims.",
+		"*Consistent*: the interval contains the paper's value, or the estimate is within the claim's tolerance. *Stronger* and *weaker*: in the same direction, but not of that size. *Contradicted*: the whole interval is on the other side of no change. *Unsure*: the interval contains no change, the corrected p is 0.05 or more, or a premise is not met. *Estimate only*: too few blocks for a verdict. *Not run*: the run does not have the experiment, or a variant.",
+	}
+}
