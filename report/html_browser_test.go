@@ -150,11 +150,11 @@ func (b *browser) figuresAreVisible(t *testing.T) {
 		const r = s.getBoundingClientRect();
 		return {Width: r.width, Height: r.height, Texts: s.querySelectorAll("text").length};
 	})`)
-	if len(boxes) != 7 {
-		t.Fatalf("%d figures, want 7", len(boxes))
+	if len(boxes) != 8 {
+		t.Fatalf("%d figures, want 8", len(boxes))
 	}
 	for i, f := range boxes {
-		if f.Width < 400 || f.Width < 800 && i != 5 || f.Height < 250 || f.Texts < 8 { // the sixth is of one column
+		if f.Width < 400 || f.Width < 800 && i != 6 || f.Height < 250 || f.Texts < 8 { // the seventh is of one column
 			t.Errorf("figure %d of the page is %+v", i+1, f)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package report writes the report of a run, and verifies one: figures 3 to 6 of the
-// paper and three beside them with their data, table I, the paper's claims against
-// what was measured, summary.json, report.md and report.html.
+// Package report writes the report of a run, and verifies one: the paper's claims
+// against what was measured, its figures 3 to 6 and three beside them with their data,
+// table I, summary.json, report.md and report.html.
 //
 // It is the end of the pipeline, and joins its packages: analysis (records to
 // numbers), claims, figures, tables and page. It needs no root, engine or network,

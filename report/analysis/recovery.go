@@ -20,7 +20,7 @@ func (r *reading) recovery() Recovery {
 		PaperBin:  r.paperRecovery(),
 	}
 	for _, rate := range fine[onset/secondNS:] {
-		if rate < usual*(1-band) {
+		if rate < usual*(1-Band) {
 			rec.BelowS++
 		}
 	}
@@ -55,7 +55,7 @@ func (r *reading) paperRecovery() Number {
 func firstSteady(bins []float64, from int, usual float64, n int) int {
 	run := 0
 	for i := from; i < len(bins); i++ {
-		if math.Abs(bins[i]-usual) > usual*band+1e-9 {
+		if math.Abs(bins[i]-usual) > usual*Band+1e-9 {
 			run = 0
 			continue
 		}

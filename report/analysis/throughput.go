@@ -9,9 +9,9 @@ const (
 	// paperBinNS is the width of the paper's bins (section VIII).
 	paperBinNS = 5 * secondNS
 
-	// Recovered is: within band of the median before the attack, for steady
+	// Recovered is: within Band of the median before the attack, for steady
 	// bins of 1 s (docs/method.md, recovery).
-	band   = 0.10
+	Band   = 0.10
 	steady = 5
 )
 

@@ -12,7 +12,7 @@ import (
 func All(r *analysis.Report) []*Figure {
 	var all []*Figure
 	for _, point := range r.Points() {
-		drawn := ofPoint(point)
+		drawn := ofPoint(point, claimsOf(r, point))
 		for _, f := range drawn {
 			if f.empty() { // an empty picture has to give the reason
 				f.legend = append(f.legend, key{label: f.say(noValues)})
@@ -26,7 +26,12 @@ func All(r *analysis.Report) []*Figure {
 	return all
 }
 
-func ofPoint(p *analysis.Point) []*Figure {
+// claimsOf are the claims that are judged by a point of the matrix.
+func claimsOf(r *analysis.Report, p *analysis.Point) []analysis.Claim {
+	return slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool { return c.Point != p.Label })
+}
+
+func ofPoint(p *analysis.Point, claims []analysis.Claim) []*Figure {
 	mixed, parallel := p.Mixed(), p.Parallel()
 	if parallel == nil {
 		parallel = mixed
@@ -35,9 +40,10 @@ func ofPoint(p *analysis.Point) []*Figure {
 		if parallel == nil {
 			return nil
 		}
-		return []*Figure{figure6(parallel.Summary, parallel.Series)}
+		return append(figureClaims(parallel.Summary, claims), figure6(parallel.Summary, parallel.Series))
 	}
 	return slices.Concat(
+		figureClaims(mixed.Summary, claims),
 		[]*Figure{figure3(mixed.Summary, mixed.Series), figure4(mixed.Summary, parallel.Summary), figure5(mixed.Summary)},
 		[]*Figure{figure6(parallel.Summary, parallel.Series)},
 		[]*Figure{figureRecovery(mixed.Summary), figureBlockTime(mixed.Summary), figureLatency(mixed.Summary, mixed.Series)},

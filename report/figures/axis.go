@@ -52,8 +52,8 @@ func (f *Figure) logarithmic(a *plot.Axis, least, most float64) {
 	a.Min, a.Max = math.Log10(least)-0.2, math.Log10(most)+0.35 // room for marks and labels
 }
 
-// decades labels the powers of ten on an axis that counts them, and twice and
-// five times these where they are few.
+// decades labels the powers of ten on an axis that counts them, and their multiples if
+// they are few.
 type decades struct{ lang Language }
 
 // Ticks implements plot.Ticker.
@@ -66,7 +66,7 @@ func (d decades) Ticks(least, most float64) []plot.Tick {
 			if tick.Value < least-1e-9 || tick.Value > most+1e-9 {
 				continue
 			}
-			if m == 1 || most-least < 2 && (m == 2 || m == 5) {
+			if m == 1 || most-least < 2 && (m == 2 || m == 5) || most-least < 1 {
 				tick.Label = d.lang.number(analysis.Number(v))
 			}
 			ticks = append(ticks, tick)
@@ -86,7 +86,11 @@ func (s every) Ticks(least, most float64) []plot.Tick {
 	var ticks []plot.Tick
 	for i := int(math.Ceil(least / s.step)); float64(i)*s.step <= most*(1+1e-9); i++ {
 		v := float64(i) * s.step
-		ticks = append(ticks, plot.Tick{Value: v, Label: s.lang.number(analysis.Number(v))})
+		label := s.lang.number(analysis.Number(v))
+		if s.step < 1 {
+			label = s.lang.localise(analysis.Number(v).String())
+		}
+		ticks = append(ticks, plot.Tick{Value: v, Label: label})
 	}
 	return ticks
 }

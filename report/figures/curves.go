@@ -15,17 +15,26 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// overTime is a panel of curves over time, the attack shaded.
+// overTime is a panel of curves over time, the attack shaded. Time is zero as the
+// attack begins, or at the epoch if there is none.
 func (f *Figure) overTime(s *analysis.Summary, lastS float64, title, unit string) *plot.Plot {
 	p := newPanel(title, f.say(sinceEpoch), unit)
-	p.X.Min, p.X.Max = 0, max(1, lastS)
-	p.X.Tick.Marker = f.niceStep(p.X.Max, 12)
+	lastS = max(1, lastS)
 	if s.Window.AttackFromS.Known() {
-		f.attack = true
-		p.Add(stretch{float64(s.Window.AttackFromS), min(float64(s.Window.AttackToS), p.X.Max)})
+		p.X.Label.Text = f.say(sinceAttack)
+		f.attack, f.zeroS = true, float64(s.Window.AttackFromS)
+		p.Add(stretch{0, min(float64(s.Window.AttackToS), lastS) - f.zeroS})
 	}
+	p.X.Min, p.X.Max = -f.zeroS, lastS-f.zeroS
+	p.X.Tick.Marker = f.niceStep(lastS, 12)
 	p.Add(grid())
 	return p
+}
+
+// binName is the stretch of time of a bin, for reading.
+func (f *Figure) binName(bin, widthS int) string {
+	from := float64(bin*widthS) - f.zeroS
+	return f.say(fromTo, f.num(analysis.Number(from)), f.num(analysis.Number(from+float64(widthS))))
 }
 
 // binned is a curve over bins of equal width as a panel shows it.
@@ -33,24 +42,49 @@ type binned struct {
 	curve  *analysis.Curve
 	look   look
 	widthS float64
-	log    bool // the axis counts powers of ten
+	zeroS  float64 // where the axis has its zero
+	log    bool    // the axis counts powers of ten
 	top    float64
+	steps  bool // level over each bin, else straight from middle to middle
+	// A glyph stands in every so many bins, from the first on; 0 is every bin.
+	glyphEvery, glyphFirst int
 }
 
-// points are the values at the middle of their bins, in stretches without gaps.
+// middle is where the middle of a bin is on the axis.
+func (b *binned) middle(bin int) float64 { return (float64(bin)+0.5)*b.widthS - b.zeroS }
+
+// shows reports whether a value can be drawn.
+func (b *binned) shows(v float64) bool { return !math.IsNaN(v) && (!b.log || v > 0) }
+
+// points are the values over their bins, in stretches without gaps.
 func (b *binned) points(values []float64) []plotter.XYs {
 	var all []plotter.XYs
 	open := false
 	for i, v := range values {
-		if math.IsNaN(v) || b.log && v <= 0 {
+		if !b.shows(v) {
 			open = false
 			continue
 		}
 		if !open {
 			all, open = append(all, nil), true
 		}
-		last := len(all) - 1
-		all[last] = append(all[last], plotter.XY{X: (float64(i) + 0.5) * b.widthS, Y: b.height(v)})
+		part, x, y := &all[len(all)-1], b.middle(i), b.height(v)
+		if b.steps {
+			*part = append(*part, plotter.XY{X: x - b.widthS/2, Y: y}, plotter.XY{X: x + b.widthS/2, Y: y})
+		} else {
+			*part = append(*part, plotter.XY{X: x, Y: y})
+		}
+	}
+	return all
+}
+
+// glyphs are where the curve has its glyphs.
+func (b *binned) glyphs() plotter.XYs {
+	var all plotter.XYs
+	for i := b.glyphFirst; i < len(b.curve.Median); i += max(1, b.glyphEvery) {
+		if v := b.curve.Median[i]; b.shows(v) {
+			all = append(all, plotter.XY{X: b.middle(i), Y: b.height(v)})
+		}
 	}
 	return all
 }
@@ -96,9 +130,7 @@ func drawCurves(p *plot.Plot, all []binned) {
 		}
 	}
 	for _, b := range large {
-		for _, part := range b.points(b.curve.Median) {
-			p.Add(&plotter.Scatter{XYs: part, GlyphStyle: b.look.onCurve()})
-		}
+		p.Add(&plotter.Scatter{XYs: b.glyphs(), GlyphStyle: b.look.onCurve()})
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package figures draws the figures of a report: figures 3 to 6 of the paper, and
+// Package figures draws the figures of a report: the paper's claims, its figures 3 to 6, and
 // those beside them, each as SVG, PDF, PNG and its data as CSV.
 //
 // It draws what package analysis computed. The same numbers give the same bytes.
@@ -41,7 +41,9 @@ type Figure struct {
 	panels []*plot.Plot // side by side
 	// stacked puts the panels below each other.
 	stacked bool
-	attack  bool // is shaded
+	attack  bool      // is shaded
+	zeroS   float64   // from the epoch to the zero of a time axis
+	right   vg.Length // room for text beside the panels
 	// data is what is drawn in numbers, header first.
 	data [][]string
 	// table is what a page shows instead of data, if data is too much to read.
@@ -183,7 +185,7 @@ func (f *Figure) draw(c draw.Canvas) []draw.Canvas {
 	c.FillPolygon(color.White, corners(c.Rectangle))
 	c = draw.Crop(c, margin, -margin, margin, -margin)
 	bottom := f.drawLegend(c, c.Max.Y)
-	return f.drawPanels(draw.Crop(c, 0, 0, 0, bottom-5-c.Max.Y))
+	return f.drawPanels(draw.Crop(c, 0, -f.right, 0, bottom-5-c.Max.Y))
 }
 
 // drawPanels draws the panels, the axes of a row at the same heights and those

@@ -1,12 +1,16 @@
 package figures
 
 import (
+	"image/color"
+	"math"
 	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/stats"
 )
@@ -16,7 +20,7 @@ const mostSteps = 4000
 
 // figure6 is the empirical distribution of the server's CPU and memory use.
 func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
-	f := newFigure(s, "figure-6", figure6Title, TwoColumns, 2.9*vg.Inch)
+	f := newFigure(s, "figure-6", figure6Title, TwoColumns, 3.2*vg.Inch)
 	f.data = [][]string{{"variant", "resource", "unit", statisticColumn, "share_at_or_below", "value"}}
 	f.note(figure6What)
 	f.noteTrials(s)
@@ -24,24 +28,20 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 		f.note(figure6Trials)
 	}
 	f.note(figure6Paper)
+	if limit := s.Window.MemoryBytes; limit > 0 {
+		f.note(figure6Limit, f.num(analysis.Number(limit)/(1<<20)))
+	}
 	f.curveKeys(s, all, func(v *analysis.Series) *analysis.Curve { return &v.CPUAt })
-	cpu := ecdfPanel(f, 0, all, resource{
-		name: "CPU", unit: "%", label: f.say(cpuOfServer), divisor: 1,
+	cpu := ecdfPanel(f, s, 0, all, resource{
+		name: "CPU", unit: "%", title: cpuTitle, label: cpuOfServer, divisor: 1, stated: statedCPU(),
 		samples: func(v *analysis.Series) []float64 { return v.CPU }, at: func(v *analysis.Series) *analysis.Curve { return &v.CPUAt },
 	})
 	cpu.X.Max = max(100, cpu.X.Max)
-	of := resource{
-		name: "memory", unit: "MiB", label: f.say(residentSet), divisor: 1 << 20,
+	memory := ecdfPanel(f, s, 1, all, resource{
+		name: "memory", unit: "MiB", title: memoryTitle, label: residentSet, divisor: 1 << 20, log: true, stated: statedMemory(s),
 		samples: func(v *analysis.Series) []float64 { return v.Memory }, at: func(v *analysis.Series) *analysis.Curve { return &v.MemoryAt },
-	}
-	if limit := s.Window.MemoryBytes; limit > 0 {
-		of.unit, of.label, of.divisor = "%", f.say(residentShare, f.num(analysis.Number(limit)/(1<<20))), float64(limit)/100
-	}
-	memory := ecdfPanel(f, 1, all, of)
-	memory.X.Max *= 1.05
-	if of.unit == "%" {
-		memory.X.Max = 100
-	}
+	})
+	f.statedKeys(s)
 	f.panels = []*plot.Plot{cpu, memory}
 	f.table = [][]string{{"variant", "", "resource", "value"}}
 	for _, m := range f.marks {
@@ -52,18 +52,47 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 
 // resource is what a distribution is of.
 type resource struct {
-	name, unit, label string
-	divisor           float64 // from the samples to the unit
-	samples           func(*analysis.Series) []float64
-	at                func(*analysis.Series) *analysis.Curve
+	name, unit   string
+	title, label phrase
+	divisor      float64 // from the samples to the unit
+	log          bool    // the axis counts powers of ten
+	stated       []statement
+	samples      func(*analysis.Series) []float64
+	at           func(*analysis.Series) *analysis.Curve
+}
+
+// x is where a value is on the axis.
+func (r *resource) x(value float64) float64 {
+	if r.log {
+		return math.Log10(max(value, 1e-3))
+	}
+	return value
+}
+
+// statement is what the paper states of a variant's use: a point of its distribution.
+type statement struct {
+	variant      record.Variant
+	value, share float64
+}
+
+func statedCPU() []statement {
+	return []statement{{record.XDPBlock, 40, 0.9}, {record.UserspaceBlock, 90, 0.2}}
+}
+
+// statedMemory is in % of something that the paper does not name: here, of the limit.
+func statedMemory(s *analysis.Summary) []statement {
+	limit := float64(s.Window.MemoryBytes) / (1 << 20)
+	if limit == 0 {
+		return nil
+	}
+	return []statement{{record.XDPBlock, 0.3 * limit, 0.9}, {record.UserspaceBlock, 0.9 * limit, 0.9}}
 }
 
 // ecdfPanel draws one empirical distribution for each variant as steps, and
 // behind it the band or the trials.
-func ecdfPanel(f *Figure, panel int, all []*analysis.Series, of resource) *plot.Plot {
-	p := newPanel("", of.label, f.say(shareOfTime))
+func ecdfPanel(f *Figure, s *analysis.Summary, panel int, all []*analysis.Series, of resource) *plot.Plot {
+	p := newPanel(f.panelTitle(panel, of.title), f.say(of.label), f.say(shareOfTime))
 	p.Add(grid())
-	p.X.Min, p.X.Max = 0, 1
 	for _, v := range all {
 		f.distributionBehind(p, v, of)
 	}
@@ -74,19 +103,87 @@ func ecdfPanel(f *Figure, panel int, all []*analysis.Series, of resource) *plot.
 			values = append(values, x/of.divisor)
 		}
 		steps := stats.ECDF(stats.Sorted(values))
-		marks := f.shareMarks(steps, mark{panel: panel, series: v.Variant}, of.unit)
+		marks := f.shareMarks(steps, mark{panel: panel, series: v.Variant}, of)
 		f.marks = append(f.marks, marks...)
 		drawn := stats.Thin(steps, mostSteps)
 		thinned = thinned || len(drawn) < len(steps)
 		f.addSteps(p, v, of, drawn, marks)
 	}
+	f.addStated(p, s, of)
 	if note := f.say(figure6Thinned, mostSteps); thinned && !slices.Contains(f.Notes, note) {
 		f.Notes = append(f.Notes, note)
 	}
 	p.Y.Min, p.Y.Max = 0, 1.02
 	p.Y.Tick.Marker = every{0.1, f.lang}
-	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return f.niceStep(most, 10).Ticks(least, most) })
+	f.scaleUse(&p.X, all, of)
 	return p
+}
+
+// scaleUse makes the axis hold all samples and statements.
+func (f *Figure) scaleUse(a *plot.Axis, all []*analysis.Series, of resource) {
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, v := range all {
+		for _, x := range of.samples(v) {
+			least, most = min(least, x/of.divisor), max(most, x/of.divisor)
+		}
+	}
+	if !of.log || math.IsInf(least, 0) {
+		a.Min, a.Max = 0, max(1, most)
+		a.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return f.niceStep(most, 10).Ticks(least, most) })
+		return
+	}
+	for _, stated := range of.stated {
+		most = max(most, stated.value)
+	}
+	a.Label.Text = f.say(logScale, a.Label.Text)
+	f.logarithmic(a, max(least, 1e-3), most)
+}
+
+// addStated marks what the paper states of the variants that the run has.
+func (f *Figure) addStated(p *plot.Plot, s *analysis.Summary, of resource) {
+	for _, stated := range of.stated {
+		name := string(stated.variant)
+		if s.Variant(name) == nil {
+			continue
+		}
+		f.add(name, of.name, of.unit, statPublished, analysis.Number(stated.share).String(), analysis.Number(stated.value).String())
+		p.Add(&plotter.Scatter{XYs: plotter.XYs{{X: of.x(stated.value), Y: stated.share}}, GlyphStyle: lookOf(name).target()})
+	}
+}
+
+// statedKeys are the entries of the legend for what the paper states.
+func (f *Figure) statedKeys(s *analysis.Summary) {
+	with, without := statedCPUWith, statedCPUWithout
+	if s.Window.MemoryBytes > 0 {
+		with, without = statedWith, statedWithout
+	}
+	for _, k := range []struct {
+		variant record.Variant
+		label   phrase
+	}{{record.UserspaceBlock, without}, {record.XDPBlock, with}} {
+		if name := string(k.variant); s.Variant(name) != nil {
+			f.legend = append(f.legend, key{f.say(k.label), []plot.Thumbnailer{markThumb(lookOf(name).target())}})
+		}
+	}
+}
+
+// target is the mark of a point that the variant's curve should reach.
+func (l look) target() draw.GlyphStyle {
+	return draw.GlyphStyle{Color: l.color, Radius: 4, Shape: ringed{l.glyph}}
+}
+
+// ringed is a glyph in a ring.
+type ringed struct{ shape draw.GlyphDrawer }
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (r ringed) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
+	c.SetColor(color.White)
+	draw.CircleGlyph{}.DrawGlyph(c, st, at)
+	c.SetColor(st.Color)
+	c.SetLineStyle(draw.LineStyle{Color: st.Color, Width: 0.9})
+	draw.RingGlyph{}.DrawGlyph(c, st, at)
+	st.Radius *= 0.45
+	r.shape.DrawGlyph(c, st, at)
 }
 
 // addSteps draws a distribution, with a glyph at each tenth of the time.
@@ -94,9 +191,9 @@ func (f *Figure) addSteps(p *plot.Plot, v *analysis.Series, of resource, steps [
 	if len(steps) == 0 {
 		return
 	}
-	xys := plotter.XYs{{X: steps[0].X}}
+	xys := plotter.XYs{{X: of.x(steps[0].X)}}
 	for _, step := range steps {
-		xys = append(xys, plotter.XY{X: step.X, Y: step.Share})
+		xys = append(xys, plotter.XY{X: of.x(step.X), Y: step.Share})
 		f.add(v.Variant, of.name, of.unit, "all trials", analysis.Number(step.Share).String(), analysis.Number(step.X).String())
 	}
 	var tenths plotter.XYs
@@ -106,7 +203,6 @@ func (f *Figure) addSteps(p *plot.Plot, v *analysis.Series, of resource, steps [
 		}
 	}
 	l := lookOf(v.Variant)
-	p.X.Max = max(p.X.Max, xys[len(xys)-1].X)
 	p.Add(&plotter.Line{XYs: xys, StepStyle: plotter.PostStep, LineStyle: l.line(1.2)})
 	p.Add(&plotter.Scatter{XYs: tenths, GlyphStyle: l.onCurve()})
 }
@@ -119,7 +215,7 @@ func (f *Figure) distributionBehind(p *plot.Plot, v *analysis.Series, of resourc
 		var xys plotter.XYs
 		for i, share := range analysis.Shares()[:len(values)] {
 			value := values[i] / of.divisor
-			xys = append(xys, plotter.XY{X: value, Y: share})
+			xys = append(xys, plotter.XY{X: of.x(value), Y: share})
 			f.add(v.Variant, of.name, of.unit, statistic, analysis.Number(share).String(), analysis.Number(value).String())
 		}
 		return xys
@@ -136,16 +232,16 @@ func (f *Figure) distributionBehind(p *plot.Plot, v *analysis.Series, of resourc
 
 // shareMarks are the values that the use stays at or below for each 5 % of the
 // time.
-func (f *Figure) shareMarks(steps []stats.Step, m mark, unit string) []mark {
+func (f *Figure) shareMarks(steps []stats.Step, m mark, of resource) []mark {
 	var all []mark
 	for percent := 5; percent <= 100; percent += 5 {
 		for _, s := range steps {
 			if s.Share < float64(percent)/100-1e-9 {
 				continue
 			}
-			m.x, m.y = s.X, float64(percent)/100
+			m.x, m.y = of.x(s.X), float64(percent)/100
 			m.group = f.say(forTimeAtMost, percent)
-			m.value = f.num(analysis.Number(m.x)) + " " + unit
+			m.value = f.num(analysis.Number(s.X)) + " " + of.unit
 			all = append(all, m)
 			break
 		}

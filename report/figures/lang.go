@@ -40,13 +40,15 @@ func (l Language) say(p phrase, args ...any) string {
 	return fmt.Sprintf(text.en, args...)
 }
 
-// number is a value for reading. Portuguese has the comma where English has the
-// point, and the other way round.
-func (l Language) number(n analysis.Number) string {
+// number is a value for reading.
+func (l Language) number(n analysis.Number) string { return l.localise(n.Short()) }
+
+// localise swaps comma and point in a number if the language is Portuguese.
+func (l Language) localise(number string) string {
 	if l == Portuguese {
-		return strings.NewReplacer(",", ".", ".", ",").Replace(n.Short())
+		return strings.NewReplacer(",", ".", ".", ",").Replace(number)
 	}
-	return n.Short()
+	return number
 }
 
 func (f *Figure) say(p phrase, args ...any) string { return f.lang.say(p, args...) }
@@ -73,7 +75,8 @@ func (f *Figure) noteTrials(s *analysis.Summary) {
 type phrase int
 
 const (
-	figure3Title phrase = iota
+	claimsTitle phrase = iota
+	figure3Title
 	figure4Title
 	figure5Title
 	figure6Title
@@ -81,10 +84,10 @@ const (
 	blockTimeFairTitle
 	latencyTitle
 
-	figure3OneTrial
-	figure3Trials
-	figure3Cut
-	figure3Attacks
+	claimsWhat
+	claimsInstrument
+	figure3What
+	figure3Recovery
 	figure3Paper
 	figure4Left
 	figure4Right
@@ -101,6 +104,12 @@ const (
 	latencyWhat
 	latencyFailed
 
+	claimUnknown
+	claimUnmet
+	claimFromZero
+	claimFewBlocks
+	claimHoldsZero
+
 	oneTrial
 	fewTrials
 	manyTrials
@@ -108,6 +117,8 @@ const (
 	fromMany
 
 	sinceEpoch
+	sinceAttack
+	changeAxis
 	requestsPerSecond
 	microseconds
 	microsecondsPerClient
@@ -115,10 +126,11 @@ const (
 	inSecondsAxis
 	cpuOfServer
 	residentSet
-	residentShare
 	shareOfTime
 	logScale
 
+	cpuTitle
+	memoryTitle
 	throughputTitle
 	blockTimeTitle
 	responseTime
@@ -134,9 +146,31 @@ const (
 	oneTrialPoint
 	oneTrialEach
 	noValues
-	secondsLine
+	readingInstrument
+	readingOurs
+	changeInterval
+	changeNone
+	changeBeyond
+	changeFromZero
 	attackScheduled
+	attackOfVariant
+	recoveredMark
+	recoveredAfter
+	notRecovered
+	leftTime
+	quietMedian
+	quietBand
+	cutAbove
 	harmonicBar
+	paperBar
+	paperBarZero
+	paperBlockTime
+	byPaper
+	statedCPUWith
+	statedCPUWithout
+	statedWith
+	statedWithout
+	figure6Limit
 	costKernel
 	costCPU
 	costWall

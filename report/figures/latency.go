@@ -63,11 +63,12 @@ func (f *Figure) latencyPanel(s *analysis.Summary, all []*analysis.Series, panel
 	log := f.scale(&p.Y, least, most)
 	var lines []binned
 	for _, v := range all {
-		lines = append(lines, binned{curve: of(v), look: lookOf(v.Variant), widthS: 5, log: log})
+		line := binned{curve: of(v), look: lookOf(v.Variant), widthS: 5, zeroS: f.zeroS, log: log}
+		lines = append(lines, line)
 		for i, ms := range of(v).Median {
 			if analysis.Number(ms).Known() {
 				f.marks = append(f.marks, mark{
-					panel: panel, x: float64(i)*5 + 2.5, y: lines[len(lines)-1].height(ms), group: f.say(fromTo, 5*i, 5*i+5),
+					panel: panel, x: line.middle(i), y: line.height(ms), group: f.binName(i, 5),
 					series: v.Variant, value: f.say(inMilliseconds, f.num(analysis.Number(ms))),
 				})
 			}

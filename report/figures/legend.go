@@ -60,16 +60,37 @@ type key struct {
 	thumbs []plot.Thumbnailer
 }
 
+// thumbWidth is the width of the key's picture: a mark takes less than a line.
+func (k key) thumbWidth() vg.Length {
+	for _, t := range k.thumbs {
+		switch t.(type) {
+		case markThumb, intervalThumb, noChange, upwardThumb:
+		default:
+			return 24
+		}
+	}
+	return 10
+}
+
+// keyOnce adds a mark to the legend if it is not there.
+func (f *Figure) keyOnce(p phrase, glyph draw.GlyphStyle) {
+	label := f.say(p)
+	if !slices.ContainsFunc(f.legend, func(k key) bool { return k.label == label }) {
+		f.legend = append(f.legend, key{label, []plot.Thumbnailer{markThumb(glyph)}})
+	}
+}
+
 // drawLegend draws the entries from left to right, in as many rows as they
 // need, and returns the bottom of the last.
 func (f *Figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
-	const thumb, gap, space = 24, 4, 12
+	const gap, space = 4, 12
 	if len(f.legend) == 0 {
 		return top
 	}
 	st := style(textSize, color.Black, xfont.WeightNormal)
 	x := c.Min.X
 	for _, k := range f.legend {
+		thumb := k.thumbWidth()
 		width, label := thumb+gap+st.Width(k.label), x+thumb+gap
 		if k.thumbs == nil {
 			width, label = st.Width(k.label), x

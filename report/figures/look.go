@@ -124,8 +124,8 @@ type bar struct {
 func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
 	toX, toY := p.Transforms(&c)
 	b.look.swatch(c, vg.Rectangle{
-		Min: vg.Point{X: toX(b.x - 0.2), Y: toY(0)},
-		Max: vg.Point{X: toX(b.x + 0.2), Y: toY(b.y)},
+		Min: vg.Point{X: toX(b.x - 0.14), Y: toY(0)},
+		Max: vg.Point{X: toX(b.x + 0.14), Y: toY(b.y)},
 	})
 }
 
@@ -133,7 +133,11 @@ func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
 func (l look) swatch(c draw.Canvas, r vg.Rectangle) {
 	c.FillPolygon(l.veil(), corners(r))
 	fillHatch(l.hatch, c, r, l.color)
-	c.StrokeLines(draw.LineStyle{Color: l.color, Width: 0.8}, append(corners(r), r.Min))
+	edge := l.line(0.8)
+	if l.hatch != "" { // is enough to tell it apart
+		edge.Dashes = nil
+	}
+	c.StrokeLines(edge, append(corners(r), r.Min))
 }
 
 // markThumb is a glyph in a legend.
@@ -169,6 +173,14 @@ type intervalThumb struct{}
 // Thumbnail implements plot.Thumbnailer.
 func (intervalThumb) Thumbnail(c *draw.Canvas) {
 	drawInterval(*c, c.Center().X, c.Min.Y, c.Max.Y)
+}
+
+// upwardThumb is the arrow of a value beyond what was observed in a legend.
+type upwardThumb struct{}
+
+// Thumbnail implements plot.Thumbnailer.
+func (upwardThumb) Thumbnail(c *draw.Canvas) {
+	drawBeyond(*c, vg.Point{X: c.Center().X, Y: c.Min.Y}, grey().color)
 }
 
 // grey is the colour of what belongs to no variant.

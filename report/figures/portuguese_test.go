@@ -14,7 +14,7 @@ import (
 
 func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 	verbs := regexp.MustCompile(`%(\[\d\])?[a-z%]`)
-	same := []phrase{logScale, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
+	same := []phrase{logScale, cpuTitle, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
 	for p := range phraseCount {
 		w := phrases[p]
 		switch {
@@ -29,10 +29,13 @@ func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 }
 
 // portuguese recognises what may stand in a Portuguese figure: its phrases,
-// numbers and the names of variants.
-func portuguese() *regexp.Regexp {
-	number := `(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
+// numbers, and the names of variants and claims.
+func portuguese(claims []analysis.Claim) *regexp.Regexp {
+	number := `[-+>]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
 	parts := []string{number}
+	for _, c := range claims {
+		parts = append(parts, c.ID)
+	}
 	for _, v := range record.VariantNames() {
 		parts = append(parts, v, strings.SplitAfterN(v, "-", 2)[0], strings.SplitAfterN(v, "-", 2)[1])
 	}
@@ -48,10 +51,10 @@ func portuguese() *regexp.Regexp {
 }
 
 func TestPortugueseFiguresHaveNothingElse(t *testing.T) {
-	allowed := portuguese()
 	for name, run := range synth.RunsToDraw() {
 		t.Run(name, func(t *testing.T) {
-			_, all := drawnFigures(t, run, Portuguese)
+			s, all := drawnFigures(t, run, Portuguese)
+			allowed := portuguese(s.Claims)
 			for _, f := range all {
 				said := slices.Concat([]string{f.Title}, f.Notes, texts(t, f))
 				for _, m := range f.marks {

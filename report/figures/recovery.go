@@ -2,6 +2,7 @@ package figures
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -20,6 +21,9 @@ func figureRecovery(s *analysis.Summary) *Figure {
 	below := recoveryPanel(f, s, 1, below90, func(v *analysis.Variant) dot { return f.below(v) })
 	f.panels = []*plot.Plot{onset, below}
 	f.spreadKeys(s, true)
+	if slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool { return v.CountTrials(analysis.NeverRecovered) > 0 }) {
+		f.legend = append(f.legend, key{f.say(leftTime), []plot.Thumbnailer{upwardThumb{}}})
+	}
 	return f
 }
 
@@ -60,8 +64,8 @@ func (f *Figure) onset(v *analysis.Variant) dot {
 		}
 	}
 	if d.outside = analysis.NeverRecovered(v.Metrics); d.outside {
-		d.label = f.say(notWithin, f.num(onset.Median))
-		d.value = d.label
+		d.label = ">" + f.num(onset.Median)
+		d.value = f.say(notWithin, f.num(onset.Median))
 	}
 	return d
 }
