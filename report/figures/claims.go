@@ -38,7 +38,7 @@ func figureClaims(s *analysis.Summary, claims []analysis.Claim) []*Figure {
 	ticks := make(plot.ConstantTicks, len(claims))
 	for i := range claims {
 		row := float64(len(claims) - 1 - i)
-		ticks[i] = plot.Tick{Value: row, Label: claims[i].ID}
+		ticks[i] = plot.Tick{Value: row, Label: claims[i].Label}
 		f.addClaim(p, &claims[i], row)
 	}
 	p.Y.Tick.Marker, p.Y.Tick.Length = ticks, 0
@@ -69,25 +69,25 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 	reason := claimRow{row, f.unjudged(c)}
 	p.Add(reason)
 	f.right = max(f.right, reason.width())
-	values := [3]analysis.Number{c.Paper, c.MeasuredPaperWay, c.Measured}
+	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
 	for i, r := range claimReadings() {
-		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.percent(values[i]), low: analysis.Unknown(), high: analysis.Unknown()}
+		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]), low: analysis.Unknown(), high: analysis.Unknown()}
 		statistic := statPublished
 		if i > 0 {
 			statistic = analysis.StatMedian
 		}
-		f.add(c.ID, r.name, statistic, v.value.String())
+		f.add(c.Label, r.name, statistic, v.value.String())
 		if i == 2 && c.HasInterval() {
-			v.low, v.high = c.Low, c.High
-			f.add(c.ID, r.name, analysis.StatLow, c.Low.String())
-			f.add(c.ID, r.name, analysis.StatHigh, c.High.String())
+			v.low, v.high = c.MeasuredLow, c.MeasuredHigh
+			f.add(c.Label, r.name, analysis.StatLow, c.MeasuredLow.String())
+			f.add(c.Label, r.name, analysis.StatHigh, c.MeasuredHigh.String())
 		}
 		if math.IsNaN(float64(v.value)) {
 			continue
 		}
 		p.Add(v)
 		if v.value.Known() {
-			f.marks = append(f.marks, mark{x: within(v.value), y: v.y, group: c.ID, series: f.say(r.label), value: v.label})
+			f.marks = append(f.marks, mark{x: within(v.value), y: v.y, group: c.Label, series: f.say(r.label), value: v.label})
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 	}
 	f.legend = append(f.legend, key{f.say(changeNone), []plot.Thumbnailer{noChange{}}})
 	if slices.ContainsFunc(claims, func(c analysis.Claim) bool {
-		return max(c.Paper, c.Measured, c.High) > mostChange || c.MeasuredPaperWay > mostChange
+		return max(c.Paper, c.Measured, c.MeasuredHigh) > mostChange || c.Instrument > mostChange
 	}) {
 		f.legend = append(f.legend, key{f.say(changeBeyond, mostChange), []plot.Thumbnailer{beyondThumb{}}})
 	}
@@ -125,8 +125,11 @@ func (f *Figure) unjudged(c *analysis.Claim) string {
 	return ""
 }
 
-// percent is a change for reading.
-func (f *Figure) percent(n analysis.Number) string {
+// reading is a value of a claim for reading.
+func (f *Figure) reading(c *analysis.Claim, n analysis.Number) string {
+	if c.Unit != analysis.PercentChange {
+		return f.lang.localise(n.Short()) + " %"
+	}
 	if math.IsInf(float64(n), 0) {
 		return f.say(changeFromZero)
 	}

@@ -94,7 +94,7 @@ var phrases = [phraseCount]words{
 
 	sinceEpoch:            {"time since the epoch (s)", "tempo desde o início (s)"},
 	sinceAttack:           {"time since the attack began (s)", "tempo desde o início do ataque (s)"},
-	changeAxis:            {"change from userspace-block to xdp-block (%%)", "variação de userspace-block para xdp-block (%%)"},
+	changeAxis:            {"change, or share of the time (%%)", "variação, ou fração do tempo (%%)"},
 	requestsPerSecond:     {"throughput (requests/s)", "vazão (requisições/s)"},
 	microseconds:          {"block time (µs)", "tempo de bloqueio (µs)"},
 	microsecondsPerClient: {"extra CPU time per client (µs)", "tempo extra de CPU por cliente (µs)"},

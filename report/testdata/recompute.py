@@ -467,22 +467,16 @@ def binned(key, trials, rows, width):
     yield from ([*key, width, i * width, statistic, float(v)] for statistic, i, v in curve(trials, rows))
 
 
-# The changes in % that the paper claims.
-PUBLISHED = {
-    "throughput": 30.9, "recovery": 100 * (17 / 22 - 1), "block-time": -26.4, "duration": -65,
-    "syscalls": -89, "cpu": 100 * (40 / 90 - 1), "memory": 100 * (30 / 90 - 1),
-}
-
-
 def figure_claims(judged):
-    if all(math.isnan(c["measured"]) for c in judged.values()):
+    if all(math.isnan(c["in_unit"][0]) for c in judged.values()):
         return
-    for name, c in judged.items():
-        yield [name, "paper", "published", PUBLISHED[name]]
-        yield [name, "paper's instrument", "median", c["paper_way_measured"]]
-        yield [name, "measured", "median", c["measured"]]
+    for label, c in judged.items():
+        yield [label, "paper", "published", c["size"] if math.isfinite(c["size"]) else ""]
+        yield [label, "paper's instrument", "median", c["instrument"]]
+        estimate, low, high = c["in_unit"]
+        yield [label, "measured", "median", estimate]
         if not math.isnan(c["p"]):
-            yield from ([name, "measured", "interval_" + end, c[end]] for end in ("low", "high"))
+            yield from ([label, "measured", end, v] for end, v in (("interval_low", low), ("interval_high", high)))
 
 
 def figure_3(variants, medians):
