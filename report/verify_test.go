@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -46,6 +47,28 @@ func TestAReportFollowsFromItsRecords(t *testing.T) {
 		if len(left)+len(more) > 0 {
 			t.Errorf("left behind: %v %v", left, more)
 		}
+	}
+}
+
+// A report on another paper keeps its claims, so that it can be drawn again.
+func TestAReportWithClaimsOfItsOwnFollowsFromThem(t *testing.T) {
+	dir := synth.ShortBlocks(1).Write(t)
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	mine := strings.Replace(string(claims.EQUIC().Text()), "paper: eQUIC Gateway", "paper: Mine", 1)
+	testkit.Must(t, os.WriteFile(path, []byte(mine), 0o644))
+	given, err := claims.Load(path)
+	testkit.Must(t, err)
+	_, err = Write(dir, Options{Claims: given})
+	testkit.Must(t, err)
+	if !strings.Contains(string(reported(t, dir, MarkdownFile)), "## Mine: paper against measured") {
+		t.Error("the claims of the other paper are not in the report")
+	}
+	if f := verified(t, dir); f.Status != results.Holds {
+		t.Errorf("%+v", f)
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, results.ReportDir, ClaimsFile), []byte("paper: Other\n"), 0o644))
+	if f := verified(t, dir); f.Status != results.Broken {
+		t.Errorf("with other claims: %+v", f)
 	}
 }
 

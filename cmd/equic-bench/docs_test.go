@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/report/claims"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -277,20 +278,24 @@ func TestTheSynopsisNamesCommandsAndFlagsThatExist(t *testing.T) {
 	}
 }
 
-func TestTheScenariosInTheDocumentsAreValid(t *testing.T) {
+func TestTheScenariosAndClaimsInTheDocumentsAreValid(t *testing.T) {
 	seen := 0
 	for path, text := range documents(t) {
 		all, _ := blocks(text)
 		for _, b := range all {
 			if b.language == "yaml" {
 				seen++
-				if _, err := scenarios.Parse(path, []byte(b.text)); err != nil {
+				_, err := scenarios.Parse(path, []byte(b.text))
+				if strings.HasPrefix(b.text, "paper: ") {
+					_, err = claims.Parse(path, []byte(b.text))
+				}
+				if err != nil {
 					t.Error(err)
 				}
 			}
 		}
 	}
-	if seen < 2 {
-		t.Errorf("%d scenarios found", seen)
+	if seen < 3 {
+		t.Errorf("%d scenarios and files of claims found", seen)
 	}
 }

@@ -64,11 +64,11 @@ tables do.`,
 			if err := show.check(c); err != nil {
 				return err
 			}
-			run, err := chosenRun(o.results, args)
+			judged, err := o.read(c)
 			if err != nil {
 				return err
 			}
-			judged, err := o.read(c)
+			run, err := chosenRun(o.results, args)
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ tables do.`,
 		"what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
 	f.StringVar(&o.lang, "lang", figures.English,
 		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
-	f.StringVar(&o.claims, "claims", "", "file with the claims to judge, in place of those of eQUIC Gateway")
+	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, in place of those of eQUIC Gateway")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c

@@ -26,9 +26,9 @@ func All(r *analysis.Report) []*Figure {
 	return all
 }
 
-// claimsOf are the claims that are judged by a point of the matrix.
+// claimsOf are the claims whose experiment was run, at a point of the matrix.
 func claimsOf(r *analysis.Report, p *analysis.Point) []analysis.Claim {
-	return slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool { return c.Point != p.Label })
+	return slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool { return c.Point != p.Label || c.Verdict == analysis.NotRun })
 }
 
 func ofPoint(p *analysis.Point, claims []analysis.Claim) []*Figure {

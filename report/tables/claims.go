@@ -44,7 +44,7 @@ func ClaimsNotes(s *analysis.Summary) []string {
 		lacks[c.Reason] = append(lacks[c.Reason], c.Label)
 	}
 	for _, reason := range order {
-		notes = append(notes, "not run, "+reason+": "+analysis.Sentence(lacks[reason]))
+		notes = append(notes, "Not run, "+reason+": "+analysis.Sentence(lacks[reason]))
 	}
 	for _, c := range s.Claims {
 		if c.Caveat != "" {
@@ -71,7 +71,7 @@ func blocksNote(s *analysis.Summary) string {
 	if tests == 0 {
 		return ""
 	}
-	return fmt.Sprintf("a verdict needs %d blocks: with fewer, no p-value can be below 0.05 after Holm's correction for %s; this run has %d",
+	return fmt.Sprintf("A verdict needs %d blocks: with fewer, no p-value can be below 0.05 after Holm's correction for %s; this run has %d",
 		s.BlocksNeeded, plural(tests, "test"), s.Blocks)
 }
 
