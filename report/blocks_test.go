@@ -83,14 +83,15 @@ func verdictOf(s *analysis.Report, metric, with, without string) analysis.Verdic
 	return ""
 }
 
-func pairOf(t *testing.T, s *analysis.Report, metric, with, without string) analysis.Pair {
+// pairOf compares the memory of two variants.
+func pairOf(t *testing.T, s *analysis.Report, with, without string) analysis.Pair {
 	t.Helper()
 	for _, p := range s.Pairs {
-		if p.Metric == metric && p.With == with && p.Without == without {
+		if p.Metric == "memory" && p.With == with && p.Without == without {
 			return p
 		}
 	}
-	t.Fatalf("no pair %s of %s and %s", metric, with, without)
+	t.Fatalf("no pair of %s and %s", with, without)
 	return analysis.Pair{}
 }
 
@@ -100,14 +101,14 @@ func TestPairingTakesOutWhatABlockSharesByItsNumber(t *testing.T) {
 	s := synth.ShortBlocks(6)
 	s.Trials[s.Find("xdp-block", 2)].Invalid = "the server was throttled"
 	sum := summarise(t, s.Write(t))
-	c := pairOf(t, sum, "memory", "xdp-block", "userspace-block")
+	c := pairOf(t, sum, "xdp-block", "userspace-block")
 	if c.Blocks != 5 || c.HasInterval() {
 		t.Errorf("%d blocks, interval %v; want the 5 that have both variants, and none", c.Blocks, c.HasInterval())
 	}
 	if math.Abs(float64(c.Measured)+40) > 1e-4 { // 45 against 75 MiB
 		t.Errorf("memory changes by %v %%, want -40", float64(c.Measured))
 	}
-	if none := pairOf(t, sum, "memory", "userspace-block", "no-block"); none.Blocks != 6 {
+	if none := pairOf(t, sum, "userspace-block", "no-block"); none.Blocks != 6 {
 		t.Errorf("the other two variants have %d blocks in common, want 6", none.Blocks)
 	}
 }
@@ -117,7 +118,7 @@ func TestOfTwoValidTrialsInABlockTheLastIsPaired(t *testing.T) {
 	again := s.Trials[s.Find("xdp-block", 1)]
 	again.Server = synth.Grown(2)
 	s.Trials = append(s.Trials, again)
-	p := pairOf(t, summarise(t, s.Write(t)), "memory", "xdp-block", "userspace-block")
+	p := pairOf(t, summarise(t, s.Write(t)), "xdp-block", "userspace-block")
 	if p.Blocks != 2 || !(p.Measured > -40) {
 		t.Errorf("%d blocks, %v %%; want 2, one of them with twice the memory", p.Blocks, float64(p.Measured))
 	}
@@ -155,7 +156,7 @@ func TestOutliersAreNamedAndKept(t *testing.T) {
 	if !named {
 		t.Errorf("180 MiB among 45 is not named: %+v", sum.Outliers)
 	}
-	if c := pairOf(t, sum, "memory", "xdp-block", "userspace-block"); c.Blocks != 6 || c.High < 0 {
+	if c := pairOf(t, sum, "xdp-block", "userspace-block"); c.Blocks != 6 || c.High < 0 {
 		t.Errorf("the outlier's block is not in the interval: %d blocks, up to %v", c.Blocks, c.High)
 	}
 }

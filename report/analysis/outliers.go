@@ -13,7 +13,9 @@ type Outlier struct {
 	Metric string `json:"metric"`
 	Unit   string `json:"unit"`
 	Value  Number `json:"value"`
-	Median Number `json:"median"`
+	// LowerBound is set if the value is only known to be at least that.
+	LowerBound bool   `json:"lower_bound,omitempty"`
+	Median     Number `json:"median"`
 	// Score is the distance from the median in standard deviations, estimated
 	// from the median absolute deviation.
 	Score Number `json:"score"`
@@ -38,7 +40,8 @@ func (s *Summary) outliers() []Outlier {
 			scores := stats.Scores(x)
 			for _, i := range stats.Outliers(x) {
 				far = append(far, Outlier{
-					Trial: v.Names[of[i]], Metric: m.ID, Unit: m.Unit,
+					LowerBound: m.Censored != nil && m.Censored(v.TrialMetrics[of[i]]),
+					Trial:      v.Names[of[i]], Metric: m.ID, Unit: m.Unit,
 					Value: Number(x[i]), Median: Number(stats.Median(x)), Score: Number(scores[i]),
 				})
 			}
@@ -49,6 +52,10 @@ func (s *Summary) outliers() []Outlier {
 
 // String is the outlier for reading.
 func (o Outlier) String() string {
+	value := o.Value.WithUnit(o.Unit)
+	if o.LowerBound {
+		value = ">" + value
+	}
 	return fmt.Sprintf("%s: %s %s, median %s (%s standard deviations off)",
-		o.Trial, o.Metric, o.Value.WithUnit(o.Unit), o.Median.WithUnit(o.Unit), o.Score.Short())
+		o.Trial, o.Metric, value, o.Median.WithUnit(o.Unit), o.Score.Short())
 }

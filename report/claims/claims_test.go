@@ -266,3 +266,28 @@ func TestPValuesOfTheClaimsAreCorrectedTogether(t *testing.T) {
 		}
 	}
 }
+
+// Each point of a matrix has all claims, and all of them are tests that are corrected
+// for together.
+func TestEachPointOfAMatrixIsJudged(t *testing.T) {
+	var parts []*analysis.Part
+	for _, point := range []string{"rsa-2048", "rsa-4096"} {
+		part := partOf(mixed, variantOf(record.UserspaceBlock, times(10, 100)...), variantOf(record.XDPBlock, times(10, 131)...))
+		part.Cell = results.Cell{Name: point, Point: point}
+		parts = append(parts, part)
+	}
+	r := reportOf(parts...)
+	EQUIC().Judge(r)
+	tests := 0
+	for _, c := range r.Claims {
+		if !strings.HasPrefix(c.Label, c.Point+": "+c.ID) {
+			t.Errorf("%s of %s has the label %q", c.ID, c.Point, c.Label)
+		}
+		if c.Blocks > 0 {
+			tests++
+		}
+	}
+	if len(r.Claims) != 2*len(EQUIC().Claims) || r.BlocksNeeded != blocksFor(tests) || tests%2 != 0 || tests == 0 {
+		t.Errorf("%d claims, %d tests, which need %d blocks", len(r.Claims), tests, r.BlocksNeeded)
+	}
+}
