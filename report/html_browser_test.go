@@ -209,21 +209,21 @@ func (b *browser) settle(t *testing.T, id string) {
 func (b *browser) tellsValues(t *testing.T) {
 	want := analysis.Unknown()
 	for line := range strings.Lines(string(reported(t, b.dir, "figure-3.csv"))) {
-		if text, ok := strings.CutPrefix(line, "userspace-block,5,20,median,"); ok {
+		if text, ok := strings.CutPrefix(line, "userspace-block,1,20,median,"); ok {
 			testkit.Must(t, json.Unmarshal([]byte(text), &want))
 		}
 	}
 	b.settle(t, "figure-3")
-	axes := ask[struct{ X20, X25, Y60, Y100 float64 }](t, b, `(() => {
+	axes := ask[struct{ X5, X10, Y50, Y100 float64 }](t, b, `(() => {
 		// The middle of a label; those of the y axis are above those of the x axis.
 		const label = (text, x) => [...document.querySelectorAll("#figure-3 .canvas text")]
 			.filter((e) => e.textContent === text).map((e) => e.getBoundingClientRect())
 			.sort((a, b) => x ? b.top - a.top : a.top - b.top)
 			.map((r) => x ? r.left + r.width / 2 : r.top + r.height / 2)[0];
-		return {X20: label("20", true), X25: label("25", true), Y60: label("60", false), Y100: label("100", false)};
+		return {X5: label("5", true), X10: label("10", true), Y50: label("50", false), Y100: label("100", false)};
 	})()`)
-	x := (axes.X20 + axes.X25) / 2
-	y := axes.Y60 + (float64(want)-60)*(axes.Y100-axes.Y60)/40
+	x := axes.X5 + (axes.X10-axes.X5)/10 // the attack begins at 15 s
+	y := axes.Y50 + (float64(want)-50)*(axes.Y100-axes.Y50)/50
 	b.do(t, chromedp.MouseEvent(input.DispatchMouseEventTypeMouseMoved, x, y))
 	tip := ask[map[string]any](t, b, `(() => {
 		const tip = document.querySelector(".tip"), near = tip.querySelector(".near");
@@ -233,8 +233,8 @@ func (b *browser) tellsValues(t *testing.T) {
 			series: near.firstChild.textContent, value: near.lastChild.textContent,
 			x: r.left + r.width / 2, y: r.top + r.height / 2};
 	})()`)
-	if tip["hidden"] != false || tip["group"] != "20 to 25 s" || tip["series"] != "userspace-block" || tip["value"] != want.Short()+" requests/s" || tip["rings"] != 3.0 {
-		t.Errorf("the tip says %v, want userspace-block, 20 to 25 s, %s requests/s, and 3 rings", tip, want.Short())
+	if tip["hidden"] != false || tip["group"] != "5 to 6 s" || tip["series"] != "userspace-block" || tip["value"] != want.Short()+" requests/s" || tip["rings"] != 3.0 {
+		t.Errorf("the tip says %v, want userspace-block, 5 to 6 s, %s requests/s, and 3 rings", tip, want.Short())
 	}
 	if dx, dy := tip["x"].(float64)-x, tip["y"].(float64)-y; max(dx, -dx, dy, -dy) > 3 {
 		t.Errorf("the ring is at %v, %v, but by the axes the bin is at %v, %v", tip["x"], tip["y"], x, y)

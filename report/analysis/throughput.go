@@ -9,8 +9,8 @@ const (
 	// paperBinNS is the width of the paper's bins (section VIII).
 	paperBinNS = 5 * secondNS
 
-	// Recovered is: within Band of the median before the attack, for steady
-	// bins of 1 s (docs/method.md, recovery).
+	// Band around the median before the attack in which a throughput is recovered, if
+	// it stays there for steady bins of 1 s (docs/method.md, recovery).
 	Band   = 0.10
 	steady = 5
 )

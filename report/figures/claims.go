@@ -101,8 +101,9 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 		f.legend = append(f.legend, key{f.say(changeInterval), []plot.Thumbnailer{changeIntervalThumb{}}})
 	}
 	f.legend = append(f.legend, key{f.say(changeNone), []plot.Thumbnailer{noChange{}}})
+	beyond := func(n analysis.Number) bool { return n > mostChange }
 	if slices.ContainsFunc(claims, func(c analysis.Claim) bool {
-		return max(c.Paper, c.Measured, c.MeasuredHigh) > mostChange || c.Instrument > mostChange
+		return slices.ContainsFunc([]analysis.Number{c.Paper, c.Instrument, c.Measured, c.MeasuredHigh}, beyond)
 	}) {
 		f.legend = append(f.legend, key{f.say(changeBeyond, mostChange), []plot.Thumbnailer{beyondThumb{}}})
 	}

@@ -52,7 +52,7 @@ func throughputPanel(f *Figure, s *analysis.Summary) *plot.Plot {
 		p.Add(bar{float64(i), float64(harmonic.Median), lookOf(v.Name)})
 		marks.values = append(marks.values,
 			f.dot(float64(i), harmonic, draw.GlyphStyle{Color: color.Black}, v.Name, f.say(harmonicMean), inRequestsPerSecond),
-			f.dot(float64(i)+0.31, arithmetic, mean, v.Name, f.say(arithmeticMean), inRequestsPerSecond))
+			f.dot(float64(i)+0.26, arithmetic, mean, v.Name, f.say(arithmeticMean), inRequestsPerSecond))
 		f.rows(harmonic, v.Name, "throughput, harmonic mean", "requests/s")
 		f.rows(arithmetic, v.Name, "throughput, arithmetic mean", "requests/s")
 	}
