@@ -10,6 +10,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
@@ -57,10 +58,12 @@ type claimReading struct {
 }
 
 func claimReadings() [3]claimReading {
+	instrument := draw.GlyphStyle{Color: grey().color, Radius: 2.9, Shape: draw.PyramidGlyph{}}
+	ours := draw.GlyphStyle{Color: lookOf(string(record.XDPBlock)).color, Radius: 2.9, Shape: draw.CircleGlyph{}}
 	return [3]claimReading{
 		{byPaper, "paper", 0.28, paperGlyph()},
-		{readingInstrument, "paper's instrument", 0, draw.GlyphStyle{Color: grey().color, Radius: 2.9, Shape: draw.PyramidGlyph{}}},
-		{readingOurs, "measured", -0.28, draw.GlyphStyle{Color: lookOf("xdp-block").color, Radius: 2.9, Shape: draw.CircleGlyph{}}},
+		{readingInstrument, "paper's instrument", 0, instrument},
+		{readingOurs, "measured", -0.28, ours},
 	}
 }
 
@@ -71,7 +74,12 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 	f.right = max(f.right, reason.width())
 	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
 	for i, r := range claimReadings() {
+<<<<<<< HEAD
 		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]), low: analysis.Unknown(), high: analysis.Unknown()}
+=======
+		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.percent(values[i])}
+		v.low, v.high = analysis.Unknown(), analysis.Unknown()
+>>>>>>> 3e251da (report/figures: break long lines)
 		statistic := statPublished
 		if i > 0 {
 			statistic = analysis.StatMedian
@@ -87,7 +95,13 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 		}
 		p.Add(v)
 		if v.value.Known() {
+<<<<<<< HEAD
 			f.marks = append(f.marks, mark{x: within(v.value), y: v.y, group: c.Label, series: f.say(r.label), value: v.label})
+=======
+			f.marks = append(f.marks, mark{
+				x: within(v.value), y: v.y, group: c.ID, series: f.say(r.label), value: v.label,
+			})
+>>>>>>> 3e251da (report/figures: break long lines)
 		}
 	}
 }
@@ -223,7 +237,8 @@ func (r claimRow) width() vg.Length { return gapBeside + r.style().Width(r.reaso
 func (r claimRow) Plot(c draw.Canvas, p *plot.Plot) {
 	_, toY := p.Transforms(&c)
 	if r.y > 0 {
-		c.StrokeLine2(draw.LineStyle{Color: color.Gray{Y: 225}, Width: 0.4}, c.Min.X, toY(r.y-0.5), c.Max.X, toY(r.y-0.5))
+		y := toY(r.y - 0.5)
+		c.StrokeLine2(draw.LineStyle{Color: color.Gray{Y: 225}, Width: 0.4}, c.Min.X, y, c.Max.X, y)
 	}
 	if r.reason != "" {
 		c.FillText(r.style(), vg.Point{X: c.Max.X + gapBeside, Y: toY(r.y) + 1}, r.reason)

@@ -36,7 +36,8 @@ func figure3(s *analysis.Summary, all []*analysis.Series) *Figure {
 	step := f.niceStep(top, 6)
 	p.Y.Tick.Marker = plot.TickerFunc(func(least, _ float64) []plot.Tick { return step.Ticks(least, top) })
 	if highest > top {
-		f.legend = append(f.legend, key{label: f.say(cutAbove, f.num(analysis.Number(math.Round(top))), f.num(analysis.Number(highest)))})
+		cut := f.say(cutAbove, f.num(analysis.Number(math.Round(top))), f.num(analysis.Number(highest)))
+		f.legend = append(f.legend, key{label: cut})
 	}
 	f.addThroughput(p, all, top)
 	for i := range lanes {
@@ -75,7 +76,10 @@ func (f *Figure) addThroughput(p *plot.Plot, all []*analysis.Series, top float64
 	var lines []binned
 	for i, v := range all {
 		n := max(1, len(v.Fine.Median)/20)
-		line := binned{curve: &v.Fine, look: lookOf(v.Variant), widthS: 1, zeroS: f.zeroS, top: top, steps: true, glyphEvery: n, glyphFirst: i * n / len(all)}
+		line := binned{
+			curve: &v.Fine, look: lookOf(v.Variant), widthS: 1, zeroS: f.zeroS, top: top, steps: true,
+			glyphEvery: n, glyphFirst: i * n / len(all),
+		}
 		lines = append(lines, line)
 		f.curveRows(v, &v.Fine, 1, v.Variant)
 		for second, rate := range v.Fine.Median {
@@ -123,7 +127,8 @@ func (f *Figure) recoveryLanes(s *analysis.Summary, all []*analysis.Series) []re
 	recovered := false
 	for _, v := range all {
 		m := s.Variant(v.Variant).Metrics
-		l := recoveryLane{from: v.Attack[0] - analysis.Number(f.zeroS), to: v.Attack[1] - analysis.Number(f.zeroS), look: lookOf(v.Variant)}
+		zero := analysis.Number(f.zeroS)
+		l := recoveryLane{from: v.Attack[0] - zero, to: v.Attack[1] - zero, look: lookOf(v.Variant)}
 		l.recovered = l.from + m.Recovery.OnsetS
 		switch {
 		case l.recovered.Known():
@@ -136,7 +141,7 @@ func (f *Figure) recoveryLanes(s *analysis.Summary, all []*analysis.Series) []re
 		f.add(v.Variant, "", v.Attack[1].String(), "attack_ends", "")
 		f.add(v.Variant, "", (v.Attack[0] + m.Recovery.OnsetS).String(), "recovered", "")
 	}
-	f.legend = append(f.legend, key{f.say(attackOfVariant), []plot.Thumbnailer{lineThumb(draw.LineStyle{Color: grey().color, Width: 2.4})}})
+	f.legend = append(f.legend, key{f.say(attackOfVariant), []plot.Thumbnailer{lineThumb(grey().line(2.4))}})
 	if recovered {
 		f.legend = append(f.legend, key{f.say(recoveredMark), []plot.Thumbnailer{recoveredThumb{}}})
 	}
@@ -166,7 +171,9 @@ func (q quiet) line() draw.LineStyle {
 func (q quiet) Plot(c draw.Canvas, p *plot.Plot) {
 	_, toY := p.Transforms(&c)
 	away := float64(q) * analysis.Band
-	q.band(c, vg.Rectangle{Min: vg.Point{X: c.Min.X, Y: toY(float64(q) - away)}, Max: vg.Point{X: c.Max.X, Y: toY(float64(q) + away)}})
+	within := c.Rectangle
+	within.Min.Y, within.Max.Y = toY(float64(q)-away), toY(float64(q)+away)
+	q.band(c, within)
 	c.StrokeLine2(q.line(), c.Min.X, toY(float64(q)), c.Max.X, toY(float64(q)))
 }
 
@@ -221,6 +228,7 @@ func (recoveredThumb) Thumbnail(c *draw.Canvas) {
 	l := grey().line(0.6)
 	c.StrokeLine2(l, c.Min.X, c.Center().Y, c.Max.X-3, c.Center().Y)
 	for i, shape := range []draw.GlyphDrawer{draw.BoxGlyph{}, draw.PyramidGlyph{}, draw.CircleGlyph{}} {
-		c.DrawGlyphNoClip(draw.GlyphStyle{Color: l.Color, Radius: 2.2, Shape: shape}, vg.Point{X: c.Max.X - 16 + 7*vg.Length(i), Y: c.Center().Y})
+		at := vg.Point{X: c.Max.X - 16 + 7*vg.Length(i), Y: c.Center().Y}
+		c.DrawGlyphNoClip(draw.GlyphStyle{Color: l.Color, Radius: 2.2, Shape: shape}, at)
 	}
 }

@@ -78,8 +78,9 @@ func (f *Figure) addPaperBar(p *plot.Plot, s *analysis.Summary, have []analysis.
 	if value > 0 {
 		x := float64(at) - 0.33
 		p.Add(bar{x, float64(value), paperLook()})
-		marks.values = append(marks.values, f.published(x, value, draw.GlyphStyle{Color: color.Black}, have[at].Name, inRequestsPerSecond))
-		f.add(have[at].Name, "throughput, the paper's +30.9 % over userspace-block", "requests/s", statPublished, value.String())
+		name, none := have[at].Name, draw.GlyphStyle{Color: color.Black}
+		marks.values = append(marks.values, f.published(x, value, none, name, inRequestsPerSecond))
+		f.add(name, "throughput, the paper's +30.9 % over userspace-block", "requests/s", statPublished, value.String())
 	} else {
 		label = paperBarZero
 	}
@@ -138,7 +139,8 @@ func blockTimePanel(f *Figure, s *analysis.Summary) *plot.Plot {
 		}
 		if paper.Known() {
 			f.add(v.Name, "paper", "us", statPublished, paper.String())
-			marks.values = append(marks.values, f.published(place(len(ways)), paper, paperGlyph(), v.Name, inMicroseconds))
+			theirs := f.published(place(len(ways)), paper, paperGlyph(), v.Name, inMicroseconds)
+			marks.values = append(marks.values, theirs)
 		}
 	}
 	if slices.ContainsFunc(have, func(v analysis.Variant) bool { return publishedUS(v.Name).Known() }) {

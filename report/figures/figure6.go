@@ -38,7 +38,8 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 	})
 	cpu.X.Max = max(100, cpu.X.Max)
 	memory := ecdfPanel(f, s, 1, all, resource{
-		name: "memory", unit: "MiB", title: memoryTitle, label: residentSet, divisor: 1 << 20, log: true, stated: statedMemory(s),
+		name: "memory", unit: "MiB", title: memoryTitle, label: residentSet, divisor: 1 << 20, log: true,
+		stated:  statedMemory(s),
 		samples: func(v *analysis.Series) []float64 { return v.Memory }, at: func(v *analysis.Series) *analysis.Curve { return &v.MemoryAt },
 	})
 	f.statedKeys(s)
@@ -129,7 +130,9 @@ func (f *Figure) scaleUse(a *plot.Axis, all []*analysis.Series, of resource) {
 	}
 	if !of.log || math.IsInf(least, 0) {
 		a.Min, a.Max = 0, max(1, most)
-		a.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick { return f.niceStep(most, 10).Ticks(least, most) })
+		a.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick {
+			return f.niceStep(most, 10).Ticks(least, most)
+		})
 		return
 	}
 	for _, stated := range of.stated {
@@ -146,8 +149,10 @@ func (f *Figure) addStated(p *plot.Plot, s *analysis.Summary, of resource) {
 		if s.Variant(name) == nil {
 			continue
 		}
-		f.add(name, of.name, of.unit, statPublished, analysis.Number(stated.share).String(), analysis.Number(stated.value).String())
-		p.Add(&plotter.Scatter{XYs: plotter.XYs{{X: of.x(stated.value), Y: stated.share}}, GlyphStyle: lookOf(name).target()})
+		share, value := analysis.Number(stated.share), analysis.Number(stated.value)
+		f.add(name, of.name, of.unit, statPublished, share.String(), value.String())
+		at := plotter.XYs{{X: of.x(stated.value), Y: stated.share}}
+		p.Add(&plotter.Scatter{XYs: at, GlyphStyle: lookOf(name).target()})
 	}
 }
 
