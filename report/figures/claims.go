@@ -74,12 +74,8 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 	f.right = max(f.right, reason.width())
 	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
 	for i, r := range claimReadings() {
-<<<<<<< HEAD
-		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]), low: analysis.Unknown(), high: analysis.Unknown()}
-=======
-		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.percent(values[i])}
-		v.low, v.high = analysis.Unknown(), analysis.Unknown()
->>>>>>> 3e251da (report/figures: break long lines)
+		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]),
+			low: analysis.Unknown(), high: analysis.Unknown()}
 		statistic := statPublished
 		if i > 0 {
 			statistic = analysis.StatMedian
@@ -95,13 +91,7 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 		}
 		p.Add(v)
 		if v.value.Known() {
-<<<<<<< HEAD
 			f.marks = append(f.marks, mark{x: within(v.value), y: v.y, group: c.Label, series: f.say(r.label), value: v.label})
-=======
-			f.marks = append(f.marks, mark{
-				x: within(v.value), y: v.y, group: c.ID, series: f.say(r.label), value: v.label,
-			})
->>>>>>> 3e251da (report/figures: break long lines)
 		}
 	}
 }

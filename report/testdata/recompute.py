@@ -115,13 +115,14 @@ def busy_ns(s):
 
 def throughput(t):
     fine, paper, load = t.bins(1), t.bins(5), t.experiment["sequential"]
-    return {
+    figures = {
         "harmonic": harmonic(fine), "arithmetic": arithmetic(fine), "min": min(fine, default=NAN), "zero_bins": fine.count(0),
         "paper": harmonic([v for v in paper if v]), "paper_zero_bins": paper.count(0), "median_before": t.usual(1),
         "scheduled": load["rate_per_second"] * load["clients"] or NAN,
         "completed_share": ratio(len(t.ok), load["clients"] * load["requests"]),
         "total_s": max((q["start_ns"] + q["end_ns"] for q in t.sequential.get("request", [])), default=NAN) / 1e9,
     }
+    return figures if load["clients"] else dict.fromkeys(figures, NAN)
 
 
 def recovery(t):
