@@ -245,11 +245,13 @@ var catalogue = []Metric{
 		Row:   "server CPU, p90, paper's estimator (normal distribution) (%)",
 	},
 	{
-		ID: "cpu-below-40", Label: "share of the time with the server's CPU use below 40 %", Unit: "% of the time", Better: Higher,
+		ID: "cpu-below-40", Label: "share of the time with the server's CPU use below 40 %",
+		Unit: "% of the time", Better: Higher,
 		Value: func(m *Metrics) Number { return m.CPU.Below40 * 100 }, Row: "server CPU below 40 % (% of the time)",
 	},
 	{
-		ID: "cpu-at-least-90", Label: "share of the time with the server's CPU use at 90 % or more", Unit: "% of the time", Better: Lower,
+		ID: "cpu-at-least-90", Label: "share of the time with the server's CPU use at 90 % or more",
+		Unit: "% of the time", Better: Lower,
 		Value: func(m *Metrics) Number { return m.CPU.AtLeast90 * 100 }, Row: "server CPU at 90 % or more (% of the time)",
 	},
 	{

@@ -170,7 +170,10 @@ func (f *File) check(name string, lines []int) error {
 func (d *definition) faults() []string {
 	var all []string
 	wrong := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	for _, text := range [][2]string{{"id", d.ID}, {"place", d.Place}, {"published", d.Published}, {"english", d.English}, {"note", d.Note}} {
+	texts := [][2]string{
+		{"id", d.ID}, {"place", d.Place}, {"published", d.Published}, {"english", d.English}, {"note", d.Note},
+	}
+	for _, text := range texts {
 		if text[1] == "" {
 			wrong("key %s is missing", text[0])
 		}
@@ -206,7 +209,8 @@ func (d *definition) wrongMetrics() []string {
 		}
 	}
 	if own := analysis.FindMetric(d.Metric).Unit; d.Unit != analysis.PercentChange && d.Unit != own {
-		all = append(all, fmt.Sprintf("unit is %q, use %q or, for the figure itself, %q", d.Unit, analysis.PercentChange, own))
+		all = append(all, fmt.Sprintf("unit is %q, use %q or, for the figure itself, %q",
+			d.Unit, analysis.PercentChange, own))
 	}
 	if d.Value == nil {
 		return all

@@ -60,7 +60,8 @@ func harmless(part *analysis.Part) []string {
 func attackAdvice(part *analysis.Part) []string {
 	s := part.Summary
 	var words []string
-	weak := len(slowsResponses(s)) > 0 || slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool { return len(serves(&v)) > 0 })
+	served := func(v analysis.Variant) bool { return len(serves(&v)) > 0 }
+	weak := len(slowsResponses(s)) > 0 || slices.ContainsFunc(s.Measured(), served)
 	if len(losesThroughput(s)) > 0 && tooShort(s) {
 		words = append(words, in(part, "use a longer attack: it is counted in bins of 1 s."))
 		if !weak {
@@ -79,11 +80,14 @@ func fasterAttack(part *analysis.Part) string {
 	if attack.RatePerSecond <= 0 {
 		return "the attack may be too weak for this machine: use more attackers."
 	}
-	return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this machine. One that is faster, and as long: %s. If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",
-		attack.RatePerSecond, faster(key, &attack))
+	return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this machine. "+
+		"One that is faster, and as long: %s. "+
+		"If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",
+		attack.RatePerSecond, doubleRateFlags(key, &attack))
 }
 
-func faster(key string, l *results.Load) string {
+// doubleRateFlags sets twice the rate of a load, for as long.
+func doubleRateFlags(key string, l *results.Load) string {
 	set := fmt.Sprintf("--set %s.parallel.rate=%g/s", key, 2*l.RatePerSecond)
 	if l.Strength > 0 {
 		set = fmt.Sprintf("--set %s.parallel.rate=%gx", key, 2*l.Strength)

@@ -85,9 +85,11 @@ func losesThroughput(s *analysis.Summary) []string {
 	case slices.ContainsFunc(s.Measured(), lost):
 		return nil
 	case tooShort(s):
-		return []string{fmt.Sprintf("the attack lasted %s s, too short to tell its effect in bins of 1 s from chance", lasted(s).Short())}
+		return []string{fmt.Sprintf("the attack lasted %s s, too short to tell its effect in bins of 1 s from chance",
+			lasted(s).Short())}
 	}
-	return []string{fmt.Sprintf("no variant was below 90 %% of its throughput before the attack for more than %d s%s", byChanceS, withoutUnprotected(s))}
+	return []string{fmt.Sprintf("no variant was below 90 %% of its throughput before the attack for more than %d s%s",
+		byChanceS, withoutUnprotected(s))}
 }
 
 // slowsResponses: the same of the response time.
@@ -96,7 +98,8 @@ func slowsResponses(s *analysis.Summary) []string {
 	if slices.ContainsFunc(s.Measured(), slowed) {
 		return nil
 	}
-	return []string{"in no variant was the median response time during the attack more than 10 % above that before" + withoutUnprotected(s)}
+	return []string{"in no variant was the median response time during the attack more than 10 % above that before" +
+		withoutUnprotected(s)}
 }
 
 // slowdown is the median response time during the attack over that before. If too few
@@ -137,7 +140,8 @@ func serves(v *analysis.Variant) []string {
 	if v.Name == string(record.NoBlock) || !(share < mostOf) {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s served most of the attack, within its quota, and turned away %s %% of it", v.Name, (share * 100).Short())}
+	return []string{fmt.Sprintf("%s served most of the attack, within its quota, and turned away %s %% of it",
+		v.Name, (share * 100).Short())}
 }
 
 // turnedAway is the share of the attack's requests that were not served, in 0..1.
@@ -155,7 +159,8 @@ func turnedAway(m *analysis.Metrics) analysis.Number {
 // noSchedule: clients on a schedule catch up, and end when it ends.
 func noSchedule(part *analysis.Part, _, _ *analysis.Variant) []string {
 	if rate := part.Summary.Manifest.Experiment.Sequential.RatePerSecond; rate > 0 {
-		return []string{fmt.Sprintf("the sequential clients catch up with their schedule of %g/s, so they end with it in every variant", rate)}
+		return []string{fmt.Sprintf("the sequential clients catch up with their schedule of %g/s, "+
+			"so they end with it in every variant", rate)}
 	}
 	return nil
 }
@@ -170,7 +175,8 @@ func neverAway(_ *analysis.Part, with, against *analysis.Variant) []string {
 		if n := trials - count(func(m *analysis.Metrics) bool { return m.Recovery.OnsetS == 0 }); n > 0 {
 			few = fmt.Sprintf(" in all but %d of %d trials", n, trials)
 		}
-		return []string{"neither variant had to recover: both stayed within 10 % for five bins from the start of the attack" + few}
+		return []string{"neither variant had to recover: both stayed within 10 % for five bins from the start " +
+			"of the attack" + few}
 	case count(analysis.NeverRecovered) == trials:
 		return []string{"neither variant recovered before the end of the load"}
 	}

@@ -71,21 +71,22 @@ func blocksNote(s *analysis.Summary) string {
 	if tests == 0 {
 		return ""
 	}
-	return fmt.Sprintf("A verdict needs %d blocks: with fewer, no p-value can be below 0.05 after Holm's correction for %s; this run has %d",
-		s.BlocksNeeded, plural(tests, "test"), s.Blocks)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("A verdict needs %d blocks: with fewer, no p-value can be below 0.05 after Holm's correction for "+
+		"all tests (%d); this run has %d", s.BlocksNeeded, tests, s.Blocks)
 }
 
 // ClaimsWords are how the claims are put and judged.
 func ClaimsWords() []string {
 	return []string{
-		"Each claim is put in the paper's unit: the change in % from one variant to the other, or a share of the time of one variant. The paper's instrument is what the paper's way to measure gives for the same trials: it explains the paper's value, and decides nothing. In brackets: the 95 % interval. A change is the typical ratio of pairs of a block, so it can differ from that of the two figures; its interval and p-value are of the exact signed-rank test, and p is corrected by Holm for all claims.",
-		"*Consistent*: the interval contains the paper's value, or the estimate is within the claim's tolerance. *Stronger* and *weaker*: in the same direction, but not of that size. *Contradicted*: the whole interval is on the other side of no change. *Unsure*: the interval contains no change, the corrected p is 0.05 or more, or a premise is not met. *Estimate only*: too few blocks for a verdict. *Not run*: the run does not have the experiment, or a variant.",
+		"Each claim is put in the paper's unit: the change in % from one variant to the other, or a share of the time " +
+			"of one variant. The paper's instrument is what the paper's way to measure gives for the same trials: it " +
+			"explains the paper's value, and decides nothing. In brackets: the 95 % interval. A change is the typical " +
+			"ratio of two trials of a block, so it can differ from that of the two figures; its interval and p-value are " +
+			"of the exact signed-rank test, and p is corrected by Holm for all claims.",
+		"*Consistent*: the interval contains the paper's value, or the estimate is within the claim's tolerance. " +
+			"*Stronger* and *weaker*: in the same direction, but not of that size. *Contradicted*: the whole interval is " +
+			"on the other side of no change. *Unsure*: the interval contains no change, the corrected p is 0.05 or more, " +
+			"or a premise is not met. *Estimate only*: too few blocks for a verdict. *Not run*: the run does not have the " +
+			"experiment, or a variant.",
 	}
 }
