@@ -106,10 +106,11 @@ func (g *gate) request(context.Context) record.Request {
 
 func TestAnOpenLoopDoesNotWaitForEarlierRequests(t *testing.T) {
 	g := &gate{open: make(chan struct{})}
-	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, Clock: testClock(t)}, func(ctx context.Context) record.Request {
-		r := g.request(ctx)
-		return r
-	})
+	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, Clock: testClock(t)},
+		func(ctx context.Context) record.Request {
+			r := g.request(ctx)
+			return r
+		})
 	done := make(chan struct{})
 	go func() { l.run(t.Context()); close(done) }()
 	testkit.Await(t, "all requests", func() bool { return l.progress().Started == 10 })
@@ -125,7 +126,8 @@ func TestMaxInFlightHoldsRequestsBackAndCountsThem(t *testing.T) {
 	l := newLoad(Options{Mode: Parallel, Requests: 10, Rate: 1000, MaxInFlight: 3, Clock: testClock(t)}, g.request)
 	done := make(chan struct{})
 	go func() { l.run(t.Context()); close(done) }()
-	testkit.Await(t, "three requests and one held", func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.started == 3 && l.held == 1 })
+	testkit.Await(t, "three requests and one held",
+		func() bool { l.mu.Lock(); defer l.mu.Unlock(); return l.started == 3 && l.held == 1 })
 	close(g.open)
 	<-done
 	if g.most != 3 || l.peak != 3 || len(l.done) != 10 {
@@ -146,7 +148,8 @@ func TestASequentialClientKeepsTheScheduleOfALateRequest(t *testing.T) {
 	l.run(t.Context())
 	second := l.done[1]
 	if second.ScheduledNS != 10e6 || second.StartNS < 50e6 {
-		t.Errorf("second request scheduled at %d, started at %d; want 10 ms, and after 50 ms", second.ScheduledNS, second.StartNS)
+		t.Errorf("second request scheduled at %d, started at %d; want 10 ms, and after 50 ms", second.ScheduledNS,
+			second.StartNS)
 	}
 	if got := second.ResponseNS(); got < 40e6 {
 		t.Errorf("response time %d ns; want the wait of 40 ms in it", got)
@@ -271,16 +274,34 @@ func TestOutcomes(t *testing.T) {
 		code uint64
 	}{
 		{"no error is ok", t.Context(), nil, record.OK, 0},
-		{"refused before the handshake", t.Context(), &quic.TransportError{Remote: true, ErrorCode: quic.ConnectionRefused}, record.Refused, 2},
-		{"refused after the handshake", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x107}, record.Refused, 0x107},
-		{"refused under the request", t.Context(), &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad}, record.Refused, 0x107},
-		{"our own refusal is an error", t.Context(), &quic.TransportError{ErrorCode: quic.ConnectionRefused}, record.Failed, 0},
+		{
+			"refused before the handshake", t.Context(), &quic.TransportError{Remote: true, ErrorCode: quic.ConnectionRefused},
+			record.Refused, 2,
+		},
+		{
+			"refused after the handshake", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x107}, record.Refused,
+			0x107,
+		},
+		{
+			"refused under the request", t.Context(), &http3.Error{Remote: true, ErrorCode: http3.ErrCodeExcessiveLoad},
+			record.Refused, 0x107,
+		},
+		{
+			"our own refusal is an error", t.Context(), &quic.TransportError{ErrorCode: quic.ConnectionRefused}, record.Failed,
+			0,
+		},
 		{"another code is an error", t.Context(), &quic.ApplicationError{Remote: true, ErrorCode: 0x102}, record.Failed, 0},
 		{"no handshake in time", t.Context(), &quic.HandshakeTimeoutError{}, record.Timeout, 0},
 		{"an idle connection", t.Context(), &quic.IdleTimeoutError{}, record.Timeout, 0},
 		{"the request's own time-out", expired, errors.New("cut off"), record.Timeout, 0},
-		{"no descriptor", t.Context(), &net.OpError{Op: "listen", Err: os.NewSyscallError("socket", syscall.EMFILE)}, record.Local, 0},
-		{"no memory to send", expired, &net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", syscall.ENOBUFS)}, record.Local, 0},
+		{
+			"no descriptor", t.Context(), &net.OpError{Op: "listen", Err: os.NewSyscallError("socket", syscall.EMFILE)},
+			record.Local, 0,
+		},
+		{
+			"no memory to send", expired, &net.OpError{Op: "write", Err: os.NewSyscallError("sendmsg", syscall.ENOBUFS)},
+			record.Local, 0,
+		},
 		{"a message that is too long", t.Context(), os.NewSyscallError("sendmsg", syscall.EMSGSIZE), record.Failed, 0},
 		{"anything else", t.Context(), io.ErrUnexpectedEOF, record.Failed, 0},
 	} {
@@ -308,11 +329,17 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		{"a server without a port", func(o *Options) { o.Server = "127.0.0.1" }, "missing port"},
 		{"an unknown mode", func(o *Options) { o.Mode = "both" }, `unknown mode "both"`},
 		{"no requests", func(o *Options) { o.Requests = 0 }, "0 requests and a duration of 0s: want exactly one"},
-		{"requests and a duration", func(o *Options) { o.Duration = 1e9 }, "1 requests and a duration of 1s: want exactly one"},
+		{
+			"requests and a duration", func(o *Options) { o.Duration = 1e9 },
+			"1 requests and a duration of 1s: want exactly one",
+		},
 		{"a negative duration", func(o *Options) { o.Duration = -1e9 }, "duration -1s: want more than zero"},
 		{"a parallel client without a rate", func(o *Options) { o.Rate = 0 }, "need a rate"},
 		{"a parallel client with a pace", func(o *Options) { o.Pace = 1e9 }, "pace is for sequential requests"},
-		{"a pace and a rate", func(o *Options) { o.Mode, o.Pace = Sequential, 1e9 }, "pace 1s and rate 1/s: want at most one"},
+		{
+			"a pace and a rate", func(o *Options) { o.Mode, o.Pace = Sequential, 1e9 },
+			"pace 1s and rate 1/s: want at most one",
+		},
 		{"a negative pace", func(o *Options) { o.Mode, o.Rate, o.Pace = Sequential, 0, -1 }, "pace -1ns: want zero or more"},
 		{"a negative rate", func(o *Options) { o.Rate = -1 }, "rate -1/s"},
 		{"a negative delay", func(o *Options) { o.Delay = -1 }, "delay -1ns"},

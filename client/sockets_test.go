@@ -109,7 +109,8 @@ func segmentSize(n uint16) []byte {
 
 func TestWithoutDescriptorsRequestsFailLocally(t *testing.T) {
 	bin := testkit.Build(t, "../cmd/equic-client")
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -n 64; exec "$@"`, "sh", filepath.Join(bin, "equic-client"),
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", `ulimit -n 64; exec "$@"`, "sh",
+		filepath.Join(bin, "equic-client"),
 		"--server", blackHole(t), "--mode", "parallel", "--requests", "200", "--rate", "2000", "--timeout", "1s").Output()
 	testkit.Must(t, err)
 	outcomes := map[record.Outcome]int{}
@@ -123,7 +124,8 @@ func TestWithoutDescriptorsRequestsFailLocally(t *testing.T) {
 		return nil
 	})
 	testkit.Must(t, err)
-	if outcomes[record.Local] < 100 || outcomes[record.Timeout] < 10 || outcomes[record.Local]+outcomes[record.Timeout] != 200 {
+	if outcomes[record.Local] < 100 || outcomes[record.Timeout] < 10 ||
+		outcomes[record.Local]+outcomes[record.Timeout] != 200 {
 		t.Errorf("outcomes %v; want all that have no descriptor to be local, and no errors", outcomes)
 	}
 }

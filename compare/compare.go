@@ -120,7 +120,8 @@ func Runs(o Options) (*Comparison, error) {
 	}
 	forced := obstacles(base.run, fresh.run)
 	if len(forced) > 0 && !o.Force {
-		return nil, fmt.Errorf("%w, as they differ in more than the program; --force compares them anyway:\n  %s", ErrIncomparable, strings.Join(forced, "\n  "))
+		return nil, fmt.Errorf("%w, as they differ in more than the program; --force compares them anyway:\n  %s",
+			ErrIncomparable, strings.Join(forced, "\n  "))
 	}
 	c := &Comparison{
 		Schema: schema, Scenario: fresh.manifest().Scenario, Base: base.side(), New: fresh.side(),
@@ -128,7 +129,8 @@ func Runs(o Options) (*Comparison, error) {
 		Forced: forced, Differs: information(base.manifest(), fresh.manifest()),
 	}
 	if c.Rows = rows(base, fresh, metrics); len(c.Rows) == 0 {
-		return nil, fmt.Errorf("%w: no variant is in both and has a value of %s", ErrIncomparable, strings.Join(ids(metrics), ", "))
+		return nil, fmt.Errorf("%w: no variant is in both and has a value of %s", ErrIncomparable,
+			strings.Join(ids(metrics), ", "))
 	}
 	c.judge(1 + o.Threshold)
 	c.Notes = c.notes(base, fresh)

@@ -67,12 +67,30 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 		verdict compare.Verdict
 	}{
 		{"the same figures are not changed", func(*synth) {}, "cpu", compare.NotChanged, "", "", compare.Fine},
-		{"a fifth more CPU is worse", func(s *synth) { s.cpu = 1.2 }, "cpu", compare.Changed, compare.Worse, "", compare.Regression},
-		{"a fifth less CPU is better, and no regression", func(s *synth) { s.cpu = 0.8 }, "cpu", compare.Changed, compare.Better, "", compare.Fine},
-		{"one percent more is a difference, but not changed", func(s *synth) { s.cpu, s.scatter = 1.01, 0.001 }, "cpu", compare.NotChanged, "", "", compare.Fine},
-		{"a change just below the threshold is open", func(s *synth) { s.cpu = 1.045 }, "cpu", compare.Unsure, "", "as large as the threshold is open", compare.Undecided},
-		{"figures that scatter are unsure", func(s *synth) { s.scatter = 0.3 }, "cpu", compare.Unsure, "", "no change as well as one", compare.Undecided},
-		{"one trial is too few", func(s *synth) { s.blocks, s.cpu = 1, 1.2 }, "cpu", compare.Unsure, "", "too few for a 95 % interval", compare.Undecided},
+		{
+			"a fifth more CPU is worse", func(s *synth) { s.cpu = 1.2 }, "cpu", compare.Changed, compare.Worse, "",
+			compare.Regression,
+		},
+		{
+			"a fifth less CPU is better, and no regression", func(s *synth) { s.cpu = 0.8 }, "cpu", compare.Changed,
+			compare.Better, "", compare.Fine,
+		},
+		{
+			"one percent more is a difference, but not changed", func(s *synth) { s.cpu, s.scatter = 1.01, 0.001 }, "cpu",
+			compare.NotChanged, "", "", compare.Fine,
+		},
+		{
+			"a change just below the threshold is open", func(s *synth) { s.cpu = 1.045 }, "cpu", compare.Unsure, "",
+			"as large as the threshold is open", compare.Undecided,
+		},
+		{
+			"figures that scatter are unsure", func(s *synth) { s.scatter = 0.3 }, "cpu", compare.Unsure, "",
+			"no change as well as one", compare.Undecided,
+		},
+		{
+			"one trial is too few", func(s *synth) { s.blocks, s.cpu = 1, 1.2 }, "cpu", compare.Unsure, "",
+			"too few for a 95 % interval", compare.Undecided,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -80,7 +98,8 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 			tt.change(fresh)
 			c := compared(t, ordinary(1), fresh, tt.metric)
 			r := row(t, c, tt.metric)
-			if r.State != tt.state || r.Effect != tt.effect || !strings.Contains(r.Reason, tt.reason) || (r.Reason == "") != (tt.reason == "") {
+			if r.State != tt.state || r.Effect != tt.effect || !strings.Contains(r.Reason, tt.reason) ||
+				(r.Reason == "") != (tt.reason == "") {
 				t.Errorf("%s %s, reason %q; want %s %s, %q (%+v)", r.State, r.Effect, r.Reason, tt.state, tt.effect, tt.reason, r)
 			}
 			if c.Verdict != tt.verdict {
@@ -99,7 +118,10 @@ func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
 	}
 	fresh := ordinary(2)
 	fresh.manifest = func(m *results.Manifest) { m.Experiment.Sequential.Requests = 900 } // a window twice as long
-	c, err := compare.Runs(compare.Options{Base: ordinary(1).write(t), New: fresh.write(t), Threshold: 0.05, Metrics: []string{"throughput-mean"}, Force: true})
+	c, err := compare.Runs(compare.Options{
+		Base: ordinary(1).write(t), New: fresh.write(t), Threshold: 0.05,
+		Metrics: []string{"throughput-mean"}, Force: true,
+	})
 	testkit.Must(t, err)
 	if r := row(t, c, "throughput-mean"); r.Effect != compare.Worse || r.Change > -40 {
 		t.Errorf("half the throughput is %q, %v %%, want worse", r.Effect, r.Change)
@@ -134,7 +156,8 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 			tt.change(fresh)
 			o := compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05}
 			_, err := compare.Runs(o)
-			if !errors.Is(err, compare.ErrIncomparable) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), "--force") {
+			if !errors.Is(err, compare.ErrIncomparable) || !strings.Contains(err.Error(), tt.says) ||
+				!strings.Contains(err.Error(), "--force") {
 				t.Errorf("error %v, want one that says %q and --force", err, tt.says)
 			}
 			o.Force = true
@@ -202,7 +225,8 @@ func TestSecondArmsAreInNoFigure(t *testing.T) {
 	}
 	c := compared(t, ordinary(1), fresh, "cpu")
 	if r := row(t, c, "cpu"); r.NewTrials != 6 || c.New.Trials != 12 {
-		t.Errorf("%d trials in the row and %d in the run, want 6 and 12: ten blocks of two variants, four of them of another arm", r.NewTrials, c.New.Trials)
+		t.Errorf("%d trials in the row and %d in the run, want 6 and 12: ten blocks of two variants, four of them of "+
+			"another arm", r.NewTrials, c.New.Trials)
 	}
 	if !slices.Contains(c.Differs, "arms: [] in BASE, [again] in NEW") {
 		t.Errorf("information %q does not tell of the arms", c.Differs)
@@ -214,9 +238,12 @@ func TestBinariesOfBothRunsAreToldApart(t *testing.T) {
 		fresh map[string]string
 		says  string
 	}{
-		"the same program": {map[string]string{"equic-server": "aa", "equic-client": "bb"}, "binaries: the same in both, so whatever changed is not the program"},
-		"another server":   {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries: other equic-server"},
-		"no digests":       {nil, "binaries: not recorded in both"},
+		"the same program": {
+			map[string]string{"equic-server": "aa", "equic-client": "bb"},
+			"binaries: the same in both, so whatever changed is not the program",
+		},
+		"another server": {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries: other equic-server"},
+		"no digests":     {nil, "binaries: not recorded in both"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +268,12 @@ func TestMetricsAreChosenByName(t *testing.T) {
 		{"none are the default ones, each in two variants", nil, 14, ""},
 		{"two in two variants are four rows", []string{"cpu", "memory-peak"}, 4, ""},
 		{"all are all that have a value", []string{"all"}, 24, ""},
-		{"an unknown one is refused", []string{"cpu", "wattage"}, 0, `unknown metric "wattage"; use all, or some of throughput`},
+		{
+			"an unknown one is refused",
+			[]string{"cpu", "wattage"},
+			0,
+			`unknown metric "wattage"; use all, or some of throughput`,
+		},
 		{"one given twice is refused", []string{"cpu", "cpu"}, 0, "cpu is given twice"},
 	}
 	for _, tt := range tests {
@@ -269,7 +301,10 @@ func TestTooFewTrialsForAnyChangeAreSaid(t *testing.T) {
 		blocks int
 		says   string
 	}{
-		{"five trials cannot show a change in fourteen rows", 5, "any of 14 rows at once, however large: 6 of each variant in both runs can"},
+		{
+			"five trials cannot show a change in fourteen rows", 5,
+			"any of 14 rows at once, however large: 6 of each variant in both runs can",
+		},
 		{"six can", 6, ""},
 	}
 	for _, tt := range tests {
@@ -277,7 +312,8 @@ func TestTooFewTrialsForAnyChangeAreSaid(t *testing.T) {
 			base, fresh := ordinary(1), ordinary(2)
 			base.blocks, fresh.blocks, fresh.cpu = tt.blocks, tt.blocks, 2
 			c := compared(t, base, fresh)
-			said := slices.ContainsFunc(c.Notes, func(n string) bool { return strings.Contains(n, tt.says) && strings.Contains(n, "so few") })
+			said := slices.ContainsFunc(c.Notes,
+				func(n string) bool { return strings.Contains(n, tt.says) && strings.Contains(n, "so few") })
 			if said != (tt.says != "") {
 				t.Errorf("notes %q, want one that says %q", c.Notes, tt.says)
 			}

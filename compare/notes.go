@@ -26,13 +26,15 @@ func (c *Comparison) notes(base, fresh *analysed) []string {
 		side Side
 	}{{"BASE", c.Base}, {"NEW", c.New}} {
 		if run.side.Invalid > 0 {
-			notes = append(notes, fmt.Sprintf("%s has %d invalid of %d trials, which are in no figure", run.name, run.side.Invalid, run.side.Invalid+run.side.Trials))
+			notes = append(notes, fmt.Sprintf("%s has %d invalid of %d trials, which are in no figure", run.name,
+				run.side.Invalid, run.side.Invalid+run.side.Trials))
 		}
 	}
 	if few := c.tooFew(); few != "" {
 		notes = append(notes, few)
 	}
-	return append(notes, "a machine is not the same in two runs: compare two of the same binaries too, to see what that alone changes")
+	return append(notes, "a machine is not the same in two runs: compare two of the same binaries too, to see what "+
+		"that alone changes")
 }
 
 // tooFew says so where no row can be changed, however large its change is.
@@ -51,7 +53,8 @@ func (c *Comparison) tooFew() string {
 	for stats.LeastRankSum(enough, enough)*float64(tests) > level+rounding {
 		enough++
 	}
-	return fmt.Sprintf("so few trials cannot show a change in any of %s at once, however large: %d of each variant in both runs can; or choose fewer --metrics",
+	return fmt.Sprintf("so few trials cannot show a change in any of %s at once, however large: %d of each variant in "+
+		"both runs can; or choose fewer --metrics",
 		plural(tests, "row"), enough)
 }
 

@@ -122,7 +122,8 @@ func (r *Row) state() string {
 // summary is one line of how many rows are in which state.
 func (c *Comparison) summary() string {
 	return fmt.Sprintf("%d worse, %d better, %d not changed, %d unsure, at a threshold of %s (down: %s)",
-		c.Counts.Worse, c.Counts.Better, c.Counts.NotChanged, c.Counts.Unsure, c.ThresholdPercent.Change(), c.LowPercent.Change())
+		c.Counts.Worse, c.Counts.Better, c.Counts.NotChanged, c.Counts.Unsure, c.ThresholdPercent.Change(),
+		c.LowPercent.Change())
 }
 
 // group is lines of one kind.
@@ -137,8 +138,10 @@ func (c *Comparison) groups() []group {
 		{"unsure", c.unsure()},
 		{"note", c.Notes},
 		{"information", c.Differs},
-		{"how", []string{fmt.Sprintf("a row is changed where p is 0.05 or less, after Holm's correction for %s, and the change is as large as the threshold; "+
-			"it is not changed where its own 95 %% interval is inside the threshold; else it is unsure", plural(len(c.Rows), "row"))}},
+		{"how", []string{fmt.Sprintf("a row is changed where p is 0.05 or less, after Holm's correction for %s, and the "+
+			"change is as large as the threshold; "+
+			"it is not changed where its own 95 %% interval is inside the threshold; else it is unsure",
+			plural(len(c.Rows), "row"))}},
 	}
 }
 

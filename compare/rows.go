@@ -202,7 +202,8 @@ func (r *Row) why(factor float64) string {
 	case r.BaseTrials == 0:
 		return "BASE has no valid trial with a value"
 	case stats.LeastRankSum(r.NewTrials, r.BaseTrials) > level+rounding:
-		return fmt.Sprintf("%d and %d trials are too few for a 95 %% interval: four of each are enough for one", r.BaseTrials, r.NewTrials)
+		return fmt.Sprintf("%d and %d trials are too few for a 95 %% interval: four of each are enough for one",
+			r.BaseTrials, r.NewTrials)
 	case !i.Exists() || math.IsNaN(r.ratio.Ratio):
 		return "zero in some trials of both, so there is no typical change"
 	case r.significant():

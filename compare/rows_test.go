@@ -14,7 +14,12 @@ func TestFiguresBelowZeroHaveNoRatio(t *testing.T) {
 		base, fresh []float64
 		reason      string
 	}{
-		{"all of one run", []float64{500, 510, 520, 515}, []float64{-20, -21, -22, -19}, "below zero in 4 of 8 trials, so there is no ratio"},
+		{
+			"all of one run",
+			[]float64{500, 510, 520, 515},
+			[]float64{-20, -21, -22, -19},
+			"below zero in 4 of 8 trials, so there is no ratio",
+		},
 		{"some of both", []float64{5, -1, 3, 4}, []float64{-2, 6, 2, 3}, "below zero in 2 of 8 trials, so there is no ratio"},
 	}
 	for _, tt := range tests {

@@ -46,7 +46,8 @@ func (s *synth) write(t *testing.T) string {
 	w, err := results.Create(t.TempDir(), "synthetic", started)
 	testkit.Must(t, err)
 	m := &results.Manifest{
-		Schema: results.SchemaVersion, ID: w.ID, Started: started, Scenario: "synthetic", ScenarioSHA256: "0123", Seed: s.seed,
+		Schema: results.SchemaVersion, ID: w.ID, Started: started, Scenario: "synthetic", ScenarioSHA256: "0123",
+		Seed: s.seed,
 		Experiment: results.Experiment{
 			Variants:   s.variants,
 			Sequential: results.Load{Clients: 1, Requests: 450, RatePerSecond: 45, MaxInFlight: 1},
@@ -73,7 +74,10 @@ func (s *synth) write(t *testing.T) string {
 func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTrial, rng *rand.Rand) {
 	t.Helper()
 	valid := !s.invalid(p.Variant, p.Block)
-	meta := &results.Trial{PlannedTrial: p, Attempt: 1, Valid: valid, Checks: []results.Check{{Rule: "made by code", OK: valid}}}
+	meta := &results.Trial{
+		PlannedTrial: p, Attempt: 1, Valid: valid,
+		Checks: []results.Check{{Rule: "made by code", OK: valid}},
+	}
 	if p.Variant == "xdp-block" {
 		meta.XDPMode = "native"
 	}
@@ -120,7 +124,8 @@ func (s *synth) server(variant string, about func(float64) float64) []record.Lin
 	share, calls := about(0.3*s.cpu), about(9000)
 	for at := -second; at <= 11*second; at += second / 2 {
 		lines = append(lines, record.Line{Sample: &record.Sample{
-			AtNS: at, CPUNS: int64(share * float64(at+second)), RSSBytes: 30 << 20, Syscalls: uint64(calls * float64(at+second) / 1e9),
+			AtNS: at, CPUNS: int64(share * float64(at+second)), RSSBytes: 30 << 20,
+			Syscalls: uint64(calls * float64(at+second) / 1e9),
 		}})
 	}
 	switch variant {

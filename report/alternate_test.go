@@ -23,7 +23,8 @@ func TestReportOfAnAlternationIsAsKept(t *testing.T) {
 	numbers, err := json.MarshalIndent(map[string]any{"cost": s.Cost, "warnings": s.Warnings}, "", "  ")
 	testkit.Must(t, err)
 	golden.CheckAll(t, "alternation", map[string][]byte{
-		"text.txt": text.Bytes(), "brief.txt": brief.Bytes(), "report.md": reported(t, dir, "report.md"), "cost.json": append(numbers, '\n'),
+		"text.txt": text.Bytes(), "brief.txt": brief.Bytes(), "report.md": reported(t, dir, "report.md"),
+		"cost.json": append(numbers, '\n'),
 	})
 }
 

@@ -28,7 +28,8 @@ func TestReportOfArmsIsAsKept(t *testing.T) {
 			s := write(t, dir)
 			var text bytes.Buffer
 			testkit.Must(t, tables.Text(&text, s, 0))
-			numbers, err := json.MarshalIndent(map[string]any{"noise": s.Noise, "cost": s.Cost, "trials": s.Trials[:2]}, "", "  ")
+			numbers, err := json.MarshalIndent(map[string]any{"noise": s.Noise, "cost": s.Cost, "trials": s.Trials[:2]}, "",
+				"  ")
 			testkit.Must(t, err)
 			golden.CheckAll(t, folder, map[string][]byte{
 				"text.txt": text.Bytes(), "report.md": reported(t, dir, "report.md"), "arms.json": append(numbers, '\n'),
@@ -97,7 +98,8 @@ func TestNoiseIsTheDifferenceBetweenTheSameTwice(t *testing.T) {
 			if want := 100 * (test.factor - 1); math.Abs(float64(l.Measured)-want) > 5 {
 				t.Errorf("changes by %v %%, want about %v", float64(l.Measured), want)
 			}
-			if math.Abs(float64(l.Largest)) < math.Abs(float64(l.Measured)) || test.blocks == 1 && math.Abs(float64(l.Largest-l.Measured)) > 1e-9 {
+			if math.Abs(float64(l.Largest)) < math.Abs(float64(l.Measured)) || test.blocks == 1 &&
+				math.Abs(float64(l.Largest-l.Measured)) > 1e-9 {
 				t.Errorf("the largest change of a block is %v %%, and the typical one %v", float64(l.Largest), float64(l.Measured))
 			}
 			// The calls are the same in both: not even one block differs.

@@ -23,7 +23,8 @@ func TestReportOfTenBlocksIsAsKept(t *testing.T) {
 	s := write(t, dir)
 	var text bytes.Buffer
 	testkit.Must(t, tables.Text(&text, s, 0))
-	judged, err := json.MarshalIndent(map[string]any{"claims": s.Claims, "pairs": s.Pairs, "outliers": s.Outliers}, "", "  ")
+	judged, err := json.MarshalIndent(map[string]any{"claims": s.Claims, "pairs": s.Pairs, "outliers": s.Outliers}, "",
+		"  ")
 	testkit.Must(t, err)
 	golden.CheckAll(t, "ten-blocks", map[string][]byte{
 		"text.txt": text.Bytes(), "report.md": reported(t, dir, "report.md"), "judged.json": append(judged, '\n'),

@@ -162,7 +162,8 @@ func (b *browser) figuresAreVisible(t *testing.T) {
 
 func (b *browser) verdictsAreOnTheFirstScreen(t *testing.T) {
 	t.Helper()
-	if bottom := ask[float64](t, b, `document.querySelector("table.verdicts").getBoundingClientRect().bottom`); bottom > 800 {
+	if bottom := ask[float64](t, b,
+		`document.querySelector("table.verdicts").getBoundingClientRect().bottom`); bottom > 800 {
 		t.Errorf("the verdicts end %v px down", bottom)
 	}
 	if over := ask[float64](t, b, `(() => { const s = document.querySelector("#verdicts .scroll"); return s.scrollWidth - s.clientWidth; })()`); over > 0 {
@@ -233,7 +234,8 @@ func (b *browser) tellsValues(t *testing.T) {
 			series: near.firstChild.textContent, value: near.lastChild.textContent,
 			x: r.left + r.width / 2, y: r.top + r.height / 2};
 	})()`)
-	if tip["hidden"] != false || tip["group"] != "5 to 6 s" || tip["series"] != "userspace-block" || tip["value"] != want.Short()+" requests/s" || tip["rings"] != 3.0 {
+	if tip["hidden"] != false || tip["group"] != "5 to 6 s" || tip["series"] != "userspace-block" ||
+		tip["value"] != want.Short()+" requests/s" || tip["rings"] != 3.0 {
 		t.Errorf("the tip says %v, want userspace-block, 5 to 6 s, %s requests/s, and 3 rings", tip, want.Short())
 	}
 	if dx, dy := tip["x"].(float64)-x, tip["y"].(float64)-y; max(dx, -dx, dy, -dy) > 3 {
@@ -266,7 +268,8 @@ func (b *browser) fitsAPhone(t *testing.T) {
 func (b *browser) prints(t *testing.T) {
 	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
 	testkit.Must(t, err)
-	if pages := strings.Count(string(pdf), "/Type /Page\n"); !strings.HasPrefix(string(pdf), "%PDF-") || pages < 4 || pages > 20 {
+	if pages := strings.Count(string(pdf), "/Type /Page\n"); !strings.HasPrefix(string(pdf), "%PDF-") || pages < 4 ||
+		pages > 20 {
 		t.Errorf("the PDF has %d bytes and %d pages", len(pdf), pages)
 	}
 	b.media(t, "print", "dark")

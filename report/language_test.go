@@ -18,7 +18,10 @@ func TestReportInPortuguese(t *testing.T) {
 	t.Parallel()
 	dir := synth.OneBlock().Write(t)
 	write(t, dir)
-	english := map[string][]byte{"figure-3.csv": reported(t, dir, "figure-3.csv"), "figure-3.svg": reported(t, dir, "figure-3.svg")}
+	english := map[string][]byte{
+		"figure-3.csv": reported(t, dir, "figure-3.csv"),
+		"figure-3.svg": reported(t, dir, "figure-3.svg"),
+	}
 	_, err := Write(dir, Options{Lang: figures.Portuguese})
 	testkit.Must(t, err)
 	if !bytes.Equal(reported(t, dir, "figure-3.csv"), english["figure-3.csv"]) {

@@ -121,7 +121,10 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 			}
 			return s
 		},
-		"an attack that hurts nobody": func() *synth.Run { return synth.Served(synth.ShortBlocks(2), "no-block", "userspace-block") },
+		"an attack that hurts nobody": func() *synth.Run {
+			return synth.Served(synth.ShortBlocks(2), "no-block",
+				"userspace-block")
+		},
 		"an attack that is served in both variants": func() *synth.Run {
 			return synth.Served(synth.ShortBlocks(1), "no-block", "userspace-block", "xdp-block")
 		},
@@ -205,8 +208,10 @@ func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
 	for _, v := range s.Measured() {
 		got := rates[v.Name]
 		expectNumber(t, v.Name+", harmonic", v.Throughput.Harmonic, analysis.Number(stats.Harmonic(got["1"])), sixDigits)
-		expectNumber(t, v.Name+", arithmetic", v.Throughput.Arithmetic, analysis.Number(stats.Arithmetic(got["1"])), sixDigits)
-		expectNumber(t, v.Name+", in the paper's way", v.Throughput.Paper, analysis.Number(stats.HarmonicNonZero(got["5"])), sixDigits)
+		expectNumber(t, v.Name+", arithmetic", v.Throughput.Arithmetic, analysis.Number(stats.Arithmetic(got["1"])),
+			sixDigits)
+		expectNumber(t, v.Name+", in the paper's way", v.Throughput.Paper, analysis.Number(stats.HarmonicNonZero(got["5"])),
+			sixDigits)
 	}
 }
 
@@ -265,7 +270,8 @@ func (r *recomputed) expectClaims(t *testing.T, s *analysis.Summary, tolerance f
 		}
 		expectNumber(t, c.Label+" in the paper's way", c.Instrument, again.Instrument, tolerance)
 		if unmet := len(c.Unmet) > 0; unmet != again.Unmet || c.Verdict != again.Verdict {
-			t.Errorf("claim %s: %s, unmet premises %q; recomputed %s, %v", c.Label, c.Verdict, c.Unmet, again.Verdict, again.Unmet)
+			t.Errorf("claim %s: %s, unmet premises %q; recomputed %s, %v", c.Label, c.Verdict, c.Unmet, again.Verdict,
+				again.Unmet)
 		}
 	}
 	if judged != len(r.Claims) {
@@ -304,7 +310,9 @@ func countedAsTheyAre(key string) bool {
 	return false
 }
 
-func expectFigures(t *testing.T, variant string, end int, want map[string]analysis.Number, got map[string][3]analysis.Number, tolerance float64) {
+func expectFigures(t *testing.T, variant string, end int, want map[string]analysis.Number,
+	got map[string][3]analysis.Number, tolerance float64,
+) {
 	t.Helper()
 	compared := 0
 	for key, n := range want {
@@ -317,14 +325,17 @@ func expectFigures(t *testing.T, variant string, end int, want map[string]analys
 			continue
 		}
 		compared++
-		expectNumber(t, fmt.Sprintf("%s %s, %s", variant, key, [...]string{"median", "low", "high"}[end]), n, again[end], tolerance)
+		expectNumber(t, fmt.Sprintf("%s %s, %s", variant, key, [...]string{"median", "low", "high"}[end]), n, again[end],
+			tolerance)
 	}
 	if compared != len(got) {
 		t.Errorf("%s: %d figures were recomputed, %d are in the summary", variant, len(got), compared)
 	}
 }
 
-func (r *recomputedChange) expect(t *testing.T, name string, measured analysis.Number, e *analysis.Evidence, tolerance float64) {
+func (r *recomputedChange) expect(t *testing.T, name string, measured analysis.Number, e *analysis.Evidence,
+	tolerance float64,
+) {
 	t.Helper()
 	if r.Blocks != e.Blocks || r.Censored != e.Censored {
 		t.Errorf("%s: %d blocks, censored %q, recomputed %d, %q", name, e.Blocks, e.Censored, r.Blocks, r.Censored)

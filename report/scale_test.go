@@ -22,7 +22,8 @@ import (
 )
 
 var (
-	scaleFile   = flag.String("scale", "", "measure `report` on huge runs, and write the table to this file (make bench-report)")
+	scaleFile = flag.String("scale", "",
+		"measure `report` on huge runs, and write the table to this file (make bench-report)")
 	scaleBinary = flag.String("binary", "", "the equic-bench that -scale measures")
 )
 
@@ -57,7 +58,8 @@ func TestScale(t *testing.T) {
 	var table strings.Builder
 	fmt.Fprintf(&table, "`report` on runs made by code: %d CPUs, %s, %s; each run %d times, from a warm page cache.\n\n",
 		runtime.NumCPU(), runtime.Version(), time.Now().UTC().Format(time.DateOnly), scaleRounds)
-	table.WriteString("| requests | blocks | trials | MB | wall, median (s) | worst | CPU, median (s) | peak memory (MB) | MB/s | goal | met |\n" +
+	table.WriteString("| requests | blocks | trials | MB | wall, median (s) | worst | CPU, median (s) | peak memory " +
+		"(MB) | MB/s | goal | met |\n" +
 		"| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |\n")
 	for _, c := range scaleCases() {
 		t.Run(fmt.Sprintf("%d requests in %d blocks", c.Requests, c.Blocks), func(t *testing.T) {

@@ -36,7 +36,8 @@ func quick(t *testing.T) string {
 func TestAReportFollowsFromItsRecords(t *testing.T) {
 	dir := quick(t)
 	t.Setenv("TMPDIR", t.TempDir())
-	if f := verified(t, dir); f.Status != results.Holds || len(f.Faults) > 0 || !strings.Contains(f.Evidence, "byte for byte") {
+	if f := verified(t, dir); f.Status != results.Holds || len(f.Faults) > 0 ||
+		!strings.Contains(f.Evidence, "byte for byte") {
 		t.Errorf("%+v", f)
 	}
 	for _, place := range []string{os.TempDir(), dir} {
@@ -147,7 +148,8 @@ func TestWhatIsDoneToAReportIsFoundAndNamed(t *testing.T) {
 			dir := quick(t)
 			tt.do(t, dir)
 			f := verified(t, dir)
-			found := slices.ContainsFunc(f.Faults, func(x results.Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
+			found := slices.ContainsFunc(f.Faults,
+				func(x results.Fault) bool { return x.File == tt.named && strings.Contains(x.Fault, tt.says) })
 			if f.Status != results.Broken || !found || f.Means == "" {
 				t.Errorf("want %s named (%q), got %+v", tt.named, tt.says, f)
 			}

@@ -52,7 +52,7 @@ clients:
   timeout: 5s
   sequential: {count: 1, requests: 1}
 loads:
-  a: {sequential: {count: 1, requests: 1, duration: 2s}, parralel: {count: 1}}
+  a: {sequential: {count: 1, requests: 1, duration: 2s}, paralle: {count: 1}}
   B: {parallel: {count: 1, requests: 1, rate: 1/s}}
   c: {sequential: {count: 1, requests: 10, rate: 1/s, pace: 1s}, parallel: {count: 1, rate: 1y}}
 matrix:
@@ -68,7 +68,7 @@ matrix:
 	for _, want := range []string{
 		"x.yaml:4:3: clients.sequential: the scenario has loads; move it into one of them",
 		"x.yaml:6:43: loads.a.sequential: has both requests and duration; keep one of them",
-		`x.yaml:6:58: unknown key "loads.a.parralel"; did you mean "parallel"?`,
+		`x.yaml:6:58: unknown key "loads.a.paralle"; did you mean "parallel"?`,
 		`x.yaml:7:3: loads: "B" cannot name a load`,
 		"x.yaml:8:55: loads.c.sequential: has both rate and pace; keep one of them",
 		"x.yaml:8:76: loads.c.parallel.requests: is missing; add it, or duration",

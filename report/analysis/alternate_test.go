@@ -28,7 +28,10 @@ func TestAnAlternationLeavesOutWhatIsInNeitherHalf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a.measured, a.unmeasured = half{}, half{}
-			a.take(&record.Line{Request: &record.Request{StartNS: test.doneMS*ms - 10*ms, EndNS: 10 * ms, Outcome: test.outcome}})
+			a.take(&record.Line{Request: &record.Request{
+				StartNS: test.doneMS*ms - 10*ms, EndNS: 10 * ms,
+				Outcome: test.outcome,
+			}})
 			if got := a.measured.done + a.unmeasured.done; got != test.want {
 				t.Errorf("%d completions, want %d", got, test.want)
 			}

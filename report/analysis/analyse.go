@@ -127,7 +127,8 @@ func withKeys[V any](m, other map[string]V) map[string]V {
 }
 
 // sharedCPUs is what must be known first of a run whose server has no CPU of its own.
-const sharedCPUs = "server and clients shared CPUs: the server's figures depend on how much its clients and attackers worked, and " +
+const sharedCPUs = "server and clients shared CPUs: the server's figures depend on how much its clients and " +
+	"attackers worked, and " +
 	"the rules for a valid trial that need CPUs of the server's own were not applied"
 
 func newSummary(run *results.Run) *Summary {

@@ -50,14 +50,6 @@ func (b *BlockTime) headline() Number {
 	return b.CPUMeanUS
 }
 
-// paper is the same with the paper's "CPU time" in user space, which is wall time.
-func (b *BlockTime) paper() Number {
-	if b.DropNS.Known() {
-		return b.DropNS / 1e3
-	}
-	return b.WallMeanUS
-}
-
 // blocks reports whether the server turned clients away.
 func (r *reading) blocks() bool { return r.server != nil && r.variant != record.NoBlock }
 

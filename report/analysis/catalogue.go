@@ -89,10 +89,6 @@ var catalogue = []Metric{
 		Headline: true, Default: true, Bench: "block-sec", BenchPer: 1e6,
 	},
 	{
-		ID: "block-time-paper", Label: "wall time per refusal against time per dropped packet", Unit: "µs", Better: Lower,
-		Value: func(m *Metrics) Number { return m.BlockTime.paper() }, Row: "block time, paper's way (µs)",
-	},
-	{
 		ID: "duration", Label: "harmonic mean of the response time", Unit: "ms", Better: Lower,
 		Value:    func(m *Metrics) Number { return m.Duration.Harmonic },
 		Headline: true, Default: true, Row: "response time, harmonic mean (ms)",
@@ -307,6 +303,38 @@ var catalogue = []Metric{
 		ID: "probe-cpu", Label: "the probe's own CPU time, of the server's CPUs", Unit: "%", Better: Lower,
 		Value: func(m *Metrics) Number { return m.Probe.CPUPercent },
 		Row:   "the probe's own CPU time (% of the server's CPUs)",
+	},
+	// What the paper's instrument gives. They stand beside the claims, not in the table
+	// of the figures.
+	{
+		ID: "instrument-throughput", Label: "connections per second by the paper's instrument", Unit: "connections/s",
+		Better: Higher, Value: func(m *Metrics) Number { return m.Instrument.RequestsPerS },
+	},
+	{
+		ID: "instrument-recovery", Label: "recovery by the paper's instrument", Unit: "bins", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Instrument.RecoveryBin },
+	},
+	{
+		ID: "instrument-duration", Label: "duration by the paper's instrument", Unit: "ms", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Instrument.DurationMS },
+	},
+	{
+		ID: "instrument-block-time", Label: "block time by the paper's instrument", Unit: "µs", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Instrument.BlockTimeUS },
+	},
+	{
+		ID: "instrument-cpu-below-40", Label: "share of a normal distribution of the CPU use below 40 %",
+		Unit: "% of the time", Better: Higher,
+		Value: func(m *Metrics) Number { return m.Instrument.CPU.Below40 * 100 },
+	},
+	{
+		ID: "instrument-cpu-at-least-90", Label: "share of a normal distribution of the CPU use at 90 % or more",
+		Unit: "% of the time", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Instrument.CPU.AtLeast90 * 100 },
+	},
+	{
+		ID: "instrument-memory", Label: "memory by the paper's instrument, which reads the CPU use",
+		Unit: "%", Better: Lower, Value: func(m *Metrics) Number { return m.Instrument.Memory.P90 },
 	},
 }
 

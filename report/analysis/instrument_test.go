@@ -165,7 +165,8 @@ func TestInstrumentReadsWhatThePublishedCodeWould(t *testing.T) {
 		"CPU is a normal distribution of seconds, until the last request ends, and memory is the same": {
 			variant: record.NoBlock,
 			// The second before the epoch and those after the last request are left out.
-			server:     slices.Concat(samplesOf(100, 20, 60, 20, 60, 100, 100), []record.Line{{Probe: &record.Probe{CPUs: []int{0, 1}}}}),
+			server: slices.Concat(samplesOf(100, 20, 60, 20, 60, 100, 100),
+				[]record.Line{{Probe: &record.Probe{CPUs: []int{0, 1}}}}),
 			sequential: []record.Line{request(0, 2000, record.OK)},
 			parallel:   []record.Line{request(0, 4030, record.Timeout)},
 			// Of 20, 60, 20 and 60: 1 - F(90) is that of the standard normal distribution at 2.16506.
@@ -176,7 +177,10 @@ func TestInstrumentReadsWhatThePublishedCodeWould(t *testing.T) {
 		},
 		"CPU that never varies has no such distribution": {
 			variant: record.NoBlock, server: samplesOf(50, 50, 50, 50), sequential: []record.Line{request(0, 9000, record.OK)},
-			want: map[string]float64{"cpu": 50, "deviation": unknown, "p90": unknown, "below 40": unknown, "at least 90": unknown},
+			want: map[string]float64{
+				"cpu": 50, "deviation": unknown, "p90": unknown, "below 40": unknown,
+				"at least 90": unknown,
+			},
 		},
 	}
 	for name, test := range tests {
@@ -208,8 +212,9 @@ func expectInstrument(t *testing.T, i Instrument, want map[string]float64) {
 	got := map[string]Number{
 		"requests": i.RequestsPerS, "bins": i.Bins, "deleted": i.DeletedBins,
 		"duration": i.DurationMS, "durations": i.Durations, "zeros": i.ZeroDurations, "block": i.BlockTimeUS,
-		"cpu": i.CPU.Mean, "deviation": i.CPU.Deviation, "p90": i.CPU.P90, "below 40": i.CPU.Below40, "at least 90": i.CPU.AtLeast90,
-		"memory": i.Memory.Mean, "attack": i.AttackBin, "recovery": i.RecoveryBin, "total": i.TotalS,
+		"cpu": i.CPU.Mean, "deviation": i.CPU.Deviation, "p90": i.CPU.P90, "below 40": i.CPU.Below40,
+		"at least 90": i.CPU.AtLeast90,
+		"memory":      i.Memory.Mean, "attack": i.AttackBin, "recovery": i.RecoveryBin, "total": i.TotalS,
 	}
 	for what, w := range want {
 		g, ok := got[what]

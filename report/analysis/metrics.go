@@ -227,7 +227,8 @@ func (r *reading) attackTotals() Attack {
 	a.FirstStartS = Number(Seconds(r.attack.fromNS))
 	a.LastStartS = Number(Seconds(r.attack.toNS))
 	// The last start of each client opens an interval that nothing closes.
-	a.AchievedRPS = Ratio(float64(r.attackStarts-max(1, r.experiment.Parallel.Clients)), Seconds(r.attack.toNS-r.attack.fromNS))
+	a.AchievedRPS = Ratio(float64(r.attackStarts-max(1, r.experiment.Parallel.Clients)),
+		Seconds(r.attack.toNS-r.attack.fromNS))
 	return a
 }
 
@@ -256,7 +257,10 @@ func (r *reading) serverTotals() Server {
 }
 
 func (r *reading) gatewayTotals() Gateway {
-	g := Gateway{Seen: Unknown(), Passed: Unknown(), Dropped: Unknown(), UpdateErrors: Unknown(), Packets: map[string]Number{}}
+	g := Gateway{
+		Seen: Unknown(), Passed: Unknown(), Dropped: Unknown(), UpdateErrors: Unknown(),
+		Packets: map[string]Number{},
+	}
 	if r.gateway == nil {
 		return g
 	}

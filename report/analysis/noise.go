@@ -99,5 +99,6 @@ func (n *Noise) Note() string {
 	if n.Tested == 0 {
 		return "no line has an interval: that needs six blocks"
 	}
-	return fmt.Sprintf("%d of %d lines are called different, though nothing is; chance alone calls about 1 in 20", n.Called, n.Tested)
+	return fmt.Sprintf("%d of %d lines are called different, though nothing is; chance alone calls about 1 in 20",
+		n.Called, n.Tested)
 }

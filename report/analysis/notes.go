@@ -52,7 +52,8 @@ func noTrials(s *Summary) error {
 		}
 	}
 	if len(invalid) == 0 && len(s.Trials) > 0 {
-		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with `equic-bench run --resume %s`", ErrNoTrials, s.Run)
+		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with "+
+			"`equic-bench run --resume %s`", ErrNoTrials, s.Run)
 	}
 	if len(invalid) == 0 {
 		return fmt.Errorf("%w: the run has no whole trial at all; repeat it with `equic-bench run`", ErrNoTrials)

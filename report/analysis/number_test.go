@@ -51,7 +51,8 @@ func TestMedianOverTrialsLeavesOutWhatIsUnknown(t *testing.T) {
 
 func TestShortNumbers(t *testing.T) {
 	for n, want := range map[Number]string{
-		0: "0", 77551: "77,551", 123.4: "123", 12.34: "12.3", 1.234: "1.23", 0.0825: "0.0825", -12.34: "-12.3", Number(math.Inf(1)): "–",
+		0: "0", 77551: "77,551", 123.4: "123", 12.34: "12.3", 1.234: "1.23", 0.0825: "0.0825", -12.34: "-12.3",
+		Number(math.Inf(1)): "–",
 	} {
 		if got := n.Short(); got != want {
 			t.Errorf("short(%v) = %q, want %q", float64(n), got, want)
@@ -60,7 +61,10 @@ func TestShortNumbers(t *testing.T) {
 }
 
 func TestCapitalsOfAnyLanguage(t *testing.T) {
-	for text, want := range map[string]string{"": "", "a run": "A run", "ärger": "Ärger", "µs": "Μs", "95 %": "95 %", "A": "A"} {
+	for text, want := range map[string]string{
+		"": "", "a run": "A run", "ärger": "Ärger", "µs": "Μs", "95 %": "95 %",
+		"A": "A",
+	} {
 		if got := Capital(text); got != want {
 			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}

@@ -153,5 +153,8 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 		Warnings    []string `json:"warnings"`
 		FiguresLang string   `json:"figures_lang,omitempty"`
 		Cells       []cell   `json:"cells"`
-	}{r.Schema, r.Run, r.Scenario, r.Seed, r.Blocks, r.Paper, r.Claims, r.BlocksNeeded, r.Unmet, r.Warnings, r.FiguresLang, cells})
+	}{
+		r.Schema, r.Run, r.Scenario, r.Seed, r.Blocks, r.Paper, r.Claims, r.BlocksNeeded, r.Unmet, r.Warnings,
+		r.FiguresLang, cells,
+	})
 }

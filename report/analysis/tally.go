@@ -117,6 +117,7 @@ func (t *tally) quantile(p, unitNS float64) Number {
 
 // histogramWarning says of trials that their quantiles are from a histogram.
 func histogramWarning(trials []string) string {
-	return fmt.Sprintf("%d of the trials have a million durations of one kind or more (%s first): their median, p95 and p99 are read from a histogram and are up to %g %% too high; means and the largest are exact",
+	return fmt.Sprintf("%d of the trials have a million durations of one kind or more (%s first): their median, p95 "+
+		"and p99 are read from a histogram and are up to %g %% too high; means and the largest are exact",
 		len(trials), trials[0], histogramErrorPercent)
 }

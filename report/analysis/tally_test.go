@@ -110,11 +110,13 @@ func TestATrialWithAMillionRefusalsIsNamedInTheWarnings(t *testing.T) {
 	dir := synth.OneBlock().Write(t)
 	const have = 4 * (300 - 5) // refusals of the synthetic trial
 	warned := func(more int) bool {
-		file, err := os.OpenFile(filepath.Join(dir, results.TrialsDir, "002-userspace-block", "server.jsonl"), os.O_APPEND|os.O_WRONLY, 0)
+		file, err := os.OpenFile(filepath.Join(dir, results.TrialsDir, "002-userspace-block", "server.jsonl"),
+			os.O_APPEND|os.O_WRONLY, 0)
 		testkit.Must(t, err)
 		_, err = file.WriteString(strings.Repeat(`{"refusal":{"client":"","at_ns":0,"stage":"accepted","wall_ns":9,"cpu_ns":7}}`+"\n", more))
 		testkit.Must(t, errors.Join(err, file.Close()))
-		return strings.Contains(strings.Join(analysed(t, dir).Warnings, "\n"), "1 of the trials have a million durations of one kind or more (002-userspace-block first)")
+		return strings.Contains(strings.Join(analysed(t, dir).Warnings, "\n"),
+			"1 of the trials have a million durations of one kind or more (002-userspace-block first)")
 	}
 	if warned(exactBelow - 1 - have) {
 		t.Error("warned of one too few")

@@ -157,7 +157,8 @@ func (d *definition) compare(part *analysis.Part, withName, againstName string) 
 		metric = analysis.MetricByID(d.Otherwise)
 		c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
 		c.Caveat = fmt.Sprintf("a trial is at zero, so the change of this figure has no size; "+
-			"the %s is judged instead, %s in %s and %s in %s", metric.Label, shown(metric, against), againstName, shown(metric, with), withName)
+			"the %s is judged instead, %s in %s and %s in %s", metric.Label, shown(metric, against), againstName,
+			shown(metric, with), withName)
 	}
 	d.inUnit(&c, metric, with, against)
 	return c

@@ -84,12 +84,24 @@ func TestEveryVerdict(t *testing.T) {
 		{"much more than claimed", times(10, 100), times(10, 136, 137, 140), analysis.Stronger, ""},
 		{"less than claimed", times(10, 100), times(10, 125, 125.8), analysis.Weaker, ""},
 		{"the other way", times(10, 100), times(10, 90), analysis.Contradicted, ""},
-		{"perhaps nothing", times(10, 100), times(10, 90, 140, 95, 99, 150), analysis.Unsure, "the interval contains no change"},
+		{
+			"perhaps nothing", times(10, 100), times(10, 90, 140, 95, 99, 150), analysis.Unsure,
+			"the interval contains no change",
+		},
 		{"nothing in any block", times(10, 100), times(10, 100), analysis.Unsure, "the interval contains no change"},
-		{"the attack is served", served, times(10, 131), analysis.Unsure, "userspace-block served most of the attack, within its quota, and turned away 40 % of it"},
-		{"five blocks", times(5, 100), times(5, 131), analysis.EstimateOnly, "a verdict needs 6 blocks with both variants, and 5 have them"},
+		{
+			"the attack is served", served, times(10, 131), analysis.Unsure,
+			"userspace-block served most of the attack, within its quota, and turned away 40 % of it",
+		},
+		{
+			"five blocks", times(5, 100), times(5, 131), analysis.EstimateOnly,
+			"a verdict needs 6 blocks with both variants, and 5 have them",
+		},
 		{"no trial of a variant", nil, times(10, 131), analysis.NotRun, "no valid trial of userspace-block"},
-		{"from zero, so by the other metric: 10 to 13", times(10, 0), times(10, 3), analysis.Consistent, "0 requests/s in userspace-block"},
+		{
+			"from zero, so by the other metric: 10 to 13", times(10, 0), times(10, 3), analysis.Consistent,
+			"0 requests/s in userspace-block",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,9 +112,11 @@ func TestEveryVerdict(t *testing.T) {
 			}
 			c := claimed(t, "throughput", partOf(mixed, without, with))
 			if c.Verdict != tt.want || !strings.Contains(c.Reason, tt.says) {
-				t.Errorf("%s, measured %s [%s], because %s; want %s, %q", c.Verdict, c.ShowMeasured(), c.ShowInterval(), c.Reason, tt.want, tt.says)
+				t.Errorf("%s, measured %s [%s], because %s; want %s, %q", c.Verdict, c.ShowMeasured(), c.ShowInterval(), c.Reason,
+					tt.want, tt.says)
 			}
-			if byOther := strings.Contains(c.Caveat, "is judged instead, 10 requests/s in userspace-block and 13 requests/s in xdp-block"); byOther != strings.HasPrefix(tt.name, "from zero") {
+			if byOther := strings.Contains(c.Caveat,
+				"is judged instead, 10 requests/s in userspace-block and 13 requests/s in xdp-block"); byOther != strings.HasPrefix(tt.name, "from zero") {
 				t.Errorf("caveat %q", c.Caveat)
 			}
 		})
@@ -149,7 +163,8 @@ func TestClaimsOfADirection(t *testing.T) {
 	for want, none := range map[analysis.Verdict][]float64{
 		analysis.Consistent: {20}, analysis.Contradicted: {40}, analysis.Unsure: {20, 50},
 	} {
-		c := claimed(t, "no-block-shorter", partOf(mixed, variantOf(record.NoBlock, durations(none...)...), variantOf(record.UserspaceBlock, durations(30)...)))
+		c := claimed(t, "no-block-shorter",
+			partOf(mixed, variantOf(record.NoBlock, durations(none...)...), variantOf(record.UserspaceBlock, durations(30)...)))
 		if c.Verdict != want || c.ShowPaper() != "less" {
 			t.Errorf("%v ms against 30: %s because %s, paper %s; want %s", none, c.Verdict, c.Reason, c.ShowPaper(), want)
 		}
@@ -175,18 +190,37 @@ func TestAShareOfTheTimeIsJudgedAsOne(t *testing.T) {
 		measured  string
 		paperText string
 	}{
-		{"below 40 % for 92 % of the time", "cpu", cpu(record.UserspaceBlock, 0, 0.8), cpu(record.XDPBlock, 0.92, 0), analysis.Consistent, "92 % of the time", "90 % of the time"},
-		{"all of the time", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8), cpu(record.XDPBlock, 1, 0), analysis.Stronger, "100 % of the time", "90 % of the time"},
-		{"half of the time, more than in user space", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8), cpu(record.XDPBlock, 0.5, 0), analysis.Weaker, "50 % of the time", "90 % of the time"},
-		{"90 % of the time, but user space all of it", "cpu", cpu(record.UserspaceBlock, 1, 0), cpu(record.XDPBlock, 0.9, 0), analysis.Contradicted, "90 % of the time", "90 % of the time"},
-		{"both alike", "cpu", cpu(record.UserspaceBlock, 0.9, 0), cpu(record.XDPBlock, 0.9, 0), analysis.Unsure, "90 % of the time", "90 % of the time"},
-		{"user space at 90 % for 78 % of the time", "cpu-without", cpu(record.UserspaceBlock, 0.1, 0.78), cpu(record.XDPBlock, 0.9, 0.01), analysis.Consistent, "78 % of the time", "80 % of the time"},
+		{
+			"below 40 % for 92 % of the time", "cpu", cpu(record.UserspaceBlock, 0, 0.8), cpu(record.XDPBlock, 0.92, 0),
+			analysis.Consistent, "92 % of the time", "90 % of the time",
+		},
+		{
+			"all of the time", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8), cpu(record.XDPBlock, 1, 0), analysis.Stronger,
+			"100 % of the time", "90 % of the time",
+		},
+		{
+			"half of the time, more than in user space", "cpu", cpu(record.UserspaceBlock, 0.1, 0.8),
+			cpu(record.XDPBlock, 0.5, 0), analysis.Weaker, "50 % of the time", "90 % of the time",
+		},
+		{
+			"90 % of the time, but user space all of it", "cpu", cpu(record.UserspaceBlock, 1, 0), cpu(record.XDPBlock, 0.9, 0),
+			analysis.Contradicted, "90 % of the time", "90 % of the time",
+		},
+		{
+			"both alike", "cpu", cpu(record.UserspaceBlock, 0.9, 0), cpu(record.XDPBlock, 0.9, 0), analysis.Unsure,
+			"90 % of the time", "90 % of the time",
+		},
+		{
+			"user space at 90 % for 78 % of the time", "cpu-without", cpu(record.UserspaceBlock, 0.1, 0.78),
+			cpu(record.XDPBlock, 0.9, 0.01), analysis.Consistent, "78 % of the time", "80 % of the time",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := claimed(t, tt.id, partOf(parallel, tt.us, tt.xdp))
 			if c.Verdict != tt.want || c.ShowMeasured() != tt.measured || c.ShowPaper() != tt.paperText {
-				t.Errorf("%s, measured %s, paper %s, because %s; want %s, %s, %s", c.Verdict, c.ShowMeasured(), c.ShowPaper(), c.Reason, tt.want, tt.measured, tt.paperText)
+				t.Errorf("%s, measured %s, paper %s, because %s; want %s, %s, %s", c.Verdict, c.ShowMeasured(), c.ShowPaper(),
+					c.Reason, tt.want, tt.measured, tt.paperText)
 			}
 		})
 	}
@@ -198,7 +232,8 @@ func recovering(name record.Variant, after ...float64) analysis.Variant {
 	var all []*analysis.Metrics
 	for i := range 10 {
 		all = append(all, &analysis.Metrics{
-			Recovery: analysis.Recovery{OnsetS: analysis.Number(after[i%len(after)]), ObservedS: 70, BelowS: 10}, Requests: turnsAway(1),
+			Recovery: analysis.Recovery{OnsetS: analysis.Number(after[i%len(after)]), ObservedS: 70, BelowS: 10},
+			Requests: turnsAway(1),
 		})
 	}
 	return variantOf(name, all...)
@@ -217,32 +252,59 @@ func TestARecoveryThatDidNotHappenIsABound(t *testing.T) {
 		{"as claimed", s(20), s(15.5), analysis.Consistent, "-22.5 %", "20 s in userspace-block, 15.5 s in xdp-block"},
 		{"never disturbed", s(20), s(0), analysis.Stronger, "-100.0 %", "0 s in xdp-block"},
 		{"neither is disturbed", s(0), s(0), analysis.Unsure, "–", "from the start of the attack"},
-		{"neither is, but for one trial in ten", s(0), s(3, 0, 0, 0, 0, 0, 0, 0, 0, 0), analysis.Unsure, "–", "in all but 1 of 20 trials"},
+		{
+			"neither is, but for one trial in ten", s(0), s(3, 0, 0, 0, 0, 0, 0, 0, 0, 0), analysis.Unsure, "–",
+			"in all but 1 of 20 trials",
+		},
 		{"neither recovers", s(never), s(never), analysis.Unsure, "–", "neither variant recovered"},
-		{"user space never, the kernel in half of that", s(never), s(35), analysis.Stronger, "< -50.0 %", ">70 s in userspace-block"},
-		{"user space never, the kernel just before that", s(never), s(60), analysis.Unsure, "< -14.3 %", "leave the size open"},
-		{"user space never in half of the trials", s(14, never), s(7, 35), analysis.Stronger, "< -50.0 %", ">42 s in userspace-block, 21 s in xdp-block"},
-		{"both never in some", s(10, never), s(5, never), analysis.Unsure, "–", "xdp-block did not recover in 5 of 10 trials"},
-		{"the kernel never", s(20), s(never), analysis.Contradicted, "> +250.0 %", "xdp-block did not recover in 10 of 10 trials"},
-		{"the kernel never, watched for less long than user space took", s(90), s(never), analysis.Unsure, "> -22.2 %", "leave the direction open"},
+		{
+			"user space never, the kernel in half of that", s(never), s(35), analysis.Stronger, "< -50.0 %",
+			">70 s in userspace-block",
+		},
+		{
+			"user space never, the kernel just before that", s(never), s(60), analysis.Unsure, "< -14.3 %",
+			"leave the size open",
+		},
+		{
+			"user space never in half of the trials", s(14, never), s(7, 35), analysis.Stronger, "< -50.0 %",
+			">42 s in userspace-block, 21 s in xdp-block",
+		},
+		{
+			"both never in some", s(10, never), s(5, never), analysis.Unsure, "–",
+			"xdp-block did not recover in 5 of 10 trials",
+		},
+		{
+			"the kernel never", s(20), s(never), analysis.Contradicted, "> +250.0 %",
+			"xdp-block did not recover in 10 of 10 trials",
+		},
+		{
+			"the kernel never, watched for less long than user space took", s(90), s(never), analysis.Unsure, "> -22.2 %",
+			"leave the direction open",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := claimed(t, "recovery", partOf(mixed, recovering(record.UserspaceBlock, tt.without...), recovering(record.XDPBlock, tt.with...)))
+			c := claimed(t, "recovery", partOf(mixed, recovering(record.UserspaceBlock, tt.without...),
+				recovering(record.XDPBlock, tt.with...)))
 			if c.Verdict != tt.want || c.ShowMeasured() != tt.measured || !strings.Contains(c.Reason, tt.says) {
-				t.Errorf("%s, measured %s, because %s; want %s, %s, %q", c.Verdict, c.ShowMeasured(), c.Reason, tt.want, tt.measured, tt.says)
+				t.Errorf("%s, measured %s, because %s; want %s, %s, %q", c.Verdict, c.ShowMeasured(), c.Reason, tt.want,
+					tt.measured, tt.says)
 			}
 		})
 	}
 }
 
 func TestAClaimWhoseExperimentIsMissingIsNotRun(t *testing.T) {
-	variants := []analysis.Variant{variantOf(record.UserspaceBlock, times(1, 1)...), variantOf(record.XDPBlock, times(1, 2)...)}
+	variants := []analysis.Variant{
+		variantOf(record.UserspaceBlock, times(1, 1)...),
+		variantOf(record.XDPBlock, times(1, 2)...),
+	}
 	for _, experiment := range []string{mixed, parallel} {
 		r := reportOf(partOf(experiment, variants...))
 		EQUIC().Judge(r)
 		for _, c := range r.Claims {
-			if notRun := c.Verdict == analysis.NotRun; c.Against != string(record.NoBlock) && c.With != string(record.NoBlock) && notRun != (c.Experiment != experiment) {
+			if notRun := c.Verdict == analysis.NotRun; c.Against != string(record.NoBlock) &&
+				c.With != string(record.NoBlock) && notRun != (c.Experiment != experiment) {
 				t.Errorf("%s of the %s experiment in a run of the other: %s, %s", c.ID, c.Experiment, c.Verdict, c.Reason)
 			}
 		}
@@ -272,7 +334,8 @@ func TestPValuesOfTheClaimsAreCorrectedTogether(t *testing.T) {
 func TestEachPointOfAMatrixIsJudged(t *testing.T) {
 	var parts []*analysis.Part
 	for _, point := range []string{"rsa-2048", "rsa-4096"} {
-		part := partOf(mixed, variantOf(record.UserspaceBlock, times(10, 100)...), variantOf(record.XDPBlock, times(10, 131)...))
+		part := partOf(mixed, variantOf(record.UserspaceBlock, times(10, 100)...),
+			variantOf(record.XDPBlock, times(10, 131)...))
 		part.Cell = results.Cell{Name: point, Point: point}
 		parts = append(parts, part)
 	}

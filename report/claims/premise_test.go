@@ -17,8 +17,11 @@ func attacked(belowS, slower, served analysis.Number) *analysis.Metrics {
 	return &analysis.Metrics{
 		Recovery: analysis.Recovery{BelowS: belowS, OnsetS: belowS, ObservedS: 70},
 		Duration: analysis.Durations{Before: analysis.Statistics{P50: 10}, During: analysis.Statistics{P50: 10 * slower}},
-		Requests: map[string]map[string]analysis.Number{results.RoleParallel: {"ok": served, "refused": 90 - served, "timeout": 10}},
-		Attack:   analysis.Attack{FirstStartS: 10, LastStartS: 18},
+		Requests: map[string]map[string]analysis.Number{results.RoleParallel: {
+			"ok": served, "refused": 90 - served,
+			"timeout": 10,
+		}},
+		Attack: analysis.Attack{FirstStartS: 10, LastStartS: 18},
 	}
 }
 
@@ -47,18 +50,37 @@ func TestWhatTheClaimsTakeForGranted(t *testing.T) {
 		{"an attack that hurts, and is turned away", attacked(20, 30, 60), attacked(9, 9, 3), attacked(0, 1, 0), nil},
 		{"it hurts only those who are not protected", attacked(20, 30, 60), attacked(1, 1, 3), attacked(0, 1, 0), nil},
 		{"it hurts only where user space blocks", attacked(0, 1, 60), attacked(2, 1.2, 3), attacked(0, 1, 0), nil},
-		{"a second is by chance", attacked(1, 1.1, 60), attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt, Claims: throughput}, {What: notSlower, Claims: durations}}},
-		{"no-block was not run", nil, attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt + noneNotRun, Claims: throughput}, {What: notSlower + noneNotRun, Claims: durations[:1]}}},
-		{"responses are slower, and no throughput is lost", attacked(0, 1.5, 60), attacked(1, 1, 3), attacked(0, 1, 0), []analysis.Unmet{{What: unhurt, Claims: throughput}}},
-		{"so few are answered that there is no median", attacked(20, analysis.Unknown(), 60), attacked(20, analysis.Unknown(), 3), attacked(0, 1, 0), nil},
-		{"user space serves it", attacked(20, 30, 90), attacked(9, 9, 51), attacked(0, 1, 0), []analysis.Unmet{{What: servedByUser, Claims: slices.Concat(throughput, durations)}}},
+		{
+			"a second is by chance", attacked(1, 1.1, 60), attacked(1, 1, 3), attacked(0, 1, 0),
+			[]analysis.Unmet{{What: unhurt, Claims: throughput}, {What: notSlower, Claims: durations}},
+		},
+		{
+			"no-block was not run", nil, attacked(1, 1, 3), attacked(0, 1, 0),
+			[]analysis.Unmet{
+				{What: unhurt + noneNotRun, Claims: throughput},
+				{What: notSlower + noneNotRun, Claims: durations[:1]},
+			},
+		},
+		{
+			"responses are slower, and no throughput is lost", attacked(0, 1.5, 60), attacked(1, 1, 3), attacked(0, 1, 0),
+			[]analysis.Unmet{{What: unhurt, Claims: throughput}},
+		},
+		{
+			"so few are answered that there is no median", attacked(20, analysis.Unknown(), 60),
+			attacked(20, analysis.Unknown(), 3), attacked(0, 1, 0), nil,
+		},
+		{
+			"user space serves it", attacked(20, 30, 90), attacked(9, 9, 51), attacked(0, 1, 0),
+			[]analysis.Unmet{{What: servedByUser, Claims: slices.Concat(throughput, durations)}},
+		},
 		{"half is turned away", attacked(20, 30, 90), attacked(9, 9, 50), attacked(0, 1, 0), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := reportOf(cellOf(tt.none, tt.without, tt.with))
 			EQUIC().Judge(r)
-			if !slices.EqualFunc(r.Unmet, tt.want, func(a, b analysis.Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
+			if !slices.EqualFunc(r.Unmet, tt.want,
+				func(a, b analysis.Unmet) bool { return a.What == b.What && slices.Equal(a.Claims, b.Claims) }) {
 				t.Errorf("unmet are %+v, want %+v", r.Unmet, tt.want)
 			}
 			for _, c := range r.Claims {
@@ -79,11 +101,13 @@ func TestWithoutAnAttackNothingIsJudged(t *testing.T) {
 	r := reportOf(part)
 	EQUIC().Judge(r)
 	for _, c := range r.Claims {
-		if c.Verdict != analysis.NotRun && (c.Verdict != analysis.Unsure || !slices.Equal(c.Unmet, []string{"the run has no attack"})) {
+		if c.Verdict != analysis.NotRun &&
+			(c.Verdict != analysis.Unsure || !slices.Equal(c.Unmet, []string{"the run has no attack"})) {
 			t.Errorf("%s is %s, lacking %q", c.ID, c.Verdict, c.Unmet)
 		}
 	}
-	if got := PremiseWords(r); len(got) != 1 || !strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
+	if got := PremiseWords(r); len(got) != 1 ||
+		!strings.HasPrefix(got[0], "The run has no attack. So throughput, recovery, ") {
 		t.Errorf("says %q", got)
 	}
 }
@@ -129,7 +153,8 @@ func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 				}
 			}
 			tooShort := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(w, "lasted 0.8 s, too short") })
-			if tooShort != slices.Contains(tt.want, short) || tooShort && strings.Contains(strings.Join(words, " "), "No variant was below") {
+			if tooShort != slices.Contains(tt.want, short) || tooShort &&
+				strings.Contains(strings.Join(words, " "), "No variant was below") {
 				t.Errorf("says %q", words)
 			}
 		})
@@ -138,11 +163,13 @@ func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 
 // Premises are about every variant, not only those that the paper compares.
 func TestVariantsThatThePaperDoesNotHaveAreLookedAtToo(t *testing.T) {
-	part := partOf(mixed, variantOf(record.UserspaceEarly, attacked(9, 9, 80)), variantOf(record.XDPBlockNew, attacked(9, 9, 0)))
+	part := partOf(mixed, variantOf(record.UserspaceEarly, attacked(9, 9, 80)),
+		variantOf(record.XDPBlockNew, attacked(9, 9, 0)))
 	r := reportOf(part)
 	EQUIC().Judge(r)
 	words := strings.Join(PremiseWords(r), "\n")
-	if len(r.Claims) > 0 || !strings.Contains(words, "Userspace-early served most of the attack") || strings.Contains(words, "Xdp-block-new served") {
+	if len(r.Claims) > 0 || !strings.Contains(words, "Userspace-early served most of the attack") ||
+		strings.Contains(words, "Xdp-block-new served") {
 		t.Errorf("%d claims; says %q", len(r.Claims), words)
 	}
 }

@@ -35,7 +35,8 @@ func (d *definition) verdict(c *analysis.Claim, blocksNeeded int) (analysis.Verd
 	case math.IsNaN(float64(c.Measured)):
 		return analysis.Unsure, "no change can be computed"
 	case c.Blocks < blocksNeeded:
-		return analysis.EstimateOnly, fmt.Sprintf("a verdict needs %d blocks with both variants, and %d have them", blocksNeeded, c.Blocks)
+		return analysis.EstimateOnly,
+			fmt.Sprintf("a verdict needs %d blocks with both variants, and %d have them", blocksNeeded, c.Blocks)
 	case !c.HasInterval():
 		return analysis.Unsure, "there is no interval"
 	case c.Holds(0):

@@ -28,7 +28,8 @@ func All(r *analysis.Report) []*Figure {
 
 // claimsOf are the claims whose experiment was run, at a point of the matrix.
 func claimsOf(r *analysis.Report, p *analysis.Point) []analysis.Claim {
-	return slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool { return c.Point != p.Label || c.Verdict == analysis.NotRun })
+	return slices.DeleteFunc(slices.Clone(r.Claims),
+		func(c analysis.Claim) bool { return c.Point != p.Label || c.Verdict == analysis.NotRun })
 }
 
 func ofPoint(p *analysis.Point, claims []analysis.Claim) []*Figure {

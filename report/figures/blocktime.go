@@ -23,7 +23,8 @@ func figureBlockTime(s *analysis.Summary) *Figure {
 	for i := range have {
 		us := have[i].Spread(value)
 		f.rows(us, have[i].Name, extraName, "us")
-		marks.values = append(marks.values, f.dot(float64(i), us, lookOf(have[i].Name).mark(3), have[i].Name, f.say(extraTime), inMicroseconds))
+		marks.values = append(marks.values,
+			f.dot(float64(i), us, lookOf(have[i].Name).mark(3), have[i].Name, f.say(extraTime), inMicroseconds))
 	}
 	least, most := marks.span()
 	marks.log = f.scale(&p.Y, least, most)

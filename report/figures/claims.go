@@ -74,8 +74,10 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
 	f.right = max(f.right, reason.width())
 	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
 	for i, r := range claimReadings() {
-		v := change{y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]),
-			low: analysis.Unknown(), high: analysis.Unknown()}
+		v := change{
+			y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]),
+			low: analysis.Unknown(), high: analysis.Unknown(),
+		}
 		statistic := statPublished
 		if i > 0 {
 			statistic = analysis.StatMedian

@@ -49,9 +49,15 @@ func TestAClaimThatIsNotDecidedHasTheReason(t *testing.T) {
 		claim  analysis.Claim
 		reason phrase
 	}{
-		"one without a value":              {analysis.Claim{Measured: analysis.Unknown(), Evidence: few}, claimUnknown},
-		"one whose premise is not met":     {analysis.Claim{Measured: 230, Evidence: found, Unmet: []string{"an attack"}}, claimUnmet},
-		"one from zero":                    {analysis.Claim{Measured: analysis.Number(math.Inf(1)), Evidence: found}, claimFromZero},
+		"one without a value": {analysis.Claim{Measured: analysis.Unknown(), Evidence: few}, claimUnknown},
+		"one whose premise is not met": {
+			analysis.Claim{Measured: 230, Evidence: found, Unmet: []string{"an attack"}},
+			claimUnmet,
+		},
+		"one from zero": {
+			analysis.Claim{Measured: analysis.Number(math.Inf(1)), Evidence: found},
+			claimFromZero,
+		},
 		"one of few blocks":                {analysis.Claim{Measured: 230, Evidence: few}, claimFewBlocks},
 		"one whose interval has no change": {analysis.Claim{Measured: -3, Evidence: none}, claimHoldsZero},
 		"one that is decided":              {analysis.Claim{Measured: 230, Evidence: found}, phraseCount},

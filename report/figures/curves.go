@@ -122,8 +122,10 @@ func drawCurves(p *plot.Plot, all []binned) {
 	for i := range all {
 		all[i].behind(p)
 	}
-	large := slices.SortedStableFunc(slices.Values(all), func(a, b binned) int { return cmp.Compare(b.look.size, a.look.size) })
-	solid := slices.SortedStableFunc(slices.Values(large), func(a, b binned) int { return min(1, len(a.look.dashes)) - min(1, len(b.look.dashes)) })
+	large := slices.SortedStableFunc(slices.Values(all),
+		func(a, b binned) int { return cmp.Compare(b.look.size, a.look.size) })
+	solid := slices.SortedStableFunc(slices.Values(large),
+		func(a, b binned) int { return min(1, len(a.look.dashes)) - min(1, len(b.look.dashes)) })
 	for _, b := range solid {
 		for _, part := range b.points(b.curve.Median) {
 			p.Add(&plotter.Line{XYs: part, LineStyle: b.look.line(1.2)})
@@ -139,7 +141,8 @@ func drawCurves(p *plot.Plot, all []binned) {
 func (f *Figure) curveRows(v *analysis.Series, c *analysis.Curve, widthS int, key ...string) {
 	put := func(statistic string, values []float64) {
 		for i, value := range values {
-			f.add(append(slices.Clone(key), strconv.Itoa(widthS), strconv.Itoa(i*widthS), statistic, analysis.Number(value).String())...)
+			f.add(append(slices.Clone(key), strconv.Itoa(widthS), strconv.Itoa(i*widthS), statistic,
+				analysis.Number(value).String())...)
 		}
 	}
 	put(analysis.StatMedian, c.Median)

@@ -147,7 +147,8 @@ func (f *Figure) svg() ([]byte, error) {
 	f.draw(draw.New(c))
 	svg, err := written(c)
 	// For those who cannot see it.
-	words := fmt.Sprintf("<title>%s</title>\n<desc>%s</desc>\n<g ", html.EscapeString(f.Title), html.EscapeString(f.Caption()))
+	words := fmt.Sprintf("<title>%s</title>\n<desc>%s</desc>\n<g ", html.EscapeString(f.Title),
+		html.EscapeString(f.Caption()))
 	return []byte(measured(strings.Replace(string(svg), "<g ", words, 1))), err
 }
 

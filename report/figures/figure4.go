@@ -109,11 +109,23 @@ type cost struct {
 // it was under way already, is not what it is asked about here.
 func costs(v *analysis.Variant) []cost {
 	if v.BlockTime.DropNS.Known() {
-		return []cost{{costKernel, "kernel, per dropped packet", draw.CircleGlyph{}, func(m *analysis.Metrics) analysis.Number { return m.BlockTime.DropNS / 1e3 }}}
+		return []cost{{
+			costKernel, "kernel, per dropped packet",
+			draw.CircleGlyph{},
+			func(m *analysis.Metrics) analysis.Number { return m.BlockTime.DropNS / 1e3 },
+		}}
 	}
 	return []cost{
-		{costCPU, "user space, CPU time per refusal", draw.PyramidGlyph{}, func(m *analysis.Metrics) analysis.Number { return m.BlockTime.CPUMeanUS }},
-		{costWall, "user space, wall time per refusal", hollow{draw.PyramidGlyph{}}, func(m *analysis.Metrics) analysis.Number { return m.BlockTime.WallMeanUS }},
+		{
+			costCPU, "user space, CPU time per refusal",
+			draw.PyramidGlyph{},
+			func(m *analysis.Metrics) analysis.Number { return m.BlockTime.CPUMeanUS },
+		},
+		{
+			costWall, "user space, wall time per refusal",
+			hollow{draw.PyramidGlyph{}},
+			func(m *analysis.Metrics) analysis.Number { return m.BlockTime.WallMeanUS },
+		},
 	}
 }
 

@@ -21,8 +21,10 @@ func figure5(s *analysis.Summary) *Figure {
 		f.legend = append(f.legend, key{v.Name, []plot.Thumbnailer{markThumb(lookOf(v.Name).mark(3))}})
 	}
 	f.spreadKeys(s, false)
-	response, inResponse := durationPanel(f, s, 0, "response", responseTime, func(m *analysis.Metrics) *analysis.Statistics { return &m.Duration.Statistics })
-	service, inService := durationPanel(f, s, 1, "service", serviceTime, func(m *analysis.Metrics) *analysis.Statistics { return &m.Duration.Service })
+	response, inResponse := durationPanel(f, s, 0, "response", responseTime,
+		func(m *analysis.Metrics) *analysis.Statistics { return &m.Duration.Statistics })
+	service, inService := durationPanel(f, s, 1, "service", serviceTime,
+		func(m *analysis.Metrics) *analysis.Statistics { return &m.Duration.Service })
 	least, most := (&dots{values: slices.Concat(inResponse.values, inService.values)}).span()
 	inResponse.log = f.scale(&response.Y, least, most)
 	inService.log = f.scale(&service.Y, least, most)
@@ -49,7 +51,9 @@ func durationValues() []durationValue {
 
 // durationPanel groups the variants by value. The caller scales its y axis, and
 // the marks with it.
-func durationPanel(f *Figure, s *analysis.Summary, panel int, kind string, title phrase, of func(*analysis.Metrics) *analysis.Statistics) (*plot.Plot, *dots) {
+func durationPanel(f *Figure, s *analysis.Summary, panel int, kind string, title phrase,
+	of func(*analysis.Metrics) *analysis.Statistics,
+) (*plot.Plot, *dots) {
 	p := newPanel(f.panelTitle(panel, title), "", f.say(milliseconds))
 	marks := new(dots)
 	have := s.Measured()
@@ -63,7 +67,8 @@ func durationPanel(f *Figure, s *analysis.Summary, panel int, kind string, title
 			f.rows(ms, v.Name, kind, value.name)
 			if ms.Median.Known() && ms.Median > 0 {
 				group := f.say(title) + ": " + f.say(value.label)
-				marks.values = append(marks.values, f.dot(float64(i)+offset, ms, lookOf(v.Name).mark(3), group, v.Name, inMilliseconds))
+				marks.values = append(marks.values,
+					f.dot(float64(i)+offset, ms, lookOf(v.Name).mark(3), group, v.Name, inMilliseconds))
 			}
 		}
 	}

@@ -34,13 +34,15 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 	f.curveKeys(s, all, func(v *analysis.Series) *analysis.Curve { return &v.CPUAt })
 	cpu := ecdfPanel(f, s, 0, all, resource{
 		name: "CPU", unit: "%", title: cpuTitle, label: cpuOfServer, divisor: 1, stated: statedCPU(),
-		samples: func(v *analysis.Series) []float64 { return v.CPU }, at: func(v *analysis.Series) *analysis.Curve { return &v.CPUAt },
+		samples: func(v *analysis.Series) []float64 { return v.CPU },
+		at:      func(v *analysis.Series) *analysis.Curve { return &v.CPUAt },
 	})
 	cpu.X.Max = max(100, cpu.X.Max)
 	memory := ecdfPanel(f, s, 1, all, resource{
 		name: "memory", unit: "MiB", title: memoryTitle, label: residentSet, divisor: 1 << 20, log: true,
 		stated:  statedMemory(s),
-		samples: func(v *analysis.Series) []float64 { return v.Memory }, at: func(v *analysis.Series) *analysis.Curve { return &v.MemoryAt },
+		samples: func(v *analysis.Series) []float64 { return v.Memory },
+		at:      func(v *analysis.Series) *analysis.Curve { return &v.MemoryAt },
 	})
 	f.statedKeys(s)
 	f.panels = []*plot.Plot{cpu, memory}
@@ -199,7 +201,8 @@ func (f *Figure) addSteps(p *plot.Plot, v *analysis.Series, of resource, steps [
 	xys := plotter.XYs{{X: of.x(steps[0].X)}}
 	for _, step := range steps {
 		xys = append(xys, plotter.XY{X: of.x(step.X), Y: step.Share})
-		f.add(v.Variant, of.name, of.unit, "all trials", analysis.Number(step.Share).String(), analysis.Number(step.X).String())
+		f.add(v.Variant, of.name, of.unit, "all trials", analysis.Number(step.Share).String(),
+			analysis.Number(step.X).String())
 	}
 	var tenths plotter.XYs
 	for i, m := range marks {

@@ -50,7 +50,9 @@ func failed(m *analysis.Metrics) analysis.Number {
 
 // latencyPanel draws one quantile of the bins of 5 s, on a logarithmic axis where
 // it spans more than a decade.
-func (f *Figure) latencyPanel(s *analysis.Summary, all []*analysis.Series, panel int, title phrase, name string, of func(*analysis.Series) *analysis.Curve) *plot.Plot {
+func (f *Figure) latencyPanel(s *analysis.Summary, all []*analysis.Series, panel int, title phrase, name string,
+	of func(*analysis.Series) *analysis.Curve,
+) *plot.Plot {
 	lastS := 0.0
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, v := range all {

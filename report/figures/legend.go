@@ -20,10 +20,16 @@ func (f *Figure) spreadKeys(s *analysis.Summary, always bool) {
 		single = single || v.Trials > 1 && (always || v.Low == nil)
 	}
 	if interval {
-		f.legend = append(f.legend, key{f.say(intervalOf, trialsWithInterval(s, f.lang)), []plot.Thumbnailer{intervalThumb{}}})
+		f.legend = append(f.legend, key{
+			f.say(intervalOf, trialsWithInterval(s, f.lang)),
+			[]plot.Thumbnailer{intervalThumb{}},
+		})
 	}
 	if single {
-		f.legend = append(f.legend, key{f.say(oneTrialPoint, validTrials(s, f.lang)), []plot.Thumbnailer{markThumb(trialGlyph(grey().color))}})
+		f.legend = append(f.legend, key{
+			f.say(oneTrialPoint, validTrials(s, f.lang)),
+			[]plot.Thumbnailer{markThumb(trialGlyph(grey().color))},
+		})
 	}
 	f.keyOneTrial(s)
 }
@@ -39,10 +45,16 @@ func (f *Figure) curveKeys(s *analysis.Summary, all []*analysis.Series, of func(
 		f.legend = append(f.legend, key{f.say(attackScheduled), []plot.Thumbnailer{areaThumb{shade()}}})
 	}
 	if slices.ContainsFunc(all, func(v *analysis.Series) bool { return of(v).HasInterval() }) {
-		f.legend = append(f.legend, key{f.say(bandOf, trialsWithInterval(s, f.lang)), []plot.Thumbnailer{areaThumb{grey().veil()}}})
+		f.legend = append(f.legend, key{
+			f.say(bandOf, trialsWithInterval(s, f.lang)),
+			[]plot.Thumbnailer{areaThumb{grey().veil()}},
+		})
 	}
 	if slices.ContainsFunc(all, func(v *analysis.Series) bool { return of(v).Single() }) {
-		f.legend = append(f.legend, key{f.say(oneTrialLine, validTrials(s, f.lang)), []plot.Thumbnailer{lineThumb(grey().thin())}})
+		f.legend = append(f.legend, key{
+			f.say(oneTrialLine, validTrials(s, f.lang)),
+			[]plot.Thumbnailer{lineThumb(grey().thin())},
+		})
 	}
 	f.keyOneTrial(s)
 }

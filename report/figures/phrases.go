@@ -3,18 +3,41 @@ package figures
 // phrases is every text of the figures. Names of variants are not translated:
 // they are identifiers. The Portuguese terms are the paper's where it has one.
 var phrases = [phraseCount]words{
-	claimsTitle:        {"The paper's claims: its values, what its instrument reads on these trials, and ours", "As afirmações do artigo: seus valores, o que seu instrumento lê nestas repetições, e os nossos"},
-	figure3Title:       {"Figure 3: throughput of the sequential clients under attack", "Figura 3: vazão dos clientes sequenciais sob ataque"},
-	figure4Title:       {"Figure 4: mean throughput, and the time to turn a client away", "Figura 4: vazão média e tempo de bloqueio de um cliente"},
-	figure5Title:       {"Figure 5: duration of the sequential requests", "Figura 5: duração das requisições sequenciais"},
-	figure6Title:       {"Figure 6: how much of the time the server used how much", "Figura 6: funções acumuladas de distribuição do uso de CPU e memória pelo servidor"},
-	recoveryTitle:      {"Recovery: how long the throughput stays away", "Recuperação: por quanto tempo a vazão fica reduzida"},
-	blockTimeFairTitle: {"Block time, asked alike of every variant: what a client turned away costs", "Tempo de bloqueio, medido da mesma forma em todas as variantes: quanto custa bloquear um cliente"},
-	latencyTitle:       {"Latency over time: response time of the sequential clients", "Latência ao longo do tempo: tempo de resposta dos clientes sequenciais"},
+	claimsTitle: {
+		"The paper's claims: its values, what its instrument reads on these trials, and ours",
+		"As afirmações do artigo: seus valores, o que seu instrumento lê nestas repetições, e os nossos",
+	},
+	figure3Title: {
+		"Figure 3: throughput of the sequential clients under attack",
+		"Figura 3: vazão dos clientes sequenciais sob ataque",
+	},
+	figure4Title: {
+		"Figure 4: mean throughput, and the time to turn a client away",
+		"Figura 4: vazão média e tempo de bloqueio de um cliente",
+	},
+	figure5Title: {"Figure 5: duration of the sequential requests", "Figura 5: duração das requisições sequenciais"},
+	figure6Title: {
+		"Figure 6: how much of the time the server used how much",
+		"Figura 6: funções acumuladas de distribuição do uso de CPU e memória pelo servidor",
+	},
+	recoveryTitle: {
+		"Recovery: how long the throughput stays away",
+		"Recuperação: por quanto tempo a vazão fica reduzida",
+	},
+	blockTimeFairTitle: {
+		"Block time, asked alike of every variant: what a client turned away costs",
+		"Tempo de bloqueio, medido da mesma forma em todas as variantes: quanto custa bloquear um cliente",
+	},
+	latencyTitle: {
+		"Latency over time: response time of the sequential clients",
+		"Latência ao longo do tempo: tempo de resposta dos clientes sequenciais",
+	},
 
 	claimsWhat: {
-		"Change from blocking in user space (userspace-block) to blocking in the kernel (xdp-block), each claim by the load that the paper used for it. Right: why the trials do not decide a claim.",
-		"Variação do bloqueio em espaço de usuário (userspace-block) para o bloqueio no núcleo (xdp-block), cada afirmação com a carga que o artigo usou. À direita: por que as repetições não decidem uma afirmação.",
+		"Change from blocking in user space (userspace-block) to blocking in the kernel (xdp-block), each claim by the " +
+			"load that the paper used for it. Right: why the trials do not decide a claim.",
+		"Variação do bloqueio em espaço de usuário (userspace-block) para o bloqueio no núcleo (xdp-block), cada " +
+			"afirmação com a carga que o artigo usou. À direita: por que as repetições não decidem uma afirmação.",
 	},
 	claimsInstrument: {
 		"The paper's instrument is its estimator, applied to our records; it is left out if it does not differ from ours.",
@@ -29,16 +52,20 @@ var phrases = [phraseCount]words{
 		"Recuperação: o primeiro de cinco segundos a menos de 10 %% da mediana anterior ao ataque.",
 	},
 	figure3Paper: {
-		"Paper: the attack begins at bin 5; blocked in the kernel the throughput recovers at bin 22, in user space at bin 27. Its bins of 5 s are in the data.",
-		"Artigo: o ataque começa no intervalo 5; com bloqueio no núcleo a vazão se recupera no intervalo 22, em espaço de usuário no 27. Seus intervalos de 5 s estão nos dados.",
+		"Paper: the attack begins at bin 5; blocked in the kernel the throughput recovers at bin 22, in user space at bin " +
+			"27. Its bins of 5 s are in the data.",
+		"Artigo: o ataque começa no intervalo 5; com bloqueio no núcleo a vazão se recupera no intervalo 22, em espaço de " +
+			"usuário no 27. Seus intervalos de 5 s estão nos dados.",
 	},
 	figure4Left: {
 		"(a): whole load, bins of 1 s, empty ones included.",
 		"(a): toda a carga, intervalos de 1 s, inclusive os vazios.",
 	},
 	figure4Right: {
-		"(b): where each variant turns clients away. A refusal is one client; a client that is dropped costs many packets. What a variant of the kernel still refuses in user space is not drawn.",
-		"(b): onde cada variante bloqueia os clientes. Uma recusa é um cliente; um cliente descartado custa muitos pacotes. O que uma variante do núcleo ainda recusa em espaço de usuário não é mostrado.",
+		"(b): where each variant turns clients away. A refusal is one client; a client that is dropped costs many " +
+			"packets. What a variant of the kernel still refuses in user space is not drawn.",
+		"(b): onde cada variante bloqueia os clientes. Uma recusa é um cliente; um cliente descartado custa muitos " +
+			"pacotes. O que uma variante do núcleo ainda recusa em espaço de usuário não é mostrado.",
 	},
 	figure4Paper: {
 		"Paper: throughput +30.9 %%, block time -26.4 %% (8 µs in the kernel), kernel against user space.",
@@ -50,35 +77,53 @@ var phrases = [phraseCount]words{
 	},
 	figure5Paper: {
 		"Paper: harmonic mean of the duration -65 %%, kernel against user space; no-block shorter than user space.",
-		"Artigo: média harmônica da duração -65 %%, núcleo comparado a espaço de usuário; sem bloqueio, menor que em espaço de usuário.",
+		"Artigo: média harmônica da duração -65 %%, núcleo comparado a espaço de usuário; sem bloqueio, menor que em " +
+			"espaço de usuário.",
 	},
 	figure6What: {
 		"Empirical distributions of samples at equal intervals, from the epoch to the scheduled end of the sequential load.",
 		"Distribuições empíricas de amostras a intervalos iguais, do início ao fim previsto da carga sequencial.",
 	},
-	figure6Trials:  {"The lines are of the samples of all trials together; the marks stand at each tenth of the time.", "As linhas são das amostras de todas as repetições juntas; as marcas estão a cada décimo do tempo."},
-	figure6Thinned: {"Of more than %[1]d steps, small ones are left out: no share is off by more than 1/%[1]d.", "De mais de %[1]d degraus, os pequenos são omitidos: nenhuma fração se desvia mais de 1/%[1]d."},
+	figure6Trials: {
+		"The lines are of the samples of all trials together; the marks stand at each tenth of the time.",
+		"As linhas são das amostras de todas as repetições juntas; as marcas estão a cada décimo do tempo.",
+	},
+	figure6Thinned: {
+		"Of more than %[1]d steps, small ones are left out: no share is off by more than 1/%[1]d.",
+		"De mais de %[1]d degraus, os pequenos são omitidos: nenhuma fração se desvia mais de 1/%[1]d.",
+	},
 	figure6Paper: {
-		"Paper: with eQUIC (xdp-block) CPU < 40 %% and memory about 30 %% for 90 %% of the time; without (userspace-block) CPU at 90 %% for 80 %%, memory 90 %%.",
-		"Artigo: com o eQUIC (xdp-block) CPU < 40 %% e memória em cerca de 30 %% durante 90 %% do tempo; sem ele (userspace-block) CPU em 90 %% durante 80 %%, memória 90 %%.",
+		"Paper: with eQUIC (xdp-block) CPU < 40 %% and memory about 30 %% for 90 %% of the time; without " +
+			"(userspace-block) CPU at 90 %% for 80 %%, memory 90 %%.",
+		"Artigo: com o eQUIC (xdp-block) CPU < 40 %% e memória em cerca de 30 %% durante 90 %% do tempo; sem ele " +
+			"(userspace-block) CPU em 90 %% durante 80 %%, memória 90 %%.",
 	},
 	recoveryWhat: {
-		"(a): from the first request of the attack to the first of five seconds within 10 %% of the median before it; an arrow: not in the time that was left. (b): all seconds from then on that are more than 10 %% below that median.",
-		"(a): da primeira requisição do ataque até o primeiro de cinco segundos a menos de 10 %% da mediana anterior; seta: não ocorreu no tempo restante. (b): todos os segundos desde então mais de 10 %% abaixo dessa mediana.",
+		"(a): from the first request of the attack to the first of five seconds within 10 %% of the median before it; an " +
+			"arrow: not in the time that was left. (b): all seconds from then on that are more than 10 %% below that median.",
+		"(a): da primeira requisição do ataque até o primeiro de cinco segundos a menos de 10 %% da mediana anterior; " +
+			"seta: não ocorreu no tempo restante. (b): todos os segundos desde então mais de 10 %% abaixo dessa mediana.",
 	},
 	blockTimeFair: {
-		"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate before it, per request of the attack that was not served.",
-		"Tempo ocupado das CPUs do servidor durante o ataque, incluindo o processamento de pacotes no núcleo, além da taxa anterior, por requisição do ataque não atendida.",
+		"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate " +
+			"before it, per request of the attack that was not served.",
+		"Tempo ocupado das CPUs do servidor durante o ataque, incluindo o processamento de pacotes no núcleo, além da " +
+			"taxa anterior, por requisição do ataque não atendida.",
 	},
 	blockTimeNobody: {
 		"No value: %s (no limiter, nobody turned away, or no quiet time before the attack).",
 		"Sem valor: %s (sem limitador, ninguém bloqueado ou nenhum tempo calmo antes do ataque).",
 	},
 	latencyWhat: {
-		"Answered requests by their intended start, from which the time counts, in bins of 5 s. Every bin with 9 answered requests has a median, with 89 a p95; in one with fewer the line is broken.",
-		"Requisições atendidas, pelo início previsto, a partir do qual conta o tempo, em intervalos de 5 s. Há mediana a partir de 9 requisições atendidas no intervalo e p95 a partir de 89; com menos, a linha é interrompida.",
+		"Answered requests by their intended start, from which the time counts, in bins of 5 s. Every bin with 9 answered " +
+			"requests has a median, with 89 a p95; in one with fewer the line is broken.",
+		"Requisições atendidas, pelo início previsto, a partir do qual conta o tempo, em intervalos de 5 s. Há mediana a " +
+			"partir de 9 requisições atendidas no intervalo e p95 a partir de 89; com menos, a linha é interrompida.",
 	},
-	latencyFailed: {"Not answered, and so in no value, under %s: %s requests (median of the trials).", "Não atendidas, portanto fora dos valores, com %s: %s requisições (mediana das repetições)."},
+	latencyFailed: {
+		"Not answered, and so in no value, under %s: %s requests (median of the trials).",
+		"Não atendidas, portanto fora dos valores, com %s: %s requisições (mediana das repetições).",
+	},
 
 	claimUnknown:   {"no change can be computed", "nenhuma variação pode ser calculada"},
 	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
@@ -86,9 +131,15 @@ var phrases = [phraseCount]words{
 	claimFewBlocks: {"too few blocks for an interval", "blocos insuficientes para um intervalo"},
 	claimHoldsZero: {"the interval contains no change", "o intervalo contém a variação nula"},
 
-	oneTrial:   {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
-	fewTrials:  {"Median of %s trials, too few for a 95 %% interval.", "Mediana de %s repetições, insuficientes para um intervalo de confiança de 95 %%."},
-	someTrials: {"Median of %s trials; no 95 %% interval where there are fewer than %d.", "Mediana de %s repetições; sem intervalo de confiança de 95 %% onde há menos de %d."},
+	oneTrial: {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
+	fewTrials: {
+		"Median of %s trials, too few for a 95 %% interval.",
+		"Mediana de %s repetições, insuficientes para um intervalo de confiança de 95 %%.",
+	},
+	someTrials: {
+		"Median of %s trials; no 95 %% interval where there are fewer than %d.",
+		"Mediana de %s repetições; sem intervalo de confiança de 95 %% onde há menos de %d.",
+	},
 	fromMany:   {"%d to %d", "%d a %d"},
 	manyTrials: {"Median of %s trials.", "Mediana de %s repetições."},
 
@@ -116,11 +167,17 @@ var phrases = [phraseCount]words{
 	latencyMedian:   {"Median response time", "Mediana do tempo de resposta"},
 	latencyP95:      {"95th percentile (p95) of the response time", "Percentil 95 (p95) do tempo de resposta"},
 
-	bandOf:            {"band: 95 %% interval of the median of %s trials", "faixa: intervalo de 95 %% da mediana de %s repetições"},
-	intervalOf:        {"95 %% interval of the median of %s trials", "intervalo de 95 %% da mediana de %s repetições"},
-	oneTrialLine:      {"thin: one of %s trials", "fina: uma de %s repetições"},
-	oneTrialPoint:     {"one of %s trials", "uma de %s repetições"},
-	noValues:          {"no values: no attack, or too short a load", "sem valores: não houve ataque, ou a carga foi curta demais"},
+	bandOf: {
+		"band: 95 %% interval of the median of %s trials",
+		"faixa: intervalo de 95 %% da mediana de %s repetições",
+	},
+	intervalOf:    {"95 %% interval of the median of %s trials", "intervalo de 95 %% da mediana de %s repetições"},
+	oneTrialLine:  {"thin: one of %s trials", "fina: uma de %s repetições"},
+	oneTrialPoint: {"one of %s trials", "uma de %s repetições"},
+	noValues: {
+		"no values: no attack, or too short a load",
+		"sem valores: não houve ataque, ou a carga foi curta demais",
+	},
 	oneTrialEach:      {"one trial each, no interval", "uma repetição de cada, sem intervalo de confiança"},
 	readingInstrument: {"the paper's instrument on these trials", "o instrumento do artigo nestas repetições"},
 	readingOurs:       {"measured", "medido"},
@@ -128,28 +185,44 @@ var phrases = [phraseCount]words{
 	changeNone:        {"no change", "sem variação"},
 	changeBeyond:      {"beyond +%d %%", "além de +%d %%"},
 	changeFromZero:    {"from zero", "a partir de zero"},
-	attackOfVariant:   {"the variant's attack, first to last request", "ataque na variante, da primeira à última requisição"},
-	recoveredMark:     {"recovered: the first of 5 s within it", "recuperada: o primeiro de 5 s nessa faixa"},
-	leftTime:          {"not recovered in the time that was left", "não recuperada no tempo restante"},
-	notRecovered:      {"not recovered within %s s", "não recuperada em %s s"},
-	recoveredAfter:    {"recovered after %s s", "recuperada após %s s"},
-	quietMedian:       {"median before the attack", "mediana anterior ao ataque"},
-	quietBand:         {"within 10 %% of it", "a menos de 10 %% dela"},
-	cutAbove:          {"above %s: cut (highest: %s)", "acima de %s: cortado (máximo: %s)"},
-	paperBar:          {"paper: +30.9 %% over userspace-block", "artigo: +30,9 %% sobre userspace-block"},
-	paperBarZero:      {"paper: +30.9 %% over userspace-block, which is at zero", "artigo: +30,9 %% sobre userspace-block, que está em zero"},
-	paperBlockTime:    {"paper: 8 µs in the kernel, 26.4 %% less than in user space", "artigo: 8 µs no núcleo, 26,4 %% menos que em espaço de usuário"},
-	byPaper:           {"paper", "artigo"},
-	statedCPUWith:     {"paper: CPU below 40 %% for 90 %% of the time", "artigo: CPU abaixo de 40 %% em 90 %% do tempo"},
-	statedCPUWithout:  {"paper: CPU at 90 %% for 80 %% of the time", "artigo: CPU em 90 %% durante 80 %% do tempo"},
-	statedWith:        {"paper: CPU below 40 %%, memory at 30 %% of the limit, for 90 %% of the time", "artigo: CPU abaixo de 40 %%, memória em 30 %% do limite, em 90 %% do tempo"},
-	statedWithout:     {"paper: CPU at 90 %% for 80 %% of the time, memory at 90 %% of the limit", "artigo: CPU em 90 %% durante 80 %% do tempo, memória em 90 %% do limite"},
-	figure6Limit:      {"The paper does not name the whole of its memory shares: here they are of the server's limit, %s MiB.", "O artigo não informa a base de suas porcentagens de memória: aqui, o limite do servidor, %s MiB."},
-	attackScheduled:   {"attack as scheduled", "ataque previsto"},
-	harmonicBar:       {"bar: harmonic mean", "barra: média harmônica"},
-	costKernel:        {"kernel, per dropped packet", "núcleo, por pacote descartado"},
-	costCPU:           {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
-	costWall:          {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
+	attackOfVariant: {
+		"the variant's attack, first to last request",
+		"ataque na variante, da primeira à última requisição",
+	},
+	recoveredMark:  {"recovered: the first of 5 s within it", "recuperada: o primeiro de 5 s nessa faixa"},
+	leftTime:       {"not recovered in the time that was left", "não recuperada no tempo restante"},
+	notRecovered:   {"not recovered within %s s", "não recuperada em %s s"},
+	recoveredAfter: {"recovered after %s s", "recuperada após %s s"},
+	quietMedian:    {"median before the attack", "mediana anterior ao ataque"},
+	quietBand:      {"within 10 %% of it", "a menos de 10 %% dela"},
+	cutAbove:       {"above %s: cut (highest: %s)", "acima de %s: cortado (máximo: %s)"},
+	paperBar:       {"paper: +30.9 %% over userspace-block", "artigo: +30,9 %% sobre userspace-block"},
+	paperBarZero: {
+		"paper: +30.9 %% over userspace-block, which is at zero",
+		"artigo: +30,9 %% sobre userspace-block, que está em zero",
+	},
+	paperBlockTime: {
+		"paper: 8 µs in the kernel, 26.4 %% less than in user space",
+		"artigo: 8 µs no núcleo, 26,4 %% menos que em espaço de usuário",
+	},
+	byPaper:          {"paper", "artigo"},
+	statedCPUWith:    {"paper: CPU below 40 %% for 90 %% of the time", "artigo: CPU abaixo de 40 %% em 90 %% do tempo"},
+	statedCPUWithout: {"paper: CPU at 90 %% for 80 %% of the time", "artigo: CPU em 90 %% durante 80 %% do tempo"},
+	statedWith: {
+		"paper: CPU below 40 %%, memory at 30 %% of the limit, for 90 %% of the time",
+		"artigo: CPU abaixo de 40 %%, memória em 30 %% do limite, em 90 %% do tempo",
+	},
+	statedWithout: {
+		"paper: CPU at 90 %% for 80 %% of the time, memory at 90 %% of the limit",
+		"artigo: CPU em 90 %% durante 80 %% do tempo, memória em 90 %% do limite",
+	},
+	figure6Limit: {"The paper does not name the whole of its memory shares: here they are of the server's limit, " +
+		"%s MiB.", "O artigo não informa a base de suas porcentagens de memória: aqui, o limite do servidor, %s MiB."},
+	attackScheduled: {"attack as scheduled", "ataque previsto"},
+	harmonicBar:     {"bar: harmonic mean", "barra: média harmônica"},
+	costKernel:      {"kernel, per dropped packet", "núcleo, por pacote descartado"},
+	costCPU:         {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
+	costWall:        {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
 
 	harmonicMean:        {"harmonic mean", "média harmônica"},
 	arithmeticMean:      {"arithmetic mean", "média aritmética"},

@@ -21,7 +21,8 @@ func figureRecovery(s *analysis.Summary) *Figure {
 	below := recoveryPanel(f, s, 1, below90, func(v *analysis.Variant) dot { return f.below(v) })
 	f.panels = []*plot.Plot{onset, below}
 	f.spreadKeys(s, true)
-	if slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool { return v.CountTrials(analysis.NeverRecovered) > 0 }) {
+	if slices.ContainsFunc(s.Measured(),
+		func(v analysis.Variant) bool { return v.CountTrials(analysis.NeverRecovered) > 0 }) {
 		f.legend = append(f.legend, key{f.say(leftTime), []plot.Thumbnailer{upwardThumb{}}})
 	}
 	return f
@@ -56,7 +57,8 @@ func recoveryPanel(f *Figure, s *analysis.Summary, panel int, title phrase, of f
 func (f *Figure) onset(v *analysis.Variant) dot {
 	onset := v.Spread(analysis.RecoveryTime)
 	f.recoveryRows(v, "until recovered (s)", onset)
-	f.recoveryRows(v, "recovered (1), or not in the time that was left (0)", v.Spread(func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered }))
+	f.recoveryRows(v, "recovered (1), or not in the time that was left (0)",
+		v.Spread(func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered }))
 	d := f.seconds(onset)
 	for _, m := range v.TrialMetrics {
 		if analysis.RecoveryTime(m).Known() {

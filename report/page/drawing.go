@@ -42,10 +42,11 @@ func drawFigure(f *figures.Figure, colours palette) (drawing, error) {
 	}
 	return drawing{
 		ID: f.Name, Title: f.Title, Notes: f.Notes,
-		Width: f.Width.Points(), Height: f.Height.Points(), Pixels: int(f.Width.Points() * onPage), Narrow: f.Width < figures.TwoColumns,
-		SVG:   template.HTML(inner(svg, colours)), // drawn here; vgsvg escapes its text
-		Marks: template.JS(marks),                 // encoding/json escapes what could end the script
-		Table: tableHTML(pivot(f.PageData())),
+		Width: f.Width.Points(), Height: f.Height.Points(), Pixels: int(f.Width.Points() * onPage),
+		Narrow: f.Width < figures.TwoColumns,
+		SVG:    template.HTML(inner(svg, colours)), // drawn here; vgsvg escapes its text
+		Marks:  template.JS(marks),                 // encoding/json escapes what could end the script
+		Table:  tableHTML(pivot(f.PageData())),
 	}, nil
 }
 

@@ -151,10 +151,14 @@ func facts(s *analysis.Summary) []fact {
 	if s.Noise != nil {
 		sure = append(sure, "Each variant against itself: "+s.Noise.Note()+".")
 	}
-	machine := []string{m.Machine.CPUModel, fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, analysis.Number(m.Machine.MemoryBytes).Mebibytes())}
+	machine := []string{
+		m.Machine.CPUModel,
+		fmt.Sprintf("%d CPUs, %s of memory", m.Machine.CPUs, analysis.Number(m.Machine.MemoryBytes).Mebibytes()),
+	}
 	machine = append(machine,
 		strings.TrimSpace(m.Machine.OS+" "+m.Machine.Kernel+" "+m.Machine.Arch),
-		strings.TrimSpace(m.Runtime.Name+" "+m.Runtime.Version)+fmt.Sprintf("; server on CPUs %v, clients on %v", e.ServerCPUs, e.ClientCPUs))
+		strings.TrimSpace(m.Runtime.Name+" "+m.Runtime.Version)+fmt.Sprintf("; server on CPUs %v, clients on %v",
+			e.ServerCPUs, e.ClientCPUs))
 	return []fact{
 		{"Run", append(run, "equic-bench "+m.Version)},
 		{"Load", []string{

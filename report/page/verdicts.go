@@ -36,7 +36,8 @@ func verdicts(s *analysis.Summary) []verdictRow {
 		c := &s.Claims[i]
 		row := verdictRow{
 			Claim: *c, Anchor: fmt.Sprintf("claim-%d", i+1), Kind: kind(c.Verdict),
-			PaperText: c.ShowPaper(), InstrumentText: c.Show(c.Instrument), MeasuredText: c.ShowMeasured(), IntervalText: c.ShowInterval(),
+			PaperText: c.ShowPaper(), InstrumentText: c.Show(c.Instrument), MeasuredText: c.ShowMeasured(),
+			IntervalText: c.ShowInterval(),
 		}
 		row.Strip = stripOf(&row)
 		rows = append(rows, row)

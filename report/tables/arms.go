@@ -13,19 +13,31 @@ func armSections(s *analysis.Summary) []Section {
 	cost := Section{Titled: costTable(s), After: []string{costNote(s)}}
 	noise := Section{Titled: noiseTable(s)}
 	if s.Noise != nil {
-		noise.After = []string{"Each variant ran twice in each block, as if it were two: what differs is noise. The change is paired by block, by each headline figure; its interval and p are those of the other tables, and p is not corrected. This run: " + s.Noise.Note() + ". A change between two variants that is no larger than the largest of a block here may be nothing. The second trials of a block are in no other figure or table."}
+		noise.After = []string{"Each variant ran twice in each block, as if it were two: what differs is noise. The " +
+			"change is paired by block, by each headline figure; its interval and p are those of the other tables, and p is " +
+			"not corrected. This run: " + s.Noise.Note() +
+			". A change between two variants that is no larger than the largest of a block here may be nothing. The second " +
+			"trials of a block are in no other figure or table."}
 	}
 	return []Section{cost, noise}
 }
 
 func costNote(s *analysis.Summary) string {
-	how := "Each variant ran twice in each block: with its server under the probe, which samples it and counts its system calls, and with nothing around it. The change is that of ratios paired by block, from the latter to the former."
-	asked := " Without a probe nobody knows how busy the server was: the rules that ask for that are not asked. The trials without it are in no other figure or table."
+	how := "Each variant ran twice in each block: with its server under the probe, which samples it and counts its " +
+		"system calls, and with nothing around it. The change is that of ratios paired by block, from the latter to the " +
+		"former."
+	asked := " Without a probe nobody knows how busy the server was: the rules that ask for that are not asked. The " +
+		"trials without it are in no other figure or table."
 	if stretch := s.Manifest.Experiment.AlternateNS; stretch > 0 {
-		how = fmt.Sprintf("In each trial the server was measured in one half of its stretches of %g s, in an order without a rhythm: in the other it was neither sampled nor were its system calls counted. The change is from the latter to the former, within a trial; interval and p are over the trials. Of each stretch the first %g s are left out, which its begin may disturb.", analysis.Seconds(stretch), analysis.Seconds(analysis.SkippedNS))
+		how = fmt.Sprintf("In each trial the server was measured in one half of its stretches of %g s, in an order "+
+			"without a rhythm: in the other it was neither sampled nor were its system calls counted. The change is from the "+
+			"latter to the former, within a trial; interval and p are over the trials. Of each stretch the first %g s are "+
+			"left out, which its begin may disturb.", analysis.Seconds(stretch), analysis.Seconds(analysis.SkippedNS))
 		asked = ""
 	}
-	return strings.TrimSpace(how + " The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in both, so what that costs is in neither." + asked + " " + spareTime(s))
+	return strings.TrimSpace(how +
+		" The goal is reached where the whole interval is within 1 % of no change. Clients run under their probes in " +
+		"both, so what that costs is in neither." + asked + " " + spareTime(s))
 }
 
 // busyServer is how busy, in %, the CPUs of a server are that has no time to spare.

@@ -10,24 +10,32 @@ import (
 
 // pairsTable is every two variants.
 func pairsTable(s *analysis.Summary) Titled {
-	t := NewTitled("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval", "p", "p, corrected", "verdict")
+	t := NewTitled("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval",
+		"p", "p, corrected", "verdict")
 	t.rightAlign(4, 7)
 	for _, p := range s.Pairs {
-		t.AppendRow(table.Row{p.Metric, p.With, p.Without, p.ShowChange(p.Measured), p.Interval(), p.P.Probability(), p.PHolm.Probability(), string(p.Verdict)})
+		t.AppendRow(table.Row{
+			p.Metric, p.With, p.Without, p.ShowChange(p.Measured), p.Interval(), p.P.Probability(),
+			p.PHolm.Probability(), string(p.Verdict),
+		})
 	}
 	return t
 }
 
 // noiseTable is the noise floor.
 func noiseTable(s *analysis.Summary) Titled {
-	t := NewTitled("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p", "largest in a block", "called different")
+	t := NewTitled("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p",
+		"largest in a block", "called different")
 	t.rightAlign(3, 6)
 	if s.Noise == nil {
 		return t
 	}
 	for i := range s.Noise.Lines {
 		l := &s.Noise.Lines[i]
-		t.AppendRow(table.Row{l.Metric, l.Variant, l.ShowChange(l.Measured), l.Interval(), l.P.Probability(), l.Largest.Bound(), l.Said()})
+		t.AppendRow(table.Row{
+			l.Metric, l.Variant, l.ShowChange(l.Measured), l.Interval(), l.P.Probability(),
+			l.Largest.Bound(), l.Said(),
+		})
 	}
 	t.below = []string{s.Noise.Note()}
 	return t

@@ -52,7 +52,8 @@ func TestBenchstatReadsEachValidTrial(t *testing.T) {
 	var names []string
 	for _, r := range all {
 		names = append(names, r.Name.String())
-		if r.Iters != 1 || r.GetConfig("goos") != "linux" || r.GetConfig("kernel") != "6.18" || r.GetConfig("scenario") != "synthetic" {
+		if r.Iters != 1 || r.GetConfig("goos") != "linux" || r.GetConfig("kernel") != "6.18" ||
+			r.GetConfig("scenario") != "synthetic" {
 			t.Errorf("%s: %d iterations, configuration %v", r.Name, r.Iters, r.Config)
 		}
 		if r.GetConfig("version") != "" {

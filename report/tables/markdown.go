@@ -20,7 +20,8 @@ func Markdown(r *analysis.Report, pictures []Picture) []byte {
 	s := r.Summary
 	b := new(markdownText)
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
-	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.Manifest.Started.UTC().Format(time.RFC3339), analysis.Capital(s.Interval))
+	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.Manifest.Started.UTC().Format(time.RFC3339),
+		analysis.Capital(s.Interval))
 	if len(s.Claims) > 0 {
 		b.claims(r)
 	} else {
@@ -77,7 +78,8 @@ func (b *markdownText) claims(r *analysis.Report) {
 	b.paragraphs(ClaimsWords())
 	var why []string
 	for _, c := range r.Claims {
-		line := fmt.Sprintf("**%s** (%s): %s (\"%s\"). *%s*: %s.", c.Label, c.Where, c.Statement, c.Published, c.Verdict, c.Reason)
+		line := fmt.Sprintf("**%s** (%s): %s (\"%s\"). *%s*: %s.", c.Label, c.Where, c.Statement, c.Published, c.Verdict,
+			c.Reason)
 		if c.Note != "" {
 			line += " (" + c.Note + ")"
 		}
@@ -102,7 +104,8 @@ func (b *markdownText) checks(s *analysis.Summary) {
 	}
 	b.printf("\nAn invalid trial is kept with its records and is in no figure.\n\n")
 	if len(s.Outliers) > 0 {
-		b.printf("Valid trials that are far from the others of their variant, by the median absolute deviation. They stay in every figure:\n\n")
+		b.printf("Valid trials that are far from the others of their variant, by the median absolute deviation. They stay " +
+			"in every figure:\n\n")
 		var far []string
 		for _, o := range s.Outliers {
 			far = append(far, o.String())
@@ -126,7 +129,8 @@ func (b *markdownText) what(p *analysis.Part) {
 	for _, row := range SetUp(p.Summary) {
 		b.printf("| %s | %s |\n", row[0], cell(row[1]))
 	}
-	b.printf("\nThe rest, with the digests of all binaries and the versions of all modules, is in `../%s`.\n\n", results.ManifestFile)
+	b.printf("\nThe rest, with the digests of all binaries and the versions of all modules, is in `../%s`.\n\n",
+		results.ManifestFile)
 }
 
 func (b *markdownText) reproduce(s *analysis.Summary) {

@@ -32,7 +32,8 @@ func Reproduce(s *analysis.Summary) Reproduction {
 	case m.Version == "" || m.Version == "unknown":
 		r.Warnings = append(r.Warnings, "The program was built outside a git checkout: its version is not known.")
 	case strings.HasSuffix(m.Version, "-dirty"):
-		r.Warnings = append(r.Warnings, fmt.Sprintf("The program was built from a checkout with changes (%s): no commit is exactly what ran.", m.Version))
+		r.Warnings = append(r.Warnings,
+			fmt.Sprintf("The program was built from a checkout with changes (%s): no commit is exactly what ran.", m.Version))
 	default:
 		steps = append(steps, "git checkout "+quoted(m.Version))
 	}

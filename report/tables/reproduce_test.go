@@ -22,17 +22,27 @@ func TestHowToReproduce(t *testing.T) {
 			"git checkout v1.2-3-gabc\nmake build\nsha256sum --check <<'END'\nbb  bin/equic-client\naa  bin/equic-server\nEND\n" +
 				`bin/equic-bench run 'my runs/it'\''s.yaml' --seed=7`, "",
 		},
-		{"changed files", "abc-dirty", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42", "checkout with changes (abc-dirty)"},
-		{"no version", "unknown", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42", "outside a git checkout"},
+		{
+			"changed files", "abc-dirty", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42",
+			"checkout with changes (abc-dirty)",
+		},
+		{
+			"no version", "unknown", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42",
+			"outside a git checkout",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &analysis.Summary{Scenario: "paper", Seed: 42, Manifest: &results.Manifest{Version: tt.version, Binaries: tt.binaries, Command: tt.command}}
+			s := &analysis.Summary{
+				Scenario: "paper", Seed: 42,
+				Manifest: &results.Manifest{Version: tt.version, Binaries: tt.binaries, Command: tt.command},
+			}
 			got := Reproduce(s)
 			if got.Command != tt.want {
 				t.Errorf("steps:\n%s\nwant:\n%s", got.Command, tt.want)
 			}
-			if warned := strings.Join(got.Warnings, " "); !strings.Contains(warned, tt.warns) || (tt.warns == "") != (warned == "") {
+			if warned := strings.Join(got.Warnings, " "); !strings.Contains(warned, tt.warns) ||
+				(tt.warns == "") != (warned == "") {
 				t.Errorf("warnings %q, want one with %q", warned, tt.warns)
 			}
 		})

@@ -36,7 +36,8 @@ func Sections(r *analysis.Report) []Section {
 
 func sectionsOf(s *analysis.Summary) []Section {
 	return slices.Concat([]Section{
-		{Titled: pairsTable(s), After: []string{"By each headline figure, from \"against\" to \"variant\"; p is corrected by Holm for all pairs of one metric. A change is more or less only if the interval excludes no change."}},
+		{Titled: pairsTable(s), After: []string{"By each headline figure, from \"against\" to \"variant\"; p is corrected " +
+			"by Holm for all pairs of one metric. A change is more or less only if the interval excludes no change."}},
 	}, armSections(s), []Section{
 		{Titled: metricsTable(s), Items: notes(s)},
 		{
@@ -45,7 +46,8 @@ func sectionsOf(s *analysis.Summary) []Section {
 			Items:  syscallNames(s),
 		},
 		{Titled: requestsTable(s)},
-		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be the limit."}},
+		{Titled: attackTable(s), After: []string{"The achieved rate is what the clients really started; their CPUs can be " +
+			"the limit."}},
 		{Titled: gatewayTable(s)},
 	})
 }
@@ -62,11 +64,17 @@ func notes(s *analysis.Summary) []string {
 	}
 	return append(bracketsNote(s),
 		"Throughput, CPU and memory are of the window from the epoch to "+end+".",
-		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.", max(1, s.Window.CPUs), memory),
-		"Response time is from the intended start, service time from the actual one; both are of ok requests of the sequential clients.",
+		fmt.Sprintf("CPU is the server process's CPU time, user and system, in %% of its %d CPU(s); %s.",
+			max(1, s.Window.CPUs), memory),
+		"Response time is from the intended start, service time from the actual one; both are of ok requests of the "+
+			"sequential clients.",
 		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
-		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were not served, if these are at least half of it. It includes serving those that were, and is too small where the sequential clients got less served than before.",
-		"A dash is a value that was not measured or does not exist. A recovery that did not happen is longer than the time that was left: >70 for 70 s.",
+		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to "+
+			"the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were "+
+			"not served, if these are at least half of it. It includes serving those that were, and is too small where the "+
+			"sequential clients got less served than before.",
+		"A dash is a value that was not measured or does not exist. A recovery that did not happen is longer than the "+
+			"time that was left: >70 for 70 s.",
 	)
 }
 
@@ -82,12 +90,14 @@ func bracketsNote(s *analysis.Summary) []string {
 	var orders []string
 	for _, n := range slices.Compact(slices.Sorted(slices.Values(sizes))) {
 		low, high, coverage := stats.QuantileOrders(n, 0.5, analysis.Confidence)
-		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%", n, low, high, analysis.Number(coverage*100).Short()))
+		orders = append(orders, fmt.Sprintf("of %d values it is number %d and number %d by size, which covers exactly %s %%",
+			n, low, high, analysis.Number(coverage*100).Short()))
 	}
 	if len(orders) == 0 {
 		return nil
 	}
-	return []string{"In brackets: the 95 % interval of the median over the trials. " + analysis.Capital(strings.Join(orders, "; ")) + "."}
+	return []string{"In brackets: the 95 % interval of the median over the trials. " +
+		analysis.Capital(strings.Join(orders, "; ")) + "."}
 }
 
 // syscallNames lists the most frequent system calls.
@@ -112,11 +122,14 @@ func syscallNames(s *analysis.Summary) []string {
 // KnownLimits are what the figures cannot show.
 func KnownLimits() []string {
 	return []string{
-		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
+		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the " +
+			"receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
 		"Generic XDP sees packets before they are segmented, so its drop counts cannot be compared to those of native mode.",
 		"Server and clients share one machine. Ratios between variants hold; absolute figures are this machine's.",
-		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: compare scheduled and achieved rate.",
-		"Requests of one trial are not independent. The replicate is the trial, and below six blocks no 95 % interval exists for a median.",
+		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: " +
+			"compare scheduled and achieved rate.",
+		"Requests of one trial are not independent. The replicate is the trial, and below six blocks no 95 % interval " +
+			"exists for a median.",
 	}
 }
 
@@ -131,7 +144,8 @@ func SetUp(s *analysis.Summary) [][2]string {
 		{"key of the server's certificate", e.ServerKey},
 		{"key exchange that clients offer", cmp.Or(e.ClientKeyExchange, "x25519mlkem768")},
 		{"XDP mode", e.XDPMode},
-		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs, analysis.Number(m.Machine.MemoryBytes).Mebibytes())},
+		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs,
+			analysis.Number(m.Machine.MemoryBytes).Mebibytes())},
 		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},
 		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},

@@ -30,7 +30,10 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	all := []Titled{judged}
 	for _, p := range r.Parts {
 		s := p.Summary
-		for _, t := range []Titled{pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s)} {
+		for _, t := range []Titled{
+			pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s),
+			requestsTable(s),
+		} {
 			all = append(all, t.of(p))
 		}
 	}
@@ -86,10 +89,14 @@ func valueCell(m *analysis.Metric, v *analysis.Variant) string {
 
 // syscallsTable is table I.
 func syscallsTable(s *analysis.Summary) Titled {
-	t := NewTitled("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)", "calls per admitted", "calls per offered")
+	t := NewTitled("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)",
+		"calls per admitted", "calls per offered")
 	for _, v := range s.Measured() {
 		c := v.Syscalls
-		t.AppendRow(table.Row{v.Name, c.Calls.Short(), c.Errors.Short(), c.Seconds.Short(), c.PerAdmitted.Short(), c.PerOffered.Short()})
+		t.AppendRow(table.Row{
+			v.Name, c.Calls.Short(), c.Errors.Short(), c.Seconds.Short(), c.PerAdmitted.Short(),
+			c.PerOffered.Short(),
+		})
 	}
 	return t
 }
@@ -123,10 +130,14 @@ func shownOutcomes(s *analysis.Summary) []record.Outcome {
 }
 
 func attackTable(s *analysis.Summary) Titled {
-	t := NewTitled("The attack", 1, "variant", "scheduled (requests/s)", "achieved (requests/s)", "first start (s)", "last start (s)", "most in flight, one client", "started late")
+	t := NewTitled("The attack", 1, "variant", "scheduled (requests/s)", "achieved (requests/s)", "first start (s)",
+		"last start (s)", "most in flight, one client", "started late")
 	for _, v := range s.Measured() {
 		a := v.Attack
-		t.AppendRow(table.Row{v.Name, a.ScheduledRPS.Short(), a.AchievedRPS.Short(), a.FirstStartS.Short(), a.LastStartS.Short(), a.PeakInFlight.Short(), a.Held.Short()})
+		t.AppendRow(table.Row{
+			v.Name, a.ScheduledRPS.Short(), a.AchievedRPS.Short(), a.FirstStartS.Short(),
+			a.LastStartS.Short(), a.PeakInFlight.Short(), a.Held.Short(),
+		})
 	}
 	return t
 }

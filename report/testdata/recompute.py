@@ -272,10 +272,6 @@ def recovery_s(f):
     return f["recovery.observed_s"] if f["recovery.onset_s"] == INF else f["recovery.onset_s"]
 
 
-def paper_block_us(f):
-    return f["block_time.wall_mean_us"] if math.isnan(f["block_time.drop_ns"]) else f["block_time.drop_ns"] / 1e3
-
-
 # The figure of each metric by which every two variants are compared.
 HEADLINE = {
     "throughput": lambda f: f["throughput_rps.harmonic"],
@@ -305,18 +301,18 @@ def paper_throughput(f):
 # change, or as the figure of the first variant) or the sign of a direction alone, the
 # tolerance, the premises, and the paper's own estimator.
 CLAIMS = {
-    "throughput": (MIXED, HEADLINE["throughput"], [XDP], [USER], 30.9, 5, ["lost", "served"], paper_throughput),
-    "recovery": (MIXED, recovery_s, [XDP], [USER], -22.7, 5, ["lost", "served", "recovers"], key("recovery.paper_bin")),
+    "throughput": (MIXED, HEADLINE["throughput"], [XDP], [USER], 30.9, 5, ["lost", "served"], key("instrument.requests_per_second")),
+    "recovery": (MIXED, recovery_s, [XDP], [USER], -22.7, 5, ["lost", "served", "recovers"], key("instrument.recovery_bin")),
     "total-time": (MIXED, key("throughput_rps.total_s"), [XDP], [USER], -INF, 0, ["schedule", "lost", "served"], key("throughput_rps.total_s")),
-    "duration": (MIXED, HEADLINE["duration"], [XDP], [USER], -65, 5, ["slowed", "served"], key("duration_ms.service.harmonic")),
-    "no-block-shorter": (MIXED, HEADLINE["duration"], [NONE], [USER], -INF, 0, ["slowed", "served"], key("duration_ms.service.harmonic")),
-    "block-time": (PARALLEL, HEADLINE["block-time"], [XDP], [USER], -26.4, 5, [], paper_block_us),
+    "duration": (MIXED, HEADLINE["duration"], [XDP], [USER], -65, 5, ["slowed", "served"], key("instrument.duration_ms")),
+    "no-block-shorter": (MIXED, HEADLINE["duration"], [NONE], [USER], -INF, 0, ["slowed", "served"], key("instrument.duration_ms")),
+    "block-time": (PARALLEL, HEADLINE["block-time"], [XDP], [USER], -26.4, 5, [], key("instrument.block_time_us")),
     "syscalls": (PARALLEL, HEADLINE["syscalls"], [XDP], [USER, NONE], -89, 5, ["served"], None),
     "syscall-errors": (PARALLEL, key("syscalls.errors"), [XDP], [USER, NONE], -95.4, 5, ["served"], None),
     "syscall-time": (PARALLEL, key("syscalls.seconds"), [XDP], [USER, NONE], -89.3, 5, ["served"], None),
-    "cpu": (PARALLEL, key("cpu_percent.share_below_40", 100), [XDP], [USER, NONE], 90, 5, ["served"], None),
-    "cpu-without": (PARALLEL, key("cpu_percent.share_at_least_90", 100), [USER, NONE], [XDP], 80, 5, ["served"], None),
-    "memory": (PARALLEL, HEADLINE["memory"], [XDP], [USER, NONE], -66.7, 10, ["served"], key("memory_bytes.paper_p90")),
+    "cpu": (PARALLEL, key("cpu_percent.share_below_40", 100), [XDP], [USER, NONE], 90, 5, ["served"], key("instrument.cpu_percent.share_below_40", 100)),
+    "cpu-without": (PARALLEL, key("cpu_percent.share_at_least_90", 100), [USER, NONE], [XDP], 80, 5, ["served"], key("instrument.cpu_percent.share_at_least_90", 100)),
+    "memory": (PARALLEL, HEADLINE["memory"], [XDP], [USER, NONE], -66.7, 10, ["served"], key("instrument.memory_percent.p90")),
 }
 OTHERWISE = {"throughput": paper_throughput}  # the figure to judge where a change has no size
 SHARES = {"cpu": "cpu_percent.share_below_40", "cpu-without": "cpu_percent.share_at_least_90"}  # of the time, not changes
@@ -381,7 +377,8 @@ def claims(variants, medians, experiment):
                 if name in OTHERWISE and not math.isfinite(c["measured"]):
                     c.update(claimed(OTHERWISE[name], variants[w], variants[a]))
                 if paper:
-                    c["instrument"] = claimed(paper, variants[w], variants[a])["measured"]
+                    shares = name in SHARES
+                    c["instrument"] = typical(paper, variants[w]) if shares else claimed(paper, variants[w], variants[a])["measured"]
             share = [100 * v for v in medians[w][SHARES[name]]] if name in SHARES else None
             c["in_unit"] = share or [c["measured"], c["low"], c["high"]]
             judged[label] = {**c, "unmet": lacks, "size": size, "tolerance": tolerance}

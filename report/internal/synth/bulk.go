@@ -43,7 +43,8 @@ func (b Bulk) Write(t *testing.T, root string) string {
 	w, err := results.Create(root, "bulk", started)
 	testkit.Must(t, err)
 	m := &results.Manifest{
-		Schema: results.SchemaVersion, ID: w.ID, Started: started, Command: []string{"equic-bench", "run", "scenarios/bulk.yaml"},
+		Schema: results.SchemaVersion, ID: w.ID, Started: started,
+		Command:  []string{"equic-bench", "run", "scenarios/bulk.yaml"},
 		Scenario: "bulk", Seed: 42, Version: "v0.0.0-test", Go: "go1.26", Runtime: results.Runtime{Name: "docker"},
 		Warnings: []string{"made by code, not measured"},
 		Experiment: results.Experiment{
@@ -56,7 +57,10 @@ func (b Bulk) Write(t *testing.T, root string) string {
 	testkit.Must(t, w.WriteManifest(m))
 	for block := range b.Blocks {
 		for i, variant := range m.Experiment.Variants {
-			b.writeTrial(t, w, results.PlannedTrial{Index: block*len(m.Experiment.Variants) + i + 1, Block: block + 1, Variant: variant})
+			b.writeTrial(t, w, results.PlannedTrial{
+				Index: block*len(m.Experiment.Variants) + i + 1, Block: block + 1,
+				Variant: variant,
+			})
 		}
 	}
 	return w.Dir
@@ -121,7 +125,10 @@ func (n *bulkNode) until(atNS int64) {
 }
 
 func (n *bulkNode) finish() {
-	n.print(record.Line{Syscall: &record.Syscall{Number: 47, Name: "recvmsg", Calls: n.shape.calls, Errors: 120, TimeNS: n.shape.calls * 4000}})
+	n.print(record.Line{Syscall: &record.Syscall{
+		Number: 47, Name: "recvmsg", Calls: n.shape.calls, Errors: 120,
+		TimeNS: n.shape.calls * 4000,
+	}})
 	n.print(record.Line{Probe: &record.Probe{
 		UserNS: 9 * Second, SystemNS: 4 * Second, PeakRSSBytes: 60 << 20, OwnCPUNS: Second / 5,
 		CPUs: []int{0}, Samples: n.samples, SyscallCounter: true,
@@ -137,7 +144,10 @@ func (n *bulkNode) spread(medianMS float64) int64 {
 func (n *bulkNode) client(role string, load results.Load) {
 	step := float64(Second) / load.RatePerSecond
 	for i := range load.Requests {
-		q := &record.Request{Seq: i, ScheduledNS: load.DelayNS + int64(float64(i)*step), Outcome: record.OK, BodyBytes: 256 << 10}
+		q := &record.Request{
+			Seq: i, ScheduledNS: load.DelayNS + int64(float64(i)*step), Outcome: record.OK,
+			BodyBytes: 256 << 10,
+		}
 		q.StartNS = q.ScheduledNS + n.rng.Int64N(200_000)
 		q.EndNS = n.spread(n.shape.serviceMS)
 		q.HandshakeNS, q.FirstByteNS, q.BodyNS = q.EndNS*4/10, q.EndNS*6/10, q.EndNS-n.rng.Int64N(q.EndNS/10)
@@ -179,10 +189,16 @@ func (n *bulkNode) server(sequential, parallel results.Load) {
 		for i := range offered {
 			at := n.connection(parallel, i, record.RefusedByQuota)
 			cpu := n.spread(0.02)
-			n.print(record.Line{Refusal: &record.Refusal{Client: bulkAddress(i), AtNS: at, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
+			n.print(record.Line{Refusal: &record.Refusal{
+				Client: bulkAddress(i), AtNS: at, Stage: "accepted", CPUNS: cpu,
+				WallNS: 2 * cpu,
+			}})
 		}
 	case n.shape.drops:
-		n.print(record.Line{Gateway: &record.Gateway{Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000, Dropped: 5000, DropNS: 82.5, EmptyNS: 31}})
+		n.print(record.Line{Gateway: &record.Gateway{
+			Interface: "eth0", Mode: "native", Seen: 61000, Passed: 56000,
+			Dropped: 5000, DropNS: 82.5, EmptyNS: 31,
+		}})
 	default:
 		for i := range offered {
 			n.connection(parallel, i, record.ClosedByClient)

@@ -135,7 +135,8 @@ func FiveVariants(n int) *Run {
 // RunsToDraw are runs that differ in what their figures show.
 func RunsToDraw() map[string]*Run {
 	closed := OneBlock()
-	closed.Experiment.Sequential.RatePerSecond, closed.Experiment.Parallel, closed.Experiment.ServerMemoryBytes = 0, results.Load{}, 0
+	closed.Experiment.Sequential.RatePerSecond, closed.Experiment.Parallel, closed.Experiment.ServerMemoryBytes = 0,
+		results.Load{}, 0
 	failing := OneBlock()
 	failing.Trials[2].Request = func(role string, q *record.Request) {
 		if role == results.RoleSequential && q.ScheduledNS > 20*Second {
@@ -143,8 +144,9 @@ func RunsToDraw() map[string]*Run {
 		}
 	}
 	return map[string]*Run{
-		"one trial each": OneBlock(), "three blocks of five variants": FiveVariants(3), "six blocks of five variants": FiveVariants(6),
-		"no attack, no memory limit": closed, "a variant that does not recover": failing,
+		"one trial each": OneBlock(), "three blocks of five variants": FiveVariants(3),
+		"six blocks of five variants": FiveVariants(6),
+		"no attack, no memory limit":  closed, "a variant that does not recover": failing,
 	}
 }
 

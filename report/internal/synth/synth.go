@@ -52,11 +52,20 @@ type shape struct {
 func shapeOf(variant string) shape {
 	switch variant {
 	case "no-block":
-		return shape{serviceMS: 9, attackedMS: 620, lastsS: 19, cpu: 0.17, attackedCPU: 0.96, rssMiB: 40, growthMiB: 120, calls: 91000}
+		return shape{
+			serviceMS: 9, attackedMS: 620, lastsS: 19, cpu: 0.17, attackedCPU: 0.96, rssMiB: 40, growthMiB: 120,
+			calls: 91000,
+		}
 	case "userspace-block":
-		return shape{serviceMS: 9, attackedMS: 170, lastsS: 9, refuses: true, cpu: 0.17, attackedCPU: 0.84, rssMiB: 40, growthMiB: 35, calls: 52000}
+		return shape{
+			serviceMS: 9, attackedMS: 170, lastsS: 9, refuses: true, cpu: 0.17, attackedCPU: 0.84, rssMiB: 40,
+			growthMiB: 35, calls: 52000,
+		}
 	}
-	return shape{serviceMS: 9, attackedMS: 11, lastsS: 7, drops: true, cpu: 0.17, attackedCPU: 0.21, rssMiB: 42, growthMiB: 3, calls: 21000}
+	return shape{
+		serviceMS: 9, attackedMS: 11, lastsS: 7, drops: true, cpu: 0.17, attackedCPU: 0.21, rssMiB: 42,
+		growthMiB: 3, calls: 21000,
+	}
 }
 
 // PaperVariants are the three variants of the paper.
@@ -85,9 +94,14 @@ func (s *Run) Write(t *testing.T) string {
 	w, err := results.Create(t.TempDir(), "synthetic", started)
 	testkit.Must(t, err)
 	m := &results.Manifest{
-		Schema: results.SchemaVersion, ID: w.ID, Started: started, Command: []string{"/usr/bin/equic-bench", "run", "scenarios/synthetic.yaml"},
-		Scenario: "synthetic", ScenarioSHA256: "0123", Seed: 42, Experiment: s.Experiment, Version: "v0.0.0-test", Go: "go1.26",
-		Machine:  results.Machine{OS: "linux", Kernel: "6.18", Arch: "amd64", CPUModel: "Example CPU", CPUs: 2, MemoryBytes: 8 << 30},
+		Schema: results.SchemaVersion, ID: w.ID, Started: started,
+		Command:  []string{"/usr/bin/equic-bench", "run", "scenarios/synthetic.yaml"},
+		Scenario: "synthetic", ScenarioSHA256: "0123", Seed: 42, Experiment: s.Experiment, Version: "v0.0.0-test",
+		Go: "go1.26",
+		Machine: results.Machine{
+			OS: "linux", Kernel: "6.18", Arch: "amd64", CPUModel: "Example CPU", CPUs: 2,
+			MemoryBytes: 8 << 30,
+		},
 		Runtime:  results.Runtime{Name: "docker", Version: "20.10"},
 		Warnings: []string{"made by code, not measured"},
 		Cells:    s.Cells,
@@ -103,12 +117,18 @@ func (s *Run) Write(t *testing.T) string {
 
 func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial) {
 	t.Helper()
-	planned := results.PlannedTrial{Index: index, Block: trial.Block, Cell: trial.Cell, Variant: trial.Variant, Arm: trial.arm}
+	planned := results.PlannedTrial{
+		Index: index, Block: trial.Block, Cell: trial.Cell, Variant: trial.Variant,
+		Arm: trial.arm,
+	}
 	tw, err := w.BeginTrial(planned, 1)
 	testkit.Must(t, err)
 	meta := &results.Trial{
 		PlannedTrial: planned, Attempt: 1, Valid: trial.Invalid == "",
-		Checks: []results.Check{{Rule: "every node was ready before the epoch", OK: trial.Invalid == "", Evidence: trial.Invalid}},
+		Checks: []results.Check{{
+			Rule: "every node was ready before the epoch", OK: trial.Invalid == "",
+			Evidence: trial.Invalid,
+		}},
 	}
 	rng := rand.New(rand.NewPCG(7, uint64(index)))
 	add := func(role, name string, emit func(*json.Encoder)) {
@@ -118,7 +138,8 @@ func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial
 		testkit.Must(t, file.Close())
 		text, err := os.ReadFile(file.Name())
 		testkit.Must(t, err)
-		meta.Nodes = append(meta.Nodes, results.Node{Name: name, Role: role, Records: name + ".jsonl", Lines: bytes.Count(text, []byte("\n"))})
+		meta.Nodes = append(meta.Nodes,
+			results.Node{Name: name, Role: role, Records: name + ".jsonl", Lines: bytes.Count(text, []byte("\n"))})
 	}
 	add(results.RoleServer, "server", func(e *json.Encoder) { s.serverRecords(t, e, trial, rng) })
 	for i := range s.Experiment.Sequential.Clients {
@@ -140,7 +161,9 @@ func (s *Run) disturbed(sh shape, atNS int64) bool {
 	return s.Experiment.Parallel.Clients > 0 && atNS >= from && atNS < from+sh.lastsS*Second
 }
 
-func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role string, load results.Load, rng *rand.Rand) {
+func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role string, load results.Load,
+	rng *rand.Rand,
+) {
 	t.Helper()
 	sh := shapeOf(trial.Variant)
 	free := load.DelayNS // when a sequential client may go on
@@ -199,7 +222,10 @@ func (s *Run) serverRecords(t *testing.T, e *json.Encoder, trial Trial, rng *ran
 	served := s.Experiment.Sequential.Clients * s.Experiment.Sequential.Requests
 	server := &record.Server{Connections: served, Served: served}
 	for i := range served {
-		c := &record.Connection{StartNS: arrivalNS(s.Experiment.Sequential, i), HandshakeNS: 3e6, EndNS: 9e6, Served: 1, End: record.ClosedByClient}
+		c := &record.Connection{
+			StartNS: arrivalNS(s.Experiment.Sequential, i), HandshakeNS: 3e6, EndNS: 9e6, Served: 1,
+			End: record.ClosedByClient,
+		}
 		emit(&record.Line{Connection: c})
 	}
 	if sh.refuses {
@@ -207,7 +233,10 @@ func (s *Run) serverRecords(t *testing.T, e *json.Encoder, trial Trial, rng *ran
 		server.EmptyWallNS, server.EmptyCPUNS = 480, 350
 		for i := range server.Refusals {
 			cpu := int64(180e3 + 120e3*rng.Float64())
-			c := &record.Connection{StartNS: arrivalNS(s.Experiment.Parallel, i), HandshakeNS: 3e6, EndNS: 52e5, End: record.RefusedByQuota}
+			c := &record.Connection{
+				StartNS: arrivalNS(s.Experiment.Parallel, i), HandshakeNS: 3e6, EndNS: 52e5,
+				End: record.RefusedByQuota,
+			}
 			emit(&record.Line{Connection: c})
 			emit(&record.Line{Refusal: &record.Refusal{AtNS: c.StartNS + 31e5, Stage: "accepted", CPUNS: cpu, WallNS: 2 * cpu}})
 		}
