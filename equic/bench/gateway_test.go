@@ -16,9 +16,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-//go:generate go tool bpf2go -tags linux -target bpfel -output-suffix _test baseline
-//../../bpf/baseline.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu
-//-I/usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -tags linux -target bpfel -output-suffix _test baseline ../../bpf/baseline.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
 
 const serverPort = 4433
 
