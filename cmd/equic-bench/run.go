@@ -241,7 +241,8 @@ func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, interrup
 		_, err = fmt.Fprintf(w, "figures, tables and verdicts of what is whole: equic-bench report %s\n", outcome.Dir)
 		return err
 	}
-	_, err = fmt.Fprintf(w, "report: %s\n", filepath.Join(outcome.Dir, results.ReportDir, report.HTMLFile))
+	_, err = fmt.Fprintf(w, "%s\nreport: %s\n", tables.Quote(written),
+		filepath.Join(outcome.Dir, results.ReportDir, report.HTMLFile))
 	return err
 }
 

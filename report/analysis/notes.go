@@ -47,7 +47,7 @@ func (s *Summary) trialsNote() string {
 func noTrials(s *Summary) error {
 	var invalid []Trial
 	for _, t := range s.Trials {
-		if t.Arm == results.Plain {
+		if t.Arm == results.Plain && !t.Valid {
 			invalid = append(invalid, t)
 		}
 	}
