@@ -33,8 +33,8 @@ func buildNodes(t *testing.T) string {
 	return testkit.Build(t, "../cmd/equic-probe", "../cmd/equic-server", "../cmd/equic-client")
 }
 
-func serverCommand(bin, address string) []string {
-	return []string{filepath.Join(bin, "equic-server"), "--listen", address, "--variant", "no-block"}
+func serverCommand(bin, address string, variant record.Variant) []string {
+	return []string{filepath.Join(bin, "equic-server"), "--listen", address, "--variant", string(variant)}
 }
 
 // runClient loads the server and returns when all requests have ended.

@@ -29,6 +29,26 @@ import (
 func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "strace")
+	for name, tt := range map[string]struct {
+		variant record.Variant
+		client  []string
+	}{
+		"one request after the other": {record.NoBlock, []string{"--mode", "sequential", "--requests", "300"}},
+		"attackers alone, most refused": {
+			record.UserspaceBlock,
+			[]string{"--mode", "parallel", "--requests", "1000", "--rate", "400"},
+		},
+		"attackers alone, nobody refused": {
+			record.NoBlock,
+			[]string{"--mode", "parallel", "--requests", "300", "--rate", "400"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { crossCheckSystemCalls(t, tt.variant, tt.client) })
+	}
+}
+
+func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string) {
+	t.Helper()
 	const tolerance = 0.02
 	dir := t.TempDir()
 	bin, gate, summary := buildNodes(t), filepath.Join(dir, "gate"), filepath.Join(dir, "summary")
@@ -40,7 +60,7 @@ func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	server, err := startChild(append([]string{
 		"strace", "-D", "-f", "-q", "-c", "-o", summary,
 		"sh", "-c", `read go <"$0"; exec "$@"`, gate,
-	}, serverCommand(bin, address)...), os.Stderr)
+	}, serverCommand(bin, address, variant)...), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +68,7 @@ func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	calls := countFromExec(t, gate)
 	records := readRecords(t, server.stdout)
 	records.awaitReady(t)
-	runClient(t, bin, address, "--mode", "sequential", "--requests", "300")
+	runClient(t, bin, address, client...)
 	if err := server.cmd.Process.Signal(unix.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +182,7 @@ func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
 	epoch := time.Now()
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/time", append([]string{
 		"--output", used, "--format", "%U %S %M", filepath.Join(bin, "equic-probe"), "--",
-	}, serverCommand(bin, address)...)...)
+	}, serverCommand(bin, address, record.NoBlock)...)...)
 	cmd.Env = append(os.Environ(), record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10))
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

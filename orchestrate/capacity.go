@@ -64,7 +64,10 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 			unreachable = append(unreachable, reaches(c, capacityOf(all, c.Point)))
 		}
 	}
-	s.SetRates(func(point string) float64 { return capacityOf(all, point).ServingPerS })
+	s.SetRates(func(point string) (capacity, most float64) {
+		c := capacityOf(all, point)
+		return c.ServingPerS, tenths(strongest(c))
+	})
 	return all, errors.Join(unreachable...)
 }
 
@@ -79,26 +82,32 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 
 // reaches is an error if the clients cannot make the attack that a cell asks for.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
-	if c.Given || c.Shared { // nothing is known of the clients, or they have no CPU of their own
+	most := tenths(strongest(c))
+	if s.Parallel.Strength <= most || s.Parallel.UpTo && most > 0 {
 		return nil
 	}
-	rate := s.Parallel.Strength * c.ServingPerS
-	served := min(rate, c.ServingPerS)
-	needs := served*c.ServingClientNS + (rate-served)*c.RefusingClientNS
-	has := generatorLimit * 1e9 * float64(max(1, c.ClientCPUs))
-	if needs <= has {
-		return nil
-	}
-	most := c.ServingPerS + (has-served*c.ServingClientNS)/c.RefusingClientNS
-	if served*c.ServingClientNS > has {
-		most = has / c.ServingClientNS
-	}
-	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.0f/s at most, "+
-		"which is %.1fx, "+
-		"not %gx: give the clients more CPUs, or write rate: %.1fx",
-		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, most/c.ServingPerS, s.Parallel.Strength,
-		math.Floor(10*most/c.ServingPerS)/10)
+	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
+		"most, not %g times: give the clients more CPUs, or write rate: %.1fx, or rate: up to %gx",
+		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, s.Parallel.Strength, most, s.Parallel.Strength)
 }
+
+// strongest is the strongest attack that the clients can make, as a multiple of the
+// server's capacity: a request up to the capacity costs them what a served one does, any
+// other what a refused one does. It is infinite if nothing is known of the clients, or
+// if they have no CPU of their own.
+func strongest(c *results.Capacity) float64 {
+	if c.Given || c.Shared {
+		return math.Inf(1)
+	}
+	has, serving := generatorLimit*1e9*float64(max(1, c.ClientCPUs)), c.ServingPerS*c.ServingClientNS
+	if serving > has {
+		return has / serving
+	}
+	return 1 + (has-serving)/(c.ServingPerS*c.RefusingClientNS)
+}
+
+// tenths cuts a multiple to what a scenario would say.
+func tenths(multiple float64) float64 { return math.Floor(10*multiple) / 10 }
 
 // measureCapacity keeps a server busy for some seconds, once serving and once
 // refusing, in a run of its own that leaves nothing.
@@ -137,7 +146,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
 	s.Sequential.Count = 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
-	s.Parallel.Strength, s.Parallel.Rate, s.Parallel.Delay = 0, capacityRate, 0
+	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second
 	s.Trial.Settle = min(s.Trial.Settle, time.Second)
 	s.Trial.Syscalls, s.Trial.Alternate = false, 0

@@ -129,8 +129,17 @@ func TestAnAttackThatTheClientsCannotMakeIsRefused(t *testing.T) {
 		t.Errorf("1.2x needs 0.88 of a CPU: %v", err)
 	}
 	err := reaches(attack(2), c)
-	if !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "625/s at most, which is 1.2x, not 2x") {
+	if !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "can start 1.2 times that at most, not 2 times") {
 		t.Errorf("2x needs 1.2 CPUs: %v", err)
+	}
+	content := attack(2)
+	content.Parallel.UpTo = true
+	if err := reaches(content, c); err != nil {
+		t.Errorf("what the clients can start will do: %v", err)
+	}
+	c.ServingClientNS = 100e6
+	if err := reaches(content, c); !errors.Is(err, ErrCapacity) {
+		t.Errorf("less than 0.1x is no attack: %v", err)
 	}
 	if err := reaches(attack(2), &results.Capacity{ServingPerS: 500, Given: true}); err != nil {
 		t.Errorf("a capacity that was given says nothing of the clients: %v", err)
@@ -142,15 +151,22 @@ func TestRatesFollowFromTheCapacityOfThePoint(t *testing.T) {
 loads:
   a: {parallel: {count: 4, requests: 10, rate: 2x}}
   b: {parallel: {count: 2, requests: 10, rate: 7/s}}
+  c: {parallel: {count: 4, requests: 10, rate: up to 2x}}
+  d: {parallel: {count: 4, requests: 10, rate: up to 1x}}
 matrix:
   server.key: [rsa-2048, ecdsa-p256]
 `
 	s, err := scenarios.Parse("x.yaml", []byte(file))
 	testkit.Must(t, err)
-	s.SetRates(func(point string) float64 { return map[string]float64{"rsa-2048": 500, "ecdsa-p256": 600}[point] })
-	for cell, want := range map[string]float64{"a-rsa-2048": 250, "a-ecdsa-p256": 300, "b-rsa-2048": 7} {
-		if got := s.CellNamed(cell).Parallel.Rate; got != want {
-			t.Errorf("%s: %v/s, want %v/s", cell, got, want)
+	s.SetRates(func(point string) (capacity, most float64) {
+		return map[string]float64{"rsa-2048": 500, "ecdsa-p256": 600}[point], 1.5
+	})
+	for cell, want := range map[string]struct{ rate, reached float64 }{
+		"a-rsa-2048": {250, 0}, "a-ecdsa-p256": {300, 0}, "b-rsa-2048": {7, 0},
+		"c-rsa-2048": {187.5, 1.5}, "c-ecdsa-p256": {225, 1.5}, "d-rsa-2048": {125, 0},
+	} {
+		if got := s.CellNamed(cell).Parallel; got.Rate != want.rate || got.Reached != want.reached {
+			t.Errorf("%s: %v/s at %vx, want %+v", cell, got.Rate, got.Reached, want)
 		}
 	}
 }

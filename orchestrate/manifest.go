@@ -114,6 +114,7 @@ func load(c scenarios.Clients) results.Load {
 		RatePerSecond: c.Rate,
 		PaceNS:        c.Pace.Nanoseconds(),
 		Strength:      c.Strength,
+		Reached:       c.Reached,
 		DelayNS:       c.Delay.Nanoseconds(),
 		MaxInFlight:   c.MaxInFlight,
 	}

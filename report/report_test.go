@@ -19,6 +19,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/report/claims"
+	"github.com/equic-bench/equic-bench/report/figures"
 	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/report/tables"
 	"github.com/equic-bench/equic-bench/results"
@@ -367,5 +368,30 @@ func TestAVariantThatIsUnknownIsAnError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `unknown variant "tc-block"`) ||
 		!strings.Contains(err.Error(), "xdp-block-new") {
 		t.Errorf("error %v, want one that names the variant and those that are known", err)
+	}
+}
+
+func TestAnAttackThatIsWeakerThanAskedForIsMarkedEverywhere(t *testing.T) {
+	run := synth.TwoLoads()
+	for i := range run.Cells {
+		attack := &run.Cells[i].Experiment.Parallel
+		attack.Strength, attack.Reached = 2, 1.3
+	}
+	dir := run.Write(t)
+	s := write(t, dir)
+	text := string(reported(t, dir, "report.md"))
+	if want := "the clients can start 1.3 times what the server serves, and the scenario asks for 2 times."; !strings.Contains(text, want) {
+		t.Errorf("report.md does not say: %s", want)
+	}
+	for line := range strings.Lines(text) {
+		cell := strings.HasPrefix(line, "## mixed") || strings.HasPrefix(line, "## parallel")
+		if cell && !strings.Contains(line, "attack at 1.3x, not 2x: ") {
+			t.Errorf("no mark in: %s", line)
+		}
+	}
+	for _, f := range figures.All(s) {
+		if svg := string(reported(t, dir, f.Name+".svg")); !strings.Contains(svg, "attack at 1.3x the capacity, not 2x") {
+			t.Errorf("no mark in %s", f.Name)
+		}
 	}
 }

@@ -185,7 +185,10 @@ type Load struct {
 	PaceNS int64 `json:"pace_ns,omitempty"`
 	// Strength is the rate of all clients as a multiple of the server's capacity,
 	// from which RatePerSecond follows; zero if the scenario gives a rate.
-	Strength    float64 `json:"strength,omitempty"`
+	Strength float64 `json:"strength,omitempty"`
+	// Reached is the strength of the attack if that is less than Strength, because the
+	// clients cannot start more, and the scenario is content with that; else zero.
+	Reached     float64 `json:"strength_reached,omitempty"`
 	DelayNS     int64   `json:"delay_ns"` // from the epoch
 	MaxInFlight int     `json:"max_in_flight"`
 }

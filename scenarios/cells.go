@@ -222,13 +222,21 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 	return nil
 }
 
-// SetRates gives each attack that is a multiple of the server's capacity its rate,
-// from the capacity of the point of the matrix, in requests per second.
-func (s *Scenario) SetRates(capacity func(point string) float64) {
+// SetRates gives each attack that is a multiple of the server's capacity its rate. Of a
+// point of the matrix, it needs the capacity, in requests per second, and the largest
+// multiple that the clients can start.
+func (s *Scenario) SetRates(of func(point string) (capacity, most float64)) {
 	set := func(c *Scenario) {
-		if p := &c.Parallel; p.Strength > 0 && p.Count > 0 {
-			p.Rate = p.Strength * capacity(c.Point) / float64(p.Count)
+		p := &c.Parallel
+		if p.Strength == 0 || p.Count == 0 {
+			return
 		}
+		capacity, most := of(c.Point)
+		strength := p.Strength
+		if p.UpTo && most < strength {
+			strength, p.Reached = most, most
+		}
+		p.Rate = strength * capacity / float64(p.Count)
 	}
 	set(s)
 	for _, c := range s.cells {

@@ -215,9 +215,9 @@ func (d *decoder) matrix() reader {
 
 func (d *decoder) attack(c *Clients) reader {
 	f := d.clients(c)
-	f["rate"] = d.strength(&c.Rate, &c.Strength).
+	f["rate"] = d.strength(c).
 		about("Intended starts per second of each attacker; or of all together, as a multiple of the requests per second " +
-			"that the server can serve on this machine: 2x.")
+			"that the server can serve on this machine: 2x. With up to 2x it is what the clients can start, if that is less.")
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")

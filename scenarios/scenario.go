@@ -70,6 +70,8 @@ type Clients struct {
 	Rate        float64       // per client and second; zero is a closed loop
 	Pace        time.Duration // of a closed loop: the least time from start to start
 	Strength    float64       // Rate of all together, as a multiple of the server's capacity; zero if it is absolute
+	UpTo        bool          // less than Strength will do, where the clients cannot start as much
+	Reached     float64       // Strength, where that is less than it (UpTo); else zero
 	Delay       time.Duration // from the epoch
 	MaxInFlight int           // per client; 1 for sequential clients
 	Timeout     time.Duration // per request

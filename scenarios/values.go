@@ -216,15 +216,16 @@ func (d *decoder) rate(to *float64) reader {
 }
 
 // strength reads a rate, or a multiple of the server's capacity.
-func (d *decoder) strength(rate, multiple *float64) reader {
-	absolute := d.rate(rate)
-	schema := patternSchema(`^[0-9]*\.?[0-9]+(/s|x)$`, "")
-	schema.Examples = []any{"2x", "120/s"}
-	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x"
+func (d *decoder) strength(c *Clients) reader {
+	absolute := d.rate(&c.Rate)
+	schema := patternSchema(`^((up to )?[0-9]*\.?[0-9]+x|[0-9]*\.?[0-9]+/s)$`, "")
+	schema.Examples = []any{"2x", "up to 2x", "120/s"}
+	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x, with \"up to\" or without"
 	return reader{
-		schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x",
+		schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x, or up to that",
 		read: func(n *yaml.Node, path string) {
-			digits, ok := strings.CutSuffix(n.Value, "x")
+			multiple, upTo := strings.CutPrefix(n.Value, "up to ")
+			digits, ok := strings.CutSuffix(multiple, "x")
 			if n.Kind != yaml.ScalarNode || !ok {
 				absolute.read(n, path)
 				return
@@ -234,7 +235,7 @@ func (d *decoder) strength(rate, multiple *float64) reader {
 				d.wrong(n, path, fmt.Sprintf("%q is not a strength", n.Value), "write "+expected)
 				return
 			}
-			*multiple = m
+			c.Strength, c.UpTo = m, upTo
 		},
 	}
 }

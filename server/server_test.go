@@ -137,14 +137,24 @@ func (r *running) dialWith(ctx context.Context) (*quic.Conn, error) {
 	return tr.Dial(ctx, to, tlsConfig, nil)
 }
 
-// get sends one request on a connection and returns status and body length.
+// get sends the only request on a connection and returns status and body length.
 func (r *running) get(conn *quic.Conn, path string) (status int, n int64, err error) {
+	r.t.Helper()
+	return r.getAgain(newHTTP(conn), path)
+}
+
+func newHTTP(conn *quic.Conn) *http3.ClientConn {
+	return (&http3.Transport{DisableCompression: true}).NewClientConn(conn)
+}
+
+// getAgain is get on a connection that has more than one request.
+func (r *running) getAgain(conn *http3.ClientConn, path string) (status int, n int64, err error) {
 	r.t.Helper()
 	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "https://"+r.address+path, http.NoBody)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	resp, err := (&http3.Transport{DisableCompression: true}).NewClientConn(conn).RoundTrip(req)
+	resp, err := conn.RoundTrip(req)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -44,13 +44,18 @@ func TestTheKernelBlocksAClientAtItsQuota(t *testing.T) {
 			const quota = 2
 			r := startXDP(t, c.variant, quota)
 			r.hold(1)
-			last, err := r.dial() // at its end the client is at its quota
+			conn, err := r.dial() // at its end the client is at its quota
 			testkit.Must(t, err)
+			last := newHTTP(conn)
+			if c.lives { // once it is served it is counted, before any attempt that follows
+				_, _, err := r.getAgain(last, "/1")
+				testkit.Must(t, err)
+			}
 			r.untilDropped()
 
 			served := make(chan error, 1)
 			go func() {
-				_, _, err := r.get(last, "/1000")
+				_, _, err := r.getAgain(last, "/1000")
 				served <- err
 			}()
 			if c.lives {

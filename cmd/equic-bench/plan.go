@@ -121,7 +121,11 @@ func load(c scenarios.Clients) string {
 	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, "client"), cpuText(c.CPUs), each)
 	switch {
 	case c.Strength > 0:
-		return fmt.Sprintf("%s, together at %gx the capacity of the server, from %s", who, c.Strength, clock(c.Delay))
+		upTo := ""
+		if c.UpTo {
+			upTo = "up to "
+		}
+		return fmt.Sprintf("%s, together at %s%gx the capacity of the server, from %s", who, upTo, c.Strength, clock(c.Delay))
 	case c.Pace > 0:
 		return fmt.Sprintf("%s, each %s after the start of the last, or when that has ended", who, c.Pace)
 	case c.Rate == 0:

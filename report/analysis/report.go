@@ -80,6 +80,36 @@ func (r *Report) merge() {
 // reportSchema is the version of summary.json's layout if a run has cells.
 const reportSchema = 2
 
+// Title is the name of the cell, with a mark if its attack was weaker than it was to
+// be. It is empty for an only cell without a mark.
+func (p *Part) Title() string { return marked(p.Cell.Name, p.attack()) }
+
+// Title is the label of the point, with a mark as that of a part.
+func (p *Point) Title() string { return marked(p.Label, p.WeakAttack()) }
+
+// WeakAttack is an attack of the point that was weaker than it was to be; nil if none was.
+func (p *Point) WeakAttack() *results.Load {
+	for _, part := range p.parts {
+		if attack := part.attack(); attack.Reached > 0 {
+			return attack
+		}
+	}
+	return nil
+}
+
+func (p *Part) attack() *results.Load { return &p.Summary.Manifest.Experiment.Parallel }
+
+func marked(name string, attack *results.Load) string {
+	if attack == nil || attack.Reached == 0 {
+		return name
+	}
+	mark := fmt.Sprintf("attack at %gx, not %gx", attack.Reached, attack.Strength)
+	if name == "" {
+		return mark
+	}
+	return name + ", " + mark
+}
+
 // Points are the parts that share the values of a matrix, in the order of the run. A
 // run without a matrix has one point.
 func (r *Report) Points() []*Point {

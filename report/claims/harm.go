@@ -13,6 +13,12 @@ import (
 func PremiseWords(r *analysis.Report) []string {
 	found := slices.Clone(r.Unmet)
 	var advice []string
+	for _, point := range r.Points() {
+		if attack := point.WeakAttack(); attack != nil {
+			found = append(found, analysis.Unmet{What: fmt.Sprintf("%s: the clients can start %g times what the server "+
+				"serves, and the scenario asks for %g times", point.Title(), attack.Reached, attack.Strength)})
+		}
+	}
 	for _, part := range r.Parts {
 		if len(part.Series) == 0 || !part.Summary.Window.AttackFromS.Known() {
 			continue

@@ -57,10 +57,10 @@ func (d *definition) unmet(part *analysis.Part, with, against *analysis.Variant)
 
 // in puts the name of a cell before a clause about it.
 func in(part *analysis.Part, clause string) string {
-	if part.Cell.Name == "" {
-		return clause
+	if title := part.Title(); title != "" {
+		return title + ": " + clause
 	}
-	return part.Cell.Name + ": " + clause
+	return clause
 }
 
 // unmetPremises are those of all claims, each with its claims.

@@ -20,6 +20,10 @@ func All(r *analysis.Report) []*Figure {
 			if point.Label != "" {
 				f.Name, f.Title = f.Name+"-"+point.Label, point.Label+": "+f.Title
 			}
+			if attack := point.WeakAttack(); attack != nil {
+				mark := f.say(weakAttack, attack.Reached, attack.Strength)
+				f.legend = append(f.legend, key{label: f.lang.localise(mark)})
+			}
 		}
 		all = append(all, drawn...)
 	}

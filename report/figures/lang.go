@@ -146,6 +146,7 @@ const (
 	oneTrialPoint
 	oneTrialEach
 	noValues
+	weakAttack
 	readingInstrument
 	readingOurs
 	changeInterval

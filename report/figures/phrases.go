@@ -174,6 +174,7 @@ var phrases = [phraseCount]words{
 	intervalOf:    {"95 %% interval of the median of %s trials", "intervalo de 95 %% da mediana de %s repetições"},
 	oneTrialLine:  {"thin: one of %s trials", "fina: uma de %s repetições"},
 	oneTrialPoint: {"one of %s trials", "uma de %s repetições"},
+	weakAttack:    {"attack at %gx the capacity, not %gx", "ataque a %gx a capacidade, não %gx"},
 	noValues: {
 		"no values: no attack, or too short a load",
 		"sem valores: não houve ataque, ou a carga foi curta demais",

@@ -183,8 +183,8 @@ func (t *Titled) text(width int) string {
 
 // of is the table of one cell of a run, with its name in the title.
 func (t Titled) of(p *analysis.Part) Titled {
-	if p.Cell.Name != "" {
-		t.Title = p.Cell.Name + ": " + t.Title
+	if title := p.Title(); title != "" {
+		t.Title = title + ": " + t.Title
 	}
 	return t
 }
