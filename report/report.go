@@ -49,12 +49,15 @@ func Write(runDir string, o Options) (*analysis.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return summary, replace(filepath.Join(runDir, results.ReportDir), drawn)
+	if err := replace(filepath.Join(runDir, results.ReportDir), drawn); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(drawn))
+	}
+	return summary, nil
 }
 
 // drawIn writes the report of a run into a new folder, which it makes in place
 // and which is the caller's then.
-func drawIn(runDir, place string, o Options) (_ *analysis.Report, dir string, err error) {
+func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {
 		return nil, "", err
@@ -77,17 +80,12 @@ func drawIn(runDir, place string, o Options) (_ *analysis.Report, dir string, er
 		}
 		summary.FiguresLang = string(lang)
 	}
-	dir, err = os.MkdirTemp(place, results.HalfReport)
+	dir, err := os.MkdirTemp(place, results.HalfReport)
 	if err != nil {
 		return nil, "", fmt.Errorf("make report folder: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
-		}
-	}()
 	if err := writeAll(dir, summary, o.Claims); err != nil {
-		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
+		return nil, "", errors.Join(fmt.Errorf("report on %s: %w", runDir, err), os.RemoveAll(dir))
 	}
 	return summary, dir, nil
 }

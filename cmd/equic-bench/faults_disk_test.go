@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -108,5 +110,16 @@ func TestFaultADiskThatFillsUpKeepsWholeTrials(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(run.Dir, results.ChecksumsFile)); err != nil {
 		t.Errorf("the run is not sealed: %v", err)
+	}
+
+	kept := readTree(t, filepath.Join(run.Dir, results.ReportDir))
+	fill(t, filepath.Dir(root))
+	code, _, stderr := command(t, "report", run.Dir)
+	if code == exitFine || !strings.Contains(stderr, "no space left on device") {
+		t.Errorf("a report on a full disk: exit code %d\n%s", code, stderr)
+	}
+	again.checkNothingLeft()
+	if diff := cmp.Diff(kept, readTree(t, filepath.Join(run.Dir, results.ReportDir))); diff != "" {
+		t.Errorf("the old report is changed: %s", diff)
 	}
 }

@@ -217,27 +217,28 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	if len(outcome.Trials) > 0 {
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
-	if shown := o.conclude(c.ErrOrStderr(), outcome, ctx.Err() != nil); shown != nil && !unread(shown) {
+	broken := ctx.Err() != nil || err != nil && !errors.Is(err, orchestrate.ErrInvalid)
+	if shown := o.conclude(c.ErrOrStderr(), outcome, broken); shown != nil && !unread(shown) {
 		progress.say("warning: the report is not written: %v; the run is whole, so `equic-bench report %s` can", shown,
 			outcome.Dir)
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }
 
-// conclude writes the report of a run, unless it was interrupted, and shows what the
-// run came to, as far as it got: nothing if no trial of it is valid.
-func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, interrupted bool) error {
+// conclude writes the report of a run, unless the run broke off, and shows what it came
+// to, as far as it got: nothing if no trial of it is valid.
+func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken bool) error {
 	if !slices.ContainsFunc(outcome.Trials, func(t results.Trial) bool { return t.Valid && t.Arm == results.Plain }) {
 		return nil
 	}
-	written, err := o.report(outcome.Dir, interrupted)
+	written, err := o.report(outcome.Dir, broken)
 	if err != nil || o.quiet {
 		return err
 	}
 	if err := tables.Brief(w, written, terminalWidth(w)); err != nil {
 		return err
 	}
-	if interrupted {
+	if broken {
 		_, err = fmt.Fprintf(w, "figures, tables and verdicts of what is whole: equic-bench report %s\n", outcome.Dir)
 		return err
 	}
@@ -246,9 +247,9 @@ func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, interrup
 	return err
 }
 
-// report reads a run, and writes its report unless the run was interrupted.
-func (o *runOptions) report(dir string, interrupted bool) (*analysis.Report, error) {
-	if !interrupted {
+// report reads a run, and writes its report unless the run broke off.
+func (o *runOptions) report(dir string, broken bool) (*analysis.Report, error) {
+	if !broken {
 		return report.Write(dir, report.Options{})
 	}
 	run, err := results.Open(dir)
