@@ -216,7 +216,7 @@ func TestWhenRequestsStart(t *testing.T) {
 				var n atomic.Int64
 				l := newLoad(c.o, func(context.Context) record.Request {
 					takes := c.takes[min(int(n.Add(1)), len(c.takes))-1]
-					time.Sleep(takes)
+					time.Sleep(takes) // in a bubble: no time passes
 					return record.Request{Outcome: record.OK, EndNS: int64(takes)}
 				})
 				l.run(t.Context())

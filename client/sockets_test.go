@@ -31,7 +31,7 @@ func TestASocketIsUsedAgainOnlyAfterARest(t *testing.T) {
 		first, broken := take(), take()
 		s.put(first, record.Timeout)
 		s.put(broken, record.Failed)
-		time.Sleep(rest - 1)
+		time.Sleep(rest - 1) // in a bubble: no time passes
 		second := take()
 		if second.Conn == first.Conn {
 			t.Error("the second request has the first one's socket at once")

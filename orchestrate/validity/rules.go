@@ -110,8 +110,8 @@ func notSwapped(e *evidence) (bool, string) {
 	}, "no node had memory swapped out"+e.notMeasured())
 }
 
-// interfaceKept finds nodes that lost their way to the others: every request is a
-// time-out then, which nothing else tells from an attack's.
+// interfaceKept finds nodes that lost their way to the others: every request then
+// times out, and nothing else distinguishes that from the effect of an attack.
 func interfaceKept(e *evidence) (bool, string) {
 	return each(e.nodes, func(n *nodeEvidence) string {
 		if n.probe != nil && len(n.probe.LostInterfaces) > 0 {

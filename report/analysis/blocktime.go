@@ -32,7 +32,7 @@ func (r *reading) blockTime() BlockTime {
 	}
 	switch {
 	case !r.blocks():
-		b.TurnedAway = Unknown() // a time-out under no limiter is nobody's decision
+		b.TurnedAway = Unknown() // without a limiter, nobody decides that a request times out
 	case 2*r.turnedAway >= r.attackStarts: // else the extra time is mostly that of serving the rest
 		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))

@@ -115,8 +115,8 @@ func TestEveryVerdict(t *testing.T) {
 				t.Errorf("%s, measured %s [%s], because %s; want %s, %q", c.Verdict, c.ShowMeasured(), c.ShowInterval(), c.Reason,
 					tt.want, tt.says)
 			}
-			if byOther := strings.Contains(c.Caveat,
-				"is judged instead, 10 requests/s in userspace-block and 13 requests/s in xdp-block"); byOther != strings.HasPrefix(tt.name, "from zero") {
+			const other = "is judged instead, 10 requests/s in userspace-block and 13 requests/s in xdp-block"
+			if strings.Contains(c.Caveat, other) != strings.HasPrefix(tt.name, "from zero") {
 				t.Errorf("caveat %q", c.Caveat)
 			}
 		})

@@ -32,7 +32,7 @@ func Frame(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
 		}
 	}
 	b := gopacket.NewSerializeBuffer()
-	// The library pads a frame to 60 bytes: the size without tells where it ends.
+	// The library pads a frame to 60 bytes; its size without padding says where it ends.
 	testkit.Must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
 	size := len(b.Bytes())
 	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
