@@ -1,3 +1,5 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
 package equic
 
 import (
@@ -7,9 +9,8 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unsafe"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,30 +24,22 @@ func Attach(options Options) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	iface, err := findInterface(o.Interface)
-	if err != nil {
-		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
-	}
-	objs, err := load(o)
+	loaded, err := load(o)
 	if err != nil {
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
-	g := &Gateway{options: o, objs: objs, applications: o.applications()}
+	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, applications: o.applications()}
+	g.clients = loaded.table(o)
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, g.events.close(), objs.Close())
+			err = errors.Join(err, g.events.close(), loaded.close())
 		}
 	}()
 	if err := g.configure(); err != nil {
 		return nil, fmt.Errorf("set up XDP program: %w", err)
 	}
-	if g.link, g.mode, err = attach(objs.Equic, iface, o.Mode); err != nil {
+	if g.keeper, err = keep(g.objs.Equic, o.Interface, o.Mode, g.attachmentChanged); err != nil {
 		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
-	}
-	// Not before: the pins that are there may be those of the program in its
-	// place.
-	if err := pin(objs, o.PinDir); err != nil {
-		return nil, errors.Join(err, unpin(objs, o.PinDir), g.link.Close())
 	}
 	return g, nil
 }
@@ -58,14 +51,12 @@ func (g *Gateway) configure() (err error) {
 	if g.events, err = newNotifier(o.Events, by, objs.Events); err != nil {
 		return err
 	}
-	quotas := make(map[uint16]uint32)
 	for i, a := range g.applications {
-		quotas[o.Ports[i].Number] = a.Quota
 		if err := g.write(i, a); err != nil {
 			return err
 		}
 	}
-	g.clients = newLedger(kernelMap{objs.Clients}, by, quotas, g.events.letIn)
+	g.clients.letIn = g.events.letIn
 	allowed := func(empty bool) error { return g.changeLists(listAllowed, empty) }
 	if g.allowed, err = newList(objs.Allowed, allowed); err != nil {
 		return err
@@ -109,8 +100,16 @@ func (a *gatewayApplication) setRate(r rate) {
 	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }
 
+// loaded is the program with its maps, one of which is mapped into memory.
+type loaded struct {
+	objs   *gatewayObjects
+	memory []byte // of the map of clients
+	shape  shape
+	key    hashKey
+}
+
 // load makes the program and its maps from complete options.
-func load(o Options) (*gatewayObjects, error) {
+func load(o Options) (*loaded, error) {
 	spec, err := loadGateway()
 	if err != nil {
 		return nil, err
@@ -119,8 +118,10 @@ func load(o Options) (*gatewayObjects, error) {
 	if err := spec.Assign(&specs); err != nil {
 		return nil, err
 	}
-	specs.Clients.MaxEntries = uint32(o.MaxClients) // validated
-	specs.Buckets.MaxEntries = uint32(o.MaxClients) // validated
+	l := &loaded{objs: new(gatewayObjects), shape: shapeFor(o.MaxClients), key: newHashKey()}
+	rateWords := rateWordsPerClient * nextPowerOfTwo(uint32(o.MaxClients)) // validated
+	specs.Clients.MaxEntries = l.shape.buckets()
+	specs.Rates.MaxEntries = 2 * rateWords
 	var of [1 << 16]uint8
 	for i, p := range o.Ports {
 		of[p.Number] = uint8(i + 1) // at most MaxPorts
@@ -129,6 +130,11 @@ func load(o Options) (*gatewayObjects, error) {
 		specs.ApplicationOf.Set(of),
 		specs.Ipv4Mask.Set(mask(o.IPv4Prefix)[0]),
 		specs.Ipv6Mask.Set(mask(o.IPv6Prefix)),
+		specs.HashKey.Set(l.key),
+		specs.Stripes.Set(l.shape.stripes),
+		specs.StripeBuckets.Set(l.shape.stripeBuckets),
+		specs.RateWords.Set(rateWords),
+		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
 	if o.Events != nil {
 		interval := uint64(time.Second) / uint64(o.EventsPerSecond) // validated
@@ -137,12 +143,34 @@ func load(o Options) (*gatewayObjects, error) {
 	if err != nil {
 		return nil, err
 	}
-	objs := new(gatewayObjects)
-	if err := spec.LoadAndAssign(objs, nil); err != nil {
+	if err := spec.LoadAndAssign(l.objs, nil); err != nil {
 		return nil, explainPermission(err)
 	}
-	return objs, nil
+	size := int(l.shape.buckets()) * int(unsafe.Sizeof(slot{})) * bucketSlots
+	l.memory, err = unix.Mmap(l.objs.Clients.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("map the table of clients into memory: %w", err), l.objs.Close())
+	}
+	return l, nil
 }
+
+// rateWordsPerClient is how many words a row of the rate limit has for each of
+// MaxClients. A client shares both of its words with others at a probability of
+// 1/16 at most if all of them open connections.
+const rateWordsPerClient = 4
+
+// table counts in the memory of the kernel's map.
+func (l *loaded) table(o Options) *table {
+	slots := unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(l.memory))), len(l.memory)/int(unsafe.Sizeof(slot{})))
+	t := newTable(slots, l.shape, o.MaxClients, prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}, l.key)
+	t.halfOpen, t.holdDown = o.HalfOpen, o.HoldDown
+	for i, p := range o.Ports {
+		t.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated
+	}
+	return t
+}
+
+func (l *loaded) close() error { return errors.Join(unix.Munmap(l.memory), l.objs.Close()) }
 
 // mask is the mask of a prefix, in network order.
 func mask(bits int) [4]uint32 {
@@ -152,46 +180,6 @@ func mask(bits int) [4]uint32 {
 		words[i] = binary.NativeEndian.Uint32(b[4*i:])
 	}
 	return words
-}
-
-// attach tries the modes that were asked for, and returns the one in force.
-func attach(prog *ebpf.Program, iface *net.Interface, want Mode) (link.Link, Mode, error) {
-	if want != Auto {
-		return attachAs(prog, iface, want)
-	}
-	l, mode, err := attachAs(prog, iface, Native)
-	if err == nil || taken(err) || errors.Is(err, unix.EPERM) {
-		return l, mode, err
-	}
-	l, mode, genericErr := attachAs(prog, iface, Generic)
-	if genericErr != nil {
-		return nil, "", errors.Join(err, genericErr)
-	}
-	return l, mode, nil
-}
-
-func attachAs(prog *ebpf.Program, iface *net.Interface, want Mode) (_ link.Link, _ Mode, err error) {
-	flags := link.XDPDriverMode
-	if want == Generic {
-		flags = link.XDPGenericMode
-	}
-	l, err := link.AttachXDP(link.XDPOptions{Program: prog, Interface: iface.Index, Flags: flags})
-	if err != nil {
-		return nil, "", fmt.Errorf("mode %s: %w", want, explain(err))
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	got, err := modeInForce(prog, iface.Index)
-	if err != nil {
-		return nil, "", fmt.Errorf("verify the mode in force: %w", err)
-	}
-	if got != want {
-		return nil, "", fmt.Errorf("mode in force is %s, not %s", got, want)
-	}
-	return l, got, nil
 }
 
 // explain adds to the kernel's refusal of an attachment what the user can do.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -44,6 +45,8 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 		{"a negative quota", func(o *Options) { o.Quota = -1 }, "quota is -1"},
 		{"a quota that does not fit the kernel's count", func(o *Options) { o.Quota = 1 << 32 }, "quota is 4294967296"},
 		{"an unknown mode", func(o *Options) { o.Mode = "offload" }, `mode is "offload"`},
+		{"more clients than there may be", func(o *Options) { o.MaxClients = MostClients + 1 }, "max clients is 16777217"},
+		{"a negative limit", func(o *Options) { o.HalfOpen.Total = -1 }, "half-open limits are -1 in total"},
 		{"a negative number of clients", func(o *Options) { o.MaxClients = -1 }, "max clients is -1"},
 	}
 	for _, test := range tests {
@@ -71,6 +74,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		Interface: "eth0",
 		Ports:     []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
 		Quota:     5, Policy: "new", Mode: "native", MaxClients: 65536, IPv4Prefix: 32, IPv6Prefix: 64, EventsPerSecond: 1000,
+		HalfOpen: HalfOpenLimits{Total: 256, PerClient: 64}, HoldDown: time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
@@ -144,19 +148,6 @@ func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: Auto})
 	if got := g.Mode(); got != Generic {
 		t.Errorf("mode %s, want %s", got, Generic)
-	}
-}
-
-func TestModeOfAProgramThatIsNotAttachedIsAnError(t *testing.T) {
-	newPair(t)
-	prog, err := emptyProgram()
-	testkit.Must(t, err)
-	defer prog.Close()
-	if mode, err := modeInForce(prog, netkit.Link(t, serverIface).Attrs().Index); err == nil {
-		t.Errorf("mode %s, want an error", mode)
-	}
-	if mode, err := modeInForce(prog, 1<<20); err == nil {
-		t.Errorf("mode %s on no interface, want an error", mode)
 	}
 }
 

@@ -11,12 +11,6 @@ type clientKey struct {
 	Zero   uint16
 }
 
-// clientValue is the kernel's value of a client (struct client).
-type clientValue struct {
-	Connections uint32
-	Dropped     uint32 // one from the first dropped packet on
-}
-
 // prefixes says how long the prefixes are by which clients are told apart.
 type prefixes struct{ ipv4, ipv6 int }
 
@@ -28,10 +22,24 @@ func (p prefixes) key(port uint16, addr netip.Addr) clientKey {
 
 // of is the prefix that an address is counted by.
 func (p prefixes) of(addr netip.Addr) netip.Prefix {
-	addr = addr.Unmap().WithZone("")
+	addr = plain(addr)
 	// No error: the lengths are those of valid options.
 	prefix, _ := addr.Prefix(p.bits(addr))
 	return prefix
+}
+
+// nat64 is the prefix of IPv4 addresses behind NAT64 (RFC 6052, 2.1).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// plain is an address without a zone, and as IPv4 if it is one that is mapped into
+// IPv6 or comes from behind NAT64.
+func plain(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	if nat64.Contains(addr) {
+		b := addr.As16()
+		return netip.AddrFrom4([4]byte(b[12:]))
+	}
+	return addr
 }
 
 func (p prefixes) bits(addr netip.Addr) int {

@@ -30,10 +30,15 @@ func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
 		gopacket.Payload(payload))
 }
 
+// clientChosen is the length of the shortest connection ID that a client may choose
+// (RFC 9000, 7.2).
+const clientChosen = 8
+
 // long is a QUIC packet with a long header (RFC 8999, 5.1) of the given bits of
-// type and size; it may be too short for its version.
+// type and size, to a connection ID that the client has chosen; it may be too short
+// for its version.
 func long(version uint32, kind byte, size int) []byte {
-	p := binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version)
+	p := append(binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version), clientChosen)
 	if size < len(p) {
 		return p[:size]
 	}
@@ -42,6 +47,16 @@ func long(version uint32, kind byte, size int) []byte {
 
 // initial is the first packet of a client, as RFC 9000, 14.1 has it.
 func initial() []byte { return long(quicV1, 0, quicMinInitial) }
+
+// toServerID is an Initial to a connection ID that a server has chosen, with a
+// token of so many bytes.
+func toServerID(version uint32, kind byte, id, source, token, size int) []byte {
+	p := binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version)
+	p = append(append(p, byte(id)), make([]byte, id)...)
+	p = append(append(p, byte(source)), make([]byte, source)...)
+	p = append(p, byte(token))
+	return append(p, make([]byte, max(0, size-len(p)))...)
+}
 
 // short is a QUIC packet with a short header, as established connections send.
 func short() []byte { return append([]byte{0x40}, make([]byte, 40)...) }

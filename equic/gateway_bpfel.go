@@ -23,25 +23,14 @@ type gatewayApplication struct {
 }
 
 type gatewayBucket struct {
-	_       structs.HostLayout
-	FullNs  uint64
-	Dropped uint64
-}
-
-type gatewayClient struct {
-	_           structs.HostLayout
-	Connections uint32
-	Dropped     uint32
-}
-
-type gatewayKey struct {
-	_      structs.HostLayout
-	Prefix struct {
-		_     structs.HostLayout
-		Bytes [16]uint8
+	_     structs.HostLayout
+	Slots [4]struct {
+		_           structs.HostLayout
+		Hash        uint64
+		Connections uint32
+		Handshakes  uint16
+		Dropped     uint16
 	}
-	Port uint16
-	Zero uint16
 }
 
 type gatewayPrefix struct {
@@ -59,19 +48,24 @@ type gatewayPrefix struct {
 const (
 	gatewayMapAllowed         = "allowed"
 	gatewayMapApplications    = "applications"
-	gatewayMapBuckets         = "buckets"
 	gatewayMapClients         = "clients"
 	gatewayMapDenied          = "denied"
 	gatewayMapEvents          = "events"
 	gatewayMapEventsLost      = "events_lost"
 	gatewayMapPackets         = "packets"
+	gatewayMapRates           = "rates"
 	gatewayProgEquic          = "equic"
 	gatewayVarApplicationOf   = "application_of"
 	gatewayVarEventBurstNs    = "event_burst_ns"
 	gatewayVarEventIntervalNs = "event_interval_ns"
 	gatewayVarEventsFullNs    = "events_full_ns"
+	gatewayVarHashKey         = "hash_key"
 	gatewayVarIpv4Mask        = "ipv4_mask"
 	gatewayVarIpv6Mask        = "ipv6_mask"
+	gatewayVarRateWords       = "rate_words"
+	gatewayVarStripeBuckets   = "stripe_buckets"
+	gatewayVarStripes         = "stripes"
+	gatewayVarUnusualPassed   = "unusual_passed"
 )
 
 // loadGateway returns the embedded CollectionSpec for gateway.
@@ -125,12 +119,12 @@ type gatewayProgramSpecs struct {
 type gatewayMapSpecs struct {
 	Allowed      *ebpf.MapSpec `ebpf:"allowed"`
 	Applications *ebpf.MapSpec `ebpf:"applications"`
-	Buckets      *ebpf.MapSpec `ebpf:"buckets"`
 	Clients      *ebpf.MapSpec `ebpf:"clients"`
 	Denied       *ebpf.MapSpec `ebpf:"denied"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
 	Packets      *ebpf.MapSpec `ebpf:"packets"`
+	Rates        *ebpf.MapSpec `ebpf:"rates"`
 }
 
 // gatewayVariableSpecs contains global variables before they are loaded into the kernel.
@@ -141,8 +135,13 @@ type gatewayVariableSpecs struct {
 	EventBurstNs    *ebpf.VariableSpec `ebpf:"event_burst_ns"`
 	EventIntervalNs *ebpf.VariableSpec `ebpf:"event_interval_ns"`
 	EventsFullNs    *ebpf.VariableSpec `ebpf:"events_full_ns"`
+	HashKey         *ebpf.VariableSpec `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
+	RateWords       *ebpf.VariableSpec `ebpf:"rate_words"`
+	StripeBuckets   *ebpf.VariableSpec `ebpf:"stripe_buckets"`
+	Stripes         *ebpf.VariableSpec `ebpf:"stripes"`
+	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
 
 // gatewayObjects contains all objects after they have been loaded into the kernel.
@@ -167,24 +166,24 @@ func (o *gatewayObjects) Close() error {
 type gatewayMaps struct {
 	Allowed      *ebpf.Map `ebpf:"allowed"`
 	Applications *ebpf.Map `ebpf:"applications"`
-	Buckets      *ebpf.Map `ebpf:"buckets"`
 	Clients      *ebpf.Map `ebpf:"clients"`
 	Denied       *ebpf.Map `ebpf:"denied"`
 	Events       *ebpf.Map `ebpf:"events"`
 	EventsLost   *ebpf.Map `ebpf:"events_lost"`
 	Packets      *ebpf.Map `ebpf:"packets"`
+	Rates        *ebpf.Map `ebpf:"rates"`
 }
 
 func (m *gatewayMaps) Close() error {
 	return _GatewayClose(
 		m.Allowed,
 		m.Applications,
-		m.Buckets,
 		m.Clients,
 		m.Denied,
 		m.Events,
 		m.EventsLost,
 		m.Packets,
+		m.Rates,
 	)
 }
 
@@ -196,8 +195,13 @@ type gatewayVariables struct {
 	EventBurstNs    *ebpf.Variable `ebpf:"event_burst_ns"`
 	EventIntervalNs *ebpf.Variable `ebpf:"event_interval_ns"`
 	EventsFullNs    *ebpf.Variable `ebpf:"events_full_ns"`
+	HashKey         *ebpf.Variable `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
+	RateWords       *ebpf.Variable `ebpf:"rate_words"`
+	StripeBuckets   *ebpf.Variable `ebpf:"stripe_buckets"`
+	Stripes         *ebpf.Variable `ebpf:"stripes"`
+	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`
 }
 
 // gatewayPrograms contains all programs after they have been loaded into the kernel.

@@ -1,3 +1,5 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
 package equic
 
 import (
@@ -43,8 +45,8 @@ type prefixKey struct {
 	Address [16]byte
 }
 
-// Add puts a prefix on the list. IPv4 and IPv4 mapped into IPv6 are the same;
-// bits behind the length are ignored. It is no error if the prefix is there.
+// Add puts a prefix on the list. IPv4, IPv4 mapped into IPv6 and IPv4 behind NAT64
+// (64:ff9b::/96) are the same; bits behind the length are ignored. It is no error if the prefix is there.
 func (l *List) Add(p netip.Prefix) error {
 	p, key, err := listed(p)
 	if err != nil {
@@ -114,8 +116,8 @@ func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
 	if !p.IsValid() {
 		return p, prefixKey{}, fmt.Errorf("prefix %q is not valid", p)
 	}
-	if p.Addr().Is4In6() && p.Bits() >= mapped {
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped)
+	if a := plain(p.Addr()); a.Is4() && !p.Addr().Is4() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(a, p.Bits()-mapped)
 	}
 	p = p.Masked()
 	key := prefixKey{Length: uint32(p.Bits()), Address: p.Addr().As16()} // 0 to 128

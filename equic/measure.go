@@ -1,3 +1,5 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
 package equic
 
 import (
@@ -24,16 +26,6 @@ const (
 
 	xdpDrop = 1 // enum xdp_action
 )
-
-// DropCost is the time that the program takes to drop one packet.
-type DropCost struct {
-	// DropNS is the median over the bursts, in nanoseconds per packet, less
-	// EmptyNS.
-	DropNS float64
-	// EmptyNS is the median of an empty program in the same bursts: the cost
-	// of the kernel's run loop.
-	EmptyNS float64
-}
 
 // MeasureDrop times the program on a packet of a client over its quota, by
 // the kernel's test run (BPF_PROG_TEST_RUN), in short bursts that alternate
@@ -66,11 +58,11 @@ func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	o.MaxClients = 1
 	o.Events = nil
-	objs, err := load(o)
+	l, err := load(o)
 	if err != nil {
 		return DropCost{}, err
 	}
-	defer func() { err = errors.Join(err, objs.Close()) }()
+	defer func() { err = errors.Join(err, l.close()) }()
 	empty, err := emptyProgram()
 	if err != nil {
 		return DropCost{}, err
@@ -79,18 +71,18 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 
 	client := netip.MustParseAddr("192.0.2.1") // RFC 5737: for documentation
 	port := o.Ports[0]
-	by := prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}
-	err = errors.Join(
-		objs.Applications.Put(uint32(1), o.applications()[0]),
-		objs.Clients.Put(by.key(port.Number, client), clientValue{Connections: uint32(port.Quota)}), // validated
-	)
-	if err != nil {
+	application := o.applications()[0]
+	application.Quota = 1
+	if err := errors.Join(
+		l.objs.Applications.Put(uint32(1), application),
+		l.table(o).inc(port.Number, client),
+	); err != nil {
 		return DropCost{}, err
 	}
 	if err := pinThread(); err != nil {
 		return DropCost{}, err
 	}
-	return compareBursts(ctx, objs.Equic, empty, initialPacket(client, port.Number))
+	return compareBursts(ctx, l.objs.Equic, empty, initialPacket(client, port.Number))
 }
 
 // compareBursts runs both programs in turn. The first pair warms the caches
@@ -172,7 +164,7 @@ func initialPacket(source netip.Addr, port uint16) []byte {
 	copy(ip[12:16], source.AsSlice())
 	binary.BigEndian.PutUint16(ip[ipv4+2:], port)
 	binary.BigEndian.PutUint16(ip[ipv4+4:], udp+payload)
-	copy(ip[ipv4+udp:], []byte{0xc0, 0, 0, 0, 1}) // RFC 9000, 17.2.2
+	copy(ip[ipv4+udp:], []byte{0xc0, 0, 0, 0, 1, 8}) // RFC 9000, 17.2.2: a connection ID of 8 bytes
 	return p
 }
 

@@ -1,3 +1,5 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
 package equic
 
 import (
@@ -14,11 +16,14 @@ import (
 // it answers 503.
 //
 //	equic_packets_total{port,reason}   packets by what became of them; port "" is none of ours
+//	equic_attached{interface,mode}     one if the kernel runs the program, zero if not
+//	equic_attachment_seconds           since the Unix epoch, when that began
 //	equic_connections{port}            connections that are counted now
 //	equic_clients{port}                clients that have them
 //	equic_clients_blocked{port}        clients at their quota
 //	equic_quota{port}                  connections that a client may have
-//	equic_map_full_total               times that a client at its quota found the map full
+//	equic_half_open{address}           handshakes in progress; the address is validated or unvalidated
+//	equic_table_full_total             times that there was no place for a client
 //	equic_events_lost_total            events that were not delivered
 func MetricsHandler(g *Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -48,12 +53,25 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 			m.sample("equic_packets_total", s.Ports[port].Packets[reason], "port", port, "reason", reason)
 		}
 	}
+	g.writeAttachment(m)
 	g.writeClients(m)
-	m.head("equic_map_full_total", "counter", "Times that a client at its quota found the map full.")
-	m.sample("equic_map_full_total", s.FullMap)
+	m.head("equic_half_open", "gauge", "Handshakes in progress.")
+	m.sample("equic_half_open", uint64(s.HalfOpen.Validated), "address", "validated")
+	m.sample("equic_half_open", uint64(s.HalfOpen.Unvalidated), "address", "unvalidated")
+	m.head("equic_table_full_total", "counter", "Times that there was no place for a client.")
+	m.sample("equic_table_full_total", s.Full)
 	m.head("equic_events_lost_total", "counter", "Events that were not delivered.")
 	m.sample("equic_events_lost_total", s.EventsLost)
 	return nil
+}
+
+func (g *Gateway) writeAttachment(m metrics) {
+	now := g.Attachment()
+	attached := map[bool]uint64{true: 1}[now.Attached]
+	m.head("equic_attached", "gauge", "Whether the kernel runs the program.")
+	m.sample("equic_attached", attached, "interface", now.Interface, "mode", now.Mode)
+	m.head("equic_attachment_seconds", "gauge", "Unix time since when that is so.")
+	m.sample("equic_attachment_seconds", uint64(now.Since.Unix()))
 }
 
 func (g *Gateway) writeClients(m metrics) {

@@ -3,79 +3,33 @@ package equic
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"testing"
 
-	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"github.com/google/go-cmp/cmp"
 )
 
-// modelKernel is the kernel's map, with its limit. One write of an operation
-// may fail.
-type modelKernel struct {
-	limit   int
-	entries map[clientKey]clientValue
-	refused map[clientKey]bool // found the map full since it was written last
-	writes  int                // of this operation
-	failAt  int                // the write that fails; negative is none
-	failed  bool               // since the last flush that went well
-}
-
-func (m *modelKernel) write() error {
-	m.writes++
-	if m.writes-1 == m.failAt {
-		m.failed = true
-		return unix.EIO
-	}
-	return nil
-}
-
-func (m *modelKernel) put(keys []clientKey, values []clientValue) (int, error) {
-	for i, k := range keys {
-		if err := m.write(); err != nil {
-			return i, err
-		}
-		if _, present := m.entries[k]; !present && len(m.entries) == m.limit {
-			m.refused[k] = true
-			return i, unix.E2BIG
-		}
-		m.entries[k] = values[i]
-		delete(m.refused, k)
-	}
-	return len(keys), nil
-}
-
-func (m *modelKernel) delete(k clientKey) error {
-	if err := m.write(); err != nil {
-		return err
-	}
-	if _, present := m.entries[k]; !present {
-		return ebpf.ErrKeyNotExist
-	}
-	delete(m.entries, k)
-	return nil
-}
-
-func (m *modelKernel) dropped(k clientKey) (bool, error) {
-	v, present := m.entries[k]
-	if !present {
-		return false, ebpf.ErrKeyNotExist
-	}
-	return v.Dropped != 0, nil
-}
-
-// ledgerModel is a ledger beside what it must be: plain counts.
-type ledgerModel struct {
-	ledger  *ledger
-	kernel  *modelKernel
-	counts  map[clientKey]uint32
-	quotas  map[uint16]uint32 // as the caller set them
-	inForce map[uint16]uint32 // as the program has them
+// tableModel is a table beside what it must be: plain counts, in maps.
+type tableModel struct {
+	*table
+	limit   int // of clients
+	quota   map[uint16]uint32
+	open    map[clientKey]int
+	begun   []*modelHandshake
 	dropped map[clientKey]bool
-	letIn   map[clientKey]int // by the operation under way
+	letIn   []clientKey // since the last check
+}
+
+// modelHandshake is a handshake beside what is known of it.
+type modelHandshake struct {
+	*Handshake
+	key       clientKey
+	validated bool
+	hello     bool
+	complete  bool
 }
 
 var (
@@ -83,223 +37,247 @@ var (
 	modelClients = []netip.Addr{alice, bob, carol, netip.MustParseAddr("192.0.2.12")}
 )
 
-func newLedgerModel(limit int) *ledgerModel {
-	m := &ledgerModel{
-		kernel:  &modelKernel{limit: limit, entries: map[clientKey]clientValue{}, refused: map[clientKey]bool{}, failAt: -1},
-		counts:  map[clientKey]uint32{},
-		quotas:  map[uint16]uint32{443: 2, 8443: 3},
-		inForce: map[uint16]uint32{443: 2, 8443: 3},
+func newTableModel(limit int) *tableModel {
+	s := shapeFor(limit)
+	m := &tableModel{
+		table:   newTable(make([]slot, s.buckets()*bucketSlots), s, limit, byAddress, newHashKey()),
+		limit:   limit,
+		quota:   map[uint16]uint32{443: 2, 8443: 3},
+		open:    map[clientKey]int{},
 		dropped: map[clientKey]bool{},
-		letIn:   map[clientKey]int{},
 	}
-	m.ledger = newLedger(m.kernel, byAddress, maps.Clone(m.quotas), func(k clientKey) { m.letIn[k]++ })
+	m.addLimit(443, 1, 2, true)
+	m.addLimit(8443, 2, 3, false)
+	m.table.letIn = func(k clientKey) { m.letIn = append(m.letIn, k) }
 	return m
 }
 
-func TestTheLedgerIsWhatItsModelIs(t *testing.T) {
+// The state machine of counts, handshakes and drops. Time does not pass: what is
+// held down stays so.
+func TestTheTableIsWhatItsModelIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newLedgerModel(rapid.IntRange(0, 5).Draw(t, "limit"))
-		defer func() { _ = m.ledger.close() }() // the writes that were made to fail
+		m := newTableModel(rapid.IntRange(1, 5).Draw(t, "limit"))
+		defer m.close()
 		t.Repeat(map[string]func(*rapid.T){
 			"inc":      m.inc,
+			"tryInc":   m.tryInc,
 			"dec":      m.dec,
+			"begin":    m.begin,
+			"hello":    m.onHandshake((*modelHandshake).sayHello),
+			"complete": m.onHandshake(m.complete),
+			"close":    m.onHandshake(m.end),
 			"setQuota": m.setQuota,
-			"flush":    m.flush,
 			"drop":     m.drop,
 			"":         m.check,
 		})
 	})
 }
 
-// begin draws who an operation is about, and whether a write of it fails.
-func (m *ledgerModel) begin(t *rapid.T) (clientKey, netip.Addr) {
+func (m *tableModel) draw(t *rapid.T) (clientKey, netip.Addr) {
 	port := rapid.SampledFrom(modelPorts).Draw(t, "port")
 	addr := rapid.SampledFrom(modelClients).Draw(t, "client")
-	m.arm(t)
 	return byAddress.key(port, addr), addr
 }
 
-func (m *ledgerModel) arm(t *rapid.T) {
-	m.kernel.writes, m.kernel.failAt = 0, -1
-	if rapid.IntRange(0, 7).Draw(t, "trouble") == 7 {
-		m.kernel.failAt = rapid.IntRange(0, 3).Draw(t, "write that fails")
-	}
-	clear(m.letIn)
-}
-
-func (m *ledgerModel) inc(t *rapid.T) {
-	k, addr := m.begin(t)
-	err := m.ledger.inc(k.Port, addr)
-	m.counts[k]++
-	m.checkError(t, err)
-	if full := errors.Is(err, ErrFull); full &&
-		(m.counts[k] < m.quotas[k.Port] || len(m.kernel.entries) < m.kernel.limit) {
-		t.Fatalf("ErrFull for a client with %d of %d and %d of %d entries", m.counts[k], m.quotas[k.Port],
-			len(m.kernel.entries), m.kernel.limit)
-	}
-}
-
-func (m *ledgerModel) dec(t *rapid.T) {
-	k, addr := m.begin(t)
-	err := m.ledger.dec(k.Port, addr)
-	if m.counts[k] == 0 {
-		if err == nil {
-			t.Fatal("a client without a connection was released")
+func (m *tableModel) entryOf(k clientKey) (e entry) {
+	m.each(func(other *entry, _ *slot) {
+		if other.key == k {
+			e = *other
 		}
-		return
-	}
-	m.counts[k]--
-	m.checkError(t, err)
-	if errors.Is(err, ErrFull) {
-		t.Fatal("dec says that the map is full")
-	}
-}
-
-func (m *ledgerModel) setQuota(t *rapid.T) {
-	k, _ := m.begin(t)
-	quota := rapid.Uint32Range(1, 5).Draw(t, "quota")
-	err := m.ledger.setQuota(k.Port, quota, func() error {
-		if err := m.kernel.write(); err != nil {
-			return err
-		}
-		m.inForce[k.Port] = quota
-		return nil
 	})
-	m.checkError(t, err)
-	m.quotas[k.Port] = m.ledger.quotas[k.Port]
-	if err == nil && m.quotas[k.Port] != quota {
-		t.Fatalf("quota %d, want %d", m.quotas[k.Port], quota)
+	return e
+}
+
+func (m *tableModel) inc(t *rapid.T) {
+	k, addr := m.draw(t)
+	if err := m.table.inc(k.Port, addr); err == nil {
+		m.open[k]++
+	} else {
+		m.checkFull(t, k, err)
 	}
 }
 
-func (m *ledgerModel) flush(t *rapid.T) {
-	m.arm(t)
-	m.kernel.failed = false
-	m.ledger.flush()
-	if m.kernel.failed {
+func (m *tableModel) tryInc(t *rapid.T) {
+	k, addr := m.draw(t)
+	before := m.entryOf(k)
+	admitted, err := m.table.tryInc(k.Port, addr)
+	if err != nil {
+		m.checkFull(t, k, err)
 		return
 	}
-	for k, count := range m.counts {
-		v, present := m.kernel.entries[k]
-		// One below its quota may have made room for one at it.
-		if !present && count >= m.quotas[k.Port] && !m.kernel.refused[k] {
-			t.Fatalf("after a flush %s is not in the kernel's map, and has %d", name(k), count)
-		}
-		if present && v.Connections != count {
-			t.Fatalf("after a flush the kernel has %d for %s, want %d", v.Connections, name(k), count)
-		}
+	if want := before.open+before.held < m.quota[k.Port]; admitted != want {
+		t.Fatalf("admitted %v with %d and %d held of %d", admitted, before.open, before.held, m.quota[k.Port])
 	}
-	if len(m.ledger.late) > 0 {
-		t.Fatalf("still late: %v", m.ledger.late)
+	if admitted {
+		m.open[k]++
 	}
 }
 
-// drop is a packet of a client: the program drops it if the client is at the
-// quota that is in force.
-func (m *ledgerModel) drop(t *rapid.T) {
-	k, _ := m.begin(t)
-	if !m.blocked(k) {
+// checkFull allows ErrFull alone, of a client that has no place, and only if all
+// places are taken.
+func (m *tableModel) checkFull(t *rapid.T, k clientKey, err error) {
+	if !errors.Is(err, ErrFull) || m.entryOf(k).key == k || m.used() < m.limit {
+		t.Fatalf("%v with %d of %d clients", err, m.used(), m.limit)
+	}
+}
+
+func (m *tableModel) dec(t *rapid.T) {
+	k, addr := m.draw(t)
+	// What a handshake has completed is released by its Close.
+	if m.open[k]-m.completed(k) == 0 {
 		return
 	}
-	v := m.kernel.entries[k]
-	v.Dropped = 1
-	m.kernel.entries[k] = v
-	m.dropped[k] = true
-}
-
-func (m *ledgerModel) blocked(k clientKey) bool {
-	v, present := m.kernel.entries[k]
-	return present && v.Connections >= m.inForce[k.Port]
-}
-
-// checkError allows the errors that the kernel gave reason to.
-func (m *ledgerModel) checkError(t *rapid.T, err error) {
-	if err != nil && !errors.Is(err, ErrFull) && !errors.Is(err, unix.EIO) {
+	if err := m.table.dec(k.Port, addr); err != nil {
 		t.Fatal(err)
 	}
+	m.open[k]--
 }
 
-// check holds the ledger and the kernel against the model, after every
-// operation. What a failed write left wrong is right after the next flush.
-func (m *ledgerModel) check(t *rapid.T) {
+func (m *tableModel) completed(k clientKey) int {
+	n := 0
+	for _, h := range m.begun {
+		if h.key == k && h.complete {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *tableModel) begin(t *rapid.T) {
+	k, addr := m.draw(t)
+	validated := rapid.Bool().Draw(t, "validated")
+	before := m.entryOf(k)
+	must := m.mustValidate(k.Port, addr)
+	if want := before.open+before.held+before.inProgress() >= m.quota[k.Port]; must != want && before.key == k {
+		t.Fatalf("must validate: %v, with %+v of %d", must, before, m.quota[k.Port])
+	}
+	h, err := m.table.begin(k.Port, addr, validated, false)
+	switch {
+	case errors.Is(err, ErrOverQuota):
+		if counts := before.admitted() + before.unvalidated; counts < m.quota[k.Port] || !validated && before.proven == 0 {
+			t.Fatalf("over quota with %+v of %d", before, m.quota[k.Port])
+		}
+	case err != nil:
+		m.checkFull(t, k, err)
+	default:
+		if validated && before.admitted() >= m.quota[k.Port] {
+			t.Fatalf("begun with %+v of %d", before, m.quota[k.Port])
+		}
+		m.begun = append(m.begun, &modelHandshake{Handshake: h, key: k, validated: validated})
+	}
+}
+
+func (m *tableModel) onHandshake(do func(*modelHandshake)) func(*rapid.T) {
+	return func(t *rapid.T) {
+		if len(m.begun) > 0 {
+			do(rapid.SampledFrom(m.begun).Draw(t, "handshake"))
+		}
+	}
+}
+
+func (h *modelHandshake) sayHello() {
+	h.Hello()
+	h.hello = true
+}
+
+func (m *tableModel) complete(h *modelHandshake) {
+	before := h.complete
+	if h.complete = h.Complete(); h.complete && !before {
+		m.open[h.key]++
+	}
+	if !h.complete {
+		m.forget(h)
+	}
+}
+
+func (m *tableModel) end(h *modelHandshake) {
+	h.Close()
+	if h.complete {
+		m.open[h.key]--
+	}
+	m.forget(h)
+}
+
+func (m *tableModel) forget(h *modelHandshake) {
+	m.begun = slices.DeleteFunc(m.begun, func(other *modelHandshake) bool { return other == h })
+}
+
+func (m *tableModel) setQuota(t *rapid.T) {
+	k, _ := m.draw(t)
+	quota := rapid.Uint32Range(1, 5).Draw(t, "quota")
+	if err := m.table.setQuota(k.Port, quota, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	m.quota[k.Port] = quota
+}
+
+// drop is a packet of a client: the program drops it if the client is at its quota.
+func (m *tableModel) drop(t *rapid.T) {
+	k, addr := m.draw(t)
+	if s := m.slotOf(k.Port, addr); s != nil && uint32(s.state.Load()) >= m.quota[k.Port] {
+		s.state.Store(s.state.Load() | 1<<droppedShift)
+		m.dropped[k] = true
+	}
+}
+
+// check holds the table against the model after every operation.
+func (m *tableModel) check(t *rapid.T) {
+	var progress HalfOpen
+	inProgress := map[clientKey]int{}
+	for _, h := range m.begun {
+		switch {
+		case h.complete:
+		case h.validated:
+			progress.Validated++
+			inProgress[h.key]++
+		default:
+			progress.Unvalidated++
+			inProgress[h.key]++
+		}
+	}
+	if diff := cmp.Diff(progress, m.halfOpenNow()); diff != "" {
+		t.Fatalf("in progress (-want +got):\n%s", diff)
+	}
 	for _, port := range modelPorts {
 		for _, addr := range modelClients {
-			k := byAddress.key(port, addr)
-			if got := m.ledger.count(port, addr); got != int(m.counts[k]) {
-				t.Fatalf("%s is counted %d times, want %d", name(k), got, m.counts[k])
-			}
-			if !m.kernel.failed {
-				m.checkBlocked(t, k)
-				m.checkLetIn(t, k)
-			}
+			m.checkClient(t, byAddress.key(port, addr), addr, inProgress)
 		}
 	}
-	if !m.kernel.failed {
-		m.checkClients(t)
-	}
-	m.noteLetIn()
-}
-
-func (m *ledgerModel) checkBlocked(t *rapid.T, k clientKey) {
-	want, got := m.counts[k] >= m.quotas[k.Port], m.blocked(k)
-	if got && !want {
-		t.Fatalf("%s is blocked by %d, and has %d of %d", name(k), m.kernel.entries[k].Connections, m.counts[k],
-			m.quotas[k.Port])
-	}
-	told := m.quotas[k.Port] == m.inForce[k.Port]
-	if want && !got && told && len(m.kernel.entries) < m.kernel.limit {
-		t.Fatalf("%s is not blocked with %d of %d, and the map has room", name(k), m.counts[k], m.quotas[k.Port])
+	if len(m.letIn) > 0 {
+		t.Fatalf("let in, and was not dropped: %v", m.letIn)
 	}
 }
 
-// checkLetIn checks that a client of which packets were dropped is said to be
-// let in when it is, once, and that the program knows of whom it was said.
-func (m *ledgerModel) checkLetIn(t *rapid.T, k clientKey) {
-	want := 0
-	if m.dropped[k] && !m.blocked(k) {
-		want = 1
+func (m *tableModel) checkClient(t *rapid.T, k clientKey, addr netip.Addr, inProgress map[clientKey]int) {
+	who := fmt.Sprintf("%s at %d", addr, k.Port)
+	if got := m.count(k.Port, addr); got != m.open[k] {
+		t.Fatalf("%s is counted %d times, want %d", who, got, m.open[k])
 	}
-	if m.letIn[k] != want {
-		t.Fatalf("%s was said to be let in %d times, want %d", name(k), m.letIn[k], want)
+	var state uint64
+	s := m.slotOf(k.Port, addr)
+	if s != nil {
+		state = s.state.Load()
 	}
-	dropped := m.dropped[k] && want == 0
-	if v, present := m.kernel.entries[k]; present && (v.Dropped == 1) != dropped {
-		t.Fatalf("the kernel has %d for the drops of %s, want %v", v.Dropped, name(k), dropped)
+	e := m.entryOf(k)
+	if least, most := m.open[k], m.open[k]+int(e.held)+inProgress[k]; int(uint32(state)) < least || int(uint32(state)) > most {
+		t.Fatalf("the kernel has %d of %s, want %d to %d", uint32(state), who, least, most)
 	}
-}
-
-func (m *ledgerModel) checkClients(t *rapid.T) {
-	var want []string
-	for k, count := range m.counts {
-		if count > 0 {
-			want = append(want, fmt.Sprint(name(k), count, m.blocked(k)))
+	if got := int(state >> handshakesShift & 0xffff); got != inProgress[k] {
+		t.Fatalf("the kernel has %d handshakes of %s, want %d", got, who, inProgress[k])
+	}
+	if s == nil && m.open[k]+inProgress[k] > 0 {
+		t.Fatalf("%s has no place", who)
+	}
+	// Whoever was dropped is said to be let in once, when it is.
+	if m.dropped[k] && uint32(state) < m.quota[k.Port] {
+		i := slices.Index(m.letIn, k)
+		if i < 0 {
+			t.Fatalf("%s was not said to be let in", who)
 		}
+		m.letIn = slices.Delete(m.letIn, i, i+1)
+		m.dropped[k] = false
 	}
-	var got []string
-	for _, c := range m.ledger.counted() {
-		got = append(got, fmt.Sprint(name(byAddress.key(c.Port, c.Prefix.Addr())), c.Connections, c.Blocked))
-	}
-	slices.Sort(want)
-	slices.Sort(got)
-	if !slices.Equal(want, got) {
-		t.Fatalf("clients %v, want %v", got, want)
+	if (state>>droppedShift != 0) != m.dropped[k] {
+		t.Fatalf("the kernel has %d for the drops of %s, want %v", state>>droppedShift, who, m.dropped[k])
 	}
 }
-
-// noteLetIn forgets the drops of who was let in. Where a write failed it forgets
-// all, in the kernel too: what is said of drops is exact where none fails.
-func (m *ledgerModel) noteLetIn() {
-	for k := range m.dropped {
-		v, present := m.kernel.entries[k]
-		if m.kernel.failed && present {
-			v.Dropped = 0
-			m.kernel.entries[k] = v
-		}
-		if !present || v.Dropped == 0 {
-			delete(m.dropped, k)
-		}
-	}
-	clear(m.letIn)
-}
-
-func name(k clientKey) string { return fmt.Sprintf("%s:%d ", byAddress.prefix(k).Addr(), k.Port) }

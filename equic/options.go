@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
 )
+
+// DefaultHoldDown is that of Options.HoldDown.
+const DefaultHoldDown = time.Second
 
 // Defaults of Options.
 const (
@@ -18,8 +20,11 @@ const (
 	DefaultIPv6Prefix = 64 // bits: what a provider gives to one customer at least
 )
 
-// MaxPorts is how many ports one gateway protects at most.
-const MaxPorts = 63
+// Limits of Options.
+const (
+	MaxPorts    = 63      // of one gateway
+	MostClients = 1 << 24 // that MaxClients may be
+)
 
 // Mode is where in the receive path the program runs.
 type Mode string
@@ -102,33 +107,60 @@ type Options struct {
 
 	// Mode is where the program runs. Empty is Native.
 	Mode Mode
-	// MaxClients is how many clients the kernel's maps hold at once; their
-	// memory is taken at the start, about 200 bytes for each. Zero is
-	// DefaultMaxClients.
+	// MaxClients is how many clients may have connections at once; for another one
+	// there is ErrFull. Their memory is taken at the start, about 200 bytes for
+	// each. Zero is DefaultMaxClients.
 	MaxClients int
 	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes by
 	// which clients are told apart. Zero is DefaultIPv4Prefix and
 	// DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
-	// Allowed clients are never dropped, Denied ones always, as far as a packet
-	// can be read (PassTooDeep, PassFragment), unless allowed
-	// too. Gateway.Allowed and Gateway.Denied change them.
+	// HalfOpen limits the handshakes in progress of addresses that are not
+	// validated.
+	HalfOpen HalfOpenLimits
+	// HoldDown is how long a connection goes on counting after its end if its client
+	// was turned away in the last 10 seconds, under PolicyNew. Without it, a client that opens
+	// short connections as fast as it can finds a place as often as one of them ends.
+	// Zero is DefaultHoldDown, a negative one is none.
+	HoldDown time.Duration
+	// Pass is what is not dropped although no QUIC client sends it.
+	Pass Unusual
+
+	// Allowed clients are never dropped, Denied ones always unless allowed too.
+	// Gateway.Allowed and Gateway.Denied change them.
 	Allowed, Denied []netip.Prefix
 
 	// Events receives what happens to clients. Sending never blocks: an event
 	// for which the channel has no room is lost, and counted in
 	// Stats.EventsLost. The channel is never closed. Nil is no events.
 	Events chan<- Event
+	// OnAttachment is called, by a goroutine of the gateway, when the program is no
+	// longer attached, when it is attached again, and when the interface is renamed.
+	// It may be nil.
+	OnAttachment func(Attachment)
 	// EventsPerSecond limits the events in the kernel; those above it are lost
 	// and counted. Zero is 1000.
 	EventsPerSecond int
-
-	// PinDir is a folder in a BPF file system in which the maps `clients` and
-	// `applications` are pinned until Close, for other programs to read or
-	// write (docs/gateway.md). It is made if missing. Empty is no pins.
-	PinDir string
 }
+
+// Unusual is a set of what no QUIC client sends, and what the program drops unless
+// it is in Options.Pass.
+type Unusual uint8
+
+// What may be in the set.
+const (
+	// Fragments are the first fragments of a datagram to a protected port, and
+	// those of any packet that do not have all headers (RFC 8200, 4.5; RFC 9000, 14
+	// forbids fragments). Later ones pass, since without the first they come to
+	// nothing.
+	Fragments Unusual = 1 << iota
+	// IPv4Options are packets with IPv4 options to a protected port.
+	IPv4Options
+	// DeepHeaders are packets with more VLAN tags or IPv6 extension headers than
+	// the program reads.
+	DeepHeaders
+)
 
 // Port is one application: a UDP port and its limits. Limits left at zero are
 // those of Options; a negative InitialsPerSecond is no limit.
@@ -156,6 +188,10 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.EventsPerSecond == 0 {
 		o.EventsPerSecond = 1000
+	}
+	o.HalfOpen = o.HalfOpen.complete()
+	if o.HoldDown == 0 {
+		o.HoldDown = DefaultHoldDown
 	}
 	mode, err := ParseMode(string(o.Mode))
 	if err != nil {
@@ -205,14 +241,17 @@ func (o *Options) validate() error {
 		return errors.New("no ports given: give the server's UDP port")
 	case len(o.Ports) > MaxPorts:
 		return fmt.Errorf("%d ports given: give %d at most", len(o.Ports), MaxPorts)
-	case o.MaxClients < 1 || o.MaxClients > math.MaxInt32:
-		return fmt.Errorf("max clients is %d: give 1 to %d", o.MaxClients, math.MaxInt32)
+	case o.MaxClients < 1 || o.MaxClients > MostClients:
+		return fmt.Errorf("max clients is %d: give 1 to %d", o.MaxClients, MostClients)
 	case o.IPv4Prefix < 1 || o.IPv4Prefix > 32:
 		return fmt.Errorf("IPv4 prefix is %d: give 1 to 32 bits", o.IPv4Prefix)
 	case o.IPv6Prefix < 1 || o.IPv6Prefix > 128:
 		return fmt.Errorf("IPv6 prefix is %d: give 1 to 128 bits", o.IPv6Prefix)
 	case o.EventsPerSecond < 1 || o.EventsPerSecond > 1_000_000:
 		return fmt.Errorf("events per second is %d: give 1 to 1000000", o.EventsPerSecond)
+	}
+	if err := o.HalfOpen.validate(); err != nil {
+		return err
 	}
 	seen := make(map[uint16]bool)
 	for _, p := range o.Ports {
@@ -283,21 +322,4 @@ func newRate(perSecond float64, burst int) (rate, error) {
 	}
 	interval := time.Duration(float64(time.Second) / perSecond)
 	return rate{interval: interval, burst: time.Duration(burst-1) * interval}, nil
-}
-
-// findInterface looks an interface up in the caller's network namespace.
-func findInterface(name string) (*net.Interface, error) {
-	iface, err := net.InterfaceByName(name)
-	if err == nil {
-		return iface, nil
-	}
-	all, listErr := net.Interfaces()
-	if listErr != nil {
-		return nil, errors.Join(err, listErr)
-	}
-	names := make([]string, len(all))
-	for i := range all {
-		names[i] = all[i].Name
-	}
-	return nil, fmt.Errorf("no such interface among %q: %w", names, err)
 }

@@ -2,6 +2,7 @@ package equic
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -29,6 +30,22 @@ func TestVLANTagsAreReadAndCounted(t *testing.T) {
 	p.expectAll(t, vlanCases(t))
 }
 
+// What is unusual is read and judged like all else, if it is to pass.
+func TestWhatIsUnusualPassesIfItIsTo(t *testing.T) {
+	p := newProgram(t, Options{
+		Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8, Pass: Fragments | IPv4Options | DeepHeaders,
+	})
+	p.fillClients(t)
+	for _, c := range slices.Concat(ipv4Cases(t), ipv6Cases(t), vlanCases(t)) {
+		reason, unusual := map[string]string{
+			DropIncomplete: PassIncomplete, DropTooDeep: PassTooDeep, DropFragmented: DropOverQuota, DropOptions: DropOverQuota,
+		}[c.reason]
+		if unusual {
+			t.Run(c.name, func(t *testing.T) { p.expect(t, c.packet, reason, serverPort) })
+		}
+	}
+}
+
 // v4 is an IPv4 packet of a client over its quota.
 func v4(tb testing.TB, change func(*layers.IPv4), rest ...gopacket.SerializableLayer) []byte {
 	tb.Helper()
@@ -49,17 +66,29 @@ func ipv4Cases(tb testing.TB) []packetCase {
 		{"a client under its quota passes", datagram(tb, under, nil), PassUnderQuota},
 		{"a client at its quota is dropped", datagram(tb, at, nil), DropOverQuota},
 		{"a client over its quota is dropped", whole, DropOverQuota},
-		{"with the shortest IP option it is dropped", v4(tb, framekit.Options(4)), DropOverQuota},
-		{"with the most IP options it is dropped", v4(tb, framekit.Options(40)), DropOverQuota},
+		{"with the shortest IP option it is dropped", v4(tb, framekit.Options(4)), DropOptions},
+		{"with the most IP options it is dropped", v4(tb, framekit.Options(40)), DropOptions},
 		{
 			"options that look like a UDP header to the port are not read as one",
 			v4(tb, disguised(), framekit.UDP(serverPort+1)), PassOtherPort,
 		},
-		{"the first fragment has a UDP header and is dropped", v4(tb, fragment(0, layers.IPv4MoreFragments)), DropOverQuota},
+		{"the first fragment has a UDP header and is dropped", v4(tb, fragment(0, layers.IPv4MoreFragments)), DropFragmented},
 		{"the first fragment with options is dropped", v4(tb, func(ip *layers.IPv4) {
 			framekit.Options(8)(ip)
 			fragment(0, layers.IPv4MoreFragments)(ip)
-		}), DropOverQuota},
+		}), DropFragmented},
+		{
+			"the first fragment to another port passes",
+			v4(tb, fragment(0, layers.IPv4MoreFragments), framekit.UDP(53)), PassOtherPort,
+		},
+		{
+			"a first fragment with less than a UDP header is dropped",
+			v4(tb, fragment(0, layers.IPv4MoreFragments), gopacket.Payload(make([]byte, 7))), DropIncomplete,
+		},
+		{
+			"what is behind it in its frame is not its header",
+			padded(v4(tb, fragment(0, layers.IPv4MoreFragments), gopacket.Payload{}), udpHeader(53, 40)...), DropIncomplete,
+		},
 		{"a middle fragment passes", v4(tb, fragment(185, layers.IPv4MoreFragments)), PassFragment},
 		{"the last fragment passes", v4(tb, fragment(185, 0)), PassFragment},
 		{"the fragment with the least offset passes", v4(tb, fragment(1, 0)), PassFragment},
@@ -126,6 +155,8 @@ func ipv6Cases(tb testing.TB) []packetCase {
 		{"its neighbour in the same /64 too", datagram(tb, "2001:db8::2", nil), DropOverQuota},
 		{"a client of another /64 passes", datagram(tb, "2001:db8:0:1::1", nil), PassUnknownClient},
 		{"an IPv4 address mapped into IPv6 is the IPv4 client", datagram6(tb, "::ffff:"+over), DropOverQuota},
+		{"an IPv4 client behind NAT64 is the IPv4 client", datagram6(tb, "64:ff9b::"+over), DropOverQuota},
+		{"and no other", datagram6(tb, "64:ff9b::"+stranger), PassUnknownClient},
 		{"another UDP port passes", datagramTo(tb, over6, 53, nil), PassOtherPort},
 		{"behind a hop-by-hop header it is dropped", v6(tb, optional(hopByHop, 1)), DropOverQuota},
 		{"behind a routing header it is dropped", v6(tb, optional(routing, 3)), DropOverQuota},
@@ -133,7 +164,36 @@ func ipv6Cases(tb testing.TB) []packetCase {
 		{"behind the longest destination header it is dropped", v6(tb, optional(destination, 256)), DropOverQuota},
 		{"behind an authentication header it is dropped", v6(tb, authentication(24)), DropOverQuota},
 		{"behind the shortest authentication header it is dropped", v6(tb, authentication(12)), DropOverQuota},
-		{"the first fragment is dropped", v6(tb, fragment6(0, true)), DropOverQuota},
+		{"the first fragment is dropped", v6(tb, fragment6(0, true)), DropFragmented},
+		{
+			"the first fragment to another port passes",
+			extended(tb, []extension{fragment6(0, true)}, unix.IPPROTO_UDP, udpHeader(53, 0)), PassOtherPort,
+		},
+		{
+			"the first fragment of another protocol passes",
+			extended(tb, []extension{fragment6(0, true)}, unix.IPPROTO_TCP, make([]byte, 20)), PassNotUDP,
+		},
+		{
+			"a first fragment that ends with an extension header, before the next, is dropped",
+			extended(tb, []extension{fragment6(0, true), optional(destination, 1)}, destination, nil), DropIncomplete,
+		},
+		{
+			"what is behind it in its frame is not its next header",
+			padded(extended(tb, []extension{fragment6(0, true), optional(destination, 1)}, destination, nil),
+				unix.IPPROTO_TCP, 0, 1, 4, 0, 0, 0, 0), DropIncomplete,
+		},
+		{
+			"nor its UDP header",
+			padded(extended(tb, []extension{fragment6(0, true)}, unix.IPPROTO_UDP, nil), udpHeader(53, 40)...), DropIncomplete,
+		},
+		{
+			"a first fragment with less than a UDP header is dropped",
+			extended(tb, []extension{fragment6(0, true)}, unix.IPPROTO_UDP, make([]byte, 7)), DropIncomplete,
+		},
+		{
+			"a first fragment that does not end its extension header is dropped",
+			extended(tb, []extension{fragment6(0, true)}, destination, []byte{17, 1, 1, 4, 0, 0, 0, 0}), DropIncomplete,
+		},
 		{"an atomic fragment is dropped", v6(tb, fragment6(0, false)), DropOverQuota},
 		{"a middle fragment passes", v6(tb, fragment6(185, true)), PassFragment},
 		{"the last fragment passes", v6(tb, fragment6(1, false)), PassFragment},
@@ -152,7 +212,7 @@ func ipv6Cases(tb testing.TB) []packetCase {
 			DropOverQuota,
 		},
 		{"behind eight headers it is dropped", v6(tb, repeated(8)...), DropOverQuota},
-		{"behind nine it passes", v6(tb, repeated(9)...), PassTooDeep},
+		{"behind nine it is dropped unread", v6(tb, repeated(9)...), DropTooDeep},
 		{
 			"TCP behind eight headers passes as such", extended(tb, repeated(8), unix.IPPROTO_TCP, make([]byte, 20)),
 			PassNotUDP,
@@ -214,24 +274,24 @@ func vlanCases(tb testing.TB) []packetCase {
 			DropOverQuota,
 		},
 		{
-			"behind three tags IPv4 passes",
+			"behind three tags IPv4 is dropped unread",
 			framekit.Frame(tb, framekit.Ethernet(service), framekit.VLAN(tag), framekit.VLAN(tag), framekit.VLAN(v4), ip4,
-				framekit.UDP(serverPort)), PassTooDeep,
+				framekit.UDP(serverPort)), DropTooDeep,
 		},
 		{
-			"behind three tags IPv6 passes",
+			"behind three tags IPv6 is dropped unread",
 			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(service), framekit.VLAN(tag), framekit.VLAN(v6), ip6,
-				framekit.UDP(serverPort)), PassTooDeep,
+				framekit.UDP(serverPort)), DropTooDeep,
 		},
 		{
-			"options behind a tag are read",
+			"options behind a tag are seen",
 			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(v4), framekit.IPv4(over, framekit.Options(12)),
-				framekit.UDP(serverPort)), DropOverQuota,
+				framekit.UDP(serverPort)), DropOptions,
 		},
 		{
-			"options behind two tags are read",
+			"options behind two tags are seen",
 			framekit.Frame(tb, framekit.Ethernet(tag), framekit.VLAN(tag), framekit.VLAN(v4),
-				framekit.IPv4(over, framekit.Options(40)), framekit.UDP(serverPort)), DropOverQuota,
+				framekit.IPv4(over, framekit.Options(40)), framekit.UDP(serverPort)), DropOptions,
 		},
 		{
 			"another port behind a tag passes",

@@ -39,24 +39,33 @@ func newProgram(tb testing.TB, o Options) *program {
 	o.Interface = "none"
 	o, err := o.complete()
 	testkit.Must(tb, err)
-	objs, err := load(o)
+	l, err := load(o)
 	testkit.Must(tb, err)
-	tb.Cleanup(func() { testkit.Must(tb, objs.Close()) })
-	g := &Gateway{options: o, objs: objs, applications: o.applications()}
+	tb.Cleanup(func() { testkit.Must(tb, l.close()) })
+	g := &Gateway{options: o, objs: l.objs, clients: l.table(o), applications: o.applications()}
 	testkit.Must(tb, g.configure())
 	tb.Cleanup(func() {
-		testkit.Must(tb, g.clients.close())
+		g.clients.close()
 		testkit.Must(tb, g.events.close())
 	})
 	return &program{g}
 }
 
-// put gives a client a number of connections at a port, in the kernel's map.
+// put gives a client a number of connections at a port.
 func (p *program) put(tb testing.TB, port uint16, client string, connections uint32) {
 	tb.Helper()
-	by := prefixes{ipv4: p.options.IPv4Prefix, ipv6: p.options.IPv6Prefix}
-	key := by.key(port, netip.MustParseAddr(client))
-	testkit.Must(tb, p.objs.Clients.Put(key, clientValue{Connections: connections}))
+	p.clients.put(tb, port, netip.MustParseAddr(client), connections, 0)
+}
+
+// put gives a client numbers of connections and of handshakes.
+func (t *table) put(tb testing.TB, port uint16, addr netip.Addr, connections, handshakes uint32) {
+	tb.Helper()
+	p, err := t.lock(port, addr)
+	testkit.Must(tb, err)
+	defer p.mu.Unlock()
+	testkit.Must(tb, t.add(&p))
+	t.entries[p.index].open, t.entries[p.index].validated = connections, handshakes
+	t.publish(p.index)
 }
 
 // fillClients has the clients above at the first port, whose quota is 3.

@@ -1,6 +1,7 @@
 package equic
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -88,13 +89,14 @@ func TestWithoutARateNothingIsLimited(t *testing.T) {
 func TestPacketsThatOpenNoConnectionTakeNoToken(t *testing.T) {
 	for _, policy := range []Policy{PolicyNew, PolicyClient} {
 		for _, c := range payloadCases() {
-			if c.newOnly != PassEstablished && c.newOnly != PassNotQUIC && c.newOnly != DropShortInitial {
+			early := strings.HasPrefix(c.name, "0-RTT")
+			if !early && c.newOnly != PassEstablished && c.newOnly != PassNotQUIC && c.newOnly != DropShortInitial {
 				continue
 			}
 			t.Run(c.name+" under "+string(policy), func(t *testing.T) {
 				p := newProgram(t, Options{Ports: onePort, Policy: policy, InitialsPerSecond: slow, Burst: 2, MaxClients: 256})
 				want := c.newOnly
-				if policy == PolicyClient && want != DropShortInitial {
+				if early || policy == PolicyClient && want != DropShortInitial {
 					want = PassUnknownClient
 				}
 				for _, reason := range []string{PassUnknownClient, PassUnknownClient, DropRate} {
@@ -111,8 +113,7 @@ func TestEveryPacketThatOpensAConnectionTakesAToken(t *testing.T) {
 	for name, payload := range map[string][]byte{
 		"an Initial":                initial(),
 		"an Initial of version 2":   long(quicV2, 1, 1200),
-		"0-RTT":                     long(quicV1, 1, 40),
-		"0-RTT of version 2":        long(quicV2, 2, 40),
+		"the answer to a Retry":     toServerID(quicV1, 0, 4, 8, 20, 1200),
 		"any of an unknown version": long(unknownVersion, 2, 40),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,13 +125,13 @@ func TestEveryPacketThatOpensAConnectionTakesAToken(t *testing.T) {
 }
 
 func TestAClientOverItsQuotaTakesNoToken(t *testing.T) {
-	p := newProgram(t, Options{Ports: onePort, Quota: 1, InitialsPerSecond: slow, Burst: 1})
+	p := newProgram(t, Options{Ports: onePort, Quota: 1, InitialsPerSecond: slow, Burst: 1, HoldDown: -1})
 	testkit.Must(t, p.Inc(serverPort, alice))
 	for range 3 {
 		p.expect(t, datagram(t, alice.String(), initial()), DropOverQuota, serverPort)
 	}
 	testkit.Must(t, p.Dec(serverPort, alice))
-	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagram(t, alice.String(), initial()), PassUnderQuota, serverPort)
 	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
 }
 
@@ -157,4 +158,16 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 	send(DropRate)
 	testkit.Must(t, p.SetRate(serverPort, 0, 0))
 	send(PassUnknownClient)
+}
+
+// A client has two words, each of which it may share with others. Those who share
+// one with a client that is over its rate still have the other.
+func TestClientsThatShareAWordOfTheRateLimitAreNotLimited(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1, MaxClients: 1})
+	words := p.objs.Rates.MaxEntries() / 2
+	first := uint32(p.clients.key.hash(byAddress.key(serverPort, alice))) & (words - 1)
+	full := uint64(time.Now().Add(time.Hour).Sub(time.Unix(0, 0)))
+	testkit.Must(t, p.objs.Rates.Put(first, full))
+	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
+	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
 }

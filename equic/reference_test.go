@@ -17,12 +17,13 @@ const (
 // options and reasons, and the RFCs, in plain Go. It shares no code with the
 // gateway but the names. Rates are left out: it only says who takes a token.
 //
-// Headers are read in their order, and the first that decides ends it. The
-// length fields of IP itself are not compared with the frame: the stack drops
-// what contradicts itself.
+// Headers are read in their order, and the first that decides ends it. The length
+// fields of IP are read for fragments alone: the stack drops other packets that
+// contradict themselves.
 type reference struct {
-	options Options           // complete
-	counts  map[client]uint32 // in the kernel's map
+	options    Options           // complete
+	counts     map[client]uint32 // in the kernel's table
+	handshakes bool              // the clients have some in progress
 }
 
 // client is who a datagram comes from.
@@ -35,12 +36,19 @@ type client struct {
 type judgement struct {
 	reason string
 	client client // zero where the frame's fate does not hang on its count
+	source netip.Addr
 	port   uint16 // zero where it is none that is protected
 	token  bool   // it opens a connection, and nothing but a rate stops it
 }
 
 func (r *reference) judge(frame []byte) judgement {
 	d, reason := readFrame(frame)
+	switch {
+	case reason == DropIncomplete && r.options.Pass&Fragments != 0:
+		reason = PassIncomplete
+	case reason == DropTooDeep && r.options.Pass&DeepHeaders != 0:
+		reason = PassTooDeep
+	}
 	if reason != "" {
 		return judgement{reason: reason}
 	}
@@ -61,6 +69,12 @@ func (r *reference) judgeDatagram(d udpDatagram, p Port) judgement {
 	if slices.ContainsFunc(r.options.Denied, holds) {
 		return judgement{reason: DropDenied}
 	}
+	if d.partial && r.options.Pass&Fragments == 0 {
+		return judgement{reason: DropFragmented}
+	}
+	if d.ipOptions && r.options.Pass&IPv4Options == 0 {
+		return judgement{reason: DropOptions}
+	}
 	kind := d.kind()
 	if p.Policy == PolicyNew && (kind == "") {
 		return judgement{reason: PassNotQUIC}
@@ -68,19 +82,21 @@ func (r *reference) judgeDatagram(d udpDatagram, p Port) judgement {
 	if p.Policy == PolicyNew && !opens(kind) {
 		return judgement{reason: PassEstablished}
 	}
-	if kind == "initial" && d.length < quicMinInitial {
+	if (kind == "initial" || kind == "initial with a token") && d.length < quicMinInitial {
 		return judgement{reason: DropShortInitial}
 	}
-	j := judgement{client: r.client(d.source, p.Number)}
+	j := judgement{client: r.client(d.source, p.Number), source: d.source}
 	switch count, known := r.counts[j.client]; {
 	case !known:
 		j.reason = PassUnknownClient
 	case count < uint32(p.Quota):
 		j.reason = PassUnderQuota
+	case p.Policy == PolicyNew && r.handshakes && (kind == "initial with a token" || kind == "0-rtt"):
+		j.reason = PassHandshake
 	default:
 		j.reason = DropOverQuota
 	}
-	j.token = opens(kind) && j.reason != DropOverQuota && p.InitialsPerSecond > 0
+	j.token = opens(kind) && kind != "0-rtt" && j.reason != DropOverQuota && p.InitialsPerSecond > 0
 	return j
 }
 
@@ -94,11 +110,12 @@ func (r *reference) client(addr netip.Addr, port uint16) client {
 
 // udpDatagram is what is read of one.
 type udpDatagram struct {
-	source  netip.Addr // never an IPv4 address mapped into IPv6
-	port    uint16
-	length  int    // of the payload, by the UDP header
-	payload []byte // as much of it as the frame has
-	partial bool   // the first of several fragments
+	source    netip.Addr // never an IPv4 address in the form of an IPv6 one
+	port      uint16
+	length    int    // of the payload, by the UDP header
+	payload   []byte // as much of it as the frame has
+	partial   bool   // the first of several fragments
+	ipOptions bool
 }
 
 // kind is what the first QUIC packet of a datagram is; empty where the datagram
@@ -111,24 +128,49 @@ func (d udpDatagram) kind() string {
 		return ""
 	case d.payload[0]&0x80 == 0: // RFC 8999, 5.2
 		return "short header"
-	case len(d.payload) < 5: // RFC 8999, 5.1
+	case len(d.payload) < 6: // RFC 8999, 5.1
 		return ""
 	}
 	bits := d.payload[0] >> 4 & 3
+	initial := d.initial()
 	switch binary.BigEndian.Uint32(d.payload[1:]) {
 	case 0: // RFC 8999, 6
 		return "version negotiation"
 	case quicV1: // RFC 9000, 17.2
-		return [...]string{"initial", "0-rtt", "handshake", "retry"}[bits]
+		return [...]string{initial, "0-rtt", "handshake", "retry"}[bits]
 	case quicV2: // RFC 9369, 3.2
-		return [...]string{"retry", "initial", "0-rtt", "handshake"}[bits]
+		return [...]string{"retry", initial, "0-rtt", "handshake"}[bits]
+	}
+	if d.payload[0]&0x40 == 0 { // RFC 9443, 4: not QUIC, as the fixed bit of RFC 9000 is missing
+		return "not QUIC"
 	}
 	return "unknown version"
 }
 
+// initial is what a packet is if it is an Initial: one that opens a connection,
+// one with a token to an ID that a server chose, or a later one of a handshake
+// (RFC 9000, 7.2 and 17.2.2).
+func (d udpDatagram) initial() string {
+	rest := d.payload[5:]
+	if rest[0] >= 8 {
+		return "initial"
+	}
+	for range 2 { // the destination's ID, then the source's
+		size := int(rest[0])
+		if size > 20 || len(rest) < 1+size+1 {
+			return "later initial"
+		}
+		rest = rest[1+size:]
+	}
+	if rest[0] == 0 {
+		return "later initial"
+	}
+	return "initial with a token"
+}
+
 // opens says whether a packet may be the first of a connection.
 func opens(kind string) bool {
-	return slices.Contains([]string{"initial", "0-rtt", "unknown version", "fragment"}, kind)
+	return slices.Contains([]string{"initial", "initial with a token", "0-rtt", "unknown version", "fragment"}, kind)
 }
 
 // readFrame takes a frame apart, or says why it can't.
@@ -146,7 +188,7 @@ func readFrame(frame []byte) (udpDatagram, string) {
 			return udpDatagram{}, PassNotIP
 		}
 		if tags == mostTags {
-			return udpDatagram{}, PassTooDeep
+			return udpDatagram{}, DropTooDeep
 		}
 		rest = rest[min(4, len(rest)):]
 	}
@@ -164,12 +206,15 @@ func readIPv4(b []byte) (udpDatagram, string) {
 	if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
 		return udpDatagram{}, PassFragment
 	}
-	header := int(b[0]&15) * 4
-	if len(b) < header {
-		return udpDatagram{}, PassMalformed
+	header, partial := int(b[0]&15)*4, b[6]&0x20 != 0
+	if partial && int(binary.BigEndian.Uint16(b[2:])) < header+8 {
+		return udpDatagram{}, DropIncomplete
 	}
-	d, reason := readUDP(b[header:], netip.AddrFrom4([4]byte(b[12:16])), false)
-	d.partial = b[6]&0x20 != 0
+	d, reason := readUDP(b[min(header, len(b)):], netip.AddrFrom4([4]byte(b[12:16])), false)
+	if partial && reason == PassMalformed {
+		reason = DropIncomplete
+	}
+	d.partial, d.ipOptions = partial, header > 20
 	return d, reason
 }
 
@@ -180,6 +225,11 @@ func readIPv6(b []byte) (udpDatagram, string) {
 		return udpDatagram{}, PassMalformed
 	}
 	source := netip.AddrFrom16([16]byte(b[8:24])).Unmap()
+	if netip.MustParsePrefix("64:ff9b::/96").Contains(source) { // RFC 6052, 2.1
+		source = netip.AddrFrom4([4]byte(b[20:24]))
+	}
+	// What is behind the IP packet in its frame is no part of it.
+	behind := len(b) - 40 - int(binary.BigEndian.Uint16(b[4:]))
 	next, rest, partial := b[6], b[40:], false
 	for headers := 0; next != 17; headers++ {
 		size := func(units int) int { return units * 8 }
@@ -193,7 +243,10 @@ func readIPv6(b []byte) (udpDatagram, string) {
 			return udpDatagram{}, PassNotUDP
 		}
 		if headers == 8 {
-			return udpDatagram{}, PassTooDeep
+			return udpDatagram{}, DropTooDeep
+		}
+		if len(rest) < 4 && partial {
+			return udpDatagram{}, DropIncomplete
 		}
 		if len(rest) < 4 {
 			return udpDatagram{}, PassMalformed
@@ -202,9 +255,19 @@ func readIPv6(b []byte) (udpDatagram, string) {
 			return udpDatagram{}, PassFragment
 		}
 		partial = partial || next == 44 && rest[3]&1 != 0
-		next, rest = rest[0], rest[min(size(int(rest[1])+1), len(rest)):]
+		length := size(int(rest[1]) + 1)
+		if partial && len(rest)-length < behind {
+			return udpDatagram{}, DropIncomplete
+		}
+		next, rest = rest[0], rest[min(length, len(rest)):]
+	}
+	if partial && len(rest)-8 < behind {
+		return udpDatagram{}, DropIncomplete
 	}
 	d, reason := readUDP(rest, source, true)
+	if partial && reason == PassMalformed {
+		reason = DropIncomplete
+	}
 	d.partial = partial
 	return d, reason
 }

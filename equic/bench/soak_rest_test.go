@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
@@ -25,7 +26,8 @@ type atRest struct {
 // rest waits until all that was put off is done, and looks.
 func (s *soak) rest(t *testing.T) atRest {
 	t.Helper()
-	testkit.Await(t, "all clients leave the kernel's map", func() bool { return s.gateway.size(t) == 0 })
+	// Clients that were at their quota are remembered for some seconds.
+	testkit.AwaitFor(t, time.Minute, "all clients leave the kernel's map", func() bool { return s.gateway.size(t) == 0 })
 	runtime.GC()
 	runtime.GC() // what the first finalized
 	var m runtime.MemStats

@@ -49,7 +49,7 @@ type soak struct {
 	wire    soakWire
 	began   time.Time
 
-	sent, received, pairs, changes, seen atomic.Uint64
+	sent, received, pairs, shaken, changes, seen atomic.Uint64
 }
 
 func newSoak(t *testing.T, p netkit.Pair) *soak {
@@ -78,6 +78,7 @@ func (s *soak) load(t *testing.T, d time.Duration) {
 	for range soakCounters {
 		start(s.count)
 	}
+	start(s.shake)
 	start(s.receive)
 	start(s.change)
 	start(s.list)
@@ -105,7 +106,7 @@ func (s *soak) report(ctx context.Context, t *testing.T) {
 		t.Logf("%v: %d packets sent, %d judged, %d dropped, %d received; %d pairs of Inc and Dec; %d changes; %d events, "+
 			"%d lost; map full %d times; heap %d KiB, %d goroutines, %d clients",
 			time.Since(s.began).Round(time.Second), s.sent.Load(), stats.Seen, stats.Dropped, s.received.Load(),
-			s.pairs.Load(), s.changes.Load(), s.seen.Load(), stats.EventsLost, stats.FullMap,
+			s.pairs.Load(), s.changes.Load(), s.seen.Load(), stats.EventsLost, stats.Full,
 			m.HeapAlloc>>10, runtime.NumGoroutine(), s.counted())
 	}
 }
@@ -124,18 +125,19 @@ func (s *soak) checkWork(t *testing.T) {
 	stats, err := s.gateway.Stats()
 	testkit.Must(t, err)
 	for what, n := range map[string]uint64{
-		"packets received":         s.received.Load(),
-		"pairs of Inc and Dec":     s.pairs.Load(),
-		"changes":                  s.changes.Load(),
-		"events":                   s.seen.Load(),
-		"times that a map is full": stats.FullMap,
-		equic.DropOverQuota:        stats.Packets[equic.DropOverQuota],
-		equic.DropRate:             stats.Packets[equic.DropRate],
-		equic.DropDenied:           stats.Packets[equic.DropDenied],
-		equic.DropShortInitial:     stats.Packets[equic.DropShortInitial],
-		equic.PassAllowed:          stats.Packets[equic.PassAllowed],
-		equic.PassEstablished:      stats.Packets[equic.PassEstablished],
-		equic.PassNotUDP:           stats.Packets[equic.PassNotUDP],
+		"packets received":             s.received.Load(),
+		"pairs of Inc and Dec":         s.pairs.Load(),
+		"changes":                      s.changes.Load(),
+		"handshakes":                   s.shaken.Load(),
+		"events":                       s.seen.Load(),
+		"times that the table is full": stats.Full,
+		equic.DropOverQuota:            stats.Packets[equic.DropOverQuota],
+		equic.DropRate:                 stats.Packets[equic.DropRate],
+		equic.DropDenied:               stats.Packets[equic.DropDenied],
+		equic.DropShortInitial:         stats.Packets[equic.DropShortInitial],
+		equic.PassAllowed:              stats.Packets[equic.PassAllowed],
+		equic.PassEstablished:          stats.Packets[equic.PassEstablished],
+		equic.PassNotUDP:               stats.Packets[equic.PassNotUDP],
 	} {
 		if n == 0 {
 			t.Errorf("no %s: the load is not what it should be", what)

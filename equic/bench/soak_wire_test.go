@@ -44,7 +44,7 @@ func newSoakWire(t *testing.T, p netkit.Pair) soakWire {
 func soakFrames(t *testing.T, to net.HardwareAddr) [][]byte {
 	t.Helper()
 	hello, flow := make(gopacket.Payload, 1200), make(gopacket.Payload, 1200)
-	copy(hello, []byte{0xc0, 0, 0, 0, 1})
+	copy(hello, []byte{0xc0, 0, 0, 0, 1, 8})
 	flow[0] = 0x40
 	v4, v6, tag := layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeDot1Q
 	frames := [][]byte{

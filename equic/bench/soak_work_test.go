@@ -32,13 +32,51 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 			continue
 		}
 		client := soakClient(rand.IntN(soakClients))
-		if err := s.gateway.Inc(serverPort, client); err != nil && !errors.Is(err, equic.ErrFull) {
+		switch err := s.gateway.Inc(serverPort, client); {
+		case err == nil:
+			held = append(held, client)
+		case !errors.Is(err, equic.ErrFull):
 			t.Error(err)
 		}
-		held = append(held, client)
 	}
 	for len(held) > 0 {
 		release(len(held) - 1)
+	}
+}
+
+// shake has handshakes that begin, go on, are completed, stall and die.
+func (s *soak) shake(ctx context.Context, t *testing.T) {
+	t.Helper()
+	var begun []*equic.Handshake
+	defer func() {
+		for _, h := range begun {
+			h.Close()
+		}
+	}()
+	for ctx.Err() == nil {
+		client := soakClient(rand.IntN(soakClients))
+		if rand.IntN(2) == 0 && !s.gateway.MustValidate(serverPort, client) {
+			h, err := s.gateway.Begin(serverPort, client, rand.IntN(2) == 0)
+			switch {
+			case err == nil:
+				begun = append(begun, h)
+			case !errors.Is(err, equic.ErrFull) && !errors.Is(err, equic.ErrOverQuota):
+				t.Error(err)
+			}
+		}
+		if len(begun) == 0 {
+			continue
+		}
+		switch i := rand.IntN(len(begun)); rand.IntN(3) {
+		case 0:
+			begun[i].Hello()
+		case 1:
+			begun[i].Complete()
+		default:
+			begun[i].Close()
+			begun = append(begun[:i], begun[i+1:]...)
+			s.shaken.Add(1)
+		}
 	}
 }
 
@@ -46,7 +84,7 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 func (s *soak) change(ctx context.Context, t *testing.T) {
 	t.Helper()
 	s.each(ctx, time.Millisecond, func() {
-		if err := s.gateway.SetQuota(serverPort, 1+rand.IntN(2*soakQuota)); err != nil && !errors.Is(err, equic.ErrFull) {
+		if err := s.gateway.SetQuota(serverPort, 1+rand.IntN(2*soakQuota)); err != nil {
 			t.Error(err)
 		}
 		if err := s.gateway.SetRate(serverPort, float64(rand.IntN(200)), 0); err != nil {

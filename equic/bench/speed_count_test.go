@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -20,9 +22,14 @@ const (
 	countPairs   = 1 << 17
 	countClients = 64
 
+	goalPair       = 300 // ns
+	goalContention = 4   // times what it takes one goroutine
+
 	insertRounds  = 3
 	insertClients = 1 << 20
 	goalInsert    = 2 * time.Second
+	goalLate      = 1e6 // ns
+	goalHeap      = 120 // MiB
 )
 
 // measureCounts times Inc with its Dec, from several goroutines on the same
@@ -34,8 +41,8 @@ func measureCounts(t *testing.T, table *speedTable) {
 		name  string
 		quota int
 	}{
-		{"below the quota (written later, if at all)", 1 << 20},
-		{"at the quota (two system calls)", 1},
+		{"below the quota", 1 << 20},
+		{"at the quota", 1},
 	} {
 		table.section("Inc and its Dec, " + kind.name)
 		g := attach(t, equic.Options{Ports: onePort, Quota: kind.quota})
@@ -59,8 +66,10 @@ func measureContention(t *testing.T, table *speedTable, g *gateway) {
 		}
 	}
 	checkCounts(t, g, clients, kept)
+	alone := spreadOf(samples[1]).median
 	for _, n := range goroutines {
-		table.add(fmt.Sprintf("goroutines: %d", n), "ns", spreadOf(samples[n]), noGoal)
+		goal := map[int]float64{1: goalPair, 64: goalContention * alone}[n]
+		table.add(fmt.Sprintf("goroutines: %d", n), "ns", spreadOf(samples[n]), goal)
 	}
 }
 
@@ -101,10 +110,11 @@ func checkCounts(t *testing.T, g *gateway, clients []netip.Addr, want int) {
 			t.Errorf("client %s has %d connections, want %d: a count is lost", c, got, want)
 		}
 	}
-	testkit.Await(t, "the kernel has all connections", func() bool {
-		kernel := g.kernelCounts(t)
-		return !slices.ContainsFunc(clients, func(c netip.Addr) bool { return kernel[c] != want })
-	})
+	for _, s := range g.slots(t) {
+		if int(s.Connections) != want {
+			t.Errorf("the kernel has %d connections of a client, want %d", s.Connections, want)
+		}
+	}
 }
 
 // measureInserts times a million clients, from the first Inc until the kernel's
@@ -112,37 +122,66 @@ func checkCounts(t *testing.T, g *gateway, clients []netip.Addr, want int) {
 func measureInserts(t *testing.T, table *speedTable) {
 	t.Helper()
 	netkit.NewPair(t)
-	table.section(thousands(insertClients) + " clients come at once, until the kernel's map has them")
-	for _, kind := range []struct {
-		name  string
-		quota int
-	}{
-		{"below the quota (written within a second)", speedQuota},
-		{"at the quota (written at once)", 1},
-	} {
-		var sample []float64
-		for range insertRounds {
-			sample = append(sample, insertMillion(t, kind.quota).Seconds())
-		}
-		table.add(kind.name, "s", spreadOf(sample), goalInsert.Seconds())
+	table.section(thousands(insertClients) + " clients")
+	clients := firstSources(insertClients)
+	var took, late, heap []float64
+	for range insertRounds {
+		before := heapMiB()
+		g := attach(t, equic.Options{Ports: onePort, Quota: speedQuota, MaxClients: insertClients})
+		began := time.Now()
+		g.put(t, 1, clients...)
+		took = append(took, time.Since(began).Seconds())
+		heap = append(heap, heapMiB()-before)
+		late = append(late, incDuringSetQuota(t, g, clients))
+		g.close()
 	}
+	table.add("all come at once", "s", spreadOf(took), goalInsert.Seconds())
+	table.add("Inc while the quota changes again and again, 99.9th percentile", "ns", spreadOf(late), goalLate)
+	table.add("heap, beside the table", "MiB", spreadOf(heap), goalHeap)
 }
 
-func insertMillion(t *testing.T, quota int) time.Duration {
+// incDuringSetQuota is the 99.9th percentile of the time that Inc takes, in
+// nanoseconds, while another goroutine raises and lowers the quota.
+func incDuringSetQuota(t *testing.T, g *gateway, clients []netip.Addr) float64 {
 	t.Helper()
-	g := attach(t, equic.Options{Ports: onePort, Quota: quota, MaxClients: insertClients})
-	defer g.close()
-	clients := firstSources(insertClients)
-	began := time.Now()
-	for _, c := range clients {
-		testkit.Must(t, g.Inc(serverPort, c))
-	}
-	var took time.Duration
-	testkit.Await(t, "the kernel has all clients", func() bool {
-		took = time.Since(began) // the look itself takes long
-		return g.size(t) == insertClients
+	const samples = 100_000
+	stop := make(chan struct{})
+	var other sync.WaitGroup
+	other.Go(func() {
+		for quota := 1; ; quota = 3 - quota {
+			select {
+			case <-stop:
+				return
+			default:
+				noteError(t, g.SetQuota(serverPort, quota))
+			}
+		}
 	})
-	return took
+	took := make([]float64, samples)
+	for i := range took {
+		c := clients[i*7%len(clients)]
+		began := time.Now()
+		err := g.Inc(serverPort, c)
+		took[i] = float64(time.Since(began).Nanoseconds())
+		if err == nil {
+			err = g.Dec(serverPort, c)
+		}
+		if !errors.Is(err, equic.ErrFull) {
+			noteError(t, err)
+		}
+	}
+	close(stop)
+	other.Wait()
+	slices.Sort(took)
+	return took[samples*999/1000]
+}
+
+// heapMiB is what the process has on its heap.
+func heapMiB() float64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc) / (1 << 20)
 }
 
 // noteMemory notes what the maps of a full stage take.
@@ -153,7 +192,7 @@ func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 	}
 	ours := mapMiB(t, s.ours.maps["clients"])
 	table.addMemory("memory of the map of clients", mapMiB(t, s.quotas), ours)
-	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.maps["buckets"]))
+	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.maps["rates"]))
 }
 
 // mapMiB is the memory of a map, as the kernel accounts for it.

@@ -63,6 +63,8 @@ const (
 	goalEstablished = 0.5 // an established flow under PolicyNew
 	goalDrop        = 0.85
 	goalAny         = 1.1
+	goalMany        = 0.6 // with more clients than the CPU's caches hold
+	goalFlood       = 1.0 // the rate limit, and more clients than it has words
 	noGoal          = 0
 )
 

@@ -1,0 +1,57 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
+package equic
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// perCPU is one value of a map that has one for each CPU, summed.
+func perCPU(m *ebpf.Map, index uint32) (uint64, error) {
+	var values []uint64
+	if err := m.Lookup(index, &values); err != nil {
+		return 0, err
+	}
+	var sum uint64
+	for _, n := range values {
+		sum += n
+	}
+	return sum, nil
+}
+
+// readStats sums the counters over the CPUs. Port i of ports is application
+// i + 1; application 0 has the packets to none.
+func readStats(packets, eventsLost *ebpf.Map, ports []Port) (Stats, error) {
+	s := Stats{
+		Counts: Counts{Packets: make(map[string]uint64, len(reasons))},
+		Ports:  make(map[uint16]Counts, len(ports)),
+	}
+	for application := range len(ports) + 1 {
+		of := Counts{Packets: make(map[string]uint64, len(reasons)-firstOfPort)}
+		from, to := firstOfPort, len(reasons)
+		if application == 0 {
+			from, to = 0, firstOfPort
+		}
+		for reason := from; reason < to; reason++ {
+			n, err := perCPU(packets, uint32(application*len(reasons)+reason))
+			if err != nil {
+				return Stats{}, fmt.Errorf("read packet counter %s: %w", reasons[reason], err)
+			}
+			of.add(reason, n)
+			s.add(reason, n)
+		}
+		if application > 0 {
+			s.Ports[ports[application-1].Number] = of
+		}
+	}
+	for i := range eventsLost.MaxEntries() {
+		n, err := perCPU(eventsLost, i)
+		if err != nil {
+			return Stats{}, fmt.Errorf("read the count of lost events: %w", err)
+		}
+		s.EventsLost += n
+	}
+	return s, nil
+}

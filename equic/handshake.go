@@ -1,0 +1,217 @@
+package equic
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// ErrOverQuota says that a client has as many connections and handshakes in
+// progress as its quota allows.
+var ErrOverQuota = errors.New("client is over quota")
+
+// Defaults of HalfOpenLimits.
+const (
+	// DefaultHalfOpen is what 5,000 new connections per second need at a round-trip
+	// time of 50 ms.
+	DefaultHalfOpen = 256
+	// DefaultHalfOpenPerClient is more than the clients behind one address open at
+	// once.
+	DefaultHalfOpenPerClient = 64
+)
+
+// HalfOpenLimits bound the handshakes in progress from addresses that are not
+// validated. What is above a limit is not dropped: the server answers it with a
+// Retry, and does nothing more for it until it comes back with the token.
+type HalfOpenLimits struct {
+	// Total is over all clients. Zero is DefaultHalfOpen.
+	Total int
+	// PerClient is for each client. Zero is DefaultHalfOpenPerClient. A client's
+	// quota is a limit too, together with the connections that it has.
+	PerClient int
+}
+
+func (l HalfOpenLimits) complete() HalfOpenLimits {
+	if l.Total == 0 {
+		l.Total = DefaultHalfOpen
+	}
+	if l.PerClient == 0 {
+		l.PerClient = DefaultHalfOpenPerClient
+	}
+	return l
+}
+
+func (l HalfOpenLimits) validate() error {
+	if l.Total < 1 || l.PerClient < 1 {
+		return fmt.Errorf("half-open limits are %d in total and %d per client: give 1 or more", l.Total, l.PerClient)
+	}
+	return nil
+}
+
+// HalfOpen is how many handshakes are in progress.
+type HalfOpen struct {
+	Validated   int // from addresses that are validated
+	Unvalidated int // from addresses that may be spoofed
+}
+
+// Handshake is an attempt to open a connection, from the first packet that the
+// server reads of it. Its methods may be called from any goroutine.
+//
+// A handshake from a validated address counts towards its client's quota at once,
+// so of any number that a client starts at once the server does no more than the
+// quota allows. One from an address that may be spoofed does not, or others could
+// fill a client's quota: too many of these are answered with a Retry. Clients that
+// were at their quota in the last 10 seconds are the exception. They have completed
+// handshakes, so the address is theirs, and all that they start counts.
+type Handshake struct {
+	table     *table
+	stripe    *stripe
+	index     int
+	validated bool
+	allowed   bool // the client is on the list Allowed
+	counted   bool // in the kernel
+	stage     stage
+}
+
+type stage uint8
+
+const (
+	stageHandshake stage = iota
+	stageOpen
+	stageOver
+)
+
+// mustValidate says whether an attempt from an address that is not validated is to
+// be answered with a Retry.
+func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
+	if t.unvalidated.Load() >= int64(t.halfOpen.Total) {
+		return true
+	}
+	p, err := t.lock(port, addr)
+	if err != nil {
+		return false
+	}
+	defer p.mu.Unlock()
+	e := t.entryAt(p)
+	if e.admitted()+e.unvalidated >= t.limits[p.limit].quota.Load() {
+		e.turnedAway = true
+		return true
+	}
+	return int(e.unvalidated) >= t.halfOpen.PerClient
+}
+
+// begin counts a handshake in progress.
+func (t *table) begin(port uint16, addr netip.Addr, validated, allowed bool) (*Handshake, error) {
+	p, err := t.lock(port, addr)
+	if err != nil {
+		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
+	}
+	defer p.mu.Unlock()
+	if e := t.entryAt(p); !allowed && t.isOver(e, validated) {
+		e.turnedAway = true
+		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, ErrOverQuota)
+	}
+	if err := t.add(&p); err != nil {
+		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
+	}
+	h := &Handshake{table: t, stripe: p.stripe, index: p.index, validated: validated, allowed: allowed}
+	h.change(1)
+	t.publish(p.index)
+	return h, nil
+}
+
+// isOver says whether a client may begin no handshake more.
+func (t *table) isOver(e *entry, validated bool) bool {
+	quota := t.limits[e.limit].quota.Load()
+	if t.isProven(e) {
+		return e.admitted()+e.unvalidated >= quota
+	}
+	return validated && e.admitted() >= quota
+}
+
+// isProven says whether a client was at its quota lately.
+func (t *table) isProven(e *entry) bool {
+	return e.proven != 0 && time.Since(t.began) < time.Duration(e.proven)*time.Second
+}
+
+// change adds to what is in progress. Callers hold the lock of the stripe.
+func (h *Handshake) change(by int) {
+	e := &h.table.entries[h.index]
+	if h.validated {
+		e.validated += uint32(by) // by is 1 or -1, which wraps around to it
+		h.table.validated.Add(int64(by))
+	} else {
+		e.unvalidated += uint32(by)
+		h.table.unvalidated.Add(int64(by))
+	}
+	if h.counted && by < 0 {
+		e.counted--
+		h.counted = false
+	}
+}
+
+// Hello tells that the whole ClientHello has arrived. From now on the kernel may
+// drop the client's packets that open connections, of which this handshake needs
+// no more.
+func (h *Handshake) Hello() {
+	h.stripe.mu.Lock()
+	defer h.stripe.mu.Unlock()
+	if h.stage != stageHandshake || h.counted || h.stripe.closed {
+		return
+	}
+	e := &h.table.entries[h.index]
+	if h.table.limits[e.limit].admission && (h.validated || h.table.isProven(e)) {
+		h.counted = true
+		e.counted++
+		h.table.publish(h.index)
+	}
+}
+
+// Complete tells that the handshake is complete. If the client is not at its quota
+// of connections, this one is counted until Close. If it is, the handshake is over,
+// and its connection is to be refused.
+func (h *Handshake) Complete() (admitted bool) {
+	h.stripe.mu.Lock()
+	defer h.stripe.mu.Unlock()
+	if h.stage != stageHandshake {
+		return h.stage == stageOpen
+	}
+	if h.stripe.closed { // and counts nothing
+		return true
+	}
+	h.change(-1)
+	e := &h.table.entries[h.index]
+	h.stage = stageOver
+	if admitted = h.allowed || e.open+e.held < h.table.limits[e.limit].quota.Load(); admitted {
+		e.open++
+		h.stage = stageOpen
+	} else {
+		e.turnedAway = true
+	}
+	h.table.publish(h.index)
+	return admitted
+}
+
+// Close tells that the connection has ended, or that its handshake has failed. Only
+// the first call acts.
+func (h *Handshake) Close() {
+	h.stripe.mu.Lock()
+	defer h.stripe.mu.Unlock()
+	if h.stripe.closed {
+		return
+	}
+	switch h.stage {
+	case stageHandshake:
+		h.change(-1)
+		h.table.publish(h.index)
+	case stageOpen:
+		h.table.end(h.stripe, h.index)
+	}
+	h.stage = stageOver
+}
+
+// halfOpenNow is what is in progress.
+func (t *table) halfOpenNow() HalfOpen {
+	return HalfOpen{Validated: int(t.validated.Load()), Unvalidated: int(t.unvalidated.Load())}
+}

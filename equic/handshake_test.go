@@ -1,0 +1,146 @@
+package equic
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+)
+
+func (t *portTable) begin(tb testing.TB, addr netip.Addr, validated bool) *Handshake {
+	tb.Helper()
+	h, err := t.table.begin(serverPort, addr, validated, false)
+	testkit.Must(tb, err)
+	return h
+}
+
+func (t *portTable) isOver(addr netip.Addr, validated bool) bool {
+	h, err := t.table.begin(serverPort, addr, validated, false)
+	if err == nil {
+		h.Close()
+	}
+	return errors.Is(err, ErrOverQuota)
+}
+
+func (t *portTable) mustValidate(addr netip.Addr) bool { return t.table.mustValidate(serverPort, addr) }
+
+func TestHandshakesOfAValidatedAddressCountBeforeTheyAreComplete(t *testing.T) {
+	table := newAdmission(2, 8)
+	first, second := table.begin(t, alice, true), table.begin(t, alice, true)
+	if !table.isOver(alice, true) || table.isOver(bob, true) {
+		t.Error("want the third of alice refused, and the first of bob begun")
+	}
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 0}, table.kernelCounts(alice)); diff != "" {
+		t.Errorf("before the ClientHello is whole (-want +got):\n%s", diff)
+	}
+	for _, h := range []*Handshake{first, second, second} {
+		h.Hello()
+	}
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, table.kernelCounts(alice)); diff != "" {
+		t.Errorf("in the kernel (-want +got):\n%s", diff)
+	}
+	if !first.Complete() || !second.Complete() || table.count(alice) != 2 {
+		t.Errorf("%d connections, want 2", table.count(alice))
+	}
+	first.Close()
+	first.Close()
+	if got := table.count(alice); got != 1 {
+		t.Errorf("%d connections after one has ended, want 1", got)
+	}
+}
+
+// A spoofer can begin handshakes in anybody's name.
+func TestHandshakesOfAnAddressThatIsNotValidatedTurnNobodyAway(t *testing.T) {
+	table := newAdmission(2, 8)
+	for range 2 {
+		table.begin(t, alice, false).Hello()
+	}
+	if !table.mustValidate(alice) || table.mustValidate(bob) {
+		t.Error("want a Retry for alice, and none for bob")
+	}
+	if diff := cmp.Diff(map[string]uint32{alice.String(): 0}, table.kernelCounts(alice)); diff != "" {
+		t.Errorf("in the kernel (-want +got):\n%s", diff)
+	}
+	h := table.begin(t, alice, true)
+	h.Hello()
+	if !h.Complete() {
+		t.Error("alice, with a validated address, was locked out")
+	}
+}
+
+func TestTooManyHandshakesInTotalAskForValidation(t *testing.T) {
+	table := newAdmission(9, 100)
+	table.halfOpen = HalfOpenLimits{Total: 3, PerClient: 2}
+	var begun []*Handshake
+	for i, addr := range []netip.Addr{alice, alice, bob} {
+		if i == 2 && !table.mustValidate(alice) {
+			t.Error("the third of one client needs no validation")
+		}
+		if table.mustValidate(addr) {
+			t.Errorf("handshake %d must be validated", i)
+		}
+		begun = append(begun, table.begin(t, addr, false))
+	}
+	if !table.mustValidate(carol) {
+		t.Error("the fourth of all needs no validation")
+	}
+	if got, want := table.halfOpenNow(), (HalfOpen{Unvalidated: 3}); got != want {
+		t.Errorf("half open %+v, want %+v", got, want)
+	}
+	for _, h := range begun {
+		h.Close()
+	}
+	if table.mustValidate(alice) || table.used() != 0 {
+		t.Errorf("after their end, alice must be validated, or %d clients are left", table.used())
+	}
+}
+
+// Whoever was at its quota has completed handshakes, so the address is its own.
+func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newAdmission(2, 8)
+		defer table.close()
+		testkit.Must(t, errors.Join(table.inc(alice), table.inc(alice), table.dec(alice)))
+		h := table.begin(t, alice, false)
+		h.Hello()
+		if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, table.kernelCounts(alice)); diff != "" {
+			t.Errorf("in the kernel (-want +got):\n%s", diff)
+		}
+		if !table.isOver(alice, false) {
+			t.Error("one more was begun")
+		}
+		h.Close()
+		time.Sleep(2 * provenFor)
+		h = table.begin(t, alice, false)
+		h.Hello()
+		if diff := cmp.Diff(map[string]uint32{alice.String(): 1}, table.kernelCounts(alice)); diff != "" {
+			t.Errorf("later (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// What is complete too late, as the quota went to others, is refused.
+func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
+	table := newAdmission(2, 8)
+	var all []*Handshake
+	for i := range 4 {
+		all = append(all, table.begin(t, alice, i%2 == 0))
+	}
+	admitted := 0
+	for _, h := range all {
+		if h.Complete() {
+			admitted++
+		}
+	}
+	if admitted != 2 || table.count(alice) != 2 {
+		t.Errorf("%d admitted and %d counted, want 2", admitted, table.count(alice))
+	}
+	for _, h := range all {
+		h.Close()
+	}
+}

@@ -1,0 +1,480 @@
+package equic
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	bucketSlots = 4 // a bucket is one cache line
+
+	// A stripe is locked as a whole. Smaller stripes would fill unevenly.
+	maxStripes       = 64
+	minStripeBuckets = 256
+
+	// provenFor is how long a client that was at its quota has an address that is
+	// certainly its own: see Handshake.
+	provenFor = 10 * time.Second
+)
+
+// slot is a client's place in the table, as the kernel has it (struct slot in
+// bpf/equic.bpf.c).
+type slot struct {
+	hash  atomic.Uint64 // zero is a free place
+	state atomic.Uint64 // connections (32 bits), handshakes (16), dropped (16)
+}
+
+const (
+	handshakesShift = 32
+	droppedShift    = 48
+)
+
+// entry is what user space alone knows of the client in a slot.
+type entry struct {
+	key         clientKey
+	open        uint32 // connections whose handshake is complete
+	held        uint32 // connections that have ended, but still count
+	validated   uint32 // handshakes in progress, from an address that is validated
+	unvalidated uint32 // handshakes in progress, from one that may be spoofed
+	counted     uint32 // of both, those that count in the kernel
+	proven      uint32 // seconds after table.began until which its address is its own
+	pressed     uint32 // and until which its connections are held down
+	limit       uint8  // its index in table.limits
+	remembered  bool   // in stripe.proven
+	turnedAway  bool   // in user space, since it is at its quota
+}
+
+// inProgress is how many handshakes are in progress.
+func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
+
+// admitted is what counts towards the quota.
+func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
+
+func (e *entry) isEmpty() bool { return e.open|e.held|e.validated|e.unvalidated == 0 && !e.remembered }
+
+// limit is what is in force for a port.
+type limit struct {
+	quota atomic.Uint32
+	// admission says that handshakes in progress count in the kernel, and that
+	// connections are held down.
+	admission bool
+}
+
+// table counts the connections of clients. The kernel reads the counts in the
+// same memory; only user space writes them, so no change needs a system call.
+//
+// Each client has a slot in one of two buckets that its hash names, whichever has
+// more room. With half of the slots taken, which is the most, about one client in
+// 100,000 finds both full.
+//
+// Both buckets are in one stripe, whose lock guards their slots and entries. The
+// kernel takes no lock: it reads a slot's two words, each of which is whole.
+type table struct {
+	prefixes prefixes
+	key      hashKey
+	letIn    func(clientKey) // called when a client that was dropped no longer is; not nil
+	began    time.Time
+
+	slots         []slot // in the kernel's memory, or not
+	entries       []entry
+	stripes       []stripe
+	stripeBuckets uint32
+
+	limitOf *[1 << 16]uint8 // the limit of each port, zero is none; nil is limit 0 for all
+	limits  [MaxPorts + 1]limit
+
+	room        atomic.Int64  // for more clients
+	full        atomic.Uint64 // times that a client found no place
+	halfOpen    HalfOpenLimits
+	holdDown    time.Duration // none if it is not positive
+	unvalidated atomic.Int64  // handshakes in progress
+	validated   atomic.Int64
+}
+
+type stripe struct {
+	mu     sync.Mutex
+	closed bool
+	held   []waitingSlot // connections that have ended and still count
+	proven []waitingSlot // clients that are remembered
+	timer  *time.Timer   // of the next of both
+	next   time.Time     // when it fires; zero if it does not run
+}
+
+// waitingSlot waits for a time. A list of them is in the order of their times.
+type waitingSlot struct {
+	index int
+	until time.Time
+}
+
+// shape is the size of a table for a number of clients: at most half of the slots
+// are taken.
+type shape struct{ stripes, stripeBuckets uint32 }
+
+func shapeFor(clients int) shape {
+	buckets := max(minStripeBuckets, nextPowerOfTwo(uint32(clients))*2/bucketSlots) // MaxClients is far below 1<<31
+	s := shape{stripes: min(maxStripes, buckets/minStripeBuckets)}
+	s.stripeBuckets = buckets / s.stripes
+	return s
+}
+
+func (s shape) buckets() uint32 { return s.stripes * s.stripeBuckets }
+
+func nextPowerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
+
+// newTable makes a table over slots, as many as the shape has. Ports have their
+// limits set by addLimit.
+func newTable(slots []slot, s shape, clients int, by prefixes, key hashKey) *table {
+	t := &table{
+		prefixes:      by,
+		key:           key,
+		letIn:         func(clientKey) {},
+		began:         time.Now(),
+		slots:         slots,
+		entries:       make([]entry, len(slots)),
+		stripes:       make([]stripe, s.stripes),
+		stripeBuckets: s.stripeBuckets,
+		halfOpen:      HalfOpenLimits{}.complete(),
+		holdDown:      DefaultHoldDown,
+	}
+	t.room.Store(int64(clients))
+	return t
+}
+
+// addLimit sets the limits of a port before the table is used.
+func (t *table) addLimit(port uint16, number uint8, quota uint32, admission bool) {
+	if t.limitOf == nil {
+		t.limitOf = new([1 << 16]uint8)
+	}
+	t.limitOf[port] = number
+	t.limits[number].quota.Store(quota)
+	t.limits[number].admission = admission
+}
+
+// place is where a client is, or would be: its stripe, locked.
+type place struct {
+	*stripe
+	hash          uint64
+	key           clientKey
+	limit         uint8
+	first, second int // the first slots of its buckets
+	index         int // its slot, negative if it has none
+}
+
+// lock finds a client and locks its stripe, unless there is an error.
+func (t *table) lock(port uint16, addr netip.Addr) (p place, err error) {
+	if !addr.IsValid() {
+		return p, errors.New("the address is not valid")
+	}
+	if t.limitOf != nil {
+		if p.limit = t.limitOf[port]; p.limit == 0 {
+			return p, fmt.Errorf("%w: %d", ErrPort, port)
+		}
+	}
+	p.key = t.prefixes.key(port, addr)
+	p.hash = t.key.hash(p.key)
+	number := uint32(p.hash>>58) & uint32(len(t.stripes)-1)
+	base, mask := number*t.stripeBuckets, t.stripeBuckets-1
+	p.first = int(base+uint32(p.hash)&mask) * bucketSlots
+	p.second = int(base+uint32(p.hash>>29)&mask) * bucketSlots
+	p.stripe = &t.stripes[number]
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return p, ErrClosed
+	}
+	p.index = t.find(p)
+	return p, nil
+}
+
+// entryAt is a client's entry, or an empty one of its own.
+func (t *table) entryAt(p place) *entry {
+	if p.index < 0 {
+		return &entry{limit: p.limit}
+	}
+	return &t.entries[p.index]
+}
+
+func (t *table) find(p place) int {
+	for i := p.first; i < p.first+bucketSlots; i++ {
+		if t.slots[i].hash.Load() == p.hash {
+			return i
+		}
+	}
+	for i := p.second; i < p.second+bucketSlots; i++ {
+		if t.slots[i].hash.Load() == p.hash {
+			return i
+		}
+	}
+	return -1
+}
+
+// add gives a client a slot if it has none.
+func (t *table) add(p *place) error {
+	if p.index >= 0 {
+		return nil
+	}
+	if t.room.Add(-1) < 0 {
+		t.room.Add(1)
+		t.full.Add(1)
+		return ErrFull
+	}
+	free, used := t.freeSlot(p.first)
+	if other, otherUsed := t.freeSlot(p.second); otherUsed < used {
+		free = other
+	}
+	if free < 0 {
+		t.room.Add(1)
+		t.full.Add(1)
+		return ErrFull
+	}
+	p.index = free
+	t.entries[free] = entry{key: p.key, limit: p.limit}
+	t.slots[free].hash.Store(p.hash) // its state is zero: see remove
+	return nil
+}
+
+// freeSlot is a free slot of a bucket, negative if it is full, and how many are
+// used.
+func (t *table) freeSlot(bucket int) (free, used int) {
+	free = -1
+	for i := bucket; i < bucket+bucketSlots; i++ {
+		if t.slots[i].hash.Load() == 0 {
+			free = i
+		} else {
+			used++
+		}
+	}
+	return free, used
+}
+
+// publish brings an entry's counts to the kernel, or removes an empty one.
+// Callers hold the lock of its stripe.
+func (t *table) publish(index int) {
+	e, s := &t.entries[index], &t.slots[index]
+	l := &t.limits[e.limit]
+	old := s.state.Load()
+	connections := e.open + e.held + e.counted
+	over := connections >= l.quota.Load()
+	if dropped := old >> droppedShift; dropped != 0 && !over {
+		t.letIn(e.key)
+		old = 0
+	}
+	if e.turnedAway = e.turnedAway && over; e.isEmpty() {
+		s.hash.Store(0)
+		s.state.Store(0)
+		*e = entry{}
+		t.room.Add(1)
+		return
+	}
+	handshakes := uint64(min(e.inProgress(), math.MaxUint16))
+	s.state.Store(uint64(connections) | handshakes<<handshakesShift | old>>droppedShift<<droppedShift)
+}
+
+func (t *table) inc(port uint16, addr netip.Addr) error {
+	p, err := t.lock(port, addr)
+	if err == nil {
+		defer p.mu.Unlock()
+		if err = t.add(&p); err == nil {
+			t.entries[p.index].open++
+			t.publish(p.index)
+			return nil
+		}
+	}
+	return fmt.Errorf("count a connection of %s: %w", addr, err)
+}
+
+// tryInc counts a connection, unless its client is at the quota already.
+func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
+	p, err := t.lock(port, addr)
+	if err == nil {
+		defer p.mu.Unlock()
+		if e := t.entryAt(p); e.open+e.held >= t.limits[p.limit].quota.Load() {
+			e.turnedAway = true
+			return false, nil
+		}
+		if err = t.add(&p); err == nil {
+			t.entries[p.index].open++
+			t.publish(p.index)
+			return true, nil
+		}
+	}
+	return false, fmt.Errorf("count a connection of %s: %w", addr, err)
+}
+
+func (t *table) dec(port uint16, addr netip.Addr) error {
+	p, err := t.lock(port, addr)
+	if err != nil {
+		return fmt.Errorf("release a connection of %s: %w", addr, err)
+	}
+	defer p.mu.Unlock()
+	if p.index < 0 || t.entries[p.index].open == 0 {
+		return fmt.Errorf("release a connection of %s: it has none", addr)
+	}
+	t.end(p.stripe, p.index)
+	return nil
+}
+
+// end takes away a connection that has ended. It goes on counting for a while if
+// its client was turned away lately. Callers hold the lock of the stripe.
+func (t *table) end(s *stripe, index int) {
+	e := &t.entries[index]
+	l := &t.limits[e.limit]
+	over := e.open+e.held+e.counted >= l.quota.Load()
+	if l.admission && (over || e.pressed != 0) {
+		now := time.Now()
+		if over {
+			t.remember(s, index, now)
+		}
+		if t.holdDown > 0 && now.Sub(t.began) < time.Duration(e.pressed)*time.Second {
+			e.held++
+			s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
+		}
+		t.schedule(s, now)
+	}
+	e.open--
+	t.publish(index)
+}
+
+// remember notes that a client is at its quota. Callers hold the lock of the stripe.
+func (t *table) remember(s *stripe, index int, now time.Time) {
+	e := &t.entries[index]
+	e.proven = uint32(now.Add(provenFor).Sub(t.began) / time.Second) // overflows after 136 years
+	if e.turnedAway || t.slots[index].state.Load()>>droppedShift != 0 {
+		e.pressed = e.proven
+	}
+	if !e.remembered {
+		e.remembered = true
+		s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
+	}
+}
+
+// schedule sets the timer of a stripe for what is due next. Callers hold its lock.
+func (t *table) schedule(s *stripe, now time.Time) {
+	var next time.Time
+	for _, list := range [][]waitingSlot{s.held, s.proven} {
+		if len(list) > 0 && (next.IsZero() || list[0].until.Before(next)) {
+			next = list[0].until
+		}
+	}
+	switch {
+	case next.IsZero() || next.Equal(s.next):
+	case s.timer == nil:
+		s.timer = time.AfterFunc(next.Sub(now), func() { t.wake(s) })
+	default:
+		s.timer.Reset(next.Sub(now))
+	}
+	s.next = next
+}
+
+// wake does what is due in a stripe: it takes away connections that were held down
+// for long enough, and forgets clients.
+func (t *table) wake(s *stripe) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	now := time.Now()
+	for len(s.held) > 0 && !s.held[0].until.After(now) {
+		index := s.held[0].index
+		s.held = s.held[1:]
+		t.entries[index].held--
+		t.publish(index)
+	}
+	for len(s.proven) > 0 && !s.proven[0].until.After(now) {
+		index := s.proven[0].index
+		s.proven = s.proven[1:]
+		if e := &t.entries[index]; t.isProven(e) { // anew since then
+			s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
+		} else {
+			e.remembered = false
+			t.publish(index)
+		}
+	}
+	s.next = time.Time{}
+	t.schedule(s, now)
+}
+
+func (t *table) count(port uint16, addr netip.Addr) int {
+	p, err := t.lock(port, addr)
+	if err != nil {
+		return 0
+	}
+	defer p.mu.Unlock()
+	return int(t.entryAt(p).open)
+}
+
+// counted is a copy of who has connections.
+func (t *table) counted() []Client {
+	var list []Client
+	t.each(func(e *entry, s *slot) {
+		if e.open > 0 {
+			list = append(list, Client{
+				Prefix:      t.prefixes.prefix(e.key),
+				Port:        e.key.Port,
+				Connections: int(e.open),
+				Blocked:     uint32(s.state.Load()) >= t.limits[e.limit].quota.Load(),
+			})
+		}
+	})
+	return list
+}
+
+// each calls a function with each client, one stripe after the other under its
+// lock.
+func (t *table) each(do func(*entry, *slot)) {
+	of := len(t.slots) / len(t.stripes)
+	for number := range t.stripes {
+		s := &t.stripes[number]
+		s.mu.Lock()
+		for i := number * of; i < (number+1)*of && !s.closed; i++ {
+			if t.slots[i].hash.Load() != 0 {
+				do(&t.entries[i], &t.slots[i])
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// setQuota changes the quota of a port; tell has the program know it. The counts
+// stay as they are: the program compares them with the quota.
+func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
+	number := t.limitOf[port]
+	if number == 0 {
+		return fmt.Errorf("%w: %d", ErrPort, port)
+	}
+	if err := tell(); err != nil {
+		return err
+	}
+	before := t.limits[number].quota.Swap(quota)
+	if quota <= before {
+		return nil
+	}
+	t.each(func(e *entry, s *slot) {
+		state := s.state.Load()
+		if e.limit == number && state>>droppedShift != 0 && uint32(state) < quota {
+			t.letIn(e.key)
+			s.state.Store(state & (1<<droppedShift - 1))
+		}
+	})
+	return nil
+}
+
+// close makes later changes fail; it returns when none is under way.
+func (t *table) close() {
+	for i := range t.stripes {
+		s := &t.stripes[i]
+		s.mu.Lock()
+		s.closed = true
+		if s.timer != nil {
+			s.timer.Stop()
+		}
+		s.mu.Unlock()
+	}
+}

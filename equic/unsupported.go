@@ -1,0 +1,86 @@
+//go:build !linux || mips || mips64 || ppc64 || s390x
+
+package equic
+
+import (
+	"context"
+	"iter"
+	"net/http"
+	"net/netip"
+)
+
+// Gateway is an XDP program at work on one interface. There is none on this system.
+type Gateway struct{}
+
+// Attach returns ErrUnsupported on this system.
+func Attach(Options) (*Gateway, error) { return nil, ErrUnsupported }
+
+// Inc returns ErrUnsupported on this system, as do all that follow.
+func (*Gateway) Inc(uint16, netip.Addr) error { return ErrUnsupported }
+
+// TryInc returns ErrUnsupported.
+func (*Gateway) TryInc(uint16, netip.Addr) (bool, error) { return false, ErrUnsupported }
+
+// Dec returns ErrUnsupported.
+func (*Gateway) Dec(uint16, netip.Addr) error { return ErrUnsupported }
+
+// MustValidate is false.
+func (*Gateway) MustValidate(uint16, netip.Addr) bool { return false }
+
+// Begin returns ErrUnsupported.
+func (*Gateway) Begin(uint16, netip.Addr, bool) (*Handshake, error) { return nil, ErrUnsupported }
+
+// Count is zero.
+func (*Gateway) Count(uint16, netip.Addr) int { return 0 }
+
+// Quota is zero.
+func (*Gateway) Quota(uint16) int { return 0 }
+
+// SetQuota returns ErrUnsupported.
+func (*Gateway) SetQuota(uint16, int) error { return ErrUnsupported }
+
+// SetRate returns ErrUnsupported.
+func (*Gateway) SetRate(uint16, float64, int) error { return ErrUnsupported }
+
+// Clients are none.
+func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
+
+// Mode is empty.
+func (*Gateway) Mode() Mode { return "" }
+
+// Attachment has ErrUnsupported.
+func (*Gateway) Attachment() Attachment { return Attachment{Err: ErrUnsupported} }
+
+// Stats returns ErrUnsupported.
+func (*Gateway) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
+
+// MeasureDrop returns ErrUnsupported.
+func (*Gateway) MeasureDrop(context.Context) (DropCost, error) { return DropCost{}, ErrUnsupported }
+
+// Allowed is an empty list.
+func (*Gateway) Allowed() *List { return &List{} }
+
+// Denied is an empty list.
+func (*Gateway) Denied() *List { return &List{} }
+
+// Close does nothing.
+func (*Gateway) Close() error { return nil }
+
+// List is a set of address prefixes in the kernel. There is none on this system.
+type List struct{}
+
+// Add returns ErrUnsupported.
+func (*List) Add(netip.Prefix) error { return ErrUnsupported }
+
+// Remove returns ErrUnsupported.
+func (*List) Remove(netip.Prefix) error { return ErrUnsupported }
+
+// Prefixes are none.
+func (*List) Prefixes() []netip.Prefix { return nil }
+
+// MetricsHandler answers 503.
+func MetricsHandler(*Gateway) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, ErrUnsupported.Error(), http.StatusServiceUnavailable)
+	})
+}

@@ -1,0 +1,291 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
+package equic
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// lookAgain is how often the kernel is asked what is attached, besides when it
+// tells of a change.
+const lookAgain = time.Second
+
+// keeper keeps a program attached to the interface that has a name. It attaches
+// the program again if the interface is created anew, or if the program was taken
+// off.
+type keeper struct {
+	name    string
+	want    Mode
+	program *ebpf.Program
+	id      uint32          // the program's
+	ns      netns.NsHandle  // where the interface is
+	kernel  *netlink.Handle // speaks to the kernel about ns
+	changed func(Attachment)
+
+	changes chan netlink.LinkUpdate
+	stop    chan struct{}
+	done    chan struct{} // closed when run has ended
+
+	mu    sync.Mutex
+	link  link.Link // nil if the program is not attached
+	index int       // of the interface
+	now   Attachment
+}
+
+// keep attaches a program in the caller's network namespace.
+func keep(program *ebpf.Program, name string, want Mode, changed func(Attachment)) (_ *keeper, err error) {
+	k := &keeper{
+		name: name, want: want, program: program, changed: changed, ns: netns.None(),
+		changes: make(chan netlink.LinkUpdate), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	info, err := program.Info()
+	if err != nil {
+		return nil, err
+	}
+	id, ok := info.ID()
+	if !ok {
+		return nil, errors.New("the kernel gives programs no id")
+	}
+	k.id = uint32(id)
+	if k.kernel, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			k.free()
+		}
+	}()
+	if k.ns, err = netns.Get(); err != nil {
+		return nil, fmt.Errorf("open the network namespace: %w", err)
+	}
+	iface, err := k.find()
+	if err != nil {
+		return nil, err
+	}
+	if err := k.attachTo(iface); err != nil {
+		return nil, err
+	}
+	if err := netlink.LinkSubscribe(k.changes, k.stop); err != nil {
+		return nil, errors.Join(fmt.Errorf("watch the interface: %w", err), k.link.Close())
+	}
+	go k.run()
+	return k, nil
+}
+
+func (k *keeper) free() {
+	k.kernel.Close()
+	if k.ns.IsOpen() {
+		_ = k.ns.Close()
+	}
+}
+
+// find is the interface with the name.
+func (k *keeper) find() (netlink.Link, error) {
+	iface, err := k.kernel.LinkByName(k.name)
+	if err == nil {
+		return iface, nil
+	}
+	all, listErr := k.kernel.LinkList()
+	if listErr != nil {
+		return nil, errors.Join(err, listErr)
+	}
+	names := make([]string, len(all))
+	for i, l := range all {
+		names[i] = l.Attrs().Name
+	}
+	return nil, fmt.Errorf("no such interface among %q: %w", names, err)
+}
+
+// attachTo attaches the program to an interface. Callers hold mu, or are alone.
+func (k *keeper) attachTo(iface netlink.Link) error {
+	l, mode, err := k.attach(iface.Attrs().Index)
+	if err != nil {
+		return err
+	}
+	k.link, k.index = l, iface.Attrs().Index
+	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: mode, Since: time.Now()}
+	return nil
+}
+
+// attach tries the modes that were asked for, and returns the one in force.
+func (k *keeper) attach(index int) (link.Link, Mode, error) {
+	if k.want != Auto {
+		return k.attachAs(index, k.want)
+	}
+	l, mode, err := k.attachAs(index, Native)
+	if err == nil || taken(err) || errors.Is(err, unix.EPERM) {
+		return l, mode, err
+	}
+	l, mode, genericErr := k.attachAs(index, Generic)
+	if genericErr != nil {
+		return nil, "", errors.Join(err, genericErr)
+	}
+	return l, mode, nil
+}
+
+func (k *keeper) attachAs(index int, want Mode) (_ link.Link, _ Mode, err error) {
+	flags := link.XDPDriverMode
+	if want == Generic {
+		flags = link.XDPGenericMode
+	}
+	l, err := link.AttachXDP(link.XDPOptions{Program: k.program, Interface: index, Flags: flags})
+	if err != nil {
+		return nil, "", fmt.Errorf("mode %s: %w", want, explain(err))
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	iface, err := k.kernel.LinkByIndex(index)
+	if err != nil {
+		return nil, "", fmt.Errorf("verify the mode in force: %w", err)
+	}
+	if got := k.modeOn(iface); got != want {
+		return nil, "", fmt.Errorf("mode in force is %q, not %s", got, want)
+	}
+	return l, want, nil
+}
+
+// modeOn is the mode in which the kernel runs the program on an interface; empty if
+// it does not. A BPF link's own information holds no mode.
+func (k *keeper) modeOn(iface netlink.Link) Mode {
+	const attachedDriver, attachedGeneric = 1, 2 // enum of IFLA_XDP_ATTACHED
+	xdp := iface.Attrs().Xdp
+	switch {
+	case xdp == nil || xdp.ProgId != k.id:
+	case xdp.AttachMode == attachedDriver:
+		return Native
+	case xdp.AttachMode == attachedGeneric:
+		return Generic
+	}
+	return ""
+}
+
+// run looks after the attachment until stop.
+func (k *keeper) run() {
+	defer close(k.done)
+	// The thread may go to the interface's namespace, and not come back: it ends with
+	// the goroutine.
+	runtime.LockOSThread()
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	changes := k.changes
+	for {
+		select {
+		case <-k.stop:
+			for range k.changes { // until the subscription has ended
+			}
+			return
+		case _, ok := <-changes:
+			if !ok {
+				changes = nil // the kernel tells no more: look each second
+			}
+		case <-tick.C:
+		}
+		k.look()
+	}
+}
+
+// look compares what is attached with what should be.
+func (k *keeper) look() {
+	k.mu.Lock()
+	before := k.now
+	k.now = k.restore()
+	now := k.now
+	k.mu.Unlock()
+	if now.Attached != before.Attached || now.Interface != before.Interface || now.Since != before.Since && now.Attached {
+		k.changed(now)
+	}
+}
+
+// restore attaches the program again if it has to. Callers hold mu.
+func (k *keeper) restore() Attachment {
+	now := k.now
+	iface, err := k.kernel.LinkByIndex(k.index)
+	attached := err == nil && k.link != nil && k.modeOn(iface) != ""
+	if attached {
+		now.Interface = iface.Attrs().Name
+		if now.Interface == k.name {
+			return now
+		}
+	}
+	// The interface is gone, the program is, or another has the name now.
+	named, err := k.find()
+	if err != nil && attached {
+		return now
+	}
+	old := k.link
+	if err == nil {
+		err = k.enter()
+	}
+	if err == nil {
+		err = k.attachTo(named)
+	}
+	if err == nil {
+		if old != nil {
+			_ = old.Close() // what it was attached to is gone, or no longer the one
+		}
+		return k.now
+	}
+	if attached {
+		return now
+	}
+	if old != nil {
+		_ = old.Close()
+		k.link = nil
+	}
+	if now.Attached {
+		now.Since = time.Now()
+	}
+	now.Attached, now.Err = false, err
+	return now
+}
+
+// enter brings the thread to the interface's namespace: a program is attached in
+// the caller's.
+func (k *keeper) enter() error {
+	here, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	if here.Equal(k.ns) {
+		return nil
+	}
+	return netns.Set(k.ns)
+}
+
+func (k *keeper) attachment() Attachment {
+	if k == nil {
+		return Attachment{}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now
+}
+
+// close detaches the program; it returns when nothing will change any more.
+func (k *keeper) close() error {
+	close(k.stop)
+	<-k.done
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var err error
+	if k.link != nil {
+		err = k.link.Close()
+	}
+	k.now.Attached, k.now.Since, k.now.Err = false, time.Now(), ErrClosed
+	k.free()
+	return err
+}

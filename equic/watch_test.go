@@ -1,0 +1,143 @@
+package equic
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+)
+
+// attachments are what a gateway tells of its attachment.
+type attachments chan Attachment
+
+func (a attachments) next(t *testing.T) Attachment {
+	t.Helper()
+	select {
+	case now := <-a:
+		return now
+	case <-time.After(time.Minute):
+		t.Fatal("nothing is told of the attachment")
+		return Attachment{}
+	}
+}
+
+// recreate makes the pair's interfaces anew, and leaves the test in the server's
+// namespace.
+func (p pair) recreate(t *testing.T) {
+	t.Helper()
+	netkit.AddVeth(t, serverIface, clientIface, p.Client)
+	netkit.SetUp(t, serverIface, serverAddress+"/24")
+	netkit.Enter(t, p.Client)
+	netkit.SetUp(t, clientIface, clientAddress+"/24")
+	netkit.Enter(t, p.Server)
+}
+
+func TestAnInterfaceThatIsCreatedAnewIsProtectedAgain(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		name := map[bool]string{true: "and is gone for a while", false: "at once"}[gone]
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			told, events := make(attachments, 8), make(chan Event, 8)
+			g := mustAttach(t, Options{
+				Interface: serverIface, Ports: onePort, Quota: 1, Events: events,
+				OnAttachment: func(now Attachment) { told <- now },
+			})
+			testkit.Must(t, g.Inc(serverPort, alice))
+			testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
+			if gone {
+				now := told.next(t)
+				if now.Attached || now.Err == nil || now.Interface != serverIface {
+					t.Errorf("told %+v, want that it is detached, and why", now)
+				}
+				if e := <-events; e.Kind != Detached {
+					t.Errorf("event %+v, want %s", e, Detached)
+				}
+				if got := g.Attachment(); got.Attached {
+					t.Errorf("attachment %+v without an interface", got)
+				}
+			}
+			p.recreate(t)
+			for {
+				if now := told.next(t); now.Attached {
+					break
+				}
+			}
+			if got := attachedMode(t); got != Native {
+				t.Fatalf("the kernel says %q", got)
+			}
+			send := p.newWire(t)
+			testkit.Await(t, "the client is dropped again", func() bool {
+				send(datagram(t, alice.String(), initial()))
+				return packets(t, g, DropOverQuota) > 0
+			})
+		})
+	}
+}
+
+func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
+	p := newPair(t)
+	told := make(attachments, 8)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	iface := netkit.Link(t, serverIface)
+	testkit.Must(t, netlink.LinkSetDown(iface))
+	testkit.Must(t, netlink.LinkSetName(iface, "renamed0"))
+	if now := told.next(t); !now.Attached || now.Interface != "renamed0" {
+		t.Errorf("told %+v, want that it is attached to renamed0", now)
+	}
+	// Another interface of the old name is the one to protect.
+	netkit.AddVeth(t, serverIface, "equictest2", p.Client)
+	if now := told.next(t); !now.Attached || now.Interface != serverIface {
+		t.Errorf("told %+v, want that it is attached to %s", now, serverIface)
+	}
+	if xdp := netkit.Link(t, "renamed0").Attrs().Xdp; xdp != nil && xdp.Attached {
+		t.Error("the renamed interface still has the program")
+	}
+	if got := g.Attachment(); got.Interface != serverIface {
+		t.Errorf("attachment %+v", got)
+	}
+}
+
+func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
+	newPair(t)
+	told := make(attachments, 8)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	g.keeper.mu.Lock()
+	err := errors.Join(g.keeper.link.Close()) // as `bpftool link detach` would
+	g.keeper.mu.Unlock()
+	testkit.Must(t, err)
+	if now := told.next(t); !now.Attached {
+		t.Errorf("told %+v, want that it is attached again", now)
+	}
+	if got := attachedMode(t); got != Native {
+		t.Errorf("the kernel says %q", got)
+	}
+}
+
+func TestAProgramInItsPlaceIsTold(t *testing.T) {
+	p := newPair(t)
+	told := make(attachments, 8)
+	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
+	if now := told.next(t); now.Attached {
+		t.Fatalf("told %+v", now)
+	}
+	other, err := emptyProgram()
+	testkit.Must(t, err)
+	defer other.Close()
+	g.keeper.mu.Lock() // so that the other is first
+	p.recreate(t)
+	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), other.FD()))
+	g.keeper.mu.Unlock()
+	testkit.Await(t, "the reason is told", func() bool {
+		now := g.Attachment()
+		return !now.Attached && now.Err != nil && taken(now.Err)
+	})
+	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), -1))
+	if now := told.next(t); !now.Attached {
+		t.Errorf("told %+v, want that it is attached when the other has left", now)
+	}
+}
