@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/tls"
+	"errors"
 	"iter"
 	"math"
 	"net/netip"
@@ -28,11 +30,12 @@ func newCounter(o Options) counter {
 	return quicguard.NewUserSpace(o.Quota)
 }
 
-// protect puts the quota in front of a listener. Every blocking variant enforces
-// it here: refusing early, or in the kernel, cannot stop a connection whose
-// handshake was under way when its client reached the quota.
-func (s *server) protect(listener *quic.Listener) {
-	s.guard = quicguard.WrapWith(listener, s.counter, quicguard.Options{
+// listen listens, with the quota in front. Every blocking variant enforces it here:
+// refusing early, or in the kernel, cannot stop a connection whose handshake was
+// under way when its client reached the quota. Under policy "new", handshakes are
+// counted from their first packet on.
+func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
+	options := quicguard.Options{
 		OnAdmit: func(conn *quic.Conn, client netip.Addr) {
 			s.book.admit(connectionOf(conn.Context()), conn, s.counter.Count(s.port, client))
 		},
@@ -41,7 +44,42 @@ func (s *server) protect(listener *quic.Listener) {
 		OnError: func(client netip.Addr, err error) {
 			s.o.Log.Warn("count connections", "client", client, "err", err)
 		},
-	})
+	}
+	if s.o.Variant.InKernel() && policy(s.o.Variant) == equic.PolicyNew {
+		guard, err := quicguard.Listen(tr, tlsConfig, s.quicConfig(), timedAdmission{s.gateway, s}, options)
+		s.guard = guard
+		return err
+	}
+	listener, err := tr.Listen(tlsConfig, s.quicConfig())
+	if err != nil {
+		return err
+	}
+	s.guard = quicguard.WrapWith(listener, s.counter, options)
+	return nil
+}
+
+// timedAdmission is the gateway, with a record of each attempt that it turns away
+// before the handshake.
+type timedAdmission struct {
+	*equic.Gateway
+	server *server
+}
+
+func (a timedAdmission) Begin(port uint16, client netip.Addr, validated bool) (*equic.Handshake, error) {
+	clock := startCostClock()
+	defer clock.release()
+	h, err := a.Gateway.Begin(port, client, validated)
+	if errors.Is(err, equic.ErrOverQuota) || errors.Is(err, equic.ErrFull) {
+		wall, cpu := clock.read()
+		a.server.book.addRefusal(record.Refusal{
+			Client: client.String(),
+			AtNS:   a.server.o.Clock.At(clock.start),
+			Stage:  stageEarly,
+			WallNS: wall,
+			CPUNS:  cpu,
+		})
+	}
+	return h, err
 }
 
 // refuse closes a connection, and times what that takes.

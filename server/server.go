@@ -98,12 +98,13 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		defer func() { err = errors.Join(err, s.gateway.Close()) }()
 	}
 
-	tr := &quic.Transport{Conn: socket, ConnectionIDLength: 8, ConnContext: s.connContext}
-	listener, err := tr.Listen(http3.ConfigureTLSConfig(tlsConfig), s.quicConfig())
-	if err != nil {
+	// Connection IDs of 7 bytes are the longest by which the kernel tells the
+	// packets of a handshake in progress from those that open one.
+	tr := &quic.Transport{Conn: socket, ConnectionIDLength: 7, ConnContext: s.connContext}
+	//nolint:contextcheck // a connection has a context of its own
+	if err := s.listen(tr, http3.ConfigureTLSConfig(tlsConfig)); err != nil {
 		return fmt.Errorf("listen for QUIC on %s: %w", o.Listen, err)
 	}
-	s.protect(listener) //nolint:contextcheck // a connection has a context of its own
 	s.h3 = &http3.Server{Handler: handler(o.BodyBytes)}
 
 	printer := record.NewPrinter(out)

@@ -3,7 +3,6 @@ package quicguard
 import (
 	"errors"
 	"net/netip"
-	"sync"
 	"testing"
 
 	"github.com/quic-go/quic-go"
@@ -28,43 +27,25 @@ func (s scripted) Dec(port uint16, client netip.Addr) error {
 	return errors.Join(s.dec, s.UserSpace.Dec(port, client))
 }
 
-func TestAFullMapLeavesTheQuotaToTheBackstop(t *testing.T) {
-	counter := scripted{UserSpace: NewUserSpace(2), inc: func(admitted bool) (bool, error) {
-		if admitted {
-			return true, equic.ErrFull
-		}
-		return false, nil
-	}}
-	var mu sync.Mutex
-	var told []error
+func TestWhatHasNoPlaceInTheTableIsRefused(t *testing.T) {
+	counter := scripted{UserSpace: NewUserSpace(0), inc: func(bool) (bool, error) { return false, equic.ErrFull }}
+	told := make(chan error, 1)
 	guarded := WrapWith(listen(t, false, nil), counter, Options{OnError: func(client netip.Addr, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		told = append(told, err)
+		told <- err
 		if client != localhost {
 			t.Errorf("the error is told of %s", client)
 		}
 	}})
 	greet(t, guarded)
-	conns := mustDial(t, 2, localhost, guarded.Addr())
 	if _, err := dial(t, transport(t, localhost), guarded.Addr()); !isRefusal(err) {
-		t.Errorf("one over quota: %v, want a refusal", err)
+		t.Errorf("error %v, want a refusal", err)
 	}
-	want := Stats{Admitted: 2, Refused: 1, Failed: 2, Open: 2}
+	want := Stats{Refused: 1, Failed: 1}
 	if got := guarded.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	for _, conn := range conns {
-		hangUp(conn)
-	}
-	guarded.Wait()
-	mu.Lock()
-	defer mu.Unlock()
-	if len(told) != 2 || !errors.Is(told[0], equic.ErrFull) {
-		t.Errorf("OnError was told %v, want ErrFull twice", told)
-	}
-	if got := guarded.Stats(); got.Open != 0 || counter.Count(portOf(guarded.Addr()), localhost) != 0 {
-		t.Errorf("%+v; want none open, none counted", got)
+	if err := <-told; !errors.Is(err, equic.ErrFull) {
+		t.Errorf("OnError was told %v, want ErrFull", err)
 	}
 }
 

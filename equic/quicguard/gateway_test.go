@@ -117,22 +117,20 @@ func TestTheBackstopRefusesWhatWasInFlight(t *testing.T) {
 	t.Logf("%+v", guarded.Stats())
 }
 
-func TestTheBackstopHoldsTheQuotaWhereTheKernelsMapIsFull(t *testing.T) {
+func TestAClientThatCannotBeCountedIsRefused(t *testing.T) {
 	n := newNetwork(t)
-	gateway, guarded, _ := protect(t, equic.Options{Quota: 1, MaxClients: 1})
-	_, err := n.dial(t, alice, guarded.Addr())
-	testkit.Must(t, err)
-	first, err := n.dial(t, bob, guarded.Addr())
+	gateway, guarded, _ := protect(t, equic.Options{Quota: 2, MaxClients: 1})
+	first, err := n.dial(t, alice, guarded.Addr())
 	testkit.Must(t, err)
 	if _, err := n.dial(t, bob, guarded.Addr()); !isRefusal(err) {
-		t.Errorf("bob over quota: %v, want a refusal", err)
+		t.Errorf("bob, for whom there is no place: %v, want a refusal", err)
 	}
-	want := Stats{Admitted: 2, Refused: 1, Failed: 1, Open: 2}
+	want := Stats{Admitted: 1, Refused: 1, Failed: 1, Open: 1}
 	if got := guarded.Stats(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	hangUp(first)
-	testkit.Await(t, "bob is released", func() bool { return gateway.Count(serverPort, bob) == 0 })
+	testkit.Await(t, "alice is released", func() bool { return gateway.Count(serverPort, alice) == 0 })
 	_, err = n.dial(t, bob, guarded.Addr())
 	testkit.Must(t, err)
 }

@@ -22,6 +22,9 @@ type Listener struct {
 	options Options // complete
 	err     error   // why it cannot be guarded, for Accept
 
+	admission *admission   // nil unless made by Listen
+	close     func() error // what Close closes when all connections have ended; may be nil
+
 	early   early
 	closing tasks // Accepts, refusals and waits for handshakes that are under way
 	open    tasks // counted connections
@@ -125,17 +128,22 @@ func (l *Listener) take(conn *quic.Conn) bool {
 
 // decide admits a connection, or has it refused.
 func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
-	admitted, err := l.counter.TryInc(l.options.Port, client)
+	admitted, release, err := l.count(conn, client)
 	if err != nil {
 		l.note(client, err)
 	}
+	uncounted := err != nil && !errors.Is(err, equic.ErrFull)
 	switch {
 	case admitted:
 		l.admitted.Add(1)
 		l.options.OnAdmit(conn, client)
 		l.open.start()
-		context.AfterFunc(conn.Context(), func() { l.release(conn, client) })
-	case err != nil:
+		context.AfterFunc(conn.Context(), func() {
+			defer l.open.done()
+			l.options.OnRelease(conn, client)
+			release()
+		})
+	case uncounted:
 		l.admitted.Add(1)
 		l.uncounted.Add(1)
 		l.options.OnAdmit(conn, client)
@@ -148,16 +156,22 @@ func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
 			l.options.Refuse(conn, client)
 		}()
 	}
-	return admitted || err != nil
+	return admitted || uncounted
 }
 
-func (l *Listener) release(conn *quic.Conn, client netip.Addr) {
-	defer l.open.done()
-	l.options.OnRelease(conn, client)
-	// A closed gateway has forgotten the connection already.
-	if err := l.counter.Dec(l.options.Port, client); err != nil && !errors.Is(err, equic.ErrClosed) {
-		l.note(client, err)
+// count counts a connection whose handshake is complete, and returns what releases
+// it.
+func (l *Listener) count(conn *quic.Conn, client netip.Addr) (admitted bool, release func(), err error) {
+	if at := attemptOf(conn.Context()); at != nil && at.forget() {
+		return at.Complete(), at.Close, nil
 	}
+	admitted, err = l.counter.TryInc(l.options.Port, client)
+	return admitted, func() {
+		// A closed gateway has forgotten the connection already.
+		if err := l.counter.Dec(l.options.Port, client); err != nil && !errors.Is(err, equic.ErrClosed) {
+			l.note(client, err)
+		}
+	}, err
 }
 
 func (l *Listener) note(client netip.Addr, err error) {
@@ -182,17 +196,29 @@ func (l *Listener) Close() error {
 // Wait waits until all counted connections have ended and are released. Call it
 // after Close and after what closes the connections, and before the gateway's
 // Close if the gateway's counts matter.
-func (l *Listener) Wait() { l.open.wait() }
+//
+// What ListenAddr opened, it closes.
+func (l *Listener) Wait() {
+	l.open.wait()
+	if l.close != nil {
+		_ = l.close() // nothing uses it any more
+	}
+}
 
 // Stats are the totals so far.
 func (l *Listener) Stats() Stats {
-	return Stats{
+	s := Stats{
 		Admitted:  l.admitted.Load(),
 		Refused:   l.refused.Load(),
 		Uncounted: l.uncounted.Load(),
 		Failed:    l.failed.Load(),
 		Open:      l.open.running(),
 	}
+	if a := l.admission; a != nil {
+		s.Retried, s.RefusedEarly = a.retried.Load(), a.refused.Load()
+		s.Failed += a.failed.Load()
+	}
+	return s
 }
 
 func addressOf(a net.Addr) netip.Addr {

@@ -1,27 +1,37 @@
-// Package quicguard puts equic's quota in front of a QUIC server on quic-go: it
-// wraps the server's listener and counts each client's connections.
+// Package quicguard puts equic's quota in front of a QUIC server on quic-go.
 //
 //	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
-//	guarded := quicguard.Wrap(listener, gateway)
-//	err = http3Server.ServeListener(guarded)
+//	if err != nil {
+//		return err
+//	}
+//	listener, err := quicguard.ListenAddr(":443", tlsConfig, nil, gateway)
+//	if err != nil {
+//		return err
+//	}
+//	err = http3Server.ServeListener(listener)
 //
-// A connection counts from the end of its handshake, when its address is
-// validated, until it is closed, for whatever reason. It counts for the address
-// that it came from, even if the client migrates.
+// A connection counts until it is closed, for whatever reason. It counts for the
+// address that it came from, even if the client migrates.
 //
-// # The backstop
+// # Admission and backstop
 //
-// The kernel drops the packets of a client at its quota. What gets past it is
-// refused here, with the error H3_EXCESSIVE_LOAD: connections whose handshakes
-// were under way when their client reached the quota, and those of clients for
-// which the kernel's map had no room (equic.ErrFull). However many connections
-// of a client arrive at once, no more than its quota are handed to the server.
+// The kernel drops what a client at its quota sends to open more. Listen counts
+// handshakes before they cost anything, so that a client at its quota is one that
+// has that many in progress. Wrap, around a listener that exists already, sees
+// connections only when their handshakes are complete. In both cases, however many
+// connections of a client arrive at once, no more than its quota are handed to the
+// server: the rest is refused here, with the error H3_EXCESSIVE_LOAD.
+//
+// # Dead clients
+//
+// A client that is killed or loses its network keeps its connections until the
+// server's idle timeout, 30 seconds by default. Set quic.Config.MaxIdleTimeout to
+// 10 seconds, with a KeepAlivePeriod of 4 if idle clients are to stay.
 //
 // # Without the kernel
 //
 // With a counter of its own instead of a gateway (UserSpace, or nil) the guard
-// refuses everything that is over quota by itself. It needs no capability then,
-// and each refusal costs a handshake.
+// refuses everything that is over quota by itself. It needs no capability then.
 package quicguard
 
 import (
@@ -112,12 +122,17 @@ type Stats struct {
 	// Refused is how many were over quota and closed. With a gateway, these are
 	// what the kernel let pass.
 	Refused uint64
-	// Uncounted is how many of Admitted could not be counted at all, as after
-	// the gateway's Close: a counter that fails turns nobody away.
+	// RefusedEarly is how many attempts were over quota before their handshake
+	// (see Listen).
+	RefusedEarly uint64
+	// Retried is how many packets were answered with a Retry, as too many
+	// handshakes were in progress.
+	Retried uint64
+	// Uncounted is how many of Admitted could not be counted, as after the
+	// gateway's Close: only a full table turns away.
 	Uncounted uint64
-	// Failed is how many calls of the counter ended with an error. A full map
-	// is one (equic.ErrFull): such a client is counted, and refused here
-	// instead of in the kernel.
+	// Failed is how many calls of the counter ended with an error. A full table is
+	// one (equic.ErrFull); such a client is refused.
 	Failed uint64
 	// Open is how many admitted connections are counted now.
 	Open int

@@ -1,0 +1,101 @@
+package quicguard
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// admission decides on attempts to open a connection before they cost a handshake.
+type admission struct {
+	counter Admission
+	options Options // complete
+
+	retried, refused, failed atomic.Uint64
+}
+
+func (a *admission) note(client netip.Addr, err error) {
+	a.failed.Add(1)
+	a.options.OnError(client, err)
+}
+
+// attempt is a handshake in the context of its connection.
+type attempt struct {
+	*equic.Handshake
+	forget func() bool // from now on, the end of the connection does not close it
+}
+
+type attemptKey struct{}
+
+// attemptOf is nil if the connection's handshake is not counted.
+func attemptOf(ctx context.Context) *attempt {
+	a, _ := ctx.Value(attemptKey{}).(*attempt)
+	return a
+}
+
+// guard has a transport ask about attempts.
+func (a *admission) guard(tr *quic.Transport) {
+	verify, connContext := tr.VerifySourceAddress, tr.ConnContext
+	tr.VerifySourceAddress = func(from net.Addr) bool {
+		if a.counter.MustValidate(a.options.Port, addressOf(from)) {
+			a.retried.Add(1)
+			return true
+		}
+		return verify != nil && verify(from)
+	}
+	tr.ConnContext = func(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+		begun, err := a.begin(ctx, info)
+		if err != nil || connContext == nil {
+			return begun, err
+		}
+		own, err := connContext(begun, info)
+		if at := attemptOf(begun); err != nil && at != nil {
+			at.Close()
+		}
+		return own, err
+	}
+}
+
+// begin counts an attempt, until the connection's context ends. An error turns it
+// away.
+func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	client := addressOf(info.RemoteAddr)
+	h, err := a.counter.Begin(a.options.Port, client, info.AddrVerified)
+	switch {
+	case errors.Is(err, equic.ErrOverQuota), errors.Is(err, equic.ErrFull):
+		a.refused.Add(1)
+		if errors.Is(err, equic.ErrFull) {
+			a.note(client, err)
+		}
+		return nil, err
+	case err != nil: // decided when the handshake is complete
+		a.note(client, err)
+		return ctx, nil
+	}
+	at := &attempt{Handshake: h}
+	at.forget = context.AfterFunc(ctx, h.Close)
+	return context.WithValue(ctx, attemptKey{}, at), nil
+}
+
+// announce is a TLS configuration that tells of each ClientHello when it is whole.
+func (a *admission) announce(config *tls.Config) *tls.Config {
+	config = config.Clone()
+	inner := config.GetConfigForClient
+	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if at := attemptOf(hello.Context()); at != nil {
+			at.Hello()
+		}
+		if inner == nil {
+			return nil, nil // go on with this configuration
+		}
+		return inner(hello)
+	}
+	return config
+}

@@ -1,0 +1,233 @@
+package quicguard
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+)
+
+// guardedServer is a server made by Listen, and how many handshakes cost it one.
+type guardedServer struct {
+	*Listener
+	begun *atomic.Int64
+}
+
+// listenGuarded runs a server on a transport, for the length of the test.
+func listenGuarded(t *testing.T, tr *quic.Transport, config *quic.Config, counter Admission) guardedServer {
+	t.Helper()
+	s := guardedServer{begun: new(atomic.Int64)}
+	tr.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+		s.begun.Add(1)
+		return ctx, nil
+	}
+	var err error
+	s.Listener, err = Listen(tr, serverTLS(t), config, counter, Options{})
+	testkit.Must(t, err)
+	s.inner = &watched{QUICListener: s.inner, closed: make(chan struct{})}
+	greet(t, s.Listener)
+	return s
+}
+
+func listenBehind(t *testing.T, o equic.Options) (*equic.Gateway, guardedServer) {
+	t.Helper()
+	o.Interface, o.Ports = netkit.ServerInterface, []equic.Port{{Number: serverPort}}
+	gateway, err := equic.Attach(o)
+	testkit.Must(t, err)
+	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })
+	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, serverPort)))
+	testkit.Must(t, err)
+	return gateway, listenGuarded(t, transportOn(t, socket), nil, gateway)
+}
+
+func TestListenAdmitsAsManyAsTheQuota(t *testing.T) {
+	for name, config := range map[string]*quic.Config{"Listen": nil, "ListenEarly": {Allow0RTT: true}} {
+		t.Run(name, func(t *testing.T) {
+			counter := NewUserSpace(2)
+			s := listenGuarded(t, transport(t, localhost), config, counter)
+			conns := mustDial(t, 2, localhost, s.Addr())
+			var refused *quic.TransportError
+			if _, err := dial(t, transport(t, localhost), s.Addr()); !errors.As(err, &refused) ||
+				refused.ErrorCode != quic.ConnectionRefused {
+				t.Errorf("one over quota: %v, want CONNECTION_REFUSED", err)
+			}
+			if got := s.Stats(); got.RefusedEarly == 0 || got.Retried == 0 || s.begun.Load() != 2 {
+				t.Errorf("%+v and %d handshakes; want a Retry, a refusal and 2", got, s.begun.Load())
+			}
+			hangUp(conns[0])
+			testkit.Await(t, "the close is released", func() bool { return counter.Count(portOf(s.Addr()), localhost) == 1 })
+			mustDial(t, 1, localhost, s.Addr())
+			hangUp(conns[1])
+		})
+	}
+}
+
+// Of 128 handshakes that one client starts at once and again and again, the quota
+// goes through. The rest is answered with a Retry or dropped in the kernel.
+func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T) {
+	const quota, dialers, perSecond = 5, 128, 10
+	n := newNetwork(t)
+	gateway, s := listenBehind(t, equic.Options{Quota: quota})
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	var clients sync.WaitGroup
+	for range dialers {
+		tr := n.transport(t, alice)
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				if conn, err := tr.Dial(ctx, s.Addr(), clientTLS(), nil); err == nil {
+					hangUp(conn) // for the next
+				}
+			}
+		})
+	}
+	_, err := n.dial(t, bob, s.Addr())
+	testkit.Must(t, err)
+	clients.Wait()
+	most := int64(perSecond * (time.Since(began).Seconds() + 1))
+	stats, err := gateway.Stats()
+	testkit.Must(t, err)
+	if got := s.begun.Load(); got > most {
+		t.Errorf("%d handshakes, want %d at most", got, most)
+	}
+	if stats.Packets[equic.DropOverQuota] == 0 {
+		t.Errorf("%v; want packets dropped in the kernel", stats.Packets)
+	}
+	t.Logf("%d handshakes, %+v, %v", s.begun.Load(), s.Stats(), stats.Packets)
+}
+
+// initials are the first packets of as many attempts, none of which is completed.
+func initials(t *testing.T, n int) [][]byte {
+	t.Helper()
+	sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	testkit.Must(t, err)
+	defer sink.Close()
+	testkit.Must(t, sink.SetReadDeadline(time.Now().Add(time.Minute)))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	config := clientTLS()
+	config.CurvePreferences = []tls.CurveID{tls.X25519} // so that a ClientHello is one packet
+	var dials sync.WaitGroup
+	defer dials.Wait()
+	defer cancel()
+	tr := transport(t, localhost)
+	packets := make([][]byte, 0, n)
+	seen := make(map[string]bool)
+	b := make([]byte, 2048)
+	for len(packets) < n {
+		dials.Go(func() { _, _ = tr.Dial(ctx, sink.LocalAddr(), config, nil) })
+		for {
+			size, err := sink.Read(b)
+			testkit.Must(t, err)
+			if id := string(b[6:14]); !seen[id] { // else it is sent again
+				seen[id] = true
+				packets = append(packets, append([]byte(nil), b[:size]...))
+				break
+			}
+		}
+	}
+	return packets
+}
+
+func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
+	const quota, attempts = 5, 200
+	counter := NewUserSpace(quota)
+	s := listenGuarded(t, transport(t, localhost), nil, counter)
+	var d net.Dialer
+	socket, err := d.DialContext(t.Context(), "udp", s.Addr().String())
+	testkit.Must(t, err)
+	defer socket.Close()
+	for _, p := range initials(t, attempts) {
+		_, err := socket.Write(p)
+		testkit.Must(t, err)
+		time.Sleep(time.Millisecond) // the server's queue is finite
+	}
+	testkit.Await(t, "the attempts are answered", func() bool { return s.Stats().Retried > attempts/2 })
+	if got := counter.HalfOpen(); got.Unvalidated > quota || s.begun.Load() > quota {
+		t.Errorf("half open %+v and %d handshakes, want %d at most", got, s.begun.Load(), quota)
+	}
+	// Whoever shares the address gets in, as it answers the Retry.
+	mustDial(t, 1, localhost, s.Addr())
+}
+
+func TestListenCallsWhatWasSetBefore(t *testing.T) {
+	tr := transport(t, localhost)
+	var verified, told, hello atomic.Int32
+	tr.VerifySourceAddress = func(net.Addr) bool { verified.Add(1); return false }
+	tr.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+		if told.Add(1) > 1 { // a ClientHello may be two packets, each of which asks
+			return nil, errors.New("no more")
+		}
+		return ctx, nil
+	}
+	config := serverTLS(t)
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { hello.Add(1); return nil, nil }
+	counter := NewUserSpace(9)
+	l, err := Listen(tr, config, nil, counter, Options{})
+	testkit.Must(t, err)
+	l.inner = &watched{QUICListener: l.inner, closed: make(chan struct{})}
+	greet(t, l)
+	mustDial(t, 1, localhost, l.Addr())
+	if _, err := dial(t, transport(t, localhost), l.Addr()); err == nil {
+		t.Error("the second was not refused by what was set before")
+	}
+	if verified.Load() == 0 || hello.Load() == 0 {
+		t.Errorf("called %d and %d times", verified.Load(), hello.Load())
+	}
+	if got := counter.HalfOpen(); got != (equic.HalfOpen{}) {
+		t.Errorf("half open %+v after a refusal, want none", got)
+	}
+}
+
+func TestListenRefusesConnectionIDsThatAClientMayChoose(t *testing.T) {
+	tr := transport(t, localhost)
+	tr.ConnectionIDLength = 8
+	if _, err := Listen(tr, serverTLS(t), nil, nil, Options{}); err == nil {
+		t.Error("want an error")
+	}
+}
+
+func TestListenAddrClosesWhatItOpened(t *testing.T) {
+	l, err := ListenAddr("127.0.0.1:0", serverTLS(t), nil, nil)
+	testkit.Must(t, err)
+	address := l.Addr().String()
+	server := &http3.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "hello")
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.ServeListener(l) }()
+	client := &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	if body, err := get(t, client, "https://"+address); body != "hello" || err != nil {
+		t.Errorf("%q, %v", body, err)
+	}
+	testkit.Must(t, errors.Join(client.Close(), server.Close()))
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Errorf("ServeListener: %v, want ErrServerClosed", err)
+	}
+	testkit.Must(t, l.Close())
+	l.Wait()
+	again, err := ListenAddr(address, serverTLS(t), nil, nil)
+	testkit.Must(t, err)
+	testkit.Must(t, again.Close())
+	again.Wait()
+	for _, bad := range []string{"nowhere.invalid:443", "127.0.0.1:99999"} {
+		if _, err := ListenAddr(bad, serverTLS(t), nil, nil); err == nil {
+			t.Errorf("listened on %s", bad)
+		}
+	}
+}
