@@ -21,8 +21,8 @@ const (
 type event struct {
 	Time   time.Time       `json:"time"`
 	Event  equic.EventKind `json:"event"`
-	Client netip.Prefix    `json:"client"`
-	Port   uint16          `json:"port"`
+	Client netip.Prefix    `json:"client,omitzero"`
+	Port   uint16          `json:"port,omitzero"`
 }
 
 // eventWriter writes events as JSON lines.

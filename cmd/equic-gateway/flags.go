@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -21,6 +22,7 @@ type flags struct {
 	mode, policy    string
 	ports           []string
 	allowed, denied []string
+	pass            []string
 	socket, metrics string
 	events          bool
 }
@@ -36,6 +38,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"what is dropped of a client at its quota: new (what opens a connection) or client (every packet)")
 	set.Float64Var(&o.InitialsPerSecond, "rate", 0, "packets that open a connection, per client and second; 0 is no limit")
 	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
+	set.DurationVar(&o.HoldDown, "hold-down", equic.DefaultHoldDown,
+		"how long an ended connection counts if its client was turned away lately (policy new)")
 	set.StringVar(&f.mode, "mode", string(equic.Native),
 		"where the program runs: native (in the driver), generic, or auto")
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
@@ -44,9 +48,40 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
 	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
-	set.StringVar(&o.PinDir, "pin", "", "folder in a BPF file system to pin the maps in")
+	set.StringSliceVar(&f.pass, "pass", nil, "do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
 	set.BoolVar(&f.events, "events", false, "write events to standard output, as JSON lines")
+	set.Var(goneValue{}, "pin", "")
+	_ = set.MarkHidden("pin") // it is there
+	set.VisitAll(func(flag *pflag.Flag) {
+		if _, repeatable := flag.Value.(pflag.SliceValue); !repeatable {
+			flag.Value = &onceValue{Value: flag.Value}
+		}
+	})
+}
+
+// onceValue is a flag that may be given once: of two interfaces, say, only the last
+// would be protected.
+type onceValue struct {
+	pflag.Value
+	given bool
+}
+
+func (v *onceValue) Set(text string) error {
+	if v.given {
+		return errors.New("it is given twice: give it once")
+	}
+	v.given = true
+	return v.Value.Set(text)
+}
+
+// goneValue is the flag --pin of earlier versions.
+type goneValue struct{}
+
+func (goneValue) String() string { return "" }
+func (goneValue) Type() string   { return "string" }
+func (goneValue) Set(string) error {
+	return errors.New("maps are no longer pinned: count by the socket, which several processes may share (tryinc, inc, dec)")
 }
 
 // options are the command line, parsed.
@@ -69,12 +104,22 @@ func (f *flags) parse() (options, error) {
 	if err := f.refuseZeros(); err != nil {
 		return o, err
 	}
+	if g.HoldDown == 0 {
+		g.HoldDown = -1 // zero is the default there
+	}
 	var err error
 	if g.Mode, err = equic.ParseMode(f.mode); err != nil {
 		return o, wrong("--mode: %w", err)
 	}
 	if g.Policy, err = equic.ParsePolicy(f.policy); err != nil {
 		return o, wrong("--policy: %w", err)
+	}
+	for _, name := range f.pass {
+		unusual, ok := unusuals[name]
+		if !ok {
+			return o, wrong("--pass: %q is unknown: give fragments, options or deep", name)
+		}
+		g.Pass |= unusual
 	}
 	if g.Allowed, err = prefixes(f.allowed); err != nil {
 		return o, wrong("--allow: %w", err)
@@ -90,6 +135,11 @@ func (f *flags) parse() (options, error) {
 		g.Ports = append(g.Ports, p)
 	}
 	return o, loopback(f.metrics)
+}
+
+// unusuals are what --pass names.
+var unusuals = map[string]equic.Unusual{
+	"fragments": equic.Fragments, "options": equic.IPv4Options, "deep": equic.DeepHeaders,
 }
 
 // refuseZeros holds back zeros that equic.Options would take for the default.

@@ -13,10 +13,11 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/vishvananda/netlink"
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
 func TestAClientAtItsQuotaIsDroppedUntilItsConnectionEnds(t *testing.T) {
@@ -75,7 +76,7 @@ func TestWhatAServerCountedGoesWithIt(t *testing.T) {
 	p.awaitCount(t, client, equic.DropOverQuota)
 	testkit.Must(t, s.Close())
 	testkit.Await(t, "nobody is counted", func() bool { return p.status(t).Clients == 0 })
-	p.awaitCount(t, client, equic.PassUnknownClient)
+	p.awaitCount(t, client, equic.PassUnderQuota)
 }
 
 func TestTheProgramEndsInOrder(t *testing.T) {
@@ -90,8 +91,7 @@ func TestTheProgramEndsInOrder(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_ = newPair(t)
-			pins := bpfFolder(t)
-			p := start(t, "--events", "--metrics", "127.0.0.1:0", "--pin", pins)
+			p := start(t, "--events", "--metrics", "127.0.0.1:0")
 			s := p.dial(t)
 			s.want(t, "inc "+clientAddress, "ok")
 			if code := p.end(t, test.signal); code != test.code || !strings.Contains(p.log.String(), test.said) {
@@ -100,7 +100,7 @@ func TestTheProgramEndsInOrder(t *testing.T) {
 			if attached(t) {
 				t.Error("a program is still attached")
 			}
-			for _, path := range []string{p.socket, p.socket + ".lock", pins} {
+			for _, path := range []string{p.socket, p.socket + ".lock"} {
 				if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("%s is left: %v", path, err)
 				}
@@ -111,8 +111,7 @@ func TestTheProgramEndsInOrder(t *testing.T) {
 
 func TestKilledItLeavesNothingAttachedAndTheNextOneStarts(t *testing.T) {
 	_ = newPair(t)
-	pins := bpfFolder(t)
-	p := start(t, "--pin", pins)
+	p := start(t)
 	s := p.dial(t)
 	s.want(t, "inc "+clientAddress, "ok")
 	if code := p.end(t, syscall.SIGKILL); code != -1 {
@@ -122,10 +121,24 @@ func TestKilledItLeavesNothingAttachedAndTheNextOneStarts(t *testing.T) {
 	if _, err := os.Lstat(p.socket); err != nil {
 		t.Errorf("the test wants a stale socket: %v", err)
 	}
-	next := commandAt(t, p.socket, "--pin", pins)
+	next := commandAt(t, p.socket)
 	next.start(t)
 	if got := next.status(t); got.Clients != 0 || got.Mode != "native" {
 		t.Errorf("status of the next one: %+v", got)
+	}
+}
+
+func TestItEndsWithoutItsInterface(t *testing.T) {
+	_ = newPair(t)
+	p := start(t)
+	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverInterface)))
+	testkit.Await(t, "the log tells of it", func() bool { return strings.Contains(p.log.String(), "nothing is dropped") })
+	if got := p.status(t); got.Attached || got.Reason == "" {
+		t.Errorf("status %+v, want that it is detached, and why", got)
+	}
+	_ = p.Wait() // after detachedFor; its end is judged by its state
+	if code := p.ProcessState.ExitCode(); code != exitMachine || !strings.Contains(p.log.String(), "no such interface") {
+		t.Errorf("exit code %d, want %d; log:\n%s", code, exitMachine, p.log)
 	}
 }
 
@@ -162,13 +175,6 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 		p := asNobody(t)
 		if code, said := fails(t, p); code != exitMachine ||
 			!strings.Contains(said, "missing CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_ADMIN") {
-			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
-		}
-	})
-	t.Run("a folder that holds no BPF objects", func(t *testing.T) {
-		_ = newPair(t)
-		if code, said := fails(t, command(t, "--pin", t.TempDir())); code != exitMachine ||
-			!strings.Contains(said, "that is no BPF file system") {
 			t.Errorf("exit code %d, want %d; it said %q", code, exitMachine, said)
 		}
 	})
@@ -230,7 +236,7 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 
 func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
 	client := newPair(t)
-	p := start(t, "--quota", "1", "--events")
+	p := start(t, "--quota", "1", "--events", "--hold-down", "0s")
 	p.close()
 	s := p.dial(t)
 	for range 2 { // the second goes nowhere, silently
@@ -243,14 +249,4 @@ func TestEventsThatNobodyReadsDoNotEndTheProtection(t *testing.T) {
 	if code := p.end(t, syscall.SIGTERM); code != exitFine {
 		t.Errorf("exit code %d", code)
 	}
-}
-
-// bpfFolder is the name of a folder in a BPF file system of the test's own.
-func bpfFolder(t *testing.T) string {
-	t.Helper()
-	testkit.NeedRoot(t)
-	dir := t.TempDir()
-	testkit.Must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
-	t.Cleanup(func() { testkit.Must(t, unix.Unmount(dir, 0)) })
-	return dir + "/pins"
 }

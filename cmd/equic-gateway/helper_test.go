@@ -60,7 +60,7 @@ func attached(t *testing.T) bool {
 // sendInitial sends what looks like the begin of a QUIC v1 connection.
 func sendInitial(client net.Conn) {
 	// ECONNREFUSED tells of an earlier one: nobody listens at the server.
-	_, _ = client.Write(append([]byte{0xc0, 0, 0, 0, 1}, make([]byte, 1195)...))
+	_, _ = client.Write(append([]byte{0xc0, 0, 0, 0, 1, 8}, make([]byte, 1194)...))
 }
 
 // program is a running equic-gateway.
@@ -162,11 +162,12 @@ func (s server) want(t *testing.T, line, reply string) {
 
 // state is what tests read of `status`.
 type state struct {
-	Mode                   string
-	Clients, Blocked       int
-	Seen, Dropped, MapFull uint64
-	Packets                map[string]uint64
-	Ports                  []struct {
+	Mode, Reason             string
+	Attached                 bool
+	Clients, Blocked         int
+	Seen, Dropped, TableFull uint64
+	Packets                  map[string]uint64
+	Ports                    []struct {
 		Port, Quota int
 		Policy      string
 		Burst       int

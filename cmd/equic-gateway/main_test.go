@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,6 +45,9 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"a burst that is negative", append(good, "--burst", "-1"), "burst is -1"},
 		{"an allowed name", append(good, "--allow", "friend"), `--allow: "friend" is no prefix`},
 		{"a denied name", append(good, "--deny", "foe"), `--deny: "foe" is no prefix`},
+		{"two interfaces", append(good, "--interface", "eth1"), "--interface\" flag: it is given twice"},
+		{"something unknown that is to pass", append(good, "--pass", "all"), `--pass: "all" is unknown`},
+		{"a flag that is gone", append(good, "--pin", "/sys/fs/bpf/equic"), "count by the socket"},
 		{"no socket", append(good, "--socket", ""), "--socket is empty"},
 		{"metrics for the world", append(good, "--metrics", "0.0.0.0:9443"), `"0.0.0.0:9443" is no loopback address`},
 		{"metrics for all interfaces", append(good, "--metrics", ":9443"), `":9443" is no loopback address`},
@@ -51,7 +55,10 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			args := append([]string{"--socket", filepath.Join(t.TempDir(), "socket")}, test.args...)
+			args := test.args
+			if !slices.Contains(args, "--socket") {
+				args = append(args, "--socket", filepath.Join(t.TempDir(), "socket"))
+			}
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), args, &stdout, &stderr)
 			if code != exitUsage || !strings.Contains(stderr.String(), test.want) ||
@@ -71,9 +78,9 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	f.register(set)
 	testkit.Must(t, set.Parse([]string{
 		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
-		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--ipv4-prefix", "24", "--ipv6-prefix",
+		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix",
 		"56",
-		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pin", "pins",
+		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events",
 	}))
 	got, err := f.parse()
@@ -87,7 +94,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			InitialsPerSecond: 2.5, Burst: 9, Mode: equic.Auto, MaxClients: 100, IPv4Prefix: 24, IPv6Prefix: 56,
 			Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 			Denied:  []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
-			PinDir:  "pins",
+			Pass:    equic.Fragments | equic.IPv4Options, HoldDown: -1,
 		},
 		socket: "s", metrics: "[::1]:9443", events: true,
 	}
@@ -119,6 +126,9 @@ func TestHelpNamesEveryFlagAndExitCodeThatTheManualNames(t *testing.T) {
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(set)
 	set.VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden {
+			return
+		}
 		for where, text := range map[string]string{"help": help.String(), "manual": string(manual)} {
 			if !strings.Contains(text, "--"+flag.Name) {
 				t.Errorf("the %s does not name --%s", where, flag.Name)

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"sync"
+	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/control"
@@ -26,6 +29,11 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 		defer events.stop()
 		o.gateway.Events = events.in
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	w := watcher{log: log, end: end}
+	defer w.stop()
+	o.gateway.OnAttachment = w.changed
 	g, err := equic.Attach(o.gateway)
 	if err != nil {
 		return explain(err)
@@ -52,10 +60,50 @@ func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net
 		return err
 	}
 	log.Info("ended")
-	if cause := context.Cause(ctx); errors.Is(cause, errInterrupted) {
+	cause := context.Cause(ctx)
+	if _, machine := errors.AsType[machineError](cause); machine || errors.Is(cause, errInterrupted) {
 		return cause
 	}
 	return nil
+}
+
+// detachedFor is how long the gateway waits for an interface that is gone, as when
+// its driver is loaded again, before it ends.
+const detachedFor = 10 * time.Second
+
+// watcher logs what becomes of the attachment, and ends the program if there is none
+// for too long.
+type watcher struct {
+	log *slog.Logger
+	end context.CancelCauseFunc
+
+	mu    sync.Mutex
+	timer *time.Timer // runs while nothing is attached
+}
+
+// changed is the gateway's OnAttachment.
+func (w *watcher) changed(now equic.Attachment) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now.Attached {
+		w.log.Info("attached", "interface", now.Interface, "mode", now.Mode)
+		if w.timer != nil {
+			w.timer.Stop()
+		}
+		return
+	}
+	w.log.Error("not attached: nothing is dropped", "interface", now.Interface, "error", now.Err, "ends_in", detachedFor)
+	w.timer = time.AfterFunc(detachedFor, func() {
+		w.end(machineError{fmt.Errorf("nothing was attached for %v: %w", detachedFor, now.Err)})
+	})
+}
+
+func (w *watcher) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 }
 
 // explain tells wrong options from what the machine lacks.

@@ -23,7 +23,7 @@ const (
 
 const about = `equic-gateway blocks QUIC clients in the kernel for a server in any language.
 It attaches an XDP program to an interface, and counts the connections that the
-server names on a Unix socket: "inc ADDR" and "dec ADDR". A client at its quota
+server names on a Unix socket: "tryinc ADDR" and "dec ADDR". A client at its quota
 is dropped before the network stack sees it. When the server goes away, what it
 counted goes with it; when equic-gateway ends in any way, nothing stays attached.
 
@@ -32,7 +32,8 @@ Standard output is data (--events), standard error is a log. Exit codes:
   1    internal error
   2    wrong usage
   3    this machine cannot run it: a capability or the interface is missing, or
-       another XDP program or process has the interface, the socket or an address
+       another XDP program or process has the interface, the socket or an address;
+       or the interface was deleted, and not created anew within 10 seconds
   130  interrupted (SIGINT)`
 
 const examples = `  equic-gateway --interface eth0 --port 443

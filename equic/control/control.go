@@ -40,6 +40,7 @@ const maxSnapshots = 4
 // Counter counts connections, as equic.Gateway does.
 type Counter interface {
 	Inc(port uint16, addr netip.Addr) error
+	TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	Dec(port uint16, addr netip.Addr) error
 }
 
@@ -52,7 +53,7 @@ type Limits interface {
 
 // Reader tells what a gateway does, as equic.Gateway does.
 type Reader interface {
-	Mode() equic.Mode
+	Attachment() equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
 }

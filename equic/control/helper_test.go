@@ -38,8 +38,7 @@ type fake struct {
 	counts  map[client]int
 	quotas  map[uint16]int
 	rates   map[uint16]string
-	full    netip.Addr // a client at its quota for which the map has no place
-	broken  netip.Addr // one that the kernel cannot count
+	full    netip.Addr // a client for which there is no place
 	closed  bool
 	crowded int // clients that `clients` tells besides
 }
@@ -50,23 +49,34 @@ func newFake() *fake {
 		quotas: map[uint16]int{443: 2, 8443: 2},
 		rates:  make(map[uint16]string),
 		full:   netip.MustParseAddr("203.0.113.1"),
-		broken: netip.MustParseAddr("203.0.113.2"),
 	}
 }
 
 func (f *fake) Inc(port uint16, addr netip.Addr) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.closed {
+	return f.add(client{port, addr})
+}
+
+func (f *fake) TryInc(port uint16, addr netip.Addr) (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c := (client{port, addr}); f.counts[c] >= f.quotas[port] {
+		return false, nil
+	} else if err := f.add(c); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+func (f *fake) add(c client) error {
+	switch {
+	case f.closed:
 		return equic.ErrClosed
+	case c.addr == f.full:
+		return fmt.Errorf("count a connection of %s: %w", c.addr, equic.ErrFull)
 	}
-	f.counts[client{port, addr}]++
-	switch addr {
-	case f.full:
-		return fmt.Errorf("count a connection of %s: %w", addr, equic.ErrFull)
-	case f.broken:
-		return fmt.Errorf("count a connection of %s: out\nof order", addr)
-	}
+	f.counts[c]++
 	return nil
 }
 
@@ -109,7 +119,9 @@ func (f *fake) SetRate(port uint16, perSecond float64, burst int) error {
 	return nil
 }
 
-func (f *fake) Mode() equic.Mode { return equic.Native }
+func (f *fake) Attachment() equic.Attachment {
+	return equic.Attachment{Interface: "eth0", Attached: true, Mode: equic.Native, Since: time.Unix(1e9, 0)}
+}
 
 func (f *fake) Stats() (equic.Stats, error) {
 	if f.closed {
@@ -122,7 +134,7 @@ func (f *fake) Stats() (equic.Stats, error) {
 	all := of
 	all.Seen, all.Passed = 8, 5
 	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
-	return equic.Stats{Counts: all, Ports: map[uint16]equic.Counts{443: of}, FullMap: 1, EventsLost: 2}, nil
+	return equic.Stats{Counts: all, Ports: map[uint16]equic.Counts{443: of}, Full: 1, EventsLost: 2}, nil
 }
 
 func (f *fake) Clients() iter.Seq[equic.Client] {

@@ -10,7 +10,7 @@ import (
 )
 
 // names are the requests, as an error lists them.
-const names = "inc, dec, status, clients, quota, rate, allow, unallow, deny, undeny"
+const names = "inc, tryinc, dec, status, clients, quota, rate, allow, unallow, deny, undeny"
 
 // request is what a connection may ask for.
 type request struct {
@@ -22,6 +22,7 @@ type request struct {
 // requests are all of them, by name.
 var requests = map[string]request{
 	"inc":     {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
+	"tryinc":  {"tryinc ADDR [PORT]", 1, 2, counts((*session).tryInc)},
 	"dec":     {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
 	"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
 	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
@@ -33,7 +34,7 @@ var requests = map[string]request{
 	"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
 }
 
-// counts is inc or dec.
+// counts is inc, tryinc or dec.
 func counts(do func(*session, client) error) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		addr, err := netip.ParseAddr(arguments[0])

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,7 @@ func TestWhatAConnectionCountedGoesWithIt(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := control(t, 443)
+			testkit.Must(t, c.SetQuota(443, 100))
 			stays, goes := dial(t, c.path), dial(t, c.path)
 			stays.want(t, "inc 192.0.2.7", "ok")
 			for _, addr := range []string{"192.0.2.7", "192.0.2.7", "192.0.2.8"} {
@@ -145,6 +147,7 @@ func TestAReplyDoesNotWaitForTheRestOfALine(t *testing.T) {
 func TestPeersAtTheSameTimeLoseNoCount(t *testing.T) {
 	c := control(t, 443, 8443)
 	const peers, rounds = 16, 200
+	testkit.Must(t, errors.Join(c.SetQuota(443, 2*peers*rounds), c.SetQuota(8443, 2*peers*rounds)))
 	var all sync.WaitGroup
 	for i := range peers {
 		p := dial(t, c.path)
@@ -155,7 +158,7 @@ func TestPeersAtTheSameTimeLoseNoCount(t *testing.T) {
 			}
 			for range rounds {
 				for _, line := range []string{
-					"inc 192.0.2.7 %d", "inc 192.0.2.8 %d", "dec 192.0.2.7 %d", "quota 3 %d",
+					"inc 192.0.2.7 %d", "inc 192.0.2.8 %d", "dec 192.0.2.7 %d", "quota 9999 %d",
 					"rate 2 4 %d",
 				} {
 					if _, err := fmt.Fprintf(p, line+"\n", port); err != nil {
@@ -225,6 +228,7 @@ func TestTooManyReadersOfAllClientsAreAskedToComeAgain(t *testing.T) {
 
 func TestOneConnectionTooManyIsTurnedAway(t *testing.T) {
 	c := control(t, 443)
+	testkit.Must(t, c.SetQuota(443, MaxConnections))
 	var open []peer
 	for range MaxConnections {
 		open = append(open, dial(t, c.path))

@@ -110,6 +110,9 @@ func (s *session) answer(line string) {
 	}
 }
 
+// errOver tells of a client that is at its quota.
+var errOver = errors.New("over quota")
+
 // errSent says that a request has written its reply by itself.
 var errSent = errors.New("sent")
 
@@ -119,6 +122,8 @@ func (s *session) reply(text string, err error) {
 	switch {
 	case errors.Is(err, errSent):
 		return
+	case errors.Is(err, errOver):
+		text = "over"
 	case errors.Is(err, equic.ErrFull):
 		text = "full"
 	case err != nil:
@@ -130,18 +135,31 @@ func (s *session) reply(text string, err error) {
 	_ = s.out.WriteByte('\n')
 }
 
-// inc counts a connection. After an error other than equic.ErrFull it is not
-// counted.
-func (s *session) inc(c client) error {
-	err := s.server.Gateway.Inc(c.port, c.addr)
+// tryInc counts a connection if its client is below the quota; errOver if not.
+func (s *session) tryInc(c client) error {
+	admitted, err := s.server.Gateway.TryInc(c.port, c.addr)
 	switch {
-	case err == nil, errors.Is(err, equic.ErrFull):
-		s.counts[c]++
-	case errors.Is(err, equic.ErrPort), errors.Is(err, equic.ErrClosed):
-	default: // the gateway has counted it all the same
-		err = errors.Join(err, s.server.Gateway.Dec(c.port, c.addr))
+	case err != nil:
+		return err
+	case !admitted:
+		return errOver
 	}
-	return err
+	s.counts[c]++
+	return nil
+}
+
+// inc counts a connection, also of a client that is at its quota: then it is
+// errOver. After any other error it is not counted.
+func (s *session) inc(c client) error {
+	over := s.tryInc(c)
+	if !errors.Is(over, errOver) {
+		return over
+	}
+	if err := s.server.Gateway.Inc(c.port, c.addr); err != nil {
+		return err
+	}
+	s.counts[c]++
+	return errOver
 }
 
 // dec releases a connection that this session counted.

@@ -59,15 +59,21 @@ func TestSessions(t *testing.T) {
 			{"dec 192.0.2.7", "ok"},
 			{"dec 192.0.2.7", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
 		}, 0},
-		{
-			"where the map is full the connection is counted", one,
-			[]say{{"inc 203.0.113.1", "full"}, {"inc 203.0.113.1", "full"}, {"dec 203.0.113.1", "ok"}},
-			1,
-		},
-		{"where the kernel fails it is not", one, []say{
-			{"inc 203.0.113.2", "error: count a connection of 203.0.113.2: out; of order"},
-			{"dec 203.0.113.2", "error: no connection of 203.0.113.2 to port 443 was counted here: count it by inc first"},
+		{"a client for which there is no place is not counted", one, []say{
+			{"inc 203.0.113.1", "full"},
+			{"tryinc 203.0.113.1", "full"},
+			{"dec 203.0.113.1", "error: no connection of 203.0.113.1 to port 443 was counted here: count it by inc first"},
 		}, 0},
+		{"a client at its quota is counted by inc, which tells of it", one, []say{
+			{"inc 192.0.2.7", "ok"}, {"inc 192.0.2.7", "ok"}, {"inc 192.0.2.7", "over"}, {"dec 192.0.2.7", "ok"},
+		}, 2},
+		{"and not by tryinc", one, []say{
+			{"tryinc 192.0.2.7", "ok"},
+			{"tryinc 192.0.2.7 443", "ok"},
+			{"tryinc 192.0.2.7", "over"},
+			{"dec 192.0.2.7", "ok"},
+			{"tryinc 192.0.2.7", "ok"},
+		}, 2},
 		{"limits change", one, []say{
 			{"quota 20", "ok"},
 			{"quota 21 443", "ok"},
@@ -155,14 +161,14 @@ func TestStatusIsOneJSONObject(t *testing.T) {
 	} {
 		p.want(t, line, "ok")
 	}
-	const want = `{"mode":"native","ports":[` +
+	const want = `{"interface":"eth0","attached":true,"mode":"native","since":"2001-09-09T01:46:40Z","ports":[` +
 		`{"port":443,"quota":2,"policy":"new","initials_per_second":0,"burst":0,"connections":3,"clients":2,"blocked":1,` +
 		`"seen":7,"passed":4,"dropped":3,"packets":{"drop_over_quota":3,"pass_established":4}},` +
 		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
 		`"seen":0,"passed":0,"dropped":0,"packets":null}],` +
 		`"connections":4,"clients":3,"blocked":1,"seen":8,"passed":5,"dropped":3,` +
 		`"packets":{"drop_over_quota":3,"pass_established":4,"pass_not_ip":1},` +
-		`"map_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"]}`
+		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"]}`
 	if diff := cmp.Diff(want, p.ask(t, "status")); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}

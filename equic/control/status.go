@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
 )
@@ -12,8 +13,12 @@ import (
 // status is the reply to `status`. Packets are since the start, clients and
 // connections those of now.
 type status struct {
+	Interface   string            `json:"interface"`
+	Attached    bool              `json:"attached"`
 	Mode        equic.Mode        `json:"mode"`
-	Ports       []portStatus      `json:"ports"` // in the order of Options.Ports
+	Since       time.Time         `json:"since"`            // when it was attached, or detached
+	Reason      string            `json:"reason,omitempty"` // why it is not attached
+	Ports       []portStatus      `json:"ports"`            // in the order of Options.Ports
 	Connections int               `json:"connections"`
 	Clients     int               `json:"clients"`
 	Blocked     int               `json:"blocked"`
@@ -21,7 +26,7 @@ type status struct {
 	Passed      uint64            `json:"passed"`
 	Dropped     uint64            `json:"dropped"`
 	Packets     map[string]uint64 `json:"packets"` // of the whole interface, by reason
-	MapFull     uint64            `json:"map_full"`
+	TableFull   uint64            `json:"table_full"`
 	EventsLost  uint64            `json:"events_lost"`
 	Allowed     []netip.Prefix    `json:"allowed"`
 	Denied      []netip.Prefix    `json:"denied"`
@@ -49,11 +54,15 @@ func (s *Server) status() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	at := s.Gateway.Attachment()
 	report := status{
-		Mode: s.Gateway.Mode(),
+		Interface: at.Interface, Attached: at.Attached, Mode: at.Mode, Since: at.Since.UTC(),
 		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets,
-		MapFull: stats.FullMap, EventsLost: stats.EventsLost,
+		TableFull: stats.Full, EventsLost: stats.EventsLost,
 		Allowed: notNil(s.Allowed.Prefixes()), Denied: notNil(s.Denied.Prefixes()),
+	}
+	if at.Err != nil {
+		report.Reason = at.Err.Error()
 	}
 	for _, p := range s.Ports {
 		n := stats.Ports[p.Number]

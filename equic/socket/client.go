@@ -1,0 +1,202 @@
+// Package socket counts connections at an equic-gateway, which other processes may
+// share: the workers of a server with SO_REUSEPORT, or several servers. A *Client is
+// a quicguard.Counter.
+//
+//	gateway, err := socket.Dial("/run/equic-gateway.sock")
+//	if err != nil {
+//		return err
+//	}
+//	defer gateway.Close()
+//	guarded := quicguard.Wrap(listener, gateway)
+//
+// It needs no capability and runs on every system that has Unix sockets; the
+// gateway needs Linux. docs/gateway.md describes the protocol.
+package socket
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// Timeout bounds each request.
+const Timeout = 5 * time.Second
+
+// retryAfter is how long a client waits before it tries again to reach a gateway
+// that is gone. Meanwhile every request fails at once.
+const retryAfter = time.Second
+
+// ErrGone says that the gateway cannot be reached. A server may admit clients
+// meanwhile, as quicguard does, or turn them away.
+var ErrGone = errors.New("gateway is gone")
+
+// Client counts connections at a gateway. What it counted is released when its
+// process ends. If the gateway is started anew, the client connects again with its
+// next request, and counts there what is open. Its methods may be called from any
+// goroutine.
+type Client struct {
+	path string
+
+	mu     sync.Mutex
+	conn   net.Conn // nil if the gateway is gone
+	in     *bufio.Reader
+	open   map[connection]int
+	retry  time.Time // not to be tried before
+	closed bool
+}
+
+// connection is what an address has open at a port.
+type connection struct {
+	port uint16
+	addr netip.Addr
+}
+
+// Dial connects to the gateway that listens on a Unix socket.
+func Dial(path string) (*Client, error) {
+	c := &Client{path: path, open: make(map[connection]int)}
+	if err := c.connect(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect connects, and counts what is open. Callers hold mu, or are alone.
+func (c *Client) connect() error {
+	d := net.Dialer{Timeout: Timeout}
+	conn, err := d.DialContext(context.Background(), "unix", c.path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	c.conn, c.in = conn, bufio.NewReader(conn)
+	for of, n := range c.open {
+		for range n {
+			if reply, err := c.exchange("inc", of); err != nil {
+				return err
+			} else if reply != "ok" && reply != "over" {
+				return fmt.Errorf("count again what is open: %w", c.failure(reply))
+			}
+		}
+	}
+	return nil
+}
+
+// TryInc counts a connection if its client is below the quota. The error is
+// equic.ErrFull, ErrGone, or what the gateway replied; then nothing is counted.
+func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
+	of := connection{port, addr.Unmap().WithZone("")}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reply, err := c.request("tryinc", of)
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("count a connection of %s: %w", addr, err)
+	case reply == "over":
+		return false, nil
+	case reply != "ok":
+		return false, fmt.Errorf("count a connection of %s: %w", addr, c.failure(reply))
+	}
+	c.open[of]++
+	return true, nil
+}
+
+// Dec counts one connection less. It is an error if this client has counted none.
+func (c *Client) Dec(port uint16, addr netip.Addr) error {
+	of := connection{port, addr.Unmap().WithZone("")}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.open[of] {
+	case 0:
+		return fmt.Errorf("release a connection of %s: it has none", addr)
+	case 1:
+		delete(c.open, of)
+	default:
+		c.open[of]--
+	}
+	if c.conn == nil { // when it is back it learns what is open then
+		return nil
+	}
+	reply, err := c.exchange("dec", of)
+	if err == nil && reply != "ok" {
+		err = c.failure(reply)
+	}
+	if err != nil && !errors.Is(err, ErrGone) {
+		return fmt.Errorf("release a connection of %s: %w", addr, err)
+	}
+	return nil
+}
+
+// Close disconnects: the gateway releases what this client counted.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn == nil {
+		return nil
+	}
+	err := c.conn.Close()
+	c.conn = nil
+	return err
+}
+
+// request asks the gateway, and connects first if it was gone. Callers hold mu.
+func (c *Client) request(what string, of connection) (string, error) {
+	switch {
+	case c.closed:
+		return "", equic.ErrClosed
+	case c.conn != nil:
+		reply, err := c.exchange(what, of)
+		if err == nil {
+			return reply, nil
+		}
+	case time.Now().Before(c.retry):
+		return "", ErrGone
+	}
+	if err := c.connect(); err != nil {
+		c.lose()
+		return "", err
+	}
+	return c.exchange(what, of)
+}
+
+// exchange sends a request and reads its reply. An error means that the gateway is
+// gone. Callers hold mu.
+func (c *Client) exchange(what string, of connection) (string, error) {
+	err := c.conn.SetDeadline(time.Now().Add(Timeout))
+	if err == nil {
+		_, err = fmt.Fprintf(c.conn, "%s %s %d\n", what, of.addr, of.port)
+	}
+	var reply string
+	if err == nil {
+		reply, err = c.in.ReadString('\n')
+	}
+	if err != nil {
+		c.lose()
+		return "", fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return strings.TrimSuffix(reply, "\n"), nil
+}
+
+// lose gives up the connection, of which nobody knows what is still to come.
+func (c *Client) lose() {
+	if c.conn != nil {
+		_ = c.conn.Close() // it has failed already
+		c.conn = nil
+	}
+	c.retry = time.Now().Add(retryAfter)
+}
+
+// failure is the error that a reply tells of.
+func (c *Client) failure(reply string) error {
+	if reply == "full" {
+		return equic.ErrFull
+	}
+	return errors.New("the gateway replied " + reply)
+}
