@@ -38,7 +38,7 @@ func Attach(options Options) (_ *Gateway, err error) {
 	if err := g.configure(); err != nil {
 		return nil, fmt.Errorf("set up XDP program: %w", err)
 	}
-	if g.keeper, err = keep(g.objs.Equic, o.Interface, o.Mode, g.attachmentChanged); err != nil {
+	if g.keeper, err = keep(g.objs.Equic, o, g.attachmentChanged); err != nil {
 		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
 	}
 	return g, nil

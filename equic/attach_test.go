@@ -151,6 +151,27 @@ func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// What comes by a tunnel is inside a packet that is judged as what it is outside.
+func TestATunnelBesideTheInterfaceIsRefused(t *testing.T) {
+	newPair(t)
+	tunnel := &netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: "tunnel0"}, VxlanId: 1, Port: 4789}
+	err := netlink.LinkAdd(tunnel)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("the kernel has no VXLAN")
+	}
+	testkit.Must(t, err)
+	o := Options{Interface: serverIface, Ports: onePort}
+	g, err := Attach(o)
+	testkit.Must(t, err) // as long as the tunnel is down
+	testkit.Must(t, g.Close())
+	testkit.Must(t, netlink.LinkSetUp(tunnel))
+	if g, err := Attach(o); err == nil || !strings.Contains(err.Error(), "tunnel0 (vxlan)") {
+		t.Errorf("error %v, %v; want one that names the tunnel", err, g)
+	}
+	o.AllowTunnels = true
+	mustAttach(t, o)
+}
+
 func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 	for text := range strings.FieldsFuncSeq(string(_GatewayBytes), func(r rune) bool { return r == 0 }) {
 		if strings.HasPrefix(text, "/") && strings.Count(text, "/") > 1 {

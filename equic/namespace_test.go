@@ -119,7 +119,7 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 			t.Run(test.name+", "+string(mode), func(t *testing.T) {
 				p := newPair(t)
 				g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
-				send, tap := p.newWire(t), p.newTap(t)
+				send, tap := p.Wire(t), p.newTap(t)
 				sendAs := func(mark byte) []byte {
 					body := with(initial(), quicMinInitial-1, mark)
 					send(framekit.Frame(t, append(slices.Clone(test.stack), framekit.UDP(serverPort), gopacket.Payload(body))...))
@@ -145,7 +145,7 @@ func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
 	p.addIPv6(t)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, HoldDown: -1})
 	f := p.newFlow(t, serverAddress6, serverPort)
-	send := p.newWire(t)
+	send := p.Wire(t)
 	frame := withoutLength(datagram(t, clientAddress6, initial()))
 	send(frame)
 	f.receive(t, initial())
@@ -203,7 +203,7 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 				p.addIPv6(t)
 				g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Pass: pass})
 				f := p.newFlow(t, test.server, serverPort)
-				send := p.newWire(t)
+				send := p.Wire(t)
 				for _, frame := range test.fragments {
 					send(frame)
 				}
@@ -232,7 +232,7 @@ func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 	p := newPair(t)
 	p.addIPv6(t)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, InitialsPerSecond: 100})
-	send := p.newWire(t)
+	send := p.Wire(t)
 	victim := netip.MustParseAddr(clientAddress)
 	const sources, each = 500, 3
 	four, six := netip.MustParseAddr("198.51.0.0"), netip.MustParseAddr("2001:db8:2::")

@@ -124,6 +124,9 @@ type Options struct {
 	// short connections as fast as it can finds a place as often as one of them ends.
 	// Zero is DefaultHoldDown, a negative one is none.
 	HoldDown time.Duration
+	// AllowTunnels attaches next to a tunnel device that is up (IPIP, GRE, VXLAN and
+	// others), whose packets the program does not see: they arrive inside others.
+	AllowTunnels bool
 	// Pass is what is not dropped although no QUIC client sends it.
 	Pass Unusual
 

@@ -5,7 +5,9 @@ package equic
 import (
 	"errors"
 	"fmt"
+	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,9 +45,9 @@ type keeper struct {
 }
 
 // keep attaches a program in the caller's network namespace.
-func keep(program *ebpf.Program, name string, want Mode, changed func(Attachment)) (_ *keeper, err error) {
+func keep(program *ebpf.Program, o Options, changed func(Attachment)) (_ *keeper, err error) {
 	k := &keeper{
-		name: name, want: want, program: program, changed: changed, ns: netns.None(),
+		name: o.Interface, want: o.Mode, program: program, changed: changed, ns: netns.None(),
 		changes: make(chan netlink.LinkUpdate), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	info, err := program.Info()
@@ -71,6 +73,11 @@ func keep(program *ebpf.Program, name string, want Mode, changed func(Attachment
 	iface, err := k.find()
 	if err != nil {
 		return nil, err
+	}
+	if !o.AllowTunnels {
+		if err := k.refuseTunnels(iface.Attrs().Index); err != nil {
+			return nil, err
+		}
 	}
 	if err := k.attachTo(iface); err != nil {
 		return nil, err
@@ -104,6 +111,30 @@ func (k *keeper) find() (netlink.Link, error) {
 		names[i] = l.Attrs().Name
 	}
 	return nil, fmt.Errorf("no such interface among %q: %w", names, err)
+}
+
+// tunnels are the kinds of devices whose packets come inside others, in which the
+// program does not look for them.
+var tunnels = []string{
+	"bareudp", "erspan", "geneve", "gre", "gretap", "gtp", "ip6erspan", "ip6gre", "ip6gretap", "ip6tnl", "ipip", "macsec",
+	"sit", "vti", "vti6", "vxlan", "xfrm",
+}
+
+// refuseTunnels is an error if packets may reach the server by a tunnel over an
+// interface.
+func (k *keeper) refuseTunnels(over int) error {
+	all, err := k.kernel.LinkList()
+	if err != nil {
+		return fmt.Errorf("look for tunnels: %w", err)
+	}
+	for _, l := range all {
+		a := l.Attrs()
+		if a.Flags&net.FlagUp != 0 && slices.Contains(tunnels, l.Type()) && (a.ParentIndex == 0 || a.ParentIndex == over) {
+			return fmt.Errorf("what comes by the tunnel %s (%s) is not seen: set it down, protect it by a gateway of its own, "+
+				"or allow tunnels", a.Name, l.Type())
+		}
+	}
+	return nil
 }
 
 // attachTo attaches the program to an interface. Callers hold mu, or are alone.

@@ -69,7 +69,7 @@ func TestAnInterfaceThatIsCreatedAnewIsProtectedAgain(t *testing.T) {
 			if got := attachedMode(t); got != Native {
 				t.Fatalf("the kernel says %q", got)
 			}
-			send := p.newWire(t)
+			send := p.Wire(t)
 			testkit.Await(t, "the client is dropped again", func() bool {
 				send(datagram(t, alice.String(), initial()))
 				return packets(t, g, DropOverQuota) > 0

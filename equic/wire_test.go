@@ -108,21 +108,3 @@ func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
 		}
 	}
 }
-
-// newWire returns what sends whole frames from the client's end. Their
-// addresses of the link are filled in.
-func (p pair) newWire(t *testing.T) func(frame []byte) {
-	t.Helper()
-	to := netkit.Link(t, serverIface).Attrs().HardwareAddr
-	netkit.Enter(t, p.Client)
-	l := netkit.Link(t, clientIface).Attrs()
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	testkit.Must(t, err)
-	t.Cleanup(func() { testkit.Must(t, unix.Close(fd)) })
-	netkit.Enter(t, p.Server)
-	return func(frame []byte) {
-		t.Helper()
-		frame = with(with(frame, 0, to...), len(to), l.HardwareAddr...)
-		testkit.Must(t, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
-	}
-}

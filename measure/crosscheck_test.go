@@ -105,7 +105,10 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	}
 	for name, w := range want {
 		if w.Calls >= 1000 {
-			agree(t, name+", calls", float64(got[name].Calls), float64(w.Calls), tolerance)
+			// A futex that a signal interrupts is made again, which strace does not count. On
+			// a busy machine that is some per cent of them, but few of all calls.
+			own := max(tolerance, tolerance/2*float64(want["total"].Calls)/float64(w.Calls))
+			agree(t, name+", calls", float64(got[name].Calls), float64(w.Calls), own)
 		}
 		if w.Errors >= 1000 {
 			agree(t, name+", errors", float64(got[name].Errors), float64(w.Errors), tolerance)

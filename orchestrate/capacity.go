@@ -120,7 +120,7 @@ func measureCapacity(
 	if o.OnEvent != nil {
 		o.OnEvent(Event{Phase: PhaseCapacity})
 	}
-	dir, err := os.MkdirTemp("", "equic-bench-capacity-")
+	dir, err := results.Scratch(o.Results)
 	if err != nil {
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}

@@ -10,8 +10,25 @@ import (
 	"time"
 )
 
-// Sweep removes the run directories under root that never got a manifest: their
-// runs were killed before they could write one. No run may be starting there.
+// scratch begins the names of folders for what a run measures and does not keep.
+const scratch = ".scratch-"
+
+// Scratch makes a folder under root, which the caller removes. If it is killed
+// before, Sweep does.
+func Scratch(root string) (string, error) {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return "", fmt.Errorf("create results folder: %w", err)
+	}
+	dir, err := os.MkdirTemp(root, scratch)
+	if err != nil {
+		return "", fmt.Errorf("create a folder for what is not kept: %w", err)
+	}
+	return dir, nil
+}
+
+// Sweep removes the run directories under root that never got a manifest, as their
+// runs were killed before they could write one, and what a killed run has left of
+// Scratch. No run may be starting there.
 func Sweep(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -19,7 +36,8 @@ func Sweep(root string) error {
 	}
 	for _, e := range entries {
 		dir := filepath.Join(root, e.Name())
-		if !e.IsDir() || !isRunID(e.Name()) || !barren(dir) {
+		dead := isRunID(e.Name()) && barren(dir) || strings.HasPrefix(e.Name(), scratch)
+		if !e.IsDir() || !dead {
 			continue
 		}
 		if err := os.RemoveAll(dir); err != nil {

@@ -15,6 +15,8 @@ import (
 const exampleFrame = `package example%d
 
 import (
+	"crypto/tls"
+
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
 
@@ -25,7 +27,7 @@ import (
 var _ = equic.Attach
 var _ = quicguard.Wrap
 
-func example(listener *quic.Listener, server, http3Server *http3.Server) (err error) {
+func example(listener *quic.Listener, server, http3Server *http3.Server, tlsConfig *tls.Config) (err error) {
 	%s
 	return err
 }

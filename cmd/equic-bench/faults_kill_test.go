@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -191,6 +192,32 @@ func (r *faultRun) killed() {
 			r.t.Errorf("%s is valid, though its run was killed in it", trial.Name())
 		}
 	}
+}
+
+// What a run measures before its first trial is not kept, even if it is killed.
+func TestARunKilledWhileItMeasuresTheCapacityLeavesNothing(t *testing.T) {
+	needRoot(t)
+	root, file := t.TempDir(), filepath.Join(t.TempDir(), "capacity.yaml")
+	text, err := os.ReadFile(faults)
+	testkit.Must(t, err)
+	text = bytes.Replace(text, []byte("rate: 60/s"), []byte("rate: up to 2x"), 1)
+	testkit.Must(t, os.WriteFile(file, text, 0o600))
+	awaitMachine(t)
+	r := &faultRun{
+		bench:   startBench(t, "run", file, "--runtime", runtimeNetns, "--results", root),
+		runtime: runtimeNetns, root: root, epochs: map[string]bool{}, spaces: map[string]bool{},
+	}
+	r.attempt()
+	r.hit(r.cmd.Process.Pid, syscall.SIGKILL)
+	r.exit()
+	r.awaitNodes()
+	r.checkMachine()
+	if left, err := filepath.Glob(filepath.Join(root, ".scratch-*")); err != nil || len(left) != 1 {
+		t.Errorf("%v, %v; the test wants that it was killed while it measured", left, err)
+	}
+	again := startFaultRun(t, root, "--variants", "no-block")
+	again.exit()
+	openRun(t, root) // there is nothing else
 }
 
 // awaitNodes waits for the nodes, which end with their run.

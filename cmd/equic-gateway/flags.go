@@ -47,6 +47,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
 	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
 	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
+	set.BoolVar(&o.AllowTunnels, "allow-tunnels", false,
+		"start next to a tunnel device that is up, although what comes by it is not seen")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
 	set.StringSliceVar(&f.pass, "pass", nil, "do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")

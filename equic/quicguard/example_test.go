@@ -41,11 +41,12 @@ func run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, gateway.Close()) }()
 
 	tlsConfig := http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
-	listener, err := quic.ListenAddr(":443", tlsConfig, nil)
+	// A killed client has its places for 10 seconds, not 30.
+	config := &quic.Config{MaxIdleTimeout: 10 * time.Second, KeepAlivePeriod: 4 * time.Second}
+	guarded, err := quicguard.ListenAddr(":443", tlsConfig, config, gateway) //nolint:contextcheck // a ClientHello has its own
 	if err != nil {
 		return err
 	}
-	guarded := quicguard.Wrap(listener, gateway)
 	server := &http3.Server{Handler: http.HandlerFunc(hello)}
 	stopped := make(chan error, 1)
 	go func() {
@@ -77,21 +78,20 @@ func hello(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, "hello,", r.RemoteAddr)
 }
 
-// Where the kernel cannot be asked, as the capabilities are missing, the quota
-// still holds: in user space, where each refusal costs a handshake.
-func ExampleWrap_withoutGateway() {
+// If the kernel cannot be asked, as the capabilities are missing, the quota still
+// holds in user space, and so does the answer by Retry.
+func ExampleListenAddr_withoutGateway() {
 	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
 	if err != nil {
 		log.Print("the quota is in user space only: ", err) // gateway is nil
 	} else {
 		defer gateway.Close()
 	}
-	listener, err := quic.ListenAddr(":443", http3.ConfigureTLSConfig(&tls.Config{ /* certificates */ }), nil)
+	guarded, err := quicguard.ListenAddr(":443", http3.ConfigureTLSConfig(&tls.Config{ /* certificates */ }), nil, gateway)
 	if err != nil {
 		log.Print(err)
 		return
 	}
-	guarded := quicguard.Wrap(listener, gateway)
 	defer guarded.Close()
 	server := &http3.Server{Handler: http.HandlerFunc(hello)}
 	log.Print(server.ServeListener(guarded))

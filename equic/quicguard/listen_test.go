@@ -27,10 +27,13 @@ type guardedServer struct {
 	begun *atomic.Int64
 }
 
-// listenGuarded runs a server on a transport, for the length of the test.
-func listenGuarded(t *testing.T, tr *quic.Transport, config *quic.Config, counter Admission) guardedServer {
+// listenGuarded runs a server on a transport, for the length of the test, and counts
+// the handshakes that it begins.
+func listenGuarded(
+	t *testing.T, tr *quic.Transport, config *quic.Config, counter Admission, begun *atomic.Int64,
+) guardedServer {
 	t.Helper()
-	s := guardedServer{begun: new(atomic.Int64)}
+	s := guardedServer{begun: begun}
 	tr.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
 		s.begun.Add(1)
 		return ctx, nil
@@ -51,14 +54,14 @@ func listenBehind(t *testing.T, o equic.Options) (*equic.Gateway, guardedServer)
 	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })
 	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(serverAddress, serverPort)))
 	testkit.Must(t, err)
-	return gateway, listenGuarded(t, transportOn(t, socket), nil, gateway)
+	return gateway, listenGuarded(t, transportOn(t, socket), nil, gateway, new(atomic.Int64))
 }
 
 func TestListenAdmitsAsManyAsTheQuota(t *testing.T) {
 	for name, config := range map[string]*quic.Config{"Listen": nil, "ListenEarly": {Allow0RTT: true}} {
 		t.Run(name, func(t *testing.T) {
 			counter := NewUserSpace(2)
-			s := listenGuarded(t, transport(t, localhost), config, counter)
+			s := listenGuarded(t, transport(t, localhost), config, counter, new(atomic.Int64))
 			conns := mustDial(t, 2, localhost, s.Addr())
 			var refused *quic.TransportError
 			if _, err := dial(t, transport(t, localhost), s.Addr()); !errors.As(err, &refused) ||
@@ -147,7 +150,7 @@ func initials(t *testing.T, n int) [][]byte {
 func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 	const quota, attempts = 5, 200
 	counter := NewUserSpace(quota)
-	s := listenGuarded(t, transport(t, localhost), nil, counter)
+	s := listenGuarded(t, transport(t, localhost), nil, counter, new(atomic.Int64))
 	var d net.Dialer
 	socket, err := d.DialContext(t.Context(), "udp", s.Addr().String())
 	testkit.Must(t, err)

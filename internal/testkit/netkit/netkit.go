@@ -4,6 +4,7 @@ package netkit
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -92,4 +93,22 @@ func SetUp(tb testing.TB, name string, addresses ...string) netlink.Link {
 	}
 	testkit.Must(tb, netlink.LinkSetUp(l))
 	return l
+}
+
+// Wire returns what sends whole frames from the client's end. Their addresses of
+// the link are filled in.
+func (p Pair) Wire(tb testing.TB) func(frame []byte) {
+	tb.Helper()
+	to := Link(tb, ServerInterface).Attrs().HardwareAddr
+	Enter(tb, p.Client)
+	l := Link(tb, ClientInterface).Attrs()
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	testkit.Must(tb, err)
+	tb.Cleanup(func() { testkit.Must(tb, unix.Close(fd)) })
+	Enter(tb, p.Server)
+	return func(frame []byte) {
+		tb.Helper()
+		frame = slices.Concat(to, l.HardwareAddr, frame[len(to)+len(l.HardwareAddr):])
+		testkit.Must(tb, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
+	}
 }
