@@ -149,7 +149,7 @@ const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order
 const volatile __u64 hash_key[2] = {}; /* random */
 const volatile __u32 stripes = 1; /* of the table, a power of two */
 const volatile __u32 stripe_buckets = 1; /* a power of two */
-const volatile __u32 rate_words = 1; /* in a row, a power of two */
+const volatile __u32 rate_lines = 1; /* a power of two */
 const volatile __u8 unusual_passed = 0; /* enum unusual */
 const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
 const volatile __u64 event_burst_ns = 0;
@@ -177,15 +177,18 @@ struct {
 	__type(value, struct bucket);
 } clients SEC(".maps");
 
-/* The token buckets of the rate limit: two rows of words. A client has a word in
- * each row, which it may share with others, and is over its rate if both are
- * empty (a count-min sketch). Each word is the time at which its bucket is full
- * again (the virtual scheduling form of ITU-T I.371's generic cell rate
- * algorithm); its lowest bit is set from the first dropped packet until one
- * passes. */
+#define RATE_WORDS 8 /* in a cache line */
+
+/* The token buckets of the rate limit. A client has two words of one cache line,
+ * each of which it may share with others, and is over its rate if both are empty (as
+ * in a count-min sketch). Each word is the time at which its bucket is full again
+ * (the virtual scheduling form of ITU-T I.371's generic cell rate algorithm); its
+ * lowest bit is set from the first dropped packet until one passes. The flag aligns
+ * the words to cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2); /* user space sets it */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RATE_WORDS); /* user space sets it */
 	__type(key, __u32);
 	__type(value, __u64);
 } rates SEC(".maps");
@@ -705,21 +708,37 @@ static __always_inline enum reason judge_quota(struct key *k, __u64 hash, enum k
 	return DROP_OVER_QUOTA;
 }
 
-/* Returns 1 if the client may open a connection now. */
-static __always_inline int within_rate(struct key *k, __u64 hash, const struct application *a)
+/* A client's two token buckets. */
+struct pair {
+	__u64 *first, *second;
+};
+
+/* Finds them, and reads one at once, so that they come from memory while the client's
+ * place in the table does. */
+static __always_inline void find_rate(__u64 hash, struct pair *p)
 {
-	__u32 i = hash & (rate_words - 1);
-	__u32 j = rate_words + ((hash >> 32) & (rate_words - 1));
-	__u64 *first = bpf_map_lookup_elem(&rates, &i);
-	__u64 *second = bpf_map_lookup_elem(&rates, &j);
+	__u32 line = ((hash >> 8) & (rate_lines - 1)) * RATE_WORDS;
+	__u32 word = (hash >> 40) & (RATE_WORDS - 1);
+	__u32 i = line + word;
+	__u32 j = line + (word ^ (((hash >> 43) & (RATE_WORDS - 1)) | 1)); /* another one */
+
+	p->first = bpf_map_lookup_elem(&rates, &i);
+	p->second = bpf_map_lookup_elem(&rates, &j);
+	if (p->first)
+		(void)*(volatile __u64 *)p->first;
+}
+
+/* Returns 1 if the client may open a connection now. */
+static __always_inline int within_rate(struct key *k, struct pair *p, const struct application *a)
+{
 	int passed, was_empty, other_was_empty;
 	__u64 now;
 
-	if (!first || !second)
+	if (!p->first || !p->second)
 		return 0;
 	now = bpf_ktime_get_ns();
-	passed = take_token(first, now, a->interval_ns, a->burst_ns, &was_empty);
-	passed |= take_token(second, now, a->interval_ns, a->burst_ns, &other_was_empty);
+	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
+	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
 	was_empty &= other_was_empty;
 	if (passed && was_empty)
 		send_event(k, EVENT_UNDER_RATE);
@@ -730,6 +749,7 @@ static __always_inline int within_rate(struct key *k, __u64 hash, const struct a
 
 static __always_inline enum reason judge(struct xdp_md *ctx, const struct datagram *d, const struct application *a)
 {
+	struct pair rate = {};
 	enum reason why;
 	enum kind kind;
 	struct key k;
@@ -754,10 +774,12 @@ static __always_inline enum reason judge(struct xdp_md *ctx, const struct datagr
 		return DROP_SHORT_INITIAL;
 	make_key(d, &k);
 	hash = hash_of(&k);
+	if (a->interval_ns && kind >= KIND_TOKEN)
+		find_rate(hash, &rate);
 	why = judge_quota(&k, hash, kind, a);
 	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
 		return why;
-	return within_rate(&k, hash, a) ? why : DROP_RATE;
+	return within_rate(&k, &rate, a) ? why : DROP_RATE;
 }
 
 SEC("xdp")

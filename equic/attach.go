@@ -47,7 +47,7 @@ func Attach(options Options) (_ *Gateway, err error) {
 // configure brings the options into the maps of a loaded program.
 func (g *Gateway) configure() (err error) {
 	o, objs := &g.options, g.objs
-	by := prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}
+	by := newPrefixes(o.IPv4Prefix, o.IPv6Prefix)
 	if g.events, err = newNotifier(o.Events, by, objs.Events); err != nil {
 		return err
 	}
@@ -119,9 +119,9 @@ func load(o Options) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{objs: new(gatewayObjects), shape: shapeFor(o.MaxClients), key: newHashKey()}
-	rateWords := rateWordsPerClient * nextPowerOfTwo(uint32(o.MaxClients)) // validated
+	rateLines := nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = l.shape.buckets()
-	specs.Rates.MaxEntries = 2 * rateWords
+	specs.Rates.MaxEntries = rateLines * rateWords
 	var of [1 << 16]uint8
 	for i, p := range o.Ports {
 		of[p.Number] = uint8(i + 1) // at most MaxPorts
@@ -133,7 +133,7 @@ func load(o Options) (*loaded, error) {
 		specs.HashKey.Set(l.key),
 		specs.Stripes.Set(l.shape.stripes),
 		specs.StripeBuckets.Set(l.shape.stripeBuckets),
-		specs.RateWords.Set(rateWords),
+		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
 	if o.Events != nil {
@@ -154,15 +154,13 @@ func load(o Options) (*loaded, error) {
 	return l, nil
 }
 
-// rateWordsPerClient is how many words a row of the rate limit has for each of
-// MaxClients. A client shares both of its words with others at a probability of
-// 1/16 at most if all of them open connections.
-const rateWordsPerClient = 4
+// rateWords is how many words of the rate limit are in a cache line.
+const rateWords = 8
 
 // table counts in the memory of the kernel's map.
 func (l *loaded) table(o Options) *table {
 	slots := unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(l.memory))), len(l.memory)/int(unsafe.Sizeof(slot{})))
-	t := newTable(slots, l.shape, o.MaxClients, prefixes{ipv4: o.IPv4Prefix, ipv6: o.IPv6Prefix}, l.key)
+	t := newTable(slots, l.shape, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)
 	t.halfOpen, t.holdDown = o.HalfOpen, o.HoldDown
 	for i, p := range o.Ports {
 		t.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated
@@ -196,12 +194,13 @@ func explain(err error) error {
 	return explainPermission(err)
 }
 
-// explainPermission adds to EPERM which capability is missing.
+// explainPermission names the capability that is missing, in place of the library's
+// guess at the limit on locked memory, which Linux 5.18 does not have any more.
 func explainPermission(err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", missingCapabilities(), err)
+	return fmt.Errorf("%s: %w", missingCapabilities(), unix.EPERM)
 }
 
 // taken says whether an interface has a program: EBUSY is the kernel's answer

@@ -1,6 +1,9 @@
 package equic
 
-import "net/netip"
+import (
+	"encoding/binary"
+	"net/netip"
+)
 
 // clientKey is the kernel's key of a client (struct key in bpf/equic.bpf.c):
 // the first address of its prefix, IPv4 mapped into IPv6, in network order, and
@@ -11,21 +14,48 @@ type clientKey struct {
 	Zero   uint16
 }
 
-// prefixes says how long the prefixes are by which clients are told apart.
-type prefixes struct{ ipv4, ipv6 int }
-
-// key is the client that an address belongs to. IPv4 and IPv4 mapped into IPv6
-// are the same, and a zone is not part of it. The address must be valid.
-func (p prefixes) key(port uint16, addr netip.Addr) clientKey {
-	return clientKey{Prefix: p.of(addr).Addr().As16(), Port: port}
+// prefixes tells how long the prefixes are by which clients are told apart, in bits.
+type prefixes struct {
+	ipv4, ipv6 int
+	masks      [2]mask128 // of both
 }
 
-// of is the prefix that an address is counted by.
-func (p prefixes) of(addr netip.Addr) netip.Prefix {
-	addr = plain(addr)
-	// No error: the lengths are those of valid options.
-	prefix, _ := addr.Prefix(p.bits(addr))
-	return prefix
+// mask128 is a mask of an IPv6 address, or of an IPv4 address that is mapped into one.
+type mask128 struct{ high, low uint64 }
+
+func newPrefixes(ipv4, ipv6 int) prefixes {
+	return prefixes{ipv4: ipv4, ipv6: ipv6, masks: [2]mask128{maskOf(mapped + ipv4), maskOf(ipv6)}}
+}
+
+func maskOf(bits int) mask128 {
+	return mask128{^uint64(0) << max(0, 64-bits), ^uint64(0) << min(64, 128-bits)}
+}
+
+// mapped is the length of ::ffff:0:0/96, in which IPv4 is mapped into IPv6.
+const mapped = 96
+
+const (
+	mappedIPv4 = 0xffff              // the third 32 bits of an IPv4 address mapped into IPv6
+	nat64High  = 0x0064ff9b_00000000 // of an address in nat64, whose third 32 bits are zero
+)
+
+// key is the client that an address belongs to. IPv4, IPv4 mapped into IPv6 and
+// IPv4 behind NAT64 are the same, and a zone is not part of it. The address must be
+// valid.
+func (p *prefixes) key(port uint16, addr netip.Addr) clientKey {
+	k := clientKey{Prefix: addr.As16(), Port: port}
+	high, low := binary.BigEndian.Uint64(k.Prefix[:8]), binary.BigEndian.Uint64(k.Prefix[8:])
+	mask := &p.masks[1]
+	switch {
+	case high == 0 && low>>32 == mappedIPv4:
+		mask = &p.masks[0]
+	case high == nat64High && low>>32 == 0:
+		high, low = 0, low|mappedIPv4<<32
+		mask = &p.masks[0]
+	}
+	binary.BigEndian.PutUint64(k.Prefix[:8], high&mask.high)
+	binary.BigEndian.PutUint64(k.Prefix[8:], low&mask.low)
+	return k
 }
 
 // nat64 is the prefix of IPv4 addresses behind NAT64 (RFC 6052, 2.1).
@@ -42,15 +72,11 @@ func plain(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-func (p prefixes) bits(addr netip.Addr) int {
-	if addr.Is4() {
-		return p.ipv4
-	}
-	return p.ipv6
-}
-
-// prefix is the prefix of a client, as of returned it.
-func (p prefixes) prefix(k clientKey) netip.Prefix {
+// prefix is the prefix of a client.
+func (p *prefixes) prefix(k clientKey) netip.Prefix {
 	addr := netip.AddrFrom16(k.Prefix).Unmap()
-	return netip.PrefixFrom(addr, p.bits(addr))
+	if addr.Is4() {
+		return netip.PrefixFrom(addr, p.ipv4)
+	}
+	return netip.PrefixFrom(addr, p.ipv6)
 }

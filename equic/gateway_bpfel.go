@@ -62,7 +62,7 @@ const (
 	gatewayVarHashKey         = "hash_key"
 	gatewayVarIpv4Mask        = "ipv4_mask"
 	gatewayVarIpv6Mask        = "ipv6_mask"
-	gatewayVarRateWords       = "rate_words"
+	gatewayVarRateLines       = "rate_lines"
 	gatewayVarStripeBuckets   = "stripe_buckets"
 	gatewayVarStripes         = "stripes"
 	gatewayVarUnusualPassed   = "unusual_passed"
@@ -138,7 +138,7 @@ type gatewayVariableSpecs struct {
 	HashKey         *ebpf.VariableSpec `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
-	RateWords       *ebpf.VariableSpec `ebpf:"rate_words"`
+	RateLines       *ebpf.VariableSpec `ebpf:"rate_lines"`
 	StripeBuckets   *ebpf.VariableSpec `ebpf:"stripe_buckets"`
 	Stripes         *ebpf.VariableSpec `ebpf:"stripes"`
 	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
@@ -198,7 +198,7 @@ type gatewayVariables struct {
 	HashKey         *ebpf.Variable `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
-	RateWords       *ebpf.Variable `ebpf:"rate_words"`
+	RateLines       *ebpf.Variable `ebpf:"rate_lines"`
 	StripeBuckets   *ebpf.Variable `ebpf:"stripe_buckets"`
 	Stripes         *ebpf.Variable `ebpf:"stripes"`
 	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`

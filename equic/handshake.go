@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 )
 
 // ErrOverQuota says that a client has as many connections and handshakes in
@@ -62,7 +61,7 @@ type HalfOpen struct {
 // so of any number that a client starts at once the server does no more than the
 // quota allows. One from an address that may be spoofed does not, or others could
 // fill a client's quota: too many of these are answered with a Retry. Clients that
-// were at their quota in the last 10 seconds are the exception. They have completed
+// were at their quota in the last 10 to 20 seconds are the exception. They have completed
 // handshakes, so the address is theirs, and all that they start counts.
 type Handshake struct {
 	table     *table
@@ -88,12 +87,13 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 	if t.unvalidated.Load() >= int64(t.halfOpen.Total) {
 		return true
 	}
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err != nil {
 		return false
 	}
 	defer p.mu.Unlock()
-	e := t.entryAt(p)
+	e := t.entryAt(&p)
 	if e.admitted()+e.unvalidated >= t.limits[p.limit].quota.Load() {
 		e.turnedAway = true
 		return true
@@ -103,12 +103,13 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 
 // begin counts a handshake in progress.
 func (t *table) begin(port uint16, addr netip.Addr, validated, allowed bool) (*Handshake, error) {
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err != nil {
 		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
 	}
 	defer p.mu.Unlock()
-	if e := t.entryAt(p); !allowed && t.isOver(e, validated) {
+	if e := t.entryAt(&p); !allowed && t.isOver(e, validated) {
 		e.turnedAway = true
 		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, ErrOverQuota)
 	}
@@ -124,15 +125,10 @@ func (t *table) begin(port uint16, addr netip.Addr, validated, allowed bool) (*H
 // isOver says whether a client may begin no handshake more.
 func (t *table) isOver(e *entry, validated bool) bool {
 	quota := t.limits[e.limit].quota.Load()
-	if t.isProven(e) {
+	if e.proven != forgotten {
 		return e.admitted()+e.unvalidated >= quota
 	}
 	return validated && e.admitted() >= quota
-}
-
-// isProven says whether a client was at its quota lately.
-func (t *table) isProven(e *entry) bool {
-	return e.proven != 0 && time.Since(t.began) < time.Duration(e.proven)*time.Second
 }
 
 // change adds to what is in progress. Callers hold the lock of the stripe.
@@ -161,7 +157,7 @@ func (h *Handshake) Hello() {
 		return
 	}
 	e := &h.table.entries[h.index]
-	if h.table.limits[e.limit].admission && (h.validated || h.table.isProven(e)) {
+	if h.table.limits[e.limit].admission && (h.validated || e.proven != forgotten) {
 		h.counted = true
 		e.counted++
 		h.table.publish(h.index)

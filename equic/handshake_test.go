@@ -115,7 +115,7 @@ func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing
 			t.Error("one more was begun")
 		}
 		h.Close()
-		time.Sleep(2 * provenFor)
+		time.Sleep(3 * provenFor)
 		h = table.begin(t, alice, false)
 		h.Hello()
 		if diff := cmp.Diff(map[string]uint32{alice.String(): 1}, table.kernelCounts(alice)); diff != "" {

@@ -16,41 +16,35 @@ func newHashKey() (k hashKey) {
 	return hashKey{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
 }
 
-// hash is SipHash-1-3 of a client's address, as hash_of in bpf/equic.bpf.c
-// computes it; never zero. Two clients have the same hash with a probability of
-// 2^-64, and nobody without the key can choose addresses that do.
-func (k hashKey) hash(c clientKey) uint64 {
+// hash is SipHash-1-3 of a client's address (Aumasson and Bernstein, 2012) with its
+// port as part of the key, as hash_of in bpf/equic.bpf.c computes it; never zero. Two
+// clients have the same hash with a probability of 2^-64, and nobody without the key
+// can choose addresses that do.
+func (k *hashKey) hash(c *clientKey) uint64 {
 	high, low := binary.NativeEndian.Uint64(c.Prefix[:8]), binary.NativeEndian.Uint64(c.Prefix[8:])
 	port := uint64(c.Port)
-	s := sip{
-		k[0] ^ 0x736f6d6570736575, k[1] ^ port ^ 0x646f72616e646f6d,
-		k[0] ^ 0x6c7967656e657261, k[1] ^ port ^ 0x7465646279746573,
-	}
-	s[3] ^= high
-	s.round()
-	s[0] ^= high
-	s[3] ^= low
-	s.round()
-	s[0] ^= low
-	s[2] ^= 0xff
-	s.round()
-	s.round()
-	s.round()
-	return max(1, s[0]^s[1]^s[2]^s[3])
+	v0, v1 := k[0]^0x736f6d6570736575, k[1]^port^0x646f72616e646f6d
+	v2, v3 := k[0]^0x6c7967656e657261, k[1]^port^0x7465646279746573
+	v3 ^= high
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= high
+	v3 ^= low
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0 ^= low
+	v2 ^= 0xff
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+	return max(1, v0^v1^v2^v3)
 }
 
-// sip is the state of SipHash (Aumasson and Bernstein, 2012).
-type sip [4]uint64
-
-func (s *sip) round() {
-	s[0] += s[1]
-	s[1] = bits.RotateLeft64(s[1], 13) ^ s[0]
-	s[0] = bits.RotateLeft64(s[0], 32)
-	s[2] += s[3]
-	s[3] = bits.RotateLeft64(s[3], 16) ^ s[2]
-	s[0] += s[3]
-	s[3] = bits.RotateLeft64(s[3], 21) ^ s[0]
-	s[2] += s[1]
-	s[1] = bits.RotateLeft64(s[1], 17) ^ s[2]
-	s[2] = bits.RotateLeft64(s[2], 32)
+// sipRound is small enough for the compiler to put it in its place.
+func sipRound(v0, v1, v2, v3 uint64) (_, _, _, _ uint64) {
+	v0 += v1
+	v2 += v3
+	v1 = bits.RotateLeft64(v1, 13) ^ v0
+	v3 = bits.RotateLeft64(v3, 16) ^ v2
+	v0 = bits.RotateLeft64(v0, 32) + v3
+	v2 += v1
+	return v0, bits.RotateLeft64(v1, 17) ^ v2, bits.RotateLeft64(v2, 32), bits.RotateLeft64(v3, 21) ^ v0
 }

@@ -32,9 +32,6 @@ func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 	return l, nil
 }
 
-// mapped is the length of ::ffff:0:0/96, in which the kernel has IPv4.
-const mapped = 96
-
 // allIPv4 is always in the kernel's map: as a zero unless it is on the list, so
 // that an IPv6 prefix around it, such as ::/0, does not hold for IPv4.
 var allIPv4 = prefixKey{Length: mapped, Address: netip.IPv4Unspecified().As16()}

@@ -60,8 +60,8 @@ func (p *program) put(tb testing.TB, port uint16, client string, connections uin
 // put gives a client numbers of connections and of handshakes.
 func (t *table) put(tb testing.TB, port uint16, addr netip.Addr, connections, handshakes uint32) {
 	tb.Helper()
-	p, err := t.lock(port, addr)
-	testkit.Must(tb, err)
+	var p place
+	testkit.Must(tb, t.lock(&p, port, addr))
 	defer p.mu.Unlock()
 	testkit.Must(tb, t.add(&p))
 	t.entries[p.index].open, t.entries[p.index].validated = connections, handshakes

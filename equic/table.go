@@ -18,8 +18,8 @@ const (
 	maxStripes       = 64
 	minStripeBuckets = 256
 
-	// provenFor is how long a client that was at its quota has an address that is
-	// certainly its own: see Handshake.
+	// provenFor is how long a client that was at its quota is remembered at least, and
+	// half of how long at most: see Handshake.
 	provenFor = 10 * time.Second
 )
 
@@ -43,12 +43,24 @@ type entry struct {
 	validated   uint32 // handshakes in progress, from an address that is validated
 	unvalidated uint32 // handshakes in progress, from one that may be spoofed
 	counted     uint32 // of both, those that count in the kernel
-	proven      uint32 // seconds after table.began until which its address is its own
-	pressed     uint32 // and until which its connections are held down
 	limit       uint8  // its index in table.limits
-	remembered  bool   // in stripe.proven
 	turnedAway  bool   // in user space, since it is at its quota
+	proven      memory // it was at its quota lately, so its address is its own
+	pressed     memory // and it was turned away lately, so its connections are held down
 }
+
+// memory is what is remembered of a client for some time: it is forgotten at the
+// second of the looks that come every provenFor, unless it was noted again between
+// them. So nobody has to read a clock to note it.
+type memory uint8
+
+const (
+	forgotten memory = iota
+	old              // noted before the last look
+	fresh            // noted since then
+)
+
+func (m *memory) age() { *m -= min(*m, 1) }
 
 // inProgress is how many handshakes are in progress.
 func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
@@ -56,7 +68,9 @@ func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
 // admitted is what counts towards the quota.
 func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
 
-func (e *entry) isEmpty() bool { return e.open|e.held|e.validated|e.unvalidated == 0 && !e.remembered }
+func (e *entry) isEmpty() bool {
+	return e.open|e.held|e.validated|e.unvalidated == 0 && e.proven == forgotten
+}
 
 // limit is what is in force for a port.
 type limit struct {
@@ -79,7 +93,6 @@ type table struct {
 	prefixes prefixes
 	key      hashKey
 	letIn    func(clientKey) // called when a client that was dropped no longer is; not nil
-	began    time.Time
 
 	slots         []slot // in the kernel's memory, or not
 	entries       []entry
@@ -134,7 +147,6 @@ func newTable(slots []slot, s shape, clients int, by prefixes, key hashKey) *tab
 		prefixes:      by,
 		key:           key,
 		letIn:         func(clientKey) {},
-		began:         time.Now(),
 		slots:         slots,
 		entries:       make([]entry, len(slots)),
 		stripes:       make([]stripe, s.stripes),
@@ -167,17 +179,17 @@ type place struct {
 }
 
 // lock finds a client and locks its stripe, unless there is an error.
-func (t *table) lock(port uint16, addr netip.Addr) (p place, err error) {
+func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 	if !addr.IsValid() {
-		return p, errors.New("the address is not valid")
+		return errors.New("the address is not valid")
 	}
 	if t.limitOf != nil {
 		if p.limit = t.limitOf[port]; p.limit == 0 {
-			return p, fmt.Errorf("%w: %d", ErrPort, port)
+			return fmt.Errorf("%w: %d", ErrPort, port)
 		}
 	}
 	p.key = t.prefixes.key(port, addr)
-	p.hash = t.key.hash(p.key)
+	p.hash = t.key.hash(&p.key)
 	number := uint32(p.hash>>58) & uint32(len(t.stripes)-1)
 	base, mask := number*t.stripeBuckets, t.stripeBuckets-1
 	p.first = int(base+uint32(p.hash)&mask) * bucketSlots
@@ -186,21 +198,21 @@ func (t *table) lock(port uint16, addr netip.Addr) (p place, err error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return p, ErrClosed
+		return ErrClosed
 	}
 	p.index = t.find(p)
-	return p, nil
+	return nil
 }
 
 // entryAt is a client's entry, or an empty one of its own.
-func (t *table) entryAt(p place) *entry {
+func (t *table) entryAt(p *place) *entry {
 	if p.index < 0 {
 		return &entry{limit: p.limit}
 	}
 	return &t.entries[p.index]
 }
 
-func (t *table) find(p place) int {
+func (t *table) find(p *place) int {
 	for i := p.first; i < p.first+bucketSlots; i++ {
 		if t.slots[i].hash.Load() == p.hash {
 			return i
@@ -277,7 +289,8 @@ func (t *table) publish(index int) {
 }
 
 func (t *table) inc(port uint16, addr netip.Addr) error {
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err == nil {
 		defer p.mu.Unlock()
 		if err = t.add(&p); err == nil {
@@ -291,10 +304,11 @@ func (t *table) inc(port uint16, addr netip.Addr) error {
 
 // tryInc counts a connection, unless its client is at the quota already.
 func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err == nil {
 		defer p.mu.Unlock()
-		if e := t.entryAt(p); e.open+e.held >= t.limits[p.limit].quota.Load() {
+		if e := t.entryAt(&p); e.open+e.held >= t.limits[p.limit].quota.Load() {
 			e.turnedAway = true
 			return false, nil
 		}
@@ -308,7 +322,8 @@ func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
 }
 
 func (t *table) dec(port uint16, addr netip.Addr) error {
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err != nil {
 		return fmt.Errorf("release a connection of %s: %w", addr, err)
 	}
@@ -326,15 +341,13 @@ func (t *table) end(s *stripe, index int) {
 	e := &t.entries[index]
 	l := &t.limits[e.limit]
 	over := e.open+e.held+e.counted >= l.quota.Load()
-	if l.admission && (over || e.pressed != 0) {
+	if l.admission && over {
+		t.remember(s, index)
+	}
+	if e.pressed != forgotten && t.holdDown > 0 {
 		now := time.Now()
-		if over {
-			t.remember(s, index, now)
-		}
-		if t.holdDown > 0 && now.Sub(t.began) < time.Duration(e.pressed)*time.Second {
-			e.held++
-			s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
-		}
+		e.held++
+		s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
 		t.schedule(s, now)
 	}
 	e.open--
@@ -342,15 +355,16 @@ func (t *table) end(s *stripe, index int) {
 }
 
 // remember notes that a client is at its quota. Callers hold the lock of the stripe.
-func (t *table) remember(s *stripe, index int, now time.Time) {
+func (t *table) remember(s *stripe, index int) {
 	e := &t.entries[index]
-	e.proven = uint32(now.Add(provenFor).Sub(t.began) / time.Second) // overflows after 136 years
-	if e.turnedAway || t.slots[index].state.Load()>>droppedShift != 0 {
-		e.pressed = e.proven
-	}
-	if !e.remembered {
-		e.remembered = true
+	if e.proven == forgotten {
+		now := time.Now()
 		s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
+		t.schedule(s, now)
+	}
+	e.proven = fresh
+	if e.turnedAway || t.slots[index].state.Load()>>droppedShift != 0 {
+		e.pressed = fresh
 	}
 }
 
@@ -390,11 +404,13 @@ func (t *table) wake(s *stripe) {
 	for len(s.proven) > 0 && !s.proven[0].until.After(now) {
 		index := s.proven[0].index
 		s.proven = s.proven[1:]
-		if e := &t.entries[index]; t.isProven(e) { // anew since then
-			s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
-		} else {
-			e.remembered = false
+		e := &t.entries[index]
+		e.proven.age()
+		e.pressed.age()
+		if e.proven == forgotten {
 			t.publish(index)
+		} else {
+			s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
 		}
 	}
 	s.next = time.Time{}
@@ -402,12 +418,13 @@ func (t *table) wake(s *stripe) {
 }
 
 func (t *table) count(port uint16, addr netip.Addr) int {
-	p, err := t.lock(port, addr)
+	var p place
+	err := t.lock(&p, port, addr)
 	if err != nil {
 		return 0
 	}
 	defer p.mu.Unlock()
-	return int(t.entryAt(p).open)
+	return int(t.entryAt(&p).open)
 }
 
 // counted is a copy of who has connections.

@@ -17,7 +17,7 @@ type UserSpace struct{ clients *table }
 func NewUserSpace(quota int) *UserSpace {
 	s := shapeFor(DefaultMaxClients)
 	t := newTable(make([]slot, s.buckets()*bucketSlots), s, DefaultMaxClients,
-		prefixes{ipv4: DefaultIPv4Prefix, ipv6: DefaultIPv6Prefix}, newHashKey())
+		newPrefixes(DefaultIPv4Prefix, DefaultIPv6Prefix), newHashKey())
 	t.limits[0].quota.Store(uint32(min(uint64(max(0, quota)), math.MaxUint32)))
 	return &UserSpace{clients: t}
 }

@@ -56,6 +56,16 @@ func (s *speedTable) add(name, unit string, value spread, goal float64) {
 	s.rows = append(s.rows, table.Row{name, unit, "", "", "", cell, cell, verdict, verdict})
 }
 
+// addShare notes a figure of ours with limits beside that without.
+func (s *speedTable) addShare(name string, with, without float64, unit string, goal float64) {
+	share := fmt.Sprintf("%.2f", with/without)
+	if goal != noGoal {
+		share = fmt.Sprintf("%s, goal %.2f: %s", share, goal, goalMet(with/without, goal))
+	}
+	cell := fmt.Sprintf("%.2f of %.2f", with, without)
+	s.rows = append(s.rows, table.Row{name, unit, "", "", "", "", cell, "", share})
+}
+
 // addMemory notes the memory of maps, in MiB.
 func (s *speedTable) addMemory(name string, algorithm1, ours float64) {
 	baseline, cell := fmt.Sprintf("%.1f", algorithm1), fmt.Sprintf("%.1f", ours)

@@ -34,6 +34,7 @@ func TestSpeed(t *testing.T) {
 	t.Run("flood", func(t *testing.T) { measureFlood(t, &table) })
 	t.Run("counts", func(t *testing.T) { measureCounts(t, &table) })
 	t.Run("inserts", func(t *testing.T) { measureInserts(t, &table) })
+	t.Run("half-open", func(t *testing.T) { measureHalfOpen(t, &table) })
 	if !t.Failed() {
 		testkit.Must(t, os.WriteFile(*speedFile, []byte(table.String()), 0o644))
 	}

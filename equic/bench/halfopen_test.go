@@ -1,0 +1,236 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/quic-go/quic-go"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/equic/quicguard"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+)
+
+const (
+	floodInitials = 6000
+	floodFor      = 4 * time.Second
+	floodHonest   = 20   // clients that connect meanwhile
+	goalHalfOpen  = 0.10 // of what it costs without limits
+
+	// serverVariable makes the test binary a server, with limits if it is "limits".
+	serverVariable = "EQUIC_BENCH_SERVER"
+)
+
+func TestMain(m *testing.M) {
+	if limits := os.Getenv(serverVariable); limits != "" {
+		if err := serveFlood(limits == "limits"); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// serveFlood serves until its input ends, with a key of RSA-2048.
+func serveFlood(limits bool) error {
+	o := equic.Options{Interface: netkit.ServerInterface, Ports: onePort}
+	if !limits {
+		o.Quota, o.HalfOpen = 1<<20, equic.HalfOpenLimits{Total: 1 << 20, PerClient: 1 << 20}
+	}
+	gateway, err := equic.Attach(o)
+	if err != nil {
+		return err
+	}
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"bench"},
+	}
+	address := fmt.Sprintf("%s:%d", netkit.ServerAddress, serverPort)
+	listener, err := quicguard.ListenAddr(address, config, nil, gateway)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	go func() {
+		for {
+			if _, err := listener.Accept(context.Background()); err != nil {
+				return
+			}
+		}
+	}()
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// floodCost is what a flood costs the server.
+type floodCost struct {
+	cpu    time.Duration
+	peak   float64 // MiB
+	served int     // honest clients, of floodHonest
+}
+
+// measureHalfOpen sends Initials that no client goes on with, and looks at what
+// they cost a server with and without limits.
+func measureHalfOpen(t *testing.T, table *speedTable) {
+	t.Helper()
+	packets := recordInitials(t, floodInitials)
+	table.section(fmt.Sprintf("%s Initials in %v that are never finished, RSA-2048: limits on handshakes in progress, "+
+		"to no limits", thousands(floodInitials), floodFor))
+	for name, source := range map[string]func(int) netip.Addr{
+		"one address": func(int) netip.Addr { return netip.MustParseAddr("198.51.100.1") },
+		"spoofed":     func(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) },
+	} {
+		with, without := flood(t, "limits", packets, source), flood(t, "none", packets, source)
+		table.addShare(name+": CPU time", with.cpu.Seconds(), without.cpu.Seconds(), "s", goalHalfOpen)
+		table.addShare(name+": memory above that at rest", with.peak, without.peak, "MiB", goalHalfOpen)
+		table.addShare(fmt.Sprintf("%s: honest clients served meanwhile, of %d", name, floodHonest),
+			float64(with.served), float64(without.served), "", noGoal)
+	}
+}
+
+// flood runs a server in a process of its own, and sends it the packets.
+func flood(t *testing.T, limits string, packets [][]byte, source func(int) netip.Addr) (cost floodCost) {
+	t.Helper()
+	p := netkit.NewPair(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	server := exec.CommandContext(ctx, "/proc/self/exe")
+	server.Env = append(os.Environ(), serverVariable+"="+limits)
+	in, err := server.StdinPipe()
+	testkit.Must(t, err)
+	out, err := server.StdoutPipe()
+	testkit.Must(t, err)
+	testkit.Must(t, server.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	testkit.Must(t, err)
+	if line != "ready\n" {
+		t.Fatal(line)
+	}
+	send := p.Wire(t)
+	frames := make([][]byte, len(packets))
+	for i, packet := range packets {
+		frames[i] = framekit.Frame(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(source(i).String(), nil),
+			framekit.UDP(serverPort), gopacket.Payload(packet))
+	}
+	atRest := peakMiB(t, server.Process.Pid)
+	served := make(chan int, 1)
+	netkit.Enter(t, p.Client)
+	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(netkit.ClientAddress)})
+	testkit.Must(t, err)
+	netkit.Enter(t, p.Server)
+	tr := &quic.Transport{Conn: socket}
+	go func() { served <- connect(ctx, tr) }()
+	began := time.Now()
+	for i, frame := range frames {
+		send(frame)
+		time.Sleep(time.Until(began.Add(floodFor * time.Duration(i) / floodInitials)))
+	}
+	cost.served = <-served
+	cost.peak = peakMiB(t, server.Process.Pid) - atRest
+	testkit.Must(t, tr.Close())
+	testkit.Must(t, socket.Close())
+	testkit.Must(t, in.Close())
+	testkit.Must(t, server.Wait())
+	cost.cpu = server.ProcessState.UserTime() + server.ProcessState.SystemTime()
+	return cost
+}
+
+// connect has honest clients connect, one after the other, in the time of the flood.
+func connect(ctx context.Context, tr *quic.Transport) (served int) {
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"bench"}}
+	to := &net.UDPAddr{IP: net.ParseIP(netkit.ServerAddress), Port: serverPort}
+	for range floodHonest {
+		dialing, cancel := context.WithTimeout(ctx, 2*time.Second)
+		conn, err := tr.Dial(dialing, to, config, nil)
+		cancel()
+		if err == nil {
+			served++
+			_ = conn.CloseWithError(0, "") // always nil
+		}
+		time.Sleep(floodFor / floodHonest / 2)
+	}
+	return served
+}
+
+// peakMiB is the most memory that a process has had.
+func peakMiB(t *testing.T, pid int) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	testkit.Must(t, err)
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmHWM:" {
+			kib, err := strconv.Atoi(f[1])
+			testkit.Must(t, err)
+			return float64(kib) / 1024
+		}
+	}
+	t.Fatal("the kernel does not tell the peak of memory")
+	return 0
+}
+
+// recordInitials are the first packets of as many attempts.
+func recordInitials(t *testing.T, n int) [][]byte {
+	t.Helper()
+	sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	testkit.Must(t, err)
+	defer sink.Close()
+	source, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	testkit.Must(t, err)
+	tr := &quic.Transport{Conn: source}
+	defer func() { testkit.Must(t, tr.Close()) }()
+	config := &tls.Config{
+		InsecureSkipVerify: true, NextProtos: []string{"bench"},
+		CurvePreferences: []tls.CurveID{tls.X25519}, // so that a ClientHello is one packet
+	}
+	packets := make([][]byte, 0, n)
+	seen := make(map[string]bool)
+	b := make([]byte, 2048)
+	for len(packets) < n {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = tr.Dial(ctx, sink.LocalAddr(), config, nil)
+		}()
+		for {
+			size, err := sink.Read(b)
+			testkit.Must(t, err)
+			if id := string(b[6:14]); !seen[id] && b[0]&0xf0 == 0xc0 {
+				seen[id] = true
+				packets = append(packets, append([]byte(nil), b[:size]...))
+				break
+			}
+		}
+		cancel()
+		<-done
+	}
+	return packets
+}
