@@ -75,6 +75,9 @@ func (g *Gateway) Begin(port uint16, addr netip.Addr, validated bool) (*Handshak
 	return h, err
 }
 
+// HalfOpen is how many handshakes are in progress of those that Begin counted.
+func (g *Gateway) HalfOpen() HalfOpen { return g.clients.halfOpenNow() }
+
 // isAllowed says whether an address is on the list Allowed, as the kernel has
 // it.
 func (g *Gateway) isAllowed(addr netip.Addr) bool {
@@ -224,7 +227,7 @@ func (g *Gateway) Stats() (Stats, error) {
 	s, err := readStats(g.objs.Packets, g.objs.EventsLost, g.options.Ports)
 	s.EventsLost += g.events.lostEvents()
 	s.Full = g.clients.full.Load()
-	s.HalfOpen = g.clients.halfOpenNow()
+	s.HalfOpen = g.HalfOpen()
 	return s, err
 }
 

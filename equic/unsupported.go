@@ -30,6 +30,9 @@ func (*Gateway) MustValidate(uint16, netip.Addr) bool { return false }
 // Begin returns ErrUnsupported.
 func (*Gateway) Begin(uint16, netip.Addr, bool) (*Handshake, error) { return nil, ErrUnsupported }
 
+// HalfOpen is none.
+func (*Gateway) HalfOpen() HalfOpen { return HalfOpen{} }
+
 // Count is zero.
 func (*Gateway) Count(uint16, netip.Addr) int { return 0 }
 

@@ -100,7 +100,9 @@ func TestRealClientsAreServedAndTurnedAway(t *testing.T) {
 				go func() { served <- server.ServeListener(l) }()
 				defer func() {
 					testkit.Must(t, errors.Join(server.Close(), l.Close()))
-					_ = <-served // Close ended it
+					if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+						t.Errorf("ServeListener: %v, want ErrServerClosed", err)
+					}
 					l.Wait()
 				}()
 				if halfOpen.Total > 0 { // one is in progress, and never ends

@@ -22,6 +22,8 @@ type Admission interface {
 	// Begin counts a handshake in progress. An error that is equic.ErrOverQuota or
 	// equic.ErrFull turns the attempt away.
 	Begin(port uint16, client netip.Addr, validated bool) (*equic.Handshake, error)
+	// HalfOpen is how many handshakes are in progress.
+	HalfOpen() equic.HalfOpen
 }
 
 var (

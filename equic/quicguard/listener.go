@@ -217,6 +217,7 @@ func (l *Listener) Stats() Stats {
 	if a := l.admission; a != nil {
 		s.Retried, s.RefusedEarly = a.retried.Load(), a.refused.Load()
 		s.Failed += a.failed.Load()
+		s.HalfOpen = a.counter.HalfOpen()
 	}
 	return s
 }

@@ -128,6 +128,8 @@ type Stats struct {
 	// Retried is how many packets were answered with a Retry, as too many
 	// handshakes were in progress.
 	Retried uint64
+	// HalfOpen is how many handshakes are in progress now.
+	HalfOpen equic.HalfOpen
 	// Uncounted is how many of Admitted could not be counted, as after the
 	// gateway's Close: only a full table turns away.
 	Uncounted uint64
