@@ -67,7 +67,7 @@ enum reason {
 	PASS_ESTABLISHED, /* it opens no connection */
 	PASS_UNKNOWN_CLIENT,
 	PASS_UNDER_QUOTA,
-	PASS_HANDSHAKE, /* of a client at its quota, which has a handshake in progress */
+	PASS_HANDSHAKE, /* of a client at its quota, from a port with a handshake in progress */
 	DROP_DENIED,
 	DROP_FRAGMENTED,
 	DROP_OPTIONS,
@@ -108,11 +108,14 @@ struct key {
 struct slot {
 	__u64 hash; /* of its key; zero is a free place */
 	__u32 connections; /* open ones, and handshakes in progress that count */
-	__u16 handshakes; /* in progress */
-	__u16 dropped; /* one from the first dropped packet on */
+	__u8 ports[3]; /* a bit for each source port with a handshake in progress */
+	__u8 dropped; /* one from the first dropped packet on */
 };
 
+#define PORT_BITS 24
+
 #define SLOTS 4
+#define GROUP_BUCKETS 64 /* a page of memory */
 
 /* One cache line. */
 struct bucket {
@@ -147,8 +150,7 @@ enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
 const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
 const volatile __u64 hash_key[2] = {}; /* random */
-const volatile __u32 stripes = 1; /* of the table, a power of two */
-const volatile __u32 stripe_buckets = 1; /* a power of two */
+const volatile __u32 groups = 1; /* of the table, a power of two */
 const volatile __u32 rate_lines = 1; /* a power of two */
 const volatile __u8 unusual_passed = 0; /* enum unusual */
 const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
@@ -245,6 +247,7 @@ struct datagram {
 	__u32 payload; /* its offset */
 	__u32 version; /* of a long header */
 	__u16 port;
+	__u16 source_port;
 	__u8 first;
 	__u8 id_length;
 	__u8 readable; /* bytes of the payload that could be read, six at most */
@@ -287,6 +290,7 @@ static __always_inline enum reason take(struct xdp_md *ctx, __u32 offset, struct
 	d->length = length - UDP_HEADER;
 	d->payload = offset + UDP_HEADER;
 	d->port = bpf_ntohs(start->destination);
+	d->source_port = bpf_ntohs(start->source);
 	d->first = start->first;
 	d->version = bpf_ntohl(start->version);
 	d->id_length = start->id_length;
@@ -666,13 +670,13 @@ static __always_inline __u64 hash_of(const struct key *k)
 	return v0 ? v0 : 1; /* zero is a free place */
 }
 
-/* The client's place, if it has one. Both of its buckets are in one stripe of the
- * table, which user space locks as a whole. */
+/* The client's place, if it has one. Both of its buckets are in one page of memory,
+ * so that the processor has one address to translate. */
 static __always_inline struct slot *find(__u64 hash)
 {
-	__u32 stripe = (hash >> 58) & (stripes - 1);
-	__u32 i = stripe * stripe_buckets + (hash & (stripe_buckets - 1));
-	__u32 j = stripe * stripe_buckets + ((hash >> 29) & (stripe_buckets - 1));
+	__u32 group = ((hash >> 16) & (groups - 1)) * GROUP_BUCKETS;
+	__u32 i = group + (hash & (GROUP_BUCKETS - 1));
+	__u32 j = group + ((hash >> 8) & (GROUP_BUCKETS - 1));
 	struct bucket *a = bpf_map_lookup_elem(&clients, &i);
 	struct bucket *b = bpf_map_lookup_elem(&clients, &j);
 
@@ -691,7 +695,18 @@ static __always_inline struct slot *find(__u64 hash)
 	return NULL;
 }
 
-static __always_inline enum reason judge_quota(struct key *k, __u64 hash, enum kind kind, const struct application *a)
+/* Whether a handshake from a source port is in progress, or from another of the same
+ * bit. equic/table.go is the same. */
+static __always_inline int in_progress(const struct slot *s, __u16 port)
+{
+	__u32 ports = s->ports[0] | s->ports[1] << 8 | s->ports[2] << 16;
+	__u64 spread = (__u32)(port * 2654435769U);
+
+	return ports >> (spread * PORT_BITS >> 32) & 1;
+}
+
+static __always_inline enum reason judge_quota(const struct datagram *d, struct key *k, __u64 hash, enum kind kind,
+					       const struct application *a)
 {
 	struct slot *s = find(hash);
 
@@ -699,7 +714,7 @@ static __always_inline enum reason judge_quota(struct key *k, __u64 hash, enum k
 		return PASS_UNKNOWN_CLIENT;
 	if (s->connections < a->quota)
 		return PASS_UNDER_QUOTA;
-	if (s->handshakes && a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT))
+	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && in_progress(s, d->source_port))
 		return PASS_HANDSHAKE;
 	if (!s->dropped) {
 		s->dropped = 1;
@@ -717,10 +732,10 @@ struct pair {
  * place in the table does. */
 static __always_inline void find_rate(__u64 hash, struct pair *p)
 {
-	__u32 line = ((hash >> 8) & (rate_lines - 1)) * RATE_WORDS;
-	__u32 word = (hash >> 40) & (RATE_WORDS - 1);
+	__u32 line = ((hash >> 32) & (rate_lines - 1)) * RATE_WORDS;
+	__u32 word = (hash >> 58) & (RATE_WORDS - 1);
 	__u32 i = line + word;
-	__u32 j = line + (word ^ (((hash >> 43) & (RATE_WORDS - 1)) | 1)); /* another one */
+	__u32 j = line + (word ^ (((hash >> 61) & (RATE_WORDS - 1)) | 1)); /* another one */
 
 	p->first = bpf_map_lookup_elem(&rates, &i);
 	p->second = bpf_map_lookup_elem(&rates, &j);
@@ -776,7 +791,7 @@ static __always_inline enum reason judge(struct xdp_md *ctx, const struct datagr
 	hash = hash_of(&k);
 	if (a->interval_ns && kind >= KIND_TOKEN)
 		find_rate(hash, &rate);
-	why = judge_quota(&k, hash, kind, a);
+	why = judge_quota(d, &k, hash, kind, a);
 	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
 		return why;
 	return within_rate(&k, &rate, a) ? why : DROP_RATE;

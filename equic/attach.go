@@ -104,7 +104,6 @@ func (a *gatewayApplication) setRate(r rate) {
 type loaded struct {
 	objs   *gatewayObjects
 	memory []byte // of the map of clients
-	shape  shape
 	key    hashKey
 }
 
@@ -118,9 +117,9 @@ func load(o Options) (*loaded, error) {
 	if err := spec.Assign(&specs); err != nil {
 		return nil, err
 	}
-	l := &loaded{objs: new(gatewayObjects), shape: shapeFor(o.MaxClients), key: newHashKey()}
-	rateLines := nextPowerOfTwo(uint32(o.MaxClients)) // validated
-	specs.Clients.MaxEntries = l.shape.buckets()
+	l := &loaded{objs: new(gatewayObjects), key: newHashKey()}
+	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
+	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
 	var of [1 << 16]uint8
 	for i, p := range o.Ports {
@@ -131,8 +130,7 @@ func load(o Options) (*loaded, error) {
 		specs.Ipv4Mask.Set(mask(o.IPv4Prefix)[0]),
 		specs.Ipv6Mask.Set(mask(o.IPv6Prefix)),
 		specs.HashKey.Set(l.key),
-		specs.Stripes.Set(l.shape.stripes),
-		specs.StripeBuckets.Set(l.shape.stripeBuckets),
+		specs.Groups.Set(groups),
 		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
@@ -146,7 +144,7 @@ func load(o Options) (*loaded, error) {
 	if err := spec.LoadAndAssign(l.objs, nil); err != nil {
 		return nil, explainPermission(err)
 	}
-	size := int(l.shape.buckets()) * int(unsafe.Sizeof(slot{})) * bucketSlots
+	size := int(groups*groupBuckets*bucketSlots) * int(unsafe.Sizeof(slot{}))
 	l.memory, err = unix.Mmap(l.objs.Clients.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("map the table of clients into memory: %w", err), l.objs.Close())
@@ -160,7 +158,7 @@ const rateWords = 8
 // table counts in the memory of the kernel's map.
 func (l *loaded) table(o Options) *table {
 	slots := unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(l.memory))), len(l.memory)/int(unsafe.Sizeof(slot{})))
-	t := newTable(slots, l.shape, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)
+	t := newTable(slots, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)
 	t.halfOpen, t.holdDown = o.HalfOpen, o.HoldDown
 	for i, p := range o.Ports {
 		t.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated

@@ -155,8 +155,8 @@ func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	if want.token {
 		key := w.key(want.client)
 		hash := w.clients.key.hash(&key)
-		line, word := uint32(hash>>8)%(words/rateWords)*rateWords, uint32(hash>>40)%rateWords
-		expected = []uint32{line + word, line + word ^ (uint32(hash>>43)%rateWords | 1)}
+		line, word := uint32(hash>>32)%(words/rateWords)*rateWords, uint32(hash>>58)%rateWords
+		expected = []uint32{line + word, line + word ^ (uint32(hash>>61)%rateWords | 1)}
 		slices.Sort(expected)
 	}
 	if !slices.Equal(expected, got) {

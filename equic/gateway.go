@@ -67,10 +67,10 @@ func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
 // reads the first packet. The error is ErrOverQuota if the client's quota allows
 // no more handshakes than are in progress; ErrFull, ErrPort or ErrClosed otherwise.
 // With an error nothing is counted.
-func (g *Gateway) Begin(port uint16, addr netip.Addr, validated bool) (*Handshake, error) {
-	h, err := g.clients.begin(port, addr, validated, false)
-	if errors.Is(err, ErrOverQuota) && g.isAllowed(addr) {
-		return g.clients.begin(port, addr, validated, true)
+func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (*Handshake, error) {
+	h, err := g.clients.begin(port, from, validated, false)
+	if errors.Is(err, ErrOverQuota) && g.isAllowed(from.Addr()) {
+		return g.clients.begin(port, from, validated, true)
 	}
 	return h, err
 }

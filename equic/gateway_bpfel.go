@@ -28,8 +28,8 @@ type gatewayBucket struct {
 		_           structs.HostLayout
 		Hash        uint64
 		Connections uint32
-		Handshakes  uint16
-		Dropped     uint16
+		Ports       [3]uint8
+		Dropped     uint8
 	}
 }
 
@@ -59,12 +59,11 @@ const (
 	gatewayVarEventBurstNs    = "event_burst_ns"
 	gatewayVarEventIntervalNs = "event_interval_ns"
 	gatewayVarEventsFullNs    = "events_full_ns"
+	gatewayVarGroups          = "groups"
 	gatewayVarHashKey         = "hash_key"
 	gatewayVarIpv4Mask        = "ipv4_mask"
 	gatewayVarIpv6Mask        = "ipv6_mask"
 	gatewayVarRateLines       = "rate_lines"
-	gatewayVarStripeBuckets   = "stripe_buckets"
-	gatewayVarStripes         = "stripes"
 	gatewayVarUnusualPassed   = "unusual_passed"
 )
 
@@ -135,12 +134,11 @@ type gatewayVariableSpecs struct {
 	EventBurstNs    *ebpf.VariableSpec `ebpf:"event_burst_ns"`
 	EventIntervalNs *ebpf.VariableSpec `ebpf:"event_interval_ns"`
 	EventsFullNs    *ebpf.VariableSpec `ebpf:"events_full_ns"`
+	Groups          *ebpf.VariableSpec `ebpf:"groups"`
 	HashKey         *ebpf.VariableSpec `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
 	RateLines       *ebpf.VariableSpec `ebpf:"rate_lines"`
-	StripeBuckets   *ebpf.VariableSpec `ebpf:"stripe_buckets"`
-	Stripes         *ebpf.VariableSpec `ebpf:"stripes"`
 	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
 
@@ -195,12 +193,11 @@ type gatewayVariables struct {
 	EventBurstNs    *ebpf.Variable `ebpf:"event_burst_ns"`
 	EventIntervalNs *ebpf.Variable `ebpf:"event_interval_ns"`
 	EventsFullNs    *ebpf.Variable `ebpf:"events_full_ns"`
+	Groups          *ebpf.Variable `ebpf:"groups"`
 	HashKey         *ebpf.Variable `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
 	RateLines       *ebpf.Variable `ebpf:"rate_lines"`
-	StripeBuckets   *ebpf.Variable `ebpf:"stripe_buckets"`
-	Stripes         *ebpf.Variable `ebpf:"stripes"`
 	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 )
 
 // ErrOverQuota says that a client has as many connections and handshakes in
@@ -12,9 +13,9 @@ var ErrOverQuota = errors.New("client is over quota")
 
 // Defaults of HalfOpenLimits.
 const (
-	// DefaultHalfOpen is what 5,000 new connections per second need at a round-trip
+	// DefaultHalfOpen is what 2,500 new connections per second need at a round-trip
 	// time of 50 ms.
-	DefaultHalfOpen = 256
+	DefaultHalfOpen = 128
 	// DefaultHalfOpenPerClient is more than the clients behind one address open at
 	// once.
 	DefaultHalfOpenPerClient = 64
@@ -102,7 +103,8 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 }
 
 // begin counts a handshake in progress.
-func (t *table) begin(port uint16, addr netip.Addr, validated, allowed bool) (*Handshake, error) {
+func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool) (*Handshake, error) {
+	addr := from.Addr()
 	var p place
 	err := t.lock(&p, port, addr)
 	if err != nil {
@@ -118,6 +120,7 @@ func (t *table) begin(port uint16, addr netip.Addr, validated, allowed bool) (*H
 	}
 	h := &Handshake{table: t, stripe: p.stripe, index: p.index, validated: validated, allowed: allowed}
 	h.change(1)
+	t.entries[p.index].ports |= portBit(from.Port())
 	t.publish(p.index)
 	return h, nil
 }
@@ -199,12 +202,31 @@ func (h *Handshake) Close() {
 	}
 	switch h.stage {
 	case stageHandshake:
-		h.change(-1)
-		h.table.publish(h.index)
+		h.fail()
 	case stageOpen:
 		h.table.end(h.stripe, h.index)
 	}
 	h.stage = stageOver
+}
+
+// fail takes away a handshake that has failed. What it cost the server is spent, so
+// it goes on counting for a while as what it was: a client that breaks its handshakes
+// off must not begin more than one that leaves them. Callers hold the lock of the
+// stripe.
+func (h *Handshake) fail() {
+	t := h.table
+	switch {
+	case t.holdDown <= 0:
+		h.change(-1)
+	case h.validated || h.counted:
+		h.change(-1)
+		t.hold(h.stripe, h.index)
+	default:
+		now := time.Now()
+		h.stripe.failed = append(h.stripe.failed, waitingSlot{h.index, now.Add(t.holdDown)})
+		t.schedule(h.stripe, now)
+	}
+	t.publish(h.index)
 }
 
 // halfOpenNow is what is in progress.

@@ -14,13 +14,13 @@ import (
 
 func (t *portTable) begin(tb testing.TB, addr netip.Addr, validated bool) *Handshake {
 	tb.Helper()
-	h, err := t.table.begin(serverPort, addr, validated, false)
+	h, err := t.table.begin(serverPort, netip.AddrPortFrom(addr, 40000), validated, false)
 	testkit.Must(tb, err)
 	return h
 }
 
 func (t *portTable) isOver(addr netip.Addr, validated bool) bool {
-	h, err := t.table.begin(serverPort, addr, validated, false)
+	h, err := t.table.begin(serverPort, netip.AddrPortFrom(addr, 40000), validated, false)
 	if err == nil {
 		h.Close()
 	}
@@ -75,7 +75,7 @@ func TestHandshakesOfAnAddressThatIsNotValidatedTurnNobodyAway(t *testing.T) {
 
 func TestTooManyHandshakesInTotalAskForValidation(t *testing.T) {
 	table := newAdmission(9, 100)
-	table.halfOpen = HalfOpenLimits{Total: 3, PerClient: 2}
+	table.halfOpen, table.holdDown = HalfOpenLimits{Total: 3, PerClient: 2}, 0
 	var begun []*Handshake
 	for i, addr := range []netip.Addr{alice, alice, bob} {
 		if i == 2 && !table.mustValidate(alice) {
@@ -143,4 +143,24 @@ func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
 	for _, h := range all {
 		h.Close()
 	}
+}
+
+// A client that breaks handshakes off has had the server do all of the work.
+func TestAHandshakeThatFailsCountsForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := newAdmission(1, 8)
+		defer table.close()
+		table.begin(t, alice, false).Close()
+		table.begin(t, bob, true).Close()
+		if !table.mustValidate(alice) || !table.isOver(bob, true) {
+			t.Error("another handshake may begin at once")
+		}
+		if got, want := table.halfOpenNow(), (HalfOpen{Unvalidated: 1}); got != want {
+			t.Errorf("half open %+v, want %+v", got, want)
+		}
+		time.Sleep(DefaultHoldDown + time.Millisecond)
+		if table.mustValidate(alice) || table.used() != 0 {
+			t.Errorf("%d clients are left a second later", table.used())
+		}
+	})
 }

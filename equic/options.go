@@ -120,8 +120,9 @@ type Options struct {
 	// validated.
 	HalfOpen HalfOpenLimits
 	// HoldDown is how long a connection goes on counting after its end if its client
-	// was turned away in the last 10 seconds, under PolicyNew. Without it, a client that opens
-	// short connections as fast as it can finds a place as often as one of them ends.
+	// was turned away in the last 10 to 20 seconds, under PolicyNew, and how long a
+	// handshake does that has failed. Without it, a client that opens short connections
+	// as fast as it can finds a place as often as one of them ends.
 	// Zero is DefaultHoldDown, a negative one is none.
 	HoldDown time.Duration
 	// AllowTunnels attaches next to a tunnel device that is up (IPIP, GRE, VXLAN and

@@ -217,6 +217,10 @@ func TestPacketsOfAHandshakeInProgressPass(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p.expect(t, datagram(t, alice.String(), c.payload), c.want, serverPort)
+			if c.want == PassHandshake {
+				other := with(datagram(t, alice.String(), c.payload), 14+20, 0x12, 0x34)
+				p.expect(t, other, DropOverQuota, serverPort) // from another port
+			}
 			p.expect(t, datagramTo(t, alice.String(), 443, c.payload), DropOverQuota, 443)
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
 const xdpPass = 2
@@ -64,7 +65,11 @@ func (t *table) put(tb testing.TB, port uint16, addr netip.Addr, connections, ha
 	testkit.Must(tb, t.lock(&p, port, addr))
 	defer p.mu.Unlock()
 	testkit.Must(tb, t.add(&p))
-	t.entries[p.index].open, t.entries[p.index].validated = connections, handshakes
+	e := &t.entries[p.index]
+	e.open, e.validated = connections, handshakes
+	if handshakes > 0 {
+		e.ports = portBit(uint16(framekit.UDP(0).SrcPort))
+	}
 	t.publish(p.index)
 }
 

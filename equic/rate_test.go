@@ -167,7 +167,7 @@ func TestClientsThatShareAWordOfTheRateLimitAreNotLimited(t *testing.T) {
 	key := byAddress.key(serverPort, alice)
 	hash := p.clients.key.hash(&key)
 	full := uint64(time.Now().Add(time.Hour).Sub(time.Unix(0, 0))) // in many years
-	testkit.Must(t, p.objs.Rates.Put(uint32(hash>>40)%rateWords, full))
+	testkit.Must(t, p.objs.Rates.Put(uint32(hash>>58)%rateWords, full))
 	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
 	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
 }

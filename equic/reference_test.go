@@ -91,7 +91,7 @@ func (r *reference) judgeDatagram(d udpDatagram, p Port) judgement {
 		j.reason = PassUnknownClient
 	case count < uint32(p.Quota):
 		j.reason = PassUnderQuota
-	case p.Policy == PolicyNew && r.handshakes && (kind == "initial with a token" || kind == "0-rtt"):
+	case p.Policy == PolicyNew && r.handshakes && portBit(d.sourcePort) == portBit(40000) && (kind == "initial with a token" || kind == "0-rtt"):
 		j.reason = PassHandshake
 	default:
 		j.reason = DropOverQuota
@@ -110,12 +110,13 @@ func (r *reference) client(addr netip.Addr, port uint16) client {
 
 // udpDatagram is what is read of one.
 type udpDatagram struct {
-	source    netip.Addr // never an IPv4 address in the form of an IPv6 one
-	port      uint16
-	length    int    // of the payload, by the UDP header
-	payload   []byte // as much of it as the frame has
-	partial   bool   // the first of several fragments
-	ipOptions bool
+	source     netip.Addr // never an IPv4 address in the form of an IPv6 one
+	port       uint16
+	sourcePort uint16
+	length     int    // of the payload, by the UDP header
+	payload    []byte // as much of it as the frame has
+	partial    bool   // the first of several fragments
+	ipOptions  bool
 }
 
 // kind is what the first QUIC packet of a datagram is; empty where the datagram
@@ -287,9 +288,10 @@ func readUDP(b []byte, source netip.Addr, jumbo bool) (udpDatagram, string) {
 		return udpDatagram{}, PassMalformed
 	}
 	return udpDatagram{
-		source:  source,
-		port:    binary.BigEndian.Uint16(b[2:]),
-		length:  length - header,
-		payload: b[header:min(length, len(b))],
+		source:     source,
+		port:       binary.BigEndian.Uint16(b[2:]),
+		sourcePort: binary.BigEndian.Uint16(b),
+		length:     length - header,
+		payload:    b[header:min(length, len(b))],
 	}, ""
 }

@@ -21,7 +21,7 @@ const (
 	PassEstablished   = "pass_established"    // it opens no connection (policy "new")
 	PassUnknownClient = "pass_unknown_client" // the client has no connection
 	PassUnderQuota    = "pass_under_quota"    // the client has fewer connections than its quota
-	PassHandshake     = "pass_handshake"      // of a client at its quota with a handshake in progress (policy "new")
+	PassHandshake     = "pass_handshake"      // of a client at its quota, from a port with a handshake in progress (policy "new")
 	DropDenied        = "drop_denied"         // on the list Denied
 	DropFragmented    = "drop_fragmented"     // the first of several fragments
 	DropOptions       = "drop_options"        // IPv4 options

@@ -3,7 +3,6 @@ package equic
 import (
 	"errors"
 	"fmt"
-	"math"
 	"math/bits"
 	"net/netip"
 	"sync"
@@ -12,11 +11,10 @@ import (
 )
 
 const (
-	bucketSlots = 4 // a bucket is one cache line
-
-	// A stripe is locked as a whole. Smaller stripes would fill unevenly.
-	maxStripes       = 64
-	minStripeBuckets = 256
+	bucketSlots  = 4  // a bucket is one cache line
+	groupBuckets = 64 // a group is one page of memory
+	maxStripes   = 64 // a stripe is locked as a whole
+	minGroups    = 4
 
 	// provenFor is how long a client that was at its quota is remembered at least, and
 	// half of how long at most: see Handshake.
@@ -27,13 +25,20 @@ const (
 // bpf/equic.bpf.c).
 type slot struct {
 	hash  atomic.Uint64 // zero is a free place
-	state atomic.Uint64 // connections (32 bits), handshakes (16), dropped (16)
+	state atomic.Uint64 // connections (32 bits), ports (24), dropped (8)
 }
 
 const (
-	handshakesShift = 32
-	droppedShift    = 48
+	portsShift   = 32
+	portBits     = 24
+	droppedShift = portsShift + portBits
 )
+
+// portBit is the bit of a source port.
+func portBit(port uint16) uint32 {
+	const spread = 2654435769
+	return 1 << (uint64(uint32(port)*spread) * portBits >> 32)
+}
 
 // entry is what user space alone knows of the client in a slot.
 type entry struct {
@@ -43,6 +48,7 @@ type entry struct {
 	validated   uint32 // handshakes in progress, from an address that is validated
 	unvalidated uint32 // handshakes in progress, from one that may be spoofed
 	counted     uint32 // of both, those that count in the kernel
+	ports       uint32 // the bits of the ports of both, and of those that have ended since there was none
 	limit       uint8  // its index in table.limits
 	turnedAway  bool   // in user space, since it is at its quota
 	proven      memory // it was at its quota lately, so its address is its own
@@ -87,17 +93,18 @@ type limit struct {
 // more room. With half of the slots taken, which is the most, about one client in
 // 100,000 finds both full.
 //
-// Both buckets are in one stripe, whose lock guards their slots and entries. The
-// kernel takes no lock: it reads a slot's two words, each of which is whole.
+// Both buckets are in one group, and the group in one stripe, whose lock guards its
+// slots and entries. The kernel takes no lock: it reads a slot's two words, each of
+// which is whole.
 type table struct {
 	prefixes prefixes
 	key      hashKey
 	letIn    func(clientKey) // called when a client that was dropped no longer is; not nil
 
-	slots         []slot // in the kernel's memory, or not
-	entries       []entry
-	stripes       []stripe
-	stripeBuckets uint32
+	slots   []slot // in the kernel's memory, or not
+	entries []entry
+	groups  uint32
+	stripes []stripe
 
 	limitOf *[1 << 16]uint8 // the limit of each port, zero is none; nil is limit 0 for all
 	limits  [MaxPorts + 1]limit
@@ -114,6 +121,7 @@ type stripe struct {
 	mu     sync.Mutex
 	closed bool
 	held   []waitingSlot // connections that have ended and still count
+	failed []waitingSlot // handshakes that have failed and are still taken to be in progress
 	proven []waitingSlot // clients that are remembered
 	timer  *time.Timer   // of the next of both
 	next   time.Time     // when it fires; zero if it does not run
@@ -125,34 +133,32 @@ type waitingSlot struct {
 	until time.Time
 }
 
-// shape is the size of a table for a number of clients: at most half of the slots
-// are taken.
-type shape struct{ stripes, stripeBuckets uint32 }
-
-func shapeFor(clients int) shape {
-	buckets := max(minStripeBuckets, nextPowerOfTwo(uint32(clients))*2/bucketSlots) // MaxClients is far below 1<<31
-	s := shape{stripes: min(maxStripes, buckets/minStripeBuckets)}
-	s.stripeBuckets = buckets / s.stripes
-	return s
+// groupsFor is how many groups a table for a number of clients has: at most half of
+// its slots are taken.
+func groupsFor(clients int) uint32 {
+	const groupClients = groupBuckets * bucketSlots / 2
+	return max(minGroups, nextPowerOfTwo(uint32(clients))/groupClients) // MostClients is far below 1<<31
 }
-
-func (s shape) buckets() uint32 { return s.stripes * s.stripeBuckets }
 
 func nextPowerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
-// newTable makes a table over slots, as many as the shape has. Ports have their
-// limits set by addLimit.
-func newTable(slots []slot, s shape, clients int, by prefixes, key hashKey) *table {
+// newTable makes a table over the slots of groupsFor a number of clients, or over
+// some of its own. Ports have their limits set by addLimit.
+func newTable(slots []slot, clients int, by prefixes, key hashKey) *table {
+	groups := groupsFor(clients)
+	if slots == nil {
+		slots = make([]slot, groups*groupBuckets*bucketSlots)
+	}
 	t := &table{
-		prefixes:      by,
-		key:           key,
-		letIn:         func(clientKey) {},
-		slots:         slots,
-		entries:       make([]entry, len(slots)),
-		stripes:       make([]stripe, s.stripes),
-		stripeBuckets: s.stripeBuckets,
-		halfOpen:      HalfOpenLimits{}.complete(),
-		holdDown:      DefaultHoldDown,
+		prefixes: by,
+		key:      key,
+		letIn:    func(clientKey) {},
+		slots:    slots,
+		entries:  make([]entry, len(slots)),
+		groups:   groups,
+		stripes:  make([]stripe, min(maxStripes, groups)),
+		halfOpen: HalfOpenLimits{}.complete(),
+		holdDown: DefaultHoldDown,
 	}
 	t.room.Store(int64(clients))
 	return t
@@ -190,11 +196,10 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 	}
 	p.key = t.prefixes.key(port, addr)
 	p.hash = t.key.hash(&p.key)
-	number := uint32(p.hash>>58) & uint32(len(t.stripes)-1)
-	base, mask := number*t.stripeBuckets, t.stripeBuckets-1
-	p.first = int(base+uint32(p.hash)&mask) * bucketSlots
-	p.second = int(base+uint32(p.hash>>29)&mask) * bucketSlots
-	p.stripe = &t.stripes[number]
+	group := uint32(p.hash>>16) & (t.groups - 1)
+	p.first = int(group*groupBuckets+uint32(p.hash)%groupBuckets) * bucketSlots
+	p.second = int(group*groupBuckets+uint32(p.hash>>8)%groupBuckets) * bucketSlots
+	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -284,8 +289,10 @@ func (t *table) publish(index int) {
 		t.room.Add(1)
 		return
 	}
-	handshakes := uint64(min(e.inProgress(), math.MaxUint16))
-	s.state.Store(uint64(connections) | handshakes<<handshakesShift | old>>droppedShift<<droppedShift)
+	if e.inProgress() == 0 {
+		e.ports = 0
+	}
+	s.state.Store(uint64(connections) | uint64(e.ports)<<portsShift | old>>droppedShift<<droppedShift)
 }
 
 func (t *table) inc(port uint16, addr netip.Addr) error {
@@ -345,13 +352,18 @@ func (t *table) end(s *stripe, index int) {
 		t.remember(s, index)
 	}
 	if e.pressed != forgotten && t.holdDown > 0 {
-		now := time.Now()
-		e.held++
-		s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
-		t.schedule(s, now)
+		t.hold(s, index)
 	}
 	e.open--
 	t.publish(index)
+}
+
+// hold has what has ended count for a while. Callers hold the lock of the stripe.
+func (t *table) hold(s *stripe, index int) {
+	now := time.Now()
+	t.entries[index].held++
+	s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
+	t.schedule(s, now)
 }
 
 // remember notes that a client is at its quota. Callers hold the lock of the stripe.
@@ -371,7 +383,7 @@ func (t *table) remember(s *stripe, index int) {
 // schedule sets the timer of a stripe for what is due next. Callers hold its lock.
 func (t *table) schedule(s *stripe, now time.Time) {
 	var next time.Time
-	for _, list := range [][]waitingSlot{s.held, s.proven} {
+	for _, list := range [][]waitingSlot{s.held, s.failed, s.proven} {
 		if len(list) > 0 && (next.IsZero() || list[0].until.Before(next)) {
 			next = list[0].until
 		}
@@ -386,8 +398,8 @@ func (t *table) schedule(s *stripe, now time.Time) {
 	s.next = next
 }
 
-// wake does what is due in a stripe: it takes away connections that were held down
-// for long enough, and forgets clients.
+// wake does what is due in a stripe: it takes away what was held down for long
+// enough, and forgets clients.
 func (t *table) wake(s *stripe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -399,6 +411,13 @@ func (t *table) wake(s *stripe) {
 		index := s.held[0].index
 		s.held = s.held[1:]
 		t.entries[index].held--
+		t.publish(index)
+	}
+	for len(s.failed) > 0 && !s.failed[0].until.After(now) {
+		index := s.failed[0].index
+		s.failed = s.failed[1:]
+		t.entries[index].unvalidated--
+		t.unvalidated.Add(-1)
 		t.publish(index)
 	}
 	for len(s.proven) > 0 && !s.proven[0].until.After(now) {

@@ -39,8 +39,7 @@ func newAdmission(quota uint32, clients int) *portTable {
 }
 
 func newPortTable(quota uint32, clients int) *portTable {
-	s := shapeFor(clients)
-	t := &portTable{table: newTable(make([]slot, s.buckets()*bucketSlots), s, clients, byAddress, newHashKey())}
+	t := &portTable{table: newTable(nil, clients, byAddress, newHashKey())}
 	t.addLimit(serverPort, 1, quota, false)
 	t.table.letIn = func(k clientKey) { t.letIn = append(t.letIn, byAddress.prefix(k)) }
 	return t
@@ -58,8 +57,8 @@ func (t *portTable) count(addr netip.Addr) int { return t.table.count(serverPort
 func (t *table) slotOf(port uint16, addr netip.Addr) *slot {
 	key := t.prefixes.key(port, addr)
 	hash := t.key.hash(&key)
-	base := uint32(hash>>58) & uint32(len(t.stripes)-1) * t.stripeBuckets
-	for _, bucket := range []uint32{base + uint32(hash)&(t.stripeBuckets-1), base + uint32(hash>>29)&(t.stripeBuckets-1)} {
+	group := uint32(hash>>16) & (t.groups - 1) * groupBuckets
+	for _, bucket := range []uint32{group + uint32(hash)%groupBuckets, group + uint32(hash>>8)%groupBuckets} {
 		for i := range bucketSlots {
 			if s := &t.slots[int(bucket)*bucketSlots+i]; s.hash.Load() == hash {
 				return s
@@ -152,7 +151,7 @@ func TestAFullTableCountsNoOtherClient(t *testing.T) {
 	if admitted, err := table.tryInc(bob); admitted || !errors.Is(err, ErrFull) {
 		t.Errorf("tryInc: %v, %v; want ErrFull", admitted, err)
 	}
-	if _, err := table.table.begin(serverPort, bob, true, false); !errors.Is(err, ErrFull) {
+	if _, err := table.table.begin(serverPort, netip.AddrPortFrom(bob, 1), true, false); !errors.Is(err, ErrFull) {
 		t.Errorf("begin: error %v, want ErrFull", err)
 	}
 	testkit.Must(t, table.inc(alice)) // one that has a place still counts
@@ -183,11 +182,11 @@ func TestATableTakesAsManyClientsAsItIsMadeFor(t *testing.T) {
 func TestAClosedTableChangesNothing(t *testing.T) {
 	table := newPortTable(1, 8)
 	testkit.Must(t, table.inc(alice))
-	h, err := table.table.begin(serverPort, bob, true, false)
+	h, err := table.table.begin(serverPort, netip.AddrPortFrom(bob, 1), true, false)
 	testkit.Must(t, err)
 	table.close()
 	_, tryErr := table.tryInc(alice)
-	_, beginErr := table.table.begin(serverPort, alice, true, false)
+	_, beginErr := table.table.begin(serverPort, netip.AddrPortFrom(alice, 1), true, false)
 	for call, err := range map[string]error{
 		"inc": table.inc(alice), "dec": table.dec(alice), "tryInc": tryErr, "begin": beginErr,
 	} {
@@ -231,8 +230,7 @@ func TestNoCountIsLostAmongClientsThatComeAndGo(t *testing.T) {
 }
 
 func TestClientsAreToldApartByTheirPrefixAndPort(t *testing.T) {
-	s := shapeFor(8)
-	table := newTable(make([]slot, s.buckets()*bucketSlots), s, 8, newPrefixes(24, 64), newHashKey())
+	table := newTable(nil, 8, newPrefixes(24, 64), newHashKey())
 	table.addLimit(443, 1, 2, true)
 	table.addLimit(8443, 2, 9, true)
 	for _, c := range []struct {

@@ -15,9 +15,7 @@ type UserSpace struct{ clients *table }
 // NewUserSpace makes a counter that admits quota connections of each client of
 // each port, of DefaultMaxClients clients; with zero it admits nobody.
 func NewUserSpace(quota int) *UserSpace {
-	s := shapeFor(DefaultMaxClients)
-	t := newTable(make([]slot, s.buckets()*bucketSlots), s, DefaultMaxClients,
-		newPrefixes(DefaultIPv4Prefix, DefaultIPv6Prefix), newHashKey())
+	t := newTable(nil, DefaultMaxClients, newPrefixes(DefaultIPv4Prefix, DefaultIPv6Prefix), newHashKey())
 	t.limits[0].quota.Store(uint32(min(uint64(max(0, quota)), math.MaxUint32)))
 	return &UserSpace{clients: t}
 }
@@ -37,8 +35,8 @@ func (u *UserSpace) MustValidate(port uint16, addr netip.Addr) bool {
 }
 
 // Begin is as that of a Gateway.
-func (u *UserSpace) Begin(port uint16, addr netip.Addr, validated bool) (*Handshake, error) {
-	return u.clients.begin(port, addr, validated, false)
+func (u *UserSpace) Begin(port uint16, from netip.AddrPort, validated bool) (*Handshake, error) {
+	return u.clients.begin(port, from, validated, false)
 }
 
 // HalfOpen is how many handshakes are in progress.

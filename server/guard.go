@@ -65,14 +65,14 @@ type timedAdmission struct {
 	server *server
 }
 
-func (a timedAdmission) Begin(port uint16, client netip.Addr, validated bool) (*equic.Handshake, error) {
+func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (*equic.Handshake, error) {
 	clock := startCostClock()
 	defer clock.release()
-	h, err := a.Gateway.Begin(port, client, validated)
+	h, err := a.Gateway.Begin(port, from, validated)
 	if errors.Is(err, equic.ErrOverQuota) || errors.Is(err, equic.ErrFull) {
 		wall, cpu := clock.read()
-		a.server.book.addRefusal(record.Refusal{
-			Client: client.String(),
+		a.server.early.add(from, record.Refusal{
+			Client: from.Addr().String(),
 			AtNS:   a.server.o.Clock.At(clock.start),
 			Stage:  stageEarly,
 			WallNS: wall,

@@ -24,9 +24,10 @@ var onePort = []equic.Port{{Number: serverPort}}
 
 // slot is struct slot of bpf/equic.bpf.c, of which a bucket has four.
 type slot struct {
-	Hash                uint64
-	Connections         uint32
-	Handshakes, Dropped uint16
+	Hash        uint64
+	Connections uint32
+	Ports       [3]uint8
+	Dropped     uint8
 }
 
 // gateway is an attached gateway, and what the kernel has of it.

@@ -56,7 +56,7 @@ func (s *soak) shake(ctx context.Context, t *testing.T) {
 	for ctx.Err() == nil {
 		client := soakClient(rand.IntN(soakClients))
 		if rand.IntN(2) == 0 && !s.gateway.MustValidate(serverPort, client) {
-			h, err := s.gateway.Begin(serverPort, client, rand.IntN(2) == 0)
+			h, err := s.gateway.Begin(serverPort, netip.AddrPortFrom(client, uint16(rand.IntN(1<<16))), rand.IntN(2) == 0)
 			switch {
 			case err == nil:
 				begun = append(begun, h)

@@ -67,7 +67,7 @@ func (a *admission) guard(tr *quic.Transport) {
 // away.
 func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	client := addressOf(info.RemoteAddr)
-	h, err := a.counter.Begin(a.options.Port, client, info.AddrVerified)
+	h, err := a.counter.Begin(a.options.Port, netip.AddrPortFrom(client, portOf(info.RemoteAddr)), info.AddrVerified)
 	switch {
 	case errors.Is(err, equic.ErrOverQuota), errors.Is(err, equic.ErrFull):
 		a.refused.Add(1)

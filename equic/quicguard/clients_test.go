@@ -106,7 +106,7 @@ func TestRealClientsAreServedAndTurnedAway(t *testing.T) {
 					l.Wait()
 				}()
 				if halfOpen.Total > 0 { // one is in progress, and never ends
-					h, err := gateway.Begin(serverPort, bob, false)
+					h, err := gateway.Begin(serverPort, netip.AddrPortFrom(bob, 1), false)
 					testkit.Must(t, err)
 					defer h.Close()
 				}

@@ -21,7 +21,7 @@ type Admission interface {
 	MustValidate(port uint16, client netip.Addr) bool
 	// Begin counts a handshake in progress. An error that is equic.ErrOverQuota or
 	// equic.ErrFull turns the attempt away.
-	Begin(port uint16, client netip.Addr, validated bool) (*equic.Handshake, error)
+	Begin(port uint16, from netip.AddrPort, validated bool) (*equic.Handshake, error)
 	// HalfOpen is how many handshakes are in progress.
 	HalfOpen() equic.HalfOpen
 }
