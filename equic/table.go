@@ -409,20 +409,20 @@ func (t *table) wake(s *stripe) {
 	now := time.Now()
 	for len(s.held) > 0 && !s.held[0].until.After(now) {
 		index := s.held[0].index
-		s.held = s.held[1:]
+		s.held = rest(s.held)
 		t.entries[index].held--
 		t.publish(index)
 	}
 	for len(s.failed) > 0 && !s.failed[0].until.After(now) {
 		index := s.failed[0].index
-		s.failed = s.failed[1:]
+		s.failed = rest(s.failed)
 		t.entries[index].unvalidated--
 		t.unvalidated.Add(-1)
 		t.publish(index)
 	}
 	for len(s.proven) > 0 && !s.proven[0].until.After(now) {
 		index := s.proven[0].index
-		s.proven = s.proven[1:]
+		s.proven = rest(s.proven)
 		e := &t.entries[index]
 		e.proven.age()
 		e.pressed.age()
@@ -434,6 +434,14 @@ func (t *table) wake(s *stripe) {
 	}
 	s.next = time.Time{}
 	t.schedule(s, now)
+}
+
+// rest is a list without its first. An empty one keeps no memory.
+func rest(list []waitingSlot) []waitingSlot {
+	if len(list) == 1 {
+		return nil
+	}
+	return list[1:]
 }
 
 func (t *table) count(port uint16, addr netip.Addr) int {
