@@ -49,7 +49,7 @@ bench: build ## the paper's experiment: nine containers, three variants, figures
 
 # Standard output is the table alone.
 # The systems for which a server with the library must build.
-OTHERS := darwin/arm64 windows/amd64 freebsd/amd64 linux/386 linux/arm linux/s390x
+OTHERS := darwin/arm64 windows/amd64 linux/386 linux/s390x
 
 .PHONY: cross
 cross: ## build the library for systems that it does not run on

@@ -62,8 +62,8 @@ type HalfOpen struct {
 // so of any number that a client starts at once the server does no more than the
 // quota allows. One from an address that may be spoofed does not, or others could
 // fill a client's quota: too many of these are answered with a Retry. Clients that
-// were at their quota in the last 10 to 20 seconds are the exception. They have completed
-// handshakes, so the address is theirs, and all that they start counts.
+// were at their quota in the last 10 to 20 seconds are the exception. They have
+// completed handshakes, so the address is theirs, and all that they start counts.
 type Handshake struct {
 	table     *table
 	stripe    *stripe
@@ -204,7 +204,9 @@ func (h *Handshake) Close() {
 	case stageHandshake:
 		h.fail()
 	case stageOpen:
-		h.table.end(h.stripe, h.index)
+		if h.table.entries[h.index].open > 0 { // else somebody has released it by Dec
+			h.table.end(h.stripe, h.index)
+		}
 	}
 	h.stage = stageOver
 }

@@ -16,8 +16,8 @@ const (
 	maxStripes   = 64 // a stripe is locked as a whole
 	minGroups    = 4
 
-	// provenFor is how long a client that was at its quota is remembered at least, and
-	// half of how long at most: see Handshake.
+	// provenFor is how long a client that was at its quota is remembered at least; it
+	// is forgotten within twice that time. See Handshake.
 	provenFor = 10 * time.Second
 )
 
@@ -123,7 +123,7 @@ type stripe struct {
 	held   []waitingSlot // connections that have ended and still count
 	failed []waitingSlot // handshakes that have failed and are still taken to be in progress
 	proven []waitingSlot // clients that are remembered
-	timer  *time.Timer   // of the next of both
+	timer  *time.Timer   // of what is due next
 	next   time.Time     // when it fires; zero if it does not run
 }
 
@@ -252,7 +252,7 @@ func (t *table) add(p *place) error {
 	}
 	p.index = free
 	t.entries[free] = entry{key: p.key, limit: p.limit}
-	t.slots[free].hash.Store(p.hash) // its state is zero: see remove
+	t.slots[free].hash.Store(p.hash) // its state is zero: see publish
 	return nil
 }
 

@@ -160,7 +160,7 @@ func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 		testkit.Must(t, err)
 		time.Sleep(time.Millisecond) // the server's queue is finite
 	}
-	testkit.Await(t, "the attempts are answered", func() bool { return s.Stats().Retried > attempts/2 })
+	testkit.Await(t, "attempts are answered with a Retry", func() bool { return s.Stats().Retried > 0 })
 	if got := s.Stats().HalfOpen; got.Unvalidated > quota || s.begun.Load() > quota {
 		t.Errorf("half open %+v and %d handshakes, want %d at most", got, s.begun.Load(), quota)
 	}

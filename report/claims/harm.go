@@ -86,6 +86,10 @@ func fasterAttack(part *analysis.Part) string {
 	if attack.RatePerSecond <= 0 {
 		return "the attack may be too weak for this machine: use more attackers."
 	}
+	if attack.Reached > 0 {
+		return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this server. It is what the "+
+			"clients can make: give them more CPUs, or the server a key that costs it more.", attack.RatePerSecond)
+	}
 	return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this machine. "+
 		"One that is faster, and as long: %s. "+
 		"If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",

@@ -122,6 +122,21 @@ func TestAScheduleHidesTheTotalTime(t *testing.T) {
 	}
 }
 
+// Nobody is told to make an attack faster that is as fast as the clients can make it.
+func TestAnAttackAtTheClientsLimitCannotBeFaster(t *testing.T) {
+	none, without, with := attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0)
+	for _, m := range []*analysis.Metrics{none, without, with} {
+		m.Attack.LastStartS = 18
+	}
+	part := cellOf(none, without, with)
+	attack := &part.Summary.Manifest.Experiment.Parallel
+	attack.RatePerSecond, attack.Strength, attack.Reached = 100, 2, 1.2
+	words := strings.Join(PremiseWords(reportOf(part)), "\n")
+	if !strings.Contains(words, "It is what the clients can make") || strings.Contains(words, "--set") {
+		t.Errorf("says %s", words)
+	}
+}
+
 // A short attack that hurts is not called too weak for the machine, and one that is
 // too short to judge is not said to have done no harm.
 func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
