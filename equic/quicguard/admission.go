@@ -56,7 +56,11 @@ func (a *admission) guard(tr *quic.Transport) {
 			return begun, err
 		}
 		own, err := connContext(begun, info)
-		if at := attemptOf(begun); err != nil && at != nil {
+		at := attemptOf(begun)
+		if err == nil && at != nil { // own need not be derived from begun
+			own = context.WithValue(own, attemptKey{}, at)
+		}
+		if err != nil && at != nil {
 			at.Close()
 		}
 		return own, err

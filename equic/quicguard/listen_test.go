@@ -172,11 +172,11 @@ func TestListenCallsWhatWasSetBefore(t *testing.T) {
 	tr := transport(t, localhost)
 	var verified, told, hello atomic.Int32
 	tr.VerifySourceAddress = func(net.Addr) bool { verified.Add(1); return false }
-	tr.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	tr.ConnContext = func(context.Context, *quic.ClientInfo) (context.Context, error) {
 		if told.Add(1) > 1 { // a ClientHello may be two packets, each of which asks
 			return nil, errors.New("no more")
 		}
-		return ctx, nil
+		return context.Background(), nil // which is not derived from that of the guard
 	}
 	config := serverTLS(t)
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { hello.Add(1); return nil, nil }
@@ -191,6 +191,9 @@ func TestListenCallsWhatWasSetBefore(t *testing.T) {
 	}
 	if verified.Load() == 0 || hello.Load() == 0 {
 		t.Errorf("called %d and %d times", verified.Load(), hello.Load())
+	}
+	if got := counter.Count(portOf(l.Addr()), localhost); got != 1 {
+		t.Errorf("%d connections, want 1", got)
 	}
 	testkit.Await(t, "what was refused is no longer in progress", func() bool {
 		return counter.HalfOpen() == (equic.HalfOpen{})
