@@ -14,7 +14,7 @@ type clientKey struct {
 	Zero   uint16
 }
 
-// prefixes tells how long the prefixes are by which clients are told apart, in bits.
+// prefixes are the lengths, in bits, of the prefixes that distinguish clients.
 type prefixes struct {
 	ipv4, ipv6 int
 	masks      [2]mask128 // of both

@@ -57,13 +57,13 @@ import (
 
 // Errors that callers tell apart with errors.Is.
 var (
-	// ErrFull says that there is no place for another client: Options.MaxClients
+	// ErrFull means that there is no place for another client: Options.MaxClients
 	// have connections or handshakes in progress already. Nothing is counted:
 	// refuse the client.
 	ErrFull = errors.New("table of clients is full")
 	// ErrClosed says that the gateway is closed.
 	ErrClosed = errors.New("gateway is closed")
-	// ErrUnsupported says that the system or the processor cannot run the program.
+	// ErrUnsupported means that the system or the processor cannot run the program.
 	ErrUnsupported = errors.New("XDP needs Linux and a little-endian processor")
 	// ErrOptions says that Options cannot work; the text says which and why.
 	ErrOptions = errors.New("options of the gateway")
@@ -76,7 +76,7 @@ type Client struct {
 	Prefix      netip.Prefix
 	Port        uint16
 	Connections int
-	// Blocked says that packets are dropped: the connections are at the quota,
+	// Blocked is true if packets are dropped: the connections are at the quota,
 	// with handshakes in progress and connections that have just ended.
 	Blocked bool
 }

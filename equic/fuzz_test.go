@@ -47,7 +47,8 @@ func newTwins(tb testing.TB) []*twin {
 		o.Ports = []Port{{Number: serverPort, Quota: 3}, {Number: 443, Quota: 1, Policy: PolicyNew}}
 		o.MaxClients = 4
 		p := newProgram(tb, o)
-		twins = append(twins, &twin{p, reference{options: p.options, counts: make(map[client]uint32)}, make(map[counter]uint64)})
+		r := reference{options: p.options, counts: make(map[client]uint32)}
+		twins = append(twins, &twin{p, r, make(map[counter]uint64)})
 	}
 	return twins
 }
@@ -109,7 +110,7 @@ func seeds(tb testing.TB) [][]byte {
 }
 
 // compare runs a frame whose client has so many connections, or none that the
-// kernel knows of, and maybe a handshake in progress; empty says that both agree.
+// kernel knows of, and maybe a handshake in progress. It returns what differs.
 func (w *twin) compare(tb testing.TB, frame []byte, connections uint32, handshake bool) string {
 	tb.Helper()
 	clear(w.counts)

@@ -19,7 +19,7 @@ type Gateway struct {
 	options Options // complete
 	keeper  *keeper // nil in tests that need no interface
 	clients *table
-	events  *notifier // nil where nobody wants events
+	events  *notifier // nil if nobody wants events
 	allowed *List
 	denied  *List
 
@@ -63,8 +63,8 @@ func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
 	return g.clients.mustValidate(port, addr)
 }
 
-// Begin counts a handshake, for a server that tells of it before its cost: when it
-// reads the first packet. The error is ErrOverQuota if the client's quota allows
+// Begin counts a handshake. A server calls it when it reads the first packet of an
+// attempt, before the handshake costs anything. The error is ErrOverQuota if the client's quota allows
 // no more handshakes than are in progress; ErrFull, ErrPort or ErrClosed otherwise.
 // With an error nothing is counted.
 func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (*Handshake, error) {
@@ -118,8 +118,7 @@ func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.co
 // after attaching; it is not the mode that was asked for.
 func (g *Gateway) Mode() Mode { return g.keeper.attachment().Mode }
 
-// Attachment tells whether the kernel runs the program, as it was a second ago at
-// most. If the interface is deleted and created anew, or the program is taken off
+// Attachment is whether the kernel runs the program; it is a second old at most. If the interface is deleted and created anew, or the program is taken off
 // it, the gateway attaches it again; until it has, nothing is dropped, and only the
 // server's own refusals protect it (Options.OnAttachment tells of both).
 func (g *Gateway) Attachment() Attachment { return g.keeper.attachment() }

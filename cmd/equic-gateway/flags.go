@@ -50,7 +50,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.BoolVar(&o.AllowTunnels, "allow-tunnels", false,
 		"start next to a tunnel device that is up, although what comes by it is not seen")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
-	set.StringSliceVar(&f.pass, "pass", nil, "do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
+	set.StringSliceVar(&f.pass, "pass", nil,
+		"do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
 	set.BoolVar(&f.events, "events", false, "write events to standard output, as JSON lines")
 	set.Var(goneValue{}, "pin", "")
@@ -83,7 +84,8 @@ type goneValue struct{}
 func (goneValue) String() string { return "" }
 func (goneValue) Type() string   { return "string" }
 func (goneValue) Set(string) error {
-	return errors.New("maps are no longer pinned: count by the socket, which several processes may share (tryinc, inc, dec)")
+	return errors.New("maps are no longer pinned: count by the socket, which several processes may share " +
+		"(tryinc, inc, dec)")
 }
 
 // options are the command line, parsed.

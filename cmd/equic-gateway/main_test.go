@@ -78,9 +78,11 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	f.register(set)
 	testkit.Must(t, set.Parse([]string{
 		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
-		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100", "--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix",
+		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100",
+		"--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix",
 		"56",
-		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9", "--pass", "fragments", "--pass", "options",
+		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9",
+		"--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events",
 	}))
 	got, err := f.parse()

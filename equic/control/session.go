@@ -110,7 +110,7 @@ func (s *session) answer(line string) {
 	}
 }
 
-// errOver tells of a client that is at its quota.
+// errOver is the error of a client that is at its quota.
 var errOver = errors.New("over quota")
 
 // errSent says that a request has written its reply by itself.
