@@ -11,22 +11,50 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
-// Attach loads the program into the kernel and attaches it to an interface of
-// the caller's network namespace. It fails, and leaves nothing behind, if the
-// options are wrong, a capability is missing (the error names it), another
-// XDP program is attached, or the mode in force is not the one asked for. Keep
-// the Gateway for as long as it is to work: one that is garbage detaches.
-func Attach(options Options) (_ *Gateway, err error) {
+// Attach loads a program into the kernel and attaches it to an interface of
+// the caller's network namespace, or where else Options.Mode says. It fails, and
+// leaves nothing behind, if the options are wrong, a capability is missing (the error
+// names it), another XDP program is attached, or the mode in force is not the one
+// asked for. Keep the Gateway for as long as it is to work: one that is garbage
+// detaches.
+func Attach(options Options) (*Gateway, error) {
 	o, err := options.complete()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	var failed error
+	for _, m := range o.candidates() {
+		o.Mode = m
+		g, err := attach(o)
+		if err == nil {
+			return g, nil
+		}
+		failed = errors.Join(failed, err)
+		if _, ofMode := errors.AsType[*modeError](err); !ofMode || taken(err) || errors.Is(err, unix.EPERM) {
+			break
+		}
+	}
+	return nil, failed
+}
+
+// modeError says that a mode does not work here; another one may.
+type modeError struct {
+	mode Mode
+	err  error
+}
+
+func (e *modeError) Error() string { return fmt.Sprintf("mode %s: %v", e.mode, e.err) }
+func (e *modeError) Unwrap() error { return e.err }
+
+// attach attaches in one mode.
+func attach(o Options) (_ *Gateway, err error) {
 	loaded, err := load(o)
 	if err != nil {
-		return nil, fmt.Errorf("load XDP program: %w", err)
+		return nil, fmt.Errorf("load the program: %w", &modeError{o.Mode, err})
 	}
 	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, applications: o.applications()}
 	g.clients = loaded.table(o)
@@ -36,12 +64,37 @@ func Attach(options Options) (_ *Gateway, err error) {
 		}
 	}()
 	if err := g.configure(); err != nil {
-		return nil, fmt.Errorf("set up XDP program: %w", err)
+		return nil, fmt.Errorf("set up the program: %w", err)
 	}
-	if g.keeper, err = keep(g.objs.Equic, o, g.attachmentChanged); err != nil {
-		return nil, fmt.Errorf("attach XDP to %s: %w", o.Interface, err)
+	if err := g.attach(); err != nil {
+		return nil, err
 	}
 	return g, nil
+}
+
+// attach puts the program where the options say.
+func (g *Gateway) attach() (err error) {
+	o, program := &g.options, g.objs.Program
+	switch o.Mode {
+	case Netfilter:
+		if g.at, err = attachNetfilter(program); err != nil {
+			return fmt.Errorf("attach to netfilter: %w", err)
+		}
+	case Socket:
+		if g.at, err = attachSockets(program, o.Sockets); err != nil {
+			return fmt.Errorf("attach to sockets: %w", err)
+		}
+	default:
+		k, err := keep(program, *o, g.attachmentChanged)
+		if err != nil {
+			return fmt.Errorf("attach to %s: %w", o.Interface, err)
+		}
+		g.at = k
+	}
+	if o.Mode == Native {
+		return g.objs.Merges.Set(uint8(0))
+	}
+	return nil
 }
 
 // configure brings the options into the maps of a loaded program.
@@ -100,9 +153,45 @@ func (a *gatewayApplication) setRate(r rate) {
 	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }
 
-// loaded is the program with its maps, one of which is mapped into memory.
+// hook is what is special about the programs of a mode.
+type hook struct {
+	name string // of the program in bpf/equic.bpf.c
+	drop uint32 // what it returns for a packet that is dropped
+}
+
+// The verdicts of hooks.
+const (
+	xdpDrop   = 1 // enum xdp_action
+	tcxDrop   = 2 // enum tcx_action_base
+	nfDrop    = 0 // linux/netfilter.h
+	takeBytes = 0 // a socket takes no byte of it
+)
+
+func hookOf(m Mode) hook {
+	switch m {
+	case TC:
+		return hook{"equic_tc", tcxDrop}
+	case Netfilter:
+		return hook{"equic_netfilter", nfDrop}
+	case Socket:
+		return hook{"equic_socket", takeBytes}
+	default:
+		return hook{"equic", xdpDrop}
+	}
+}
+
+// objects are one of the programs, and the maps.
+type objects struct {
+	gatewayMaps
+	gatewayVariables
+	Program *ebpf.Program `ebpf:"program"`
+}
+
+func (o *objects) Close() error { return errors.Join(o.Program.Close(), o.gatewayMaps.Close()) }
+
+// loaded is a program with its maps, one of which is mapped into memory.
 type loaded struct {
-	objs   *gatewayObjects
+	objs   *objects
 	memory []byte // of the map of clients
 	key    hashKey
 }
@@ -117,7 +206,7 @@ func load(o Options) (*loaded, error) {
 	if err := spec.Assign(&specs); err != nil {
 		return nil, err
 	}
-	l := &loaded{objs: new(gatewayObjects), key: newHashKey()}
+	l := &loaded{objs: new(objects), key: newHashKey()}
 	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
@@ -141,6 +230,7 @@ func load(o Options) (*loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.Programs = map[string]*ebpf.ProgramSpec{"program": spec.Programs[hookOf(o.Mode).name]}
 	if err := spec.LoadAndAssign(l.objs, nil); err != nil {
 		return nil, explainPermission(err)
 	}
@@ -182,12 +272,12 @@ func mask(bits int) [4]uint32 {
 func explain(err error) error {
 	switch {
 	case taken(err):
-		return fmt.Errorf("another XDP program is attached already (`bpftool net` shows it): %w", err)
+		return fmt.Errorf("another program is attached already (`bpftool net` and `bpftool link` show it): %w", err)
 	case errors.Is(err, unix.ERANGE):
 		return fmt.Errorf("the MTU is too large for native XDP (veth takes about 3500 bytes, at both ends): lower it, "+
-			"or use mode %s: %w", Generic, err)
+			"or use mode %s: %w", TC, err)
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return fmt.Errorf("the driver has no native XDP: use mode %s: %w", Generic, err)
+		return fmt.Errorf("the driver has no native XDP: use mode %s or %s: %w", TC, Generic, err)
 	}
 	return explainPermission(err)
 }

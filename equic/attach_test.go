@@ -26,6 +26,7 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 	}{
 		{"no interface", func(o *Options) { o.Interface = "" }, "no interface given"},
 		{"an interface that is not there", func(o *Options) { o.Interface = "nope0" }, `no such interface among ["lo"`},
+		{"no sockets", func(o *Options) { o.Mode = Socket }, "no sockets given"},
 		{"no port", func(o *Options) { o.Ports = nil }, "no ports given"},
 		{"port zero", func(o *Options) { o.Ports = []Port{{}} }, "port is 0"},
 		{"a port twice", func(o *Options) { o.Ports = []Port{{Number: 443}, {Number: 443}} }, "port 443 is given twice"},
@@ -103,14 +104,14 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 	}
 }
 
-func TestAutoFallsBackToGenericWhereTheDriverHasNoNative(t *testing.T) {
+func TestAutoFallsBackToTCWhereTheDriverHasNoNative(t *testing.T) {
 	newPair(t)
 	testkit.Must(t, netlink.LinkSetUp(netkit.Link(t, "lo")))
 	_, err := Attach(Options{Interface: "lo", Ports: onePort})
-	wantError(t, err, unix.EOPNOTSUPP, "use mode generic")
+	wantError(t, err, unix.EOPNOTSUPP, "use mode tc or generic")
 	g := mustAttach(t, Options{Interface: "lo", Ports: onePort, Mode: Auto})
-	if got := g.Mode(); got != Generic {
-		t.Errorf("mode %s, want %s", got, Generic)
+	if got := g.Mode(); got != TC {
+		t.Errorf("mode %s, want %s", got, TC)
 	}
 }
 
@@ -129,7 +130,7 @@ func TestAnInterfaceThatHasAProgramIsRefused(t *testing.T) {
 			newPair(t)
 			first := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: test.first})
 			_, err := Attach(Options{Interface: serverIface, Ports: onePort, Mode: test.second})
-			wantError(t, err, test.want, "another XDP program is attached already")
+			wantError(t, err, test.want, "another program is attached already")
 			if got := attachedMode(t); got != first.Mode() {
 				t.Errorf("the first program is in mode %q now, want %s", got, first.Mode())
 			}
@@ -146,8 +147,8 @@ func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 		t.Errorf("attached in mode %s after an error", got)
 	}
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Mode: Auto})
-	if got := g.Mode(); got != Generic {
-		t.Errorf("mode %s, want %s", got, Generic)
+	if got := g.Mode(); got != TC {
+		t.Errorf("mode %s, want %s", got, TC)
 	}
 }
 
@@ -206,7 +207,7 @@ func TestMeasuringNeedsAProgramThatDrops(t *testing.T) {
 	})
 	testkit.Must(t, err)
 	defer pass.Close()
-	if _, err := burst(pass, initialPacket(alice, serverPort)); err == nil {
+	if _, err := hookOf(Native).burst(pass, initialPacket(alice, serverPort)); err == nil {
 		t.Error("want an error")
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gateway is an XDP program at work on one interface. Its methods may be
-// called from any goroutine.
+// Gateway is a program at work on one interface, or where else Options.Mode says. Its
+// methods may be called from any goroutine.
 type Gateway struct {
 	options Options // complete
-	keeper  *keeper // nil in tests that need no interface
+	at      attached // nil in tests that need no interface
 	clients *table
 	events  *notifier // nil if nobody wants events
 	allowed *List
@@ -25,7 +25,7 @@ type Gateway struct {
 
 	mu           sync.Mutex // guards what follows; taken after the lists'
 	closed       bool
-	objs         *gatewayObjects
+	objs         *objects
 	memory       []byte               // of the map of clients
 	applications []gatewayApplication // in the order of options.Ports
 }
@@ -114,14 +114,19 @@ func (g *Gateway) Quota(port uint16) int {
 // in no order.
 func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.counted()) }
 
-// Mode is the mode in force: Native or Generic. The kernel was asked for it
-// after attaching; it is not the mode that was asked for.
-func (g *Gateway) Mode() Mode { return g.keeper.attachment().Mode }
+// Mode is the mode in force, as the kernel said after attaching: never Auto.
+func (g *Gateway) Mode() Mode { return g.Attachment().Mode }
 
-// Attachment is whether the kernel runs the program; it is a second old at most. If the interface is deleted and created anew, or the program is taken off
-// it, the gateway attaches it again; until it has, nothing is dropped, and only the
-// server's own refusals protect it (Options.OnAttachment tells of both).
-func (g *Gateway) Attachment() Attachment { return g.keeper.attachment() }
+// Attachment is whether the kernel runs the program; it is a second old at most. If
+// the interface is deleted and created anew, or the program is taken off it, the
+// gateway attaches it again, in the same mode; until it has, nothing is dropped, and
+// only the server's own refusals protect it (Options.OnAttachment tells of both).
+func (g *Gateway) Attachment() Attachment {
+	if g.at == nil {
+		return Attachment{}
+	}
+	return g.at.attachment()
+}
 
 // attachmentChanged tells whoever wants to know.
 func (g *Gateway) attachmentChanged(now Attachment) {
@@ -241,5 +246,5 @@ func (g *Gateway) Close() error {
 		return nil
 	}
 	g.closed = true
-	return errors.Join(g.keeper.close(), g.events.close(), unix.Munmap(g.memory), g.objs.Close())
+	return errors.Join(g.at.close(), g.events.close(), unix.Munmap(g.memory), g.objs.Close())
 }

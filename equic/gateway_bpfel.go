@@ -55,6 +55,9 @@ const (
 	gatewayMapPackets         = "packets"
 	gatewayMapRates           = "rates"
 	gatewayProgEquic          = "equic"
+	gatewayProgEquicNetfilter = "equic_netfilter"
+	gatewayProgEquicSocket    = "equic_socket"
+	gatewayProgEquicTc        = "equic_tc"
 	gatewayVarApplicationOf   = "application_of"
 	gatewayVarEventBurstNs    = "event_burst_ns"
 	gatewayVarEventIntervalNs = "event_interval_ns"
@@ -63,6 +66,7 @@ const (
 	gatewayVarHashKey         = "hash_key"
 	gatewayVarIpv4Mask        = "ipv4_mask"
 	gatewayVarIpv6Mask        = "ipv6_mask"
+	gatewayVarMerges          = "merges"
 	gatewayVarRateLines       = "rate_lines"
 	gatewayVarUnusualPassed   = "unusual_passed"
 )
@@ -109,7 +113,10 @@ type gatewaySpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gatewayProgramSpecs struct {
-	Equic *ebpf.ProgramSpec `ebpf:"equic"`
+	Equic          *ebpf.ProgramSpec `ebpf:"equic"`
+	EquicNetfilter *ebpf.ProgramSpec `ebpf:"equic_netfilter"`
+	EquicSocket    *ebpf.ProgramSpec `ebpf:"equic_socket"`
+	EquicTc        *ebpf.ProgramSpec `ebpf:"equic_tc"`
 }
 
 // gatewayMapSpecs contains maps before they are loaded into the kernel.
@@ -138,6 +145,7 @@ type gatewayVariableSpecs struct {
 	HashKey         *ebpf.VariableSpec `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
+	Merges          *ebpf.VariableSpec `ebpf:"merges"`
 	RateLines       *ebpf.VariableSpec `ebpf:"rate_lines"`
 	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
@@ -197,6 +205,7 @@ type gatewayVariables struct {
 	HashKey         *ebpf.Variable `ebpf:"hash_key"`
 	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
+	Merges          *ebpf.Variable `ebpf:"merges"`
 	RateLines       *ebpf.Variable `ebpf:"rate_lines"`
 	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`
 }
@@ -205,12 +214,18 @@ type gatewayVariables struct {
 //
 // It can be passed to loadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gatewayPrograms struct {
-	Equic *ebpf.Program `ebpf:"equic"`
+	Equic          *ebpf.Program `ebpf:"equic"`
+	EquicNetfilter *ebpf.Program `ebpf:"equic_netfilter"`
+	EquicSocket    *ebpf.Program `ebpf:"equic_socket"`
+	EquicTc        *ebpf.Program `ebpf:"equic_tc"`
 }
 
 func (p *gatewayPrograms) Close() error {
 	return _GatewayClose(
 		p.Equic,
+		p.EquicNetfilter,
+		p.EquicSocket,
+		p.EquicTc,
 	)
 }
 

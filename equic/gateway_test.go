@@ -15,7 +15,7 @@ import (
 )
 
 func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
-	for _, mode := range []Mode{Native, Generic} {
+	for _, mode := range modesOfInterfaces() {
 		t.Run(string(mode), func(t *testing.T) {
 			p := newPair(t)
 			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 2, Mode: mode})

@@ -9,22 +9,10 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
-	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
-)
-
-// A burst is short, so that an interrupt spoils few of them and the median
-// passes them over; one long run would average everything in. The kernel takes
-// about 20 ms to prepare each (it patches its XDP dispatcher), which is not in
-// the time that it reports.
-const (
-	bursts       = 15 // odd, so that the median is one of them
-	runsPerBurst = 1000
-
-	xdpDrop = 1 // enum xdp_action
 )
 
 // MeasureDrop times the program on a packet of a client over its quota, by
@@ -63,14 +51,14 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 		return DropCost{}, err
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
-	empty, err := emptyProgram()
+	empty, err := emptyProgram(o.Mode)
 	if err != nil {
 		return DropCost{}, err
 	}
 	defer func() { err = errors.Join(err, empty.Close()) }()
 
-	client := netip.MustParseAddr("192.0.2.1") // RFC 5737: for documentation
 	port := o.Ports[0]
+	client, packet := droppedPacket(o.Mode, port.Number)
 	application := o.applications()[0]
 	application.Quota = 1
 	if err := errors.Join(
@@ -82,22 +70,22 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	if err := pinThread(); err != nil {
 		return DropCost{}, err
 	}
-	return compareBursts(ctx, l.objs.Equic, empty, initialPacket(client, port.Number))
+	return compareBursts(ctx, hookOf(o.Mode), l.objs.Program, empty, packet)
 }
 
 // compareBursts runs both programs in turn. The first pair warms the caches
 // and is not counted.
-func compareBursts(ctx context.Context, drop, empty *ebpf.Program, packet []byte) (DropCost, error) {
+func compareBursts(ctx context.Context, h hook, drop, empty *ebpf.Program, packet []byte) (DropCost, error) {
 	var dropNS, emptyNS []float64
 	for i := range bursts + 1 {
 		if err := ctx.Err(); err != nil {
 			return DropCost{}, err
 		}
-		d, err := burst(drop, packet)
+		d, err := h.burst(drop, packet)
 		if err != nil {
 			return DropCost{}, err
 		}
-		e, err := burst(empty, packet)
+		e, err := h.burst(empty, packet)
 		if err != nil {
 			return DropCost{}, err
 		}
@@ -111,24 +99,30 @@ func compareBursts(ctx context.Context, drop, empty *ebpf.Program, packet []byte
 
 // burst is the mean time of one run, in nanoseconds, of a program that must
 // drop the packet.
-func burst(prog *ebpf.Program, packet []byte) (float64, error) {
+func (h hook) burst(prog *ebpf.Program, packet []byte) (float64, error) {
 	verdict, mean, err := prog.Benchmark(packet, runsPerBurst, nil)
 	if err != nil {
 		return 0, err
 	}
-	if verdict != xdpDrop {
-		return 0, fmt.Errorf("%s returned %d, not XDP_DROP", prog, verdict)
+	if verdict != h.drop {
+		return 0, fmt.Errorf("%s returned %d, which is no drop (%d)", prog, verdict, h.drop)
 	}
 	return float64(mean.Nanoseconds()), nil
 }
 
-// emptyProgram drops every packet without looking at it.
-func emptyProgram() (*ebpf.Program, error) {
+// emptyProgram drops every packet without looking at it, where a mode's program would.
+func emptyProgram(m Mode) (*ebpf.Program, error) {
+	spec, err := loadGateway()
+	if err != nil {
+		return nil, err
+	}
+	h := hookOf(m)
 	return ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name:         "empty",
-		Type:         ebpf.XDP,
+		Type:         spec.Programs[h.name].Type,
+		AttachType:   spec.Programs[h.name].AttachType,
 		License:      "Dual MIT/GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpDrop), asm.Return()},
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, int32(h.drop)), asm.Return()},
 	})
 }
 
@@ -149,27 +143,42 @@ func pinThread() error {
 	return nil
 }
 
-// initialPacket is an Ethernet frame with IPv4 without options, UDP, and the
-// start of a QUIC version 1 Initial, padded as a client must: it is dropped
-// under either policy.
+// droppedPacket is a packet for a mode's program, with openingDatagram, and its client.
+func droppedPacket(m Mode, port uint16) (netip.Addr, []byte) {
+	client := netip.MustParseAddr("192.0.2.1") // RFC 5737: for documentation
+	switch m {
+	case Netfilter: // takes a packet from its IP header on
+		return client, initialPacket(client, port)[14:]
+	case Native, Generic, TC:
+		return client, initialPacket(client, port)
+	}
+	// A test run of a socket's program gives it a packet from its IP header on, where
+	// it looks for the UDP header. So this one is both at once: the client's address
+	// lies where a long header has the end of its version and the ID's length.
+	const ethernet, udp = 14, 8
+	d := openingDatagram()
+	p := append(make([]byte, ethernet+udp), d...)
+	binary.BigEndian.PutUint16(p[12:], unix.ETH_P_IP)
+	binary.BigEndian.PutUint16(p[ethernet+2:], port)
+	binary.BigEndian.PutUint16(p[ethernet+4:], udp+uint16(len(d)))
+	return netip.AddrFrom4([4]byte(p[ethernet+12:])), p
+}
+
+// initialPacket is an Ethernet frame with IPv4 without options, UDP, and
+// openingDatagram.
 func initialPacket(source netip.Addr, port uint16) []byte {
-	const ethernet, ipv4, udp, payload = 14, 20, 8, 1200
-	p := make([]byte, ethernet+ipv4+udp+payload)
+	const ethernet, ipv4, udp = 14, 20, 8
+	d := openingDatagram()
+	size := uint16(len(d))
+	p := append(make([]byte, ethernet+ipv4+udp), d...)
 	binary.BigEndian.PutUint16(p[12:], unix.ETH_P_IP)
 	ip := p[ethernet:]
 	ip[0] = 4<<4 | ipv4/4
-	binary.BigEndian.PutUint16(ip[2:], ipv4+udp+payload)
+	binary.BigEndian.PutUint16(ip[2:], ipv4+udp+size)
 	ip[8] = 64 // hops
 	ip[9] = unix.IPPROTO_UDP
 	copy(ip[12:16], source.AsSlice())
 	binary.BigEndian.PutUint16(ip[ipv4+2:], port)
-	binary.BigEndian.PutUint16(ip[ipv4+4:], udp+payload)
-	copy(ip[ipv4+udp:], []byte{0xc0, 0, 0, 0, 1, 8}) // RFC 9000, 17.2.2: a connection ID of 8 bytes
+	binary.BigEndian.PutUint16(ip[ipv4+4:], udp+size)
 	return p
-}
-
-// median of an odd number of values; it sorts them.
-func median(sample []float64) float64 {
-	slices.Sort(sample)
-	return sample[len(sample)/2]
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -25,30 +26,6 @@ const (
 	MaxPorts    = 63      // of one gateway
 	MostClients = 1 << 24 // that MaxClients may be
 )
-
-// Mode is where in the receive path the program runs.
-type Mode string
-
-// The modes of Options. A gateway's own mode is Native or Generic.
-const (
-	Native  Mode = "native"  // in the driver, before a packet becomes an skb (on veth it is one already)
-	Generic Mode = "generic" // in the network stack; any interface, but sees unsegmented GSO packets
-	Auto    Mode = "auto"    // Native where the driver has it, else Generic
-)
-
-// ParseMode reads a mode's name; the empty name is Native.
-func ParseMode(name string) (Mode, error) {
-	switch m := Mode(name); m {
-	case "":
-		return Native, nil
-	case Native, Generic, Auto:
-		return m, nil
-	}
-	return "", fmt.Errorf("mode is %q: give %s, %s or %s", name, Native, Generic, Auto)
-}
-
-// String is the mode's name, as in Options.
-func (m Mode) String() string { return string(m) }
 
 // Policy says which packets of a client at its quota are dropped.
 type Policy string
@@ -80,7 +57,8 @@ func ParsePolicy(name string) (Policy, error) {
 // Options say what Attach protects, and how.
 type Options struct {
 	// Interface is the name of the interface on which clients' packets
-	// arrive, in the caller's network namespace. Required.
+	// arrive, in the caller's network namespace. Required, unless Mode is Netfilter
+	// or Socket.
 	Interface string
 	// Ports are the server's UDP ports, MaxPorts at most, each an application
 	// with counts and limits of its own. Other ports are not touched. Required.
@@ -107,6 +85,9 @@ type Options struct {
 
 	// Mode is where the program runs. Empty is Native.
 	Mode Mode
+	// Sockets are the server's UDP sockets, for Mode Socket and Auto. They are not
+	// closed, and need not be open any more when the gateway is closed.
+	Sockets []syscall.Conn
 	// MaxClients is how many clients may have connections at once; for another one
 	// there is ErrFull. Their memory is taken at the start, about 200 bytes for
 	// each. Zero is DefaultMaxClients.
@@ -239,8 +220,10 @@ func (o *Options) completePort(p Port) (Port, error) {
 
 func (o *Options) validate() error {
 	switch {
-	case o.Interface == "":
+	case o.Interface == "" && o.Mode != Netfilter && o.Mode != Socket:
 		return errors.New("no interface given: name the one on which clients arrive, such as eth0")
+	case o.Mode == Socket && len(o.Sockets) == 0:
+		return errors.New("no sockets given: give the server's UDP socket")
 	case len(o.Ports) == 0:
 		return errors.New("no ports given: give the server's UDP port")
 	case len(o.Ports) > MaxPorts:

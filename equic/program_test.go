@@ -43,6 +43,9 @@ func newProgram(tb testing.TB, o Options) *program {
 	l, err := load(o)
 	testkit.Must(tb, err)
 	tb.Cleanup(func() { testkit.Must(tb, l.close()) })
+	if o.Mode == Native {
+		testkit.Must(tb, l.objs.Merges.Set(uint8(0)))
+	}
 	g := &Gateway{options: o, objs: l.objs, clients: l.table(o), applications: o.applications()}
 	testkit.Must(tb, g.configure())
 	tb.Cleanup(func() {
@@ -81,15 +84,21 @@ func (p *program) fillClients(tb testing.TB) {
 	}
 }
 
-// run gives the program a packet, and returns its verdict.
+// run gives the program a packet, and returns its verdict in the terms of XDP.
 func (p *program) run(tb testing.TB, packet []byte) uint32 {
 	tb.Helper()
-	verdict, out, err := p.objs.Equic.Test(packet)
+	if p.options.Mode == Netfilter {
+		packet = packet[14:] // from the IP header on
+	}
+	verdict, out, err := p.objs.Program.Test(packet)
 	testkit.Must(tb, err)
-	if !bytes.Equal(packet, out) {
+	if p.options.Mode != Netfilter && !bytes.Equal(packet, out) { // of netfilter there is no copy
 		tb.Errorf("the packet changed (-in +out):\n%s", cmp.Diff(packet, out))
 	}
-	return verdict
+	if verdict == hookOf(p.options.Mode).drop {
+		return xdpDrop
+	}
+	return xdpPass
 }
 
 // expect gives the program a packet that must end with a reason, and checks

@@ -27,7 +27,7 @@ const lookAgain = time.Second
 // off.
 type keeper struct {
 	name    string
-	want    Mode
+	mode    Mode
 	program *ebpf.Program
 	id      uint32          // the program's
 	ns      netns.NsHandle  // where the interface is
@@ -47,7 +47,7 @@ type keeper struct {
 // keep attaches a program in the caller's network namespace.
 func keep(program *ebpf.Program, o Options, changed func(Attachment)) (_ *keeper, err error) {
 	k := &keeper{
-		name: o.Interface, want: o.Mode, program: program, changed: changed, ns: netns.None(),
+		name: o.Interface, mode: o.Mode, program: program, changed: changed, ns: netns.None(),
 		changes: make(chan netlink.LinkUpdate), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	info, err := program.Info()
@@ -139,39 +139,19 @@ func (k *keeper) refuseTunnels(over int) error {
 
 // attachTo attaches the program to an interface. Callers hold mu, or are alone.
 func (k *keeper) attachTo(iface netlink.Link) error {
-	l, mode, err := k.attach(iface.Attrs().Index)
+	l, err := k.attach(iface.Attrs().Index)
 	if err != nil {
-		return err
+		return &modeError{k.mode, err}
 	}
 	k.link, k.index = l, iface.Attrs().Index
-	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: mode, Since: time.Now()}
+	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: k.mode, Since: time.Now()}
 	return nil
 }
 
-// attach tries the modes that were asked for, and returns the one in force.
-func (k *keeper) attach(index int) (link.Link, Mode, error) {
-	if k.want != Auto {
-		return k.attachAs(index, k.want)
-	}
-	l, mode, err := k.attachAs(index, Native)
-	if err == nil || taken(err) || errors.Is(err, unix.EPERM) {
-		return l, mode, err
-	}
-	l, mode, genericErr := k.attachAs(index, Generic)
-	if genericErr != nil {
-		return nil, "", errors.Join(err, genericErr)
-	}
-	return l, mode, nil
-}
-
-func (k *keeper) attachAs(index int, want Mode) (_ link.Link, _ Mode, err error) {
-	flags := link.XDPDriverMode
-	if want == Generic {
-		flags = link.XDPGenericMode
-	}
-	l, err := link.AttachXDP(link.XDPOptions{Program: k.program, Interface: index, Flags: flags})
+func (k *keeper) attach(index int) (_ link.Link, err error) {
+	l, err := k.linkTo(index)
 	if err != nil {
-		return nil, "", fmt.Errorf("mode %s: %w", want, explain(err))
+		return nil, explain(err)
 	}
 	defer func() {
 		if err != nil {
@@ -180,17 +160,35 @@ func (k *keeper) attachAs(index int, want Mode) (_ link.Link, _ Mode, err error)
 	}()
 	iface, err := k.kernel.LinkByIndex(index)
 	if err != nil {
-		return nil, "", fmt.Errorf("verify the mode in force: %w", err)
+		return nil, fmt.Errorf("verify the mode in force: %w", err)
 	}
-	if got := k.modeOn(iface); got != want {
-		return nil, "", fmt.Errorf("mode in force is %q, not %s", got, want)
+	if got := k.modeOn(iface, l); got != k.mode {
+		return nil, fmt.Errorf("mode in force is %q", got)
 	}
-	return l, want, nil
+	return l, nil
+}
+
+func (k *keeper) linkTo(index int) (link.Link, error) {
+	flags := link.XDPDriverMode
+	switch k.mode {
+	case TC:
+		return link.AttachTCX(link.TCXOptions{Program: k.program, Interface: index, Attach: ebpf.AttachTCXIngress})
+	case Generic:
+		flags = link.XDPGenericMode
+	}
+	return link.AttachXDP(link.XDPOptions{Program: k.program, Interface: index, Flags: flags})
 }
 
 // modeOn is the mode in which the kernel runs the program on an interface; empty if
-// it does not. A BPF link's own information holds no mode.
-func (k *keeper) modeOn(iface netlink.Link) Mode {
+// it does not. The information on an XDP link holds no mode.
+func (k *keeper) modeOn(iface netlink.Link, l link.Link) Mode {
+	if k.mode == TC {
+		info, err := l.Info()
+		if err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == iface.Attrs().Index {
+			return TC
+		}
+		return ""
+	}
 	const attachedDriver, attachedGeneric = 1, 2 // enum of IFLA_XDP_ATTACHED
 	xdp := iface.Attrs().Xdp
 	switch {
@@ -244,7 +242,7 @@ func (k *keeper) look() {
 func (k *keeper) restore() Attachment {
 	now := k.now
 	iface, err := k.kernel.LinkByIndex(k.index)
-	attached := err == nil && k.link != nil && k.modeOn(iface) != ""
+	attached := err == nil && k.link != nil && k.modeOn(iface, k.link) != ""
 	if attached {
 		now.Interface = iface.Attrs().Name
 		if now.Interface == k.name {
@@ -298,9 +296,6 @@ func (k *keeper) enter() error {
 }
 
 func (k *keeper) attachment() Attachment {
-	if k == nil {
-		return Attachment{}
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.now

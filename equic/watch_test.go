@@ -105,9 +105,10 @@ func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
 	newPair(t)
 	told := make(attachments, 8)
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
-	g.keeper.mu.Lock()
-	err := errors.Join(g.keeper.link.Close()) // as `bpftool link detach` would
-	g.keeper.mu.Unlock()
+	k := g.at.(*keeper)
+	k.mu.Lock()
+	err := errors.Join(k.link.Close()) // as `bpftool link detach` would
+	k.mu.Unlock()
 	testkit.Must(t, err)
 	if now := told.next(t); !now.Attached {
 		t.Errorf("told %+v, want that it is attached again", now)
@@ -125,13 +126,14 @@ func TestAProgramInItsPlaceIsTold(t *testing.T) {
 	if now := told.next(t); now.Attached {
 		t.Fatalf("told %+v", now)
 	}
-	other, err := emptyProgram()
+	other, err := emptyProgram(Native)
 	testkit.Must(t, err)
 	defer other.Close()
-	g.keeper.mu.Lock() // so that the other is first
+	k := g.at.(*keeper)
+	k.mu.Lock() // so that the other is first
 	p.recreate(t)
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), other.FD()))
-	g.keeper.mu.Unlock()
+	k.mu.Unlock()
 	testkit.Await(t, "the reason is told", func() bool {
 		now := g.Attachment()
 		return !now.Attached && now.Err != nil && taken(now.Err)

@@ -56,6 +56,22 @@ func (f flow) receive(t *testing.T, want []byte) {
 	}
 }
 
+// receiveAgain expects a payload, and has it sent again while it does not come: a busy
+// kernel may lose a fragment.
+func (f flow) receiveAgain(t *testing.T, want []byte, send func()) {
+	t.Helper()
+	b := make([]byte, 2048)
+	testkit.Await(t, "the datagram", func() bool {
+		testkit.Must(t, f.server.SetReadDeadline(time.Now().Add(time.Second)))
+		n, err := f.server.Read(b)
+		if err != nil {
+			send()
+			return false
+		}
+		return string(b[:n]) == string(want)
+	})
+}
+
 // arrives sends what the server must get.
 func (f flow) arrives(t *testing.T, payload []byte) {
 	t.Helper()

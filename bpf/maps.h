@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ *
+ * What the gateway's programs share with user space: the reasons, the settings and
+ * the maps.
+ */
+#ifndef EQUIC_MAPS_H
+#define EQUIC_MAPS_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#define MAX_APPLICATIONS 64
+
+/* Why a program ended; equic/stats.go holds the same list. */
+enum reason {
+	PASS_MALFORMED,
+	PASS_NOT_IP,
+	PASS_NOT_UDP,
+	PASS_FRAGMENT, /* not the first: it has no UDP header */
+	PASS_INCOMPLETE, /* a first fragment without all headers */
+	PASS_TOO_DEEP, /* more VLAN tags or extension headers than are read */
+	PASS_OTHER_PORT,
+	DROP_INCOMPLETE,
+	DROP_TOO_DEEP,
+	/* Of a protected port: */
+	PASS_ALLOWED,
+	PASS_NOT_QUIC, /* too short to tell what it is */
+	PASS_ESTABLISHED, /* it opens no connection */
+	PASS_UNKNOWN_CLIENT,
+	PASS_UNDER_QUOTA,
+	PASS_HANDSHAKE, /* of a client at its quota, from a port with a handshake in progress */
+	DROP_DENIED,
+	DROP_FRAGMENTED,
+	DROP_OPTIONS,
+	DROP_OVER_QUOTA,
+	DROP_SHORT_INITIAL,
+	DROP_RATE,
+	REASONS,
+};
+
+#define FIRST_DROP_OF_PORT DROP_DENIED
+
+static __always_inline int is_drop(enum reason why)
+{
+	return why >= FIRST_DROP_OF_PORT || why == DROP_INCOMPLETE || why == DROP_TOO_DEEP;
+}
+
+enum policy { POLICY_CLIENT, POLICY_NEW };
+
+/* What is dropped unless user space says otherwise. */
+enum unusual { UNUSUAL_FRAGMENTS = 1, UNUSUAL_OPTIONS = 2, UNUSUAL_DEEP = 4 };
+
+/* Which lists are not empty: an empty one costs no lookup. */
+enum lists { LIST_ALLOWED = 1, LIST_DENIED = 2 };
+
+/* An IPv6 address in network order, or an IPv4 address mapped into one. The
+ * bytes are for people who dump a map. */
+struct address {
+	union {
+		__u8 bytes[16];
+		__u32 words[4];
+	};
+};
+
+/* A client of one application: its address, cut to the prefix by which clients
+ * are told apart, and the port. */
+struct key {
+	struct address prefix;
+	__u16 port; /* host order */
+	__u16 zero;
+};
+
+/* A client's place in the table. User space writes it, but for `dropped`. */
+struct slot {
+	__u64 hash; /* of its key; zero is a free place */
+	__u32 connections; /* open ones, and handshakes in progress that count */
+	__u8 ports[3]; /* a bit for each source port with a handshake in progress */
+	__u8 dropped; /* one from the first dropped packet on */
+};
+
+#define PORT_BITS 24
+
+#define SLOTS 4
+#define GROUP_BUCKETS 64 /* a page of memory */
+
+/* One cache line. */
+struct bucket {
+	struct slot slots[SLOTS];
+} __attribute__((aligned(64)));
+
+/* What is protected. It may change while the program runs. */
+struct application {
+	__u32 quota;
+	__u16 policy; /* enum policy */
+	__u16 lists; /* enum lists */
+	__u64 interval_ns; /* from token to token; zero is no rate limit */
+	__u64 burst_ns; /* how far ahead of time tokens may be taken */
+};
+
+struct prefix {
+	__u32 length; /* bits; of an IPv4 prefix 96 more */
+	struct address address;
+};
+
+enum event_kind { EVENT_OVER_QUOTA, EVENT_OVER_RATE, EVENT_UNDER_RATE };
+
+struct event {
+	__u64 at_ns; /* CLOCK_MONOTONIC */
+	struct key client;
+	__u32 kind; /* enum event_kind */
+};
+
+enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
+
+/* Settings, constant for the verifier. Set by user space before loading. */
+const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
+const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
+const volatile __u64 hash_key[2] = {}; /* random */
+const volatile __u32 groups = 1; /* of the table, a power of two */
+const volatile __u32 rate_lines = 1; /* a power of two */
+const volatile __u8 unusual_passed = 0; /* enum unusual */
+const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
+const volatile __u64 event_burst_ns = 0;
+
+/* The application of each port, by its index in `applications`; zero is none.
+ * Set by user space before loading. */
+volatile __u8 application_of[65536];
+
+/* Whether a packet may be several datagrams of one sender, with one header (GSO,
+ * GRO). User space sets it to zero once the program runs in the driver. */
+volatile __u8 merges = 1;
+
+volatile __u64 events_full_ns; /* the bucket of all events */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_APPLICATIONS);
+	__type(key, __u32);
+	__type(value, struct application);
+} applications SEC(".maps");
+
+/* Each client has a place in one of two buckets, which its hash names. A client
+ * that is absent is below its quota. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* user space sets it */
+	__type(key, __u32);
+	__type(value, struct bucket);
+} clients SEC(".maps");
+
+#define RATE_WORDS 8 /* in a cache line */
+
+/* The token buckets of the rate limit. A client has two words of one cache line,
+ * each of which it may share with others, and is over its rate if both are empty (as
+ * in a count-min sketch). Each word is the time at which its bucket is full again
+ * (the virtual scheduling form of ITU-T I.371's generic cell rate algorithm); its
+ * lowest bit is set from the first dropped packet until one passes. The flag aligns
+ * the words to cache lines. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, RATE_WORDS); /* user space sets it */
+	__type(key, __u32);
+	__type(value, __u64);
+} rates SEC(".maps");
+
+/* The value is one. All of IPv4 is there with a zero, unless it is listed: it
+ * would be part of ::/0 else. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct prefix);
+	__type(value, __u8);
+} allowed SEC(".maps"), denied SEC(".maps");
+
+/* Packets: enum reason by application; the first is for packets to none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, MAX_APPLICATIONS * REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} packets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536); /* bytes */
+} events SEC(".maps");
+
+/* Events that were not sent, by enum lost. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LOST_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} events_lost SEC(".maps");
+
+static __always_inline void count(void *map, __u32 index)
+{
+	__u64 *n = bpf_map_lookup_elem(map, &index);
+
+	if (n)
+		(*n)++;
+}
+
+#endif

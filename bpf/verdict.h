@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0
+ *
+ * What becomes of a datagram to a protected port, and the counters.
+ */
+#ifndef EQUIC_VERDICT_H
+#define EQUIC_VERDICT_H
+
+#include "maps.h"
+#include "packet.h"
+
+#define RATE_ATTEMPTS 4 /* at a token that other CPUs want too */
+
+/* QUIC: RFC 8999 (any version), RFC 9000 (1), RFC 9369 (2). */
+#define QUIC_LONG_HEADER 0x80
+#define QUIC_V1 0x00000001
+#define QUIC_V2 0x6b3343cf
+#define QUIC_FIXED_BIT 0x40
+#define QUIC_INITIAL 0
+#define QUIC_0RTT 1
+#define QUIC_MIN_INITIAL 1200 /* bytes of a datagram with an Initial (RFC 9000, 14.1) */
+/* Bytes of the connection ID that a client chooses for a server it does not know
+ * yet (RFC 9000, 7.2). A shorter one was chosen by a server. */
+#define QUIC_MIN_CLIENT_CHOSEN 8
+#define QUIC_MAX_ID 20
+
+/* What a datagram's first QUIC packet is. */
+enum kind {
+	KIND_UNREADABLE,
+	KIND_ESTABLISHED, /* it opens no connection */
+	KIND_MERGED, /* the first of several datagrams opens none */
+	/* These may: */
+	KIND_0RTT, /* it waits for the Initial of its connection */
+	KIND_TOKEN, /* an Initial with a token, to an ID that a server chose: the
+		     * answer to a Retry, or a later packet of its handshake */
+	KIND_INITIAL,
+	KIND_OPENING, /* of an unknown version; or a fragment */
+};
+
+/* Merged datagrams are of one length, but for a shorter last one. A server takes no
+ * Initial in less than QUIC_MIN_INITIAL bytes, so one can hide behind a first datagram
+ * only in twice as many. */
+static __always_inline enum kind established(const struct datagram *d)
+{
+	return d->length >= 2 * QUIC_MIN_INITIAL && merges ? KIND_MERGED : KIND_ESTABLISHED;
+}
+
+/* An Initial to an ID that a server chose opens a connection only if it brings
+ * the token of a Retry (RFC 9000, 7.2 and 17.2.5). Only clients send tokens. */
+static __always_inline enum kind kind_of_initial(const struct view *v, const struct datagram *d)
+{
+	__u32 offset = LONG_HEADER_START + d->id_length;
+	__u8 length;
+
+	if (d->id_length >= QUIC_MIN_CLIENT_CHOSEN)
+		return KIND_INITIAL;
+	/* What ends too early no server can read either. */
+	if (offset >= d->length || load(v, d->payload + offset, &length, 1) || length > QUIC_MAX_ID)
+		return established(d);
+	offset += 1 + length;
+	if (offset >= d->length || load(v, d->payload + offset, &length, 1) || !length)
+		return established(d);
+	return KIND_TOKEN;
+}
+
+static __always_inline enum kind kind_of(const struct view *v, const struct datagram *d)
+{
+	__u8 type;
+
+	if (d->fragment)
+		return KIND_OPENING;
+	if (d->readable < 1 || d->length < 1)
+		return KIND_UNREADABLE;
+	if (!(d->first & QUIC_LONG_HEADER))
+		return established(d);
+	if (d->readable < LONG_HEADER_START || d->length < LONG_HEADER_START)
+		return KIND_UNREADABLE;
+	type = (d->first >> 4) & 3;
+	switch (d->version) {
+	case 0: /* version negotiation */
+		return established(d);
+	case QUIC_V1:
+		break;
+	case QUIC_V2:
+		type = (type + 3) & 3;
+		break;
+	default: /* types are the version's own; RTP and others have no fixed bit (RFC 9443, 4) */
+		return d->first & QUIC_FIXED_BIT ? KIND_OPENING : established(d);
+	}
+	if (type == QUIC_INITIAL)
+		return kind_of_initial(v, d);
+	return type == QUIC_0RTT ? KIND_0RTT : established(d);
+}
+
+/* Takes a token of a bucket; returns 0 if there is none. A bucket that is emptier
+ * than these settings can make it is from before a change of them: it becomes one
+ * that is just empty, or its client would wait for tokens of the old rate. The
+ * lowest bit of the word is not part of the time; it is one on return if there
+ * was no token. */
+static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 interval, __u64 burst, int *was_empty)
+{
+	for (int i = 0; i < RATE_ATTEMPTS; i++) {
+		__u64 old = *full_ns;
+		__u64 time = old & ~1ULL;
+		__u64 from = time > now ? time : now;
+		int empty = from - now > burst;
+
+		*was_empty = old & 1;
+		if (empty) {
+			if (from - now > burst + interval)
+				from = now + burst + interval;
+			if (old != (from | 1))
+				__sync_val_compare_and_swap(full_ns, old, from | 1);
+			return 0;
+		}
+		if (__sync_val_compare_and_swap(full_ns, old, (from + interval) & ~1ULL) == old)
+			return 1;
+	}
+	return 0;
+}
+
+/* Not inline in the caller's common path: an event is rare. */
+static __noinline int send_event(struct key *client, __u32 kind)
+{
+	struct event e = {};
+	int was_empty;
+
+	if (!event_interval_ns)
+		return 0;
+	e.at_ns = bpf_ktime_get_ns();
+	e.client = *client;
+	e.kind = kind;
+	if (!take_token(&events_full_ns, e.at_ns, event_interval_ns, event_burst_ns, &was_empty))
+		count(&events_lost, LOST_LIMITED);
+	else if (bpf_ringbuf_output(&events, &e, sizeof(e), 0))
+		count(&events_lost, LOST_FULL);
+	return 0;
+}
+
+static __always_inline int is_listed(void *list, const struct datagram *d)
+{
+	struct prefix p = { .length = 128, .address = d->source };
+
+	__u8 *listed = bpf_map_lookup_elem(list, &p);
+
+	return listed && *listed;
+}
+
+static __always_inline void make_key(const struct datagram *d, struct key *k)
+{
+	if (d->source.words[2] == bpf_htonl(0xffff) && !d->source.words[0] && !d->source.words[1]) {
+		k->prefix.words[0] = 0;
+		k->prefix.words[1] = 0;
+		k->prefix.words[2] = bpf_htonl(0xffff);
+		k->prefix.words[3] = d->source.words[3] & ipv4_mask;
+	} else {
+		k->prefix.words[0] = d->source.words[0] & ipv6_mask[0];
+		k->prefix.words[1] = d->source.words[1] & ipv6_mask[1];
+		k->prefix.words[2] = d->source.words[2] & ipv6_mask[2];
+		k->prefix.words[3] = d->source.words[3] & ipv6_mask[3];
+	}
+	k->port = d->port;
+	k->zero = 0;
+}
+
+#define ROTATE(x, bits) ((x) << (bits) | (x) >> (64 - (bits)))
+
+#define SIP_ROUND(v0, v1, v2, v3)      \
+	do {                           \
+		v0 += v1;              \
+		v1 = ROTATE(v1, 13);   \
+		v1 ^= v0;              \
+		v0 = ROTATE(v0, 32);   \
+		v2 += v3;              \
+		v3 = ROTATE(v3, 16);   \
+		v3 ^= v2;              \
+		v0 += v3;              \
+		v3 = ROTATE(v3, 21);   \
+		v3 ^= v0;              \
+		v2 += v1;              \
+		v1 = ROTATE(v1, 17);   \
+		v1 ^= v2;              \
+		v2 = ROTATE(v2, 32);   \
+	} while (0)
+
+/* SipHash-1-3 of the two words of an address, with the port as part of the key: a
+ * message of a fixed length needs no padding. Nobody without the key can choose
+ * addresses that meet in the table. equic/hash.go is the same. */
+static __always_inline __u64 hash_of(const struct key *k)
+{
+	__u64 high = (__u64)k->prefix.words[1] << 32 | k->prefix.words[0];
+	__u64 low = (__u64)k->prefix.words[3] << 32 | k->prefix.words[2];
+	__u64 port = (__u64)k->port;
+	__u64 v0 = hash_key[0] ^ 0x736f6d6570736575ULL;
+	__u64 v1 = hash_key[1] ^ port ^ 0x646f72616e646f6dULL;
+	__u64 v2 = hash_key[0] ^ 0x6c7967656e657261ULL;
+	__u64 v3 = hash_key[1] ^ port ^ 0x7465646279746573ULL;
+
+	v3 ^= high;
+	SIP_ROUND(v0, v1, v2, v3);
+	v0 ^= high;
+	v3 ^= low;
+	SIP_ROUND(v0, v1, v2, v3);
+	v0 ^= low;
+	v2 ^= 0xff;
+	SIP_ROUND(v0, v1, v2, v3);
+	SIP_ROUND(v0, v1, v2, v3);
+	SIP_ROUND(v0, v1, v2, v3);
+	v0 ^= v1 ^ v2 ^ v3;
+	return v0 ? v0 : 1; /* zero is a free place */
+}
+
+/* The client's place, if it has one. Both of its buckets are in one page of memory,
+ * so that the processor has one address to translate. */
+static __always_inline struct slot *find(__u64 hash)
+{
+	__u32 group = ((hash >> 16) & (groups - 1)) * GROUP_BUCKETS;
+	__u32 i = group + (hash & (GROUP_BUCKETS - 1));
+	__u32 j = group + ((hash >> 8) & (GROUP_BUCKETS - 1));
+	struct bucket *a = bpf_map_lookup_elem(&clients, &i);
+	struct bucket *b = bpf_map_lookup_elem(&clients, &j);
+
+	if (!a || !b)
+		return NULL;
+#pragma unroll
+	for (int n = 0; n < SLOTS; n++) {
+		if (a->slots[n].hash == hash)
+			return &a->slots[n];
+	}
+#pragma unroll
+	for (int n = 0; n < SLOTS; n++) {
+		if (b->slots[n].hash == hash)
+			return &b->slots[n];
+	}
+	return NULL;
+}
+
+/* Whether a handshake from a source port is in progress, or from another of the same
+ * bit. equic/table.go is the same. */
+static __always_inline int in_progress(const struct slot *s, __u16 port)
+{
+	__u32 ports = s->ports[0] | s->ports[1] << 8 | s->ports[2] << 16;
+	__u64 spread = (__u32)(port * 2654435769U);
+
+	return ports >> (spread * PORT_BITS >> 32) & 1;
+}
+
+static __always_inline enum reason judge_quota(const struct datagram *d, struct key *k, __u64 hash, enum kind kind,
+					       const struct application *a)
+{
+	struct slot *s = find(hash);
+
+	if (!s)
+		return PASS_UNKNOWN_CLIENT;
+	if (s->connections < a->quota)
+		return PASS_UNDER_QUOTA;
+	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && in_progress(s, d->source_port))
+		return PASS_HANDSHAKE;
+	if (!s->dropped) {
+		s->dropped = 1;
+		send_event(k, EVENT_OVER_QUOTA);
+	}
+	return DROP_OVER_QUOTA;
+}
+
+/* A client's two token buckets. */
+struct pair {
+	__u64 *first, *second;
+};
+
+/* Finds them, and reads one at once, so that they come from memory while the client's
+ * place in the table does. */
+static __always_inline void find_rate(__u64 hash, struct pair *p)
+{
+	__u32 line = ((hash >> 32) & (rate_lines - 1)) * RATE_WORDS;
+	__u32 word = (hash >> 58) & (RATE_WORDS - 1);
+	__u32 i = line + word;
+	__u32 j = line + (word ^ (((hash >> 61) & (RATE_WORDS - 1)) | 1)); /* another one */
+
+	p->first = bpf_map_lookup_elem(&rates, &i);
+	p->second = bpf_map_lookup_elem(&rates, &j);
+	if (p->first)
+		(void)*(volatile __u64 *)p->first;
+}
+
+/* Returns 1 if the client may open a connection now. */
+static __always_inline int within_rate(struct key *k, struct pair *p, const struct application *a)
+{
+	int passed, was_empty, other_was_empty;
+	__u64 now;
+
+	if (!p->first || !p->second)
+		return 0;
+	now = bpf_ktime_get_ns();
+	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
+	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
+	was_empty &= other_was_empty;
+	if (passed && was_empty)
+		send_event(k, EVENT_UNDER_RATE);
+	if (!passed && !was_empty)
+		send_event(k, EVENT_OVER_RATE);
+	return passed;
+}
+
+static __always_inline enum reason judge(const struct view *v, const struct datagram *d, const struct application *a)
+{
+	struct pair rate = {};
+	enum reason why;
+	enum kind kind;
+	struct key k;
+	__u64 hash;
+
+	if (a->lists) {
+		if ((a->lists & LIST_ALLOWED) && is_listed(&allowed, d))
+			return PASS_ALLOWED;
+		if ((a->lists & LIST_DENIED) && is_listed(&denied, d))
+			return DROP_DENIED;
+	}
+	if (d->fragment && !(unusual_passed & UNUSUAL_FRAGMENTS))
+		return DROP_FRAGMENTED;
+	if (d->options && !(unusual_passed & UNUSUAL_OPTIONS))
+		return DROP_OPTIONS;
+	kind = kind_of(v, d);
+	if (a->policy == POLICY_NEW && kind == KIND_ESTABLISHED)
+		return PASS_ESTABLISHED;
+	if (a->policy == POLICY_NEW && kind == KIND_UNREADABLE)
+		return PASS_NOT_QUIC;
+	if ((kind == KIND_INITIAL || kind == KIND_TOKEN) && d->length < QUIC_MIN_INITIAL)
+		return DROP_SHORT_INITIAL;
+	make_key(d, &k);
+	hash = hash_of(&k);
+	if (a->interval_ns && kind >= KIND_TOKEN)
+		find_rate(hash, &rate);
+	why = judge_quota(d, &k, hash, kind, a);
+	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
+		return why;
+	return within_rate(&k, &rate, a) ? why : DROP_RATE;
+}
+
+/* Judges a packet that was read (REASONS), or not, and counts it; returns whether it is
+ * to be dropped. */
+static __always_inline int is_dropped(const struct view *v, enum reason why, const struct datagram *d)
+{
+	struct application *a;
+	__u32 index = 0;
+
+	if (why == REASONS) {
+		index = application_of[d->port];
+		a = index ? bpf_map_lookup_elem(&applications, &index) : NULL;
+		why = a ? judge(v, d, a) : PASS_OTHER_PORT;
+	}
+	count(&packets, index * REASONS + why);
+	return is_drop(why);
+}
+
+#endif

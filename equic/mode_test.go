@@ -1,0 +1,162 @@
+package equic
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+)
+
+// modesOfInterfaces are those that need no socket.
+func modesOfInterfaces() []Mode { return []Mode{Native, Generic, TC, Netfilter} }
+
+func TestEveryHookReadsPacketsAlike(t *testing.T) {
+	for _, mode := range []Mode{TC, Netfilter} {
+		t.Run(string(mode), func(t *testing.T) {
+			p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8, Mode: mode})
+			p.fillClients(t)
+			p.expectAll(t, seenBehindTheDriver(slices.Concat(ipv4Cases(t), ipv6Cases(t))))
+		})
+	}
+}
+
+// seenBehindTheDriver are the packets that the kernel gives to a program in the stack.
+func seenBehindTheDriver(cases []packetCase) []packetCase {
+	return slices.DeleteFunc(cases, func(c packetCase) bool {
+		const headers = 14 + 40 // bytes
+		return len(c.packet) < headers && c.reason == PassMalformed || c.reason == PassNotIP ||
+			strings.Contains(c.name, "behind the type") // which the stack has looked at
+	})
+}
+
+func TestEveryHookDropsAClientAtItsQuotaAndLetsItGoWithTheGateway(t *testing.T) {
+	for _, mode := range append(modesOfInterfaces(), Socket) {
+		for _, server := range []string{serverAddress, serverAddress6} {
+			t.Run(string(mode)+", "+server, func(t *testing.T) {
+				p := newPair(t)
+				p.addIPv6(t)
+				f := p.newFlow(t, server, serverPort)
+				g := mustAttach(t, Options{
+					Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, HoldDown: -1,
+				})
+				client := f.client.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Addr()
+				f.arrives(t, initial())
+				testkit.Must(t, g.Inc(serverPort, client))
+				f.stalls(t, g, initial(), DropOverQuota)
+				f.arrives(t, short()) // the policy is new
+				if at := g.Attachment(); !at.Attached || at.Mode != mode {
+					t.Errorf("attachment %+v", at)
+				}
+				testkit.Must(t, g.Close())
+				f.arrives(t, initial())
+				if at := g.Attachment(); at.Attached || at.Err == nil {
+					t.Errorf("attachment %+v after Close", at)
+				}
+			})
+		}
+	}
+}
+
+func TestASocketThatIsClosedBeforeItsGatewayIsNoError(t *testing.T) {
+	testkit.NeedRoot(t)
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	testkit.Must(t, err)
+	g := mustAttach(t, Options{Ports: onePort, Mode: Socket, Sockets: []syscall.Conn{socket}})
+	testkit.Must(t, socket.Close())
+	testkit.Must(t, g.Close())
+}
+
+func TestTwoGatewaysInNetfilterAreRefused(t *testing.T) {
+	newPair(t)
+	mustAttach(t, Options{Ports: onePort, Mode: Netfilter})
+	_, err := Attach(Options{Ports: onePort, Mode: Netfilter})
+	wantError(t, err, unix.EBUSY, "is attached already")
+}
+
+func TestTheTCProgramIsAttachedAgain(t *testing.T) {
+	p := newPair(t)
+	told := make(attachments, 8)
+	g := mustAttach(t, Options{
+		Interface: serverIface, Ports: onePort, Mode: TC, OnAttachment: func(now Attachment) { told <- now },
+	})
+	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
+	p.recreate(t)
+	for now := told.next(t); !now.Attached; now = told.next(t) {
+	}
+	send := p.Wire(t)
+	testkit.Must(t, g.Inc(serverPort, alice))
+	for range DefaultQuota {
+		testkit.Must(t, g.Inc(serverPort, alice))
+	}
+	testkit.Await(t, "the client is dropped again", func() bool {
+		send(datagram(t, alice.String(), initial()))
+		return packets(t, g, DropOverQuota) > 0
+	})
+}
+
+// A sender that gives the kernel several datagrams at once (GSO) has one packet of
+// them pass the stack, where no driver takes them apart.
+func TestAnInitialBehindAnotherDatagramOfItsPacketIsNoBypass(t *testing.T) {
+	for _, mode := range modesOfInterfaces() {
+		t.Run(string(mode), func(t *testing.T) {
+			p := newPair(t)
+			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
+			f := p.newFlow(t, serverAddress, serverPort)
+			raw, err := f.client.SyscallConn()
+			testkit.Must(t, err)
+			var failure error
+			testkit.Must(t, raw.Control(func(fd uintptr) {
+				failure = unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_SEGMENT, quicMinInitial)
+			}))
+			testkit.Must(t, failure)
+			first := slices.Concat(short(), make([]byte, quicMinInitial))[:quicMinInitial]
+			f.send(t, slices.Concat(first, initial()))
+			f.receive(t, first)
+			f.receive(t, initial())
+			testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+			f.send(t, slices.Concat(first, initial()))
+			testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
+			testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+			if mode == Native { // which takes them apart
+				f.receive(t, first)
+			}
+			f.arrives(t, []byte("let in again"))
+		})
+	}
+}
+
+func TestMeasuringADropWorksInEveryMode(t *testing.T) {
+	testkit.Slow(t, "each mode takes a second")
+	for _, mode := range append(modesOfInterfaces(), Socket) {
+		t.Run(string(mode), func(t *testing.T) {
+			p := newPair(t)
+			f := p.newFlow(t, serverAddress, serverPort)
+			g := mustAttach(t, Options{
+				Interface: serverIface, Ports: onePort, Mode: mode, Sockets: []syscall.Conn{f.server},
+			})
+			cost, err := g.MeasureDrop(t.Context())
+			testkit.Must(t, err)
+			t.Logf("%+v", cost)
+			if cost.EmptyNS < 0 || cost.DropNS == 0 {
+				t.Errorf("cost %+v", cost)
+			}
+		})
+	}
+}
+
+func TestAModeThatIsUnknownNamesAll(t *testing.T) {
+	_, err := ParseMode("offload")
+	for _, m := range Modes() {
+		if err == nil || !strings.Contains(err.Error(), string(m)) {
+			t.Errorf("error %v does not name %s", err, m)
+		}
+	}
+}
