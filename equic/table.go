@@ -171,12 +171,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 			return fmt.Errorf("%w: %d", ErrPort, port)
 		}
 	}
-	p.key = t.prefixes.key(port, addr)
-	p.hash = t.key.hash(&p.key)
-	group := uint32(p.hash>>16) & (t.groups - 1)
-	p.first = int(group*groupBuckets+uint32(p.hash)%groupBuckets) * bucketSlots
-	p.second = int(group*groupBuckets+uint32(p.hash>>8)%groupBuckets) * bucketSlots
-	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
+	t.locate(p, t.prefixes.key(port, addr))
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -184,6 +179,16 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 	}
 	p.index = t.find(p)
 	return nil
+}
+
+// locate says where a client is, or would be.
+func (t *table) locate(p *place, key clientKey) {
+	p.key = key
+	p.hash = t.key.hash(&p.key)
+	group := uint32(p.hash>>16) & (t.groups - 1)
+	p.first = int(group*groupBuckets+uint32(p.hash)%groupBuckets) * bucketSlots
+	p.second = int(group*groupBuckets+uint32(p.hash>>8)%groupBuckets) * bucketSlots
+	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
 }
 
 // entryAt is a client's entry, or an empty one of its own.
