@@ -9,13 +9,27 @@ import (
 // (docs/method.md, Variants).
 type Variant string
 
-// The variants, in the order of the paper's figures.
+// The variants, in the order of the paper's figures, then by place from the application
+// down to the driver. Except for the first five, a name is that of the place, "-block",
+// and "-new" for that policy.
 const (
 	NoBlock        Variant = "no-block"
 	UserspaceBlock Variant = "userspace-block"
 	UserspaceEarly Variant = "userspace-early"
 	XDPBlock       Variant = "xdp-block"
 	XDPBlockNew    Variant = "xdp-block-new"
+
+	UserspaceRetry    Variant = "userspace-retry"
+	AppDropBlock      Variant = "app-drop-block"
+	AppDropBlockNew   Variant = "app-drop-block-new"
+	SocketBlock       Variant = "socket-block"
+	SocketBlockNew    Variant = "socket-block-new"
+	NetfilterBlock    Variant = "netfilter-block"
+	NetfilterBlockNew Variant = "netfilter-block-new"
+	TCBlock           Variant = "tc-block"
+	TCBlockNew        Variant = "tc-block-new"
+	GenericBlock      Variant = "generic-block"
+	GenericBlockNew   Variant = "generic-block-new"
 )
 
 // Place is where in the stack a client is turned away.
@@ -23,11 +37,30 @@ type Place string
 
 // The places, from the application down to the driver.
 const (
-	PlaceNone  Place = "none"  // everybody is admitted
-	PlaceLate  Place = "late"  // user space, after the handshake: the paper's
-	PlaceEarly Place = "early" // user space, on the first packet, before any crypto
-	PlaceXDP   Place = "xdp"   // the kernel, at XDP
+	PlaceNone      Place = "none"      // everybody is admitted
+	PlaceLate      Place = "late"      // user space, after the handshake: the paper's
+	PlaceEarly     Place = "early"     // user space, on the first packet, before any crypto
+	PlaceRetry     Place = "retry"     // user space, once the address is validated by a Retry
+	PlaceAppDrop   Place = "app-drop"  // user space reads the datagram, and drops it before QUIC sees it
+	PlaceSocket    Place = "socket"    // the kernel, in front of the socket's queue
+	PlaceNetfilter Place = "netfilter" // the kernel, at the prerouting hook
+	PlaceTC        Place = "tc"        // the kernel, at the interface's tc ingress
+	PlaceGeneric   Place = "generic"   // the kernel, at XDP in its generic form
+	PlaceXDP       Place = "xdp"       // the kernel, at XDP in the driver
 )
+
+// Drops reports whether packets are dropped there before QUIC sees them: nobody is
+// answered. The other places of user space refuse.
+func (p Place) Drops() bool { return p == PlaceAppDrop || p.InKernel() }
+
+// InKernel reports whether an eBPF program drops there.
+func (p Place) InKernel() bool {
+	switch p {
+	case PlaceSocket, PlaceNetfilter, PlaceTC, PlaceGeneric, PlaceXDP:
+		return true
+	}
+	return false
+}
 
 // Policy is what is turned away of a client that is at its quota.
 type Policy string
@@ -45,8 +78,6 @@ type VariantSpec struct {
 	Name   Variant
 	Place  Place
 	Policy Policy
-	// Kernel reports whether an eBPF program turns the client away.
-	Kernel bool
 	Look   Look
 }
 
@@ -69,9 +100,15 @@ type Mark string
 
 // The marks.
 const (
-	Box     Mark = "box"
-	Pyramid Mark = "pyramid"
-	Circle  Mark = "circle"
+	Box      Mark = "box"
+	Pyramid  Mark = "pyramid"
+	Circle   Mark = "circle"
+	Wedge    Mark = "wedge" // a pyramid upside down
+	Diamond  Mark = "diamond"
+	Pentagon Mark = "pentagon"
+	Hexagon  Mark = "hexagon"
+	Slab     Mark = "slab" // twice as wide as high
+	Pillar   Mark = "pillar" // twice as high as wide
 )
 
 // Hatch is a pattern of lines over a bar.
@@ -104,14 +141,68 @@ var variants = []VariantSpec{
 		},
 	},
 	{
-		Name: XDPBlock, Place: PlaceXDP, Policy: PolicyClient, Kernel: true,
+		Name: XDPBlock, Place: PlaceXDP, Policy: PolicyClient,
 		Look: Look{Color: [3]uint8{0, 114, 178}, Mark: Circle, Size: 1.25, Hatch: Falling},
 	},
 	{
-		Name: XDPBlockNew, Place: PlaceXDP, Policy: PolicyNew, Kernel: true,
+		Name: XDPBlockNew, Place: PlaceXDP, Policy: PolicyNew,
 		Look: Look{
 			Color: [3]uint8{0, 158, 115}, Dashes: []float64{9, 2},
 			Mark: Circle, Hollow: true, Size: 1.65, Hatch: Level,
+		},
+	},
+	{
+		Name: UserspaceRetry, Place: PlaceRetry, Policy: PolicyNew,
+		Look: Look{Color: [3]uint8{153, 79, 0}, Dashes: []float64{3, 3}, Mark: Pillar, Size: 1, Hatch: Crossed},
+	},
+	{
+		Name: AppDropBlock, Place: PlaceAppDrop, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{230, 159, 0}, Dashes: []float64{7, 1}, Mark: Diamond, Size: 1.2, Hatch: Falling},
+	},
+	{
+		Name: AppDropBlockNew, Place: PlaceAppDrop, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{230, 159, 0}, Dashes: []float64{7, 1, 1, 1}, Mark: Diamond, Hollow: true, Size: 1.5, Hatch: Level,
+		},
+	},
+	{
+		Name: SocketBlock, Place: PlaceSocket, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{86, 180, 233}, Dashes: []float64{11, 1}, Mark: Wedge, Size: 1.2, Hatch: Falling},
+	},
+	{
+		Name: SocketBlockNew, Place: PlaceSocket, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{86, 180, 233}, Dashes: []float64{11, 1, 1, 1}, Mark: Wedge, Hollow: true, Size: 1.5, Hatch: Level,
+		},
+	},
+	{
+		Name: NetfilterBlock, Place: PlaceNetfilter, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{120, 94, 200}, Dashes: []float64{5, 1}, Mark: Pentagon, Size: 1.2, Hatch: Falling},
+	},
+	{
+		Name: NetfilterBlockNew, Place: PlaceNetfilter, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{120, 94, 200}, Dashes: []float64{5, 1, 1, 1}, Mark: Pentagon, Hollow: true, Size: 1.5, Hatch: Level,
+		},
+	},
+	{
+		Name: TCBlock, Place: PlaceTC, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{0, 140, 150}, Dashes: []float64{14, 2}, Mark: Hexagon, Size: 1.2, Hatch: Falling},
+	},
+	{
+		Name: TCBlockNew, Place: PlaceTC, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{0, 140, 150}, Dashes: []float64{14, 2, 2, 2}, Mark: Hexagon, Hollow: true, Size: 1.5, Hatch: Level,
+		},
+	},
+	{
+		Name: GenericBlock, Place: PlaceGeneric, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{110, 130, 40}, Dashes: []float64{9, 1}, Mark: Slab, Size: 1.2, Hatch: Falling},
+	},
+	{
+		Name: GenericBlockNew, Place: PlaceGeneric, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{110, 130, 40}, Dashes: []float64{9, 1, 1, 1}, Mark: Slab, Hollow: true, Size: 1.5, Hatch: Level,
 		},
 	},
 }
@@ -147,4 +238,19 @@ func (v Variant) Spec() VariantSpec {
 }
 
 // InKernel reports whether an eBPF program turns the client away.
-func (v Variant) InKernel() bool { return v.Spec().Kernel }
+func (v Variant) InKernel() bool { return v.Spec().Place.InKernel() }
+
+// Drops reports whether packets of the client are dropped before QUIC sees them.
+func (v Variant) Drops() bool { return v.Spec().Place.Drops() }
+
+// Mode is how the place is named in a server's records, if packets are dropped: for
+// PlaceXDP it is the mode that the scenario asks for.
+func (v Variant) Mode(xdp string) string {
+	switch p := v.Spec().Place; {
+	case p == PlaceXDP:
+		return xdp
+	case p.Drops():
+		return string(p)
+	}
+	return ""
+}

@@ -203,7 +203,7 @@ func TestVariantsAreCheckedByName(t *testing.T) {
 		"an unknown one gets a suggestion": {[]string{"xdpblock"}, `did you mean "xdp-block"?`},
 		"one may not be given twice":       {[]string{"no-block", "no-block"}, "given twice"},
 		"none at all is not an experiment": {nil, "no variant is given"},
-		"a far one gets the list of names": {[]string{"nftables"}, "use one of no-block"},
+		"a far one gets the list of names": {[]string{"nftables"}, "use one of app-drop-block"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func (d *decoder) checkQuota(s *Scenario) {
 }
 
 // lethalQuota is what is wrong with a quota of 1 under policy client, and what to do.
-// The kernel drops every packet of a client that has as many connections as its quota,
+// Under it every packet is dropped of a client that has as many connections as its quota,
 // those of the connections themselves included. So the first connection of a client
 // is cut off once it counts, and the next one meets the count of the last.
 func (s *Scenario) lethalQuota() (what, remedy string) {
@@ -30,7 +30,7 @@ func (s *Scenario) lethalQuota() (what, remedy string) {
 		return "", ""
 	}
 	for _, v := range s.Variants {
-		if spec := v.Spec(); spec.Kernel && spec.Policy == record.PolicyClient {
+		if v.Drops() && v.Spec().Policy == record.PolicyClient {
 			return fmt.Sprintf("server.quota: with 1, %s drops every packet of a client as soon as its only connection "+
 					"counts, so no request of a sequential client completes", v),
 				fmt.Sprintf("write 2 or more, or leave %s out of variants", v)

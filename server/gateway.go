@@ -7,7 +7,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// gatewayRecord asks the XDP program what it did, and measures what a drop
+// gatewayRecord asks the program what it did, and measures what a drop
 // costs it, now that the load is over.
 func (s *server) gatewayRecord(ctx context.Context) (*record.Gateway, error) {
 	stats, err := s.gateway.Stats()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"iter"
@@ -14,15 +15,25 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// counter counts connections by client: a *equic.Gateway or, where the kernel
-// does not block, a *quicguard.UserSpace.
+// counter counts connections by client: a dropper or a *quicguard.UserSpace.
 type counter interface {
 	quicguard.Counter
 	Count(port uint16, client netip.Addr) int
 	Clients() iter.Seq[equic.Client]
 }
 
-// newCounter is the counter of a variant that does not use the kernel.
+// dropper is who drops packets before QUIC sees them: a *equic.Gateway or a
+// *equic.Application.
+type dropper interface {
+	quicguard.Admission
+	counter
+	Stats() (equic.Stats, error)
+	Mode() equic.Mode
+	MeasureDrop(ctx context.Context) (equic.DropCost, error)
+	Close() error
+}
+
+// newCounter is the counter of a variant that drops nothing.
 func newCounter(o Options) counter {
 	if o.Variant == record.NoBlock {
 		return quicguard.NewUserSpace(math.MaxInt)
@@ -31,9 +42,10 @@ func newCounter(o Options) counter {
 }
 
 // listen listens, with the quota in front. Every blocking variant enforces it here:
-// refusing early, or in the kernel, cannot stop a connection whose handshake was
-// under way when its client reached the quota. Under policy "new", handshakes are
-// counted from their first packet on.
+// refusing early, or dropping, cannot stop a connection whose handshake was under way
+// when its client reached the quota. Where packets are dropped under policy "new", and
+// where the server answers with a Retry, handshakes are counted from their first packet
+// on.
 func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 	options := quicguard.Options{
 		OnAdmit: func(conn *quic.Conn, client netip.Addr) {
@@ -45,8 +57,8 @@ func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 			s.o.Log.Warn("count connections", "client", client, "err", err)
 		},
 	}
-	if s.o.Variant.InKernel() && policy(s.o.Variant) == equic.PolicyNew {
-		guard, err := quicguard.Listen(tr, tlsConfig, s.quicConfig(), timedAdmission{s.gateway, s}, options)
+	if admission := s.admission(); admission != nil {
+		guard, err := quicguard.Listen(tr, tlsConfig, s.quicConfig(), timedAdmission{admission, s}, options)
 		s.guard = guard
 		return err
 	}
@@ -58,17 +70,28 @@ func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 	return nil
 }
 
-// timedAdmission is the gateway, with a record of each attempt that it turns away
+// admission is who is told of handshakes; nil if only complete connections count.
+func (s *server) admission() quicguard.Admission {
+	switch {
+	case s.o.Variant == record.UserspaceRetry:
+		return s.counter.(*quicguard.UserSpace)
+	case s.o.Variant.Drops() && policy(s.o.Variant) == equic.PolicyNew:
+		return s.gateway
+	}
+	return nil
+}
+
+// timedAdmission is an admission with a record of each attempt that it turns away
 // before the handshake.
 type timedAdmission struct {
-	*equic.Gateway
+	quicguard.Admission
 	server *server
 }
 
 func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (*equic.Handshake, error) {
 	clock := startCostClock()
 	defer clock.release()
-	h, err := a.Gateway.Begin(port, from, validated)
+	h, err := a.Admission.Begin(port, from, validated)
 	if errors.Is(err, equic.ErrOverQuota) || errors.Is(err, equic.ErrFull) {
 		wall, cpu := clock.read()
 		a.server.early.add(from, record.Refusal{

@@ -14,7 +14,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -65,7 +67,7 @@ type server struct {
 	o       Options
 	port    uint16
 	book    *book
-	gateway *equic.Gateway // nil where the kernel does not block
+	gateway dropper // nil if no packets are dropped
 	counter counter        // the gateway, or one of user space
 	guard   *quicguard.Listener
 	early   *earlyRefusals
@@ -91,16 +93,16 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		return err
 	}
 	s.port = uint16(socket.LocalAddr().(*net.UDPAddr).Port)
-	if o.Variant.InKernel() {
-		if err := s.attach(); err != nil {
-			return err
-		}
+	if err := s.attach(socket); err != nil {
+		return err
+	}
+	if s.gateway != nil {
 		defer func() { err = errors.Join(err, s.gateway.Close()) }()
 	}
 
 	// Connection IDs of 7 bytes are the longest by which the kernel tells the
 	// packets of a handshake in progress from those that open one.
-	tr := &quic.Transport{Conn: socket, ConnectionIDLength: 7, ConnContext: s.connContext}
+	tr := &quic.Transport{Conn: s.transportConn(socket), ConnectionIDLength: 7, ConnContext: s.connContext}
 	//nolint:contextcheck // a connection has a context of its own
 	if err := s.listen(tr, http3.ConfigureTLSConfig(tlsConfig)); err != nil {
 		return fmt.Errorf("listen for QUIC on %s: %w", o.Listen, err)
@@ -135,20 +137,41 @@ func (s *server) quicConfig() *quic.Config {
 	return c
 }
 
-// attach puts the XDP program in front of the server's port.
-func (s *server) attach() error {
-	gateway, err := equic.Attach(equic.Options{
-		Interface: s.o.Interface,
-		Ports:     []equic.Port{{Number: s.port}},
-		Quota:     s.o.Quota,
-		Policy:    policy(s.o.Variant),
-		Mode:      s.o.XDPMode,
-	})
-	if err != nil {
-		return err
+// attach has packets to the server's port dropped where the variant says.
+func (s *server) attach(socket *net.UDPConn) error {
+	v := s.o.Variant
+	switch {
+	case v.InKernel():
+		gateway, err := equic.Attach(equic.Options{
+			Interface: s.o.Interface,
+			Ports:     []equic.Port{{Number: s.port}},
+			Quota:     s.o.Quota,
+			Policy:    policy(v),
+			Mode:      equic.Mode(v.Mode(string(s.o.XDPMode))),
+			Sockets:   []syscall.Conn{socket},
+		})
+		if err != nil {
+			return err
+		}
+		s.gateway = gateway
+	case v.Drops():
+		s.gateway = equic.NewApplication(s.o.Quota, policy(v))
+	default:
+		return nil
 	}
-	s.gateway, s.counter = gateway, gateway
+	s.counter = s.gateway
 	return nil
+}
+
+// transportConn is the socket as quic-go reads it.
+func (s *server) transportConn(socket *net.UDPConn) net.PacketConn {
+	app, ok := s.gateway.(*equic.Application)
+	if !ok {
+		return socket
+	}
+	return quicguard.Filter(socket, func(from netip.AddrPort, datagram []byte) bool {
+		return app.Drop(s.port, from, datagram)
+	})
 }
 
 func (s *server) ready(socket *net.UDPConn) *record.Ready {

@@ -66,7 +66,7 @@ func (n *nodeEvidence) serverIncomplete(e *evidence) string {
 	switch {
 	case n.server == nil:
 		return "left no server record"
-	case e.variant.InKernel() && n.gateway == nil:
+	case e.variant.Drops() && n.gateway == nil:
 		return "left no gateway record"
 	case e.unmeasured && n.probe != nil:
 		return "was measured, against the plan"
@@ -170,13 +170,13 @@ const overQuota = "drop_over_quota"
 func kernelBlocked(e *evidence) (bool, string) {
 	g, s := e.server().gateway, e.server().server
 	switch {
-	case !e.variant.InKernel():
+	case !e.variant.Drops():
 		return true, "not asked for"
 	case g == nil || s == nil:
 		return false, "server left no gateway record or no totals"
 	case g.UpdateErrors > 0:
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
-	case e.variant == record.XDPBlock && s.PeakPerClient >= e.experiment.Quota && g.Packets[overQuota] == 0:
+	case e.variant.Spec().Policy == record.PolicyClient && s.PeakPerClient >= e.experiment.Quota && g.Packets[overQuota] == 0:
 		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet "+
 			"over quota", s.PeakPerClient, e.experiment.Quota)
 	case uint64(s.Refusals) > g.Packets[overQuota]:
@@ -187,10 +187,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 }
 
 func xdpModeAsAsked(e *evidence) (bool, string) {
-	got, asked := e.server().ready.XDPMode, e.experiment.XDPMode
-	if !e.variant.InKernel() {
-		asked = ""
-	}
+	got, asked := e.server().ready.XDPMode, e.variant.Mode(e.experiment.XDPMode)
 	if got != asked {
 		return false, fmt.Sprintf("server has XDP mode in force %q, asked for %q", got, asked)
 	}

@@ -2,6 +2,7 @@ package figures
 
 import (
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -46,8 +47,42 @@ func glyphOf(m record.Mark) draw.GlyphDrawer {
 		return draw.PyramidGlyph{}
 	case record.Circle:
 		return draw.CircleGlyph{}
+	case record.Wedge:
+		return polygon{corners: 3, turn: math.Pi}
+	case record.Diamond:
+		return polygon{corners: 4}
+	case record.Pentagon:
+		return polygon{corners: 5}
+	case record.Hexagon:
+		return polygon{corners: 6}
+	case record.Slab:
+		return polygon{corners: 4, turn: math.Pi / 4, narrow: vg.Point{X: 1.2, Y: 0.6}}
+	case record.Pillar:
+		return polygon{corners: 4, turn: math.Pi / 4, narrow: vg.Point{X: 0.6, Y: 1.2}}
 	}
 	panic("no such mark: " + string(m))
+}
+
+// polygon is a filled glyph with corners on a circle, the first at its top.
+type polygon struct {
+	corners int
+	turn    float64  // radians, anticlockwise
+	narrow  vg.Point // factors of both axes; zero is 1
+}
+
+// DrawGlyph implements draw.GlyphDrawer.
+func (p polygon) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
+	if p.narrow == (vg.Point{}) {
+		p.narrow = vg.Point{X: 1, Y: 1}
+	}
+	points := make([]vg.Point, p.corners)
+	for i := range points {
+		sin, cos := math.Sincos(p.turn + 2*math.Pi*float64(i)/float64(p.corners))
+		points[i] = vg.Point{
+			X: at.X - st.Radius*p.narrow.X*vg.Length(sin), Y: at.Y + st.Radius*p.narrow.Y*vg.Length(cos),
+		}
+	}
+	c.FillPolygon(st.Color, points)
 }
 
 func (l look) line(width vg.Length) draw.LineStyle {
