@@ -49,6 +49,9 @@ type Options struct {
 	// CPUs are the CPUs whose busy time is sampled; nil are those that this
 	// process may use.
 	CPUs []int
+	// Receivers are the kernel's threads that receive the command's packets, by process
+	// id, if there are some for it alone.
+	Receivers []int
 	// Syscalls asks for the system calls to be counted. That needs CAP_BPF and
 	// CAP_PERFMON, or CAP_SYS_ADMIN.
 	Syscalls bool

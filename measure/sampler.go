@@ -27,6 +27,8 @@ type sampler struct {
 	paused   bool          // in a stretch that is not measured
 	pid      int
 	cpus     []int
+	// The kernel's threads of Options.Receivers.
+	receivers []int
 	calls    *counter // nil where none are counted
 
 	statm, stat, status, snmp procFile
@@ -56,6 +58,8 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		stretch:  opts.Alternate,
 		pid:      pid,
 		cpus:     opts.CPUs,
+
+		receivers: opts.Receivers,
 		calls:    calls,
 		buf:      make([]byte, 128<<10), // /proc/stat of 1024 CPUs
 
@@ -147,6 +151,13 @@ func (s *sampler) read(all bool) (sample record.Sample, err error) {
 	sample.AtNS = s.clock.Now()
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err
+	}
+	for _, pid := range s.receivers {
+		ns, err := processCPUTime(pid)
+		if err != nil {
+			return sample, err
+		}
+		sample.ReceiveNS += ns
 	}
 	if s.calls != nil {
 		if sample.Syscalls, err = s.calls.total(); err != nil {

@@ -192,6 +192,9 @@ type Sample struct {
 	BusyNS    int64 `json:"busy_ns"`
 	SoftIRQNS int64 `json:"softirq_ns"`
 	StealNS   int64 `json:"steal_ns,omitempty"`
+	// ReceiveNS is the CPU time of the kernel's threads that receive the node's packets,
+	// if it has some of its own; it is part of BusyNS.
+	ReceiveNS int64 `json:"receive_ns,omitempty"`
 	// Syscalls is how many system calls the process has made since its exec, or
 	// how many in the stretches that are measured; zero where none are counted.
 	Syscalls uint64 `json:"syscalls,omitempty"`

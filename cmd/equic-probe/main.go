@@ -71,6 +71,9 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 	if opts.Command = flags.Args(); len(opts.Command) == 0 {
 		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
 	}
+	if opts.Receivers, err = receivers(getenv(record.EnvReceivers)); err != nil {
+		return opts, err
+	}
 	opts.Clock, err = record.NewClock(getenv)
 	return opts, err
 }
@@ -85,4 +88,19 @@ func parseCPUs(list string) ([]int, error) {
 		cpus = append(cpus, int(cpu))
 	}
 	return cpus, nil
+}
+
+// receivers reads process ids that are separated by commas.
+func receivers(list string) (pids []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		if text == "" {
+			continue
+		}
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s=%q: want process ids: %w", record.EnvReceivers, list, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
 }

@@ -29,7 +29,7 @@ var ErrNoEngine = errors.New("no Docker engine")
 // ErrSubnetTaken says that another network has the scenario's subnet.
 var ErrSubnetTaken = errors.New("subnet is taken")
 
-// ErrOpenFiles says that the engine may not raise the limit of open files.
+// ErrOpenFiles means that the engine may not raise the limit of open files.
 var ErrOpenFiles = errors.New("the engine cannot set the limit of open files")
 
 // answerLimit bounds the first words with an engine.
@@ -123,7 +123,7 @@ func platform(info system.Info, api string) orchestrate.Platform {
 			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
 			Limits: []string{
 				"all capabilities dropped but the server's", "no new privileges", "read-only root",
-				"no restart", "internal network",
+				"no restart", "internal network", "the clients' CPUs receive the server's packets (veth)",
 			},
 		},
 		BinDir: "/",

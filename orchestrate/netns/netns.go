@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/vishvananda/netns"
+
 	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/results"
@@ -35,6 +37,7 @@ type Runtime struct {
 	swap   bool   // is limited with it
 	kernel string // its release
 	cpus   []int  // that this process may use, and so its nodes
+	apart  error  // why the server does not receive apart; nil if it does
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
@@ -56,6 +59,14 @@ func New(bin string) (*Runtime, error) {
 	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
 	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus}
 	r.memory, r.swap = memoryControl()
+	r.apart = Try(func() error {
+		ns, err := netns.Get()
+		if err != nil {
+			return err
+		}
+		_, err = receiveApart(ns, nil)
+		return errors.Join(err, ns.Close())
+	})
 	return r, nil
 }
 
@@ -83,16 +94,23 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		Startup: startup,
 		BinDir:  r.bin,
 	}
+	if r.apart == nil {
+		p.Runtime.Limits = append(p.Runtime.Limits, "the server's CPUs receive its packets (threaded NAPI)")
+	} else {
+		p.Runtime.Limits = append(p.Runtime.Limits, "the clients' CPUs receive the server's packets (veth)")
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the clients' CPUs receive the server's packets, so what a drop costs "+
+			"in the kernel is in part theirs: %v", r.apart))
+	}
 	if r.memory == "" {
 		p.NoMemoryLimit = true
-		p.Warnings = []string{"this machine has no control group for memory: the server's memory is not limited"}
+		p.Warnings = append(p.Warnings, "this machine has no control group for memory: the server's memory is not limited")
 		return p
 	}
 	p.Runtime.Limits = append(p.Runtime.Limits, "memory by control group "+r.memory)
 	if !r.swap {
 		p.NoSwapLimit = true
-		p.Warnings = []string{"this machine cannot limit swap: a server over its memory limit is swapped out, and the " +
-			"trial invalid"}
+		p.Warnings = append(p.Warnings, "this machine cannot limit swap: a server over its memory limit is swapped out, "+
+			"and the trial invalid")
 	}
 	return p
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -130,8 +131,12 @@ func runAndBeKilled() int {
 // spec is a server and a client that play their roles.
 func spec(server string, client ...string) orchestrate.Spec {
 	node := func(name, address, role string) orchestrate.NodeSpec {
+		kind := results.RoleServer
+		if name != "server" {
+			kind = results.RoleSequential
+		}
 		return orchestrate.NodeSpec{
-			Name: name, Role: results.RoleServer, Address: netip.MustParseAddr(address),
+			Name: name, Role: kind, Address: netip.MustParseAddr(address),
 			Command: []string{"/proc/self/exe"}, Env: []string{roleVariable + "=" + role}, CPUs: []int{0},
 		}
 	}
@@ -189,7 +194,9 @@ func TestANodeHasItsAddressItsCPUsAndItsEnvironment(t *testing.T) {
 	if code := wait(t, n, "server"); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	want := "lo [127.0.0.1/8]\neth0 [" + serverAddress + "/24]\ncpus 1 true\nenvironment [" + roleVariable + "=describe]\n"
+	receivers := record.EnvReceivers + "=" + joined(n.(*nodes).network.receivers)
+	want := "lo [127.0.0.1/8]\neth0 [" + serverAddress + "/24]\ncpus 1 true\nenvironment [" + roleVariable + "=describe " +
+		receivers + "]\n"
 	if stdout.String() != want || stderr.String() != "to standard error\n" {
 		t.Errorf("standard output %q, want %q; standard error %q", stdout, want, stderr)
 	}
@@ -353,12 +360,12 @@ func TestWhatCannotStartSaysSo(t *testing.T) {
 		"no such CPU":     {func(n *orchestrate.NodeSpec) { n.CPUs = []int{1000} }, "bind it to CPUs [1000]"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := spec("describe")
-			test.change(&s.Nodes[0])
+			s := spec("describe", "describe")
+			test.change(&s.Nodes[1])
 			n := open(t, s)
-			err := n.Start(t.Context(), "server", io.Discard, io.Discard)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), "server") {
-				t.Errorf("error %v, want one that names server and %q", err, test.want)
+			err := n.Start(t.Context(), s.Nodes[1].Name, io.Discard, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), s.Nodes[1].Name) {
+				t.Errorf("error %v, want one that names the node and %q", err, test.want)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netns"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/results"
 )
 
 // nodeInterface is the interface of a node in its namespace.
@@ -24,11 +25,14 @@ const nodeInterface = "eth0"
 type network struct {
 	bridge netns.NsHandle
 	nodes  map[string]netns.NsHandle
+	// receivers are the kernel's threads that receive for the server; none if the
+	// sender's CPUs do.
+	receivers []int
 }
 
-// newNetwork makes the network of a trial. Where it returns an error, it leaves
-// nothing behind.
-func newNetwork(spec orchestrate.Spec) (_ *network, err error) {
+// newNetwork makes the network of a trial, in which the server receives apart if the
+// machine can. Where it returns an error, it leaves nothing behind.
+func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 	n := &network{bridge: netns.None(), nodes: make(map[string]netns.NsHandle)}
 	defer func() {
 		if err != nil {
@@ -51,6 +55,14 @@ func newNetwork(spec orchestrate.Spec) (_ *network, err error) {
 		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}
+		if apart && node.Role == results.RoleServer {
+			if err := sendToThread(n.bridge, portName(i)); err != nil {
+				return nil, err
+			}
+			if n.receivers, err = receiveApart(n.nodes[node.Name], node.CPUs); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return n, nil
 }
@@ -65,7 +77,7 @@ func (n *network) join(
 	}
 	n.nodes[node.Name] = ns
 	veth := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: "node" + strconv.Itoa(i), MasterIndex: bridge.Attrs().Index},
+		LinkAttrs:     netlink.LinkAttrs{Name: portName(i), MasterIndex: bridge.Attrs().Index},
 		PeerName:      nodeInterface,
 		PeerNamespace: netlink.NsFd(ns),
 	}
@@ -79,6 +91,9 @@ func (n *network) join(
 	defer h.Close()
 	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
 }
+
+// portName is the bridge's port to a node.
+func portName(i int) string { return "node" + strconv.Itoa(i) }
 
 // bringUp sets an interface up, with an address if there is one.
 func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -16,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
 )
 
 // groupLimit bounds the wait until a control group is empty.
@@ -49,12 +53,15 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	network, err := newNetwork(spec)
+	network, err := newNetwork(spec, r.apart == nil)
 	if err != nil {
 		return nil, err
 	}
 	n := &nodes{runtime: r, spec: spec, network: network, byName: make(map[string]*node)}
 	for _, s := range spec.Nodes {
+		if len(network.receivers) > 0 && s.Role == results.RoleServer {
+			s.Env = append(slices.Clone(s.Env), record.EnvReceivers+"="+joined(network.receivers))
+		}
 		made := &node{spec: s, ns: network.nodes[s.Name], done: make(chan struct{})}
 		n.byName[s.Name] = made
 		if r.memory == "" || s.MemoryBytes <= 0 {
@@ -66,6 +73,10 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 	}
 	return n, nil
+}
+
+func joined(pids []int) string {
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(pids), "[]"), " ", ",")
 }
 
 // Start starts a node's process in its namespace, on its CPUs, and in its

@@ -266,7 +266,8 @@ func (n *nodeEvidence) foreign() float64 {
 	if n.probe == nil || len(n.probe.CPUs) == 0 || wall <= 0 {
 		return 0
 	}
-	busy, own := n.last.BusyNS-n.first.BusyNS, n.last.CPUNS-n.first.CPUNS
+	busy := n.last.BusyNS - n.first.BusyNS
+	own := n.last.CPUNS - n.first.CPUNS + n.last.ReceiveNS - n.first.ReceiveNS
 	return float64(busy-own) / float64(wall) / float64(len(n.probe.CPUs))
 }
 
