@@ -26,6 +26,7 @@ const (
 	SocketBlockNew    Variant = "socket-block-new"
 	NetfilterBlock    Variant = "netfilter-block"
 	NetfilterBlockNew Variant = "netfilter-block-new"
+	NftablesBlock     Variant = "nftables-block"
 	TCBlock           Variant = "tc-block"
 	TCBlockNew        Variant = "tc-block-new"
 	GenericBlock      Variant = "generic-block"
@@ -44,6 +45,7 @@ const (
 	PlaceAppDrop   Place = "app-drop"  // user space reads the datagram, and drops it before QUIC sees it
 	PlaceSocket    Place = "socket"    // the kernel, in front of the socket's queue
 	PlaceNetfilter Place = "netfilter" // the kernel, at the prerouting hook
+	PlaceNftables  Place = "nftables"  // the kernel, at the prerouting hook, by a set and a rule, without eBPF
 	PlaceTC        Place = "tc"        // the kernel, at the interface's tc ingress
 	PlaceGeneric   Place = "generic"   // the kernel, at XDP in its generic form
 	PlaceXDP       Place = "xdp"       // the kernel, at XDP in the driver
@@ -53,10 +55,10 @@ const (
 // answered. The other places of user space refuse.
 func (p Place) Drops() bool { return p == PlaceAppDrop || p.InKernel() }
 
-// InKernel reports whether an eBPF program drops there.
+// InKernel reports whether the kernel drops there.
 func (p Place) InKernel() bool {
 	switch p {
-	case PlaceSocket, PlaceNetfilter, PlaceTC, PlaceGeneric, PlaceXDP:
+	case PlaceSocket, PlaceNetfilter, PlaceNftables, PlaceTC, PlaceGeneric, PlaceXDP:
 		return true
 	}
 	return false
@@ -186,6 +188,10 @@ var variants = []VariantSpec{
 		},
 	},
 	{
+		Name: NftablesBlock, Place: PlaceNftables, Policy: PolicyClient,
+		Look: Look{Color: [3]uint8{150, 60, 90}, Dashes: []float64{3, 1, 1, 1}, Mark: Pillar, Hollow: true, Size: 1.5, Hatch: Falling},
+	},
+	{
 		Name: TCBlock, Place: PlaceTC, Policy: PolicyClient,
 		Look: Look{Color: [3]uint8{0, 140, 150}, Dashes: []float64{14, 2}, Mark: Hexagon, Size: 1.2, Hatch: Falling},
 	},
@@ -237,7 +243,7 @@ func (v Variant) Spec() VariantSpec {
 	panic("no such variant: " + string(v))
 }
 
-// InKernel reports whether an eBPF program turns the client away.
+// InKernel reports whether the kernel turns the client away.
 func (v Variant) InKernel() bool { return v.Spec().Place.InKernel() }
 
 // Drops reports whether packets of the client are dropped before QUIC sees them.

@@ -43,6 +43,7 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"keys":   2 * time.Minute,
 		"quick":  2 * time.Minute,
 		"smoke":  30 * time.Second,
+		"places": 2 * time.Minute,
 		"cost":   10 * time.Minute, // without the requests, as it is a closed loop
 	}
 	for name, limit := range limits {

@@ -141,6 +141,12 @@ func (s *server) quicConfig() *quic.Config {
 func (s *server) attach(socket *net.UDPConn) error {
 	v := s.o.Variant
 	switch {
+	case v == record.NftablesBlock:
+		firewall, err := newFirewall(s.port, s.o.Quota)
+		if err != nil {
+			return err
+		}
+		s.gateway = firewall
 	case v.InKernel():
 		gateway, err := equic.Attach(equic.Options{
 			Interface: s.o.Interface,

@@ -25,7 +25,10 @@ func (r *reading) blockTime() BlockTime {
 	b.CPUMeanUS, b.CPUMedianUS = r.refusalCPU.meanAndMedian()
 	b.WallMeanUS, b.WallP50US = r.refusalWall.meanAndMedian()
 	if g := r.gateway; g != nil {
-		b.DroppedPackets, b.DropNS, b.EmptyNS = Number(g.Dropped), Number(g.DropNS), Number(g.EmptyNS)
+		b.DroppedPackets = Number(g.Dropped)
+		if g.DropNS != 0 { // nftables cannot tell
+			b.DropNS, b.EmptyNS = Number(g.DropNS), Number(g.EmptyNS)
+		}
 	}
 	if s := r.server; s != nil && s.EmptyWallNS > 0 {
 		b.EmptyCPUNS, b.EmptyWallNS = Number(s.EmptyCPUNS), Number(s.EmptyWallNS)
@@ -44,7 +47,7 @@ func (r *reading) blockTime() BlockTime {
 // where the kernel blocks, else mean CPU time per refusal; in us. Unknown where
 // nothing is turned away.
 func (b *BlockTime) headline() Number {
-	if b.DropNS.Known() {
+	if b.DroppedPackets.Known() {
 		return b.DropNS / 1e3
 	}
 	return b.CPUMeanUS
