@@ -37,24 +37,32 @@ type Need struct {
 	ServerCPUs, ClientCPUs []int
 	AutoCPUs               bool  // the run chooses these, or some of them
 	MemoryBytes            int64 // of the server; zero is no limit
-	XDP                    bool  // a variant attaches an XDP program
+	XDP                    bool  // a variant attaches an eBPF program
+	Places                 []string // of the variants, where packets are dropped
 	Syscalls               bool  // the server's system calls are counted
 	OpenFiles              int   // of one node
 }
 
-// The least kernels: bpf_xdp_load_bytes is of 5.18; the counter of system calls
-// needs less.
-const (
-	leastMajor, leastMinor = 5, 18
-	// receiveBuffer is what quic-go asks for, in bytes.
-	receiveBuffer = 7 << 20
-)
+// receiveBuffer is what quic-go asks for, in bytes.
+const receiveBuffer = 7 << 20
+
+// least is the first kernel that has a place to drop packets: bpf_xdp_load_bytes is of
+// 5.18, tcx of 6.6, and the functions of netfilter programs of 6.5. The counter of
+// system calls needs less.
+type least struct {
+	place        string
+	major, minor int
+}
+
+func leastKernels() []least {
+	return []least{{"xdp", 5, 18}, {"generic", 5, 18}, {"socket", 5, 18}, {"netfilter", 6, 5}, {"tc", 6, 6}}
+}
 
 // Machine looks at the kernel and the hardware.
 func Machine(h host.Host, need Need) []Check {
 	m := machine{h}
 	return []Check{
-		m.kernel(need.XDP), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(),
+		m.kernel(need), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(),
 		m.throttling(), m.clock(), m.buffers(), m.load(),
 	}
 }
@@ -75,7 +83,8 @@ func Worst(checks []Check) Status {
 
 type machine struct{ host.Host }
 
-func (m machine) kernel(xdp bool) Check {
+// kernel names the places that the kernel lacks.
+func (m machine) kernel(need Need) Check {
 	release := m.Kernel()
 	c := Check{Name: "kernel", Status: OK, Found: "Linux " + release}
 	var major, minor int
@@ -83,14 +92,23 @@ func (m machine) kernel(xdp bool) Check {
 		c.Status, c.Means = Warning, "its version cannot be read"
 		return c
 	}
-	if major > leastMajor || major == leastMajor && minor >= leastMinor {
-		return c
+	var lacks, wanted []string
+	for _, l := range leastKernels() {
+		if major > l.major || major == l.major && minor >= l.minor {
+			continue
+		}
+		lacks = append(lacks, fmt.Sprintf("%s (Linux %d.%d)", l.place, l.major, l.minor))
+		if slices.Contains(need.Places, l.place) {
+			wanted = append(wanted, l.place)
+		}
 	}
-	c.Status, c.Means = Warning, "xdp-block and xdp-block-new need Linux 5.18"
-	if xdp {
-		c.Status = Missing
+	if len(lacks) > 0 {
+		c.Found += ", too old for " + strings.Join(lacks, ", ")
 	}
-	c.Remedy = "use a newer kernel, or run --variants no-block,userspace-block,userspace-early"
+	if len(wanted) > 0 {
+		c.Status, c.Means = Missing, "variants do not run that drop packets at "+strings.Join(wanted, ", ")
+		c.Remedy = "use a newer kernel, or give --variants without them"
+	}
 	return c
 }
 

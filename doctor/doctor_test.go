@@ -34,7 +34,7 @@ func root(files map[string]string) host.Host {
 }
 
 func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
-	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Syscalls: true}
+	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Places: []string{"xdp"}, Syscalls: true}
 	if checks := Machine(root(healthy()), need); Worst(checks) != OK {
 		t.Errorf("a healthy machine: %+v", checks)
 	}
@@ -124,11 +124,26 @@ func TestTheCPUsOfAScenarioAreNamedWhereThereIsOne(t *testing.T) {
 	}
 }
 
-func TestAnOldKernelStillRunsWhatNeedsNoXDP(t *testing.T) {
-	files := healthy()
-	files["proc/sys/kernel/osrelease"] = "5.15.0"
-	if got := Worst(Machine(root(files), Need{})); got != Warning {
-		t.Errorf("%s, want a warning", got)
+func TestAnOldKernelLacksSomePlacesOnly(t *testing.T) {
+	for name, test := range map[string]struct {
+		release string
+		places  []string
+		status  Status
+		found   string
+	}{
+		"none is wanted":         {"5.15.0", nil, OK, "too old for xdp (Linux 5.18), generic (Linux 5.18)"},
+		"the one that is wanted": {"6.1.0", []string{"xdp", "tc"}, Missing, "too old for netfilter (Linux 6.5), tc (Linux 6.6)"},
+		"another one":            {"6.1.0", []string{"xdp"}, OK, "tc (Linux 6.6)"},
+		"new enough":             {"6.6.0", []string{"tc", "netfilter"}, OK, "Linux 6.6.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := healthy()
+			files["proc/sys/kernel/osrelease"] = test.release
+			got := Machine(root(files), Need{Places: test.places})[0]
+			if got.Status != test.status || !strings.Contains(got.Found, test.found) {
+				t.Errorf("%+v, want %s with %q", got, test.status, test.found)
+			}
+		})
 	}
 }
 

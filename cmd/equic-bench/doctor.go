@@ -44,7 +44,7 @@ While a run measures it is refused.`,
 		Example: "  equic-bench doctor scenarios/paper.yaml",
 		Args:    arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			need := doctor.Need{XDP: true, Syscalls: true}
+			need := doctor.Need{XDP: true, Places: []string{string(record.PlaceXDP)}, Syscalls: true}
 			if len(args) == 1 {
 				s, err := scenarios.Load(args[0])
 				if err != nil {
@@ -79,9 +79,20 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
 		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
+		Places:      placesOf(s),
 		Syscalls:    s.Trial.Syscalls,
 		OpenFiles:   orchestrate.OpenFiles(s),
 	}
+}
+
+// placesOf are the places at which the variants of a scenario drop packets.
+func placesOf(s *scenarios.Scenario) (places []string) {
+	for _, v := range s.Variants {
+		if v.Drops() {
+			places = append(places, string(v.Spec().Place))
+		}
+	}
+	return places
 }
 
 // localPlatform is where nodes run on this machine without an engine.
