@@ -157,14 +157,22 @@ func nothingLeft(t *testing.T, r *results.Run) {
 func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
 	needEngine(t)
 	for _, runtime := range []string{runtimeDocker, runtimeNetns} {
-		t.Run(runtime, func(t *testing.T) { runSmoke(t, runtime) })
+		t.Run(runtime, func(t *testing.T) { runAll(t, smoke, runtime) })
 	}
 }
 
-func runSmoke(t *testing.T, runtime string) {
+func TestEveryPlaceRunsUnderBothPolicies(t *testing.T) {
+	testkit.NeedRoot(t)
+	testkit.Slow(t, "a minute and a half of trials")
+	needBinary(t)
+	runAll(t, "../../scenarios/places.yaml", runtimeNetns)
+}
+
+// runAll runs a scenario, of which each trial must be valid.
+func runAll(t *testing.T, scenario, runtime string) {
 	t.Helper()
 	root := t.TempDir()
-	b := startBench(t, "run", smoke, "--results", root, "--json", "--runtime", runtime)
+	b := startBench(t, "run", scenario, "--results", root, "--json", "--runtime", runtime)
 	if code := b.exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}
@@ -236,22 +244,17 @@ func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 	if syscalls == 0 {
 		t.Errorf("%s: no system calls were counted", trial.Variant)
 	}
-	if inKernel := gateway != nil; inKernel != strings.HasPrefix(trial.Variant, "xdp-") {
-		t.Errorf("%s: gateway %+v", trial.Variant, gateway)
-	}
-	switch trial.Variant {
-	case "no-block":
-		if refusals != 0 {
-			t.Errorf("no-block: %d refusals", refusals)
+	v := record.Variant(trial.Variant)
+	measurable := v != record.NftablesBlock
+	switch {
+	case v.Drops() != (gateway != nil):
+		t.Errorf("%s: gateway %+v", v, gateway)
+	case v.Drops():
+		if gateway.Dropped == 0 || gateway.Mode != v.Mode("native") || measurable && gateway.DropNS <= 0 {
+			t.Errorf("%s: gateway %+v", v, *gateway)
 		}
-	case "xdp-block", "xdp-block-new":
-		if gateway != nil && (gateway.Dropped == 0 || gateway.Mode != "native" || gateway.DropNS <= 0) {
-			t.Errorf("%s: gateway %+v", trial.Variant, *gateway)
-		}
-	default:
-		if refusals == 0 {
-			t.Errorf("%s: nobody was refused", trial.Variant)
-		}
+	case (v == record.NoBlock) != (refusals == 0):
+		t.Errorf("%s: %d refusals", v, refusals)
 	}
 }
 

@@ -159,14 +159,14 @@ func quotaHeld(e *evidence) (bool, string) {
 // at its quota (equic.Stats).
 const overQuota = "drop_over_quota"
 
-// kernelBlocked sees that it was the kernel that blocked: the server enforces
-// the quota too, for what the kernel lets through, and would hide its failure.
+// kernelBlocked checks that packets were dropped where the variant says: the server
+// enforces the quota on whatever gets through, and would hide a place that fails.
 //
 // Under policy client, whoever is at the quota loses the next packet of any of
-// its connections. Under policy new it loses only what opens one, and it may
-// open none while it is there: then the server had nobody to refuse either. What
-// it did refuse was under way when the quota was reached; a kernel that drops
-// does that to more packets than there are such connections.
+// its connections. Under policy new it loses only packets that open one. If it sends
+// none while it is at the quota, the server refuses nothing either. The connections that
+// the server does refuse were under way when the quota was reached, and there are fewer
+// of them than of packets that are dropped.
 func kernelBlocked(e *evidence) (bool, string) {
 	g, s := e.server().gateway, e.server().server
 	switch {
@@ -177,10 +177,10 @@ func kernelBlocked(e *evidence) (bool, string) {
 	case g.UpdateErrors > 0:
 		return false, fmt.Sprintf("server has %d counts that did not reach the kernel", g.UpdateErrors)
 	case e.variant.Spec().Policy == record.PolicyClient && s.PeakPerClient >= e.experiment.Quota && g.Packets[overQuota] == 0:
-		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but its kernel dropped no packet "+
+		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but no packet was dropped "+
 			"over quota", s.PeakPerClient, e.experiment.Quota)
 	case uint64(s.Refusals) > g.Packets[overQuota]:
-		return false, fmt.Sprintf("server had to refuse %d connections by itself, as its kernel dropped %d packets over "+
+		return false, fmt.Sprintf("server had to refuse %d connections by itself, as %d packets were dropped over "+
 			"quota", s.Refusals, g.Packets[overQuota])
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)

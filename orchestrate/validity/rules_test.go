@@ -68,7 +68,7 @@ func recordFaults() map[string]fault {
 				return true
 			}),
 			rules{RuleKernel},
-			"dropped no packet over quota",
+			"no packet was dropped over quota",
 		},
 		"the server refuses what the kernel should drop": {
 			record.XDPBlockNew,
@@ -79,7 +79,7 @@ func recordFaults() map[string]fault {
 				return true
 			}),
 			rules{RuleKernel},
-			"server had to refuse 5 connections by itself, as its kernel dropped 4 packets over quota",
+			"server had to refuse 5 connections by itself, as 4 packets were dropped over quota",
 		},
 		"a count does not reach the kernel": {record.XDPBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			if l.Gateway != nil {

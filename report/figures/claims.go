@@ -32,6 +32,10 @@ func figureClaims(s *analysis.Summary, claims []analysis.Claim) []*Figure {
 	f.data = [][]string{{"claim", "reading", statisticColumn, "change_percent"}}
 	f.note(claimsWhat)
 	f.note(claimsInstrument)
+	intervals := slices.ContainsFunc(claims, func(c analysis.Claim) bool { return c.HasInterval() })
+	if !intervals {
+		f.note(claimsNoInterval)
+	}
 	p := newPanel("", f.say(changeAxis), "")
 	p.X.Min, p.X.Max = -mostChange*1.04, mostChange*1.04
 	p.X.Tick.Marker = every{25, f.lang}
@@ -40,7 +44,7 @@ func figureClaims(s *analysis.Summary, claims []analysis.Claim) []*Figure {
 	for i := range claims {
 		row := float64(len(claims) - 1 - i)
 		ticks[i] = plot.Tick{Value: row, Label: claims[i].Label}
-		f.addClaim(p, &claims[i], row)
+		f.addClaim(p, &claims[i], row, intervals)
 	}
 	p.Y.Tick.Marker, p.Y.Tick.Length = ticks, 0
 	p.Y.Min, p.Y.Max = -0.5, float64(len(claims))-0.5
@@ -67,9 +71,10 @@ func claimReadings() [3]claimReading {
 	}
 }
 
-// addClaim draws the row of a claim and notes its data and marks.
-func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64) {
-	reason := claimRow{row, f.unjudged(c)}
+// addClaim draws the row of a claim and notes its data and marks. Intervals reports
+// whether any claim has one.
+func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, intervals bool) {
+	reason := claimRow{row, f.unjudged(c, intervals)}
 	p.Add(reason)
 	f.right = max(f.right, reason.width())
 	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
@@ -115,8 +120,9 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 	}
 }
 
-// unjudged returns in short why the trials do not decide a claim; "" if they may.
-func (f *Figure) unjudged(c *analysis.Claim) string {
+// unjudged returns in short why the trials do not decide a claim; "" if they may, or if
+// a note tells it of all claims.
+func (f *Figure) unjudged(c *analysis.Claim, intervals bool) string {
 	switch {
 	case math.IsNaN(float64(c.Measured)):
 		return f.say(claimUnknown)
@@ -124,6 +130,8 @@ func (f *Figure) unjudged(c *analysis.Claim) string {
 		return f.say(claimUnmet)
 	case math.IsInf(float64(c.Measured), 0):
 		return f.say(claimFromZero)
+	case !c.HasInterval() && !intervals:
+		return ""
 	case !c.HasInterval():
 		return f.say(claimFewBlocks)
 	case c.Holds(0):

@@ -73,8 +73,8 @@ func TestAClaimThatIsNotDecidedHasTheReason(t *testing.T) {
 			known := analysis.Claim{Label: "cpu", Evidence: none, Instrument: analysis.Unknown()}
 			f := figureClaims(new(analysis.Summary), []analysis.Claim{tt.claim, known})[0]
 			said := texts(t, f)
-			if want != "" && !slices.Contains(said, want) || f.unjudged(&tt.claim) != want {
-				t.Errorf("the reason is %q in %q, want %q", f.unjudged(&tt.claim), said, want)
+			if want != "" && !slices.Contains(said, want) || f.unjudged(&tt.claim, true) != want {
+				t.Errorf("the reason is %q in %q, want %q", f.unjudged(&tt.claim, true), said, want)
 			}
 			if beyond := slices.Contains(said, "beyond +100 %"); beyond != (tt.claim.Measured > 100 || tt.claim.High > 100) {
 				t.Errorf("the legend explains arrows: %v", beyond)

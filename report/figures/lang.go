@@ -104,6 +104,7 @@ const (
 	latencyWhat
 	latencyFailed
 
+	claimsNoInterval
 	claimUnknown
 	claimUnmet
 	claimFromZero

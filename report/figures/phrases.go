@@ -125,6 +125,9 @@ var phrases = [phraseCount]words{
 		"Não atendidas, portanto fora dos valores, com %s: %s requisições (mediana das repetições).",
 	},
 
+	claimsNoInterval: {
+		"The run has too few blocks for intervals.", "A execução tem blocos insuficientes para intervalos de confiança.",
+	},
 	claimUnknown:   {"no change can be computed", "nenhuma variação pode ser calculada"},
 	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
 	claimFromZero:  {"userspace-block is at zero", "userspace-block está em zero"},
