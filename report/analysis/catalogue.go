@@ -198,6 +198,21 @@ var catalogue = []Metric{
 		Row:   "one clock tick per client turned away (µs)",
 	},
 	{
+		ID: "attempt-server", Label: "extra CPU time of the server per attempt of the attack", Unit: "µs", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Attack.ServerPerAttemptUS },
+		Row:   "extra CPU time of the server per attempt of the attack (µs)", Bench: "server-CPU-sec/attempt", BenchPer: 1e6,
+	},
+	{
+		ID: "attempt-attacker", Label: "CPU time of the attackers per attempt", Unit: "µs", Better: Higher,
+		Value: func(m *Metrics) Number { return m.Attack.AttackerPerAttemptUS },
+		Row:   "CPU time of the attackers per attempt (µs)", Bench: "attacker-CPU-sec/attempt", BenchPer: 1e6,
+	},
+	{
+		ID: "attempt-ratio", Label: "CPU time of the server for each of the attackers'", Unit: "times", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Attack.ServerPerAttemptUS / m.Attack.AttackerPerAttemptUS },
+		Row:   "CPU time of the server for each of the attackers'",
+	},
+	{
 		ID: "syscalls", Label: "system calls of the server", Unit: "calls", Better: Lower,
 		Value: func(m *Metrics) Number { return m.Syscalls.Calls }, Headline: true, Bench: "syscalls",
 	},

@@ -220,9 +220,17 @@ func (r *reading) attackTotals() Attack {
 		LastStartS:   Unknown(),
 		PeakInFlight: Number(r.peakInFlight),
 		Held:         Number(r.held),
+
+		ServerPerAttemptUS:   Unknown(),
+		AttackerPerAttemptUS: Unknown(),
 	}
 	if r.attack.empty() {
 		return a
+	}
+	attempts := float64(r.attackStarts)
+	a.ServerPerAttemptUS = Ratio(float64(r.extraBusyMS())*1e3, attempts)
+	if r.attackerNS > 0 {
+		a.AttackerPerAttemptUS = Ratio(float64(r.attackerNS)/1e3, attempts)
 	}
 	a.FirstStartS = Number(Seconds(r.attack.fromNS))
 	a.LastStartS = Number(Seconds(r.attack.toNS))

@@ -32,6 +32,8 @@ type reading struct {
 	turnedAway   int // attack requests that were not served
 	peakInFlight int
 	held         int
+	attackerNS   int64 // CPU time of the attackers
+	nodeNS       int64 // of the one whose records are read, so far
 
 	// Of the paper's instrument; the ends are those of the last requests, whatever
 	// their outcome, and zero without any.
@@ -126,6 +128,13 @@ func (r *reading) takeParallel(line *record.Line) {
 	if c := line.Client; c != nil {
 		r.peakInFlight = max(r.peakInFlight, c.PeakInFlight)
 		r.held += c.Held
+	}
+	if line.Sample != nil {
+		r.nodeNS = line.Sample.CPUNS
+	}
+	if line.Probe != nil {
+		r.attackerNS += r.nodeNS
+		r.nodeNS = 0
 	}
 	q := line.Request
 	if q == nil {

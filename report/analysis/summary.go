@@ -276,6 +276,10 @@ type Attack struct {
 	LastStartS   Number `json:"last_start_s"`
 	PeakInFlight Number `json:"peak_in_flight"` // of one client
 	Held         Number `json:"held"`           // started late: max_in_flight was reached
+	// What an attempt of the attack costs either side: the busy time of the server's CPUs
+	// beyond the quiet rate, and the CPU time of the attackers' processes.
+	ServerPerAttemptUS   Number `json:"server_us_per_attempt"`
+	AttackerPerAttemptUS Number `json:"attacker_us_per_attempt"`
 }
 
 // Server is the server's own totals.
