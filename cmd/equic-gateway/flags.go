@@ -30,7 +30,7 @@ type flags struct {
 func (f *flags) register(set *pflag.FlagSet) {
 	set.SortFlags = false
 	o := &f.gateway
-	set.StringVar(&o.Interface, "interface", "", "network interface on which clients arrive (required)")
+	set.StringVar(&o.Interface, "interface", "", "network interface on which clients arrive (required, unless the mode is netfilter)")
 	set.StringArrayVar(&f.ports, "port", nil,
 		"UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
 	set.IntVar(&o.Quota, "quota", equic.DefaultQuota, "connections that a client may have at once")
@@ -41,7 +41,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.DurationVar(&o.HoldDown, "hold-down", equic.DefaultHoldDown,
 		"how long an ended connection counts if its client was turned away lately (policy new)")
 	set.StringVar(&f.mode, "mode", string(equic.Native),
-		"where the program runs: native (in the driver), generic, or auto")
+		"where the program runs: native (XDP in the driver), generic (XDP), tc, netfilter, or auto (the first that works)")
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
 	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
@@ -99,7 +99,7 @@ type options struct {
 func (f *flags) parse() (options, error) {
 	o := options{gateway: f.gateway, socket: f.socket, metrics: f.metrics, events: f.events}
 	g := &o.gateway
-	if f.gateway.Interface == "" || len(f.ports) == 0 {
+	if f.gateway.Interface == "" && f.mode != string(equic.Netfilter) || len(f.ports) == 0 {
 		return o, wrong("give --interface and --port, such as --interface eth0 --port 443")
 	}
 	if f.socket == "" {
@@ -114,6 +114,9 @@ func (f *flags) parse() (options, error) {
 	var err error
 	if g.Mode, err = equic.ParseMode(f.mode); err != nil {
 		return o, wrong("--mode: %w", err)
+	}
+	if g.Mode == equic.Socket {
+		return o, wrong("--mode: the socket is the server's, which can attach to it by the library: give another mode")
 	}
 	if g.Policy, err = equic.ParsePolicy(f.policy); err != nil {
 		return o, wrong("--policy: %w", err)
