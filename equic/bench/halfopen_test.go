@@ -29,6 +29,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/quickit"
 )
 
 const (
@@ -106,7 +107,7 @@ type floodCost struct {
 // they cost a server with and without limits.
 func measureHalfOpen(t *testing.T, table *speedTable) {
 	t.Helper()
-	packets := recordInitials(t, floodInitials)
+	packets := quickit.Initials(t, floodInitials, "bench")
 	table.section(fmt.Sprintf("%s Initials in %v that are never finished, RSA-2048: limits on handshakes in progress, "+
 		"to no limits", thousands(floodInitials), floodFor))
 	for name, source := range map[string]func(int) netip.Addr{
@@ -218,43 +219,4 @@ func peakMiB(t *testing.T, pid int) float64 {
 	}
 	t.Fatal("the kernel does not tell the peak of memory")
 	return 0
-}
-
-// recordInitials are the first packets of as many attempts.
-func recordInitials(t *testing.T, n int) [][]byte {
-	t.Helper()
-	sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	testkit.Must(t, err)
-	defer sink.Close()
-	source, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	testkit.Must(t, err)
-	tr := &quic.Transport{Conn: source}
-	defer func() { testkit.Must(t, tr.Close()) }()
-	config := &tls.Config{
-		InsecureSkipVerify: true, NextProtos: []string{"bench"},
-		CurvePreferences: []tls.CurveID{tls.X25519}, // so that a ClientHello is one packet
-	}
-	packets := make([][]byte, 0, n)
-	seen := make(map[string]bool)
-	b := make([]byte, 2048)
-	for len(packets) < n {
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_, _ = tr.Dial(ctx, sink.LocalAddr(), config, nil)
-		}()
-		for {
-			size, err := sink.Read(b)
-			testkit.Must(t, err)
-			if id := string(b[6:14]); !seen[id] && b[0]&0xf0 == 0xc0 {
-				seen[id] = true
-				packets = append(packets, append([]byte(nil), b[:size]...))
-				break
-			}
-		}
-		cancel()
-		<-done
-	}
-	return packets
 }

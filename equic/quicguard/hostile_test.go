@@ -12,12 +12,14 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/quickit"
 )
 
 // hostileCase is what a client sends with a whole Initial in it, what the program
@@ -367,7 +369,7 @@ func (e extension) withSize(words byte) extension {
 // denied does not from one that is.
 func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 	cases := hostileCases()
-	packets := initials(t, 4*len(cases)) // before there is a namespace without a loopback address
+	packets := quickit.Initials(t, 4*len(cases), http3.NextProtoH3) // before there is a namespace without a loopback address
 	n := newNetwork(t)
 	netkit.Enter(t, n.Client)
 	netkit.SetUp(t, netkit.ClientInterface, netkit.ClientAddress6+"/64")

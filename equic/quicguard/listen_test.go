@@ -19,6 +19,7 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/quickit"
 )
 
 // guardedServer is a server made by Listen, and how many handshakes cost it one.
@@ -114,39 +115,6 @@ func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T
 	t.Logf("%d handshakes, %+v, %v", s.begun.Load(), s.Stats(), stats.Packets)
 }
 
-// initials are the first packets of as many attempts, none of which is completed.
-func initials(t *testing.T, n int) [][]byte {
-	t.Helper()
-	sink, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	testkit.Must(t, err)
-	defer sink.Close()
-	testkit.Must(t, sink.SetReadDeadline(time.Now().Add(time.Minute)))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	config := clientTLS()
-	config.CurvePreferences = []tls.CurveID{tls.X25519} // so that a ClientHello is one packet
-	var dials sync.WaitGroup
-	defer dials.Wait()
-	defer cancel()
-	tr := transport(t, localhost)
-	packets := make([][]byte, 0, n)
-	seen := make(map[string]bool)
-	b := make([]byte, 2048)
-	for len(packets) < n {
-		dials.Go(func() { _, _ = tr.Dial(ctx, sink.LocalAddr(), config, nil) })
-		for {
-			size, err := sink.Read(b)
-			testkit.Must(t, err)
-			if id := string(b[6:14]); !seen[id] { // else it is sent again
-				seen[id] = true
-				packets = append(packets, append([]byte(nil), b[:size]...))
-				break
-			}
-		}
-	}
-	return packets
-}
-
 func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 	const quota, attempts = 5, 200
 	counter := NewUserSpace(quota)
@@ -155,7 +123,7 @@ func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 	socket, err := d.DialContext(t.Context(), "udp", s.Addr().String())
 	testkit.Must(t, err)
 	defer socket.Close()
-	for _, p := range initials(t, attempts) {
+	for _, p := range quickit.Initials(t, attempts, http3.NextProtoH3) {
 		_, err := socket.Write(p)
 		testkit.Must(t, err)
 		time.Sleep(time.Millisecond) // the server's queue is finite
