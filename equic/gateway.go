@@ -67,12 +67,15 @@ func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
 // attempt, before the handshake costs anything. The error is ErrOverQuota if the client's quota allows
 // no more handshakes than are in progress; ErrFull, ErrPort or ErrClosed otherwise.
 // With an error nothing is counted.
-func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (*Handshake, error) {
+func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (Handshake, error) {
 	h, err := g.clients.begin(port, from, validated, false)
 	if errors.Is(err, ErrOverQuota) && g.isAllowed(from.Addr()) {
-		return g.clients.begin(port, from, validated, true)
+		h, err = g.clients.begin(port, from, validated, true)
 	}
-	return h, err
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // HalfOpen is how many handshakes are in progress of those that Begin counted.

@@ -64,7 +64,26 @@ type HalfOpen struct {
 // fill a client's quota: too many of these are answered with a Retry. Clients that
 // were at their quota in the last 10 to 20 seconds are the exception. They have
 // completed handshakes, so the address is theirs, and all that they start counts.
-type Handshake struct {
+type Handshake interface {
+	// Hello reports that the whole ClientHello has arrived. From now on the kernel
+	// may drop the client's packets that open connections, of which this handshake
+	// needs no more.
+	Hello()
+	// Complete reports that the handshake is complete. If the client is not at its
+	// quota of connections, this one is counted until Close. If it is, the handshake
+	// is over, and its connection is to be refused.
+	Complete() (admitted bool)
+	// Close reports that the connection has ended, or that its handshake has failed.
+	// A failed one goes on counting for Options.HoldDown. After the first call of
+	// Close or Cancel, neither acts.
+	Close()
+	// Cancel takes back a handshake that cost the server nothing: it counts no more.
+	// After Complete it is Close.
+	Cancel()
+}
+
+// handshake is a Handshake in a table.
+type handshake struct {
 	table     *table
 	stripe    *stripe
 	index     int
@@ -103,7 +122,7 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 }
 
 // begin counts a handshake in progress.
-func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool) (*Handshake, error) {
+func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool) (*handshake, error) {
 	addr := from.Addr()
 	var p place
 	err := t.lock(&p, port, addr)
@@ -118,7 +137,7 @@ func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool)
 	if err := t.add(&p); err != nil {
 		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
 	}
-	h := &Handshake{table: t, stripe: p.stripe, index: p.index, validated: validated, allowed: allowed}
+	h := &handshake{table: t, stripe: p.stripe, index: p.index, validated: validated, allowed: allowed}
 	h.change(1)
 	t.entries[p.index].ports |= portBit(from.Port())
 	t.publish(p.index)
@@ -135,7 +154,7 @@ func (t *table) isOver(e *entry, validated bool) bool {
 }
 
 // change adds to what is in progress. Callers hold the lock of the stripe.
-func (h *Handshake) change(by int) {
+func (h *handshake) change(by int) {
 	e := &h.table.entries[h.index]
 	if h.validated {
 		e.validated += uint32(by) // by is 1 or -1, which wraps around to it
@@ -150,10 +169,7 @@ func (h *Handshake) change(by int) {
 	}
 }
 
-// Hello tells that the whole ClientHello has arrived. From now on the kernel may
-// drop the client's packets that open connections, of which this handshake needs
-// no more.
-func (h *Handshake) Hello() {
+func (h *handshake) Hello() {
 	h.stripe.mu.Lock()
 	defer h.stripe.mu.Unlock()
 	if h.stage != stageHandshake || h.counted || h.stripe.closed {
@@ -167,10 +183,7 @@ func (h *Handshake) Hello() {
 	}
 }
 
-// Complete tells that the handshake is complete. If the client is not at its quota
-// of connections, this one is counted until Close. If it is, the handshake is over,
-// and its connection is to be refused.
-func (h *Handshake) Complete() (admitted bool) {
+func (h *handshake) Complete() (admitted bool) {
 	h.stripe.mu.Lock()
 	defer h.stripe.mu.Unlock()
 	if h.stage != stageHandshake {
@@ -192,9 +205,17 @@ func (h *Handshake) Complete() (admitted bool) {
 	return admitted
 }
 
-// Close tells that the connection has ended, or that its handshake has failed. Only
-// the first call acts.
-func (h *Handshake) Close() {
+func (h *handshake) Close() { h.end(h.fail) }
+
+func (h *handshake) Cancel() {
+	h.end(func() {
+		h.change(-1)
+		h.table.publish(h.index)
+	})
+}
+
+// end ends the connection, or the handshake if it is still in progress.
+func (h *handshake) end(inProgress func()) {
 	h.stripe.mu.Lock()
 	defer h.stripe.mu.Unlock()
 	if h.stripe.closed {
@@ -202,7 +223,7 @@ func (h *Handshake) Close() {
 	}
 	switch h.stage {
 	case stageHandshake:
-		h.fail()
+		inProgress()
 	case stageOpen:
 		if h.table.entries[h.index].open > 0 { // else somebody has released it by Dec
 			h.table.end(h.stripe, h.index)
@@ -215,7 +236,7 @@ func (h *Handshake) Close() {
 // it goes on counting for a while as what it was: a client that breaks its handshakes
 // off must not begin more than one that leaves them. Callers hold the lock of the
 // stripe.
-func (h *Handshake) fail() {
+func (h *handshake) fail() {
 	t := h.table
 	switch {
 	case t.holdDown <= 0:

@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-func (t *portTable) begin(tb testing.TB, addr netip.Addr, validated bool) *Handshake {
+func (t *portTable) begin(tb testing.TB, addr netip.Addr, validated bool) *handshake {
 	tb.Helper()
 	h, err := t.table.begin(serverPort, netip.AddrPortFrom(addr, 40000), validated, false)
 	testkit.Must(tb, err)
@@ -38,7 +38,7 @@ func TestHandshakesOfAValidatedAddressCountBeforeTheyAreComplete(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 0}, table.kernelCounts(alice)); diff != "" {
 		t.Errorf("before the ClientHello is whole (-want +got):\n%s", diff)
 	}
-	for _, h := range []*Handshake{first, second, second} {
+	for _, h := range []*handshake{first, second, second} {
 		h.Hello()
 	}
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, table.kernelCounts(alice)); diff != "" {
@@ -76,7 +76,7 @@ func TestHandshakesOfAnAddressThatIsNotValidatedTurnNobodyAway(t *testing.T) {
 func TestTooManyHandshakesInTotalAskForValidation(t *testing.T) {
 	table := newAdmission(9, 100)
 	table.halfOpen, table.holdDown = HalfOpenLimits{Total: 3, PerClient: 2}, 0
-	var begun []*Handshake
+	var begun []*handshake
 	for i, addr := range []netip.Addr{alice, alice, bob} {
 		if i == 2 && !table.mustValidate(alice) {
 			t.Error("the third of one client needs no validation")
@@ -127,7 +127,7 @@ func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing
 // What is complete too late, as the quota went to others, is refused.
 func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
 	table := newAdmission(2, 8)
-	var all []*Handshake
+	var all []*handshake
 	for i := range 4 {
 		all = append(all, table.begin(t, alice, i%2 == 0))
 	}
@@ -163,4 +163,24 @@ func TestAHandshakeThatFailsCountsForAWhile(t *testing.T) {
 			t.Errorf("%d clients are left a second later", table.used())
 		}
 	})
+}
+
+func TestAHandshakeThatIsCancelledCountsForNothing(t *testing.T) {
+	table := newAdmission(1, 8)
+	defer table.close()
+	for _, h := range []*handshake{table.begin(t, alice, false), table.begin(t, bob, true)} {
+		h.Hello()
+		h.Cancel()
+		h.Close()
+	}
+	if got := table.halfOpenNow(); got != (HalfOpen{}) || table.used() != 0 {
+		t.Errorf("half open %+v, and %d clients are left", got, table.used())
+	}
+	h := table.begin(t, alice, true)
+	if !h.Complete() || table.count(alice) != 1 {
+		t.Error("alice was not admitted")
+	}
+	if h.Cancel(); table.count(alice) != 0 {
+		t.Error("a connection was not released")
+	}
 }

@@ -25,7 +25,7 @@ type tableModel struct {
 
 // modelHandshake is a handshake beside what is known of it.
 type modelHandshake struct {
-	*Handshake
+	*handshake
 	key       clientKey
 	validated bool
 	hello     bool
@@ -66,6 +66,7 @@ func TestTheTableIsWhatItsModelIs(t *testing.T) {
 			"hello":    m.onHandshake((*modelHandshake).sayHello),
 			"complete": m.onHandshake(m.complete),
 			"close":    m.onHandshake(m.end),
+			"cancel":   m.onHandshake(m.cancel),
 			"setQuota": m.setQuota,
 			"drop":     m.drop,
 			"":         m.check,
@@ -163,7 +164,7 @@ func (m *tableModel) begin(t *rapid.T) {
 		if validated && before.admitted() >= m.quota[k.Port] {
 			t.Fatalf("begun with %+v of %d", before, m.quota[k.Port])
 		}
-		m.begun = append(m.begun, &modelHandshake{Handshake: h, key: k, validated: validated})
+		m.begun = append(m.begun, &modelHandshake{handshake: h, key: k, validated: validated})
 	}
 }
 
@@ -198,6 +199,15 @@ func (m *tableModel) end(h *modelHandshake) {
 		return
 	}
 	h.Close()
+	m.ended(h)
+}
+
+func (m *tableModel) cancel(h *modelHandshake) {
+	h.Cancel()
+	m.ended(h)
+}
+
+func (m *tableModel) ended(h *modelHandshake) {
 	if h.complete {
 		m.open[h.key]--
 	}

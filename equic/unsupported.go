@@ -28,7 +28,7 @@ func (*Gateway) Dec(uint16, netip.Addr) error { return ErrUnsupported }
 func (*Gateway) MustValidate(uint16, netip.Addr) bool { return false }
 
 // Begin returns ErrUnsupported.
-func (*Gateway) Begin(uint16, netip.AddrPort, bool) (*Handshake, error) { return nil, ErrUnsupported }
+func (*Gateway) Begin(uint16, netip.AddrPort, bool) (Handshake, error) { return nil, ErrUnsupported }
 
 // HalfOpen is none.
 func (*Gateway) HalfOpen() HalfOpen { return HalfOpen{} }

@@ -35,8 +35,12 @@ func (u *UserSpace) MustValidate(port uint16, addr netip.Addr) bool {
 }
 
 // Begin is as that of a Gateway.
-func (u *UserSpace) Begin(port uint16, from netip.AddrPort, validated bool) (*Handshake, error) {
-	return u.clients.begin(port, from, validated, false)
+func (u *UserSpace) Begin(port uint16, from netip.AddrPort, validated bool) (Handshake, error) {
+	h, err := u.clients.begin(port, from, validated, false)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 // HalfOpen is how many handshakes are in progress.

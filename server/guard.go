@@ -88,7 +88,7 @@ type timedAdmission struct {
 	server *server
 }
 
-func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (*equic.Handshake, error) {
+func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
 	clock := startCostClock()
 	defer clock.release()
 	h, err := a.Admission.Begin(port, from, validated)

@@ -47,7 +47,7 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 // shake has handshakes that begin, go on, are completed, stall and die.
 func (s *soak) shake(ctx context.Context, t *testing.T) {
 	t.Helper()
-	var begun []*equic.Handshake
+	var begun []equic.Handshake
 	defer func() {
 		for _, h := range begun {
 			h.Close()

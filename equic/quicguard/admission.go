@@ -28,7 +28,7 @@ func (a *admission) note(client netip.Addr, err error) {
 
 // attempt is a handshake in the context of its connection.
 type attempt struct {
-	*equic.Handshake
+	equic.Handshake
 	forget func() bool // from now on, the end of the connection does not close it
 }
 
@@ -60,8 +60,8 @@ func (a *admission) guard(tr *quic.Transport) {
 		if err == nil && at != nil { // own need not be derived from begun
 			own = context.WithValue(own, attemptKey{}, at)
 		}
-		if err != nil && at != nil {
-			at.Close()
+		if err != nil && at != nil && at.forget() {
+			at.Cancel() // before it cost anything
 		}
 		return own, err
 	}

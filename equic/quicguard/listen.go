@@ -14,14 +14,14 @@ import (
 )
 
 // Admission is a Counter that is also told of handshakes, when their first packet
-// arrives. A *equic.Gateway is one, and so is a *UserSpace.
+// arrives. A *equic.Gateway is one, and so are a *UserSpace and a *socket.Client.
 type Admission interface {
 	Counter
 	// MustValidate says whether an attempt is to be answered with a Retry.
 	MustValidate(port uint16, client netip.Addr) bool
 	// Begin counts a handshake in progress. An error that is equic.ErrOverQuota or
 	// equic.ErrFull turns the attempt away.
-	Begin(port uint16, from netip.AddrPort, validated bool) (*equic.Handshake, error)
+	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
 	// HalfOpen is how many handshakes are in progress.
 	HalfOpen() equic.HalfOpen
 }

@@ -168,6 +168,29 @@ func TestListenCallsWhatWasSetBefore(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatTheServerItselfRefusesCountsForNothing(t *testing.T) {
+	tr := transport(t, localhost)
+	counter := NewUserSpace(9)
+	var asked, most atomic.Int64 // the transport asks in one goroutine
+	tr.ConnContext = func(context.Context, *quic.ClientInfo) (context.Context, error) {
+		asked.Add(1)
+		most.Store(max(most.Load(), int64(counter.HalfOpen().Unvalidated)))
+		return nil, errors.New("not today")
+	}
+	l, err := Listen(tr, serverTLS(t), nil, counter, Options{})
+	testkit.Must(t, err)
+	l.inner = &watched{QUICListener: l.inner, closed: make(chan struct{})}
+	greet(t, l)
+	for range 2 {
+		if _, err := dial(t, transport(t, localhost), l.Addr()); err == nil {
+			t.Error("the server refused nobody")
+		}
+	}
+	if asked.Load() < 2 || most.Load() != 1 {
+		t.Errorf("of %d attempts up to %d were in progress, want 1", asked.Load(), most.Load())
+	}
+}
+
 func TestListenRefusesConnectionIDsThatAClientMayChoose(t *testing.T) {
 	tr := transport(t, localhost)
 	tr.ConnectionIDLength = 8
