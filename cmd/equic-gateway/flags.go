@@ -40,6 +40,9 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
 	set.DurationVar(&o.HoldDown, "hold-down", equic.DefaultHoldDown,
 		"how long an ended connection counts if its client was turned away lately (policy new)")
+	set.IntVar(&o.HalfOpen.Total, "half-open", equic.DefaultHalfOpen,
+		"handshakes in progress from addresses that are not validated; above it, begin asks for a Retry")
+	set.IntVar(&o.HalfOpen.PerClient, "half-open-per-client", equic.DefaultHalfOpenPerClient, "the same for each client")
 	set.StringVar(&f.mode, "mode", string(equic.Native),
 		"where the program runs: native (XDP in the driver), generic (XDP), tc, netfilter, or auto (the first that works)")
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
@@ -154,6 +157,7 @@ func (f *flags) refuseZeros() error {
 	o := f.gateway
 	for name, n := range map[string]int{
 		"quota": o.Quota, "max-clients": o.MaxClients, "ipv4-prefix": o.IPv4Prefix, "ipv6-prefix": o.IPv6Prefix,
+		"half-open": o.HalfOpen.Total, "half-open-per-client": o.HalfOpen.PerClient,
 	} {
 		if n == 0 {
 			return wrong("--%s is 0: give 1 or more, or leave it out", name)

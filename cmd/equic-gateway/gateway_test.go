@@ -79,6 +79,27 @@ func TestWhatAServerCountedGoesWithIt(t *testing.T) {
 	p.awaitCount(t, client, equic.PassUnderQuota)
 }
 
+func TestHandshakesThatAServerBeganCountInTheKernel(t *testing.T) {
+	client := newPair(t)
+	p := start(t, "--quota", "2")
+	s, other := p.dial(t), p.dial(t)
+	s.want(t, "begin a "+clientAddress+":50000 validated", "ok")
+	other.want(t, "begin a "+clientAddress+":50001 validated", "ok")
+	p.awaitCount(t, client, equic.PassUnderQuota) // until the ClientHellos are there
+	s.want(t, "hello a", "ok")
+	other.want(t, "hello a", "ok")
+	p.awaitCount(t, client, equic.DropOverQuota)
+	s.want(t, "begin b "+clientAddress+":50002 validated", "over")
+	if got := p.status(t); got.HalfOpen.Validated != 2 || got.Clients != 0 {
+		t.Errorf("%+v; want two handshakes in progress, and nobody connected", got)
+	}
+	s.want(t, "complete a", "ok")
+	testkit.Must(t, other.Close())
+	testkit.Await(t, "what the other began is gone", func() bool { return p.status(t).HalfOpen.Validated == 0 })
+	p.awaitCount(t, client, equic.PassUnderQuota)
+	s.want(t, "dec "+clientAddress, "ok")
+}
+
 func TestTheProgramEndsInOrder(t *testing.T) {
 	for _, test := range []struct {
 		name   string

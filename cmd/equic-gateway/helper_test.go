@@ -165,6 +165,7 @@ type state struct {
 	Mode, Reason             string
 	Attached                 bool
 	Clients, Blocked         int
+	HalfOpen                 struct{ Validated, Unvalidated int } `json:"half_open"`
 	Seen, Dropped, TableFull uint64
 	Packets                  map[string]uint64
 	Ports                    []struct {

@@ -36,6 +36,8 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"a port twice", append(good, "--port", "443"), "port 443 is given twice"},
 		{"quota zero", append(good, "--quota", "0"), "--quota is 0"},
 		{"a negative quota", append(good, "--quota", "-1"), "quota is -1"},
+		{"no handshakes", append(good, "--half-open", "0"), "--half-open is 0"},
+		{"a negative number of handshakes", append(good, "--half-open-per-client", "-1"), "-1 per client"},
 		{"no clients", append(good, "--max-clients", "0"), "--max-clients is 0"},
 		{"an IPv4 prefix of no bits", append(good, "--ipv4-prefix", "0"), "--ipv4-prefix is 0"},
 		{"an IPv6 prefix of 129 bits", append(good, "--ipv6-prefix", "129"), "IPv6 prefix is 129"},
@@ -79,8 +81,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	testkit.Must(t, set.Parse([]string{
 		"--interface", "eth0", "--port", "443=20", "--port", "8443", "--quota", "7", "--policy", "client",
 		"--rate", "2.5", "--burst", "9", "--mode", "auto", "--max-clients", "100",
-		"--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix",
-		"56",
+		"--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix", "56",
+		"--half-open", "300", "--half-open-per-client", "8",
 		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9",
 		"--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events",
@@ -97,6 +99,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 			Denied:  []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
 			Pass:    equic.Fragments | equic.IPv4Options, HoldDown: -1,
+			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
 		},
 		socket: "s", metrics: "[::1]:9443", events: true,
 	}

@@ -37,11 +37,13 @@ const (
 // copy of all clients until it has sent it.
 const maxSnapshots = 4
 
-// Counter counts connections, as equic.Gateway does.
+// Counter counts connections and handshakes, as equic.Gateway does.
 type Counter interface {
 	Inc(port uint16, addr netip.Addr) error
 	TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	Dec(port uint16, addr netip.Addr) error
+	MustValidate(port uint16, addr netip.Addr) bool
+	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
 }
 
 // Limits are what can be changed of a port, as of equic.Gateway.

@@ -41,11 +41,15 @@ type fake struct {
 	full    netip.Addr // a client for which there is no place
 	closed  bool
 	crowded int // clients that `clients` tells besides
+
+	begun map[client]int // handshakes in progress
+	notes []string       // what became of them
 }
 
 func newFake() *fake {
 	return &fake{
 		counts: make(map[client]int),
+		begun:  make(map[client]int),
 		quotas: map[uint16]int{443: 2, 8443: 2},
 		rates:  make(map[uint16]string),
 		full:   netip.MustParseAddr("203.0.113.1"),
@@ -70,13 +74,21 @@ func (f *fake) TryInc(port uint16, addr netip.Addr) (bool, error) {
 }
 
 func (f *fake) add(c client) error {
+	if err := f.lack(c); err != nil {
+		return err
+	}
+	f.counts[c]++
+	return nil
+}
+
+// lack is why a client cannot be counted.
+func (f *fake) lack(c client) error {
 	switch {
 	case f.closed:
 		return equic.ErrClosed
 	case c.addr == f.full:
 		return fmt.Errorf("count a connection of %s: %w", c.addr, equic.ErrFull)
 	}
-	f.counts[c]++
 	return nil
 }
 
@@ -134,7 +146,9 @@ func (f *fake) Stats() (equic.Stats, error) {
 	all := of
 	all.Seen, all.Passed = 8, 5
 	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
-	return equic.Stats{Counts: all, Ports: map[uint16]equic.Counts{443: of}, Full: 1, EventsLost: 2}, nil
+	return equic.Stats{
+		Counts: all, Ports: map[uint16]equic.Counts{443: of}, HalfOpen: equic.HalfOpen{Unvalidated: 3}, Full: 1, EventsLost: 2,
+	}, nil
 }
 
 func (f *fake) Clients() iter.Seq[equic.Client] {

@@ -10,7 +10,10 @@ import (
 )
 
 // names are the requests, as an error lists them.
-const names = "inc, tryinc, dec, status, clients, quota, rate, allow, unallow, deny, undeny"
+const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
+	"status, clients, quota, rate, allow, unallow, deny, undeny"
+
+const beginForm = "begin ID FROM [validated] [PORT]"
 
 // request is what a connection may ask for.
 type request struct {
@@ -21,9 +24,17 @@ type request struct {
 
 // requests are all of them, by name.
 var requests = map[string]request{
-	"inc":     {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
-	"tryinc":  {"tryinc ADDR [PORT]", 1, 2, counts((*session).tryInc)},
-	"dec":     {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
+	"inc":    {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
+	"tryinc": {"tryinc ADDR [PORT]", 1, 2, counts((*session).tryInc)},
+	"dec":    {"dec ADDR [PORT]", 1, 2, counts((*session).dec)},
+
+	"validate": {"validate ADDR [PORT]", 1, 2, counts((*session).validate)},
+	"begin":    {beginForm, 2, 4, begin},
+	"hello":    {"hello ID", 1, 1, ofHandshake((*session).hello)},
+	"complete": {"complete ID", 1, 1, ofHandshake((*session).complete)},
+	"fail":     {"fail ID", 1, 1, ofHandshake((*session).fail)},
+	"cancel":   {"cancel ID", 1, 1, ofHandshake((*session).cancel)},
+
 	"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
 	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
 	"quota":   {"quota N [PORT]", 1, 2, quota},
@@ -34,7 +45,7 @@ var requests = map[string]request{
 	"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
 }
 
-// counts is inc, tryinc or dec.
+// counts is inc, tryinc, dec or validate.
 func counts(do func(*session, client) error) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		addr, err := netip.ParseAddr(arguments[0])

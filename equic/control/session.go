@@ -29,6 +29,8 @@ type session struct {
 	out    *bufio.Writer
 	timed  *timedWriter      // below out
 	counts map[client]uint32 // what it counted and did not release
+
+	handshakes map[string]handshake // in progress, by the ID that the peer gave
 }
 
 func newSession(s *Server, conn net.Conn) *session {
@@ -41,6 +43,8 @@ func newSession(s *Server, conn net.Conn) *session {
 		out:    out,
 		timed:  timed,
 		counts: make(map[client]uint32),
+
+		handshakes: make(map[string]handshake),
 	}
 }
 
@@ -110,9 +114,6 @@ func (s *session) answer(line string) {
 	}
 }
 
-// errOver is the error of a client that is at its quota.
-var errOver = errors.New("over quota")
-
 // errSent says that a request has written its reply by itself.
 var errSent = errors.New("sent")
 
@@ -122,8 +123,10 @@ func (s *session) reply(text string, err error) {
 	switch {
 	case errors.Is(err, errSent):
 		return
-	case errors.Is(err, errOver):
+	case errors.Is(err, equic.ErrOverQuota):
 		text = "over"
+	case errors.Is(err, errRetry):
+		text = "retry"
 	case errors.Is(err, equic.ErrFull):
 		text = "full"
 	case err != nil:
@@ -135,31 +138,31 @@ func (s *session) reply(text string, err error) {
 	_ = s.out.WriteByte('\n')
 }
 
-// tryInc counts a connection if its client is below the quota; errOver if not.
+// tryInc counts a connection if its client is below the quota; equic.ErrOverQuota if not.
 func (s *session) tryInc(c client) error {
 	admitted, err := s.server.Gateway.TryInc(c.port, c.addr)
 	switch {
 	case err != nil:
 		return err
 	case !admitted:
-		return errOver
+		return equic.ErrOverQuota
 	}
 	s.counts[c]++
 	return nil
 }
 
 // inc counts a connection, also of a client that is at its quota: then it is
-// errOver. After any other error it is not counted.
+// equic.ErrOverQuota. After any other error it is not counted.
 func (s *session) inc(c client) error {
 	over := s.tryInc(c)
-	if !errors.Is(over, errOver) {
+	if !errors.Is(over, equic.ErrOverQuota) {
 		return over
 	}
 	if err := s.server.Gateway.Inc(c.port, c.addr); err != nil {
 		return err
 	}
 	s.counts[c]++
-	return errOver
+	return equic.ErrOverQuota
 }
 
 // dec releases a connection that this session counted.
@@ -195,7 +198,7 @@ func (s *session) release() {
 		total += int(n)
 	}
 	clear(s.counts)
-	if total > 0 {
-		s.server.Log.Info("a server went away: what it counted is released", "connections", total)
+	if handshakes := s.cancelAll(); total+handshakes > 0 {
+		s.server.Log.Info("a server went away: what it counted is released", "connections", total, "handshakes", handshakes)
 	}
 }

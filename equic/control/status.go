@@ -22,6 +22,7 @@ type status struct {
 	Connections int               `json:"connections"`
 	Clients     int               `json:"clients"`
 	Blocked     int               `json:"blocked"`
+	HalfOpen    halfOpen          `json:"half_open"`
 	Seen        uint64            `json:"seen"`
 	Passed      uint64            `json:"passed"`
 	Dropped     uint64            `json:"dropped"`
@@ -30,6 +31,13 @@ type status struct {
 	EventsLost  uint64            `json:"events_lost"`
 	Allowed     []netip.Prefix    `json:"allowed"`
 	Denied      []netip.Prefix    `json:"denied"`
+}
+
+// halfOpen is how many handshakes are in progress, of addresses that are validated
+// or not.
+type halfOpen struct {
+	Validated   int `json:"validated"`
+	Unvalidated int `json:"unvalidated"`
 }
 
 // portStatus is one port in the reply to `status`.
@@ -58,7 +66,7 @@ func (s *Server) status() (string, error) {
 	report := status{
 		Interface: at.Interface, Attached: at.Attached, Mode: at.Mode, Since: at.Since.UTC(),
 		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets,
-		TableFull: stats.Full, EventsLost: stats.EventsLost,
+		HalfOpen: halfOpen(stats.HalfOpen), TableFull: stats.Full, EventsLost: stats.EventsLost,
 		Allowed: notNil(s.Allowed.Prefixes()), Denied: notNil(s.Denied.Prefixes()),
 	}
 	if at.Err != nil {

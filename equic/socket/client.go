@@ -1,15 +1,16 @@
 // Package socket counts connections at an equic-gateway, which other processes may
 // share: the workers of a server with SO_REUSEPORT, or several servers. A *Client is
-// a quicguard.Counter.
+// a quicguard.Admission.
 //
 //	gateway, err := socket.Dial("/run/equic-gateway.sock")
 //	if err != nil {
 //		return err
 //	}
 //	defer gateway.Close()
-//	guarded := quicguard.Wrap(listener, gateway)
+//	guarded, err := quicguard.ListenAddr(":443", tlsConfig, nil, gateway)
 //
-// It needs no capability and runs on every system that has Unix sockets; the
+// Each call is a round trip to the gateway, which quicguard waits for: Listen for
+// three before a handshake. It needs no capability and runs on every system that has Unix sockets; the
 // gateway needs Linux. docs/gateway.md describes the protocol.
 package socket
 
@@ -18,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -51,6 +53,10 @@ type Client struct {
 	open   map[connection]int
 	retry  time.Time // not to be tried before
 	closed bool
+
+	session  int    // counts the connections to the gateway
+	lastID   uint64 // of a handshake
+	halfOpen equic.HalfOpen
 }
 
 // connection is what an address has open at a port.
@@ -58,6 +64,12 @@ type connection struct {
 	port uint16
 	addr netip.Addr
 }
+
+func newConnection(port uint16, addr netip.Addr) connection {
+	return connection{port, addr.Unmap().WithZone("")}
+}
+
+func (c connection) String() string { return fmt.Sprintf("%s %d", c.addr, c.port) }
 
 // Dial connects to the gateway that listens on a Unix socket.
 func Dial(path string) (*Client, error) {
@@ -76,9 +88,10 @@ func (c *Client) connect() error {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
 	c.conn, c.in = conn, bufio.NewReader(conn)
+	c.session++
 	for of, n := range c.open {
 		for range n {
-			if reply, err := c.exchange("inc", of); err != nil {
+			if reply, err := c.exchange("inc " + of.String()); err != nil {
 				return err
 			} else if reply != "ok" && reply != "over" {
 				return fmt.Errorf("count again what is open: %w", c.failure(reply))
@@ -91,7 +104,7 @@ func (c *Client) connect() error {
 // TryInc counts a connection if its client is below the quota. The error is
 // equic.ErrFull, ErrGone, or what the gateway replied; then nothing is counted.
 func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
-	of := connection{port, addr.Unmap().WithZone("")}
+	of := newConnection(port, addr)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	reply, err := c.request("tryinc", of)
@@ -109,12 +122,15 @@ func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 
 // Dec counts one connection less. It is an error if this client has counted none.
 func (c *Client) Dec(port uint16, addr netip.Addr) error {
-	of := connection{port, addr.Unmap().WithZone("")}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.dec(newConnection(port, addr))
+}
+
+func (c *Client) dec(of connection) error {
 	switch c.open[of] {
 	case 0:
-		return fmt.Errorf("release a connection of %s: it has none", addr)
+		return fmt.Errorf("release a connection of %s: it has none", of.addr)
 	case 1:
 		delete(c.open, of)
 	default:
@@ -123,12 +139,12 @@ func (c *Client) Dec(port uint16, addr netip.Addr) error {
 	if c.conn == nil { // when it is back it learns what is open then
 		return nil
 	}
-	reply, err := c.exchange("dec", of)
+	reply, err := c.exchange("dec " + of.String())
 	if err == nil && reply != "ok" {
 		err = c.failure(reply)
 	}
 	if err != nil && !errors.Is(err, ErrGone) {
-		return fmt.Errorf("release a connection of %s: %w", addr, err)
+		return fmt.Errorf("release a connection of %s: %w", of.addr, err)
 	}
 	return nil
 }
@@ -146,13 +162,18 @@ func (c *Client) Close() error {
 	return err
 }
 
-// request asks the gateway, and connects first if it was gone. Callers hold mu.
+// request asks the gateway about a connection. Callers hold mu.
 func (c *Client) request(what string, of connection) (string, error) {
+	return c.ask(what + " " + of.String())
+}
+
+// ask asks the gateway, and connects first if it was gone. Callers hold mu.
+func (c *Client) ask(line string) (string, error) {
 	switch {
 	case c.closed:
 		return "", equic.ErrClosed
 	case c.conn != nil:
-		reply, err := c.exchange(what, of)
+		reply, err := c.exchange(line)
 		if err == nil {
 			return reply, nil
 		}
@@ -163,15 +184,15 @@ func (c *Client) request(what string, of connection) (string, error) {
 		c.lose()
 		return "", err
 	}
-	return c.exchange(what, of)
+	return c.exchange(line)
 }
 
 // exchange sends a request and reads its reply. An error means that the gateway is
 // gone. Callers hold mu.
-func (c *Client) exchange(what string, of connection) (string, error) {
+func (c *Client) exchange(line string) (string, error) {
 	err := c.conn.SetDeadline(time.Now().Add(Timeout))
 	if err == nil {
-		_, err = fmt.Fprintf(c.conn, "%s %s %d\n", what, of.addr, of.port)
+		_, err = io.WriteString(c.conn, line+"\n")
 	}
 	var reply string
 	if err == nil {

@@ -16,15 +16,12 @@ import (
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/control"
-	"github.com/equic-bench/equic-bench/equic/quicguard"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	_ quicguard.Counter = (*Client)(nil)
-
 	alice = netip.MustParseAddr("192.0.2.10")
 	bob   = netip.MustParseAddr("2001:db8::b")
 )

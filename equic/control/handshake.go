@@ -1,0 +1,117 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// handshake is one in progress that a connection has begun.
+type handshake struct {
+	equic.Handshake
+	client client
+}
+
+// errRetry is the error of an attempt that needs a validated address.
+var errRetry = errors.New("answer with a Retry")
+
+// validate replies whether an attempt from an address that is not validated needs a
+// Retry.
+func (s *session) validate(c client) error {
+	if s.server.Gateway.MustValidate(c.port, c.addr) {
+		return errRetry
+	}
+	return nil
+}
+
+// begin counts a handshake in progress, under a name that the peer has chosen.
+func begin(s *session, arguments []string) (string, error) {
+	from, err := netip.ParseAddrPort(arguments[1])
+	if err != nil {
+		return "", fmt.Errorf("%.64q is no address with a port: give one such as 192.0.2.7:50000 or [2001:db8::7]:50000",
+			arguments[1])
+	}
+	rest := arguments[2:]
+	validated := len(rest) > 0 && rest[0] == "validated"
+	if validated {
+		rest = rest[1:]
+	}
+	if len(rest) > 1 {
+		return "", fmt.Errorf("%.32q is one argument too many: send %s", rest[1], beginForm)
+	}
+	port, err := s.server.port(rest)
+	if err != nil {
+		return "", err
+	}
+	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+	return "", s.begin(arguments[0], port, from, validated)
+}
+
+func (s *session) begin(id string, port uint16, from netip.AddrPort, validated bool) error {
+	if _, taken := s.handshakes[id]; taken {
+		return fmt.Errorf("a handshake %.64q is in progress here: choose another ID", id)
+	}
+	c := client{port: port, addr: from.Addr()}
+	if !validated {
+		if err := s.validate(c); err != nil {
+			return err
+		}
+	}
+	h, err := s.server.Gateway.Begin(port, from, validated)
+	if err != nil {
+		return err
+	}
+	s.handshakes[id] = handshake{h, c}
+	return nil
+}
+
+// ofHandshake is hello, complete, fail or cancel.
+func ofHandshake(do func(s *session, id string, h handshake) error) func(*session, []string) (string, error) {
+	return func(s *session, arguments []string) (string, error) {
+		h, ok := s.handshakes[arguments[0]]
+		if !ok {
+			return "", fmt.Errorf("no handshake %.64q is in progress here: begin it first", arguments[0])
+		}
+		return "", do(s, arguments[0], h)
+	}
+}
+
+func (s *session) hello(_ string, h handshake) error {
+	h.Hello()
+	return nil
+}
+
+// complete makes a connection of a handshake, which dec releases.
+func (s *session) complete(id string, h handshake) error {
+	delete(s.handshakes, id)
+	if !h.Complete() {
+		return equic.ErrOverQuota
+	}
+	s.counts[h.client]++
+	return nil
+}
+
+func (s *session) fail(id string, h handshake) error {
+	delete(s.handshakes, id)
+	h.Close()
+	return nil
+}
+
+// cancel takes back a handshake that cost the server nothing.
+func (s *session) cancel(id string, h handshake) error {
+	delete(s.handshakes, id)
+	h.Cancel()
+	return nil
+}
+
+// cancelAll takes back what is in progress: its server, not its clients, broke it
+// off.
+func (s *session) cancelAll() (n int) {
+	n = len(s.handshakes)
+	for id, h := range s.handshakes {
+		_ = s.cancel(id, h) // always nil
+	}
+	return n
+}

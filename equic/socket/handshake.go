@@ -1,0 +1,149 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/equic-bench/equic-bench/equic"
+)
+
+// ErrMustValidate means that too many handshakes are in progress: answer the attempt
+// with a Retry (RFC 9000, 8.1.2).
+var ErrMustValidate = errors.New("the address must be validated")
+
+// handshake is an attempt that a client has begun at its gateway.
+type handshake struct {
+	client    *Client
+	of        connection
+	id        uint64
+	session   int // in which it was begun
+	validated bool
+	stage     stage
+}
+
+type stage uint8
+
+const (
+	inProgress stage = iota
+	open             // and counted
+	uncounted        // open, but the gateway was gone
+	over
+)
+
+// MustValidate reports whether an attempt is to be answered with a Retry, as that of
+// equic.Gateway does. It is false if the gateway is gone.
+func (c *Client) MustValidate(port uint16, addr netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	reply, err := c.request("validate", newConnection(port, addr))
+	return err == nil && reply == "retry"
+}
+
+// Begin counts a handshake, as that of equic.Gateway does. The error is
+// equic.ErrOverQuota, equic.ErrFull, ErrMustValidate, ErrGone, or what the gateway
+// replied; then nothing is counted.
+//
+// If the gateway is gone when the handshake is complete, the connection is admitted
+// and not counted. If it was started anew meanwhile, the connection is counted as by
+// TryInc.
+func (c *Client) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
+	of := newConnection(port, from.Addr())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastID++
+	line := fmt.Sprintf("begin %d %s", c.lastID, netip.AddrPortFrom(of.addr, from.Port()))
+	if validated {
+		line += " validated"
+	}
+	reply, err := c.ask(fmt.Sprintf("%s %d", line, port))
+	switch {
+	case err != nil:
+	case reply == "over":
+		err = equic.ErrOverQuota
+	case reply == "retry":
+		err = ErrMustValidate
+	case reply != "ok":
+		err = c.failure(reply)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("begin a handshake of %s: %w", from.Addr(), err)
+	}
+	h := &handshake{client: c, of: of, id: c.lastID, session: c.session, validated: validated}
+	h.count(1)
+	return h, nil
+}
+
+// HalfOpen is how many handshakes this client has in progress.
+func (c *Client) HalfOpen() equic.HalfOpen {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.halfOpen
+}
+
+func (h *handshake) count(by int) {
+	if h.validated {
+		h.client.halfOpen.Validated += by
+	} else {
+		h.client.halfOpen.Unvalidated += by
+	}
+}
+
+// tell sends the gateway what becomes of the handshake. The reply is empty if the
+// gateway does not know the handshake.
+func (h *handshake) tell(what string) (reply string) {
+	if c := h.client; c.conn != nil && c.session == h.session {
+		reply, _ = c.exchange(fmt.Sprintf("%s %d", what, h.id)) // an error is a gateway that is gone
+	}
+	return reply
+}
+
+func (h *handshake) Hello() {
+	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
+	if h.stage == inProgress {
+		h.tell("hello")
+	}
+}
+
+func (h *handshake) Complete() (admitted bool) {
+	c := h.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.stage != inProgress {
+		return h.stage != over
+	}
+	h.count(-1)
+	reply := h.tell("complete")
+	if reply == "" {
+		reply, _ = c.request("tryinc", h.of)
+	}
+	switch reply {
+	case "ok":
+		h.stage = open
+		c.open[h.of]++
+	case "over", "full":
+		h.stage = over
+	default:
+		h.stage = uncounted
+	}
+	return h.stage != over
+}
+
+func (h *handshake) Close() { h.end("fail") }
+
+func (h *handshake) Cancel() { h.end("cancel") }
+
+// end ends the connection, or the handshake if it is still in progress.
+func (h *handshake) end(what string) {
+	h.client.mu.Lock()
+	defer h.client.mu.Unlock()
+	switch h.stage {
+	case inProgress:
+		h.count(-1)
+		h.tell(what)
+	case open:
+		_ = h.client.dec(h.of) // it is counted, unless Dec has released it already
+	}
+	h.stage = over
+}

@@ -1,0 +1,125 @@
+package socket
+
+import (
+	"errors"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/equic/quicguard"
+	"github.com/equic-bench/equic-bench/internal/testkit"
+)
+
+var _ quicguard.Admission = (*Client)(nil)
+
+func mustBegin(t *testing.T, c *Client, addr netip.Addr, validated bool) equic.Handshake {
+	t.Helper()
+	h, err := c.Begin(443, netip.AddrPortFrom(addr, 50000), validated)
+	testkit.Must(t, err)
+	return h
+}
+
+func TestHandshakesOfTwoClientsShareTheQuota(t *testing.T) {
+	g := newGateway(t, filepath.Join(t.TempDir(), "socket"))
+	one, two := mustDial(t, g.path), mustDial(t, g.path)
+	first, second := mustBegin(t, one, alice, true), mustBegin(t, two, alice, true)
+	mustBegin(t, one, bob, false).Cancel()
+	if _, err := one.Begin(443, netip.AddrPortFrom(alice, 1), true); !errors.Is(err, equic.ErrOverQuota) {
+		t.Errorf("the third: %v, want ErrOverQuota", err)
+	}
+	if _, err := two.Begin(443, netip.AddrPortFrom(alice, 1), false); !errors.Is(err, ErrMustValidate) {
+		t.Errorf("and before its address is validated: %v, want ErrMustValidate", err)
+	}
+	if !two.MustValidate(443, alice) || two.MustValidate(443, bob) {
+		t.Error("want a Retry for alice, and none for bob")
+	}
+	if got, want := one.HalfOpen(), (equic.HalfOpen{Validated: 1}); got != want {
+		t.Errorf("half open %+v, want %+v", got, want)
+	}
+	first.Hello()
+	if !first.Complete() || !first.Complete() || g.Count(443, alice) != 1 {
+		t.Errorf("%d connections, want 1", g.Count(443, alice))
+	}
+	second.Cancel()
+	second.Close()
+	if second.Complete() || g.HalfOpen() != (equic.HalfOpen{}) || two.HalfOpen() != (equic.HalfOpen{}) {
+		t.Errorf("half open %+v and %+v, want none", g.HalfOpen(), two.HalfOpen())
+	}
+	first.Close()
+	first.Close()
+	if got := g.Count(443, alice); got != 0 {
+		t.Errorf("%d connections after the end, want 0", got)
+	}
+	if _, err := one.Begin(80, netip.AddrPortFrom(alice, 1), true); err == nil {
+		t.Error("a port that is not protected was counted under")
+	}
+}
+
+func TestWhatIsCompleteTooLateIsTurnedAway(t *testing.T) {
+	g := newGateway(t, filepath.Join(t.TempDir(), "socket"))
+	c := mustDial(t, g.path)
+	h := mustBegin(t, c, alice, false)
+	for range 2 {
+		_, err := c.TryInc(443, alice)
+		testkit.Must(t, err)
+	}
+	if h.Complete() || h.Complete() || g.Count(443, alice) != 2 {
+		t.Errorf("%d connections, want 2", g.Count(443, alice))
+	}
+	h.Close() // releases nothing
+	if got := g.Count(443, alice); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+func TestAClientThatEndsLeavesNoHandshake(t *testing.T) {
+	g := newGateway(t, filepath.Join(t.TempDir(), "socket"))
+	c := mustDial(t, g.path)
+	mustBegin(t, c, alice, true)
+	mustBegin(t, c, bob, false)
+	if got, want := g.HalfOpen(), (equic.HalfOpen{Validated: 1, Unvalidated: 1}); got != want {
+		t.Errorf("half open %+v, want %+v", got, want)
+	}
+	testkit.Must(t, c.Close())
+	testkit.Await(t, "its handshakes are gone", func() bool { return g.HalfOpen() == (equic.HalfOpen{}) })
+}
+
+func TestAHandshakeOutlivesItsGateway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	g := newGateway(t, path)
+	c := mustDial(t, path)
+	lost, early := mustBegin(t, c, alice, true), mustBegin(t, c, alice, true)
+	late, tooLate := mustBegin(t, c, bob, false), mustBegin(t, c, bob, false)
+	failed := mustBegin(t, c, netip.MustParseAddr("192.0.2.12"), false)
+	if !early.Complete() {
+		t.Error("a connection under quota was turned away")
+	}
+	g.stop()
+	lost.Hello()
+	if !lost.Complete() {
+		t.Error("without a gateway a connection was turned away")
+	}
+	lost.Close()
+	g = newGateway(t, path)
+	testkit.AwaitFor(t, time.Minute, "the client is back", func() bool {
+		_, err := c.TryInc(443, bob)
+		return err == nil
+	})
+	if !late.Complete() || tooLate.Complete() {
+		t.Error("want the second connection of bob, and not the third")
+	}
+	failed.Close()
+	if alice, bob := g.Count(443, alice), g.Count(443, bob); alice != 1 || bob != 2 {
+		t.Errorf("the new gateway counts %d and %d, want 1 and 2", alice, bob)
+	}
+	early.Close()
+	late.Close()
+	if alice, bob := g.Count(443, alice), g.Count(443, bob); alice != 0 || bob != 1 {
+		t.Errorf("after their end it counts %d and %d, want 0 and 1", alice, bob)
+	}
+	if got := c.HalfOpen(); got != (equic.HalfOpen{}) {
+		t.Errorf("half open %+v, want none", got)
+	}
+}
