@@ -49,7 +49,7 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 		all = run.Manifest.Capacities
 	}
 	for _, c := range s.Cells() {
-		if c.Parallel.Strength == 0 || capacityOf(all, c.Point) != nil {
+		if c.Parallel.Strength == 0 || capacityOf(all, c.ServerPoint) != nil {
 			continue
 		}
 		capacity, err := measureCapacity(ctx, c, rt, o)
@@ -61,7 +61,7 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 	var unreachable []error
 	for _, c := range s.Cells() {
 		if c.Parallel.Strength > 0 {
-			unreachable = append(unreachable, reaches(c, capacityOf(all, c.Point)))
+			unreachable = append(unreachable, reaches(c, capacityOf(all, c.ServerPoint)))
 		}
 	}
 	s.SetRates(func(point string) (capacity, most float64) {
@@ -115,7 +115,7 @@ func measureCapacity(
 	ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options,
 ) (_ *results.Capacity, err error) {
 	if c := o.Capacity; c > 0 {
-		return &results.Capacity{Point: cell.Point, ServingPerS: c, Given: true}, nil
+		return &results.Capacity{Point: cell.ServerPoint, ServingPerS: c, Given: true}, nil
 	}
 	if o.OnEvent != nil {
 		o.OnEvent(Event{Phase: PhaseCapacity})
@@ -134,14 +134,14 @@ func measureCapacity(
 	if err != nil {
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
-	return readCapacity(run, cell.Point)
+	return readCapacity(run, cell.ServerPoint)
 }
 
 // saturating is a load of a few seconds that keeps the server of a scenario busy.
 func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s := *cell
 	s.Name, s.Text = "capacity", nil
-	s.Cell, s.Load, s.Point, s.Set = "", "", "", nil
+	s.Cell, s.Load, s.Point, s.ServerPoint, s.Set = "", "", "", "", nil
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
 	s.Sequential.Count = 0

@@ -146,6 +146,27 @@ func TestAnAttackThatTheClientsCannotMakeIsRefused(t *testing.T) {
 	}
 }
 
+func TestTheCapacityOfAServerIsFoundOnceForAllStrengths(t *testing.T) {
+	const file = `name: x
+clients: {parallel: {count: 4, requests: 10, rate: 1x}}
+matrix:
+  server.key: [rsa-2048, ecdsa-p256]
+  clients.parallel.rate: [0.5x, 2x]
+`
+	s, err := scenarios.Parse("x.yaml", []byte(file))
+	testkit.Must(t, err)
+	all, err := withCapacity(t.Context(), s, nil, Options{Capacity: 100})
+	testkit.Must(t, err)
+	if len(all) != 2 || all[0].Point != "rsa-2048" || all[1].Point != "ecdsa-p256" {
+		t.Errorf("capacities %+v, want one for each key", all)
+	}
+	for cell, want := range map[string]float64{"rsa-2048-0.5x": 12.5, "ecdsa-p256-2x": 50} {
+		if got := s.CellNamed(cell).Parallel.Rate; got != want {
+			t.Errorf("%s: each attacker starts %v/s, want %v", cell, got, want)
+		}
+	}
+}
+
 func TestRatesFollowFromTheCapacityOfThePoint(t *testing.T) {
 	const file = `name: x
 loads:

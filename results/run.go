@@ -6,7 +6,9 @@
 package results
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -44,7 +46,7 @@ type Manifest struct {
 	// Experiment is what was run; if there are Cells, it is the first of them.
 	Experiment Experiment `json:"experiment"`
 	Cells      []Cell     `json:"cells,omitempty"`
-	// Capacities are those from which the rates of attacks follow, by matrix point.
+	// Capacities are those from which the rates of attacks follow, one for each server.
 	Capacities []Capacity     `json:"capacities,omitempty"`
 	Plan       []PlannedTrial `json:"plan"`
 
@@ -86,10 +88,11 @@ type Cell struct {
 	Experiment Experiment `json:"experiment"`
 }
 
-// Capacity is what the server of one matrix point can do on this machine, in
-// requests per second with its CPUs busy, and the evidence for it (docs/method.md,
-// Strength).
+// Capacity is what a server can do on this machine, in requests per second with its
+// CPUs busy, and the evidence for it (docs/method.md, Strength).
 type Capacity struct {
+	// Point is the label of the matrix's values, without those of groups of clients: the
+	// cells that share them share the server.
 	Point string `json:"point,omitempty"`
 	// Given is true if the user named ServingPerS. Nothing else is known then.
 	Given       bool    `json:"given,omitempty"`
@@ -205,6 +208,12 @@ func (l Load) ScheduledNS() int64 {
 	}
 	return int64(float64(l.Requests) / l.RatePerSecond * 1e9)
 }
+
+// Strongest is the strength of the attack: that which it reached, if it is to be stronger.
+func (l Load) Strongest() float64 { return cmp.Or(l.Reached, l.Strength) }
+
+// StrengthLabel is a strength as scenarios write it: "1.25x".
+func StrengthLabel(strength float64) string { return strconv.FormatFloat(strength, 'g', -1, 64) + "x" }
 
 // PlannedTrial is one trial of the plan.
 type PlannedTrial struct {

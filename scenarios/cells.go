@@ -13,10 +13,11 @@ import (
 // cell is one combination of a load and a value for each key of the matrix: a
 // document of its own, in which the rest of the file is repeated.
 type cell struct {
-	load  string
-	point []string // the matrix's values
-	set   []string // the same, each as key=value
-	root  *yaml.Node
+	load   string
+	point  []string // the matrix's values
+	server []string // those of them that are not of a group of clients
+	set    []string // the matrix's values, each as key=value
+	root   *yaml.Node
 }
 
 // cells takes a file apart. Without loads and matrix it is one cell.
@@ -31,7 +32,7 @@ func (d *decoder) cells(root *yaml.Node) []cell {
 		all = d.withLoads(root, loads)
 	}
 	if matrix != nil {
-		for _, axis := range d.axes(matrix) {
+		for _, axis := range d.axes(matrix, all) {
 			all = axis.times(all)
 		}
 	}
@@ -90,8 +91,23 @@ type axis struct {
 	values []*yaml.Node
 }
 
-// axes reads the matrix.
-func (d *decoder) axes(matrix *yaml.Node) []axis {
+// path is that of the key in a cell of a load; false if the key is another load's.
+func (a axis) path(load string) (path []string, is bool) {
+	path = strings.Split(a.key, ".")
+	if path[0] != "loads" {
+		return path, true
+	}
+	return append([]string{"clients"}, path[2:]...), path[1] == load
+}
+
+// isLoadKey reports whether a key of the matrix is of a group of clients in one of the loads.
+func isLoadKey(key string, cells []cell) bool {
+	path := strings.Split(key, ".")
+	return len(path) > 3 && isGroup(path[2]) && slices.ContainsFunc(cells, func(c cell) bool { return c.load == path[1] })
+}
+
+// axes reads the matrix of a file with these loads.
+func (d *decoder) axes(matrix *yaml.Node, loads []cell) []axis {
 	if matrix.Kind != yaml.MappingNode || len(matrix.Content) == 0 {
 		d.wrong(matrix, "matrix", "is not a list of keys", "write lines such as server.key: [rsa-2048, ecdsa-p256]")
 		return nil
@@ -102,8 +118,10 @@ func (d *decoder) axes(matrix *yaml.Node) []axis {
 		path := join("matrix", key.Value)
 		group, _, _ := strings.Cut(key.Value, ".")
 		switch {
-		case !slices.Contains([]string{"server", "clients", "trial"}, group):
-			d.wrong(key, path, "is the same in all cells of a run", "write a key of server, clients or trial")
+		case group == "loads" && !isLoadKey(key.Value, loads):
+			d.wrong(key, path, "is no key of a load", "write one such as loads.NAME.parallel.rate")
+		case !slices.Contains([]string{"server", "clients", "loads", "trial"}, group):
+			d.wrong(key, path, "is the same in all cells of a run", "write a key of server, clients, trial or a load")
 		case values.Kind != yaml.SequenceNode || len(values.Content) == 0:
 			d.wrong(values, path, "is not a list", "write the values in brackets, such as [a, b]")
 		default:
@@ -128,18 +146,26 @@ func (d *decoder) distinct(values *yaml.Node, path string) []*yaml.Node {
 	return values.Content
 }
 
-// times makes a cell of each of some cells and each value.
+// times makes a cell of each of some cells and each value. The key of a load leaves the
+// cells of the others as they are.
 func (a axis) times(cells []cell) []cell {
 	var all []cell
 	for _, c := range cells {
+		path, is := a.path(c.load)
+		if !is {
+			all = append(all, c)
+			continue
+		}
 		for _, v := range a.values {
-			root := clone(c.root)
-			put(root, strings.Split(a.key, "."), v)
-			all = append(all, cell{
-				load: c.load, root: root,
-				point: append(slices.Clone(c.point), label(v.Value)),
-				set:   append(slices.Clone(c.set), a.key+"="+v.Value),
-			})
+			with := c
+			with.root = clone(c.root)
+			put(with.root, path, v)
+			with.point = append(slices.Clone(c.point), label(v.Value))
+			with.set = append(slices.Clone(c.set), a.key+"="+v.Value)
+			if path[0] != "clients" || !isGroup(path[1]) {
+				with.server = append(slices.Clone(c.server), label(v.Value))
+			}
+			all = append(all, with)
 		}
 	}
 	return all
@@ -223,15 +249,15 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 }
 
 // SetRates gives each attack that is a multiple of the server's capacity its rate. Of a
-// point of the matrix, it needs the capacity, in requests per second, and the largest
-// multiple that the clients can start.
-func (s *Scenario) SetRates(of func(point string) (capacity, most float64)) {
+// ServerPoint, it needs the capacity, in requests per second, and the largest multiple
+// that the clients can start.
+func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)) {
 	set := func(c *Scenario) {
 		p := &c.Parallel
 		if p.Strength == 0 || p.Count == 0 {
 			return
 		}
-		capacity, most := of(c.Point)
+		capacity, most := of(c.ServerPoint)
 		strength := p.Strength
 		if p.UpTo && most < strength {
 			strength, p.Reached = most, most

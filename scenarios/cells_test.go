@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,49 @@ func TestEachCellIsACompleteScenario(t *testing.T) {
 	}
 }
 
+func TestASweepGivesAnAttackSeveralStrengths(t *testing.T) {
+	const loads = `name: x
+loads:
+  a: {parallel: {count: 4, requests: 10, rate: 3x}}
+  b: {sequential: {count: 1, requests: 10, rate: 1/s}}
+`
+	type strengths struct {
+		cell, point, server string
+		strength            float64
+	}
+	for name, test := range map[string]struct {
+		file string
+		want []strengths
+	}{
+		"of the only load": {
+			strings.Replace(shortest, "rate: 100/s", "rate: 3x", 1) +
+				"matrix: {server.key: [rsa-2048], clients.parallel.rate: [0.5x, 1x]}\n",
+			[]strengths{{"rsa-2048-0.5x", "rsa-2048-0.5x", "rsa-2048", 0.5}, {"rsa-2048-1x", "rsa-2048-1x", "rsa-2048", 1}},
+		},
+		"of one of several loads": {
+			loads + "matrix: {loads.a.parallel.rate: [0.5x, up to 2x], clients.key_exchange: [x25519]}\n",
+			[]strengths{
+				{"a-0.5x-x25519", "0.5x-x25519", "x25519", 0.5}, {"a-up-to-2x-x25519", "up-to-2x-x25519", "x25519", 2},
+				{"b-x25519", "x25519", "x25519", 0},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Parse("x.yaml", []byte(test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []strengths
+			for _, c := range s.Cells() {
+				got = append(got, strengths{c.Cell, c.Point, c.ServerPoint, c.Parallel.Strength})
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("cells %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestAScenarioWithoutLoadsIsItsOnlyCell(t *testing.T) {
 	s, err := Parse("x.yaml", []byte(shortest))
 	if err != nil {
@@ -60,6 +104,8 @@ matrix:
   server.key: [rsa-2048, rsa-2048, rsa-1]
   server.kee: [1]
   trial.settle: 5s
+  loads.d.parallel.rate: [1x]
+  loads.a.timeout: [5s, 6s]
 `
 	_, err := Parse("x.yaml", []byte(file))
 	if err == nil {
@@ -78,6 +124,8 @@ matrix:
 		`x.yaml:11:36: server.key: "rsa-1" is unknown`,
 		`x.yaml:12:16: unknown key "server.kee"`,
 		"x.yaml:13:17: matrix.trial.settle: is not a list",
+		"x.yaml:14:3: matrix.loads.d.parallel.rate: is no key of a load",
+		"x.yaml:15:3: matrix.loads.a.timeout: is no key of a load",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("missing: %s", want)

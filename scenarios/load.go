@@ -62,6 +62,7 @@ func (d *decoder) cell(c *cell) *Scenario {
 	d.keys, d.load = map[string]position{}, c.load
 	s := defaults()
 	s.Cell, s.Load, s.Point, s.Set = c.name(), c.load, strings.Join(c.point, "-"), c.set
+	s.ServerPoint = strings.Join(c.server, "-")
 	d.read(c.root, "", d.scenario(s))
 	// Keys of both.
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
@@ -149,9 +150,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their " +
 			"names " +
 			"are yours."),
-		"matrix": d.matrix().about("Keys of server, clients or trial, each with several values: every combination has " +
-			"trials " +
-			"of its own."),
+		"matrix": d.matrix().about("Keys of server, clients, trial or a load (loads.NAME.parallel.rate), each with several " +
+			"values: every combination has trials of its own."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),

@@ -41,7 +41,10 @@ type Scenario struct {
 	Load  string
 	Point string
 	Set   []string
-	cells []*Scenario
+	// ServerPoint is Point without the keys of groups of clients: cells that share it have
+	// the same server, and so the same capacity.
+	ServerPoint string
+	cells       []*Scenario
 
 	// Path and Text are the file as given.
 	Path string

@@ -108,7 +108,7 @@ func HTML(r *analysis.Report, figures []*figures.Figure) ([]byte, error) {
 func newDocument(r *analysis.Report) *document {
 	s := r.Summary
 	d := &document{
-		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(s),
+		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(r),
 		Warnings: tables.Warnings(s), Outliers: s.Outliers, Limits: tables.KnownLimits(),
 		SetUp: tables.SetUp(s), Again: tables.Reproduce(s),
 	}
@@ -140,8 +140,8 @@ func question(s *analysis.Summary) string {
 }
 
 // facts answer what was run, on what, and how sure the report is.
-func facts(s *analysis.Summary) []fact {
-	m := s.Manifest
+func facts(r *analysis.Report) []fact {
+	s, m := r.Summary, r.Manifest
 	e := &m.Experiment
 	run := []string{m.ID, "started " + stamp(m.Started)}
 	if !m.Ended.IsZero() {
@@ -161,14 +161,25 @@ func facts(s *analysis.Summary) []fact {
 			e.ServerCPUs, e.ClientCPUs))
 	return []fact{
 		{"Run", append(run, "equic-bench "+m.Version)},
-		{"Load", []string{
-			"sequential clients: " + tables.LoadWords(e.Sequential),
-			"attackers: " + tables.LoadWords(e.Parallel),
-			fmt.Sprintf("quota: %d connections of each client", e.Quota),
-		}},
+		{"Load", append(loads(r), fmt.Sprintf("quota: %d connections of each client", e.Quota))},
 		{"Machine", machine},
 		{"How sure", sure},
 	}
+}
+
+// loads are what the clients did, or the names of several cells.
+func loads(r *analysis.Report) []string {
+	if len(r.Parts) == 1 {
+		e := &r.Manifest.Experiment
+		return []string{
+			"sequential clients: " + tables.LoadWords(e.Sequential), "attackers: " + tables.LoadWords(e.Parallel),
+		}
+	}
+	var names []string
+	for _, p := range r.Parts {
+		names = append(names, p.Cell.Name)
+	}
+	return []string{fmt.Sprintf("%d cells: %s", len(names), strings.Join(names, ", "))}
 }
 
 // trialCount says how many trials count.

@@ -155,11 +155,17 @@ func SetUp(s *analysis.Summary) [][2]string {
 
 // LoadWords describes a group of clients.
 func LoadWords(l results.Load) string {
-	rate := "one after the other"
-	if l.RatePerSecond > 0 {
-		rate = fmt.Sprintf("at %g/s", l.RatePerSecond)
+	many, rate := fmt.Sprintf("%d requests", l.Requests), "one after the other"
+	if l.DurationNS > 0 {
+		many = fmt.Sprintf("for %g s", analysis.Seconds(l.DurationNS))
 	}
-	return fmt.Sprintf("%d, each %d requests %s, from %g s", l.Clients, l.Requests, rate, analysis.Seconds(l.DelayNS))
+	if l.RatePerSecond > 0 {
+		rate = "at " + analysis.Number(l.RatePerSecond).String() + "/s"
+	}
+	if l.Strength > 0 {
+		rate += fmt.Sprintf(" (together %s the server's capacity)", results.StrengthLabel(l.Strongest()))
+	}
+	return fmt.Sprintf("%d, each %s %s, from %g s", l.Clients, many, rate, analysis.Seconds(l.DelayNS))
 }
 
 // Command is what runs the same again, seed included, for a shell.
