@@ -83,6 +83,11 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 // reaches is an error if the clients cannot make the attack that a cell asks for.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	most := tenths(strongest(c))
+	if s.Search != nil && most < s.Search.From {
+		return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
+			"most, not %g times: give the clients more CPUs, or write a lower search.from", ErrCapacity, c.ServingPerS,
+			c.ClientCPUs, most, s.Search.From)
+	}
 	if s.Parallel.Strength <= most || s.Parallel.UpTo && most > 0 {
 		return nil
 	}
@@ -144,7 +149,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Cell, s.Load, s.Point, s.ServerPoint, s.Set = "", "", "", "", nil
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
-	s.Sequential.Count = 0
+	s.Search, s.Sequential.Count = nil, 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second

@@ -42,13 +42,20 @@ func newManifest(
 		Go:              runtime.Version(),
 		Machine:         readMachine(host.Local()),
 	}
-	for _, c := range s.Cells() {
-		if c.Cell != "" {
-			cell := results.Cell{Name: c.Cell, Load: c.Load, Point: c.Point, Set: c.Set, Experiment: experiment(c)}
-			m.Cells = append(m.Cells, cell)
-		}
+	if s.Cell != "" {
+		m.Cells = experiments(s)
 	}
 	return m, nil
+}
+
+// experiments are the cells of a scenario; the only one has no name.
+func experiments(s *scenarios.Scenario) []results.Cell {
+	var all []results.Cell
+	for _, c := range s.Cells() {
+		cell := results.Cell{Name: c.Cell, Load: c.Load, Point: c.Point, Set: c.Set, Experiment: experiment(c)}
+		all = append(all, cell)
+	}
+	return all
 }
 
 // digests are the SHA-256 of the nodes' binaries, by name.
@@ -99,11 +106,22 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		AlternateNS:       s.Trial.Alternate.Nanoseconds(),
 		Syscalls:          new(s.Trial.Syscalls),
 		Arms:              arms(s),
+		Search:            search(s),
 	}
 	for _, v := range s.Variants {
 		e.Variants = append(e.Variants, string(v))
 	}
 	return e
+}
+
+func search(s *scenarios.Scenario) *results.Search {
+	if s.Search == nil {
+		return nil
+	}
+	return &results.Search{
+		From: s.Search.From, To: s.Search.To, Factor: s.Search.Factor, Keep: s.Search.KeepPercent / 100,
+		Lost: s.Search.Lost, P99: s.Search.P99, Repetitions: s.Repetitions,
+	}
 }
 
 func load(c scenarios.Clients) results.Load {

@@ -46,7 +46,8 @@ const (
 // Event says how far a run is.
 type Event struct {
 	Trial  results.PlannedTrial // zero while the run is prepared
-	Trials int                  // planned
+	Trials int                  // planned; at most so many of a search
+	Search bool
 	Phase  string
 	// Elapsed is the time since the trial's start, Expected how long it takes to
 	// the end of its schedules; in a ClosedLoop to the begin of its load, as
@@ -87,6 +88,8 @@ type Options struct {
 	Capacity float64
 	// Once has an invalid trial not repeated.
 	Once bool
+	// JudgeAttack is needed for a search.
+	JudgeAttack JudgeAttack
 	// CPUTimes reads the times of some CPUs, or of all where none is given, to
 	// know when they are idle; nil asks the kernel.
 	CPUTimes func(cpus []int) (host.CPUTimes, error)
@@ -118,7 +121,8 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if err != nil {
 		return Outcome{}, err
 	}
-	r := &runner{scenario: s, runtime: rt, options: o, plan: Plan(s, o.Seed), capacities: capacities}
+	r := &runner{scenario: s, runtime: rt, options: o, capacities: capacities, verdicts: Verdicts{}}
+	r.plan, r.most = PlanAfter(s, o.Seed, nil)
 	if err := r.makeCertificates(); err != nil {
 		return Outcome{}, err
 	}
@@ -152,6 +156,8 @@ type runner struct {
 	runtime  Runtime
 	options  Options
 	plan     []results.PlannedTrial
+	most     int      // trials that the plan may have in the end
+	verdicts Verdicts // of a search
 	// capacities are those of the scenario's attacks.
 	capacities []results.Capacity
 	writer     *results.Writer
@@ -252,17 +258,25 @@ func (r *runner) run(ctx context.Context) error {
 		return fmt.Errorf("prepare the run: %w", err)
 	}
 	var invalid []error
-	for _, p := range r.plan {
+	for i := 0; ; i++ {
+		if i == len(r.plan) {
+			if grown, err := r.grow(); err != nil || !grown {
+				return errors.Join(append(invalid, err)...)
+			}
+		}
+		p := r.plan[i]
 		last, err := r.attempts(ctx, p)
+		if err == nil {
+			err = r.judgeAttacks(r.writer.Dir)
+		}
 		if err != nil {
 			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
 		}
-		if !last.Valid {
+		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // how strong clients are is an answer of a search
 			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s",
 				ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
 		}
 	}
-	return errors.Join(invalid...)
 }
 
 // attempts runs one trial until it is valid, and returns the last attempt.
@@ -291,7 +305,7 @@ func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results
 
 func (r *runner) emit(e Event) {
 	if r.options.OnEvent != nil {
-		e.Trials = len(r.plan)
+		e.Trials, e.Search = max(r.most, len(r.plan)), r.scenario.Search != nil
 		r.options.OnEvent(e)
 	}
 }

@@ -9,8 +9,13 @@ import (
 
 // Plan lists the trials of a scenario in randomised complete blocks: each of
 // its Repetitions is one block, and holds every variant once in each cell and arm, in
-// an order drawn from the seed. Plan is pure: the same scenario and seed give the same trials.
+// an order drawn from the seed. Of a search, it has the first round (PlanAfter). Plan is
+// pure: the same scenario and seed give the same trials.
 func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
+	if s.Search != nil {
+		plan, _ := PlanAfter(s, seed, nil)
+		return plan
+	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	var block []results.PlannedTrial
 	for _, c := range s.Cells() {

@@ -32,10 +32,17 @@ func (r *runner) resume() error {
 	if differences := differences(&run.Manifest, fresh); len(differences) > 0 {
 		return fmt.Errorf("%w %s: %s: start a new run", ErrResume, run.Dir, strings.Join(differences, "; "))
 	}
-	r.manifest, r.plan = &run.Manifest, run.Manifest.Plan
+	r.manifest, r.plan, r.most = &run.Manifest, run.Manifest.Plan, len(run.Manifest.Plan)
 	r.manifest.Experiment.Syscalls = fresh.Experiment.Syscalls // an older run did not record it
 	for _, t := range run.Trials {
 		r.trials = append(r.trials, *t)
+	}
+	recorded := r.plan
+	if _, err := r.replan(run.Dir); err != nil {
+		return fmt.Errorf("%w %s: %w", ErrResume, run.Dir, err)
+	}
+	if len(r.plan) < len(recorded) || !slices.Equal(recorded, r.plan[:len(recorded)]) {
+		return fmt.Errorf("%w %s: its trials are not those that follow from each other: start a new run", ErrResume, run.Dir)
 	}
 	if r.next() == len(r.plan) {
 		return fmt.Errorf("%w %s: all of its %d trials are whole", ErrResume, run.Dir, len(r.plan))
@@ -43,6 +50,9 @@ func (r *runner) resume() error {
 	r.manifest.Resumed = append(r.manifest.Resumed, fresh.Started)
 	r.recordCertificates()
 	r.writer, err = results.Reopen(run)
+	if err == nil && len(r.plan) > len(recorded) {
+		err = r.writer.WriteManifest(r.manifest)
+	}
 	return err
 }
 

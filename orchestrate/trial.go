@@ -60,6 +60,9 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 	if t.scenario = r.scenario.CellNamed(p.Cell); t.scenario == nil {
 		return nil, fmt.Errorf("the scenario has no cell %q", p.Cell)
 	}
+	if p.Strength > 0 {
+		t.scenario = t.scenario.At(p.Strength)
+	}
 	if err := r.removeKept(ctx); err != nil {
 		return nil, err
 	}

@@ -201,11 +201,12 @@ func trialVerdict(t *Trial) string {
 	return "invalid"
 }
 
-// validTrials is how many trials of the plan have a valid attempt.
+// validTrials is how many trials of the plan have a valid attempt, or show in a search what
+// the clients cannot start.
 func validTrials(r *Run) int {
 	valid := map[int]bool{}
 	for _, t := range r.Trials {
-		if t.Valid {
+		if t.Valid || r.Manifest.Experiment.Search != nil && t.Limited() {
 			valid[t.Index] = true
 		}
 	}

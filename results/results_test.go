@@ -131,7 +131,7 @@ func TestARunOfAnotherLayoutIsRefused(t *testing.T) {
 	w, err := Create(t.TempDir(), "demo", noon)
 	testkit.Must(t, err)
 	testkit.Must(t, w.WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
-	if _, err := Open(w.Dir); err == nil || !strings.Contains(err.Error(), "layout version 4") {
+	if _, err := Open(w.Dir); err == nil || !strings.Contains(err.Error(), "layout version 5") {
 		t.Errorf("got %v", err)
 	}
 }

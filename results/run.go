@@ -14,10 +14,10 @@ import (
 
 // SchemaVersion is the version of the run directory's layout, and OldestSchema
 // the oldest that is still read. A reader refuses a run of another version.
-// Version 2 knows arms and version 3 cells: a reader that does not would take their
-// trials for others of the same variant.
+// Version 2 knows arms, version 3 cells and version 4 searches: a reader that does not
+// would take their trials for others of the same variant.
 const (
-	SchemaVersion = 3
+	SchemaVersion = 4
 	OldestSchema  = 1
 )
 
@@ -143,11 +143,12 @@ func (m *Manifest) ExperimentOf(cell string) *Experiment {
 type Experiment struct {
 	Variants []string `json:"variants"`
 	// Arms are those in which each block has every variant, besides Plain.
-	Arms       []Arm `json:"arms,omitempty"`
-	Sequential Load  `json:"sequential"`
-	Parallel   Load  `json:"parallel"` // the attack
-	BodyBytes  int64 `json:"body_bytes"`
-	Quota      int   `json:"quota"`
+	Arms       []Arm   `json:"arms,omitempty"`
+	Sequential Load    `json:"sequential"`
+	Parallel   Load    `json:"parallel"` // the attack
+	Search     *Search `json:"search,omitempty"`
+	BodyBytes  int64   `json:"body_bytes"`
+	Quota      int     `json:"quota"`
 	// RequestTimeoutNS bounds each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
@@ -222,15 +223,21 @@ type PlannedTrial struct {
 	Cell    string `json:"cell,omitempty"`
 	Variant string `json:"variant"`
 	Arm     Arm    `json:"arm,omitempty"`
+	// Strength is that of the attack in a trial of a search; else zero.
+	Strength float64 `json:"strength,omitempty"`
 }
 
-// Label is the cell, if there are several, the variant, and its arm if that is not
-// Plain: "mixed-xdp-block-again". In a block it is unique.
+// Label is the cell, if there are several, the variant, its arm if that is not Plain, and
+// the strength of the attack in a search: "mixed-xdp-block-1.25x". In a block it is unique.
 func (p PlannedTrial) Label() string {
-	if p.Cell == "" {
-		return p.Arm.Label(p.Variant)
+	label := p.Arm.Label(p.Variant)
+	if p.Cell != "" {
+		label = p.Cell + "-" + label
 	}
-	return p.Cell + "-" + p.Arm.Label(p.Variant)
+	if p.Strength > 0 {
+		label += "-" + StrengthLabel(p.Strength)
+	}
+	return label
 }
 
 // Arm tells the trials of one variant in a block apart.

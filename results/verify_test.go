@@ -227,7 +227,7 @@ func TestWhatIsDoneToARunIsFoundAndNamed(t *testing.T) {
 		"a manifest of another layout": {func(t *testing.T, dir string) {
 			t.Helper()
 			testkit.Must(t, (&Writer{Dir: dir}).WriteManifest(&Manifest{Schema: SchemaVersion + 1}))
-		}, "ended", ManifestFile, "layout version 4"},
+		}, "ended", ManifestFile, "layout version 5"},
 		"a checksum file that names a file twice": {func(t *testing.T, dir string) {
 			t.Helper()
 			sums, err := os.ReadFile(filepath.Join(dir, ChecksumsFile))

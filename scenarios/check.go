@@ -15,6 +15,7 @@ func (d *decoder) check(s *Scenario) {
 		d.checkSchedule("clients.parallel", s.Parallel)
 		d.checkAlternation(s)
 		d.checkQuota(s)
+		d.checkSearch(s)
 	}
 	d.checkNetwork(s)
 }

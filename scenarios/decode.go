@@ -16,6 +16,7 @@ type decoder struct {
 	problems []Problem
 	keys     map[string]position // of each that was read, by its path: "server.quota"
 	load     string              // of the cell that is read; "" if the file has no loads
+	searches bool                // the file has a search, which finds the rate of attacks
 }
 
 // position is a place in the file, from 1; a column of zero is the whole line, a

@@ -60,6 +60,7 @@ func Parse(name string, text []byte) (*Scenario, error) {
 // cell reads and checks one cell.
 func (d *decoder) cell(c *cell) *Scenario {
 	d.keys, d.load = map[string]position{}, c.load
+	d.searches = child(c.root, "search") != nil
 	s := defaults()
 	s.Cell, s.Load, s.Point, s.Set = c.name(), c.load, strings.Join(c.point, "-"), c.set
 	s.ServerPoint = strings.Join(c.server, "-")
@@ -67,6 +68,9 @@ func (d *decoder) cell(c *cell) *Scenario {
 	// Keys of both.
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
 	s.Parallel.KeyExchange = s.Sequential.KeyExchange
+	if s.Search != nil {
+		s.Parallel.Strength, s.Parallel.UpTo = s.Search.To, true
+	}
 	d.check(s)
 	return s
 }
@@ -152,6 +156,9 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"are yours."),
 		"matrix": d.matrix().about("Keys of server, clients, trial or a load (loads.NAME.parallel.rate), each with several " +
 			"values: every combination has trials of its own."),
+		"search": d.search(&s.Search).about("Has the run find the breaking point of each variant in each cell, the " +
+			"strongest attack that it holds against, by bisection (docs/method.md, The breaking point). The attack then has " +
+			"no `rate`, and a `duration`."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
@@ -221,7 +228,16 @@ func (d *decoder) attack(c *Clients) reader {
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
-	return d.some(d.mapping(f, "count", "rate"), 1, 1, "requests", "duration")
+	required := []string{"count", "rate"}
+	if d.searches {
+		f["rate"] = reader{read: func(n *yaml.Node, path string) {
+			d.wrong(n, path, "is what the search finds", "leave it out")
+		}}
+		required = []string{"count"}
+	}
+	r := d.some(d.mapping(f, required...), 1, 1, "requests", "duration")
+	r.schema.Required = []string{"count"} // that a rate is needed without a search, the schema does not say
+	return r
 }
 
 // document is the root of the only YAML document of a file, or nil.

@@ -45,6 +45,9 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"smoke":  30 * time.Second,
 		"places": 2 * time.Minute,
 		"cost":   10 * time.Minute, // without the requests, as it is a closed loop
+		// One trial of each variant, of four at most.
+		"knee-smoke": 40 * time.Second,
+		"cost":       10 * time.Minute, // without the requests, as it is a closed loop
 	}
 	for name, limit := range limits {
 		t.Run(name, func(t *testing.T) {

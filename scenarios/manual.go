@@ -40,6 +40,15 @@ matrix:
   server.key: [rsa-4096, ecdsa-p256]
 `
 
+// searching is a scenario with a search.
+const searching = `name: searching
+variants: [userspace-block, xdp-block-new]
+search: {from: 0.25x, to: 8x, factor: 1.25x, keep: 99%, lost: 0, p99: 3x}
+clients:
+  sequential: {count: 10, duration: 30s, pace: 200ms}
+  parallel: {count: 4, duration: 15s, delay: 15s, max_in_flight: 2000}
+`
+
 // manualGroup is one table: the keys of one mapping.
 type manualGroup struct {
 	Path, What string
@@ -62,11 +71,11 @@ func Manual() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
-		Shortest, Several, Every string
-		Groups                   []manualGroup
-		Room                     int
+		Shortest, Several, Searching, Every string
+		Groups                              []manualGroup
+		Room                                int
 	}{
-		shortest, several, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
+		shortest, several, searching, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
 		roomFor(24),
 	})
 	if err != nil {

@@ -30,6 +30,9 @@ type Scenario struct {
 	Parallel    Clients // the attack; a count of zero is none
 	Network     Network
 	Trial       Trial
+	// Search varies the strength of the attack; nil is none. The strength of Parallel is
+	// then the strongest that is tried.
+	Search *Search
 	// Again runs each variant twice in each block, as if it were two: what
 	// differs then is noise. No key asks for it, but the flag --aa of run.
 	Again bool
@@ -249,7 +252,7 @@ func (s *Scenario) warnings() []string {
 		"clients.sequential has no rate: a fast server may finish it before the attack begins")
 	warn(attack && measured && s.Parallel.Delay == 0,
 		"clients.parallel.delay is 0s: there is no quiet phase before the attack to compare with")
-	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End(),
+	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End() && s.Search == nil,
 		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",
 		s.Parallel.End(), s.Sequential.End())
 	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),

@@ -66,7 +66,7 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 	if experiment == nil {
 		return nil, fmt.Errorf("the manifest has no cell %q", t.Cell)
 	}
-	e := &evidence{experiment: experiment, trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
+	e := &evidence{experiment: experiment.At(t.PlannedTrial), trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
 	for i := range t.Nodes {
 		n := &nodeEvidence{
 			Node:     &t.Nodes[i],

@@ -33,7 +33,7 @@ const (
 	RuleXDPMode    = "xdp-mode"
 	RuleKernel     = "kernel-blocked"
 	RuleOverlap    = "attack-overlaps-load"
-	RuleGenerator  = "generator-not-bottleneck"
+	RuleGenerator  = results.GeneratorRule
 	RuleSequential = "sequential-on-time"
 	RuleLocal      = "generator-local-failures"
 )

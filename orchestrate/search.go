@@ -1,0 +1,265 @@
+package orchestrate
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// Verdicts are what the trials of a search say, by their index in the plan; a trial that
+// was not run, or has attempts left, has none.
+type Verdicts map[int]results.Verdict
+
+// JudgeAttack says whether the attack of a whole trial of a search holds.
+type JudgeAttack func(run *results.Run, t *results.Trial) (results.Verdict, error)
+
+// errUnjudged is the error of a search that Options.JudgeAttack cannot decide.
+var errUnjudged = errors.New("a search needs a judgement of its trials")
+
+// PlanAfter is the plan of a scenario whose first trials have these verdicts: all trials
+// that are known by now, and how many there will be at most. Without a search it is Plan.
+// It is pure: the same scenario, seed and verdicts give the same trials.
+func PlanAfter(s *scenarios.Scenario, seed uint64, verdicts Verdicts) (plan []results.PlannedTrial, most int) {
+	if s.Search == nil {
+		plan = Plan(s, seed)
+		return plan, len(plan)
+	}
+	return planSearch(experiments(s), seed, verdicts)
+}
+
+// planSearch makes rounds: each has one trial of every cell and variant that is not yet
+// decided, in an order drawn from the seed. A block begins when the one before is decided.
+func planSearch(cells []results.Cell, seed uint64, verdicts Verdicts) (plan []results.PlannedTrial, most int) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	repetitions := cells[0].Experiment.Search.Repetitions
+	for block := 1; block <= repetitions; block++ {
+		searches := newBisections(cells, block)
+		for {
+			round, open := playRound(searches, random, len(plan), verdicts)
+			if plan = append(plan, round...); open {
+				return plan, len(plan) + left(searches) - len(round) + (repetitions-block)*left(newBisections(cells, block))
+			}
+			if len(round) == 0 {
+				break
+			}
+		}
+	}
+	return plan, len(plan)
+}
+
+// playRound is the next trial of each search that is not decided. If all of them have a
+// verdict, the searches take it; else the round is still open.
+func playRound(
+	searches []*bisection, random *rand.Rand, before int, verdicts Verdicts,
+) (round []results.PlannedTrial, open bool) {
+	var trying []*bisection
+	for _, i := range random.Perm(len(searches)) {
+		if searches[i].decided() {
+			continue
+		}
+		p := searches[i].trial()
+		p.Index = before + len(round) + 1
+		round, trying = append(round, p), append(trying, searches[i])
+		open = open || verdicts[p.Index] == ""
+	}
+	if !open {
+		for i, b := range trying {
+			b.take(verdicts[round[i].Index])
+		}
+	}
+	return round, open
+}
+
+// left is how many trials some searches need at most.
+func left(searches []*bisection) int {
+	n := 0
+	for _, b := range searches {
+		n += b.left()
+	}
+	return n
+}
+
+// bisection looks for the breaking point of one variant in a cell, over a grid of
+// strengths: at its first, at its last, and then halfway between the bounds.
+type bisection struct {
+	of   results.PlannedTrial // without index and strength
+	grid []float64
+	// The attack held at low, and not at high. They are -1 and len(grid) if that is not known.
+	low, high int
+}
+
+func newBisections(cells []results.Cell, block int) []*bisection {
+	var all []*bisection
+	for _, c := range cells {
+		steps := strengths(&c.Experiment)
+		for _, v := range c.Experiment.Variants {
+			of := results.PlannedTrial{Block: block, Cell: c.Name, Variant: v}
+			all = append(all, &bisection{of: of, grid: steps, low: -1, high: len(steps)})
+		}
+	}
+	return all
+}
+
+// strengths are those that a search may try: from the first to the last by the same factor,
+// which is not larger than that of the search, and not beyond what the clients can start.
+// They have three digits, for people.
+func strengths(e *results.Experiment) []float64 {
+	s := e.Search
+	const rounding = 1e-9
+	steps := max(1, math.Ceil(math.Log(s.To/s.From)/math.Log(s.Factor)-rounding))
+	var all []float64
+	for i := 0.0; i <= steps; i++ {
+		strength := threeDigits(s.From * math.Pow(s.To/s.From, i/steps))
+		if strength <= threeDigits(e.Parallel.Strongest()) || len(all) == 0 {
+			all = append(all, strength)
+		}
+	}
+	return slices.Compact(all)
+}
+
+func threeDigits(v float64) float64 {
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // it is a number
+	return rounded
+}
+
+// next is the index of the strength to try.
+func (b *bisection) next() int {
+	switch {
+	case b.low < 0:
+		return 0
+	case b.high == len(b.grid):
+		return b.high - 1
+	}
+	return (b.low + b.high) / 2
+}
+
+func (b *bisection) decided() bool { return b.high == 0 || b.high-b.low == 1 && b.low >= 0 }
+
+func (b *bisection) trial() results.PlannedTrial {
+	p := b.of
+	p.Strength = b.grid[b.next()]
+	return p
+}
+
+// take moves a bound to the strength that was tried.
+func (b *bisection) take(v results.Verdict) {
+	if v == results.AttackHeld {
+		b.low = b.next()
+	} else {
+		b.high = b.next()
+	}
+}
+
+// left is how many trials the search needs at most.
+func (b *bisection) left() int {
+	n, low := 0, b.low
+	if low < 0 && !b.decided() {
+		n, low = 1, 0
+	}
+	if b.high == len(b.grid) && low < b.high-1 {
+		n++
+		return n + halvings(b.high-1-low)
+	}
+	return n + halvings(b.high-low)
+}
+
+// halvings is how often a range of n steps is halved until one is left.
+func halvings(n int) int { return bits.Len(uint(max(1, n) - 1)) }
+
+// judgeAttacks gives each trial of a search that is over its verdict, from the run's records
+// in a directory.
+func (r *runner) judgeAttacks(dir string) (err error) {
+	if r.scenario.Search == nil {
+		return nil
+	}
+	if r.options.JudgeAttack == nil {
+		return errUnjudged
+	}
+	run := &results.Run{Dir: dir, Manifest: *r.manifest}
+	for _, p := range r.plan {
+		if _, over := r.tried(p); !over || r.verdicts[p.Index] != "" {
+			continue
+		}
+		if r.verdicts[p.Index], err = r.options.JudgeAttack(run, r.last(p)); err != nil {
+			return fmt.Errorf("judge the attack of trial %d: %w", p.Index, err)
+		}
+		r.emit(Event{Trial: p, Phase: PhaseDone, Message: fmt.Sprintf("attack of %s the capacity: %s",
+			results.StrengthLabel(p.Strength), r.verdicts[p.Index])})
+	}
+	return nil
+}
+
+// replan lets a search go on by what its trials say, and returns whether the plan has grown.
+func (r *runner) replan(dir string) (grown bool, err error) {
+	if r.scenario.Search == nil {
+		return false, nil
+	}
+	if err := r.judgeAttacks(dir); err != nil {
+		return false, err
+	}
+	before := len(r.plan)
+	r.plan, r.most = PlanAfter(r.scenario, r.manifest.Seed, r.verdicts)
+	r.manifest.Plan = r.plan
+	return len(r.plan) > before, nil
+}
+
+// grow is replan in a run that goes on: a plan that has grown is written first, so that what
+// is run was always planned.
+func (r *runner) grow() (bool, error) {
+	grown, err := r.replan(r.writer.Dir)
+	if err != nil || !grown {
+		return false, err
+	}
+	return true, r.writer.WriteManifest(r.manifest)
+}
+
+// VerifySearch checks that the trials of a search are those that follow from their verdicts.
+func VerifySearch(m *results.Manifest, trials []*results.Trial, run *results.Run, judge JudgeAttack) results.Finding {
+	last := map[int]*results.Trial{}
+	for _, t := range trials {
+		if was := last[t.Index]; was == nil || t.Attempt > was.Attempt {
+			last[t.Index] = t
+		}
+	}
+	var faults []results.Fault
+	verdicts := Verdicts{}
+	for _, p := range m.Plan {
+		t := last[p.Index]
+		if t == nil || !t.Valid && t.Attempt < Attempts {
+			continue
+		}
+		v, err := judge(run, t)
+		if err != nil {
+			faults = append(faults, results.Fault{File: results.TrialsDir + "/" + t.Name(), Fault: err.Error()})
+		}
+		verdicts[p.Index] = v
+	}
+	plan, _ := planSearch(cellsOf(m), m.Seed, verdicts)
+	for i, p := range m.Plan {
+		if i >= len(plan) || plan[i] != p {
+			faults = append(faults, results.Fault{
+				File:  results.ManifestFile,
+				Fault: fmt.Sprintf("trial %d, %s, does not follow from the trials before it", p.Index, p.Label()),
+			})
+			break
+		}
+	}
+	evidence := fmt.Sprintf("each of its %d trials follows from those before it", len(m.Plan))
+	return results.NewFinding("search", evidence, faults,
+		"of its trials do not follow from those before them", "the bounds of its breaking points may be wrong")
+}
+
+// cellsOf are the cells of a run, with one for a run without loads and matrix.
+func cellsOf(m *results.Manifest) []results.Cell {
+	if len(m.Cells) > 0 {
+		return m.Cells
+	}
+	return []results.Cell{{Experiment: m.Experiment}}
+}

@@ -1,0 +1,52 @@
+package results
+
+// Search is how the breaking point of each cell and variant was looked for: by trials
+// with attacks of several strengths (docs/method.md, The breaking point). The strength
+// of the experiment's attack is then the strongest that may be tried.
+type Search struct {
+	From   float64 `json:"from"`   // the weakest attack, as a multiple of the server's capacity
+	To     float64 `json:"to"`     // the strongest one
+	Factor float64 `json:"factor"` // how far apart the bounds may be at the end
+	Keep   float64 `json:"keep"`   // least share of the throughput before the attack, in 0..1
+	Lost   int     `json:"lost"`   // most requests of sequential clients that may be lost
+	P99    float64 `json:"p99"`    // largest p99, as a multiple of that before the attack
+	// Repetitions is how often each breaking point is looked for.
+	Repetitions int `json:"repetitions"`
+}
+
+// Verdict is what a trial of a search says of the strength of its attack.
+type Verdict string
+
+// The verdicts.
+const (
+	AttackHeld    Verdict = "holds" // the sequential clients were served nearly as before
+	AttackBroke   Verdict = "breaks"
+	AttackLimited Verdict = "limited" // by the clients, who could not start as much
+	AttackInvalid Verdict = "invalid" // the trial, in all its attempts
+)
+
+// GeneratorRule is the rule for a valid trial that its clients' CPUs are not the limit.
+const GeneratorRule = "generator-not-bottleneck"
+
+// Limited reports whether GeneratorRule alone makes the trial invalid.
+func (t *Trial) Limited() bool {
+	for _, c := range t.Checks {
+		if !c.OK && c.Rule != GeneratorRule {
+			return false
+		}
+	}
+	return !t.Valid && len(t.Checks) > 0
+}
+
+// At is the experiment with an attack of the strength of a planned trial; it is the same
+// if the trial has none of its own.
+func (e *Experiment) At(p PlannedTrial) *Experiment {
+	if p.Strength == 0 {
+		return e
+	}
+	at := *e
+	attack := &at.Parallel
+	attack.RatePerSecond *= p.Strength / attack.Strongest()
+	attack.Strength, attack.Reached = p.Strength, 0
+	return &at
+}

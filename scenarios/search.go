@@ -1,0 +1,125 @@
+package scenarios
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Search is how the breaking point of each cell and variant is looked for: the highest
+// strength of the attack that holds, which is that the sequential clients are served
+// nearly as before it (docs/method.md, The breaking point).
+type Search struct {
+	From, To    float64 // the weakest and the strongest attack, as multiples of the server's capacity
+	Factor      float64 // how far apart the bounds may be at the end
+	KeepPercent float64 // least throughput of the sequential clients, of that before the attack
+	Lost        int     // most of their requests that may be lost
+	P99         float64 // largest p99 of their response time, as a multiple of that before the attack
+}
+
+// search reads a search, whose keys all have defaults.
+func (d *decoder) search(to **Search) reader {
+	s := &Search{From: 0.25, To: 8, Factor: 1.25, KeepPercent: 99, P99: 3}
+	r := d.mapping(fields{
+		"from": d.number(&s.From, "x", 0.01, 100).
+			about("Weakest attack that is tried, as a multiple of what the server can serve on this machine."),
+		"to": d.number(&s.To, "x", 0.01, 100).
+			about("Strongest attack that is tried, if the clients can start that much."),
+		"factor": d.number(&s.Factor, "x", 1.05, 10).
+			about("The search ends when its bounds, the strongest attack that holds and the weakest that does not, are " +
+				"no further apart."),
+		"keep": d.number(&s.KeepPercent, "%", 1, 100).
+			about("Least throughput of the sequential clients during the attack, of that before it."),
+		"lost": d.integer(&s.Lost, 0, 1_000_000).
+			about("Most requests of the sequential clients that may be lost in a trial."),
+		"p99": d.number(&s.P99, "x", 1, 1000).
+			about("Largest p99 of the response time of the sequential clients during the attack, as a multiple of that " +
+				"before it."),
+	})
+	read := r.read
+	r.read = func(n *yaml.Node, path string) {
+		read(n, path)
+		*to = s
+	}
+	return r
+}
+
+// number reads a number with a unit behind it, with a space between them or without.
+func (d *decoder) number(to *float64, unit string, low, high float64) reader {
+	write := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) + unit }
+	expected := fmt.Sprintf("a number from %s to %s", write(low), write(high))
+	schema := patternSchema(`^[0-9]*\.?[0-9]+ ?`+regexp.QuoteMeta(unit)+`$`, "")
+	schema.Default = asJSON(write(*to))
+	return reader{schema: schema, takes: strings.TrimPrefix(expected, "a "), read: func(n *yaml.Node, path string) {
+		text, ok := d.scalar(n, path, expected)
+		if !ok {
+			return
+		}
+		digits, found := strings.CutSuffix(text, unit)
+		v, err := strconv.ParseFloat(strings.TrimSuffix(digits, " "), 64)
+		switch {
+		case !found || err != nil || math.IsNaN(v):
+			d.wrong(n, path, fmt.Sprintf("%q is not a number with %s behind it", text, unit), "write "+expected)
+		case v < low || v > high:
+			d.wrong(n, path, text+" is out of range", "write "+expected)
+		default:
+			*to = v
+		}
+	}}
+}
+
+// forP99 is how many requests a p99 needs (docs/method.md, Metrics).
+const forP99 = 441
+
+// checkSearch: the sequential clients have to show a p99 before the attack and during
+// it, and every attack lasts as long as the others.
+func (d *decoder) checkSearch(s *Scenario) {
+	search, honest, attack := s.Search, s.Sequential, s.Parallel
+	if search == nil {
+		return
+	}
+	wrong := func(key, what, remedy string) { d.problem(d.key(key, "search"), d.path(key)+": "+what, remedy) }
+	before, during := honest.expected(attack.Delay.Seconds()), honest.expected(attack.Duration.Seconds())
+	switch {
+	case search.To < search.From:
+		wrong("search.to", "is less than search.from", "write a stronger attack")
+	case attack.Count == 0:
+		wrong("search", "there is no attack to search the strength of", "add clients.parallel")
+	case honest.Count == 0:
+		wrong("search", "no clients show whether an attack holds", "add clients.sequential")
+	case attack.Duration == 0:
+		wrong("clients.parallel.requests", "a stronger attack would be a shorter one", "write a duration in place of it")
+	case honest.Rate == 0 && honest.Pace == 0:
+		wrong("clients.sequential", "has no rate and no pace: the throughput before the attack would be all that "+
+			"the server can give", "add one")
+	case cmp.Or(honest.Scheduled(), honest.Earliest()) < attack.End():
+		wrong("clients.sequential", fmt.Sprintf("ends before the attack does, at %s", brief(attack.End())), "make it longer")
+	case min(before, during) < forP99:
+		wrong("clients.parallel.delay", fmt.Sprintf("%.0f sequential requests come before the attack and %.0f during it, "+
+			"and a p99 needs %d", before, during, forP99), "make both longer, or add sequential clients")
+	}
+}
+
+// expected is how many requests a group of clients starts in so many seconds, if none
+// is slow.
+func (c Clients) expected(seconds float64) float64 {
+	rate := c.Rate
+	if c.Pace > 0 {
+		rate = 1 / c.Pace.Seconds()
+	}
+	return float64(c.Count) * rate * seconds
+}
+
+// At is the scenario with an attack of that strength, whose search has its rate (SetRates).
+func (s *Scenario) At(strength float64) *Scenario {
+	at := *s
+	attack := &at.Parallel
+	attack.Rate *= strength / cmp.Or(attack.Reached, attack.Strength)
+	attack.Strength, attack.Reached, attack.UpTo = strength, 0, false
+	return &at
+}
