@@ -183,6 +183,9 @@ func open(dir string) (*analysed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
 	}
+	if report.Searched() {
+		return nil, fmt.Errorf("%w: %s is a search, whose breaking points are in its report", ErrIncomparable, dir)
+	}
 	return &analysed{run, report}, nil
 }
 

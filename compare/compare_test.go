@@ -135,7 +135,7 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 	}{
 		"another scenario file":             {func(s *synth) { s.manifest = func(m *results.Manifest) { m.ScenarioSHA256 = "4567" } }, "scenario file, SHA-256: 0123 in BASE, 4567 in NEW"},
 		"another meaning of the same file":  {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Experiment.Quota = 7 } }, "scenario, quota: 0 in BASE, 7 in NEW"},
-		"another layout that is still read": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Schema = results.OldestSchema } }, "layout version: 3 in BASE, 1 in NEW"},
+		"another layout that is still read": {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Schema = results.OldestSchema } }, "layout version: 4 in BASE, 1 in NEW"},
 		"another kernel":                    {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.Kernel = "6.1" } }, "kernel: 6.18 in BASE, 6.1 in NEW"},
 		"another CPU":                       {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUModel = "Other" } }, "CPU model: Example CPU in BASE, Other in NEW"},
 		"more CPUs":                         {func(s *synth) { s.manifest = func(m *results.Manifest) { m.Machine.CPUs = 64 } }, "number of CPUs: 2 in BASE, 64 in NEW"},
@@ -178,6 +178,8 @@ func TestRunsThatCannotBeReadSayWhich(t *testing.T) {
 	never.invalid = func(string, int) bool { return true }
 	other := ordinary(4)
 	other.variants = []string{"no-block"}
+	search := ordinary(5)
+	search.manifest = func(m *results.Manifest) { m.Experiment.Search = &results.Search{Repetitions: 1} }
 	tests := map[string]struct {
 		dir  string
 		is   error
@@ -187,6 +189,7 @@ func TestRunsThatCannotBeReadSayWhich(t *testing.T) {
 		"another layout":       {damaged.write(t), compare.ErrIncomparable, "layout version 99"},
 		"no valid trial":       {never.write(t), analysis.ErrNoTrials, "all 20 are invalid"},
 		"the same run twice":   {good, compare.ErrIncomparable, "BASE and NEW are one run"},
+		"a search":             {search.write(t), compare.ErrIncomparable, "is a search"},
 		"no variant in common": {other.write(t), compare.ErrIncomparable, "no variant is in both"},
 	}
 	for name, tt := range tests {

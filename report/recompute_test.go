@@ -67,6 +67,14 @@ type recomputedChange struct {
 
 func recompute(t *testing.T, dir string) *recomputed {
 	t.Helper()
+	r := new(recomputed)
+	testkit.Must(t, json.Unmarshal(runPython(t, "recompute.py", dir), r))
+	return r
+}
+
+// runPython returns what a script of testdata prints about a run.
+func runPython(t *testing.T, script, dir string) []byte {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -75,16 +83,14 @@ func recompute(t *testing.T, dir string) *recomputed {
 		t.Skipf("the figures are not recomputed by a second implementation: %v", err)
 	}
 	// -B leaves no __pycache__ in testdata.
-	cmd := exec.CommandContext(t.Context(), python, "-B", filepath.Join("testdata", "recompute.py"), dir)
+	cmd := exec.CommandContext(t.Context(), python, "-B", filepath.Join("testdata", script), dir)
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	text, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, complaint.String())
 	}
-	r := new(recomputed)
-	testkit.Must(t, json.Unmarshal(text, r))
-	return r
+	return text
 }
 
 func TestASecondImplementationFindsTheSameFigures(t *testing.T) {

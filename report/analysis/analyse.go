@@ -23,6 +23,9 @@ var ErrNoTrials = errors.New("no valid trial")
 // that wraps ErrNoTrials.
 func Analyse(run *results.Run) (*Summary, []*Series, error) {
 	s := newSummary(run)
+	if run.Manifest.Experiment.Search != nil {
+		return s, nil, s.search(run)
+	}
 	var all []*Series
 	for _, name := range run.Manifest.Experiment.Variants {
 		if _, err := record.ParseVariant(name); err != nil {

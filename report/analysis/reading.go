@@ -65,7 +65,7 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 	}
 	endNS := loadEndNS(run.Manifest.Experiment.Sequential)
 	r := &reading{
-		experiment: &run.Manifest.Experiment,
+		experiment: run.Manifest.Experiment.At(trial.PlannedTrial),
 		variant:    variant,
 		endNS:      endNS,
 		attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},

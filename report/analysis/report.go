@@ -97,7 +97,14 @@ func (p *Point) WeakAttack() *results.Load {
 	return nil
 }
 
-func (p *Part) attack() *results.Load { return &p.Summary.Manifest.Experiment.Parallel }
+// attack is that of the part; in a search, which has attacks of many strengths, an empty one.
+func (p *Part) attack() *results.Load {
+	e := &p.Summary.Manifest.Experiment
+	if e.Search != nil {
+		return new(results.Load)
+	}
+	return &e.Parallel
+}
 
 func marked(name string, attack *results.Load) string {
 	if attack == nil || attack.Reached == 0 {

@@ -20,6 +20,8 @@ type Summary struct {
 	Interval string    `json:"interval"`
 	Window   Window    `json:"window"`
 	Variants []Variant `json:"variants"`
+	// BreakingPoints are those of a search, whose variants have no other figures.
+	BreakingPoints []BreakingPoint `json:"breaking_points,omitempty"`
 	// Paper is the one whose Claims these are. A verdict on them needs as many blocks
 	// as BlocksNeeded.
 	Paper        string  `json:"paper,omitempty"`

@@ -31,11 +31,11 @@ func (f *File) Read(run *results.Run) (*analysis.Report, error) {
 }
 
 // Judge judges every claim by the load of its experiment, at each point of a matrix.
-// The report gets no claims if the run was to have no pair of variants that they
-// compare.
+// The report gets no claims if the run is a search, or was to have no pair of variants that
+// they compare.
 func (f *File) Judge(r *analysis.Report) {
 	r.Claims = []analysis.Claim{}
-	if !f.compares(r.Summary) {
+	if r.Searched() || !f.compares(r.Summary) {
 		return
 	}
 	r.Paper = f.Paper

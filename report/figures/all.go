@@ -8,7 +8,8 @@ import (
 
 // All makes the figures of the report, in its order: those of one point of the
 // matrix after those of the other. A figure is of the load that the paper used for
-// it, if the run has several; what needs sequential clients is left out without.
+// it, if the run has several; what needs sequential clients is left out without. A search
+// has one of its own, and no other.
 func All(r *analysis.Report) []*Figure {
 	var all []*Figure
 	for _, point := range r.Points() {
@@ -26,6 +27,9 @@ func All(r *analysis.Report) []*Figure {
 			}
 		}
 		all = append(all, drawn...)
+	}
+	if r.Searched() {
+		all = append(all, figureBreaking(r))
 	}
 	return all
 }

@@ -24,6 +24,7 @@ type dot struct {
 	beyond  []bool          // which of them are, as outside; nil: none
 	label   string
 	outside bool // y is where observation ended: the value is beyond
+	below   bool // the value is less than y
 	// As of a figure's mark; without a group it is none.
 	group, series, value string
 }
@@ -76,6 +77,9 @@ func (v *dot) draw(c draw.Canvas, at vg.Point, height func(float64) vg.Length) v
 	}
 	if v.outside {
 		top = max(top, drawBeyond(c, at, v.mark.Color))
+	}
+	if v.below {
+		drawBelow(c, at, v.mark.Color)
 	}
 	return top
 }

@@ -83,6 +83,7 @@ const (
 	recoveryTitle
 	blockTimeFairTitle
 	latencyTitle
+	breakingTitle
 
 	claimsWhat
 	claimsInstrument
@@ -103,6 +104,8 @@ const (
 	blockTimeNobody
 	latencyWhat
 	latencyFailed
+	breakingWhat
+	breakingTries
 
 	claimsNoInterval
 	claimUnknown
@@ -128,6 +131,7 @@ const (
 	cpuOfServer
 	residentSet
 	shareOfTime
+	strengthAxis
 	logScale
 
 	cpuTitle
@@ -176,6 +180,10 @@ const (
 	costKernel
 	costCPU
 	costWall
+	upToBroken
+	moreThanThat
+	lessThanThat
+	oneSearch
 
 	harmonicMean
 	arithmeticMean
@@ -183,6 +191,7 @@ const (
 	p95
 	p99
 	extraTime
+	breakingPoint
 	notWithin
 	fromTo
 	forTimeAtMost
@@ -190,6 +199,7 @@ const (
 	inMicroseconds
 	inMilliseconds
 	inSeconds
+	timesCapacity
 
 	phraseCount // not a phrase
 )

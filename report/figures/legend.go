@@ -76,7 +76,7 @@ type key struct {
 func (k key) thumbWidth() vg.Length {
 	for _, t := range k.thumbs {
 		switch t.(type) {
-		case markThumb, intervalThumb, noChange, upwardThumb:
+		case markThumb, intervalThumb, noChange, upwardThumb, downwardThumb:
 		default:
 			return 24
 		}

@@ -128,6 +128,21 @@ var phrases = [phraseCount]words{
 	claimsNoInterval: {
 		"The run has too few blocks for intervals.", "A execução tem blocos insuficientes para intervalos de confiança.",
 	},
+	breakingTitle: {
+		"Breaking points: the strongest attack that each variant holds against",
+		"Pontos de ruptura: o ataque mais forte que cada variante suporta",
+	},
+	breakingWhat: {
+		"The strongest attack that holds, of those that were tried: during it the sequential clients keep %s %% of their " +
+			"throughput before it, their p99 is at most %s times that before it, and at most %s of their requests are lost.",
+		"O ataque mais forte, entre os testados, que é suportado: durante ele os clientes sequenciais mantêm %s %% de " +
+			"sua vazão anterior, seu p99 é no máximo %s vezes o anterior, e no máximo %s de suas requisições são perdidas.",
+	},
+	breakingTries: {
+		"The bounds are at most %s times apart. Each attack was tried once: near the edge, chance decides.",
+		"Os limites diferem no máximo por um fator de %s. Cada ataque foi testado uma vez: perto do limite, decide o acaso.",
+	},
+
 	claimUnknown:   {"no change can be computed", "nenhuma variação pode ser calculada"},
 	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
 	claimFromZero:  {"userspace-block is at zero", "userspace-block está em zero"},
@@ -157,6 +172,7 @@ var phrases = [phraseCount]words{
 	cpuOfServer:           {"CPU of the server process (%% of its CPUs)", "CPU do processo servidor (%% de suas CPUs)"},
 	residentSet:           {"resident set of the server (MiB)", "memória residente do servidor (MiB)"},
 	shareOfTime:           {"share of the time at or below (1 = all)", "fração acumulada do tempo (1 = todo)"},
+	strengthAxis:          {"strength (multiples of the capacity)", "força (múltiplos da capacidade)"},
 	logScale:              {"%s, log", "%s, log"},
 
 	cpuTitle:        {"CPU", "CPU"},
@@ -228,12 +244,18 @@ var phrases = [phraseCount]words{
 	costCPU:         {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
 	costWall:        {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
 
+	upToBroken:   {"up to the weakest attack that does not hold", "até o ataque mais fraco que não é suportado"},
+	moreThanThat: {"more than that", "mais que isso"},
+	lessThanThat: {"less than that", "menos que isso"},
+	oneSearch:    {"one of %s searches", "uma de %s buscas"},
+
 	harmonicMean:        {"harmonic mean", "média harmônica"},
 	arithmeticMean:      {"arithmetic mean", "média aritmética"},
 	median:              {"median", "mediana"},
 	p95:                 {"p95", "p95"},
 	p99:                 {"p99", "p99"},
 	extraTime:           {"extra time per client turned away", "tempo extra por cliente bloqueado"},
+	breakingPoint:       {"breaking point", "ponto de ruptura"},
 	notWithin:           {"not within %s s", "não em %s s"},
 	fromTo:              {"%s to %s s", "%s a %s s"},
 	forTimeAtMost:       {"for %d %% of the time at most", "durante %d %% do tempo, no máximo"},
@@ -241,4 +263,5 @@ var phrases = [phraseCount]words{
 	inMicroseconds:      {"%s µs", "%s µs"},
 	inMilliseconds:      {"%s ms", "%s ms"},
 	inSeconds:           {"%s s", "%s s"},
+	timesCapacity:       {"%s times the capacity", "%s vezes a capacidade"},
 }

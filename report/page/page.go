@@ -38,6 +38,7 @@ type document struct {
 	Notes    []string // on the claims
 	Words    []string
 	Claims   template.HTML // their table
+	Search   *shown        // the breaking points; nil if the run is no search
 	Figures  []drawing
 	Sections []shown
 	Warnings []string
@@ -123,6 +124,9 @@ func newDocument(r *analysis.Report) *document {
 			Table: tableHTML(of.Titled), After: of.After, Items: of.Items,
 		})
 	}
+	if r.Searched() { // its answer comes first
+		d.Search, d.Sections = &d.Sections[0], d.Sections[1:]
+	}
 	return d
 }
 
@@ -135,6 +139,9 @@ func question(s *analysis.Summary) string {
 	blocks := fmt.Sprintf("in %d randomised blocks", s.Blocks)
 	if s.Blocks == 1 {
 		blocks = "once each"
+	}
+	if s.Manifest.Experiment.Search != nil {
+		blocks = "each attacked ever closer to its breaking point"
 	}
 	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", analysis.Sentence(names), blocks, s.Seed)
 }

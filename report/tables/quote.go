@@ -8,8 +8,12 @@ import (
 )
 
 // Quote returns a run in one sentence: how many of the paper's claims got which verdict,
-// and the first of them; the first metric of each variant if no claim was judged.
+// and the first of them; the first metric of each variant if no claim was judged; the
+// breaking points of a search.
 func Quote(r *analysis.Report) string {
+	if r.Searched() {
+		return quoteSearch(r)
+	}
 	judged := slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool {
 		return c.Verdict == analysis.NotRun
 	})

@@ -24,7 +24,7 @@ type Section struct {
 // Sections are all tables but that of the claims, in the order of the report, cell
 // by cell. Those that have no row are left out.
 func Sections(r *analysis.Report) []Section {
-	var all []Section
+	all := []Section{{Titled: BreakingTable(r), After: BreakingWords(r)}}
 	for _, p := range r.Parts {
 		for _, s := range sectionsOf(p.Summary) {
 			s.Titled = s.of(p)
@@ -35,6 +35,9 @@ func Sections(r *analysis.Report) []Section {
 }
 
 func sectionsOf(s *analysis.Summary) []Section {
+	if len(s.BreakingPoints) > 0 {
+		return []Section{{Titled: attackTrialsTable(s)}}
+	}
 	return slices.Concat([]Section{
 		{Titled: pairsTable(s), After: []string{"By each headline figure, from \"against\" to \"variant\"; p is corrected " +
 			"by Holm for all pairs of one metric. A change is more or less only if the interval excludes no change."}},

@@ -27,13 +27,11 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	}
 	judged := ClaimsTable(r.Summary)
 	judged.below = ClaimsNotes(r.Summary)
-	all := []Titled{judged}
+	breaking := BreakingTable(r)
+	breaking.below = BreakingWords(r)
+	all := []Titled{judged, breaking}
 	for _, p := range r.Parts {
-		s := p.Summary
-		for _, t := range []Titled{
-			pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s),
-			requestsTable(s),
-		} {
+		for _, t := range textTables(p.Summary) {
 			all = append(all, t.of(p))
 		}
 	}
@@ -53,6 +51,16 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// textTables are those of a cell.
+func textTables(s *analysis.Summary) []Titled {
+	if len(s.BreakingPoints) > 0 {
+		return []Titled{attackTrialsTable(s)}
+	}
+	return []Titled{
+		pairsTable(s), costTable(s), noiseTable(s), metricsTable(s), syscallsTable(s), requestsTable(s),
+	}
 }
 
 // metricsTable has a column for each variant.

@@ -144,6 +144,7 @@ func RunsToDraw() map[string]*Run {
 		}
 	}
 	return map[string]*Run{
+		"a search": Search(1), "three searches": Search(3),
 		"one trial each": OneBlock(), "three blocks of five variants": FiveVariants(3),
 		"six blocks of five variants": FiveVariants(6),
 		"no attack, no memory limit":  closed, "a variant that does not recover": failing,

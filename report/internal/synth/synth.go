@@ -4,6 +4,7 @@ package synth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -34,8 +35,11 @@ type Trial struct {
 	arm     results.Arm
 	Block   int
 	Invalid string // the evidence of a failed check; "" is a valid trial
-	Request func(role string, q *record.Request)
-	Server  func(line *record.Line)
+	rule    string // that is broken then; "" is a usual one
+	// strength is that of the attack in a search.
+	strength float64
+	Request  func(role string, q *record.Request)
+	Server   func(line *record.Line)
 }
 
 // shape is how a variant behaves under attack.
@@ -109,7 +113,7 @@ func (s *Run) Write(t *testing.T) string {
 	testkit.Must(t, w.WriteManifest(m))
 	for i, trial := range s.Trials {
 		one := *s
-		one.Experiment = *m.ExperimentOf(trial.Cell)
+		one.Experiment = *m.ExperimentOf(trial.Cell).At(results.PlannedTrial{Strength: trial.strength})
 		one.writeTrial(t, w, i+1, trial)
 	}
 	return w.Dir
@@ -119,14 +123,14 @@ func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial
 	t.Helper()
 	planned := results.PlannedTrial{
 		Index: index, Block: trial.Block, Cell: trial.Cell, Variant: trial.Variant,
-		Arm: trial.arm,
+		Arm: trial.arm, Strength: trial.strength,
 	}
 	tw, err := w.BeginTrial(planned, 1)
 	testkit.Must(t, err)
 	meta := &results.Trial{
 		PlannedTrial: planned, Attempt: 1, Valid: trial.Invalid == "",
 		Checks: []results.Check{{
-			Rule: "every node was ready before the epoch", OK: trial.Invalid == "",
+			Rule: cmp.Or(trial.rule, "every node was ready before the epoch"), OK: trial.Invalid == "",
 			Evidence: trial.Invalid,
 		}},
 	}
@@ -167,7 +171,7 @@ func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role str
 	t.Helper()
 	sh := shapeOf(trial.Variant)
 	free := load.DelayNS // when a sequential client may go on
-	for i := range load.Requests {
+	for i := range cmp.Or(load.Requests, int(load.RatePerSecond*float64(load.DurationNS)/1e9)) {
 		q := &record.Request{Seq: i, Outcome: record.OK}
 		if load.RatePerSecond > 0 {
 			q.ScheduledNS = load.DelayNS + int64(float64(i)/load.RatePerSecond*1e9)

@@ -1,0 +1,316 @@
+package analysis
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// leastAchieved is the share of its scheduled rate that an attack must reach, to show that
+// its strength holds.
+const leastAchieved = 0.95
+
+// The criteria by which an attack holds, as AttackTrial.Broken names them.
+const (
+	CriterionThroughput = "throughput"
+	CriterionLost       = "lost"
+	CriterionP99        = "p99"
+)
+
+// BreakingPoint is what a search found of one variant in a cell: the strongest attack that
+// holds (docs/method.md, The breaking point). Strengths are multiples of the server's
+// capacity; rates are those of all attackers, as scheduled.
+type BreakingPoint struct {
+	Variant string `json:"variant"`
+	Block   int    `json:"block"`
+	// Holds is the strongest attack that held, and Fails the weakest that did not: null
+	// if there is none.
+	Holds     Number `json:"holds"`
+	HoldsPerS Number `json:"holds_per_s"`
+	Fails     Number `json:"fails"`
+	FailsPerS Number `json:"fails_per_s"`
+	// FailsBy is the verdict on the attack that Fails.
+	FailsBy results.Verdict `json:"fails_by,omitempty"`
+	Bound   Bound           `json:"bound,omitempty"`
+	// Why is what broke first, or why there is only a bound.
+	Why    string        `json:"why"`
+	Trials []AttackTrial `json:"trials"` // by strength
+}
+
+// Bound says that a breaking point lies beyond what was tried; NotBound, that it lies between
+// Holds and Fails.
+type Bound string
+
+// The bounds.
+const (
+	NotBound      Bound = ""
+	MoreThan      Bound = "more than" // Holds
+	LessThan      Bound = "less than" // Fails
+	UnknownBounds Bound = "unknown"
+)
+
+// AttackTrial is what one trial of a search showed of the sequential clients.
+type AttackTrial struct {
+	Trial     string `json:"trial"`
+	Strength  Number `json:"strength"`
+	ScheduleS Number `json:"scheduled_per_s"`
+	AchievedS Number `json:"achieved_per_s"`
+	// Kept is the throughput during the attack, and P99 the p99 of the response time, each as
+	// a multiple of that before; Lost counts requests.
+	Kept    Number          `json:"kept"`
+	Lost    Number          `json:"lost"`
+	P99     Number          `json:"p99"`
+	Verdict results.Verdict `json:"verdict"`
+	Broken  []string        `json:"broken,omitempty"` // criteria
+}
+
+// JudgeAttack says of a whole trial of a search whether its attack holds.
+func JudgeAttack(run *results.Run, t *results.Trial) (results.Verdict, error) {
+	e := run.Manifest.ExperimentOf(t.Cell)
+	if e == nil || e.Search == nil {
+		return "", fmt.Errorf("trial %s is of no search", t.Name())
+	}
+	cell := *run
+	cell.Manifest.Experiment = *e
+	a, err := readAttack(&cell, t)
+	return a.Verdict, err
+}
+
+// readAttack reads a trial of a search, in the run of its cell.
+func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
+	u := Unknown()
+	a := AttackTrial{
+		Trial: t.Name(), Strength: Number(t.Strength), AchievedS: u, Kept: u, Lost: u, P99: u,
+		ScheduleS: scheduledRate(run.Manifest.Experiment.At(t.PlannedTrial).Parallel),
+	}
+	switch {
+	case t.Limited():
+		a.Verdict = results.AttackLimited
+		return a, nil
+	case !t.Valid:
+		a.Verdict = results.AttackInvalid
+		return a, nil
+	}
+	r, err := read(run, t)
+	if err != nil {
+		return a, err
+	}
+	r.attacked(&a)
+	a.judge(run.Manifest.Experiment.Search)
+	return a, nil
+}
+
+// attacked compares the time of the attack with that before it.
+func (r *reading) attacked(a *AttackTrial) {
+	bins := r.done.rates(secondNS, r.endNS)
+	a.AchievedS = r.attackTotals().AchievedRPS
+	a.Kept = Number(stats.Arithmetic(r.during(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
+	a.P99 = r.split[1].statistics().P99 / r.split[0].statistics().P99
+	a.Lost = 0
+	for outcome, n := range r.requests[results.RoleSequential] {
+		if outcome != string(record.OK) {
+			a.Lost += n
+		}
+	}
+}
+
+// during is the bins of 1 s of which most lies in the attack.
+func (r *reading) during(bins []float64) []float64 {
+	var all []float64
+	for i, v := range bins {
+		if middle := int64(i)*secondNS + secondNS/2; middle >= r.attack.fromNS && middle <= r.attack.toNS {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// judge holds the trial against the criteria. What is not known breaks them.
+func (a *AttackTrial) judge(s *results.Search) {
+	for _, c := range []struct {
+		criterion string
+		holds     bool
+	}{
+		{CriterionThroughput, a.Kept >= Number(s.Keep)},
+		{CriterionLost, a.Lost <= Number(s.Lost)},
+		{CriterionP99, a.P99 <= Number(s.P99)},
+	} {
+		if !c.holds {
+			a.Broken = append(a.Broken, c.criterion)
+		}
+	}
+	switch {
+	case len(a.Broken) > 0:
+		a.Verdict = results.AttackBroke
+	case !(a.AchievedS >= leastAchieved*a.ScheduleS):
+		a.Verdict = results.AttackLimited
+	default:
+		a.Verdict = results.AttackHeld
+	}
+}
+
+// search makes the summary that of a search: it has breaking points, and no figures of
+// variants, as each trial has an attack of another strength.
+func (s *Summary) search(run *results.Run) error {
+	e := &run.Manifest.Experiment
+	s.Blocks, s.Interval = e.Search.Repetitions, "a search: breaking points by bisection, no intervals"
+	s.Pairs, s.Outliers = []Pair{}, []Outlier{}
+	for _, name := range e.Variants {
+		s.Variants = append(s.Variants, Variant{Name: name, Note: "a search: see breaking_points"})
+		for block := range e.Search.Repetitions {
+			b, err := breakingPoint(run, name, block+1)
+			if err != nil {
+				return err
+			}
+			s.BreakingPoints = append(s.BreakingPoints, *b)
+		}
+	}
+	if !slices.ContainsFunc(run.Trials, func(t *results.Trial) bool { return t.Valid }) {
+		return noTrials(s)
+	}
+	return nil
+}
+
+// breakingPoint reads the search for one variant's in a block.
+func breakingPoint(run *results.Run, variant string, block int) (*BreakingPoint, error) {
+	b := &BreakingPoint{Variant: variant, Block: block, Trials: []AttackTrial{}}
+	for _, t := range lastAttempts(run.Trials) {
+		if t.Variant != variant || t.Block != block {
+			continue
+		}
+		a, err := readAttack(run, t)
+		if err != nil {
+			return nil, err
+		}
+		b.Trials = append(b.Trials, a)
+	}
+	slices.SortFunc(b.Trials, func(x, y AttackTrial) int { return cmp.Compare(x.Strength, y.Strength) })
+	b.bracket(&run.Manifest.Experiment)
+	return b, nil
+}
+
+// lastAttempts are the last attempts at each trial of the plan.
+func lastAttempts(trials []*results.Trial) []*results.Trial {
+	var all []*results.Trial
+	for _, t := range trials {
+		i := slices.IndexFunc(all, func(o *results.Trial) bool { return o.Index == t.Index })
+		switch {
+		case i < 0:
+			all = append(all, t)
+		case all[i].Attempt < t.Attempt:
+			all[i] = t
+		}
+	}
+	return all
+}
+
+// bracket finds the bounds among the trials, and says what they mean.
+func (b *BreakingPoint) bracket(e *results.Experiment) {
+	u := Unknown()
+	b.Holds, b.HoldsPerS, b.Fails, b.FailsPerS = u, u, u, u
+	var fails *AttackTrial
+	for i := range b.Trials {
+		t := &b.Trials[i]
+		switch {
+		case t.Verdict == results.AttackHeld:
+			b.Holds, b.HoldsPerS = t.Strength, t.ScheduleS
+		case fails == nil:
+			fails, b.Fails, b.FailsPerS, b.FailsBy = t, t.Strength, t.ScheduleS, t.Verdict
+		}
+	}
+	broke := b.FailsBy == results.AttackBroke
+	switch {
+	case b.Holds.Known() && !broke:
+		b.Bound = MoreThan
+	case !b.Holds.Known() && broke:
+		b.Bound = LessThan
+	case !broke:
+		b.Bound = UnknownBounds
+	}
+	b.Why = b.why(e, fails)
+}
+
+// why is what broke in the weakest attack that did not hold, or why there is none.
+func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
+	const ended, limited = "the run ended before the search did", "the clients can start no more"
+	const rounding = 1.01 // of strengths
+	unfinished := func(bound Number) bool { return bound > b.Holds*Number(e.Search.Factor*rounding) }
+	switch {
+	case len(b.Trials) == 0:
+		return ended
+	case fails == nil && unfinished(Number(e.Parallel.Strongest())):
+		return ended
+	case fails == nil && e.Parallel.Reached > 0:
+		return limited
+	case fails == nil:
+		return "the search ends there"
+	case unfinished(b.Fails):
+		return fails.why() + "; " + ended
+	case fails.Verdict == results.AttackLimited:
+		return limited
+	}
+	return fails.why()
+}
+
+// why is why the attack did not hold.
+func (a *AttackTrial) why() string {
+	switch a.Verdict {
+	case results.AttackLimited:
+		return "the clients cannot start as much"
+	case results.AttackInvalid:
+		return "no valid trial at " + results.StrengthLabel(float64(a.Strength))
+	}
+	var all []string
+	for _, criterion := range a.Broken {
+		switch criterion {
+		case CriterionThroughput:
+			all = append(all, fmt.Sprintf("throughput at %s %%", (100*a.Kept).Short()))
+		case CriterionLost:
+			all = append(all, a.Lost.Short()+" requests lost")
+		case CriterionP99:
+			all = append(all, a.p99Words())
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func (a *AttackTrial) p99Words() string {
+	if !a.P99.Known() {
+		return "too few answers for a p99"
+	}
+	return "p99 at " + a.P99.Short() + " times"
+}
+
+// Strength is the breaking point for reading, as a multiple of the capacity.
+func (b *BreakingPoint) Strength() string { return b.show(b.Holds, b.Fails, "x") }
+
+// PerS is the breaking point for reading, in attempts per second of all attackers.
+func (b *BreakingPoint) PerS() string { return b.show(b.HoldsPerS, b.FailsPerS, "") }
+
+func (b *BreakingPoint) show(holds, fails Number, unit string) string {
+	switch b.Bound {
+	case NotBound:
+		return holds.Short() + unit
+	case MoreThan:
+		return string(MoreThan) + " " + holds.Short() + unit
+	case LessThan:
+		return string(LessThan) + " " + fails.Short() + unit
+	}
+	return Unknown().Short()
+}
+
+// Estimate is where the breaking point is drawn: at Holds, or at Fails if nothing held.
+func (b *BreakingPoint) Estimate() Number {
+	if b.Bound == LessThan {
+		return b.Fails
+	}
+	return b.Holds
+}
+
+// Searched reports whether the run is a search.
+func (r *Report) Searched() bool { return r.Manifest.Experiment.Search != nil }

@@ -1,0 +1,155 @@
+package figures
+
+import (
+	"cmp"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// figureBreaking is the breaking point of each variant, a panel for each cell of a search.
+func figureBreaking(r *analysis.Report) *Figure {
+	s, search := r.Summary, r.Manifest.Experiment.Search
+	height := (0.7 + 1.7*vg.Length(len(r.Parts))) * vg.Inch
+	f := newFigure(s, "figure-breaking-points", breakingTitle, TwoColumns, height)
+	f.stacked = true
+	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
+	f.note(breakingWhat, f.num(analysis.Number(100*search.Keep)), f.num(analysis.Number(search.P99)),
+		f.num(analysis.Number(search.Lost)))
+	f.note(breakingTries, f.num(analysis.Number(search.Factor)))
+	all := new(dots)
+	for i, part := range r.Parts {
+		marks := f.breakingDots(part)
+		all.values = append(all.values, marks.values...)
+		f.marks = append(f.marks, marks.marks(i)...)
+		f.panels = append(f.panels, f.breakingPanel(part, i, marks))
+	}
+	least, most := all.span()
+	if math.IsInf(least, 0) {
+		f.legend = append(f.legend, key{label: f.say(noValues)})
+		least, most = 1, 1
+	}
+	for _, p := range f.panels {
+		f.logarithmic(&p.Y, least, most)
+	}
+	f.breakingKeys(all, r.Blocks)
+	return f
+}
+
+// breakingPanel is the panel of a cell, with its name if there are several.
+func (f *Figure) breakingPanel(part *analysis.Part, panel int, marks *dots) *plot.Plot {
+	title := ""
+	if part.Cell.Name != "" {
+		title = fmt.Sprintf("(%c) %s", 'a'+panel, part.Cell.Name)
+	}
+	p := newPanel(title, "", f.say(logScale, f.say(strengthAxis)))
+	p.Add(grid(), marks)
+	names(p, variantNames(part.Summary.Variants))
+	return p
+}
+
+// breakingDots has one mark for each variant of a cell: of several searches, that of the
+// one in the middle.
+func (f *Figure) breakingDots(part *analysis.Part) *dots {
+	marks := &dots{log: true}
+	for i, v := range part.Summary.Variants {
+		var found []*analysis.BreakingPoint
+		for j := range part.Summary.BreakingPoints {
+			b := &part.Summary.BreakingPoints[j]
+			if b.Variant != v.Name {
+				continue
+			}
+			f.breakingRows(part.Cell.Name, b)
+			if b.Estimate().Known() {
+				found = append(found, b)
+			}
+		}
+		if len(found) == 0 {
+			continue
+		}
+		d := f.breakingDot(found)
+		d.x, d.mark, d.group = float64(i), lookOf(v.Name).mark(3), v.Name
+		marks.values = append(marks.values, d)
+		f.add(v.Name, part.Cell.Name, "breaking point (multiple of the capacity)", analysis.StatMedian,
+			analysis.Number(d.y).String())
+	}
+	return marks
+}
+
+func (f *Figure) breakingRows(cell string, b *analysis.BreakingPoint) {
+	statistic := fmt.Sprintf("block %d", b.Block)
+	fails := cmp.Or(b.FailsBy, results.AttackBroke)
+	for _, row := range []struct {
+		metric string
+		value  analysis.Number
+	}{
+		{"holds (multiple of the capacity)", b.Holds},
+		{"holds (attempts/s)", b.HoldsPerS},
+		{string(fails) + " (multiple of the capacity)", b.Fails},
+		{string(fails) + " (attempts/s)", b.FailsPerS},
+	} {
+		f.add(b.Variant, cell, row.metric, statistic, row.value.String())
+	}
+}
+
+// breakingDot is the mark of the middle one of some breaking points.
+func (f *Figure) breakingDot(found []*analysis.BreakingPoint) dot {
+	slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int { return cmp.Compare(a.Estimate(), b.Estimate()) })
+	b := found[(len(found)-1)/2]
+	d := dot{y: float64(b.Estimate()), low: analysis.Unknown(), high: analysis.Unknown(), series: f.say(breakingPoint)}
+	d.label = f.num(b.Estimate())
+	switch b.Bound {
+	case analysis.MoreThan:
+		d.outside, d.label = true, ">"+d.label
+	case analysis.LessThan:
+		d.below, d.label = true, "<"+d.label
+	default:
+		d.low, d.high = b.Holds, b.Fails
+	}
+	d.value = f.say(timesCapacity, d.label)
+	for _, b := range found {
+		if len(found) > 1 {
+			d.trials, d.beyond = append(d.trials, float64(b.Estimate())), append(d.beyond, b.Bound == analysis.MoreThan)
+		}
+	}
+	return d
+}
+
+// breakingKeys are the entries of the legend that some mark needs.
+func (f *Figure) breakingKeys(all *dots, searches int) {
+	add := func(when func(dot) bool, label string, thumb plot.Thumbnailer) {
+		if slices.ContainsFunc(all.values, when) {
+			f.legend = append(f.legend, key{label, []plot.Thumbnailer{thumb}})
+		}
+	}
+	add(func(d dot) bool { return d.high.Known() }, f.say(upToBroken), intervalThumb{})
+	add(func(d dot) bool { return d.outside }, f.say(moreThanThat), upwardThumb{})
+	add(func(d dot) bool { return d.below }, f.say(lessThanThat), downwardThumb{})
+	add(func(d dot) bool { return len(d.trials) > 0 }, f.say(oneSearch, f.num(analysis.Number(searches))),
+		markThumb(trialGlyph(grey().color)))
+}
+
+// drawBelow draws an arrow downwards.
+func drawBelow(c draw.Canvas, at vg.Point, clr color.Color) {
+	st := draw.LineStyle{Color: clr, Width: 0.8}
+	tip := at.Y - 8
+	c.StrokeLine2(st, at.X, at.Y, at.X, tip)
+	c.StrokeLine2(st, at.X-2, tip+3, at.X, tip)
+	c.StrokeLine2(st, at.X+2, tip+3, at.X, tip)
+}
+
+// downwardThumb is the arrow of a value below what was tried in a legend.
+type downwardThumb struct{}
+
+// Thumbnail implements plot.Thumbnailer.
+func (downwardThumb) Thumbnail(c *draw.Canvas) {
+	drawBelow(*c, vg.Point{X: c.Center().X, Y: c.Max.Y}, grey().color)
+}

@@ -1,0 +1,91 @@
+package tables
+
+import (
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// BreakingTable has the breaking points of a search, of all cells. It has no row in any
+// other run.
+func BreakingTable(r *analysis.Report) Titled {
+	header := []any{"variant", "breaking point", "attempts/s", "does not hold at", "why"}
+	blocks, cells := r.Blocks > 1, len(r.Parts) > 1
+	if blocks {
+		header = append([]any{"block"}, header...)
+	}
+	if cells {
+		header = append([]any{"cell"}, header...)
+	}
+	t := NewTitled("Breaking points, as multiples of the server's capacity", len(header), header...)
+	for _, p := range r.Parts {
+		for i := range p.Summary.BreakingPoints {
+			b := &p.Summary.BreakingPoints[i]
+			row := table.Row{b.Variant, b.Strength(), b.PerS(), multiple(b.Fails), b.Why}
+			if blocks {
+				row = append(table.Row{fmt.Sprint(b.Block)}, row...)
+			}
+			if cells {
+				row = append(table.Row{p.Cell.Name}, row...)
+			}
+			t.AppendRow(row)
+		}
+	}
+	return t
+}
+
+// BreakingWords say what the table of breaking points means.
+func BreakingWords(r *analysis.Report) []string {
+	s := r.Manifest.Experiment.Search
+	if s == nil {
+		return nil
+	}
+	return []string{
+		fmt.Sprintf("The breaking point is the strongest attack that holds: during it the sequential clients keep %g %% of "+
+			"their throughput before it, their p99 is at most %g times that before it, and at most %d of their requests are "+
+			"lost. The next stronger attack that was tried does not hold; it is at most %g times as strong. Each attack was "+
+			"tried once: near the edge, chance decides.", 100*s.Keep, s.P99, s.Lost, s.Factor),
+		"The last column is what broke in the weakest attack that does not hold, compared to before the attack, or why " +
+			"there is only a bound. An attack is as strong as its schedule, of all attackers together.",
+	}
+}
+
+// attackTrialsTable has each trial of a search in one cell.
+func attackTrialsTable(s *analysis.Summary) Titled {
+	t := NewTitled("Trials of the search", 1, "trial", "strength", "scheduled (attempts/s)", "achieved (attempts/s)",
+		"throughput kept (%)", "p99 (multiple)", "requests lost", "the attack")
+	for _, b := range s.BreakingPoints {
+		for _, a := range b.Trials {
+			t.AppendRow(table.Row{
+				a.Trial, multiple(a.Strength), a.ScheduleS.Short(), a.AchievedS.Short(), (100 * a.Kept).Short(), a.P99.Short(),
+				a.Lost.Short(), string(a.Verdict),
+			})
+		}
+	}
+	return t
+}
+
+func multiple(n analysis.Number) string {
+	if !n.Known() {
+		return n.Short()
+	}
+	return n.Short() + "x"
+}
+
+// quoteSearch is the breaking points of the first cell in a sentence.
+func quoteSearch(r *analysis.Report) string {
+	p := r.Parts[0]
+	where := "T"
+	if p.Cell.Name != "" {
+		where = "In " + p.Cell.Name + ", t"
+	}
+	var all []string
+	for i := range p.Summary.BreakingPoints {
+		b := &p.Summary.BreakingPoints[i]
+		all = append(all, fmt.Sprintf("%s with %s", b.Strength(), b.Variant))
+	}
+	return fmt.Sprintf("%she strongest attack that holds is %s, as a multiple of the server's capacity.", where,
+		analysis.Sentence(all))
+}
