@@ -47,7 +47,7 @@ const (
 type Event struct {
 	Trial  results.PlannedTrial // zero while the run is prepared
 	Trials int                  // planned; at most so many of a search
-	Search bool
+	Search bool                 // more trials follow from what these show
 	Phase  string
 	// Elapsed is the time since the trial's start, Expected how long it takes to
 	// the end of its schedules; in a ClosedLoop to the begin of its load, as

@@ -221,26 +221,9 @@ func (r *runner) grow() (bool, error) {
 }
 
 // VerifySearch checks that the trials of a search are those that follow from their verdicts.
-func VerifySearch(m *results.Manifest, trials []*results.Trial, run *results.Run, judge JudgeAttack) results.Finding {
-	last := map[int]*results.Trial{}
-	for _, t := range trials {
-		if was := last[t.Index]; was == nil || t.Attempt > was.Attempt {
-			last[t.Index] = t
-		}
-	}
-	var faults []results.Fault
-	verdicts := Verdicts{}
-	for _, p := range m.Plan {
-		t := last[p.Index]
-		if t == nil || !t.Valid && t.Attempt < Attempts {
-			continue
-		}
-		v, err := judge(run, t)
-		if err != nil {
-			faults = append(faults, results.Fault{File: results.TrialsDir + "/" + t.Name(), Fault: err.Error()})
-		}
-		verdicts[p.Index] = v
-	}
+func VerifySearch(run *results.Run, judge JudgeAttack) results.Finding {
+	m := &run.Manifest
+	verdicts, faults := verdictsOf(run, judge)
 	plan, _ := planSearch(cellsOf(m), m.Seed, verdicts)
 	for i, p := range m.Plan {
 		if i >= len(plan) || plan[i] != p {
@@ -254,6 +237,22 @@ func VerifySearch(m *results.Manifest, trials []*results.Trial, run *results.Run
 	evidence := fmt.Sprintf("each of its %d trials follows from those before it", len(m.Plan))
 	return results.NewFinding("search", evidence, faults,
 		"of its trials do not follow from those before them", "the bounds of its breaking points may be wrong")
+}
+
+// verdictsOf judges the last attempt at each trial that is over.
+func verdictsOf(run *results.Run, judge JudgeAttack) (verdicts Verdicts, faults []results.Fault) {
+	verdicts = Verdicts{}
+	for _, t := range run.Trials {
+		if !t.Valid && t.Attempt < Attempts {
+			continue
+		}
+		v, err := judge(run, t)
+		if err != nil {
+			faults = append(faults, results.Fault{File: results.TrialsDir + "/" + t.Name(), Fault: err.Error()})
+		}
+		verdicts[t.Index] = v
+	}
+	return verdicts, faults
 }
 
 // cellsOf are the cells of a run, with one for a run without loads and matrix.

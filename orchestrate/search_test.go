@@ -207,10 +207,10 @@ func TestARunSearchesInCheckedTrials(t *testing.T) {
 		if !last.Search || last.Trials != 12 || !strings.Contains(run.Trials[0].Name(), "-block-0.25x") {
 			t.Errorf("the last of %d trials, the first is %s", last.Trials, run.Trials[0].Name())
 		}
-		if f := VerifySearch(&run.Manifest, run.Trials, run, o.JudgeAttack); f.Status != results.Holds {
+		if f := VerifySearch(run, o.JudgeAttack); f.Status != results.Holds {
 			t.Errorf("%+v", f)
 		}
-		if f := VerifySearch(&run.Manifest, run.Trials, run, holdsUpTo(2.3, 7)); f.Status != results.Broken {
+		if f := VerifySearch(run, holdsUpTo(2.3, 7)); f.Status != results.Broken {
 			t.Errorf("trials that follow from other verdicts: %+v", f)
 		}
 	})
@@ -237,7 +237,7 @@ func TestASearchIsResumedInItsMiddle(t *testing.T) {
 			t.Fatalf("error %v, want that of the context", err)
 		}
 		half := checkSealed(t, outcome.Dir)
-		if f := VerifySearch(&half.Manifest, half.Trials, half, o.JudgeAttack); f.Status != results.Holds {
+		if f := VerifySearch(half, o.JudgeAttack); f.Status != results.Holds {
 			t.Errorf("%+v", f)
 		}
 		o.Resume, o.Seed = outcome.Dir, 99 // its seed is that of the run

@@ -16,18 +16,23 @@ import (
 
 // describe prints what a run would do.
 func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
-	plan := orchestrate.Plan(s, o.seed)
+	plan, most := orchestrate.PlanAfter(s, o.seed, nil)
 	if o.json {
+		mostOfSearch := most
+		if s.Search == nil {
+			mostOfSearch = 0
+		}
 		return json.NewEncoder(w).Encode(struct {
 			Scenario   string                 `json:"scenario"`
 			Seed       uint64                 `json:"seed"`
-			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop
-			Trials     []results.PlannedTrial `json:"trials"`
-		}{s.Name, o.seed, expected(s, plan), plan})
+			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop; of a search the most
+			Trials     []results.PlannedTrial `json:"trials"`      // of a search the first round
+			MostTrials int                    `json:"most_trials,omitempty"`
+		}{s.Name, o.seed, expected(s, plan, most), plan, mostOfSearch})
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(t, format+"\n", args...) } // Flush returns the error
-	line("%s: %s%s, and some seconds around each%s", s.Name, plural(len(plan), "trial"), duration(s, plan), settles(s))
+	line("%s: %s%s, and some seconds around each%s", s.Name, trials(s, o.seed), duration(s, plan, most), settles(s))
 	line("")
 	for _, c := range s.Cells() {
 		if c.Cell != "" {
@@ -40,7 +45,19 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	for _, p := range plan {
 		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Label())
 	}
+	if more := most - len(plan); more > 0 {
+		line("then\tat most %d more, by what these show", more)
+	}
 	return t.Flush()
+}
+
+// trials says how many trials there are: of a search at most.
+func trials(s *scenarios.Scenario, seed uint64) string {
+	plan, most := orchestrate.PlanAfter(s, seed, nil)
+	if most > len(plan) {
+		return "at most " + plural(most, "trial")
+	}
+	return plural(most, "trial")
 }
 
 // describeCell prints the server and the load of a cell.
@@ -57,19 +74,24 @@ func describeCell(line func(format string, args ...any), s *scenarios.Scenario) 
 		}
 		line("%s\t%s", group.name, load(group.load))
 	}
+	if search := s.Search; search != nil {
+		line("search\tfor the strongest attack, from %gx to %gx, that leaves the sequential clients %g %% of their "+
+			"throughput, at most %gx their p99 and %s lost", search.From, search.To, search.KeepPercent, search.P99, plural(search.Lost, "request"))
+	}
 	if stretch := s.Trial.Alternate; stretch > 0 {
 		line("measured\tin half of its stretches of %s, so that the report can say what measuring costs", stretch)
 	}
 }
 
-// duration is how long the trials take, in words.
-func duration(s *scenarios.Scenario, plan []results.PlannedTrial) string {
+// duration is how long the trials of a plan take, of which there will be so many at most,
+// in words.
+func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) string {
 	var least time.Duration
 	for _, p := range plan {
 		c := s.CellNamed(p.Cell)
 		least += c.Trial.Startup + max(c.Sequential.Earliest(), c.Parallel.Earliest())
 	}
-	all := expected(s, plan)
+	all := expected(s, plan, most)
 	switch {
 	case all == nil && least > time.Duration(len(plan))*s.Trial.Startup:
 		return fmt.Sprintf(", %s or more in all (each is as long as its requests take)", clock(least))
@@ -91,8 +113,8 @@ func cpuText(cpus []int) string {
 }
 
 // expected is how long the trials take by schedule; nil if one has a closed loop,
-// which has none.
-func expected(s *scenarios.Scenario, plan []results.PlannedTrial) *time.Duration {
+// which has none. The first round of a search has one trial of each kind.
+func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *time.Duration {
 	var all time.Duration
 	for _, p := range plan {
 		c := s.CellNamed(p.Cell)
@@ -101,6 +123,7 @@ func expected(s *scenarios.Scenario, plan []results.PlannedTrial) *time.Duration
 		}
 		all += c.ExpectedTrial()
 	}
+	all = all * time.Duration(most) / time.Duration(len(plan))
 	return &all
 }
 

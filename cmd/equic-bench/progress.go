@@ -158,7 +158,11 @@ func where(e orchestrate.Event) string {
 	if e.Trial.Index == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d, %s: ", e.Trial.Index, e.Trials, e.Trial.Label())
+	atMost := ""
+	if e.Search {
+		atMost = "at most "
+	}
+	return fmt.Sprintf("%d of %s%d, %s: ", e.Trial.Index, atMost, e.Trials, e.Trial.Label())
 }
 
 // rates tell how fast requests start and end, from the tallies of the last few

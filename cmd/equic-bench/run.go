@@ -119,7 +119,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 				o.repetitions, scenarios.MostRepetitions)
 		}
 	}
-	s.Again = o.aa
+	if s.Again = o.aa; s.Again && s.Search != nil {
+		return nil, usage(c, "--aa: a search has no differences between variants; leave it out")
+	}
 	warn(c.ErrOrStderr(), s.Warnings())
 	return s, nil
 }
@@ -155,6 +157,9 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	s.Repetitions = 0
 	for _, p := range run.Manifest.Plan {
 		s.Repetitions = max(s.Repetitions, p.Block)
+	}
+	if search := run.Manifest.Experiment.Search; search != nil { // the plan of a search grows
+		s.Repetitions = search.Repetitions
 	}
 	o.seed = run.Manifest.Seed
 	if !c.Flags().Changed("runtime") {
@@ -200,7 +205,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		return err
 	}
 
-	progress.say("%s: %s, seed %d, runtime %s", s.Name, plural(len(orchestrate.Plan(s, o.seed)), "trial"), o.seed, rt)
+	progress.say("%s: %s, seed %d, runtime %s", s.Name, trials(s, o.seed), o.seed, rt)
 	outcome, err := orchestrate.Run(ctx, s, rt, orchestrate.Options{
 		Results:  o.results,
 		Seed:     o.seed,
@@ -212,6 +217,8 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		Command:  os.Args,
 		Version:  programVersion(),
 		BinDir:   bin,
+
+		JudgeAttack: analysis.JudgeAttack,
 	})
 	progress.end()
 	if len(outcome.Trials) > 0 {

@@ -21,6 +21,9 @@ func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
 			"cost: 16 trials, each as long as its requests take, which nobody knows before",
 			`"expected_ns":null,`,
 		},
+		"knee-smoke.yaml": {
+			"knee-smoke: at most 8 trials of 0:13, 1:44 in all", `"most_trials":8}`,
+		},
 	} {
 		s, err := scenarios.Load(filepath.Join("..", "..", "scenarios", file))
 		if err != nil {

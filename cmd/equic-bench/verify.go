@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/report"
+	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -37,9 +39,9 @@ func verifyCommand() *cobra.Command {
 		Long: `Checks that a run has ended and is sealed; that every file is the one of
 SHA256SUMS and there is no other; that scenario, trials and records are those of
 the manifest; that each rule for a valid trial has the recorded outcome; that
-the binaries it used are the ones beside this program; and that its report
-follows from its records byte for byte. It changes nothing in the run. Without
-RUN it takes the newest.
+each trial of a search follows from those before it; that the binaries it used
+are the ones beside this program; and that its report follows from its records
+byte for byte. It changes nothing in the run. Without RUN it takes the newest.
 
 A report that was not drawn yet is no failure. Nor are binaries that are not
 there or of another version, unless --bin names their folder. Exit code 4 says
@@ -86,11 +88,16 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 		return nil, err
 	}
 	judged := validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)
+	findings := append(v.Findings, judged)
+	if m := v.Manifest; m != nil && m.Experiment.Search != nil {
+		searched := &results.Run{Dir: run, Manifest: *m, Trials: v.Trials}
+		findings = append(findings, orchestrate.VerifySearch(searched, analysis.JudgeAttack))
+	}
 	drawn, err := report.Verify(run)
 	if err != nil {
 		return nil, err
 	}
-	return append(v.Findings, judged, drawn, results.VerifyBinaries(v.Manifest, with)), nil
+	return append(findings, drawn, results.VerifyBinaries(v.Manifest, with)), nil
 }
 
 // print prints the findings and the verdict, which is also its error.
