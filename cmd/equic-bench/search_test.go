@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
 func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
@@ -20,5 +22,29 @@ func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
 	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--aa", scenario}, &stdout, &stderr); code != exitUsage ||
 		!strings.Contains(stderr.String(), "--aa: a search has no differences between variants") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}
+
+func TestASearchRunsInNamespaces(t *testing.T) {
+	testkit.Slow(t, "runs two trials")
+	testkit.NeedRoot(t)
+	needBinary(t)
+	root := t.TempDir()
+	b := startBench(t, "run", filepath.Join("..", "..", "scenarios", "knee-smoke.yaml"), "--runtime", "netns",
+		"--variants", "userspace-early", "--set", "search.to=1x", "--capacity", "200", "--results", root)
+	if code := b.exit(); code != exitFine {
+		t.Fatalf("exit code %d", code)
+	}
+	run := openRun(t, root)
+	for i, trial := range run.Trials {
+		if e := run.Manifest.Experiment.At(trial.PlannedTrial).Parallel; e.RatePerSecond != []float64{50, 100}[i] {
+			t.Errorf("%s: each of two attackers starts %v/s", trial.Name(), e.RatePerSecond)
+		}
+	}
+	if !strings.Contains(b.stdout.String()+b.stderr.String(), "Breaking points") {
+		t.Error("the breaking point is not shown")
+	}
+	if code, out, stderr := command(t, "verify", run.Dir); code != exitFine || !strings.Contains(out, "ok          search") {
+		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
 	}
 }
