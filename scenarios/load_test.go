@@ -44,7 +44,6 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"quick":  2 * time.Minute,
 		"smoke":  30 * time.Second,
 		"places": 2 * time.Minute,
-		"cost":   10 * time.Minute, // without the requests, as it is a closed loop
 		// One trial of each variant, of four at most.
 		"knee-smoke": 40 * time.Second,
 		"cost":       10 * time.Minute, // without the requests, as it is a closed loop
