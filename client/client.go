@@ -64,9 +64,12 @@ type Options struct {
 	Delay       time.Duration // from the epoch to the first start
 	MaxInFlight int           // for Parallel; zero: as many as there are requests
 	Timeout     time.Duration // per request, from its actual start
-	BodyBytes   int64         // what a whole response to "/" has
-	KeyExchange KeyExchange   // what the client offers in TLS; empty is X25519MLKEM768
-	Node        string        // the node's name
+	// Hold, for Parallel, is how long a connection stays open after its response. It
+	// is in flight meanwhile.
+	Hold        time.Duration
+	BodyBytes   int64       // what a whole response to "/" has
+	KeyExchange KeyExchange // what the client offers in TLS; empty is X25519MLKEM768
+	Node        string      // the node's name
 	Clock       *record.Clock
 }
 
@@ -100,6 +103,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("max in flight %d: want zero or more", o.MaxInFlight)
 	case o.Timeout <= 0:
 		return fmt.Errorf("timeout %v: want more than zero", o.Timeout)
+	case o.Hold < 0:
+		return fmt.Errorf("hold %v: want zero or more", o.Hold)
+	case o.Hold > 0 && o.Mode != Parallel:
+		return errors.New("hold is for parallel requests: a sequential client closes its connection")
 	case o.BodyBytes < 0:
 		return fmt.Errorf("body of %d bytes: want zero or more", o.BodyBytes)
 	}

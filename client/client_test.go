@@ -344,6 +344,8 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		{"a negative rate", func(o *Options) { o.Rate = -1 }, "rate -1/s"},
 		{"a negative delay", func(o *Options) { o.Delay = -1 }, "delay -1ns"},
 		{"no time-out", func(o *Options) { o.Timeout = 0 }, "timeout 0s"},
+		{"a negative hold", func(o *Options) { o.Hold = -1 }, "hold -1ns: want zero or more"},
+		{"a sequential client that holds", func(o *Options) { o.Mode, o.Hold = Sequential, 1e9 }, "hold is for parallel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := good

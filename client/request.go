@@ -56,7 +56,10 @@ func newDialer(o Options) (*dialer, error) {
 			NextProtos:         []string{http3.NextProtoH3},
 			CurvePreferences:   o.KeyExchange.curves(),
 		},
-		quic:  &quic.Config{HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout},
+		// A keep-alive is due after half of the idle timeout at the latest.
+		quic: &quic.Config{
+			HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout, KeepAlivePeriod: o.Hold,
+		},
 		http3: &http3.Transport{DisableCompression: true},
 		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 
@@ -64,19 +67,28 @@ func newDialer(o Options) (*dialer, error) {
 	}, nil
 }
 
-// request sends one request and waits for its end.
+// request sends one request and waits for its end, and for that of its connection
+// if it is held.
 func (d *dialer) request(ctx context.Context) record.Request {
+	t := timer{start: time.Now()}
+	d.finish(ctx, &t)
+	if t.r.Outcome == record.OK && d.o.Hold > 0 {
+		t.hold(ctx, d.o.Hold)
+	}
+	t.close()
+	return t.r
+}
+
+// finish sends one request and records how it ended.
+func (d *dialer) finish(ctx context.Context, t *timer) {
 	ctx, cancel := context.WithTimeout(ctx, d.o.Timeout)
 	defer cancel()
-	t := timer{start: time.Now()}
-	err := d.exchange(ctx, &t)
+	err := d.exchange(ctx, t)
 	t.r.EndNS = t.since()
 	t.r.Outcome, t.r.Code = outcome(ctx, err)
 	if err != nil {
 		t.r.Error = err.Error()
 	}
-	t.close()
-	return t.r
 }
 
 // timer fills the phases of one request and closes what the request opened,
@@ -84,7 +96,20 @@ func (d *dialer) request(ctx context.Context) record.Request {
 type timer struct {
 	start   time.Time
 	r       record.Request
+	conn    *quic.Conn // nil before the handshake is complete
 	closers []func()
+}
+
+// hold keeps the connection open for some time, or until it has ended.
+func (t *timer) hold(ctx context.Context, d time.Duration) {
+	enough := time.NewTimer(d)
+	defer enough.Stop()
+	select {
+	case <-enough.C:
+	case <-t.conn.Context().Done():
+	case <-ctx.Done():
+	}
+	t.r.HeldNS = t.since() - t.r.EndNS
 }
 
 func (t *timer) since() int64 { return int64(time.Since(t.start)) }
@@ -107,7 +132,7 @@ func (d *dialer) exchange(ctx context.Context, t *timer) error {
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
 	}
-	t.r.HandshakeNS = t.since()
+	t.r.HandshakeNS, t.conn = t.since(), conn
 	closeCode := http3.ErrCodeRequestCanceled
 	t.closers = append(t.closers, func() { _ = conn.CloseWithError(quic.ApplicationErrorCode(closeCode), "") })
 

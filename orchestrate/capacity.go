@@ -150,6 +150,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
 	s.Search, s.Sequential.Count = nil, 0
+	s.Parallel.Kind, s.Parallel.Hold = scenarios.Requests, 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second

@@ -64,6 +64,7 @@ func TestAClosedLoopThatNobodyAnswersDoesNotLiftTheLimits(t *testing.T) {
 }
 
 func TestTheDeadlineCoversTheLongestClient(t *testing.T) {
+	held := scenarios.Clients{Count: 1, Requests: 10, Rate: 1, Timeout: time.Second, Hold: time.Minute}
 	closed := scenarios.Clients{Count: 1, Requests: 10, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
 	open := scenarios.Clients{Count: 1, Requests: 10, Rate: 1, MaxInFlight: 4, Timeout: time.Second, Delay: time.Minute}
 	tests := map[string]struct {
@@ -72,7 +73,8 @@ func TestTheDeadlineCoversTheLongestClient(t *testing.T) {
 	}{
 		"a schedule and one time-out":                  {open, time.Minute + 11*time.Second},
 		"a closed loop in which every round times out": {closed, time.Minute + 3*time.Second},
-		"no clients": {scenarios.Clients{Delay: time.Minute}, 0},
+		"a connection that is held":                    {held, 71 * time.Second},
+		"no clients":                                   {scenarios.Clients{Delay: time.Minute}, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -125,7 +125,13 @@ func search(s *scenarios.Scenario) *results.Search {
 }
 
 func load(c scenarios.Clients) results.Load {
+	kind := c.Kind
+	if kind == scenarios.Requests { // as in older runs
+		kind = ""
+	}
 	return results.Load{
+		Kind:          kind,
+		HoldNS:        c.Hold.Nanoseconds(),
 		Clients:       c.Count,
 		Requests:      c.Requests,
 		DurationNS:    c.Duration.Nanoseconds(),

@@ -104,6 +104,9 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	if c.Pace > 0 {
 		end = append(end, "--pace", c.Pace.String())
 	}
+	if c.Hold > 0 {
+		end = append(end, "--hold", c.Hold.String())
+	}
 	return NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
 		Role:      role,

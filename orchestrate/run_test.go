@@ -324,3 +324,20 @@ func TestEveryNodeIsGivenTheSameEpochAndItsOwnAddress(t *testing.T) {
 		t.Errorf("command\n%s\nwant\n%s", command, want)
 	}
 }
+
+func TestAnAttackerIsToldHowLongToHoldItsConnections(t *testing.T) {
+	s := testScenario()
+	s.Parallel.Kind, s.Parallel.Hold = scenarios.Hold, 2*time.Second
+	for _, n := range NodeSpecs(s, "no-block", "/") {
+		told := strings.Contains(strings.Join(n.Command, " "), "--requests 20 --hold 2s ")
+		if attacks := n.Role == results.RoleParallel; told != attacks {
+			t.Errorf("%s: %q", n.Name, n.Command)
+		}
+	}
+	if l := experiment(s).Parallel; l.Kind != "hold" || l.HoldNS != 2e9 {
+		t.Errorf("the manifest has %+v", l)
+	}
+	if p := saturating(s).Parallel; p.Kind != scenarios.Requests || p.Hold != 0 {
+		t.Errorf("the capacity is measured with %+v", p)
+	}
+}

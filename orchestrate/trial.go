@@ -309,15 +309,15 @@ func longestLoad(s *scenarios.Scenario) time.Duration {
 	return max(longest(s.Sequential), longest(s.Parallel))
 }
 
-// longest is how long a group of clients may take: its schedule and the
-// time-out of the last request. In a closed loop every request may take its
+// longest is how long a group of clients may take: its schedule, the time-out of
+// the last request, and how long its connection is held. In a closed loop every request may take its
 // time-out.
 func longest(c scenarios.Clients) time.Duration {
 	if c.Count == 0 {
 		return 0
 	}
 	if c.Scheduled() > 0 {
-		return c.End() + c.Timeout
+		return c.End() + c.Timeout + c.Hold
 	}
 	inFlight := max(c.MaxInFlight, 1)
 	rounds := (c.Requests + inFlight - 1) / inFlight

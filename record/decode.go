@@ -83,6 +83,9 @@ func (p *plain) request() *Request {
 		r.BodyNS = p.integer()
 	}
 	r.EndNS = p.key(`,"end_ns":`).integer()
+	if p.has(`,"held_ns":`) {
+		r.HeldNS = p.integer()
+	}
 	if p.has(`,"body_bytes":`) {
 		r.BodyBytes = p.integer()
 	}

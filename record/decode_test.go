@@ -14,7 +14,7 @@ func frequent() map[string]Line {
 	return map[string]Line{
 		"a request that is ok": {Request: &Request{
 			Seq: 3, ScheduledNS: 30e9, StartNS: 30e9 + 7, HandshakeNS: 1, FirstByteNS: 2, BodyNS: 3, EndNS: 4,
-			BodyBytes: 262144, Outcome: OK,
+			HeldNS: 5, BodyBytes: 262144, Outcome: OK,
 		}},
 		"a refused request": {Request: &Request{
 			Seq: 4, StartNS: -1, Outcome: Refused, Code: new(uint64(0x107)),

@@ -76,6 +76,9 @@ type Request struct {
 	FirstByteNS int64 `json:"first_byte_ns,omitempty"` // response headers read
 	BodyNS      int64 `json:"body_ns,omitempty"`       // last byte of the body read
 	EndNS       int64 `json:"end_ns"`                  // since StartNS: outcome known
+	// HeldNS is how long the client kept the connection open after EndNS. It is less
+	// than the client was asked to if the connection was closed or idled out before.
+	HeldNS int64 `json:"held_ns,omitempty"`
 	// BodyBytes is how much of the body arrived.
 	BodyBytes int64   `json:"body_bytes,omitempty"`
 	Outcome   Outcome `json:"outcome"`

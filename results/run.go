@@ -179,8 +179,12 @@ type Certificate struct {
 
 // Load is what one group of clients does.
 type Load struct {
-	Clients  int `json:"clients"`
-	Requests int `json:"requests"` // per client
+	// Kind is what the attack does, and HoldNS how long its connections stay open
+	// after their responses. Empty is requests.
+	Kind     string `json:"kind,omitempty"`
+	HoldNS   int64  `json:"hold_ns,omitempty"`
+	Clients  int    `json:"clients"`
+	Requests int    `json:"requests"` // per client
 	// DurationNS is how long each client starts requests, if not Requests ends them.
 	DurationNS int64 `json:"duration_ns,omitempty"`
 	// RatePerSecond is the scheduled rate per client; zero is a closed loop.

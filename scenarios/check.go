@@ -13,6 +13,7 @@ func (d *decoder) check(s *Scenario) {
 		d.checkOverlap(s)
 		d.checkSchedule("clients.sequential", s.Sequential)
 		d.checkSchedule("clients.parallel", s.Parallel)
+		d.checkKind(s.Parallel)
 		d.checkAlternation(s)
 		d.checkQuota(s)
 		d.checkSearch(s)
@@ -45,6 +46,18 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 		fmt.Sprintf("%s: %d requests at %g/s end %s after the start of the load, and a trial takes at most %s",
 			d.path(path), c.Requests, c.Rate, brief(c.End()), brief(longestSchedule)),
 		"write fewer requests, or a higher rate")
+}
+
+// checkKind: only a kind that holds connections has a time for it.
+func (d *decoder) checkKind(c Clients) {
+	path := d.path("clients.parallel.hold")
+	switch {
+	case c.Kind == Hold && c.Hold == 0:
+		d.problem(d.key("clients.parallel.kind"), path+": is missing", "add it, such as hold: 5s")
+	case c.Kind != Hold && c.Hold > 0:
+		d.problem(d.key("clients.parallel.hold"), fmt.Sprintf("%s: the kind is %s, which holds no connection", path, c.Kind),
+			"write kind: hold, or leave it out")
+	}
 }
 
 // ShortestStretch is the least of trial.alternate: of a shorter stretch too little

@@ -95,7 +95,7 @@ func defaults() *Scenario {
 			Start:       Together,
 			KeyExchange: X25519MLKEM768,
 		},
-		Parallel: Clients{MaxInFlight: 1000},
+		Parallel: Clients{Kind: Requests, MaxInFlight: 1000},
 		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial: Trial{
 			Startup:        5 * time.Second,
@@ -208,7 +208,7 @@ func (d *decoder) sequential(c *Clients) reader {
 // loads and matrix are taken out of the file before a cell is read: here they are
 // for the schema and the manual.
 func (d *decoder) loads() reader {
-	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{MaxInFlight: 1000})}
+	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{Kind: Requests, MaxInFlight: 1000})}
 	load := d.mapping(groups)
 	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: load.schema}
 	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients"}
@@ -222,6 +222,10 @@ func (d *decoder) matrix() reader {
 
 func (d *decoder) attack(c *Clients) reader {
 	f := d.clients(c)
+	f["kind"] = d.choice(&c.Kind, Requests, Hold).
+		about("What an attacker does: it closes each connection after its response, or holds it open (docs/method.md, Load).")
+	f["hold"] = d.duration(&c.Hold, time.Millisecond, time.Hour).
+		about("How long a connection stays open after its response, of kind hold.")
 	f["rate"] = d.strength(c).
 		about("Intended starts per second of each attacker; or of all together, as a multiple of the requests per second " +
 			"that the server can serve on this machine: 2x. With up to 2x it is what the clients can start, if that is less.")

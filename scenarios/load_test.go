@@ -74,7 +74,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
+		Kind: Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
 		KeyExchange: X25519,
 	}
 	delayed := attack
@@ -127,7 +127,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Name, want.Path, want.Text = "least", "least.yaml", []byte(least)
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
-		Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
+		Kind: Requests, Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
 		MaxInFlight: 1000, Timeout: 10 * time.Second, Start: Together, KeyExchange: X25519MLKEM768,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
@@ -161,6 +161,7 @@ func TestWarnings(t *testing.T) {
 	}{
 		"a closed loop may miss the attack":              {", rate: 10/s}\n  parallel => }\n  parallel", "has no rate"},
 		"an attack at once leaves no quiet phase before": {"delay: 1s => delay: 0s", "before the attack"},
+		"connections that are held are in flight":        {"delay: 1s => kind: hold, hold: 1m, delay: 1s, max_in_flight: 4", "for 1m10s needs 5"},
 		"a long attack leaves no quiet phase after":      {"requests: 5 => requests: 50", "after the attack"},
 		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
 		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},

@@ -70,6 +70,8 @@ type Server struct {
 
 // Clients is one group of clients.
 type Clients struct {
+	Kind        string        // what an attack does: Requests or Hold; empty is Requests
+	Hold        time.Duration // of kind Hold: how long a connection stays open after its response
 	Count       int
 	Requests    int           // per client; zero if Duration is given
 	Duration    time.Duration // how long each client starts requests; zero if Requests is given
@@ -85,6 +87,12 @@ type Clients struct {
 	Start       string        // of a group: Together or Staggered
 	KeyExchange string        // X25519MLKEM768 or X25519
 }
+
+// What attackers do.
+const (
+	Requests = "requests" // they connect, request, close
+	Hold     = "hold"     // and keep the connection open for a while
+)
 
 // How the clients of a group start.
 const (
@@ -149,10 +157,10 @@ func (c Clients) MostRequests() int {
 // after the other for some time.
 const mostRequests = 1_000_000
 
-// mostInFlight is how many requests of one client are in flight at once when
-// none of them is answered.
+// mostInFlight is how many requests of one client are in flight at once when each
+// takes as long as it may.
 func (c Clients) mostInFlight() int {
-	return min(c.MostRequests(), int(math.Ceil(c.Rate*c.Timeout.Seconds())))
+	return min(c.MostRequests(), int(math.Ceil(c.Rate*(c.Timeout+c.Hold).Seconds())))
 }
 
 // Network is the trial's own network.
@@ -257,7 +265,7 @@ func (s *Scenario) warnings() []string {
 		s.Parallel.End(), s.Sequential.End())
 	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
 		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
-		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout, s.Parallel.mostInFlight())
+		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout+s.Parallel.Hold, s.Parallel.mostInFlight())
 	warn(asksCost && s.Repetitions < fewestForInterval,
 		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)

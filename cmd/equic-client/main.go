@@ -60,6 +60,7 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.DurationVar(&o.Delay, "delay", 0, "from the epoch to the first request")
 	flags.IntVar(&o.MaxInFlight, "max-in-flight", 0, "bound on parallel requests in flight; 0: the number of requests")
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Second, "longest duration of a request")
+	flags.DurationVar(&o.Hold, "hold", 0, "how long a parallel client's connection stays open after its response")
 	exchange := flags.String("key-exchange", string(client.X25519MLKEM768),
 		"what to offer in TLS: x25519mlkem768 or x25519")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of a whole response to / in bytes")

@@ -47,7 +47,8 @@ type nodeEvidence struct {
 	last   record.Sample
 }
 
-// span is one request in time, relative to the epoch.
+// span is one request in time, relative to the epoch, with its connection as long as
+// that is held.
 type span struct{ scheduled, start, end int64 }
 
 // usage is the busy time of a node's CPUs, softirq included, since boot.
@@ -111,7 +112,7 @@ func (n *nodeEvidence) add(l *record.Line) {
 }
 
 func (n *nodeEvidence) addRequest(r *record.Request) {
-	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS})
+	n.requests = append(n.requests, span{r.ScheduledNS, r.StartNS, r.StartNS + r.EndNS + r.HeldNS})
 	if n.outcomes[r.Outcome]++; r.Outcome == record.Local && n.local == "" {
 		n.local = r.Error
 	}
