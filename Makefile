@@ -2,7 +2,7 @@
 
 GO      ?= go
 BIN     := bin
-NAMES   := equic-bench equic-server equic-client equic-probe equic-gateway
+NAMES   := equic-bench equic-server equic-client equic-flood equic-probe equic-gateway
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 LINT    := $(GO) tool -modfile=tools.mod golangci-lint

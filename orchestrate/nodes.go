@@ -15,7 +15,7 @@ import (
 
 // Binaries names the programs that run in the nodes.
 func Binaries() []string {
-	return []string{"equic-probe", "equic-server", "equic-client"}
+	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood"}
 }
 
 // newSpec describes the nodes of one trial.

@@ -133,7 +133,7 @@ func keys(l *record.Line) int {
 	n := 0
 	for _, there := range []bool{
 		l.Ready != nil, l.Progress != nil, l.Request != nil, l.Connection != nil, l.Refusal != nil, l.Gateway != nil,
-		l.Server != nil, l.Client != nil, l.Sample != nil, l.Syscall != nil, l.Probe != nil,
+		l.Server != nil, l.Client != nil, l.Flood != nil, l.Sample != nil, l.Syscall != nil, l.Probe != nil,
 	} {
 		if there {
 			n++

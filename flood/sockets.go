@@ -1,0 +1,118 @@
+package flood
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/equic-bench/equic-bench/flood/wire"
+)
+
+// mostPorts is how many source ports a flood uses. A server may take packets that come
+// from one port within a short time for one attempt (server/early.go).
+const mostPorts = 1024
+
+// OpenFiles is how many files a flood opens at most.
+const OpenFiles = mostPorts + 64
+
+// sockets are bound to the source ports of a flood. Nobody reads them: what the server
+// answers ends there, and no ICMP error is sent back.
+type sockets struct {
+	o        *Options
+	all      []*net.UDPConn
+	payloads [][]byte
+	next     int
+	sent     uint64
+}
+
+func newSockets(o *Options, payloads [][]byte) (_ *sockets, err error) {
+	s := &sockets{o: o, payloads: payloads}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	local, err := localAddress(o)
+	if err != nil {
+		return nil, err
+	}
+	for range min(mostPorts, len(payloads)) {
+		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: local})
+		if err != nil {
+			return nil, fmt.Errorf("open source port %d of %d: %w", len(s.all)+1, mostPorts, err)
+		}
+		s.all = append(s.all, conn)
+		if err := silence(conn); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// localAddress is that from which the server is reached.
+func localAddress(o *Options) (net.IP, error) {
+	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(o.Server))
+	if err != nil {
+		return nil, fmt.Errorf("find a way to the server: %w", err)
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP, nil
+}
+
+// silence has a socket keep next to nothing of what it receives, and mark what it sends.
+func silence(conn *net.UDPConn) error {
+	if err := conn.SetReadBuffer(1); err != nil { // the kernel's least
+		return fmt.Errorf("shrink a receive buffer: %w", err)
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var setErr error
+	err = raw.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, wire.Mark)
+	})
+	if err := errors.Join(err, setErr); err != nil {
+		return fmt.Errorf("mark a socket's packets: %w", err)
+	}
+	return nil
+}
+
+// ports are the source ports.
+func (s *sockets) ports() []uint16 {
+	var ports []uint16
+	for _, conn := range s.all {
+		ports = append(ports, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+	}
+	return ports
+}
+
+// Send sends n datagrams, each from the next port.
+func (s *sockets) Send(n int) error {
+	for range n {
+		conn := s.all[s.next%len(s.all)]
+		_, err := conn.WriteToUDPAddrPort(s.payloads[s.next%len(s.payloads)], s.o.Server)
+		if err != nil && !errors.Is(err, syscall.ENOBUFS) { // a full queue: the frame is not sent
+			return fmt.Errorf("send to %s: %w", s.o.Server, err)
+		}
+		if s.next++; err == nil {
+			s.sent++
+		}
+	}
+	return nil
+}
+
+// Sent returns how many were sent.
+func (s *sockets) Sent() (uint64, error) { return s.sent, nil }
+
+// Close closes the ports.
+func (s *sockets) Close() error {
+	var err error
+	for _, conn := range s.all {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
+}
