@@ -51,6 +51,9 @@ type Nodes interface {
 	Wait(ctx context.Context, name string) (int, error)
 	// Signal sends a signal to a node. A node that has ended is no error.
 	Signal(ctx context.Context, name string, signal syscall.Signal) error
+	// Arrived returns how many frames of floods have come to the server so far, lost in
+	// front of its interface or not; known is false if nothing counts them.
+	Arrived() (frames uint64, known bool, err error)
 	// Detach stops copying output and leaves nodes and network as they are.
 	Detach()
 	// Remove ends what still runs and removes the nodes and their network.
@@ -66,6 +69,8 @@ type Platform struct {
 	// Cores are those of the CPUs, the fastest first; none is unknown. They may have
 	// threads that nodes may not use.
 	Cores []host.Core
+	// WholeFrames says that a flood can send whole frames, from any address.
+	WholeFrames bool
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
 	// NoSwapLimit says that nodes at their memory limit can be swapped out.
@@ -112,6 +117,10 @@ type NodeSpec struct {
 	// OpenFiles is how many files the node must be able to open. A runtime that can
 	// sets the limit; zero leaves it as it is.
 	OpenFiles int
+	// Flood says that the node sends the marked frames of a flood, and Sources the
+	// network from which it does besides its address: what others send to it goes there.
+	Flood   bool
+	Sources netip.Prefix
 	// Kernel says that the node loads eBPF programs and attaches XDP to its
 	// interface: it needs the capabilities for that, and no node else has any.
 	Kernel bool

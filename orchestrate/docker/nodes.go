@@ -169,6 +169,9 @@ func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) 
 	return nil
 }
 
+// Arrived knows nothing: the other ends of the containers' interfaces are out of reach.
+func (*nodes) Arrived() (frames uint64, known bool, err error) { return 0, false, nil }
+
 // Detach leaves the containers and forgets their output.
 func (n *nodes) Detach() {
 	for _, node := range n.byName {

@@ -88,7 +88,10 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			CgroupMode: r.memory,
 			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
 		},
-		NoKeep:  "network namespaces end with the run",
+		NoKeep: "network namespaces end with the run",
+
+		WholeFrames: true,
+
 		CPUs:    r.cpus,
 		Cores:   host.Local().Cores(),
 		Startup: startup,

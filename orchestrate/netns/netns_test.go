@@ -62,6 +62,11 @@ func play(role string) int {
 		fmt.Println(len(kept))
 	case "run and be killed":
 		return runAndBeKilled()
+	case "route":
+		playRoute()
+	}
+	if kind, ok := strings.CutPrefix(role, "flood "); ok {
+		return playFlood(kind)
 	}
 	return 0
 }

@@ -28,6 +28,7 @@ type network struct {
 	// receivers are the kernel's threads that receive for the server; none if the
 	// sender's CPUs do.
 	receivers []int
+	floods    *floods // nil if no node is one
 }
 
 // newNetwork makes the network of a trial, in which the server receives apart if the
@@ -56,13 +57,16 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}
 		if apart && node.Role == results.RoleServer {
-			if err := sendToThread(n.bridge, portName(i)); err != nil {
+			if err := sendToThread(n.bridge, portOf(i)); err != nil {
 				return nil, err
 			}
 			if n.receivers, err = receiveApart(n.nodes[node.Name], node.CPUs); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if n.floods, err = openFloods(n, spec.Nodes); err != nil {
+		return nil, err
 	}
 	return n, nil
 }
@@ -77,7 +81,7 @@ func (n *network) join(
 	}
 	n.nodes[node.Name] = ns
 	veth := &netlink.Veth{
-		LinkAttrs:     netlink.LinkAttrs{Name: portName(i), MasterIndex: bridge.Attrs().Index},
+		LinkAttrs:     netlink.LinkAttrs{Name: portOf(i), MasterIndex: bridge.Attrs().Index},
 		PeerName:      nodeInterface,
 		PeerNamespace: netlink.NsFd(ns),
 	}
@@ -92,8 +96,8 @@ func (n *network) join(
 	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
 }
 
-// portName is the bridge's port to a node.
-func portName(i int) string { return "node" + strconv.Itoa(i) }
+// portOf is the bridge's end of the i-th node's pair.
+func portOf(i int) string { return "node" + strconv.Itoa(i) }
 
 // bringUp sets an interface up, with an address if there is one.
 func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
@@ -113,7 +117,8 @@ func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
 // close lets go of the namespaces. The kernel frees them once no process is in
 // them any more.
 func (n *network) close() error {
-	var err error
+	err := n.floods.close()
+	n.floods = nil
 	for name, ns := range n.nodes {
 		err = errors.Join(err, ns.Close())
 		delete(n.nodes, name)

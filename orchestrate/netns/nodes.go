@@ -245,6 +245,15 @@ func (n *node) signal(signal syscall.Signal) error {
 	return nil
 }
 
+// Arrived counts what leaves through the server's bridge port.
+func (n *nodes) Arrived() (frames uint64, known bool, err error) {
+	if n.network.floods == nil {
+		return 0, false, nil
+	}
+	frames, err = n.network.floods.arrived.Frames()
+	return frames, err == nil, err
+}
+
 // Detach leaves the nodes alone until this process ends, which ends them too.
 func (*nodes) Detach() {}
 

@@ -1,0 +1,111 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"github.com/equic-bench/equic-bench/flood/wire"
+	"github.com/equic-bench/equic-bench/orchestrate"
+)
+
+// floods is what a network needs for nodes that send whole frames, the same in every
+// variant: an empty XDP program at the bridge port of each, without which nearly all of
+// its frames are lost, and a counter at that of the server.
+type floods struct {
+	ports   []io.Closer
+	arrived *wire.Counter
+}
+
+// openFloods returns nil if no node floods.
+func openFloods(n *network, nodes []orchestrate.NodeSpec) (*floods, error) {
+	if !slices.ContainsFunc(nodes, func(s orchestrate.NodeSpec) bool { return s.Flood }) {
+		return nil, nil
+	}
+	f := new(floods)
+	if err := within(n.bridge, func() error { return f.open(nodes) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare the bridge for floods: %w", err), f.close())
+	}
+	for _, s := range nodes {
+		if err := answer(n.nodes[nodes[0].Name], s); err != nil {
+			return nil, errors.Join(fmt.Errorf("route answers to %s to %s: %w", s.Sources, s.Name, err), f.close())
+		}
+	}
+	return f, nil
+}
+
+// open acts on the calling thread's namespace, that of the bridge. The server is the
+// first node.
+func (f *floods) open(nodes []orchestrate.NodeSpec) error {
+	for i, s := range nodes {
+		if i > 0 && !s.Flood {
+			continue
+		}
+		port, err := net.InterfaceByName(portOf(i))
+		if err != nil {
+			return fmt.Errorf("find the port of %s: %w", s.Name, err)
+		}
+		if i == 0 {
+			f.arrived, err = wire.Count(port.Index)
+		} else {
+			var program io.Closer
+			if program, err = wire.Open(port.Index); err == nil {
+				f.ports = append(f.ports, program)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("port of %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+// answer routes what the server sends to the sources of a flood to the node itself, in
+// which it ends: none of them is an address there, and nothing is forwarded.
+func answer(server netns.NsHandle, s orchestrate.NodeSpec) error {
+	if !s.Sources.IsValid() {
+		return nil
+	}
+	h, err := netlink.NewHandleAt(server)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	to := &net.IPNet{IP: s.Sources.Addr().AsSlice(), Mask: net.CIDRMask(s.Sources.Bits(), 32)}
+	return h.RouteReplace(&netlink.Route{Dst: to, Gw: s.Address.AsSlice()})
+}
+
+// close detaches the programs.
+func (f *floods) close() error {
+	if f == nil {
+		return nil
+	}
+	var err error
+	for _, p := range f.ports {
+		err = errors.Join(err, p.Close())
+	}
+	if f.arrived != nil {
+		err = errors.Join(err, f.arrived.Close())
+	}
+	return err
+}
+
+// within calls f on a thread of its own in a namespace.
+func within(ns netns.NsHandle, f func() error) error {
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // not unlocked: the thread ends, and nothing else runs there
+		if err := netns.Set(ns); err != nil {
+			result <- fmt.Errorf("enter a network namespace: %w", err)
+			return
+		}
+		result <- f()
+	}()
+	return <-result
+}

@@ -1,0 +1,76 @@
+package netns
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/flood"
+	"github.com/equic-bench/equic-bench/record"
+)
+
+// floodFrames is how many frames a node sends that plays a flood.
+const floodFrames = 2000
+
+var floodSources = netip.MustParsePrefix("10.192.0.0/12")
+
+// playFlood sends frames of a kind to the server.
+func playFlood(kind string) int {
+	clock, err := record.NewClock(os.Getenv)
+	if err == nil {
+		err = flood.Run(context.Background(), flood.Options{
+			Server: netip.MustParseAddrPort(serverAddress + ":4433"), Kind: flood.Kind(kind), Frames: floodFrames,
+			Interface: nodeInterface, Sources: floodSources, Clock: clock,
+		}, os.Stdout)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// playRoute reports whether there is a way to the sources of a flood.
+func playRoute() {
+	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(10, 200, 1, 2), Port: 1})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("from", conn.LocalAddr().(*net.UDPAddr).IP, conn.Close())
+}
+
+func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
+	for _, kind := range []flood.Kind{flood.HalfOpen, flood.Spoofed, flood.Junk} {
+		t.Run(string(kind), func(t *testing.T) {
+			s := spec("route", "flood "+string(kind))
+			s.Nodes[1].Flood, s.Nodes[1].Sources = true, floodSources
+			n := open(t, s)
+			stdout, _ := start(t, n, "client")
+			if code := wait(t, n, "client"); code != 0 {
+				t.Fatalf("exit code %d: %s", code, stdout)
+			}
+			if !strings.Contains(stdout.String(), `{"client":{"requests":2000,`) {
+				t.Errorf("it printed %s", stdout)
+			}
+			if frames, known, err := n.Arrived(); frames != floodFrames || !known || err != nil {
+				t.Errorf("%d frames arrived, %v, %v; want %d", frames, known, err, floodFrames)
+			}
+			route, _ := start(t, n, "server")
+			if code := wait(t, n, "server"); code != 0 || route.String() != "from "+serverAddress+" <nil>\n" {
+				t.Errorf("the server's way to the sources: %s", route)
+			}
+		})
+	}
+}
+
+func TestWithoutAFloodNothingIsCounted(t *testing.T) {
+	n := open(t, spec("describe"))
+	if _, known, err := n.Arrived(); known || err != nil {
+		t.Errorf("known %v, %v", known, err)
+	}
+}
