@@ -17,26 +17,12 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Kind is what a flood sends.
-type Kind string
-
-// The kinds of docs/method.md, Load.
-const (
-	// HalfOpen is an Initial of QUIC version 1 with a whole ClientHello, from the
-	// node's own address; then silence.
-	HalfOpen Kind = "half-open"
-	// Spoofed is the same from random addresses.
-	Spoofed Kind = "spoofed"
-	// Junk is datagrams that are not QUIC, from the node's own address.
-	Junk Kind = "junk"
-)
-
 // Options describe the flood of one node.
 type Options struct {
 	// Server is in a private or loopback network: a flood is for the project's own
 	// nodes.
 	Server netip.AddrPort
-	Kind   Kind
+	Kind   record.Attack
 	// Frames or Duration ends the flood.
 	Frames   int
 	Duration time.Duration
@@ -60,8 +46,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("server %s: want an IPv4 address and a port", o.Server)
 	case !server.IsPrivate() && !server.IsLoopback():
 		return fmt.Errorf("server %s is in a public network: a flood is for the nodes of its own trial", o.Server)
-	case o.Kind != HalfOpen && o.Kind != Spoofed && o.Kind != Junk:
-		return fmt.Errorf("unknown kind %q: want %s, %s or %s", o.Kind, HalfOpen, Spoofed, Junk)
+	case !o.Kind.Flood():
+		return fmt.Errorf("unknown kind %q: want %s, %s or %s", o.Kind, record.HalfOpen, record.Spoofed, record.Junk)
 	case o.Frames < 0 || o.Frames > mostFrames:
 		return fmt.Errorf("%d frames: want 1 to %d", o.Frames, mostFrames)
 	case o.Duration < 0 || o.Duration > time.Hour:
@@ -78,7 +64,7 @@ func (o *Options) validate() error {
 
 func (o *Options) validateSources() error {
 	switch {
-	case o.Kind != Spoofed:
+	case o.Kind != record.Spoofed:
 		return nil
 	case o.Interface == "":
 		return errors.New("kind spoofed needs an interface: a socket sends from its own address only")

@@ -88,9 +88,9 @@ func TestAFloodEndsWithItsContext(t *testing.T) {
 }
 
 func TestFloodsThatCannotWorkOrGoElsewhereAreRefused(t *testing.T) {
-	good := Options{Server: netip.MustParseAddrPort("10.0.0.2:4433"), Kind: HalfOpen, Frames: 1}
+	good := Options{Server: netip.MustParseAddrPort("10.0.0.2:4433"), Kind: record.HalfOpen, Frames: 1}
 	spoofed := func(o *Options) {
-		o.Kind, o.Interface, o.Sources = Spoofed, "eth0", netip.MustParsePrefix("10.1.0.0/16")
+		o.Kind, o.Interface, o.Sources = record.Spoofed, "eth0", netip.MustParsePrefix("10.1.0.0/16")
 	}
 	for _, c := range []struct {
 		name string
@@ -155,7 +155,7 @@ func TestASocketSendsMarkedDatagramsFromManyPorts(t *testing.T) {
 	}))
 	var out bytes.Buffer
 	o := Options{
-		Server: server.LocalAddr().(*net.UDPAddr).AddrPort(), Kind: Junk, Frames: 30, Rate: 1000,
+		Server: server.LocalAddr().(*net.UDPAddr).AddrPort(), Kind: record.Junk, Frames: 30, Rate: 1000,
 		Clock: record.ClockAt(time.Now()),
 	}
 	testkit.Must(t, Run(t.Context(), o, &out))
@@ -182,12 +182,12 @@ func TestASocketSendsMarkedDatagramsFromManyPorts(t *testing.T) {
 func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 	network := netip.MustParsePrefix("10.192.0.0/12")
 	for _, c := range []struct {
-		kind Kind
+		kind record.Attack
 		from func(netip.Addr) bool
 	}{
-		{HalfOpen, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
-		{Spoofed, network.Contains},
-		{Junk, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
+		{record.HalfOpen, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
+		{record.Spoofed, network.Contains},
+		{record.Junk, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
 	} {
 		t.Run(string(c.kind), func(t *testing.T) {
 			const frames = 50

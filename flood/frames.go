@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/flood/wire"
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // frames sends whole frames. Its sockets only keep the source ports silent.
@@ -48,7 +49,7 @@ func newFrames(ctx context.Context, o *Options, payloads [][]byte) (_ *frames, e
 	all := make([][]byte, len(payloads))
 	for i, payload := range payloads {
 		from := netip.AddrPortFrom(own, ports[i%len(ports)])
-		if o.Kind == Spoofed {
+		if o.Kind == record.Spoofed {
 			from = randomSource(o.Sources)
 		}
 		all[i] = frame(link.HardwareAddr, to, from, o.Server, payload)

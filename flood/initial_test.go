@@ -12,6 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
@@ -65,7 +66,7 @@ func begins(t *testing.T) (address *net.UDPAddr, count *atomic.Int64) {
 }
 
 func TestEachInitialBeginsAHandshake(t *testing.T) {
-	o := Options{Kind: HalfOpen, Frames: 20}
+	o := Options{Kind: record.HalfOpen, Frames: 20}
 	payloads, err := o.payloads()
 	testkit.Must(t, err)
 	address, count := begins(t)
@@ -83,7 +84,7 @@ func TestEachInitialBeginsAHandshake(t *testing.T) {
 }
 
 func TestJunkIsNotQUIC(t *testing.T) {
-	o := Options{Kind: Junk, Frames: 100}
+	o := Options{Kind: record.Junk, Frames: 100}
 	payloads, err := o.payloads()
 	testkit.Must(t, err)
 	seen := map[string]bool{}

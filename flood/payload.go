@@ -3,6 +3,8 @@ package flood
 import (
 	"crypto/rand"
 	"fmt"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 const (
@@ -21,7 +23,7 @@ func (o *Options) payloads() ([][]byte, error) {
 		count = min(count, o.Frames)
 	}
 	all := make([][]byte, count)
-	if o.Kind == Junk {
+	if o.Kind == record.Junk {
 		for i := range all {
 			all[i] = junk()
 		}

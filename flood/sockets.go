@@ -15,9 +15,6 @@ import (
 // from one port within a short time for one attempt (server/early.go).
 const mostPorts = 1024
 
-// OpenFiles is how many files a flood opens at most.
-const OpenFiles = mostPorts + 64
-
 // sockets are bound to the source ports of a flood. Nobody reads them: what the server
 // answers ends there, and no ICMP error is sent back.
 type sockets struct {

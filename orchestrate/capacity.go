@@ -60,7 +60,7 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 	}
 	var unreachable []error
 	for _, c := range s.Cells() {
-		if c.Parallel.Strength > 0 {
+		if c.Parallel.Strength > 0 && !c.Parallel.Kind.Flood() { // a datagram costs its sender next to nothing
 			unreachable = append(unreachable, reaches(c, capacityOf(all, c.ServerPoint)))
 		}
 	}
@@ -150,7 +150,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
 	s.Search, s.Sequential.Count = nil, 0
-	s.Parallel.Kind, s.Parallel.Hold = scenarios.Requests, 0
+	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second

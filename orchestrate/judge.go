@@ -39,6 +39,7 @@ func (t *trial) record(early string) *results.Trial {
 		GivenUp:      early,
 		ClockStepNS:  wallStep(t.started, cmp.Or(t.allReady, time.Now())).Nanoseconds(),
 		Settling:     t.settled,
+		FloodFrames:  t.arrived,
 	}
 	if w := settleWarning(t.settled); w != "" {
 		trial.Warnings = append(trial.Warnings, w)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate/validity"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -126,7 +127,7 @@ func search(s *scenarios.Scenario) *results.Search {
 
 func load(c scenarios.Clients) results.Load {
 	kind := c.Kind
-	if kind == scenarios.Requests { // as in older runs
+	if kind == record.Requests { // as in older runs
 		kind = ""
 	}
 	return results.Load{

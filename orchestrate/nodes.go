@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
@@ -27,7 +28,7 @@ func newSpec(
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
 	}
 	cpus, _ := placeNodes(s, platform)
-	nodes := NodeSpecs(s, p.Variant, platform.BinDir)
+	nodes := specBuilder{scenario: s, bin: platform.BinDir, wholeFrames: platform.WholeFrames}.nodes(p.Variant)
 	for i := range nodes {
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
@@ -43,13 +44,21 @@ func newSpec(
 // variant: the server first, then the sequential and the parallel clients. The
 // binaries are in the folder bin.
 func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
-	b := specBuilder{scenario: s, bin: bin}
+	return specBuilder{scenario: s, bin: bin}.nodes(variant)
+}
+
+func (b specBuilder) nodes(variant string) []NodeSpec {
+	s := b.scenario
 	nodes := []NodeSpec{b.server(variant)}
 	for i := range s.Sequential.Count {
 		nodes = append(nodes, b.client(results.RoleSequential, i, s.Sequential))
 	}
 	for i := range s.Parallel.Count {
-		nodes = append(nodes, b.client(results.RoleParallel, i, s.Parallel))
+		attacker := b.client
+		if s.Parallel.Kind.Flood() {
+			attacker = b.flood
+		}
+		nodes = append(nodes, attacker(results.RoleParallel, i, s.Parallel))
 	}
 	for i := range nodes[1:] {
 		nodes[i+1].Address = s.Network.ClientAddress(i)
@@ -59,13 +68,14 @@ func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 
 // specBuilder writes the command lines of one scenario's nodes.
 type specBuilder struct {
-	scenario *scenarios.Scenario
-	bin      string
+	scenario    *scenarios.Scenario
+	bin         string
+	wholeFrames bool // of floods
 }
 
 // server gives every variant the same process with the same capabilities: the
 // system calls are counted in all of them, or in none.
-func (b *specBuilder) server(variant string) NodeSpec {
+func (b specBuilder) server(variant string) NodeSpec {
 	s := b.scenario
 	var flags []string
 	if s.Trial.Syscalls {
@@ -95,12 +105,8 @@ func (b *specBuilder) server(variant string) NodeSpec {
 	}
 }
 
-func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
-	server := netip.AddrPortFrom(b.scenario.Network.ServerAddress(), uint16(b.scenario.Network.Port))
-	end := []string{"--requests", strconv.Itoa(c.Requests)}
-	if c.Duration > 0 {
-		end = []string{"--duration", c.Duration.String()}
-	}
+func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
+	end := endOf(c)
 	if c.Pace > 0 {
 		end = append(end, "--pace", c.Pace.String())
 	}
@@ -114,7 +120,7 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 		OpenFiles: openFiles(c),
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
-			"--server", server.String(),
+			"--server", b.serverPort(),
 			"--mode", role,
 		}, end, []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
@@ -127,7 +133,67 @@ func (b *specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	}
 }
 
-func (b *specBuilder) probe(flags ...string) []string {
+// flood is an attacker that makes no request.
+func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
+	rate := c.Rate
+	if c.Max {
+		rate = 0
+	}
+	n := NodeSpec{
+		Name:      role + "-" + strconv.Itoa(i+1),
+		Role:      role,
+		CPUs:      c.CPUs,
+		OpenFiles: openFiles(c),
+		Flood:     true,
+		Command: slices.Concat(b.probe(), []string{
+			path.Join(b.bin, "equic-flood"),
+			"--server", b.serverPort(),
+			"--kind", string(c.Kind),
+		}, endOf(c), []string{
+			"--rate", strconv.FormatFloat(rate, 'g', -1, 64),
+			"--delay", (c.Delay + c.Phase(i)).String(),
+		}),
+	}
+	if b.wholeFrames {
+		n.Command = append(n.Command, "--interface", "eth0")
+	}
+	if c.Kind == record.Spoofed {
+		n.Sources = b.scenario.Network.FloodSources()
+		n.Command = append(n.Command, "--sources", n.Sources.String())
+	}
+	return n
+}
+
+// serverPort is where the clients find the server.
+func (b specBuilder) serverPort() string {
+	network := b.scenario.Network
+	return netip.AddrPortFrom(network.ServerAddress(), uint16(network.Port)).String()
+}
+
+// endOf is what ends a client's load.
+func endOf(c scenarios.Clients) []string {
+	if c.Duration > 0 {
+		return []string{"--duration", c.Duration.String()}
+	}
+	return []string{"--requests", strconv.Itoa(c.Requests)}
+}
+
+// ErrFlood is the error of a scenario with a flood that the runtime cannot make.
+var ErrFlood = errors.New("flood")
+
+// checkFloods refuses spoofed packets if a runtime lets nodes send from their own
+// address only.
+func checkFloods(s *scenarios.Scenario, p Platform) error {
+	for _, c := range s.Cells() {
+		if c.Parallel.Count > 0 && c.Parallel.Kind == record.Spoofed && !p.WholeFrames {
+			return fmt.Errorf("%w: kind spoofed needs nodes that can send from any address, which those of the runtime %s "+
+				"cannot: run with --runtime netns, or write kind: half-open", ErrFlood, p.Runtime.Name)
+		}
+	}
+	return nil
+}
+
+func (b specBuilder) probe(flags ...string) []string {
 	argv := []string{path.Join(b.bin, "equic-probe"), "--interval", b.scenario.Trial.SampleInterval.String()}
 	return append(append(argv, flags...), "--")
 }

@@ -6,12 +6,18 @@ import "github.com/equic-bench/equic-bench/scenarios"
 // runtime polls with, and a margin.
 const otherFiles = 64
 
+// floodPorts is how many sockets a flood opens (package flood, mostPorts).
+const floodPorts = 1024
+
 // openFiles is how many files a client may have open at once, or zero if there is no
 // such client. This is the only estimate of it: a client opens a socket for each request
 // that is under way (client, dialer.exchange). If it shares sockets, change it here.
 func openFiles(c scenarios.Clients) int {
 	if c.Count == 0 {
 		return 0
+	}
+	if c.Kind.Flood() {
+		return floodPorts + otherFiles
 	}
 	return min(c.MaxInFlight, c.MostRequests()) + otherFiles
 }

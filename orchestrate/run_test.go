@@ -327,7 +327,7 @@ func TestEveryNodeIsGivenTheSameEpochAndItsOwnAddress(t *testing.T) {
 
 func TestAnAttackerIsToldHowLongToHoldItsConnections(t *testing.T) {
 	s := testScenario()
-	s.Parallel.Kind, s.Parallel.Hold = scenarios.Hold, 2*time.Second
+	s.Parallel.Kind, s.Parallel.Hold = record.Hold, 2*time.Second
 	for _, n := range NodeSpecs(s, "no-block", "/") {
 		told := strings.Contains(strings.Join(n.Command, " "), "--requests 20 --hold 2s ")
 		if attacks := n.Role == results.RoleParallel; told != attacks {
@@ -337,7 +337,7 @@ func TestAnAttackerIsToldHowLongToHoldItsConnections(t *testing.T) {
 	if l := experiment(s).Parallel; l.Kind != "hold" || l.HoldNS != 2e9 {
 		t.Errorf("the manifest has %+v", l)
 	}
-	if p := saturating(s).Parallel; p.Kind != scenarios.Requests || p.Hold != 0 {
+	if p := saturating(s).Parallel; p.Kind != record.Requests || p.Hold != 0 {
 		t.Errorf("the capacity is measured with %+v", p)
 	}
 }

@@ -40,6 +40,8 @@ type trial struct {
 	members  []*member // the server first
 	// allReady is when the last node was; zero where the trial ended before.
 	allReady time.Time
+	// arrived is how many frames of floods came to the server; nil if nobody knows.
+	arrived *uint64
 	// stopping says that the load is over and the server told to stop.
 	stopping bool
 
@@ -183,10 +185,20 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 	}()
 	err = t.load(ctx, watch)
 	t.learnStartup()
+	err = errors.Join(err, t.countArrivals())
 	if broken, ok := errors.AsType[*brokenError](err); ok {
 		return broken.reason, t.kill(ctx)
 	}
 	return "", err
+}
+
+// countArrivals takes note of how many frames of floods came to the server.
+func (t *trial) countArrivals() error {
+	frames, known, err := t.nodes.Arrived()
+	if known {
+		t.arrived = &frames
+	}
+	return err
 }
 
 // load starts the server, then the clients, waits for their end, and stops the

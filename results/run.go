@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // SchemaVersion is the version of the run directory's layout, and OldestSchema
@@ -181,10 +183,10 @@ type Certificate struct {
 type Load struct {
 	// Kind is what the attack does, and HoldNS how long its connections stay open
 	// after their responses. Empty is requests.
-	Kind     string `json:"kind,omitempty"`
-	HoldNS   int64  `json:"hold_ns,omitempty"`
-	Clients  int    `json:"clients"`
-	Requests int    `json:"requests"` // per client
+	Kind     record.Attack `json:"kind,omitempty"`
+	HoldNS   int64         `json:"hold_ns,omitempty"`
+	Clients  int           `json:"clients"`
+	Requests int           `json:"requests"` // per client
 	// DurationNS is how long each client starts requests, if not Requests ends them.
 	DurationNS int64 `json:"duration_ns,omitempty"`
 	// RatePerSecond is the scheduled rate per client; zero is a closed loop.
@@ -355,7 +357,10 @@ type Trial struct {
 	GivenUp string `json:"given_up,omitempty"`
 	// ClockStepNS is how far the wall clock of equic-bench moved against the
 	// monotonic one until all nodes were ready.
-	ClockStepNS int64    `json:"clock_step_ns,omitempty"`
+	ClockStepNS int64 `json:"clock_step_ns,omitempty"`
+	// FloodFrames is how many frames of floods came to the server, passed on or not; nil
+	// if nothing counted them.
+	FloodFrames *uint64  `json:"flood_frames,omitempty"`
 	Nodes       []Node   `json:"nodes"`
 	Valid       bool     `json:"valid"`
 	Checks      []Check  `json:"checks"`

@@ -259,7 +259,7 @@ func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)
 		}
 		capacity, most := of(c.ServerPoint)
 		strength := p.Strength
-		if p.UpTo && most < strength {
+		if p.UpTo && most < strength && !p.Kind.Flood() {
 			strength, p.Reached = most, most
 		}
 		p.Rate = strength * capacity / float64(p.Count)

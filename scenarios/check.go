@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // check holds the values against each other, as far as each of them is right
@@ -48,15 +50,26 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 		"write fewer requests, or a higher rate")
 }
 
-// checkKind: only a kind that holds connections has a time for it.
+// checkKind looks at what only some kinds of attack have.
 func (d *decoder) checkKind(c Clients) {
-	path := d.path("clients.parallel.hold")
-	switch {
-	case c.Kind == Hold && c.Hold == 0:
-		d.problem(d.key("clients.parallel.kind"), path+": is missing", "add it, such as hold: 5s")
-	case c.Kind != Hold && c.Hold > 0:
-		d.problem(d.key("clients.parallel.hold"), fmt.Sprintf("%s: the kind is %s, which holds no connection", path, c.Kind),
-			"write kind: hold, or leave it out")
+	refuse := func(key, what, remedy string) {
+		at := "clients.parallel." + key
+		d.problem(d.key(at, "clients.parallel.kind"), d.path(at)+": "+what, remedy)
+	}
+	_, bounded := d.keys[d.path("clients.parallel.max_in_flight")]
+	switch flood := c.Kind.Flood(); {
+	case c.Kind == record.Hold && c.Hold == 0:
+		refuse("hold", "is missing", "add it, such as hold: 5s")
+	case c.Kind != record.Hold && c.Hold > 0:
+		refuse("hold", fmt.Sprintf("the kind is %s, which holds no connection", c.Kind), "write kind: hold, or leave it out")
+	case flood && bounded:
+		refuse("max_in_flight", fmt.Sprintf("the kind is %s, which has nothing in flight", c.Kind), "leave it out")
+	case !flood && c.Max:
+		refuse("rate", fmt.Sprintf("the kind is %s, which has a schedule", c.Kind), "write a rate such as 120/s")
+	case c.Max && c.Duration == 0:
+		refuse("requests", "nobody knows how long as many as possible take", "write duration: 10s in its place")
+	case !flood && c.Rate > mostRate:
+		refuse("rate", fmt.Sprintf("%g/s is out of range", c.Rate), fmt.Sprintf("write up to %d/s", mostRate))
 	}
 }
 

@@ -95,7 +95,7 @@ func defaults() *Scenario {
 			Start:       Together,
 			KeyExchange: X25519MLKEM768,
 		},
-		Parallel: Clients{Kind: Requests, MaxInFlight: 1000},
+		Parallel: Clients{Kind: record.Requests, MaxInFlight: 1000},
 		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial: Trial{
 			Startup:        5 * time.Second,
@@ -191,7 +191,7 @@ func (d *decoder) clients(c *Clients) fields {
 		"requests": d.integer(&c.Requests, 1, 1_000_000).about("How many requests each client makes."),
 		"duration": d.duration(&c.Duration, time.Second, time.Hour).
 			about("How long each client starts requests, in place of requests."),
-		"rate": d.rate(&c.Rate).
+		"rate": d.rate(&c.Rate, mostRate).
 			about("Intended starts per second of each client. Without it, a request starts when the one before has ended."),
 	}
 }
@@ -208,7 +208,7 @@ func (d *decoder) sequential(c *Clients) reader {
 // loads and matrix are taken out of the file before a cell is read: here they are
 // for the schema and the manual.
 func (d *decoder) loads() reader {
-	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{Kind: Requests, MaxInFlight: 1000})}
+	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{Kind: record.Requests, MaxInFlight: 1000})}
 	load := d.mapping(groups)
 	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: load.schema}
 	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients"}
@@ -220,15 +220,26 @@ func (d *decoder) matrix() reader {
 	return reader{schema: schema, takes: "keys such as `server.key`, each with a list of values"}
 }
 
+// attacks are the kinds of attack.
+func attacks() (names []string) {
+	for _, a := range []record.Attack{record.Requests, record.Hold, record.HalfOpen, record.Spoofed, record.Junk} {
+		names = append(names, string(a))
+	}
+	return names
+}
+
 func (d *decoder) attack(c *Clients) reader {
 	f := d.clients(c)
-	f["kind"] = d.choice(&c.Kind, Requests, Hold).
-		about("What an attacker does: it closes each connection after its response, or holds it open (docs/method.md, Load).")
+	f["kind"] = d.choice((*string)(&c.Kind), attacks()...).
+		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
+			"request, and floods the server with Initials, of its own address or of others, or with what is not QUIC " +
+			"(docs/method.md, Load).")
 	f["hold"] = d.duration(&c.Hold, time.Millisecond, time.Hour).
 		about("How long a connection stays open after its response, of kind hold.")
 	f["rate"] = d.strength(c).
 		about("Intended starts per second of each attacker; or of all together, as a multiple of the requests per second " +
-			"that the server can serve on this machine: 2x. With up to 2x it is what the clients can start, if that is less.")
+			"that the server can serve on this machine: 2x. With up to 2x it is what the clients can start, if that is less. " +
+			"A flood can have a higher rate, or max: as many as possible.")
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,7 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"keys":   2 * time.Minute,
 		"quick":  2 * time.Minute,
 		"smoke":  30 * time.Second,
+		"floods": time.Minute,
 		"places": 2 * time.Minute,
 		// One trial of each variant, of four at most.
 		"knee-smoke": 40 * time.Second,
@@ -74,7 +76,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Kind: Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
+		Kind: record.Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
 		KeyExchange: X25519,
 	}
 	delayed := attack
@@ -127,7 +129,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Name, want.Path, want.Text = "least", "least.yaml", []byte(least)
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
-		Kind: Requests, Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
+		Kind: record.Requests, Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
 		MaxInFlight: 1000, Timeout: 10 * time.Second, Start: Together, KeyExchange: X25519MLKEM768,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
@@ -185,6 +187,35 @@ func TestWarnings(t *testing.T) {
 				t.Errorf("got %q, want one warning with %q", w, test.want)
 			}
 		})
+	}
+}
+
+func TestAFloodMayHaveAHighRateOrNone(t *testing.T) {
+	for text, want := range map[string]Clients{
+		"kind: half-open, rate: 50000/s": {Kind: record.HalfOpen, Rate: 50_000},
+		"kind: junk, rate: max":          {Kind: record.Junk, Max: true},
+		"kind: spoofed, rate: 2x":        {Kind: record.Spoofed, Strength: 2},
+	} {
+		s, err := Parse("flood.yaml", []byte("name: flood\nclients:\n  parallel: {count: 1, duration: 2s, "+text+"}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.Parallel
+		if got.Kind != want.Kind || got.Rate != want.Rate || got.Max != want.Max || got.Strength != want.Strength {
+			t.Errorf("%s: %+v", text, got)
+		}
+		if got.ClosedLoop() {
+			t.Errorf("%s is a closed loop", text)
+		}
+	}
+}
+
+func TestTheSourcesOfAFloodAreApartFromTheSubnet(t *testing.T) {
+	for _, subnet := range []string{"172.31.99.0/24", "10.193.0.0/24", "10.208.0.0/24"} {
+		sources := Network{Subnet: subnet}.FloodSources()
+		if sources.Overlaps(netip.MustParsePrefix(subnet)) || !sources.Addr().IsPrivate() {
+			t.Errorf("sources %s beside %s", sources, subnet)
+		}
 	}
 }
 

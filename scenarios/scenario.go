@@ -70,13 +70,14 @@ type Server struct {
 
 // Clients is one group of clients.
 type Clients struct {
-	Kind        string        // what an attack does: Requests or Hold; empty is Requests
+	Kind        record.Attack // of an attack
 	Hold        time.Duration // of kind Hold: how long a connection stays open after its response
 	Count       int
 	Requests    int           // per client; zero if Duration is given
 	Duration    time.Duration // how long each client starts requests; zero if Requests is given
 	Rate        float64       // per client and second; zero is a closed loop
 	Pace        time.Duration // of a closed loop: the least time from start to start
+	Max         bool          // of a flood: as many as possible, in place of Rate
 	Strength    float64       // Rate of all together, as a multiple of the server's capacity; zero if it is absolute
 	UpTo        bool          // less than Strength will do, where the clients cannot start as much
 	Reached     float64       // Strength, where that is less than it (UpTo); else zero
@@ -87,12 +88,6 @@ type Clients struct {
 	Start       string        // of a group: Together or Staggered
 	KeyExchange string        // X25519MLKEM768 or X25519
 }
-
-// What attackers do.
-const (
-	Requests = "requests" // they connect, request, close
-	Hold     = "hold"     // and keep the connection open for a while
-)
 
 // How the clients of a group start.
 const (
@@ -136,7 +131,7 @@ func (c Clients) Earliest() time.Duration {
 func (c Clients) End() time.Duration { return c.Delay + c.Scheduled() }
 
 // ClosedLoop reports whether a request starts only when the one before has ended.
-func (c Clients) ClosedLoop() bool { return c.Rate == 0 && c.Strength == 0 }
+func (c Clients) ClosedLoop() bool { return c.Rate == 0 && c.Strength == 0 && !c.Max }
 
 // MostRequests is the most that one client can start.
 func (c Clients) MostRequests() int {
@@ -181,6 +176,16 @@ func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
 // ClientAddress is the address of a client. Clients count from zero: first
 // the sequential ones, then the parallel ones.
 func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
+
+// FloodSources is a private network apart from the subnet, in which the sources of
+// spoofed packets are.
+func (n Network) FloodSources() netip.Prefix {
+	sources := netip.MustParsePrefix("10.192.0.0/12")
+	if sources.Overlaps(netip.MustParsePrefix(n.Subnet)) {
+		sources = netip.MustParsePrefix("10.208.0.0/12")
+	}
+	return sources
+}
 
 func (n Network) host(number int) netip.Addr {
 	address := netip.MustParsePrefix(n.Subnet).Addr().As4()
@@ -263,7 +268,7 @@ func (s *Scenario) warnings() []string {
 	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End() && s.Search == nil,
 		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",
 		s.Parallel.End(), s.Sequential.End())
-	warn(s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
+	warn(!s.Parallel.Kind.Flood() && s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
 		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
 		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout+s.Parallel.Hold, s.Parallel.mostInFlight())
 	warn(asksCost && s.Repetitions < fewestForInterval,

@@ -193,10 +193,16 @@ func Size(bytes int64) string {
 	return "0B"
 }
 
+// The highest rates: of requests, and of a flood's datagrams.
+const (
+	mostRate      = 10_000
+	mostFloodRate = 10_000_000
+)
+
 // rate reads a number of requests per second.
-func (d *decoder) rate(to *float64) reader {
-	const expected = "requests per second above 0 and up to 10000, such as 10/s"
-	return reader{schema: rateSchema(), takes: "rate, 0.001/s to 10000/s", read: func(n *yaml.Node, path string) {
+func (d *decoder) rate(to *float64, most int) reader {
+	expected := fmt.Sprintf("requests per second above 0 and up to %d, such as 10/s", most)
+	return reader{schema: rateSchema(), takes: fmt.Sprintf("rate, 0.001/s to %d/s", most), read: func(n *yaml.Node, path string) {
 		v, ok := d.scalar(n, path, expected)
 		if !ok {
 			return
@@ -207,7 +213,7 @@ func (d *decoder) rate(to *float64) reader {
 			d.wrong(n, path, fmt.Sprintf("%q is not a rate", v), "write "+expected)
 			return
 		}
-		if rate < 0.001 || rate > 10_000 {
+		if rate < 0.001 || rate > float64(most) {
 			d.wrong(n, path, v+" is out of range", "write "+expected)
 			return
 		}
@@ -217,13 +223,17 @@ func (d *decoder) rate(to *float64) reader {
 
 // strength reads a rate, or a multiple of the server's capacity.
 func (d *decoder) strength(c *Clients) reader {
-	absolute := d.rate(&c.Rate)
-	schema := patternSchema(`^((up to )?[0-9]*\.?[0-9]+x|[0-9]*\.?[0-9]+/s)$`, "")
-	schema.Examples = []any{"2x", "up to 2x", "120/s"}
+	absolute := d.rate(&c.Rate, mostFloodRate)
+	schema := patternSchema(`^((up to )?[0-9]*\.?[0-9]+x|[0-9]*\.?[0-9]+/s|max)$`, "")
+	schema.Examples = []any{"2x", "up to 2x", "120/s", "max"}
 	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x, with \"up to\" or without"
 	return reader{
-		schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x, or up to that",
+		schema: schema, takes: absolute.takes + "; or multiple, 0.1x to 100x, or up to that; or max",
 		read: func(n *yaml.Node, path string) {
+			if n.Kind == yaml.ScalarNode && n.Value == "max" {
+				c.Max = true
+				return
+			}
 			multiple, upTo := strings.CutPrefix(n.Value, "up to ")
 			digits, ok := strings.CutSuffix(multiple, "x")
 			if n.Kind != yaml.ScalarNode || !ok {

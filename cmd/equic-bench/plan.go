@@ -10,6 +10,7 @@ import (
 
 	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
@@ -141,7 +142,11 @@ func load(c scenarios.Clients) string {
 	if c.Duration > 0 {
 		each = "for " + c.Duration.String()
 	}
-	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, "client"), cpuText(c.CPUs), each)
+	noun := "client"
+	if c.Kind.Flood() || c.Kind == record.Hold {
+		noun = string(c.Kind) + " client"
+	}
+	who := fmt.Sprintf("%s on CPUs %s, %s", plural(c.Count, noun), cpuText(c.CPUs), each)
 	switch {
 	case c.Strength > 0:
 		upTo := ""
@@ -149,6 +154,8 @@ func load(c scenarios.Clients) string {
 			upTo = "up to "
 		}
 		return fmt.Sprintf("%s, together at %s%gx the capacity of the server, from %s", who, upTo, c.Strength, clock(c.Delay))
+	case c.Max:
+		return fmt.Sprintf("%s, as fast as possible from %s to %s", who, clock(c.Delay), clock(c.End()))
 	case c.Pace > 0:
 		return fmt.Sprintf("%s, each %s after the start of the last, or when that has ended", who, c.Pace)
 	case c.Rate == 0:

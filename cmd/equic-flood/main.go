@@ -48,7 +48,7 @@ func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 		o.Server, err = netip.ParseAddrPort(text)
 		return err
 	})
-	kind := flags.String("kind", string(flood.HalfOpen), "half-open, spoofed or junk")
+	kind := flags.String("kind", string(record.HalfOpen), "half-open, spoofed or junk")
 	flags.IntVar(&o.Frames, "requests", 0, "number of frames; or give -duration")
 	flags.DurationVar(&o.Duration, "duration", 0, "send no frame this long after the first one's time, or later")
 	flags.Float64Var(&o.Rate, "rate", 0, "frames per second; 0: as many as possible")
@@ -65,7 +65,7 @@ func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	o.Kind, o.Node = flood.Kind(*kind), os.Getenv(record.EnvNode)
+	o.Kind, o.Node = record.Attack(*kind), os.Getenv(record.EnvNode)
 	o.Clock, err = record.NewClock(os.Getenv)
 	return o, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/flood/wire"
 	"github.com/equic-bench/equic-bench/orchestrate"
@@ -32,10 +33,8 @@ func openFloods(n *network, nodes []orchestrate.NodeSpec) (*floods, error) {
 	if err := within(n.bridge, func() error { return f.open(nodes) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the bridge for floods: %w", err), f.close())
 	}
-	for _, s := range nodes {
-		if err := answer(n.nodes[nodes[0].Name], s); err != nil {
-			return nil, errors.Join(fmt.Errorf("route answers to %s to %s: %w", s.Sources, s.Name, err), f.close())
-		}
+	if err := routeAnswers(n, nodes); err != nil {
+		return nil, errors.Join(fmt.Errorf("route what the server answers to floods: %w", err), f.close())
 	}
 	return f, nil
 }
@@ -66,19 +65,28 @@ func (f *floods) open(nodes []orchestrate.NodeSpec) error {
 	return nil
 }
 
-// answer routes what the server sends to the sources of a flood to the node itself, in
-// which it ends: none of them is an address there, and nothing is forwarded.
-func answer(server netns.NsHandle, s orchestrate.NodeSpec) error {
-	if !s.Sources.IsValid() {
+// routeAnswers routes what the server sends to the sources of floods to the first node
+// that has such, in which it ends without an ICMP error.
+func routeAnswers(n *network, nodes []orchestrate.NodeSpec) error {
+	i := slices.IndexFunc(nodes, func(s orchestrate.NodeSpec) bool { return s.Sources.IsValid() })
+	if i < 0 {
 		return nil
 	}
-	h, err := netlink.NewHandleAt(server)
+	sink := nodes[i]
+	to := &net.IPNet{IP: sink.Sources.Addr().AsSlice(), Mask: net.CIDRMask(sink.Sources.Bits(), 32)}
+	return errors.Join(
+		addRoute(n.nodes[nodes[0].Name], &netlink.Route{Dst: to, Gw: sink.Address.AsSlice()}),
+		addRoute(n.nodes[sink.Name], &netlink.Route{Dst: to, Type: unix.RTN_BLACKHOLE}),
+	)
+}
+
+func addRoute(ns netns.NsHandle, route *netlink.Route) error {
+	h, err := netlink.NewHandleAt(ns)
 	if err != nil {
 		return err
 	}
 	defer h.Close()
-	to := &net.IPNet{IP: s.Sources.Addr().AsSlice(), Mask: net.CIDRMask(s.Sources.Bits(), 32)}
-	return h.RouteReplace(&netlink.Route{Dst: to, Gw: s.Address.AsSlice()})
+	return h.RouteAdd(route)
 }
 
 // close detaches the programs.

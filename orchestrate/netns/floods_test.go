@@ -2,12 +2,14 @@ package netns
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/equic-bench/equic-bench/flood"
 	"github.com/equic-bench/equic-bench/record"
@@ -23,7 +25,7 @@ func playFlood(kind string) int {
 	clock, err := record.NewClock(os.Getenv)
 	if err == nil {
 		err = flood.Run(context.Background(), flood.Options{
-			Server: netip.MustParseAddrPort(serverAddress + ":4433"), Kind: flood.Kind(kind), Frames: floodFrames,
+			Server: netip.MustParseAddrPort(serverAddress + ":4433"), Kind: record.Attack(kind), Frames: floodFrames,
 			Interface: nodeInterface, Sources: floodSources, Clock: clock,
 		}, os.Stdout)
 	}
@@ -34,18 +36,22 @@ func playFlood(kind string) int {
 	return 0
 }
 
-// playRoute reports whether there is a way to the sources of a flood.
+// playRoute sends to a source of a flood, and reports what it hears.
 func playRoute() {
 	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(10, 200, 1, 2), Port: 1})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println("from", conn.LocalAddr().(*net.UDPAddr).IP, conn.Close())
+	_, err = conn.Write([]byte("answer"))
+	deadlineErr := conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+	_, readErr := conn.Read(make([]byte, 1))
+	silent := errors.Is(readErr, os.ErrDeadlineExceeded)
+	fmt.Println("from", conn.LocalAddr().(*net.UDPAddr).IP, silent, errors.Join(err, deadlineErr, conn.Close()))
 }
 
 func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
-	for _, kind := range []flood.Kind{flood.HalfOpen, flood.Spoofed, flood.Junk} {
+	for _, kind := range []record.Attack{record.HalfOpen, record.Spoofed, record.Junk} {
 		t.Run(string(kind), func(t *testing.T) {
 			s := spec("route", "flood "+string(kind))
 			s.Nodes[1].Flood, s.Nodes[1].Sources = true, floodSources
@@ -61,8 +67,8 @@ func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
 				t.Errorf("%d frames arrived, %v, %v; want %d", frames, known, err, floodFrames)
 			}
 			route, _ := start(t, n, "server")
-			if code := wait(t, n, "server"); code != 0 || route.String() != "from "+serverAddress+" <nil>\n" {
-				t.Errorf("the server's way to the sources: %s", route)
+			if code := wait(t, n, "server"); code != 0 || route.String() != "from "+serverAddress+" true <nil>\n" {
+				t.Errorf("what the server answers to the sources: %s", route)
 			}
 		})
 	}

@@ -34,6 +34,10 @@ type nodeEvidence struct {
 	// open: how many requests the client starts shows only when it ends.
 	open bool
 
+	flooded window // from the first frame of a flood to its last
+	frames  uint64
+	floods  int // records of them
+
 	requests []span
 	outcomes map[record.Outcome]int
 	local    string // the error of the first request that ended as record.Local
@@ -102,6 +106,8 @@ func (n *nodeEvidence) add(l *record.Line) {
 		n.addSample(l.Sample)
 	case l.Client != nil:
 		n.client = l.Client
+	case l.Flood != nil:
+		n.addFlood(l.Flood)
 	case l.Server != nil:
 		n.server = l.Server
 	case l.Gateway != nil:
@@ -124,6 +130,15 @@ func (n *nodeEvidence) addRequest(r *record.Request) {
 		return
 	}
 	n.distinct[r.Seq] = true
+}
+
+func (n *nodeEvidence) addFlood(f *record.Flood) {
+	if n.floods == 0 {
+		n.flooded.from = f.FromNS
+	}
+	n.floods++
+	n.flooded.to = f.ToNS
+	n.frames += f.Frames
 }
 
 func (n *nodeEvidence) addSample(s *record.Sample) {
@@ -174,19 +189,34 @@ type window struct{ from, to int64 }
 func (w window) ns() int64 { return max(0, w.to-w.from) }
 
 // starts is the window from the first to the last actual start of a role's
-// requests; ok is false where there are none.
+// requests, or frames; ok is false where there are none.
 func (e *evidence) starts(role string) (w window, ok bool) {
 	all := e.requests(role)
 	if len(all) == 0 {
-		return window{}, false
+		return e.flooded(role)
 	}
 	return window{all[0].start, all[len(all)-1].start}, true
 }
 
-// lastEnd is when the last request of any client ended.
+// flooded is the window in which the floods of a role sent.
+func (e *evidence) flooded(role string) (w window, ok bool) {
+	for _, n := range e.nodes {
+		if n.Role != role || n.floods == 0 {
+			continue
+		}
+		if !ok {
+			w, ok = n.flooded, true
+		}
+		w = window{min(w.from, n.flooded.from), max(w.to, n.flooded.to)}
+	}
+	return w, ok
+}
+
+// lastEnd is when the last request, or flood, of any client ended.
 func (e *evidence) lastEnd() int64 {
 	var end int64
 	for _, n := range e.clients() {
+		end = max(end, n.flooded.to)
 		for _, r := range n.requests {
 			end = max(end, r.end)
 		}

@@ -121,6 +121,8 @@ func (e *evidence) attackRate() string {
 	switch {
 	case achieved == 0:
 		return ""
+	case scheduled == 0 && e.experiment.Parallel.Kind.Flood():
+		return fmt.Sprintf("attack: %.0f/s, as many as possible", achieved)
 	case scheduled == 0:
 		return fmt.Sprintf("attack: %.0f/s achieved in a closed loop", achieved)
 	}
@@ -128,13 +130,13 @@ func (e *evidence) attackRate() string {
 }
 
 // attackRates are per second, over all attackers; achieved is zero where there
-// are fewer than two requests.
+// are fewer than two requests or frames.
 func (e *evidence) attackRates() (achieved, scheduled float64) {
 	attack, _ := e.starts(results.RoleParallel)
 	n := 0
 	for _, c := range e.clients() {
 		if c.Role == results.RoleParallel {
-			n += len(c.requests)
+			n += len(c.requests) + int(c.frames)
 		}
 	}
 	if attack.ns() > 0 {
@@ -201,6 +203,9 @@ func fewLocalFailures(e *evidence) (bool, string) {
 func (e *evidence) attackSpan() window {
 	attack := e.requests(results.RoleParallel)
 	if len(attack) == 0 {
+		if w, ok := e.flooded(results.RoleParallel); ok {
+			return w
+		}
 		return window{1<<63 - 1, 1<<63 - 1}
 	}
 	w := window{attack[0].start, attack[0].end}
@@ -274,7 +279,7 @@ func (n *nodeEvidence) foreign() float64 {
 func (n *nodeEvidence) warnings() []string {
 	var all []string
 	warn := func(format string, args ...any) { all = append(all, n.Name+" "+fmt.Sprintf(format, args...)) }
-	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 {
+	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 && n.floods == 0 { // a flood reads nothing
 		warn("lost %d datagrams to a full receive buffer", lost)
 	}
 	if n.Role == results.RoleParallel && n.client != nil && n.client.Held > 0 {

@@ -30,6 +30,9 @@ func recordsComplete(e *evidence) (bool, string) {
 			return n.serverIncomplete(e)
 		}
 		planned := e.group(n.Role).Requests
+		if e.group(n.Role).Kind.Flood() {
+			return n.floodIncomplete()
+		}
 		if n.open && n.client != nil {
 			planned = n.client.Requests
 		}
@@ -50,6 +53,16 @@ func (n *nodeEvidence) clientIncomplete(planned int) string {
 		return fmt.Sprintf("left %d requests and counts %d, of %d planned", len(n.requests), n.client.Requests, planned)
 	case n.strange > 0:
 		return fmt.Sprintf("left %d requests whose number repeats or is not planned, or whose outcome is unknown", n.strange)
+	}
+	return n.probeIncomplete()
+}
+
+func (n *nodeEvidence) floodIncomplete() string {
+	switch {
+	case n.client == nil:
+		return "left no client record"
+	case n.frames == 0 || n.frames != uint64(n.client.Requests):
+		return fmt.Sprintf("left %d frames and counts %d", n.frames, n.client.Requests)
 	}
 	return n.probeIncomplete()
 }

@@ -81,6 +81,10 @@ func recordFaults() map[string]fault {
 			rules{RuleKernel},
 			"server had to refuse 5 connections by itself, as 4 packets were dropped over quota",
 		},
+		"frames of a flood are lost": {record.NoBlock, func(s *synth) {
+			s.flood()
+			*s.trial.FloodFrames = 1960
+		}, rules{RuleFlood}, "2000 frames were sent, 1960 came to the server"},
 		"a count does not reach the kernel": {record.XDPBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			if l.Gateway != nil {
 				l.Gateway.UpdateErrors = 1

@@ -16,7 +16,7 @@ import (
 
 // Version is the version of the rules for new runs. A change of a rule that can
 // change the outcome for a recorded trial needs a new one.
-const Version = 2
+const Version = 3
 
 // The rules, as trial.json names them.
 const (
@@ -36,6 +36,7 @@ const (
 	RuleGenerator  = results.GeneratorRule
 	RuleSequential = "sequential-on-time"
 	RuleLocal      = "generator-local-failures"
+	RuleFlood      = "flood-arrived"
 )
 
 // rule is one condition of a valid trial. It returns whether the condition
@@ -49,7 +50,9 @@ type rule struct {
 
 // versions are the rules by version, in the order of trial.json. A run is judged
 // by those of its own version.
-var versions = map[int][]rule{1: rules1, 2: append(slices.Clone(rules1), rule{RuleLocal, false, fewLocalFailures})}
+var versions = map[int][]rule{1: rules1, 2: rules2, 3: append(slices.Clone(rules2), rule{RuleFlood, false, floodArrived})}
+
+var rules2 = append(slices.Clone(rules1), rule{RuleLocal, false, fewLocalFailures})
 
 var rules1 = []rule{
 	{RuleCompleted, true, completed},

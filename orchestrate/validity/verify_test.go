@@ -161,7 +161,7 @@ func TestWhatCannotBeJudgedIsNotChecked(t *testing.T) {
 	s := newSynth(record.NoBlock).recorded(t)
 	s.manifest.ValidityVersion = Version + 1
 	if f := s.verify(); f.Status != results.NotChecked ||
-		!strings.Contains(f.Evidence, "version 3, this program has 1 to 2") {
+		!strings.Contains(f.Evidence, "version 4, this program has 1 to 3") {
 		t.Errorf("a newer run: %+v", f)
 	}
 	if _, err := Judge(s.manifest, s.trial, s.read); err == nil {

@@ -34,8 +34,10 @@ func (r *reading) blockTime() BlockTime {
 		b.EmptyCPUNS, b.EmptyWallNS = Number(s.EmptyCPUNS), Number(s.EmptyWallNS)
 	}
 	switch {
-	case !r.blocks():
-		b.TurnedAway = Unknown() // without a limiter, nobody decides that a request times out
+	case !r.blocks() || r.experiment.Parallel.Kind.Flood():
+		// Without a limiter, nobody decides that a request times out; of a flood's
+		// datagrams, nobody hears.
+		b.TurnedAway = Unknown()
 	case 2*r.turnedAway >= r.attackStarts: // else the extra time is mostly that of serving the rest
 		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))

@@ -224,6 +224,9 @@ func (r *reading) attackTotals() Attack {
 		ServerPerAttemptUS:   Unknown(),
 		AttackerPerAttemptUS: Unknown(),
 	}
+	if r.experiment.Parallel.Kind.Flood() {
+		a.PeakInFlight, a.Held = Unknown(), Unknown()
+	}
 	if r.attack.empty() {
 		return a
 	}

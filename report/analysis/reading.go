@@ -136,6 +136,9 @@ func (r *reading) takeParallel(line *record.Line) {
 		r.attackerNS += r.nodeNS
 		r.nodeNS = 0
 	}
+	if f := line.Flood; f != nil {
+		r.takeFlood(f)
+	}
 	q := line.Request
 	if q == nil {
 		return
@@ -151,6 +154,19 @@ func (r *reading) takeParallel(line *record.Line) {
 	}
 	if q.Outcome != record.OK {
 		r.turnedAway++
+	}
+}
+
+// takeFlood takes note of datagrams, of which nobody knows what became.
+func (r *reading) takeFlood(f *record.Flood) {
+	r.attackStarts += int(f.Frames)
+	r.attack.fromNS = min(r.attack.fromNS, f.FromNS)
+	r.attack.toNS = max(r.attack.toNS, f.ToNS)
+	if r.experiment.Sequential.Clients == 0 {
+		r.endNS = max(r.endNS, f.ToNS)
+	}
+	for outcome := range r.requests[results.RoleParallel] {
+		r.requests[results.RoleParallel][outcome] = Unknown()
 	}
 }
 

@@ -105,5 +105,8 @@ func doubleRateFlags(key string, l *results.Load) string {
 	if l.Requests > 0 {
 		set += fmt.Sprintf(" --set %s.parallel.requests=%d", key, 2*l.Requests)
 	}
+	if l.Kind.Flood() {
+		return set
+	}
 	return set + fmt.Sprintf(" --set %s.parallel.max_in_flight=%d", key, 2*l.MaxInFlight)
 }

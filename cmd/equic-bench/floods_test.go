@@ -1,0 +1,36 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestEachKindOfFloodRunsInNamespaces(t *testing.T) {
+	testkit.NeedRoot(t)
+	needBinary(t)
+	root := t.TempDir()
+	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns)
+	if code := b.exit(); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	r := openRun(t, root)
+	seen := map[string]bool{}
+	for _, trial := range r.Trials {
+		if !trial.Valid {
+			continue
+		}
+		seen[trial.Label()] = true
+		if trial.FloodFrames == nil || *trial.FloodFrames == 0 {
+			t.Errorf("%s: nothing counted its frames", trial.Label())
+		}
+	}
+	if want := len(r.Manifest.Plan); len(seen) != want {
+		t.Errorf("valid trials of %d cells and variants, want %d", len(seen), want)
+	}
+	if files := readTree(t, filepath.Join(r.Dir, results.ReportDir)); len(files["report.md"]) == 0 {
+		t.Error("there is no report")
+	}
+}

@@ -1,0 +1,93 @@
+package orchestrate
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/equic-bench/equic-bench/orchestrate/validity"
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/scenarios"
+)
+
+// flooded is oneTrial with an attack of frames.
+func flooded(kind record.Attack) *scenarios.Scenario {
+	s := oneTrial(record.NoBlock)
+	s.Parallel.Kind, s.Parallel.Requests, s.Parallel.Duration = kind, 0, 2*time.Second
+	return s
+}
+
+// calmFlood sends 100 frames.
+func calmFlood(p *process) int {
+	p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now()}})
+	if code, interrupted := p.until(3 * time.Second); interrupted {
+		return code
+	}
+	p.print(record.Line{Flood: &record.Flood{FromNS: 1e9, ToNS: 3e9, Frames: 100, Bytes: 124200}})
+	p.print(record.Line{Client: &record.Client{Requests: 100}})
+	p.probe()
+	return 0
+}
+
+func TestATrialWithAFloodIsValidIfItsFramesArrived(t *testing.T) {
+	for name, c := range map[string]struct {
+		arrived uint64 // zero: unknown
+		valid   bool
+	}{
+		"all arrived":              {200, true},
+		"some were lost":           {190, false},
+		"nothing counts":           {0, true},
+		"more came than were sent": {250, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rt := newFake(flooded(record.HalfOpen))
+				rt.arrived = c.arrived
+				rt.programs = map[string]program{"parallel-1": calmFlood, "parallel-2": calmFlood}
+				o := testOptions(t)
+				o.Once = true
+				outcome, err := Run(t.Context(), rt.scenario, rt, o)
+				if c.valid != (err == nil) {
+					t.Fatal(err)
+				}
+				trial := outcome.Trials[0]
+				if (trial.FloodFrames != nil) != (c.arrived > 0) {
+					t.Errorf("frames that arrived: %v", trial.FloodFrames)
+				}
+				for _, check := range trial.Checks {
+					if want := c.valid || check.Rule != validity.RuleFlood; check.OK != want {
+						t.Errorf("%+v", check)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAFloodIsToldWhereToSendAndHow(t *testing.T) {
+	s := flooded(record.Spoofed)
+	s.Parallel.Rate, s.Parallel.Max = 0, true
+	nodes := specBuilder{scenario: s, bin: "/", wholeFrames: true}.nodes("no-block")
+	i := slices.IndexFunc(nodes, func(n NodeSpec) bool { return n.Role == results.RoleParallel })
+	const want = "/equic-probe --interval 100ms -- /equic-flood --server 10.9.8.2:4433 --kind spoofed --duration 2s " +
+		"--rate 0 --delay 1s --interface eth0 --sources 10.192.0.0/12"
+	if got := strings.Join(nodes[i].Command, " "); got != want {
+		t.Errorf("command\n%s\nwant\n%s", got, want)
+	}
+	if n := nodes[i]; !n.Flood || n.Sources != s.Network.FloodSources() || n.OpenFiles < floodPorts {
+		t.Errorf("node %+v", n)
+	}
+}
+
+func TestSpoofedPacketsAreRefusedWhereNodesCannotSendThem(t *testing.T) {
+	s := flooded(record.Spoofed)
+	rt := newFake(s)
+	_, err := Run(t.Context(), s, rt, testOptions(t))
+	if !errors.Is(err, ErrFlood) || !strings.Contains(err.Error(), "run with --runtime netns") || rt.opened > 0 {
+		t.Errorf("error %v, %d trials", err, rt.opened)
+	}
+}
