@@ -363,9 +363,9 @@ func summarise(t *testing.T, dir string) *analysis.Report {
 
 func TestAVariantThatIsUnknownIsAnError(t *testing.T) {
 	run := synth.OneBlock()
-	run.Experiment.Variants = append(run.Experiment.Variants, "tc-block")
+	run.Experiment.Variants = append(run.Experiment.Variants, "no-such-block")
 	_, err := Write(run.Write(t), Options{})
-	if err == nil || !strings.Contains(err.Error(), `unknown variant "tc-block"`) ||
+	if err == nil || !strings.Contains(err.Error(), `unknown variant "no-such-block"`) ||
 		!strings.Contains(err.Error(), "xdp-block-new") {
 		t.Errorf("error %v, want one that names the variant and those that are known", err)
 	}

@@ -1,0 +1,27 @@
+package analysis
+
+import (
+	"testing"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+func TestAnAttemptCostsTheAttackersTheirProcessesTime(t *testing.T) {
+	r := &reading{
+		experiment: &results.Experiment{},
+		requests:   map[string]map[string]Number{results.RoleParallel: noRequests()},
+		attack:     span{fromNS: 1 << 62, toNS: -1},
+	}
+	for range 2 { // two attackers, each with three attempts
+		for i := range 3 {
+			r.takeParallel(&record.Line{Request: &record.Request{StartNS: int64(i) * 1e9, EndNS: 1e6, Outcome: record.Refused}})
+		}
+		r.takeParallel(&record.Line{Sample: &record.Sample{CPUNS: 1_000_000}})
+		r.takeParallel(&record.Line{Sample: &record.Sample{CPUNS: 4_500_000}})
+		r.takeParallel(&record.Line{Probe: &record.Probe{}})
+	}
+	if got := r.attackTotals().AttackerPerAttemptUS; got != 1500 {
+		t.Errorf("%v µs per attempt, want 1500: 9 ms over six", got)
+	}
+}
