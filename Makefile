@@ -47,7 +47,10 @@ bench: build ## the paper's experiment: nine containers, three variants, figures
 	$(BIN)/equic-bench run scenarios/paper.yaml
 	$(BIN)/equic-bench report
 
-# Standard output is the table alone.
+.PHONY: ladder
+ladder: build ## where to turn a client away: four places under two attacks, in namespaces (root; five minutes)
+	$(BIN)/equic-bench run scenarios/ladder-quick.yaml --runtime netns
+
 # The systems for which a server with the library must build.
 OTHERS := darwin/arm64 windows/amd64 linux/386 linux/s390x
 

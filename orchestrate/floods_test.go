@@ -73,7 +73,7 @@ func TestAFloodIsToldWhereToSendAndHow(t *testing.T) {
 	s.Parallel.Rate, s.Parallel.Max = 0, true
 	nodes := specBuilder{scenario: s, bin: "/", wholeFrames: true}.nodes("no-block")
 	i := slices.IndexFunc(nodes, func(n NodeSpec) bool { return n.Role == results.RoleParallel })
-	const want = "/equic-probe --interval 100ms -- /equic-flood --server 10.9.8.2:4433 --kind spoofed --duration 2s " +
+	const want = "/equic-probe --interval 100ms -- /equic-flood --kind spoofed --duration 2s " +
 		"--rate 0 --delay 1s --interface eth0 --sources 10.192.0.0/12"
 	if got := strings.Join(nodes[i].Command, " "); got != want {
 		t.Errorf("command\n%s\nwant\n%s", got, want)

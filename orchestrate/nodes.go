@@ -36,6 +36,9 @@ func newSpec(
 			record.EnvNode + "=" + n.Name,
 			record.EnvEpoch + "=" + strconv.FormatInt(epoch.UnixNano(), 10),
 		}
+		if n.Flood {
+			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPort(s))
+		}
 	}
 	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil
 }
@@ -120,7 +123,7 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 		OpenFiles: openFiles(c),
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
-			"--server", b.serverPort(),
+			"--server", serverPort(b.scenario),
 			"--mode", role,
 		}, end, []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
@@ -147,7 +150,6 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 		Flood:     true,
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-flood"),
-			"--server", b.serverPort(),
 			"--kind", string(c.Kind),
 		}, endOf(c), []string{
 			"--rate", strconv.FormatFloat(rate, 'g', -1, 64),
@@ -165,9 +167,8 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 }
 
 // serverPort is where the clients find the server.
-func (b specBuilder) serverPort() string {
-	network := b.scenario.Network
-	return netip.AddrPortFrom(network.ServerAddress(), uint16(network.Port)).String()
+func serverPort(s *scenarios.Scenario) string {
+	return netip.AddrPortFrom(s.Network.ServerAddress(), uint16(s.Network.Port)).String()
 }
 
 // endOf is what ends a client's load.

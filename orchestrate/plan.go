@@ -19,7 +19,7 @@ func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 	random := rand.New(rand.NewPCG(seed, 0))
 	var block []results.PlannedTrial
 	for _, c := range s.Cells() {
-		for _, v := range s.Variants {
+		for _, v := range c.Variants {
 			for _, a := range append([]results.Arm{results.Plain}, arms(s)...) {
 				block = append(block, results.PlannedTrial{Cell: c.Cell, Variant: string(v), Arm: a})
 			}

@@ -11,6 +11,9 @@ import (
 const (
 	EnvNode  = "EQUIC_NODE"  // the node's name
 	EnvEpoch = "EQUIC_EPOCH" // the trial's epoch, in Unix nanoseconds
+	// EnvFloodTarget is the server, as address:port, for a node that floods. No flag can
+	// name another one.
+	EnvFloodTarget = "EQUIC_FLOOD_TARGET"
 	// EnvReceivers are the kernel's threads that receive the node's packets, if it has
 	// some of its own: process ids, separated by commas.
 	EnvReceivers = "EQUIC_RECEIVERS"

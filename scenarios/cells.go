@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 // cell is one combination of a load and a value for each key of the matrix: a
@@ -18,6 +20,8 @@ type cell struct {
 	server []string // those of them that are not of a group of clients
 	set    []string // the matrix's values, each as key=value
 	root   *yaml.Node
+	// variants are those of the load, if it does not have all of the scenario's.
+	variants *yaml.Node
 }
 
 // cells takes a file apart. Without loads and matrix it is one cell.
@@ -63,7 +67,8 @@ func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 				"use at most 20 lower-case letters, digits and hyphens")
 			continue
 		}
-		all = append(all, cell{load: name.Value, root: withClients(root, groups)})
+		variants := take(groups, "variants")
+		all = append(all, cell{load: name.Value, root: withClients(root, groups), variants: variants})
 	}
 	return all
 }
@@ -223,19 +228,44 @@ func clone(n *yaml.Node) *yaml.Node {
 }
 
 // Cells are the scenario's cells: each combination of a load and of the values of
-// the matrix, complete by itself, with the scenario's own variants, repetitions and
-// arms. Without loads and matrix it is the scenario.
+// the matrix, complete by itself, with the scenario's repetitions and arms, and those of
+// its variants that the load has. One without a variant is left out. Without loads and
+// matrix it is the scenario.
 func (s *Scenario) Cells() []*Scenario {
 	if s.cells == nil {
 		return []*Scenario{s}
 	}
-	all := make([]*Scenario, len(s.cells))
-	for i, c := range s.cells {
+	var all []*Scenario
+	for _, c := range s.cells {
 		cell := *c
-		cell.Variants, cell.Repetitions, cell.Again = s.Variants, s.Repetitions, s.Again
-		all[i] = &cell
+		cell.Variants, cell.Repetitions, cell.Again = c.ofLoad(s.Variants), s.Repetitions, s.Again
+		if len(cell.Variants) > 0 {
+			all = append(all, &cell)
+		}
 	}
 	return all
+}
+
+// ofLoad are those of some variants that the cell's load has.
+func (s *Scenario) ofLoad(variants []record.Variant) []record.Variant {
+	if s.loadVariants == nil {
+		return variants
+	}
+	return slices.DeleteFunc(slices.Clone(variants), func(v record.Variant) bool {
+		return !slices.Contains(s.loadVariants, v)
+	})
+}
+
+// readVariants reads the variants of a load, which are some of the scenario's.
+func (d *decoder) readVariants(n *yaml.Node, s *Scenario) {
+	path := "loads." + s.Load + ".variants"
+	s.loadVariants = []record.Variant{}
+	d.read(n, path, d.variants(&s.loadVariants))
+	for _, v := range s.loadVariants {
+		if !slices.Contains(s.Variants, v) {
+			d.wrong(n, path, string(v)+" is none of the scenario's", "add it to variants")
+		}
+	}
 }
 
 // CellNamed is the cell of that name, or nil.

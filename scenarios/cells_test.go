@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
 )
 
 func TestEachCellIsACompleteScenario(t *testing.T) {
@@ -34,6 +36,39 @@ func TestEachCellIsACompleteScenario(t *testing.T) {
 	}
 	if s.CellNamed("siege") != nil {
 		t.Error("a cell that is not there")
+	}
+}
+
+func TestALoadCanHaveSomeOfTheVariants(t *testing.T) {
+	const file = `name: x
+variants: [no-block, tc-block, xdp-block]
+loads:
+  all: {parallel: {count: 4, requests: 10, rate: 3/s}}
+  some:
+    variants: [xdp-block, tc-block]
+    parallel: {count: 4, requests: 10, rate: 3/s}
+`
+	s, err := Parse("x.yaml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]record.Variant{}
+	for _, c := range s.Cells() {
+		got[c.Cell] = c.Variants
+	}
+	want := map[string][]record.Variant{
+		"all": {record.NoBlock, record.TCBlock, record.XDPBlock}, "some": {record.TCBlock, record.XDPBlock},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("variants (-want +got):\n%s", diff)
+	}
+	s.Variants = []record.Variant{record.NoBlock} // as a flag may say
+	if cells := s.Cells(); len(cells) != 1 || cells[0].Cell != "all" {
+		t.Errorf("%d cells have a variant, want one", len(cells))
+	}
+	_, err = Parse("x.yaml", []byte(strings.Replace(file, "[xdp-block, tc-block]", "[generic-block]", 1)))
+	if err == nil || !strings.Contains(err.Error(), "loads.some.variants: generic-block is none of the scenario's") {
+		t.Errorf("error %v", err)
 	}
 }
 

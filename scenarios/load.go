@@ -65,6 +65,9 @@ func (d *decoder) cell(c *cell) *Scenario {
 	s.Cell, s.Load, s.Point, s.Set = c.name(), c.load, strings.Join(c.point, "-"), c.set
 	s.ServerPoint = strings.Join(c.server, "-")
 	d.read(c.root, "", d.scenario(s))
+	if c.variants != nil {
+		d.readVariants(c.variants, s)
+	}
 	// Keys of both.
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
 	s.Parallel.KeyExchange = s.Sequential.KeyExchange
@@ -152,8 +155,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
 		}), 1, 2, "sequential", "parallel").about("The two groups of clients, and what they share."),
 		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their " +
-			"names " +
-			"are yours."),
+			"names are yours. A load can have some of the scenario's variants only."),
 		"matrix": d.matrix().about("Keys of server, clients, trial or a load (loads.NAME.parallel.rate), each with several " +
 			"values: every combination has trials of its own."),
 		"search": d.search(&s.Search).about("Has the run find the breaking point of each variant in each cell, the " +
@@ -208,10 +210,14 @@ func (d *decoder) sequential(c *Clients) reader {
 // loads and matrix are taken out of the file before a cell is read: here they are
 // for the schema and the manual.
 func (d *decoder) loads() reader {
-	groups := fields{"sequential": d.sequential(&Clients{}), "parallel": d.attack(&Clients{Kind: record.Requests, MaxInFlight: 1000})}
+	groups := fields{
+		"sequential": d.sequential(&Clients{}),
+		"parallel":   d.attack(&Clients{Kind: record.Requests, MaxInFlight: 1000}),
+		"variants":   d.variants(new([]record.Variant)),
+	}
 	load := d.mapping(groups)
 	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: load.schema}
-	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients"}
+	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients, and `variants`"}
 }
 
 func (d *decoder) matrix() reader {

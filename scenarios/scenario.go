@@ -48,6 +48,8 @@ type Scenario struct {
 	// the same server, and so the same capacity.
 	ServerPoint string
 	cells       []*Scenario
+	// loadVariants are the variants of a cell's load; nil is all of the scenario's.
+	loadVariants []record.Variant
 
 	// Path and Text are the file as given.
 	Path string

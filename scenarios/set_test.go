@@ -16,7 +16,8 @@ func TestAScenarioWithChangesIsOneWithTheseValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Parallel.Rate, want.Trial.Syscalls, want.Server.IdleTimeout = 200, false, 3*time.Second
+	want.Parallel.Rate, want.Parallel.Strength = 200, 0
+	want.Trial.Syscalls, want.Server.IdleTimeout = false, 3*time.Second
 	want.Variants = []record.Variant{record.NoBlock, record.XDPBlock}
 	got, err := LoadWith("quick.yaml", []string{
 		"clients.parallel.rate=150/s", "clients.parallel.rate=200/s", // the last counts

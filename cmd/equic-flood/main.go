@@ -44,10 +44,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 	flags := flag.NewFlagSet("equic-flood", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.Func("server", "the server in a private network, as `address:port`", func(text string) (err error) {
-		o.Server, err = netip.ParseAddrPort(text)
-		return err
-	})
 	kind := flags.String("kind", string(record.HalfOpen), "half-open, spoofed or junk")
 	flags.IntVar(&o.Frames, "requests", 0, "number of frames; or give -duration")
 	flags.DurationVar(&o.Duration, "duration", 0, "send no frame this long after the first one's time, or later")
@@ -66,6 +62,9 @@ func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	o.Kind, o.Node = record.Attack(*kind), os.Getenv(record.EnvNode)
+	if o.Server, err = netip.ParseAddrPort(os.Getenv(record.EnvFloodTarget)); err != nil {
+		return o, fmt.Errorf("%s, which a run sets: %w", record.EnvFloodTarget, err)
+	}
 	o.Clock, err = record.NewClock(os.Getenv)
 	return o, err
 }

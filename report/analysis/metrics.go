@@ -22,6 +22,7 @@ func (r *reading) metrics() *Metrics {
 		Syscalls:    r.syscallTotals(),
 		Requests:    r.requests,
 		Attack:      r.attackTotals(),
+		Honest:      r.honest(),
 		Server:      r.serverTotals(),
 		Gateway:     r.gatewayTotals(),
 		UDP:         r.udp(),

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
-	"github.com/equic-bench/equic-bench/stats"
 )
 
 // leastAchieved is the share of its scheduled rate that an attack must reach, to show that
@@ -100,34 +98,10 @@ func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
 	if err != nil {
 		return a, err
 	}
-	r.attacked(&a)
+	h := r.honest()
+	a.AchievedS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
 	a.judge(run.Manifest.Experiment.Search)
 	return a, nil
-}
-
-// attacked compares the time of the attack with that before it.
-func (r *reading) attacked(a *AttackTrial) {
-	bins := r.done.rates(secondNS, r.endNS)
-	a.AchievedS = r.attackTotals().AchievedRPS
-	a.Kept = Number(stats.Arithmetic(r.during(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
-	a.P99 = r.split[1].statistics().P99 / r.split[0].statistics().P99
-	a.Lost = 0
-	for outcome, n := range r.requests[results.RoleSequential] {
-		if outcome != string(record.OK) {
-			a.Lost += n
-		}
-	}
-}
-
-// during is the bins of 1 s of which most lies in the attack.
-func (r *reading) during(bins []float64) []float64 {
-	var all []float64
-	for i, v := range bins {
-		if middle := int64(i)*secondNS + secondNS/2; middle >= r.attack.fromNS && middle <= r.attack.toNS {
-			all = append(all, v)
-		}
-	}
-	return all
 }
 
 // judge holds the trial against the criteria. What is not known breaks them.

@@ -107,6 +107,7 @@ type Metrics struct {
 	Syscalls    Syscalls                     `json:"syscalls"`
 	Requests    map[string]map[string]Number `json:"requests"`
 	Attack      Attack                       `json:"attack"`
+	Honest      Honest                       `json:"honest"`
 	Server      Server                       `json:"server"`
 	Gateway     Gateway                      `json:"gateway"`
 	UDP         UDP                          `json:"udp"`

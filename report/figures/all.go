@@ -9,7 +9,7 @@ import (
 // All makes the figures of the report, in its order: those of one point of the
 // matrix after those of the other. A figure is of the load that the paper used for
 // it, if the run has several; what needs sequential clients is left out without. A search
-// has one of its own, and no other.
+// has one of its own, and no other; a ladder and a sweep have one of their own in front.
 func All(r *analysis.Report) []*Figure {
 	var all []*Figure
 	for _, point := range r.Points() {
@@ -30,6 +30,12 @@ func All(r *analysis.Report) []*Figure {
 	}
 	if r.Searched() {
 		all = append(all, figureBreaking(r))
+	}
+	if f := figureGoodput(r); f != nil {
+		all = append([]*Figure{f}, all...)
+	}
+	if r.Ladder() { // its answer comes first
+		all = append([]*Figure{figureAttempt(r)}, all...)
 	}
 	return all
 }

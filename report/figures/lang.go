@@ -84,6 +84,8 @@ const (
 	blockTimeFairTitle
 	latencyTitle
 	breakingTitle
+	attemptTitle
+	goodputTitle
 
 	claimsWhat
 	claimsInstrument
@@ -106,6 +108,8 @@ const (
 	latencyFailed
 	breakingWhat
 	breakingTries
+	attemptWhat
+	goodputWhat
 
 	claimsNoInterval
 	claimUnknown
@@ -126,12 +130,14 @@ const (
 	requestsPerSecond
 	microseconds
 	microsecondsPerClient
+	microsecondsPerAttempt
 	milliseconds
 	inSecondsAxis
 	cpuOfServer
 	residentSet
 	shareOfTime
 	strengthAxis
+	keptAxis
 	logScale
 
 	cpuTitle
@@ -196,6 +202,8 @@ const (
 	fromTo
 	forTimeAtMost
 	inRequestsPerSecond
+	costsServer
+	costsAttacker
 	inMicroseconds
 	inMilliseconds
 	inSeconds

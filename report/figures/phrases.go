@@ -132,6 +132,31 @@ var phrases = [phraseCount]words{
 		"Breaking points: the strongest attack that each variant holds against",
 		"Pontos de ruptura: o ataque mais forte que cada variante suporta",
 	},
+	attemptTitle: {
+		"Cost of an attempt: what it costs the server with each variant, and the attacker",
+		"Custo de uma tentativa: para o servidor, com cada variante, e para o atacante",
+	},
+	goodputTitle: {
+		"Throughput that the sequential clients keep during attacks of several strengths",
+		"Vazão que os clientes sequenciais mantêm durante ataques de várias intensidades",
+	},
+	goodputWhat: {
+		"Throughput of the sequential clients during the attack, in percent of that before it, against the strength of the " +
+			"attack as a multiple of what the server can serve.",
+		"Vazão dos clientes sequenciais durante o ataque, em percentual da anterior, pela intensidade do ataque, como " +
+			"múltiplo do que o servidor consegue atender.",
+	},
+	keptAxis: {"throughput kept (%)", "vazão mantida (%)"},
+	attemptWhat: {
+		"Busy time of the server's CPUs during the attack, packet processing of the kernel included, beyond the rate before " +
+			"it, per attempt of the attack, and CPU time of the attackers per attempt. A cost that is not above zero is not drawn.",
+		"Tempo ocupado das CPUs do servidor durante o ataque, incluído o processamento de pacotes no núcleo, além da taxa " +
+			"anterior, por tentativa do ataque, e tempo de CPU dos atacantes por tentativa. Um custo que não é positivo não " +
+			"é desenhado.",
+	},
+	costsServer:            {"the server", "o servidor"},
+	costsAttacker:          {"the attacker", "o atacante"},
+	microsecondsPerAttempt: {"CPU time per attempt (µs)", "tempo de CPU por tentativa (µs)"},
 	breakingWhat: {
 		"The strongest attack that holds, of those that were tried: during it the sequential clients keep %s %% of their " +
 			"throughput before it, their p99 is at most %s times that before it, and at most %s of their requests are lost.",

@@ -157,5 +157,8 @@ func pivot(data [][]string) tables.Titled {
 func tableHTML(t tables.Titled) template.HTML {
 	t.Style().HTML.EscapeText = true
 	t.SetHTMLCSSClass("data")
-	return template.HTML(t.RenderHTML())
+	return template.HTML(effectCell.ReplaceAllString(t.RenderHTML(), `<td$1 class="$2">$2</td>`))
 }
+
+// effectCell is a cell with what an attack does, which has a colour of its own.
+var effectCell = regexp.MustCompile(`<td([^>]*)>(holds|degrades|fails)</td>`)

@@ -38,7 +38,7 @@ type document struct {
 	Notes    []string // on the claims
 	Words    []string
 	Claims   template.HTML // their table
-	Search   *shown        // the breaking points; nil if the run is no search
+	Answer   *shown        // of a search or a ladder, in place of verdicts; nil of other runs
 	Figures  []drawing
 	Sections []shown
 	Warnings []string
@@ -124,8 +124,8 @@ func newDocument(r *analysis.Report) *document {
 			Table: tableHTML(of.Titled), After: of.After, Items: of.Items,
 		})
 	}
-	if r.Searched() { // its answer comes first
-		d.Search, d.Sections = &d.Sections[0], d.Sections[1:]
+	if r.Searched() || r.Ladder() { // its answer comes first
+		d.Answer, d.Sections = &d.Sections[0], d.Sections[1:]
 	}
 	return d
 }

@@ -13,10 +13,16 @@ import (
 // Brief writes one table: each headline figure of each variant, and its change
 // from the first variant; and those on each variant against itself, where the run
 // was made for them. Intervals, and what they mean, are in the report. Of a search it writes
-// the breaking points.
+// the breaking points, and of a ladder what each attack does.
 func Brief(w io.Writer, r *analysis.Report, width int) error {
 	if r.Searched() {
 		t := BreakingTable(r)
+		_, err := io.WriteString(w, t.text(width))
+		return err
+	}
+	if r.Ladder() {
+		t := LadderTable(r)
+		t.below = LadderWords(r)
 		_, err := io.WriteString(w, t.text(width))
 		return err
 	}

@@ -9,10 +9,13 @@ import (
 
 // Quote returns a run in one sentence: how many of the paper's claims got which verdict,
 // and the first of them; the first metric of each variant if no claim was judged; the
-// breaking points of a search.
+// breaking points of a search; what each attack of a ladder does.
 func Quote(r *analysis.Report) string {
 	if r.Searched() {
 		return quoteSearch(r)
+	}
+	if answer := LadderAnswer(r); answer != nil {
+		return answer[0]
 	}
 	judged := slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool {
 		return c.Verdict == analysis.NotRun

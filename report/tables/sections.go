@@ -24,7 +24,11 @@ type Section struct {
 // Sections are all tables but that of the claims, in the order of the report, cell
 // by cell. Those that have no row are left out.
 func Sections(r *analysis.Report) []Section {
-	all := []Section{{Titled: BreakingTable(r), After: BreakingWords(r)}}
+	all := []Section{
+		{Titled: BreakingTable(r), After: BreakingWords(r)},
+		{Titled: LadderTable(r), After: LadderWords(r)},
+		{Titled: ladderCostTable(r)},
+	}
 	for _, p := range r.Parts {
 		for _, s := range sectionsOf(p.Summary) {
 			s.Titled = s.of(p)

@@ -29,7 +29,9 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	judged.below = ClaimsNotes(r.Summary)
 	breaking := BreakingTable(r)
 	breaking.below = BreakingWords(r)
-	all := []Titled{judged, breaking}
+	ladder := LadderTable(r)
+	ladder.below = LadderWords(r)
+	all := []Titled{judged, breaking, ladder, ladderCostTable(r)}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
 			all = append(all, t.of(p))

@@ -1,0 +1,106 @@
+package analysis
+
+import (
+	"slices"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
+	"github.com/equic-bench/equic-bench/stats"
+)
+
+// Honest is what an attack does to the sequential clients.
+type Honest struct {
+	// Kept is their throughput during the attack, and P99 the p99 of their response time,
+	// each as a multiple of that before it, in the same trial.
+	Kept Number `json:"throughput_kept"`
+	P99  Number `json:"p99_ratio"`
+	// Lost is how many of their requests did not end as ok, in the whole trial.
+	Lost Number `json:"lost"`
+}
+
+// honest compares the time of the attack with that before it.
+func (r *reading) honest() Honest {
+	h := Honest{Unknown(), Unknown(), Unknown()}
+	if r.attack.empty() || r.experiment.Sequential.Clients == 0 {
+		return h
+	}
+	bins := r.done.rates(secondNS, r.endNS)
+	h.Kept = Number(stats.Arithmetic(r.during(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
+	h.P99 = r.split[1].statistics().P99 / r.split[0].statistics().P99
+	h.Lost = 0
+	for outcome, n := range r.requests[results.RoleSequential] {
+		if outcome != string(record.OK) {
+			h.Lost += n
+		}
+	}
+	return h
+}
+
+// during is the bins of 1 s of which most lies in the attack.
+func (r *reading) during(bins []float64) []float64 {
+	var all []float64
+	for i, v := range bins {
+		if middle := int64(i)*secondNS + secondNS/2; middle >= r.attack.fromNS && middle <= r.attack.toNS {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// Effect is how a variant bears an attack (docs/method.md, Holds, degrades, fails).
+type Effect string
+
+// The effects.
+const (
+	Holds         Effect = "holds"
+	Degrades      Effect = "degrades"
+	Fails         Effect = "fails"
+	UnknownEffect Effect = "–"
+)
+
+// The limits of the effects.
+const (
+	HoldsKept = 0.99 // of the throughput before the attack
+	HoldsP99  = 3    // times that before the attack
+	FailsKept = 0.5
+)
+
+// Effect is that of the trials' medians.
+func (v *Variant) Effect() Effect {
+	if v.Metrics == nil || !v.Honest.Kept.Known() {
+		return UnknownEffect
+	}
+	h := v.Honest
+	switch {
+	case h.Kept < FailsKept:
+		return Fails
+	case h.Kept < HoldsKept || h.Lost > 0 || h.P99 > HoldsP99:
+		return Degrades
+	case !h.P99.Known():
+		return UnknownEffect
+	}
+	return Holds
+}
+
+// Ladder reports whether the run compares more places, or more kinds of attack, than the
+// paper's experiment, on sequential clients that show what the attack does.
+func (r *Report) Ladder() bool {
+	if r.Searched() {
+		return false
+	}
+	return slices.ContainsFunc(r.Parts, func(p *Part) bool {
+		e := p.Summary.Manifest.Experiment
+		kind := e.Parallel.Kind
+		return e.Sequential.Clients > 0 && e.Parallel.Clients > 0 &&
+			(kind != "" && kind != record.Requests || slices.ContainsFunc(p.Summary.Variants, beyondThePaper))
+	})
+}
+
+// beyondThePaper reports whether a variant is at a place that policies.yaml does not have.
+func beyondThePaper(v Variant) bool {
+	switch record.Variant(v.Name).Spec().Place {
+	case record.PlaceNone, record.PlaceLate, record.PlaceEarly, record.PlaceXDP:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,181 @@
+package tables
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+// LadderTable has a row for each variant and a column for each attack, with what the attack
+// does to the sequential clients. It has no row in a run of the paper's variants alone.
+func LadderTable(r *analysis.Report) Titled {
+	parts := ladderParts(r)
+	header := []any{"variant"}
+	for _, p := range parts {
+		header = append(header, attackName(p))
+	}
+	t := NewTitled("Which attack does the server withstand, with which place?", len(header), header...)
+	for _, name := range ladderVariants(parts) {
+		row := table.Row{name}
+		for _, p := range parts {
+			effect := analysis.UnknownEffect
+			if v := variantOf(p, name); v != nil {
+				effect = v.Effect()
+			}
+			row = append(row, string(effect))
+		}
+		t.AppendRow(row)
+	}
+	return t
+}
+
+// ladderCostTable has what an attempt of each attack costs either side.
+func ladderCostTable(r *analysis.Report) Titled {
+	parts := ladderParts(r)
+	header := []any{"attack", "variant", "the server", "throughput kept (%)", "p99 (multiple)", "requests lost",
+		"server CPU per attempt (µs)", "attacker CPU per attempt (µs)", "server for each of the attacker's"}
+	t := NewTitled("What an attempt costs, and what the attack does", 3, header...)
+	for _, p := range parts {
+		for i := range p.Summary.Variants {
+			v := &p.Summary.Variants[i]
+			if v.Metrics == nil {
+				continue
+			}
+			t.AppendRow(table.Row{
+				attackName(p), v.Name, string(v.Effect()), (100 * v.Honest.Kept).Short(), v.Honest.P99.Short(),
+				v.Honest.Lost.Short(), v.Attack.ServerPerAttemptUS.Short(), v.Attack.AttackerPerAttemptUS.Short(),
+				(v.Attack.ServerPerAttemptUS / v.Attack.AttackerPerAttemptUS).Short(),
+			})
+		}
+	}
+	return t
+}
+
+// LadderAnswer is the run's answer in two sentences: which variants hold against which
+// attack, and which turns an attempt away at the least cost.
+func LadderAnswer(r *analysis.Report) []string {
+	parts := ladderParts(r)
+	if len(parts) == 0 {
+		return nil
+	}
+	var all []string
+	for _, p := range parts {
+		all = append(all, attackName(p)+": "+effects(p))
+	}
+	answer := []string{analysis.Capital(strings.Join(all, "; ") + ".")}
+	if cheapest := cheapest(parts[0]); cheapest != "" {
+		answer = append(answer, cheapest)
+	}
+	return answer
+}
+
+// LadderWords say what the effects mean.
+func LadderWords(r *analysis.Report) []string {
+	if !r.Ladder() {
+		return nil
+	}
+	return append(LadderAnswer(r), fmt.Sprintf("*Holds*: during the attack the sequential clients keep %.0f %% of their "+
+		"throughput before it, their p99 is at most %d times that before it, and none of their requests is lost. *Fails*: "+
+		"they keep less than %.0f %%. *Degrades*: anything between.", 100*analysis.HoldsKept, analysis.HoldsP99,
+		100*analysis.FailsKept))
+}
+
+// ladderParts are the cells of a ladder that show what an attack does.
+func ladderParts(r *analysis.Report) []*analysis.Part {
+	if !r.Ladder() {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.Parts), func(p *analysis.Part) bool {
+		return p.Summary.Manifest.Experiment.Sequential.Clients == 0 || len(p.Summary.Measured()) == 0
+	})
+}
+
+// ladderVariants are the variants of some cells, in the order of the cells.
+func ladderVariants(parts []*analysis.Part) (names []string) {
+	for _, p := range parts {
+		for _, v := range p.Summary.Variants {
+			if !slices.Contains(names, v.Name) {
+				names = append(names, v.Name)
+			}
+		}
+	}
+	return names
+}
+
+func variantOf(p *analysis.Part, name string) *analysis.Variant {
+	i := slices.IndexFunc(p.Summary.Variants, func(v analysis.Variant) bool { return v.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &p.Summary.Variants[i]
+}
+
+// attackName is a cell's attack for reading.
+func attackName(p *analysis.Part) string {
+	name := p.Cell.Name
+	if name == "" {
+		name = "attack"
+	}
+	if rate := scheduled(p); rate != "" {
+		name += " at " + rate
+	}
+	return name
+}
+
+func scheduled(p *analysis.Part) string {
+	have := p.Summary.Measured()
+	if len(have) == 0 || !have[0].Attack.ScheduledRPS.Known() {
+		return ""
+	}
+	return have[0].Attack.ScheduledRPS.Short() + "/s"
+}
+
+// effects are the variants of a cell by what the attack does.
+func effects(p *analysis.Part) string {
+	var all []string
+	for _, effect := range []analysis.Effect{analysis.Holds, analysis.Degrades, analysis.Fails} {
+		var names []string
+		have := p.Summary.Measured()
+		for i := range have {
+			if have[i].Effect() == effect {
+				names = append(names, have[i].Name)
+			}
+		}
+		if len(names) > 0 {
+			all = append(all, analysis.Sentence(names)+" "+plural(effect, len(names)))
+		}
+	}
+	if len(all) == 0 {
+		return "nothing can be said"
+	}
+	return strings.Join(all, ", ")
+}
+
+// plural is the verb for so many variants.
+func plural(effect analysis.Effect, n int) string {
+	if n == 1 {
+		return string(effect)
+	}
+	return strings.TrimSuffix(string(effect), "s")
+}
+
+// cheapest says which variant turns an attempt away at the least cost to the server, and
+// which at the most.
+func cheapest(p *analysis.Part) string {
+	have := slices.DeleteFunc(p.Summary.Measured(), func(v analysis.Variant) bool {
+		return !v.Attack.ServerPerAttemptUS.Known()
+	})
+	if len(have) < 2 {
+		return ""
+	}
+	cost := func(v analysis.Variant) analysis.Number { return v.Attack.ServerPerAttemptUS }
+	slices.SortStableFunc(have, func(a, b analysis.Variant) int { return cmp.Compare(cost(a), cost(b)) })
+	least, most := have[0], have[len(have)-1]
+	return fmt.Sprintf("Under %s, an attempt costs the server's CPUs least with %s, %s µs, and most with %s, %s µs.",
+		attackName(p), least.Name, cost(least).Short(), most.Name, cost(most).Short())
+}
