@@ -12,7 +12,8 @@ func TestEachKindOfFloodRunsInNamespaces(t *testing.T) {
 	testkit.NeedRoot(t)
 	needBinary(t)
 	root := t.TempDir()
-	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns)
+	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns,
+		"--variants", "xdp-block-new")
 	if code := b.exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

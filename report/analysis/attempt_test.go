@@ -17,8 +17,8 @@ func TestAnAttemptCostsTheAttackersTheirProcessesTime(t *testing.T) {
 		for i := range 3 {
 			r.takeParallel(&record.Line{Request: &record.Request{StartNS: int64(i) * 1e9, EndNS: 1e6, Outcome: record.Refused}})
 		}
-		r.takeParallel(&record.Line{Sample: &record.Sample{CPUNS: 1_000_000}})
-		r.takeParallel(&record.Line{Sample: &record.Sample{CPUNS: 4_500_000}})
+		r.takeParallel(&record.Line{Sample: &record.Sample{AtNS: -1, CPUNS: 1_000_000}})
+		r.takeParallel(&record.Line{Sample: &record.Sample{AtNS: 1, CPUNS: 5_500_000}})
 		r.takeParallel(&record.Line{Probe: &record.Probe{}})
 	}
 	if got := r.attackTotals().AttackerPerAttemptUS; got != 1500 {

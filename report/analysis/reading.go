@@ -32,8 +32,9 @@ type reading struct {
 	turnedAway   int // attack requests that were not served
 	peakInFlight int
 	held         int
-	attackerNS   int64 // CPU time of the attackers
-	nodeNS       int64 // of the one whose records are read, so far
+	attackerNS   int64 // CPU time of the attackers from the epoch on
+	// Of the attacker whose records are read: before the epoch, and so far.
+	nodeStartNS, nodeNS int64
 
 	// Of the paper's instrument; the ends are those of the last requests, whatever
 	// their outcome, and zero without any.
@@ -129,12 +130,15 @@ func (r *reading) takeParallel(line *record.Line) {
 		r.peakInFlight = max(r.peakInFlight, c.PeakInFlight)
 		r.held += c.Held
 	}
-	if line.Sample != nil {
-		r.nodeNS = line.Sample.CPUNS
+	if s := line.Sample; s != nil {
+		r.nodeNS = s.CPUNS
+		if s.AtNS <= 0 {
+			r.nodeStartNS = s.CPUNS
+		}
 	}
 	if line.Probe != nil {
-		r.attackerNS += r.nodeNS
-		r.nodeNS = 0
+		r.attackerNS += r.nodeNS - r.nodeStartNS
+		r.nodeStartNS, r.nodeNS = 0, 0
 	}
 	if f := line.Flood; f != nil {
 		r.takeFlood(f)

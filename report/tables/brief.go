@@ -22,7 +22,9 @@ func Brief(w io.Writer, r *analysis.Report, width int) error {
 	}
 	if r.Ladder() {
 		t := LadderTable(r)
-		t.below = LadderWords(r)
+		if words := LadderWords(r); len(words) > 0 { // the first is the run's quote
+			t.below = plainWords(words[1:])
+		}
 		_, err := io.WriteString(w, t.text(width))
 		return err
 	}

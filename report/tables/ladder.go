@@ -85,6 +85,15 @@ func LadderWords(r *analysis.Report) []string {
 		100*analysis.FailsKept))
 }
 
+// plainWords are words without emphasis, for a terminal.
+func plainWords(words []string) []string {
+	var all []string
+	for _, w := range words {
+		all = append(all, strings.ReplaceAll(w, "*", ""))
+	}
+	return all
+}
+
 // ladderParts are the cells of a ladder that show what an attack does.
 func ladderParts(r *analysis.Report) []*analysis.Part {
 	if !r.Ladder() {

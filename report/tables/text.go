@@ -30,7 +30,7 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	breaking := BreakingTable(r)
 	breaking.below = BreakingWords(r)
 	ladder := LadderTable(r)
-	ladder.below = LadderWords(r)
+	ladder.below = plainWords(LadderWords(r))
 	all := []Titled{judged, breaking, ladder, ladderCostTable(r)}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
