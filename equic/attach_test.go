@@ -173,6 +173,25 @@ func TestATunnelBesideTheInterfaceIsRefused(t *testing.T) {
 	mustAttach(t, o)
 }
 
+func TestAnInterfaceWithoutEthernetIsRefused(t *testing.T) {
+	newPair(t)
+	tun := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "tun0"}, Mode: netlink.TUNTAP_MODE_TUN}
+	if err := netlink.LinkAdd(tun); err != nil {
+		t.Skipf("the kernel has no tun devices: %v", err)
+	}
+	testkit.Must(t, netlink.LinkSetUp(netkit.Link(t, "tun0")))
+	for _, mode := range []Mode{Native, Generic, TC} {
+		_, err := Attach(Options{Interface: "tun0", Ports: onePort, Mode: mode})
+		if err == nil || !strings.Contains(err.Error(), "no Ethernet header") {
+			t.Errorf("mode %s: error %v", mode, err)
+		}
+	}
+	g := mustAttach(t, Options{Interface: "tun0", Ports: onePort, Mode: Auto})
+	if got := g.Mode(); got != Netfilter {
+		t.Errorf("mode %s, want %s", got, Netfilter)
+	}
+}
+
 func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 	for text := range strings.FieldsFuncSeq(string(_GatewayBytes), func(r rune) bool { return r == 0 }) {
 		if strings.HasPrefix(text, "/") && strings.Count(text, "/") > 1 {

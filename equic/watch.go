@@ -149,6 +149,9 @@ func (k *keeper) attachTo(iface netlink.Link) error {
 }
 
 func (k *keeper) attach(index int) (_ link.Link, err error) {
+	if err := k.refuseWithoutEthernet(index); err != nil {
+		return nil, err
+	}
 	l, err := k.linkTo(index)
 	if err != nil {
 		return nil, explain(err)
@@ -166,6 +169,21 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 		return nil, fmt.Errorf("mode in force is %q", got)
 	}
 	return l, nil
+}
+
+// refuseWithoutEthernet is an error if packets of an interface, such as a tun device,
+// begin with their IP header: the programs of interfaces expect an Ethernet header.
+func (k *keeper) refuseWithoutEthernet(index int) error {
+	iface, err := k.kernel.LinkByIndex(index)
+	if err != nil {
+		return err
+	}
+	switch kind := iface.Attrs().EncapType; kind {
+	case "ether", "loopback":
+		return nil
+	default:
+		return fmt.Errorf("its packets have no Ethernet header (link type %q): use mode %s or %s", kind, Netfilter, Socket)
+	}
 }
 
 func (k *keeper) linkTo(index int) (link.Link, error) {

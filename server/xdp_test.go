@@ -35,11 +35,18 @@ func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 
 // What tells the variants apart is whether a blocked client can still use the
 // connections that it has.
-func TestTheKernelBlocksAClientAtItsQuota(t *testing.T) {
+// The other places run in whole trials (cmd/equic-bench).
+func TestAClientAtItsQuotaIsBlocked(t *testing.T) {
 	for _, c := range []struct {
 		variant record.Variant
 		lives   bool
-	}{{record.XDPBlock, false}, {record.XDPBlockNew, true}} {
+	}{
+		{record.XDPBlock, false},
+		{record.XDPBlockNew, true},
+		{record.NftablesBlock, false},
+		{record.AppDropBlock, false},
+		{record.AppDropBlockNew, true},
+	} {
 		t.Run(string(c.variant), func(t *testing.T) {
 			const quota = 2
 			r := startXDP(t, c.variant, quota)

@@ -1,0 +1,57 @@
+package figures
+
+import (
+	"testing"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// sweep is a report of one load with attacks of several strengths.
+func sweep(strengths ...float64) *analysis.Report {
+	r := new(analysis.Report)
+	for i, strength := range strengths {
+		s := &analysis.Summary{Blocks: 1, Manifest: &results.Manifest{Experiment: results.Experiment{
+			Sequential: results.Load{Clients: 1},
+			Parallel:   results.Load{Clients: 1, Kind: record.Requests, Strength: strength},
+		}}}
+		for j, name := range []string{"tc-block-new", "xdp-block-new"} {
+			s.Variants = append(s.Variants, analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
+				Honest: analysis.Honest{Kept: analysis.Number(1 / float64(1+i+j))},
+				Attack: analysis.Attack{ServerPerAttemptUS: analysis.Number(10 * (1 + i - j)), AttackerPerAttemptUS: 700},
+			}})
+		}
+		name := results.StrengthLabel(strength)
+		r.Parts = append(r.Parts, &analysis.Part{Cell: results.Cell{Name: name, Point: name}, Summary: s})
+	}
+	r.Summary = r.Parts[0].Summary
+	return r
+}
+
+func TestAFigureHasTheThroughputKeptByStrength(t *testing.T) {
+	f := figureGoodput(sweep(2, 0.5, 1))
+	if f == nil || len(f.panels) != 1 || len(f.data) != 1+3*2 || len(f.marks) != 3*2 {
+		t.Fatalf("figure %+v", f)
+	}
+	if first := f.data[1]; first[0] != "tc-block-new" || first[2] != "0.5" || first[4] != "50" {
+		t.Errorf("first row %q, want the weakest attack", first)
+	}
+	if figureGoodput(sweep(2)) != nil {
+		t.Error("one strength is a sweep")
+	}
+}
+
+func TestAFigureHasTheCostOfAnAttempt(t *testing.T) {
+	f := figureAttempt(sweep(1, 2))
+	if len(f.panels) != 2 || len(f.data) != 1+2*2*2 {
+		t.Errorf("%d panels, %d rows", len(f.panels), len(f.data))
+	}
+	// One cost of the server is zero, which a logarithmic axis does not have.
+	if len(f.marks) != 2*2*2-1 {
+		t.Errorf("%d marks", len(f.marks))
+	}
+	if f.Height <= 0 {
+		t.Errorf("its height is %v", f.Height)
+	}
+}

@@ -1,0 +1,73 @@
+package tables
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
+)
+
+// ladder is a report of two attacks.
+func ladder() *analysis.Report {
+	r := new(analysis.Report)
+	add := func(load string, kind record.Attack, variants ...analysis.Variant) {
+		s := &analysis.Summary{Manifest: &results.Manifest{Experiment: results.Experiment{
+			Sequential: results.Load{Clients: 1}, Parallel: results.Load{Clients: 1, Kind: kind},
+		}}, Variants: variants}
+		r.Parts = append(r.Parts, &analysis.Part{Cell: results.Cell{Name: load, Load: load}, Summary: s})
+	}
+	add("requests", record.Requests, rung("userspace-block", 0.1, 9, 20, 3000), rung("tc-block-new", 0.8, 2, 0, 20),
+		rung("xdp-block-new", 0.995, 1.5, 0, 10))
+	add("junk", record.Junk, rung("tc-block-new", 1, 1, 0, 2), rung("xdp-block-new", 1, analysis.Unknown(), 0, 1))
+	r.Summary = r.Parts[0].Summary
+	return r
+}
+
+// rung is a variant with what an attack does, and its cost to the server.
+func rung(name string, kept, p99, lost, us analysis.Number) analysis.Variant {
+	return analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
+		Honest: analysis.Honest{Kept: kept, P99: p99, Lost: lost},
+		Attack: analysis.Attack{ScheduledRPS: 140, ServerPerAttemptUS: us, AttackerPerAttemptUS: 1000},
+	}}
+}
+
+func TestALadderHasItsAnswer(t *testing.T) {
+	r := ladder()
+	want := []string{
+		"Requests at 140/s: xdp-block-new holds, tc-block-new degrades, userspace-block fails; " +
+			"junk at 140/s: tc-block-new holds.",
+		"Under requests at 140/s, an attempt costs the server's CPUs least with xdp-block-new, 10 µs, and most with " +
+			"userspace-block, 3,000 µs.",
+	}
+	if diff := cmp.Diff(want, LadderAnswer(r)); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	table := LadderTable(r)
+	wantRows := [][]string{
+		{"userspace-block", "fails", "–"}, {"tc-block-new", "degrades", "holds"}, {"xdp-block-new", "holds", "–"},
+	}
+	if diff := cmp.Diff(wantRows, table.rows); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	costs := ladderCostTable(r)
+	if n := costs.Length(); n != 5 || !slices.Contains(costs.rows[0], "3") {
+		t.Errorf("%d rows, the first %q", n, costs.rows[0])
+	}
+	if got := strings.Join(plainWords(LadderWords(r)), " "); strings.Contains(got, "*") {
+		t.Errorf("words with emphasis at a terminal: %s", got)
+	}
+}
+
+func TestTheVariantsOfThePaperMakeNoLadder(t *testing.T) {
+	r := ladder()
+	r.Parts = r.Parts[:1]
+	r.Parts[0].Summary.Variants = []analysis.Variant{rung("userspace-block", 1, 1, 0, 1), rung("xdp-block-new", 1, 1, 0, 1)}
+	if table := LadderTable(r); table.Length() > 0 || LadderAnswer(r) != nil || LadderWords(r) != nil {
+		t.Error("they have a table")
+	}
+}
