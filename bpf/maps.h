@@ -128,8 +128,8 @@ const volatile __u64 event_burst_ns = 0;
 volatile __u8 application_of[65536];
 
 /* Whether a packet may be several datagrams of one sender, with one header (GSO,
- * GRO). User space sets it to zero once the program runs in the driver. */
-volatile __u8 merges = 1;
+ * GRO). User space clears it in native mode, where every packet is one datagram. */
+const volatile __u8 merges = 1;
 
 volatile __u64 events_full_ns; /* the bucket of all events */
 

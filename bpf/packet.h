@@ -288,8 +288,8 @@ static __always_inline int walk(const struct view *v, __u32 offset, __u32 next, 
 	return is_extension(next) ? too_deep() : PASS_NOT_UDP;
 }
 
-/* These are global, so that the verifier looks at each once: the ways through it are
- * many. A context's type is that of its hook. */
+/* Global functions are verified once instead of at every call; these have too many
+ * paths to be verified inline. A context's type is that of its hook. */
 __noinline int walk_xdp(struct xdp_md *ctx, __u32 offset, __u32 next, __u32 end)
 {
 	const struct view v = { .hook = HOOK_XDP, .ctx = ctx };

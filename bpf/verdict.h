@@ -36,12 +36,17 @@ enum kind {
 	KIND_OPENING, /* of an unknown version; or a fragment */
 };
 
-/* Merged datagrams are of one length, but for a shorter last one. A server takes no
- * Initial in less than QUIC_MIN_INITIAL bytes, so one can hide behind a first datagram
- * only in twice as many. */
+/* Merged datagrams all have the same length, except that the last may be shorter. An
+ * Initial needs QUIC_MIN_INITIAL bytes, so the datagram in front of it has at least as
+ * many, and the packet at least twice as many. */
+static __always_inline int may_be_merged(const struct datagram *d)
+{
+	return d->length >= 2 * QUIC_MIN_INITIAL && merges;
+}
+
 static __always_inline enum kind established(const struct datagram *d)
 {
-	return d->length >= 2 * QUIC_MIN_INITIAL && merges ? KIND_MERGED : KIND_ESTABLISHED;
+	return may_be_merged(d) ? KIND_MERGED : KIND_ESTABLISHED;
 }
 
 /* An Initial to an ID that a server chose opens a connection only if it brings
@@ -253,7 +258,8 @@ static __always_inline enum reason judge_quota(const struct datagram *d, struct 
 		return PASS_UNKNOWN_CLIENT;
 	if (s->connections < a->quota)
 		return PASS_UNDER_QUOTA;
-	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && in_progress(s, d->source_port))
+	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && !may_be_merged(d) &&
+	    in_progress(s, d->source_port))
 		return PASS_HANDSHAKE;
 	if (!s->dropped) {
 		s->dropped = 1;

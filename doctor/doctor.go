@@ -106,7 +106,7 @@ func (m machine) kernel(need Need) Check {
 		c.Found += ", too old for " + strings.Join(lacks, ", ")
 	}
 	if len(wanted) > 0 {
-		c.Status, c.Means = Missing, "variants do not run that drop packets at "+strings.Join(wanted, ", ")
+		c.Status, c.Means = Missing, "variants that drop packets at "+strings.Join(wanted, ", ")+" cannot run"
 		c.Remedy = "use a newer kernel, or give --variants without them"
 	}
 	return c

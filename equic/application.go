@@ -42,6 +42,16 @@ func (a *Application) Drop(port uint16, from netip.AddrPort, datagram []byte) bo
 	return reason == DropOverQuota || reason == DropShortInitial
 }
 
+// noteDrop marks a slot as the kernel does: its client is turned away.
+func (s *slot) noteDrop() {
+	for {
+		old := s.state.Load()
+		if old>>droppedShift != 0 || s.state.CompareAndSwap(old, old|1<<droppedShift) {
+			return
+		}
+	}
+}
+
 // judge is that of bpf/verdict.h.
 func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) string {
 	kind := kindOf(datagram)
@@ -53,32 +63,35 @@ func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) s
 	case (kind == kindInitial || kind == kindToken) && len(datagram) < quicMinInitialBytes:
 		return DropShortInitial
 	}
-	connections, ports := a.clients.seen(port, from.Addr())
-	switch {
-	case connections < 0:
+	s := a.clients.seen(port, from.Addr())
+	if s == nil {
 		return PassUnknownClient
-	case uint32(connections) < a.clients.limits[0].quota.Load():
+	}
+	state := s.state.Load()
+	connections, ports := uint32(state), uint32(state>>portsShift)&(1<<portBits-1)
+	switch {
+	case connections < a.clients.limits[0].quota.Load():
 		return PassUnderQuota
 	case a.policy == PolicyNew && (kind == kindToken || kind == kind0RTT) && ports&portBit(from.Port()) != 0:
 		return PassHandshake
 	}
+	s.noteDrop()
 	return DropOverQuota
 }
 
-// seen is what the table tells the kernel of a client, read as the kernel does: its
-// connections, negative if it is not there, and the ports of its handshakes.
-func (t *table) seen(port uint16, addr netip.Addr) (connections int64, ports uint32) {
+// seen is the slot of a client, found without a lock as the kernel does; nil if it has
+// none.
+func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	if !addr.IsValid() {
-		return -1, 0
+		return nil
 	}
 	var p place
 	t.locate(&p, t.prefixes.key(port, addr))
 	index := t.find(&p)
 	if index < 0 {
-		return -1, 0
+		return nil
 	}
-	state := t.slots[index].state.Load()
-	return int64(uint32(state)), uint32(state>>portsShift) & (1<<portBits - 1)
+	return &t.slots[index]
 }
 
 // Stats are the datagrams that Drop was asked about.

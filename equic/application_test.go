@@ -1,6 +1,7 @@
 package equic
 
 import (
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -75,4 +76,18 @@ func TestAnApplicationKnowsHandshakes(t *testing.T) {
 		t.Error("a packet of an established connection is dropped")
 	}
 	h.Close()
+}
+
+func TestAnApplicationHoldsDownWhomItDrops(t *testing.T) {
+	a := NewApplication(1, PolicyNew)
+	from := netip.AddrPortFrom(alice, 50000)
+	h, err := a.Begin(serverPort, from, true)
+	testkit.Must(t, err)
+	h.Hello()
+	a.Drop(serverPort, from, initial())
+	h.Complete()
+	h.Close()
+	if _, err := a.Begin(serverPort, from, true); !errors.Is(err, ErrOverQuota) {
+		t.Errorf("error %v: the gate is open as soon as the connection has ended", err)
+	}
 }

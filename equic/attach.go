@@ -12,6 +12,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -81,7 +82,7 @@ func (g *Gateway) attach() (err error) {
 			return fmt.Errorf("attach to netfilter: %w", err)
 		}
 	case Socket:
-		if g.at, err = attachSockets(program, o.Sockets); err != nil {
+		if g.at, err = attachSockets(program, o); err != nil {
 			return fmt.Errorf("attach to sockets: %w", err)
 		}
 	default:
@@ -91,10 +92,17 @@ func (g *Gateway) attach() (err error) {
 		}
 		g.at = k
 	}
-	if o.Mode == Native {
-		return g.objs.Merges.Set(uint8(0))
-	}
 	return nil
+}
+
+// mayMerge reports whether several datagrams may come as one packet: not in the driver,
+// but in that of a tap device, whose packets a guest has made.
+func (o *Options) mayMerge() bool {
+	if o.Mode != Native {
+		return true
+	}
+	iface, err := netlink.LinkByName(o.Interface)
+	return err == nil && iface.Type() == "tuntap"
 }
 
 // configure brings the options into the maps of a loaded program.
@@ -223,6 +231,9 @@ func load(o Options) (*loaded, error) {
 		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
+	if !o.mayMerge() {
+		err = errors.Join(err, specs.Merges.Set(uint8(0)))
+	}
 	if o.Events != nil {
 		interval := uint64(time.Second) / uint64(o.EventsPerSecond) // validated
 		err = errors.Join(err, specs.EventIntervalNs.Set(interval), specs.EventBurstNs.Set(uint64(time.Second)))

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -26,7 +28,8 @@ var (
 	_ attached = (*fixed)(nil)
 )
 
-// fixed is a program that stays where it is until it is closed.
+// fixed is a program that stays where it is until it is closed. Nobody is told if
+// somebody else takes it off (bpftool link detach).
 type fixed struct {
 	detach func() error
 
@@ -80,20 +83,51 @@ func attachNetfilter(program *ebpf.Program) (*fixed, error) {
 	return newFixed(Netfilter, detach), nil
 }
 
-// attachSockets attaches a program to sockets.
-func attachSockets(program *ebpf.Program, sockets []syscall.Conn) (*fixed, error) {
+// attachSockets attaches a program to sockets of protected ports.
+func attachSockets(program *ebpf.Program, o *Options) (*fixed, error) {
+	var attached []syscall.Conn
 	detach := func() (err error) {
-		for _, s := range sockets {
+		for _, s := range attached {
 			if off := link.DetachSocketFilter(s); !errors.Is(off, net.ErrClosed) && !errors.Is(off, unix.ENOENT) {
 				err = errors.Join(err, off)
 			}
 		}
 		return err
 	}
-	for _, s := range sockets {
-		if err := link.AttachSocketFilter(s, program); err != nil {
-			return nil, errors.Join(fmt.Errorf("socket filter: %w", explainPermission(err)), detach())
+	for _, s := range o.Sockets {
+		if err := attachSocket(program, s, o.Ports); err != nil {
+			return nil, errors.Join(&modeError{Socket, err}, detach())
 		}
+		attached = append(attached, s)
 	}
 	return newFixed(Socket, detach), nil
+}
+
+func attachSocket(program *ebpf.Program, socket syscall.Conn, ports []Port) error {
+	if local, ok := socket.(interface{ LocalAddr() net.Addr }); ok {
+		udp, ok := local.LocalAddr().(*net.UDPAddr)
+		if !ok || !slices.ContainsFunc(ports, func(p Port) bool { return int(p.Number) == udp.Port }) {
+			return fmt.Errorf("%w: the socket is of %s, not of a protected UDP port", ErrOptions, local.LocalAddr())
+		}
+	}
+	if filtered, err := hasFilter(socket); err != nil || filtered {
+		return errors.Join(err, errors.New("the socket has a filter already"))
+	}
+	return explainPermission(link.AttachSocketFilter(socket, program))
+}
+
+// hasFilter reports whether a socket has one: the kernel returns its length, or that it
+// is not a classic one.
+func hasFilter(socket syscall.Conn) (has bool, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	var length uint32
+	var errno unix.Errno
+	err = raw.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_GET_FILTER, 0,
+			uintptr(unsafe.Pointer(&length)), 0)
+	})
+	return length > 0 || errno == unix.EACCES, err
 }

@@ -22,14 +22,17 @@ const (
 	Native Mode = "native"
 	// Generic is XDP in front of the network stack. Any interface has it.
 	Generic Mode = "generic"
-	// TC is the tc ingress of the interface, by tcx. Other programs there run, too.
-	// It needs Linux 6.6.
+	// TC is the tc ingress of the interface, by tcx, in front of the programs that are
+	// there. One that is put in front of it later may keep packets from it. It needs
+	// Linux 6.6.
 	TC Mode = "tc"
 	// Netfilter is the prerouting hook, in front of all tables, for all interfaces of
-	// the caller's network namespace. It needs Linux 6.5.
+	// the caller's network namespace. So packets that the host only forwards to such a
+	// port of another host are judged, too. It needs Linux 6.5.
 	Netfilter Mode = "netfilter"
 	// Socket is in front of the queues of Options.Sockets. Fragments are put together
-	// already, and IPv4 options are not seen.
+	// already, and IPv4 options are not seen. Several datagrams come as one packet only
+	// if the socket has UDP_GRO.
 	Socket Mode = "socket"
 	// Auto is the first that works of Native, TC, Generic, Netfilter, and Socket if
 	// there are Options.Sockets.

@@ -69,9 +69,28 @@ func TestASocketThatIsClosedBeforeItsGatewayIsNoError(t *testing.T) {
 	testkit.NeedRoot(t)
 	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	testkit.Must(t, err)
-	g := mustAttach(t, Options{Ports: onePort, Mode: Socket, Sockets: []syscall.Conn{socket}})
+	ports := []Port{{Number: uint16(socket.LocalAddr().(*net.UDPAddr).Port)}}
+	g := mustAttach(t, Options{Ports: ports, Mode: Socket, Sockets: []syscall.Conn{socket}})
 	testkit.Must(t, socket.Close())
 	testkit.Must(t, g.Close())
+}
+
+func TestASocketThatWouldNotBeProtectedIsRefused(t *testing.T) {
+	testkit.NeedRoot(t)
+	socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	testkit.Must(t, err)
+	defer socket.Close()
+	port := uint16(socket.LocalAddr().(*net.UDPAddr).Port)
+	o := Options{Ports: []Port{{Number: port ^ 1}}, Mode: Socket, Sockets: []syscall.Conn{socket}}
+	_, err = Attach(o)
+	wantError(t, err, ErrOptions, "not of a protected UDP port")
+	o.Ports[0].Number = port
+	g := mustAttach(t, o)
+	if _, err := Attach(o); err == nil || !strings.Contains(err.Error(), "has a filter already") {
+		t.Errorf("a second gateway: error %v", err)
+	}
+	testkit.Must(t, g.Close())
+	mustAttach(t, o)
 }
 
 func TestTwoGatewaysInNetfilterAreRefused(t *testing.T) {
@@ -121,12 +140,20 @@ func TestAnInitialBehindAnotherDatagramOfItsPacketIsNoBypass(t *testing.T) {
 			f.send(t, slices.Concat(first, initial()))
 			f.receive(t, first)
 			f.receive(t, initial())
-			testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
+			client := f.client.LocalAddr().(*net.UDPAddr).AddrPort()
+			testkit.Must(t, g.Inc(serverPort, client.Addr()))
 			f.send(t, slices.Concat(first, initial()))
 			testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
-			testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
+			// Nor is one behind a packet of a handshake in progress.
+			h, err := g.Begin(serverPort, client, false)
+			testkit.Must(t, err)
+			f.send(t, slices.Concat(long(quicV1, 1, quicMinInitial), initial()))
+			testkit.Await(t, "the second drop", func() bool { return packets(t, g, DropOverQuota) == 2 })
+			h.Close()
+			testkit.Must(t, g.Dec(serverPort, client.Addr()))
 			if mode == Native { // which takes them apart
 				f.receive(t, first)
+				f.receive(t, long(quicV1, 1, quicMinInitial))
 			}
 			f.arrives(t, []byte("let in again"))
 		})

@@ -43,9 +43,6 @@ func newProgram(tb testing.TB, o Options) *program {
 	l, err := load(o)
 	testkit.Must(tb, err)
 	tb.Cleanup(func() { testkit.Must(tb, l.close()) })
-	if o.Mode == Native {
-		testkit.Must(tb, l.objs.Merges.Set(uint8(0)))
-	}
 	g := &Gateway{options: o, objs: l.objs, clients: l.table(o), applications: o.applications()}
 	testkit.Must(tb, g.configure())
 	tb.Cleanup(func() {

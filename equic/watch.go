@@ -190,7 +190,9 @@ func (k *keeper) linkTo(index int) (link.Link, error) {
 	flags := link.XDPDriverMode
 	switch k.mode {
 	case TC:
-		return link.AttachTCX(link.TCXOptions{Program: k.program, Interface: index, Attach: ebpf.AttachTCXIngress})
+		return link.AttachTCX(link.TCXOptions{
+			Program: k.program, Interface: index, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
+		})
 	case Generic:
 		flags = link.XDPGenericMode
 	}

@@ -171,6 +171,32 @@ func (u *udpCounters) field(name []byte) *uint64 {
 	return nil
 }
 
+// traffic is what the interfaces of a network namespace have received and sent, in
+// bytes, without the loopback.
+type traffic struct{ received, sent uint64 }
+
+// parseDev reads /proc/net/dev: a line for each interface, with its name and a colon in
+// front of eight numbers of what was received and eight of what was sent.
+func parseDev(text []byte) (all traffic, err error) {
+	for line := range bytes.Lines(text) {
+		name, rest, ok := bytes.Cut(line, []byte{':'})
+		if name, _ = nextWord(name); !ok || string(name) == "lo" {
+			continue
+		}
+		var columns [16]uint64
+		for i := range columns {
+			var word []byte
+			word, rest = nextWord(rest)
+			if columns[i], ok = number(word); !ok {
+				return all, fmt.Errorf("/proc/net/dev: %s: column %d is %q", name, i+1, word)
+			}
+		}
+		all.received += columns[0]
+		all.sent += columns[8]
+	}
+	return all, nil
+}
+
 // nextWord cuts the first word off a text, at spaces, tabs and line ends.
 func nextWord(text []byte) (word, rest []byte) {
 	start := 0

@@ -183,3 +183,27 @@ func TestWhatIsReadSeldomIsReadOnceASecondAndAtTheEnd(t *testing.T) {
 		t.Errorf("read %d ns after the epoch, by a sample of %d", s.seldom.atNS, s.samples[1].AtNS)
 	}
 }
+
+func TestParseDev(t *testing.T) {
+	const head = "Inter-|   Receive                                                |  Transmit\n" +
+		" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier " +
+		"compressed\n"
+	const lo = "    lo: 5 1 0 0 0 0 0 0 5 1 0 0 0 0 0 0\n"
+	for _, test := range []struct {
+		name, text string
+		want       traffic
+		ok         bool
+	}{
+		{"the loopback is left out", head + lo + "  eth0: 1000 2 0 0 0 0 0 0 3000 4 0 0 0 0 0 0\n", traffic{1000, 3000}, true},
+		{"interfaces are added", head + "a: 1 0 0 0 0 0 0 0 2 0 0 0 0 0 0 0\nb:3 0 0 0 0 0 0 0 4 0 0 0 0 0 0 0\n", traffic{4, 6}, true},
+		{"none have no traffic", head + lo, traffic{}, true},
+		{"a line cut short is an error", head + "  eth0: 1000 2\n", traffic{}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseDev([]byte(test.text))
+			if (err == nil) != test.ok || test.ok && got != test.want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}

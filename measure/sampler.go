@@ -31,8 +31,8 @@ type sampler struct {
 	receivers []int
 	calls    *counter // nil where none are counted
 
-	statm, stat, status, snmp procFile
-	pageBytes                 int64
+	statm, stat, status, snmp, dev procFile
+	pageBytes                      int64
 	buf                       []byte
 
 	samples      []record.Sample
@@ -47,6 +47,7 @@ type seldom struct {
 	atNS      int64 // when it was read
 	swapBytes int64
 	udp       udpCounters
+	traffic   traffic
 }
 
 // newSampler opens what it reads of process pid, and reads it once, so that
@@ -68,6 +69,7 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		stat:      procFile{fd: -1},
 		status:    procFile{fd: -1},
 		snmp:      procFile{fd: -1},
+		dev:       procFile{fd: -1},
 		samples:   make([]record.Sample, 0, 4096),
 	}
 	defer func() {
@@ -88,12 +90,15 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	if s.snmp, err = openProc("/proc/net/snmp"); err != nil {
 		return nil, err
 	}
+	if s.dev, err = openProc("/proc/net/dev"); err != nil {
+		return nil, err
+	}
 	_, err = s.read(true)
 	return s, err
 }
 
 func (s *sampler) close() {
-	for _, f := range []procFile{s.statm, s.stat, s.status, s.snmp} {
+	for _, f := range []procFile{s.statm, s.stat, s.status, s.snmp, s.dev} {
 		f.close()
 	}
 }
@@ -190,6 +195,7 @@ func (s *sampler) read(all bool) (sample record.Sample, err error) {
 	sample.SwapBytes = s.seldom.swapBytes
 	udp := &s.seldom.udp
 	sample.UDPInDatagrams, sample.UDPInErrors, sample.UDPRcvbufErrors = udp.inDatagrams, udp.inErrors, udp.rcvbufErrors
+	sample.ReceivedBytes, sample.SentBytes = s.seldom.traffic.received, s.seldom.traffic.sent
 	return sample, nil
 }
 
@@ -206,7 +212,13 @@ func (s *sampler) readSeldom(atNS int64) error {
 	if text, err = s.pread(s.snmp); err != nil {
 		return err
 	}
-	s.seldom.udp, err = parseSNMP(text)
+	if s.seldom.udp, err = parseSNMP(text); err != nil {
+		return err
+	}
+	if text, err = s.pread(s.dev); err != nil {
+		return err
+	}
+	s.seldom.traffic, err = parseDev(text)
 	return err
 }
 

@@ -139,6 +139,9 @@ func (p *plain) sample() *Sample {
 	if p.has(`,"steal_ns":`) {
 		s.StealNS = p.integer()
 	}
+	if p.has(`,"receive_ns":`) {
+		s.ReceiveNS = p.integer()
+	}
 	if p.has(`,"syscalls":`) {
 		s.Syscalls = p.unsigned()
 	}
@@ -148,6 +151,12 @@ func (p *plain) sample() *Sample {
 	}
 	if p.has(`,"udp_rcvbuf_errors":`) {
 		s.UDPRcvbufErrors = p.unsigned()
+	}
+	if p.has(`,"received_bytes":`) {
+		s.ReceivedBytes = p.unsigned()
+	}
+	if p.has(`,"sent_bytes":`) {
+		s.SentBytes = p.unsigned()
 	}
 	return s
 }

@@ -31,7 +31,7 @@ type Line struct {
 type Ready struct {
 	Node    string `json:"node"`
 	AtNS    int64  `json:"at_ns"`
-	XDPMode string `json:"xdp_mode,omitempty"` // the mode in force: "native" or "generic"
+	XDPMode string `json:"xdp_mode,omitempty"` // where packets are dropped: an XDP mode, or the name of another place
 	// ReceiveBufferBytes is the UDP socket's receive buffer in force (SO_RCVBUF).
 	ReceiveBufferBytes int `json:"receive_buffer_bytes,omitempty"`
 }
@@ -215,6 +215,9 @@ type Sample struct {
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`
 	UDPRcvbufErrors uint64 `json:"udp_rcvbuf_errors,omitempty"`
+	// Of the node's interfaces without the loopback (/proc/net/dev), read as often.
+	ReceivedBytes uint64 `json:"received_bytes,omitempty"`
+	SentBytes     uint64 `json:"sent_bytes,omitempty"`
 }
 
 // Syscall is the count of one system call of the measured process, from its

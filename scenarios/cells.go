@@ -167,7 +167,7 @@ func (a axis) times(cells []cell) []cell {
 			put(with.root, path, v)
 			with.point = append(slices.Clone(c.point), label(v.Value))
 			with.set = append(slices.Clone(c.set), a.key+"="+v.Value)
-			if path[0] != "clients" || !isGroup(path[1]) {
+			if path[0] != "clients" || len(path) < 2 || !isGroup(path[1]) {
 				with.server = append(slices.Clone(c.server), label(v.Value))
 			}
 			all = append(all, with)
@@ -228,8 +228,8 @@ func clone(n *yaml.Node) *yaml.Node {
 }
 
 // Cells are the scenario's cells: each combination of a load and of the values of
-// the matrix, complete by itself, with the scenario's repetitions and arms, and those of
-// its variants that the load has. One without a variant is left out. Without loads and
+// the matrix, complete by itself, with the scenario's repetitions and arms, and with the
+// variants that its load allows. A cell with no variant is left out. Without loads and
 // matrix it is the scenario.
 func (s *Scenario) Cells() []*Scenario {
 	if s.cells == nil {

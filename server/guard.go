@@ -22,8 +22,8 @@ type counter interface {
 	Clients() iter.Seq[equic.Client]
 }
 
-// dropper is who drops packets before QUIC sees them: a *equic.Gateway or a
-// *equic.Application.
+// dropper drops packets before QUIC sees them: a *equic.Gateway, a *equic.Application or
+// a *firewall.
 type dropper interface {
 	quicguard.Admission
 	counter

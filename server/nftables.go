@@ -16,9 +16,9 @@ import (
 	"github.com/equic-bench/equic-bench/equic/quicguard"
 )
 
-// firewall keeps the clients that are at their quota in a set of nftables, whose rule
-// drops their packets to the server's port: what people have who have no eBPF. A change
-// of the set is a system call, or several. IPv4 only.
+// firewall keeps the clients that are at their quota in an nftables set; a rule drops
+// their packets to the server's port. This is the alternative without eBPF. A change of
+// the set is a system call, or several. IPv4 only.
 type firewall struct {
 	*quicguard.UserSpace
 	quota int
@@ -27,23 +27,29 @@ type firewall struct {
 	chain *nftables.Chain
 	set   *nftables.Set
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards what follows, and the use of rules
 	blocked map[netip.Addr]bool
 }
 
 var _ dropper = (*firewall)(nil)
 
-// newFirewall makes the table, in the calling thread's network namespace. It ends with
-// the namespace, if Close is not called.
+// newFirewall makes the table, in the calling thread's network namespace. Without Close,
+// the table lives as long as the namespace.
 func newFirewall(port uint16, quota int) (*firewall, error) {
 	rules, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return nil, fmt.Errorf("reach nftables: %w", err)
 	}
+	if _, err := rules.ListTables(); err != nil { // a batch would wait for ever
+		return nil, errors.Join(fmt.Errorf("list the tables of nftables: %w", err), rules.CloseLasting())
+	}
 	f := &firewall{
 		UserSpace: quicguard.NewUserSpace(quota), quota: quota, rules: rules, blocked: make(map[netip.Addr]bool),
 	}
-	f.table = rules.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv4, Name: "equic"})
+	f.table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "equic"}
+	rules.AddTable(f.table)
+	rules.DelTable(f.table) // that of a server that was killed
+	rules.AddTable(f.table)
 	f.set = &nftables.Set{Table: f.table, Name: "blocked", KeyType: nftables.TypeIPAddr}
 	if err := rules.AddSet(f.set, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("make a set of nftables: %w", err), rules.CloseLasting())
@@ -121,6 +127,8 @@ func (*firewall) Mode() equic.Mode { return "nftables" }
 
 // Stats are the packets to the port, as the rules count them.
 func (f *firewall) Stats() (equic.Stats, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	rules, err := f.rules.GetRules(f.table, f.chain)
 	if err != nil {
 		return equic.Stats{}, fmt.Errorf("read the rules of nftables: %w", err)
@@ -142,11 +150,13 @@ func (f *firewall) Stats() (equic.Stats, error) {
 	}}, nil
 }
 
-// MeasureDrop knows nothing: the kernel cannot run a rule for a test.
+// MeasureDrop reports no cost: the kernel has no test run for nftables rules.
 func (*firewall) MeasureDrop(context.Context) (equic.DropCost, error) { return equic.DropCost{}, nil }
 
 // Close removes the table.
 func (f *firewall) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.rules.DelTable(f.table)
 	return errors.Join(f.rules.Flush(), f.rules.CloseLasting())
 }

@@ -37,7 +37,7 @@ type Runtime struct {
 	swap   bool   // is limited with it
 	kernel string // its release
 	cpus   []int  // that this process may use, and so its nodes
-	apart  error  // why the server does not receive apart; nil if it does
+	apart  error  // why nodes have no receiving threads of their own; nil if they have
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
@@ -98,7 +98,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		BinDir:  r.bin,
 	}
 	if r.apart == nil {
-		p.Runtime.Limits = append(p.Runtime.Limits, "the server's CPUs receive its packets (threaded NAPI)")
+		p.Runtime.Limits = append(p.Runtime.Limits, "each node's CPUs receive its packets (threaded NAPI)")
 	} else {
 		p.Runtime.Limits = append(p.Runtime.Limits, "the clients' CPUs receive the server's packets (veth)")
 		p.Warnings = append(p.Warnings, fmt.Sprintf("the clients' CPUs receive the server's packets, so what a drop costs "+

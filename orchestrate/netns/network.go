@@ -25,14 +25,14 @@ const nodeInterface = "eth0"
 type network struct {
 	bridge netns.NsHandle
 	nodes  map[string]netns.NsHandle
-	// receivers are the kernel's threads that receive for the server; none if the
-	// sender's CPUs do.
+	// receivers are the kernel's threads that receive for the server; none if the CPUs
+	// of the senders do.
 	receivers []int
 	floods    *floods // nil if no node is one
 }
 
-// newNetwork makes the network of a trial, in which the server receives apart if the
-// machine can. Where it returns an error, it leaves nothing behind.
+// newNetwork makes the network of a trial, in which each node receives on its own CPUs
+// if the machine can. Where it returns an error, it leaves nothing behind.
 func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 	n := &network{bridge: netns.None(), nodes: make(map[string]netns.NsHandle)}
 	defer func() {
@@ -56,13 +56,15 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}
-		if apart && node.Role == results.RoleServer {
-			if err := sendToThread(n.bridge, portOf(i)); err != nil {
-				return nil, err
-			}
-			if n.receivers, err = receiveApart(n.nodes[node.Name], node.CPUs); err != nil {
-				return nil, err
-			}
+		if !apart {
+			continue
+		}
+		threads, err := n.receiveApart(i, node)
+		if err != nil {
+			return nil, err
+		}
+		if node.Role == results.RoleServer {
+			n.receivers = threads
 		}
 	}
 	if n.floods, err = openFloods(n, spec.Nodes); err != nil {
@@ -94,6 +96,14 @@ func (n *network) join(
 	}
 	defer h.Close()
 	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
+}
+
+// receiveApart has a node receive in threads on its own CPUs.
+func (n *network) receiveApart(i int, node orchestrate.NodeSpec) ([]int, error) {
+	if err := sendToThread(n.bridge, portOf(i)); err != nil {
+		return nil, fmt.Errorf("port of %s: %w", node.Name, err)
+	}
+	return receiveApart(n.nodes[node.Name], node.CPUs)
 }
 
 // portOf is the bridge's end of the i-th node's pair.

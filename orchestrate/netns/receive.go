@@ -15,11 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On veth it is the sender's CPU that receives a packet, up to the socket's queue or to
-// the program that drops it: the clients would pay for what the server's kernel does.
-// So the server's interface receives in a kernel thread of its own, on the server's
-// CPUs, in every variant (threaded NAPI). veth has that with generic receive offload, and
-// for packets whose sender has no segmentation offload for TCP.
+// On veth the sender's CPU receives a packet, up to the socket's queue or to the program
+// that drops it: the clients would pay for what the server's kernel does, and the server
+// for what its answers cost the clients. So each node's interface receives in a kernel
+// thread of its own, on the node's CPUs, in every variant (threaded NAPI). veth supports
+// this only with GRO on, and only for packets from a sender with TSO off.
 
 // sendToThread has the bridge's port to a node hand its packets to the node's receiving
 // threads.

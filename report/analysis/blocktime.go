@@ -27,7 +27,10 @@ func (r *reading) blockTime() BlockTime {
 	if g := r.gateway; g != nil {
 		b.DroppedPackets = Number(g.Dropped)
 		if g.DropNS != 0 { // nftables cannot tell
-			b.DropNS, b.EmptyNS = Number(g.DropNS), Number(g.EmptyNS)
+			b.DropNS = Number(g.DropNS)
+		}
+		if g.EmptyNS != 0 { // the application has no empty program
+			b.EmptyNS = Number(g.EmptyNS)
 		}
 	}
 	if s := r.server; s != nil && s.EmptyWallNS > 0 {

@@ -213,6 +213,11 @@ var catalogue = []Metric{
 		Row:   "CPU time of the server for each of the attackers'",
 	},
 	{
+		ID: "amplification", Label: "bytes that the server sends for each that it receives, attackers alone", Unit: "times",
+		Better: Lower, Value: func(m *Metrics) Number { return m.Attack.Amplification },
+		Row: "bytes sent for each received, attackers alone",
+	},
+	{
 		ID: "syscalls", Label: "system calls of the server", Unit: "calls", Better: Lower,
 		Value: func(m *Metrics) Number { return m.Syscalls.Calls }, Headline: true, Bench: "syscalls",
 	},

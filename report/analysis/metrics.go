@@ -224,6 +224,7 @@ func (r *reading) attackTotals() Attack {
 
 		ServerPerAttemptUS:   Unknown(),
 		AttackerPerAttemptUS: Unknown(),
+		Amplification:        r.amplification(),
 	}
 	if r.experiment.Parallel.Kind.Flood() {
 		a.PeakInFlight, a.Held = Unknown(), Unknown()
@@ -242,6 +243,19 @@ func (r *reading) attackTotals() Attack {
 	a.AchievedRPS = Ratio(float64(r.attackStarts-max(1, r.experiment.Parallel.Clients)),
 		Seconds(r.attack.toNS-r.attack.fromNS))
 	return a
+}
+
+// amplification is of the bytes at the server's interface, headers included, from the
+// first sample to the last. With other clients it is unknown, as their share is.
+func (r *reading) amplification() Number {
+	if len(r.samples) == 0 || r.experiment.Sequential.Clients > 0 {
+		return Unknown()
+	}
+	first, last := &r.samples[0], &r.samples[len(r.samples)-1]
+	if last.ReceivedBytes == first.ReceivedBytes {
+		return Unknown()
+	}
+	return Number(last.SentBytes-first.SentBytes) / Number(last.ReceivedBytes-first.ReceivedBytes)
 }
 
 // scheduledRate is the requests per second that a group is to start; unknown

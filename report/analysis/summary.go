@@ -283,6 +283,9 @@ type Attack struct {
 	// beyond the quiet rate, and the CPU time of the attackers' processes.
 	ServerPerAttemptUS   Number `json:"server_us_per_attempt"`
 	AttackerPerAttemptUS Number `json:"attacker_us_per_attempt"`
+	// Amplification is how many bytes the server sends for each that it receives, if the
+	// attackers are alone.
+	Amplification Number `json:"amplification"`
 }
 
 // Server is the server's own totals.

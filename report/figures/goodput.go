@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -59,10 +60,16 @@ func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 	return all
 }
 
-// sameSweep reports whether the cells have the same load and server.
+// sameSweep reports whether the cells have the same load, and the same values of the
+// matrix but for the strength of the attack.
 func sameSweep(a, b *analysis.Part) bool {
-	x, y := &a.Summary.Manifest.Experiment, &b.Summary.Manifest.Experiment
-	return a.Cell.Load == b.Cell.Load && x.ServerKey == y.ServerKey && x.Quota == y.Quota && x.Parallel.Kind == y.Parallel.Kind
+	others := func(p *analysis.Part) []string {
+		return slices.DeleteFunc(slices.Clone(p.Cell.Set), func(set string) bool {
+			key, _, _ := strings.Cut(set, "=")
+			return strings.HasSuffix(key, ".parallel.rate")
+		})
+	}
+	return a.Cell.Load == b.Cell.Load && slices.Equal(others(a), others(b))
 }
 
 // strengthOf is the strength that the attack of a cell reached.
@@ -76,24 +83,36 @@ func (f *Figure) goodputPanel(parts []*analysis.Part, names *[]string) *plot.Plo
 	p := newPanel(title, f.say(logScale, f.say(strengthAxis)), f.say(keptAxis))
 	p.Add(grid())
 	most := 100.0
-	for _, v := range parts[0].Summary.Variants {
-		line := f.goodputOf(parts, v.Name)
+	for _, name := range allVariants(parts) {
+		line := f.goodputOf(parts, name)
 		if len(line) == 0 {
 			continue
 		}
-		if !slices.Contains(*names, v.Name) {
-			*names = append(*names, v.Name)
+		if !slices.Contains(*names, name) {
+			*names = append(*names, name)
 		}
 		for _, at := range line {
 			most = max(most, at.Y)
 		}
-		l := lookOf(v.Name)
+		l := lookOf(name)
 		p.Add(&plotter.Line{XYs: line, LineStyle: l.line(1.2)}, &plotter.Scatter{XYs: line, GlyphStyle: l.onCurve()})
 	}
 	f.logarithmic(&p.X, strengthOf(parts[0]), strengthOf(parts[len(parts)-1]))
 	p.Y.Min, p.Y.Max = 0, most*1.08
 	p.Y.Tick.Marker = every{25, f.lang}
 	return p
+}
+
+// allVariants are those of some cells, in the order of the cells.
+func allVariants(parts []*analysis.Part) (names []string) {
+	for _, p := range parts {
+		for _, v := range p.Summary.Variants {
+			if !slices.Contains(names, v.Name) {
+				names = append(names, v.Name)
+			}
+		}
+	}
+	return names
 }
 
 // goodputOf is the line of a variant, and its data and marks.

@@ -80,8 +80,8 @@ func LadderWords(r *analysis.Report) []string {
 		return nil
 	}
 	return append(LadderAnswer(r), fmt.Sprintf("*Holds*: during the attack the sequential clients keep %.0f %% of their "+
-		"throughput before it, their p99 is at most %d times that before it, and none of their requests is lost. *Fails*: "+
-		"they keep less than %.0f %%. *Degrades*: anything between.", 100*analysis.HoldsKept, analysis.HoldsP99,
+		"throughput before it, their p99 is at most %d times that before it, and none of their requests is lost (medians of "+
+		"the trials). *Fails*: they keep less than %.0f %%. *Degrades*: anything between.", 100*analysis.HoldsKept, analysis.HoldsP99,
 		100*analysis.FailsKept))
 }
 
@@ -147,7 +147,7 @@ func scheduled(p *analysis.Part) string {
 // effects are the variants of a cell by what the attack does.
 func effects(p *analysis.Part) string {
 	var all []string
-	for _, effect := range []analysis.Effect{analysis.Holds, analysis.Degrades, analysis.Fails} {
+	for _, effect := range []analysis.Effect{analysis.Holds, analysis.Degrades, analysis.Fails, analysis.UnknownEffect} {
 		var names []string
 		have := p.Summary.Measured()
 		for i := range have {
@@ -159,25 +159,25 @@ func effects(p *analysis.Part) string {
 			all = append(all, analysis.Sentence(names)+" "+plural(effect, len(names)))
 		}
 	}
-	if len(all) == 0 {
-		return "nothing can be said"
-	}
 	return strings.Join(all, ", ")
 }
 
 // plural is the verb for so many variants.
 func plural(effect analysis.Effect, n int) string {
-	if n == 1 {
+	switch {
+	case effect == analysis.UnknownEffect:
+		return "cannot be judged"
+	case n == 1:
 		return string(effect)
 	}
 	return strings.TrimSuffix(string(effect), "s")
 }
 
-// cheapest says which variant turns an attempt away at the least cost to the server, and
-// which at the most.
+// cheapest names the variants with the least and the greatest cost of an attempt to the
+// server, of those that do not fail: with the others the server's CPUs are the limit.
 func cheapest(p *analysis.Part) string {
 	have := slices.DeleteFunc(p.Summary.Measured(), func(v analysis.Variant) bool {
-		return !v.Attack.ServerPerAttemptUS.Known()
+		return !(v.Attack.ServerPerAttemptUS > 0) || v.Effect() == analysis.Fails
 	})
 	if len(have) < 2 {
 		return ""
@@ -185,6 +185,7 @@ func cheapest(p *analysis.Part) string {
 	cost := func(v analysis.Variant) analysis.Number { return v.Attack.ServerPerAttemptUS }
 	slices.SortStableFunc(have, func(a, b analysis.Variant) int { return cmp.Compare(cost(a), cost(b)) })
 	least, most := have[0], have[len(have)-1]
-	return fmt.Sprintf("Under %s, an attempt costs the server's CPUs least with %s, %s µs, and most with %s, %s µs.",
+	return fmt.Sprintf("Under %s, of those that do not fail an attempt costs the server's CPUs least with %s, %s µs, and "+
+		"most with %s, %s µs.",
 		attackName(p), least.Name, cost(least).Short(), most.Name, cost(most).Short())
 }

@@ -40,9 +40,9 @@ func TestALadderHasItsAnswer(t *testing.T) {
 	r := ladder()
 	want := []string{
 		"Requests at 140/s: xdp-block-new holds, tc-block-new degrades, userspace-block fails; " +
-			"junk at 140/s: tc-block-new holds.",
-		"Under requests at 140/s, an attempt costs the server's CPUs least with xdp-block-new, 10 µs, and most with " +
-			"userspace-block, 3,000 µs.",
+			"junk at 140/s: tc-block-new holds, xdp-block-new cannot be judged.",
+		"Under requests at 140/s, of those that do not fail an attempt costs the server's CPUs least with xdp-block-new, " +
+			"10 µs, and most with tc-block-new, 20 µs.",
 	}
 	if diff := cmp.Diff(want, LadderAnswer(r)); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)

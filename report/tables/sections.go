@@ -130,7 +130,8 @@ func syscallNames(s *analysis.Summary) []string {
 func KnownLimits() []string {
 	return []string{
 		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the " +
-			"receive work: what blocking in the kernel costs is charged in part to the clients' CPUs.",
+			"receive work: in containers, part of what blocking in the kernel costs is charged to the clients' CPUs, and part " +
+			"of what an answer costs to the server's. In network namespaces each node receives on its own CPUs.",
 		"Generic XDP sees packets before they are segmented, so its drop counts cannot be compared to those of native mode.",
 		"Server and clients share one machine. Ratios between variants hold; absolute figures are this machine's.",
 		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: " +
