@@ -43,3 +43,29 @@ func TestClaimsAreJudgedByTheLoadOfThePaper(t *testing.T) {
 		}
 	}
 }
+
+func TestTheReportOfASweepHasTheStrengthOfEachCell(t *testing.T) {
+	run := synth.TwoLoads()
+	for i, strength := range []string{"0.5x", "2x"} {
+		cell := &run.Cells[i]
+		for j := range run.Trials {
+			if run.Trials[j].Cell == cell.Name {
+				run.Trials[j].Cell = strength
+			}
+		}
+		cell.Name, cell.Load, cell.Point = strength, "", strength
+		cell.Experiment = run.Cells[0].Experiment
+		cell.Experiment.Parallel.Strength = []float64{0.5, 2}[i]
+	}
+	dir := run.Write(t)
+	write(t, dir)
+	text := string(reported(t, dir, MarkdownFile))
+	for _, want := range []string{
+		"## 0.5x: Figures by variant", "## 2x: The attack", "at 50/s (together 0.5x the server's capacity)",
+		"at 50/s (together 2x the server's capacity)", "(figure-3-2x.svg)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s has no %q", MarkdownFile, want)
+		}
+	}
+}

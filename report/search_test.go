@@ -98,7 +98,9 @@ func TestAnAttackIsJudgedByEachCriterion(t *testing.T) {
 			attacked(func(q *record.Request) { q.EndNS = 29e6 }), results.Search{Keep: 0.99, P99: 3}, results.AttackHeld, nil,
 		},
 		"p99 above its bound": {
-			attacked(func(q *record.Request) { q.EndNS = 31e6 }), results.Search{Keep: 0.99, P99: 3}, results.AttackBroke,
+			attacked(func(q *record.Request) { q.EndNS = 31e6 }),
+			results.Search{Keep: 0.99, P99: 3},
+			results.AttackBroke,
 			[]string{"p99"},
 		},
 		"one lost request": {
@@ -123,8 +125,10 @@ func TestAnAttackIsJudgedByEachCriterion(t *testing.T) {
 			}), results.Search{Keep: 0.99, P99: 3, Lost: 100}, results.AttackBroke, []string{"throughput"},
 		},
 		"too few answers": {
-			attacked(func(q *record.Request) { q.Outcome = record.Refused }), results.Search{Keep: 0.99, P99: 3, Lost: 9999},
-			results.AttackBroke, []string{"throughput", "p99"},
+			attacked(func(q *record.Request) { q.Outcome = record.Refused }),
+			results.Search{Keep: 0.99, P99: 3, Lost: 9999},
+			results.AttackBroke,
+			[]string{"throughput", "p99"},
 		},
 		"an attack that falls behind": {
 			func(role string, q *record.Request) {

@@ -94,7 +94,8 @@ loads:
 		"of one of several loads": {
 			loads + "matrix: {loads.a.parallel.rate: [0.5x, up to 2x], clients.key_exchange: [x25519]}\n",
 			[]strengths{
-				{"a-0.5x-x25519", "0.5x-x25519", "x25519", 0.5}, {"a-up-to-2x-x25519", "up-to-2x-x25519", "x25519", 2},
+				{"a-0.5x-x25519", "0.5x-x25519", "x25519", 0.5},
+				{"a-up-to-2x-x25519", "up-to-2x-x25519", "x25519", 2},
 				{"b-x25519", "x25519", "x25519", 0},
 			},
 		},
