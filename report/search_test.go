@@ -152,6 +152,9 @@ func TestAnAttackIsJudgedByEachCriterion(t *testing.T) {
 			verdict, err := analysis.JudgeAttack(opened, opened.Trials[1])
 			testkit.Must(t, err)
 			b := summarise(t, dir).BreakingPoints[0]
+			if behind := "the clients started 90.9 % of the next attack"; strings.Contains(name, "behind") != (b.Why == behind) {
+				t.Errorf("%q", b.Why)
+			}
 			if a := b.Trials[1]; verdict != test.want || a.Verdict != verdict || !slices.Equal(a.Broken, test.broken) {
 				t.Errorf("%s, %+v; want %s by %q", verdict, a, test.want, test.broken)
 			}

@@ -240,7 +240,7 @@ func (e *evidence) warnings() []string {
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
 		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
 	}
-	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 &&
+	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && e.experiment.Search == nil &&
 		!e.experiment.Parallel.Kind.Flood() && s.server != nil && !s.turnedAway() {
 		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)",
 			s.server.PeakPerClient, e.experiment.Quota))

@@ -425,6 +425,22 @@ func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
 	}
 }
 
+func TestATrialOfASearchIsJudgedByItsOwnStrength(t *testing.T) {
+	s := newSynth(record.UserspaceBlock)
+	s.manifest.Experiment.Search = new(results.Search)
+	s.manifest.Experiment.Parallel.Strength, s.trial.Strength = 1, 2
+	s.edit(func(_ *results.Node, l *record.Line) bool {
+		if l.Server != nil {
+			l.Server.Refusals = 0
+		}
+		return true
+	})
+	// That a weak attack turns nobody away is no news there.
+	if w := s.judge(t).Warnings; !slices.Equal(w, []string{"attack: 41/s achieved of 80/s scheduled"}) {
+		t.Errorf("warnings %q", w)
+	}
+}
+
 func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
 	s := newSynth(record.NoBlock)
 	s.edit(func(_ *results.Node, l *record.Line) bool {

@@ -211,7 +211,7 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 
 // why is what broke in the weakest attack that did not hold, or why there is none.
 func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
-	const ended, limited = "the run ended before the search did", "the clients can start no more"
+	const ended = "the run ended before the search did"
 	const rounding = 1.01 // of strengths
 	unfinished := func(bound Number) bool { return bound > b.Holds*Number(e.Search.Factor*rounding) }
 	switch {
@@ -220,23 +220,26 @@ func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 	case fails == nil && unfinished(Number(e.Parallel.Strongest())):
 		return ended
 	case fails == nil && e.Parallel.Reached > 0:
-		return limited
+		return clientsLimited
 	case fails == nil:
 		return "the search ends there"
 	case unfinished(b.Fails):
 		return fails.why() + "; " + ended
-	case fails.Verdict == results.AttackLimited:
-		return limited
 	}
 	return fails.why()
 }
 
+// clientsLimited is why there is only a bound, if the CPUs of the clients are the limit.
+const clientsLimited = "the clients can start no more"
+
 // why is why the attack did not hold.
 func (a *AttackTrial) why() string {
-	switch a.Verdict {
-	case results.AttackLimited:
-		return "the clients cannot start as much"
-	case results.AttackInvalid:
+	switch {
+	case a.Verdict == results.AttackLimited && a.AchievedS.Known():
+		return fmt.Sprintf("the clients started %s %% of the next attack", (100 * a.AchievedS / a.ScheduleS).Short())
+	case a.Verdict == results.AttackLimited:
+		return clientsLimited
+	case a.Verdict == results.AttackInvalid:
 		return "no valid trial at " + results.StrengthLabel(float64(a.Strength))
 	}
 	var all []string
