@@ -1,5 +1,7 @@
 package results
 
+import "slices"
+
 // Search is how the breaking point of each cell and variant was looked for: by trials
 // with attacks of several strengths (docs/method.md, The breaking point). The strength
 // of the experiment's attack is then the strongest that may be tried.
@@ -25,17 +27,30 @@ const (
 	AttackInvalid Verdict = "invalid" // the trial, in all its attempts
 )
 
-// GeneratorRule is the rule for a valid trial that its clients' CPUs are not the limit.
-const GeneratorRule = "generator-not-bottleneck"
+// The rules for a valid trial that an attack breaks which is more than can be sent:
+// its clients' CPUs are not the limit, and the frames of a flood come to the server.
+const (
+	GeneratorRule = "generator-not-bottleneck"
+	FloodRule     = "flood-arrived"
+)
 
-// Limited reports whether GeneratorRule alone makes the trial invalid.
+// Limited reports whether nothing but these rules makes the trial invalid.
 func (t *Trial) Limited() bool {
+	broken := t.BrokenRules()
+	return !t.Valid && len(broken) > 0 && !slices.ContainsFunc(broken, func(rule string) bool {
+		return rule != GeneratorRule && rule != FloodRule
+	})
+}
+
+// BrokenRules are those that make the trial invalid.
+func (t *Trial) BrokenRules() []string {
+	var all []string
 	for _, c := range t.Checks {
-		if !c.OK && c.Rule != GeneratorRule {
-			return false
+		if !c.OK {
+			all = append(all, c.Rule)
 		}
 	}
-	return !t.Valid && len(t.Checks) > 0
+	return all
 }
 
 // At is the experiment with an attack of the strength of a planned trial; it is the same

@@ -72,7 +72,7 @@ func (d *decoder) cell(c *cell) *Scenario {
 	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
 	s.Parallel.KeyExchange = s.Sequential.KeyExchange
 	if s.Search != nil {
-		s.Parallel.Strength, s.Parallel.UpTo = s.Search.To, true
+		s.bound()
 	}
 	d.check(s)
 	return s
@@ -245,15 +245,14 @@ func (d *decoder) attack(c *Clients) reader {
 	f["rate"] = d.strength(c).
 		about("Intended starts per second of each attacker; or of all together, as a multiple of the requests per second " +
 			"that the server can serve on this machine: 2x. With up to 2x it is what the clients can start, if that is less. " +
-			"A flood can have a higher rate, or max: as many as possible.")
+			"A flood can have a higher rate, or max: as many as possible. With a search it is left out, or has the bounds of " +
+			"this attack: 1x to 1000x.")
 	f["delay"] = d.duration(&c.Delay, 0, time.Hour).about("From the start of the load to the first request of the attack.")
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
 	required := []string{"count", "rate"}
 	if d.searches {
-		f["rate"] = reader{read: func(n *yaml.Node, path string) {
-			d.wrong(n, path, "is what the search finds", "leave it out")
-		}}
+		f["rate"] = d.bounds(c)
 		required = []string{"count"}
 	}
 	r := d.some(d.mapping(f, required...), 1, 1, "requests", "duration")

@@ -81,6 +81,7 @@ type Clients struct {
 	Pace        time.Duration // of a closed loop: the least time from start to start
 	Max         bool          // of a flood: as many as possible, in place of Rate
 	Strength    float64       // Rate of all together, as a multiple of the server's capacity; zero if it is absolute
+	Weakest     float64       // of a search with bounds for this attack: From, and Strength is To
 	UpTo        bool          // less than Strength will do, where the clients cannot start as much
 	Reached     float64       // Strength, where that is less than it (UpTo); else zero
 	Delay       time.Duration // from the epoch

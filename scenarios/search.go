@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -26,9 +27,9 @@ type Search struct {
 func (d *decoder) search(to **Search) reader {
 	s := &Search{From: 0.25, To: 8, Factor: 1.25, KeepPercent: 99, P99: 3}
 	r := d.mapping(fields{
-		"from": d.number(&s.From, "x", 0.01, 100).
+		"from": d.number(&s.From, "x", weakest, strongest).
 			about("Weakest attack that is tried, as a multiple of what the server can serve on this machine."),
-		"to": d.number(&s.To, "x", 0.01, 100).
+		"to": d.number(&s.To, "x", weakest, strongest).
 			about("Strongest attack that is tried, if the clients can start that much."),
 		"factor": d.number(&s.Factor, "x", 1.05, 10).
 			about("The search ends when its bounds, the strongest attack that holds and the weakest that does not, are " +
@@ -47,6 +48,40 @@ func (d *decoder) search(to **Search) reader {
 		*to = s
 	}
 	return r
+}
+
+// The weakest and the strongest attack of a search, which may be a flood.
+const (
+	weakest   = 0.01
+	strongest = 100_000
+)
+
+// bounds reads those of one attack, in place of its rate: "1x to 1000x".
+func (d *decoder) bounds(c *Clients) reader {
+	return reader{read: func(n *yaml.Node, path string) {
+		from, to, _ := strings.Cut(n.Value, " to ")
+		low, err := multiple(from)
+		high, err2 := multiple(to)
+		if err = errors.Join(err, err2); err != nil || !(low >= weakest && low <= high && high <= strongest) {
+			d.wrong(n, path, fmt.Sprintf("%q is no range for the search", n.Value), fmt.Sprintf(
+				"leave it out, or write one such as 1x to 100x, from %gx to %dx", weakest, strongest))
+			return
+		}
+		c.Weakest, c.Strength = low, high
+	}}
+}
+
+func multiple(text string) (float64, error) { return strconv.ParseFloat(strings.TrimSuffix(text, "x"), 64) }
+
+// bound gives the attack the strongest strength that is tried, and the search the bounds
+// of the attack, if it has some.
+func (s *Scenario) bound() {
+	if attack := &s.Parallel; attack.Weakest > 0 {
+		search := *s.Search
+		search.From, search.To = attack.Weakest, attack.Strength
+		s.Search = &search
+	}
+	s.Parallel.Strength, s.Parallel.UpTo = s.Search.To, true
 }
 
 // number reads a number with a unit behind it, with a space between them or without.

@@ -32,9 +32,35 @@ func TestAStrengthOfASearchIsAShareOfTheStrongest(t *testing.T) {
 	}
 }
 
+func TestAnAttackCanHaveBoundsOfItsOwn(t *testing.T) {
+	const loads = `name: x
+search: {factor: 2x}
+loads:
+  requests: {sequential: &honest {count: 10, duration: 30s, pace: 200ms}, parallel: {count: 4, duration: 15s, delay: 15s}}
+  junk:
+    sequential: *honest
+    parallel: {kind: junk, count: 4, duration: 15s, delay: 15s, rate: 10x to 1000x}
+`
+	s, err := Parse("x.yaml", []byte(loads))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cell, want := range map[string]Search{
+		"requests": {From: 0.25, To: 8, Factor: 2, KeepPercent: 99, P99: 3},
+		"junk":     {From: 10, To: 1000, Factor: 2, KeepPercent: 99, P99: 3},
+	} {
+		if c := s.CellNamed(cell); *c.Search != want || c.Parallel.Strength != want.To {
+			t.Errorf("%s: search %+v, attack %+v; want %+v", cell, c.Search, c.Parallel, want)
+		}
+	}
+}
+
 func TestASearchThatCannotBeMadeIsRefused(t *testing.T) {
 	for what, test := range map[string]struct{ old, new, want string }{
-		"a rate":       {"duration: 15s, delay", "duration: 15s, rate: 2x, delay", "clients.parallel.rate: is what the search finds"},
+		"a rate":       {"duration: 15s, delay", "duration: 15s, rate: 2x, delay", `clients.parallel.rate: "2x" is no range for the search`},
+		"a range of no size": {
+			"duration: 15s, delay", "duration: 15s, rate: 2x to 1x, delay", `clients.parallel.rate: "2x to 1x" is no range`,
+		},
 		"no unit":      {"from: 0.25x", "from: 0.25", `search.from: "0.25" is not a number with x behind it`},
 		"no search":    {"search: {from: 0.25x, to: 8x, factor: 1.25x, keep: 99%, lost: 0, p99: 3x}\n", "", "clients.parallel.rate: is missing"},
 		"no step":      {"factor: 1.25x", "factor: 1x", "search.factor: 1x is out of range"},

@@ -224,7 +224,7 @@ func (d *decoder) rate(to *float64, most int) reader {
 // strength reads a rate, or a multiple of the server's capacity.
 func (d *decoder) strength(c *Clients) reader {
 	absolute := d.rate(&c.Rate, mostFloodRate)
-	schema := patternSchema(`^((up to )?[0-9]*\.?[0-9]+x|[0-9]*\.?[0-9]+/s|max)$`, "")
+	schema := patternSchema(`^(((up|[0-9]*\.?[0-9]+x) to )?[0-9]*\.?[0-9]+x|[0-9]*\.?[0-9]+/s|max)$`, "")
 	schema.Examples = []any{"2x", "up to 2x", "120/s", "max"}
 	const expected = "a rate such as 120/s, or a multiple from 0.1x to 100x, with \"up to\" or without"
 	return reader{

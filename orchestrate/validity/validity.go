@@ -36,7 +36,7 @@ const (
 	RuleGenerator  = results.GeneratorRule
 	RuleSequential = "sequential-on-time"
 	RuleLocal      = "generator-local-failures"
-	RuleFlood      = "flood-arrived"
+	RuleFlood      = results.FloodRule
 )
 
 // rule is one condition of a valid trial. It returns whether the condition

@@ -64,7 +64,8 @@ type AttackTrial struct {
 	Lost    Number          `json:"lost"`
 	P99     Number          `json:"p99"`
 	Verdict results.Verdict `json:"verdict"`
-	Broken  []string        `json:"broken,omitempty"` // criteria
+	// Broken are the criteria that an attack breaks, or the rules that make a trial invalid.
+	Broken []string `json:"broken,omitempty"`
 }
 
 // JudgeAttack says of a whole trial of a search whether its attack holds.
@@ -86,12 +87,11 @@ func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
 		Trial: t.Name(), Strength: Number(t.Strength), AchievedS: u, Kept: u, Lost: u, P99: u,
 		ScheduleS: scheduledRate(run.Manifest.Experiment.At(t.PlannedTrial).Parallel),
 	}
-	switch {
-	case t.Limited():
-		a.Verdict = results.AttackLimited
-		return a, nil
-	case !t.Valid:
-		a.Verdict = results.AttackInvalid
+	if !t.Valid {
+		a.Broken, a.Verdict = t.BrokenRules(), results.AttackInvalid
+		if t.Limited() {
+			a.Verdict = results.AttackLimited
+		}
 		return a, nil
 	}
 	r, err := read(run, t)
@@ -229,7 +229,7 @@ func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 	return fails.why()
 }
 
-// clientsLimited is why there is only a bound, if the CPUs of the clients are the limit.
+// clientsLimited is why there is only a bound if the CPUs of the clients are the limit.
 const clientsLimited = "the clients can start no more"
 
 // why is why the attack did not hold.
@@ -237,6 +237,8 @@ func (a *AttackTrial) why() string {
 	switch {
 	case a.Verdict == results.AttackLimited && a.AchievedS.Known():
 		return fmt.Sprintf("the clients started %s %% of the next attack", (100 * a.AchievedS / a.ScheduleS).Short())
+	case a.Verdict == results.AttackLimited && slices.Contains(a.Broken, results.FloodRule):
+		return "frames of the next attack are lost on their way"
 	case a.Verdict == results.AttackLimited:
 		return clientsLimited
 	case a.Verdict == results.AttackInvalid:
