@@ -147,7 +147,8 @@ func (f *fake) Stats() (equic.Stats, error) {
 	all.Seen, all.Passed = 8, 5
 	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
 	return equic.Stats{
-		Counts: all, Ports: map[uint16]equic.Counts{443: of}, HalfOpen: equic.HalfOpen{Unvalidated: 3}, Full: 1, EventsLost: 2,
+		Counts: all, Ports: map[uint16]equic.Counts{443: of},
+		HalfOpen: equic.HalfOpen{Unvalidated: 3}, Full: 1, EventsLost: 2,
 	}, nil
 }
 

@@ -166,7 +166,8 @@ func TestStatusIsOneJSONObject(t *testing.T) {
 		`"seen":7,"passed":4,"dropped":3,"packets":{"drop_over_quota":3,"pass_established":4}},` +
 		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
 		`"seen":0,"passed":0,"dropped":0,"packets":null}],` +
-		`"connections":4,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},"seen":8,"passed":5,"dropped":3,` +
+		`"connections":4,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},` +
+		`"seen":8,"passed":5,"dropped":3,` +
 		`"packets":{"drop_over_quota":3,"pass_established":4,"pass_not_ip":1},` +
 		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"]}`
 	if diff := cmp.Diff(want, p.ask(t, "status")); diff != "" {
