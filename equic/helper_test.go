@@ -53,12 +53,12 @@ func (p pair) setMTU(t *testing.T, size int) {
 
 // addIPv6 gives both ends an IPv6 address, and leaves the test in the server's
 // namespace.
-func (p pair) addIPv6(t *testing.T) {
-	t.Helper()
-	netkit.Enter(t, p.Client)
-	netkit.SetUp(t, clientIface, clientAddress6+"/64")
-	netkit.Enter(t, p.Server)
-	netkit.SetUp(t, serverIface, serverAddress6+"/64")
+func (p pair) addIPv6(tb testing.TB) {
+	tb.Helper()
+	netkit.Enter(tb, p.Client)
+	netkit.SetUp(tb, clientIface, clientAddress6+"/64")
+	netkit.Enter(tb, p.Server)
+	netkit.SetUp(tb, serverIface, serverAddress6+"/64")
 }
 
 // addVLAN puts a VLAN device on both ends, with addresses of its own, and
@@ -97,10 +97,10 @@ func attachedMode(t *testing.T) Mode {
 }
 
 // mustAttach attaches for the length of the test.
-func mustAttach(t *testing.T, o Options) *Gateway {
-	t.Helper()
+func mustAttach(tb testing.TB, o Options) *Gateway {
+	tb.Helper()
 	g, err := Attach(o)
-	testkit.Must(t, err)
-	t.Cleanup(func() { testkit.Must(t, g.Close()) })
+	testkit.Must(tb, err)
+	tb.Cleanup(func() { testkit.Must(tb, g.Close()) })
 	return g
 }

@@ -106,9 +106,10 @@ func (p Pair) Wire(tb testing.TB) func(frame []byte) {
 	testkit.Must(tb, err)
 	tb.Cleanup(func() { testkit.Must(tb, unix.Close(fd)) })
 	Enter(tb, p.Server)
-	return func(frame []byte) {
-		tb.Helper()
+	return func(frame []byte) { // without tb.Helper, which a fuzz target must not call
 		frame = slices.Concat(to, l.HardwareAddr, frame[len(to)+len(l.HardwareAddr):])
-		testkit.Must(tb, unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}))
+		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: l.Index}); err != nil {
+			tb.Fatal(err)
+		}
 	}
 }
