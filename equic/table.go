@@ -74,7 +74,7 @@ type limit struct {
 //
 // Each client has a slot in one of two buckets that its hash names, whichever has
 // more room. With half of the slots taken, which is the most, about one client in
-// 100,000 finds both full.
+// 14,000 finds both full.
 //
 // Both buckets are in one group, and the group in one stripe, whose lock guards its
 // slots and entries. The kernel takes no lock: it reads a slot's two words, each of
