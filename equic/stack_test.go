@@ -11,7 +11,7 @@ import (
 // it puts fragments together (RFC 791, 3.2; RFC 8200, 4.5) and hands datagrams to
 // sockets. What overlaps is discarded with all that came before it (RFC 5722, 4; Linux
 // does so over IPv4, too), unless all of it has come in a row already. It knows the
-// headers that scripts send, and no more.
+// headers that scripts send, and no more. This is Linux 6.18.
 type stack struct {
 	waiting    map[packetID]*reassembly
 	assembled  [2]int // packets, of IPv4 and of IPv6

@@ -9,9 +9,9 @@
 //	defer gateway.Close()
 //	guarded, err := quicguard.ListenAddr(":443", tlsConfig, nil, gateway)
 //
-// Each call is a round trip to the gateway, which quicguard waits for: Listen for
-// three before a handshake. It needs no capability and runs on every system that has Unix sockets; the
-// gateway needs Linux. docs/gateway.md describes the protocol.
+// Each call waits for a round trip to the gateway; a quicguard listener makes three
+// before a handshake. It needs no capability and runs on every system that has Unix
+// sockets; the gateway needs Linux. docs/gateway.md describes the protocol.
 package socket
 
 import (

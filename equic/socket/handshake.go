@@ -89,9 +89,9 @@ func (h *handshake) count(by int) {
 	}
 }
 
-// tell sends the gateway what becomes of the handshake. The reply is empty if the
+// report sends the gateway what becomes of the handshake. The reply is empty if the
 // gateway does not know the handshake.
-func (h *handshake) tell(what string) (reply string) {
+func (h *handshake) report(what string) (reply string) {
 	if c := h.client; c.conn != nil && c.session == h.session {
 		reply, _ = c.exchange(fmt.Sprintf("%s %d", what, h.id)) // an error is a gateway that is gone
 	}
@@ -102,7 +102,7 @@ func (h *handshake) Hello() {
 	h.client.mu.Lock()
 	defer h.client.mu.Unlock()
 	if h.stage == inProgress {
-		h.tell("hello")
+		h.report("hello")
 	}
 }
 
@@ -114,7 +114,7 @@ func (h *handshake) Complete() (admitted bool) {
 		return h.stage != over
 	}
 	h.count(-1)
-	reply := h.tell("complete")
+	reply := h.report("complete")
 	if reply == "" {
 		reply, _ = c.request("tryinc", h.of)
 	}
@@ -141,7 +141,7 @@ func (h *handshake) end(what string) {
 	switch h.stage {
 	case inProgress:
 		h.count(-1)
-		h.tell(what)
+		h.report(what)
 	case open:
 		_ = h.client.dec(h.of) // it is counted, unless Dec has released it already
 	}
