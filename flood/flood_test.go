@@ -3,6 +3,7 @@ package flood
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -47,8 +48,8 @@ func TestAFloodKeepsItsRateAndEnds(t *testing.T) {
 		{"a low rate for a time", Options{Rate: 3, Duration: 2 * s}, 0, 6, 2 * s},
 		{"a number of frames", Options{Rate: 100, Frames: 250}, 0, 250, 2490 * time.Millisecond},
 		{"as many as possible for a time", Options{Duration: s}, 100 * time.Millisecond, 10 * burst, s},
-		{"as many as possible of a number", Options{Frames: 3000}, 100 * time.Millisecond, 3000, 300 * time.Millisecond},
-		{"too slow for its rate: it ends in time", Options{Rate: 1e6, Duration: s}, s / 2, burst + 1, s},
+		{"as many as possible of a number", Options{Frames: 3 * burst}, 100 * time.Millisecond, 3 * burst, 300 * time.Millisecond},
+		{"too slow for its rate: it ends in time", Options{Rate: 1e7, Duration: s}, s / 2, burst + 1, s},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -181,16 +182,20 @@ func TestASocketSendsMarkedDatagramsFromManyPorts(t *testing.T) {
 
 func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 	network := netip.MustParsePrefix("10.192.0.0/12")
+	own := func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }
 	for _, c := range []struct {
 		kind record.Attack
+		live bool
 		from func(netip.Addr) bool
 	}{
-		{record.HalfOpen, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
-		{record.Spoofed, network.Contains},
-		{record.Junk, func(a netip.Addr) bool { return a.String() == netkit.ClientAddress }},
+		{record.HalfOpen, false, own},
+		{record.HalfOpen, true, own},
+		{record.Spoofed, false, network.Contains},
+		{record.Spoofed, true, network.Contains},
+		{record.Junk, true, own},
 	} {
-		t.Run(string(c.kind), func(t *testing.T) {
-			const frames = 50
+		t.Run(fmt.Sprintf("%s, live %v", c.kind, c.live), func(t *testing.T) {
+			const count = 50
 			p := netkit.NewPair(t)
 			port, err := wire.Open(netkit.Link(t, netkit.ServerInterface).Attrs().Index)
 			testkit.Must(t, err)
@@ -202,15 +207,22 @@ func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 			defer server.Close()
 			netkit.Enter(t, p.Client)
 			o := &Options{
-				Server: netip.MustParseAddrPort(address.String()), Kind: c.kind, Frames: frames, Interface: netkit.ClientInterface, Sources: network,
+				Server: netip.MustParseAddrPort(address.String()), Kind: c.kind, Frames: count, Interface: netkit.ClientInterface, Sources: network,
 			}
 			s, err := newSender(t.Context(), o)
 			testkit.Must(t, err)
 			t.Cleanup(func() { testkit.Must(t, s.Close()) })
-			testkit.Must(t, s.Send(frames))
+			send := s.Send
+			if c.live {
+				send = s.(*frames).live.Send
+			}
+			testkit.Must(t, send(count))
+			if sent, err := s.Sent(); sent < count || err != nil {
+				t.Errorf("%d frames were sent, %v; want %d", sent, err, count)
+			}
 			testkit.Must(t, server.SetReadDeadline(time.Now().Add(20*time.Second)))
 			sources := map[netip.AddrPort]bool{}
-			for len(sources) < frames {
+			for len(sources) < count {
 				b := make([]byte, 2048)
 				n, from, err := server.ReadFromUDPAddrPort(b)
 				testkit.Must(t, err)

@@ -17,9 +17,15 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
+// leastLive is how many frames are sent at once as live frames: to begin with them takes
+// the kernel some 5 to 25 ms (it waits for a grace period of RCU), so that a steady rate
+// would come in bursts. Fewer are sent one by one.
+const leastLive = 2048
+
 // frames sends whole frames. Its sockets only keep the source ports silent.
 type frames struct {
-	*wire.Sender
+	live   *wire.Sender
+	single *packets
 	silent *sockets
 }
 
@@ -54,15 +60,33 @@ func newFrames(ctx context.Context, o *Options, payloads [][]byte) (_ *frames, e
 		}
 		all[i] = frame(link.HardwareAddr, to, from, o.Server, payload)
 	}
-	s, err := wire.NewSender(link.Index, all)
+	live, err := wire.NewSender(link.Index, all)
 	if err != nil {
 		return nil, err
 	}
-	return &frames{s, silent}, nil
+	single, err := newPackets(link.Index, all)
+	if err != nil {
+		return nil, errors.Join(err, live.Close())
+	}
+	return &frames{live, single, silent}, nil
 }
 
-// Close unloads the program and closes the ports.
-func (f *frames) Close() error { return errors.Join(f.Sender.Close(), f.silent.Close()) }
+// Send sends about n frames.
+func (f *frames) Send(n int) error {
+	if n < leastLive {
+		return f.single.Send(n)
+	}
+	return f.live.Send(n)
+}
+
+// Sent returns how many were sent.
+func (f *frames) Sent() (uint64, error) {
+	n, err := f.live.Sent()
+	return n + f.single.sent, err
+}
+
+// Close unloads the program and closes the sockets.
+func (f *frames) Close() error { return errors.Join(f.live.Close(), f.single.Close(), f.silent.Close()) }
 
 // randomSource is an address and a port.
 func randomSource(network netip.Prefix) netip.AddrPort {

@@ -13,8 +13,9 @@ import (
 const (
 	// tick is how often a flood with a rate sends what is due.
 	tick = 5 * time.Millisecond
-	// burst is how many frames are sent before the clock is read.
-	burst = 1024
+	// burst is how many frames are sent at most before the clock is read: a tenth of a
+	// second or less.
+	burst = 1 << 15
 )
 
 // load runs the schedule of one flood and keeps its records.
