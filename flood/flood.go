@@ -110,7 +110,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 }
 
 func newSender(ctx context.Context, o *Options) (sender, error) {
-	payloads, err := o.payloads()
+	payloads, err := o.payloads(ctx)
 	if err != nil {
 		return nil, err
 	}

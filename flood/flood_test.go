@@ -48,7 +48,7 @@ func TestAFloodKeepsItsRateAndEnds(t *testing.T) {
 		{"a low rate for a time", Options{Rate: 3, Duration: 2 * s}, 0, 6, 2 * s},
 		{"a number of frames", Options{Rate: 100, Frames: 250}, 0, 250, 2490 * time.Millisecond},
 		{"as many as possible for a time", Options{Duration: s}, 100 * time.Millisecond, 10 * burst, s},
-		{"as many as possible of a number", Options{Frames: 3 * burst}, 100 * time.Millisecond, 3 * burst, 300 * time.Millisecond},
+		{"as many as possible of a number", Options{Frames: 3 * burst}, s / 10, 3 * burst, 3 * s / 10},
 		{"too slow for its rate: it ends in time", Options{Rate: 1e7, Duration: s}, s / 2, burst + 1, s},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,7 +207,8 @@ func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 			defer server.Close()
 			netkit.Enter(t, p.Client)
 			o := &Options{
-				Server: netip.MustParseAddrPort(address.String()), Kind: c.kind, Frames: count, Interface: netkit.ClientInterface, Sources: network,
+				Server: netip.MustParseAddrPort(address.String()), Kind: c.kind, Frames: count,
+				Interface: netkit.ClientInterface, Sources: network,
 			}
 			s, err := newSender(t.Context(), o)
 			testkit.Must(t, err)

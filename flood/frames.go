@@ -86,7 +86,9 @@ func (f *frames) Sent() (uint64, error) {
 }
 
 // Close unloads the program and closes the sockets.
-func (f *frames) Close() error { return errors.Join(f.live.Close(), f.single.Close(), f.silent.Close()) }
+func (f *frames) Close() error {
+	return errors.Join(f.live.Close(), f.single.Close(), f.silent.Close())
+}
 
 // randomSource is an address and a port.
 func randomSource(network netip.Prefix) netip.AddrPort {

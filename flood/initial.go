@@ -19,7 +19,7 @@ const payloadBytes = 1200
 // clientHello is the TLS message of a client's first flight. It fits in one packet, as
 // it has no post-quantum key share. The connection ID is not in it, so all Initials can
 // have the same.
-func clientHello() ([]byte, error) {
+func clientHello(ctx context.Context) ([]byte, error) {
 	conn := tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		InsecureSkipVerify: true,
 		MinVersion:         tls.VersionTLS13,
@@ -27,7 +27,7 @@ func clientHello() ([]byte, error) {
 		CurvePreferences:   []tls.CurveID{tls.X25519},
 	}})
 	conn.SetTransportParameters(transportParameters())
-	if err := conn.Start(context.Background()); err != nil {
+	if err := conn.Start(ctx); err != nil {
 		return nil, fmt.Errorf("make a ClientHello: %w", err)
 	}
 	defer conn.Close()

@@ -67,7 +67,7 @@ func begins(t *testing.T) (address *net.UDPAddr, count *atomic.Int64) {
 
 func TestEachInitialBeginsAHandshake(t *testing.T) {
 	o := Options{Kind: record.HalfOpen, Frames: 20}
-	payloads, err := o.payloads()
+	payloads, err := o.payloads(t.Context())
 	testkit.Must(t, err)
 	address, count := begins(t)
 	conn, err := net.DialUDP("udp4", nil, address)
@@ -85,7 +85,7 @@ func TestEachInitialBeginsAHandshake(t *testing.T) {
 
 func TestJunkIsNotQUIC(t *testing.T) {
 	o := Options{Kind: record.Junk, Frames: 100}
-	payloads, err := o.payloads()
+	payloads, err := o.payloads(t.Context())
 	testkit.Must(t, err)
 	seen := map[string]bool{}
 	for _, p := range payloads {

@@ -1,6 +1,7 @@
 package flood
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 
@@ -17,7 +18,7 @@ const (
 )
 
 // payloads are the datagrams of a flood.
-func (o *Options) payloads() ([][]byte, error) {
+func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
 	count := prepared
 	if o.Frames > 0 {
 		count = min(count, o.Frames)
@@ -29,7 +30,7 @@ func (o *Options) payloads() ([][]byte, error) {
 		}
 		return all, nil
 	}
-	hello, err := clientHello()
+	hello, err := clientHello(ctx)
 	if err != nil {
 		return nil, err
 	}

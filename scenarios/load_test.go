@@ -76,8 +76,8 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Kind: record.Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second, Start: Together,
-		KeyExchange: X25519,
+		Kind: record.Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second,
+		Start: Together, KeyExchange: X25519,
 	}
 	delayed := attack
 	delayed.Delay = 30 * time.Second
@@ -163,11 +163,13 @@ func TestWarnings(t *testing.T) {
 	}{
 		"a closed loop may miss the attack":              {", rate: 10/s}\n  parallel => }\n  parallel", "has no rate"},
 		"an attack at once leaves no quiet phase before": {"delay: 1s => delay: 0s", "before the attack"},
-		"connections that are held are in flight":        {"delay: 1s => kind: hold, hold: 1m, delay: 1s, max_in_flight: 4", "for 1m10s needs 5"},
-		"a long attack leaves no quiet phase after":      {"requests: 5 => requests: 50", "after the attack"},
-		"too few in flight hold the attack back":         {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
-		"without an attack nobody is turned away":        {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
-		"half of an attack is not measured":              {"delay: 1s} => delay: 1s}\nrepetitions: 6\ntrial: {alternate: 1s}", "half of the attack"},
+		"connections that are held are in flight": {
+			"delay: 1s => kind: hold, hold: 1m, delay: 1s, max_in_flight: 4", "for 1m10s needs 5",
+		},
+		"a long attack leaves no quiet phase after": {"requests: 5 => requests: 50", "after the attack"},
+		"too few in flight hold the attack back":    {"delay: 1s => delay: 1s, max_in_flight: 4", "needs 5"},
+		"without an attack nobody is turned away":   {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n => ", "there is no attack"},
+		"half of an attack is not measured":         {"delay: 1s} => delay: 1s}\nrepetitions: 6\ntrial: {alternate: 1s}", "half of the attack"},
 		"few trials do not show what measuring costs": {"  parallel: {count: 1, requests: 5, rate: 10/s, delay: 1s}\n " +
 			"=> trial: {alternate: 1s}\n", "use 6 or more"},
 		"a shared CPU mixes both sides": {

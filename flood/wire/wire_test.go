@@ -35,7 +35,10 @@ func newNetwork(t *testing.T) network {
 	for _, end := range []struct {
 		node           netns.NsHandle
 		name, port, ip string
-	}{{n.sender, senderInterface, senderPort, "192.0.2.2/24"}, {n.receiver, receiverInterface, receiverPort, "192.0.2.1/24"}} {
+	}{
+		{n.sender, senderInterface, senderPort, "192.0.2.2/24"},
+		{n.receiver, receiverInterface, receiverPort, "192.0.2.1/24"},
+	} {
 		netkit.AddVeth(t, end.port, end.name, end.node)
 		testkit.Must(t, netlink.LinkSetMaster(netkit.SetUp(t, end.port), bridge))
 		netkit.Enter(t, end.node)

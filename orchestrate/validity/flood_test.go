@@ -75,7 +75,7 @@ func TestAFloodMakesATrialInvalidIfItsFramesAreLost(t *testing.T) {
 
 func TestAFloodThatReadsNothingIsNotWarnedOf(t *testing.T) {
 	s := newFlood()
-	s.edit(func(n *results.Node, l *record.Line) bool {
+	s.edit(func(_ *results.Node, l *record.Line) bool {
 		if l.Sample != nil && l.Sample.AtNS > 0 {
 			l.Sample.UDPRcvbufErrors = 5
 		}
