@@ -35,12 +35,12 @@ type Check struct {
 // Need is what a scenario asks of a machine.
 type Need struct {
 	ServerCPUs, ClientCPUs []int
-	AutoCPUs               bool  // the run chooses these, or some of them
-	MemoryBytes            int64 // of the server; zero is no limit
-	XDP                    bool  // a variant attaches an eBPF program
+	AutoCPUs               bool     // the run chooses these, or some of them
+	MemoryBytes            int64    // of the server; zero is no limit
+	XDP                    bool     // a variant attaches an eBPF program
 	Places                 []string // of the variants, where packets are dropped
-	Syscalls               bool  // the server's system calls are counted
-	OpenFiles              int   // of one node
+	Syscalls               bool     // the server's system calls are counted
+	OpenFiles              int      // of one node
 }
 
 // receiveBuffer is what quic-go asks for, in bytes.

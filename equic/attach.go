@@ -12,7 +12,6 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -93,16 +92,6 @@ func (g *Gateway) attach() (err error) {
 		g.at = k
 	}
 	return nil
-}
-
-// mayMerge reports whether several datagrams may come as one packet: not in the driver,
-// but in that of a tap device, whose packets a guest has made.
-func (o *Options) mayMerge() bool {
-	if o.Mode != Native {
-		return true
-	}
-	iface, err := netlink.LinkByName(o.Interface)
-	return err == nil && iface.Type() == "tuntap"
 }
 
 // configure brings the options into the maps of a loaded program.

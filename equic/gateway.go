@@ -16,7 +16,7 @@ import (
 // Gateway is a program at work on one interface, or where else Options.Mode says. Its
 // methods may be called from any goroutine.
 type Gateway struct {
-	options Options // complete
+	options Options  // complete
 	at      attached // nil in tests that need no interface
 	clients *table
 	events  *notifier // nil if nobody wants events

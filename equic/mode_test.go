@@ -108,7 +108,9 @@ func TestTheTCProgramIsAttachedAgain(t *testing.T) {
 	})
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
 	p.recreate(t)
-	for now := told.next(t); !now.Attached; now = told.next(t) {
+	now := told.next(t)
+	for !now.Attached {
+		now = told.next(t)
 	}
 	send := p.Wire(t)
 	testkit.Must(t, g.Inc(serverPort, alice))

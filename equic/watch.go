@@ -335,3 +335,13 @@ func (k *keeper) close() error {
 	k.free()
 	return err
 }
+
+// mayMerge reports whether several datagrams may come as one packet: not in the driver,
+// but in that of a tap device, whose packets a guest has made.
+func (o *Options) mayMerge() bool {
+	if o.Mode != Native {
+		return true
+	}
+	iface, err := netlink.LinkByName(o.Interface)
+	return err == nil && iface.Type() == "tuntap"
+}

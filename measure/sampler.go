@@ -29,11 +29,11 @@ type sampler struct {
 	cpus     []int
 	// The kernel's threads of Options.Receivers.
 	receivers []int
-	calls    *counter // nil where none are counted
+	calls     *counter // nil where none are counted
 
 	statm, stat, status, snmp, dev procFile
 	pageBytes                      int64
-	buf                       []byte
+	buf                            []byte
 
 	samples      []record.Sample
 	peakRSSBytes int64 // the most that was seen, or that the kernel told
@@ -61,8 +61,8 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		cpus:     opts.CPUs,
 
 		receivers: opts.Receivers,
-		calls:    calls,
-		buf:      make([]byte, 128<<10), // /proc/stat of 1024 CPUs
+		calls:     calls,
+		buf:       make([]byte, 128<<10), // /proc/stat of 1024 CPUs
 
 		pageBytes: int64(os.Getpagesize()),
 		statm:     procFile{fd: -1},

@@ -109,7 +109,7 @@ const (
 	Diamond  Mark = "diamond"
 	Pentagon Mark = "pentagon"
 	Hexagon  Mark = "hexagon"
-	Slab     Mark = "slab" // twice as wide as high
+	Slab     Mark = "slab"   // twice as wide as high
 	Pillar   Mark = "pillar" // twice as high as wide
 )
 

@@ -71,7 +71,9 @@ func (d *decoder) bounds(c *Clients) reader {
 	}}
 }
 
-func multiple(text string) (float64, error) { return strconv.ParseFloat(strings.TrimSuffix(text, "x"), 64) }
+func multiple(text string) (float64, error) {
+	return strconv.ParseFloat(strings.TrimSuffix(text, "x"), 64)
+}
 
 // bound gives the attack the strongest strength that is tried, and the search the bounds
 // of the attack, if it has some.

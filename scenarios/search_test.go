@@ -57,7 +57,7 @@ loads:
 
 func TestASearchThatCannotBeMadeIsRefused(t *testing.T) {
 	for what, test := range map[string]struct{ old, new, want string }{
-		"a rate":       {"duration: 15s, delay", "duration: 15s, rate: 2x, delay", `clients.parallel.rate: "2x" is no range for the search`},
+		"a rate": {"duration: 15s, delay", "duration: 15s, rate: 2x, delay", `clients.parallel.rate: "2x" is no range for the search`},
 		"a range of no size": {
 			"duration: 15s, delay", "duration: 15s, rate: 2x to 1x, delay", `clients.parallel.rate: "2x to 1x" is no range`,
 		},

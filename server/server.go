@@ -68,7 +68,7 @@ type server struct {
 	port    uint16
 	book    *book
 	gateway dropper // nil if no packets are dropped
-	counter counter        // the gateway, or one of user space
+	counter counter // the gateway, or one of user space
 	guard   *quicguard.Listener
 	early   *earlyRefusals
 	h3      *http3.Server

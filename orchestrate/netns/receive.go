@@ -104,7 +104,7 @@ func setOffload(name string, offload, value uint32) error {
 	if err != nil {
 		return fmt.Errorf("open a socket: %w", err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // nothing was written
+	defer unix.Close(fd)
 	command := struct{ offload, value uint32 }{offload, value}
 	request := struct {
 		name  [unix.IFNAMSIZ]byte

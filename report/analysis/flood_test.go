@@ -37,8 +37,8 @@ func TestAFloodOfASearchIsJudgedByTheRequestsThatMetIt(t *testing.T) {
 		slow   int64 // ns, of a request during the flood
 		want   results.Verdict
 	}{
-		"it holds":              {10_001, 10e6, results.AttackHeld},
-		"it breaks":             {10_001, 40e6, results.AttackBroke},
+		"it holds":                {10_001, 10e6, results.AttackHeld},
+		"it breaks":               {10_001, 40e6, results.AttackBroke},
 		"half of it was too much": {5_001, 10e6, results.AttackLimited},
 	} {
 		t.Run(name, func(t *testing.T) {

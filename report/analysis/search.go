@@ -98,10 +98,14 @@ func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
 	if err != nil {
 		return a, err
 	}
-	h := r.honest()
-	a.AchievedS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
+	r.attacked(&a)
 	a.judge(run.Manifest.Experiment.Search)
 	return a, nil
+}
+
+func (r *reading) attacked(a *AttackTrial) {
+	h := r.honest()
+	a.AchievedS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
 }
 
 // judge holds the trial against the criteria. What is not known breaks them.

@@ -89,10 +89,14 @@ func (f *Figure) attemptCosts(part *analysis.Part, have []analysis.Variant) (all
 			mark  draw.GlyphStyle
 			value func(*analysis.Metrics) analysis.Number
 		}{
-			{costsAttacker, "attacker CPU per attempt (us)", attackerGlyph(),
-				func(m *analysis.Metrics) analysis.Number { return m.Attack.AttackerPerAttemptUS }},
-			{costsServer, "server CPU per attempt (us)", lookOf(v.Name).mark(3),
-				func(m *analysis.Metrics) analysis.Number { return m.Attack.ServerPerAttemptUS }},
+			{
+				costsAttacker, "attacker CPU per attempt (us)", attackerGlyph(),
+				func(m *analysis.Metrics) analysis.Number { return m.Attack.AttackerPerAttemptUS },
+			},
+			{
+				costsServer, "server CPU per attempt (us)", lookOf(v.Name).mark(3),
+				func(m *analysis.Metrics) analysis.Number { return m.Attack.ServerPerAttemptUS },
+			},
 		} {
 			us := v.Typical(side.value)
 			f.add(v.Name, part.Cell.Name, side.name, analysis.StatMedian, us.String())

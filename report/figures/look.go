@@ -72,14 +72,15 @@ type polygon struct {
 
 // DrawGlyph implements draw.GlyphDrawer.
 func (p polygon) DrawGlyph(c *draw.Canvas, st draw.GlyphStyle, at vg.Point) {
-	if p.narrow == (vg.Point{}) {
-		p.narrow = vg.Point{X: 1, Y: 1}
+	narrow := p.narrow
+	if narrow == (vg.Point{}) {
+		narrow = vg.Point{X: 1, Y: 1}
 	}
 	points := make([]vg.Point, p.corners)
 	for i := range points {
 		sin, cos := math.Sincos(p.turn + 2*math.Pi*float64(i)/float64(p.corners))
 		points[i] = vg.Point{
-			X: at.X - st.Radius*p.narrow.X*vg.Length(sin), Y: at.Y + st.Radius*p.narrow.Y*vg.Length(cos),
+			X: at.X - st.Radius*narrow.X*vg.Length(sin), Y: at.Y + st.Radius*narrow.Y*vg.Length(cos),
 		}
 	}
 	c.FillPolygon(st.Color, points)

@@ -37,8 +37,10 @@ func LadderTable(r *analysis.Report) Titled {
 // ladderCostTable has what an attempt of each attack costs either side.
 func ladderCostTable(r *analysis.Report) Titled {
 	parts := ladderParts(r)
-	header := []any{"attack", "variant", "the server", "throughput kept (%)", "p99 (multiple)", "requests lost",
-		"server CPU per attempt (µs)", "attacker CPU per attempt (µs)", "server for each of the attacker's"}
+	header := []any{
+		"attack", "variant", "the server", "throughput kept (%)", "p99 (multiple)", "requests lost",
+		"server CPU per attempt (µs)", "attacker CPU per attempt (µs)", "server for each of the attacker's",
+	}
 	t := NewTitled("What an attempt costs, and what the attack does", 3, header...)
 	for _, p := range parts {
 		for i := range p.Summary.Variants {
