@@ -362,18 +362,33 @@ func TestWhatCannotStartSaysSo(t *testing.T) {
 		want   string
 	}{
 		"no such program": {func(n *orchestrate.NodeSpec) { n.Command = []string{"/no/such/program"} }, "/no/such/program"},
-		"no such CPU":     {func(n *orchestrate.NodeSpec) { n.CPUs = []int{1000} }, "bind it to CPUs [1000]"},
+		"no such CPU":     {func(n *orchestrate.NodeSpec) { n.CPUs = []int{1000} }, "to CPUs [1000]"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			testkit.NeedRoot(t)
 			s := spec("describe", "describe")
 			test.change(&s.Nodes[1])
-			n := open(t, s)
-			err := n.Start(t.Context(), s.Nodes[1].Name, io.Discard, io.Discard)
+			err := openAndStart(t, s)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), s.Nodes[1].Name) {
 				t.Errorf("error %v, want one that names the node and %q", err, test.want)
 			}
 		})
 	}
+}
+
+// openAndStart starts the second of two nodes.
+func openAndStart(t *testing.T, s orchestrate.Spec) (err error) {
+	t.Helper()
+	rt, err := New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := rt.Open(t.Context(), s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.Remove(t.Context())) }()
+	return n.Start(t.Context(), s.Nodes[1].Name, io.Discard, io.Discard)
 }
 
 func TestMissingBinariesAreNamed(t *testing.T) {

@@ -61,7 +61,7 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 		}
 		threads, err := n.receiveApart(i, node)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}
 		if node.Role == results.RoleServer {
 			n.receivers = threads
