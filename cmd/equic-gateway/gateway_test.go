@@ -168,7 +168,7 @@ func TestASecondOneIsRefused(t *testing.T) {
 	first := start(t)
 	for want, second := range map[string]program{
 		"another process listens there":           commandAt(t, first.socket),
-		"another XDP program is attached already": command(t),
+		"another program is attached already": command(t),
 	} {
 		if code, said := fails(t, second); code != exitMachine || !strings.Contains(said, want) {
 			t.Errorf("exit code %d, want %d; it said %q, want %q", code, exitMachine, said, want)
