@@ -149,7 +149,7 @@ func ofDenied(list []delivery) (n int) {
 // says, and nothing of a denied client unless fragments are to pass.
 func FuzzFragmentsAreJudgedByProgramAndKernel(f *testing.F) {
 	testkit.NeedRoot(f)
-	for i, s := range scripts(2000) {
+	for i, s := range scripts(400) {
 		f.Add(s, byte(i))
 	}
 	var wires []*wire

@@ -161,13 +161,13 @@ func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
 	}
 }
 
-// Policy client at these places is tested without trials, in equic.
-func TestEveryPlaceRuns(t *testing.T) {
+// The others of places.yaml are tested without trials, in equic and server.
+func TestPlacesRunInTrials(t *testing.T) {
 	testkit.NeedRoot(t)
-	testkit.Slow(t, "seven trials")
+	testkit.Slow(t, "four trials")
 	needBinary(t)
-	runAll(t, "../../scenarios/places.yaml", runtimeNetns, "--variants", "userspace-retry,app-drop-block-new,"+
-		"socket-block-new,netfilter-block-new,nftables-block,tc-block-new,generic-block-new")
+	runAll(t, "../../scenarios/places.yaml", runtimeNetns, "--variants",
+		"userspace-retry,app-drop-block-new,nftables-block,tc-block-new")
 }
 
 // runAll runs a scenario, of which each trial must be valid.

@@ -17,10 +17,13 @@ func sweep(strengths ...float64) *analysis.Report {
 			Parallel:   results.Load{Clients: 1, Kind: record.Requests, Strength: strength},
 		}}}
 		for j, name := range []string{"tc-block-new", "xdp-block-new"} {
-			s.Variants = append(s.Variants, analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
+			m := &analysis.Metrics{
 				Honest: analysis.Honest{Kept: analysis.Number(1 / float64(1+i+j))},
 				Attack: analysis.Attack{ServerPerAttemptUS: analysis.Number(10 * (1 + i - j)), AttackerPerAttemptUS: 700},
-			}})
+			}
+			s.Variants = append(s.Variants, analysis.Variant{
+				Name: name, Trials: 1, Metrics: m, TrialMetrics: []*analysis.Metrics{m},
+			})
 		}
 		name := results.StrengthLabel(strength)
 		r.Parts = append(r.Parts, &analysis.Part{Cell: results.Cell{Name: name, Point: name}, Summary: s})

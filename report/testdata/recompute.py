@@ -220,6 +220,20 @@ def syscalls(t):
     }
 
 
+def honest(t):
+    """What the attack does to the sequential clients."""
+    if not t.attack or not t.experiment["sequential"]["clients"]:
+        return dict.fromkeys(["throughput_kept", "p99_ratio", "lost"], NAN)
+    second, bins, times = 10**9, t.bins(1), duration(t)
+    before = bins[: max(0, t.first // second)]
+    during = [v for i, v in enumerate(bins) if t.first <= i * second + second // 2 <= t.last]
+    return {
+        "throughput_kept": ratio(arithmetic(during), arithmetic(before)),
+        "p99_ratio": ratio(times["during"]["p99"], times["before"]["p99"]),
+        "lost": sum(q["outcome"] != "ok" for q in t.sequential.get("request", [])),
+    }
+
+
 def figures(t):
     block, resident = block_time(t), [s["rss_bytes"] for s in t.window()]
     limit = t.experiment["server_memory_bytes"]
@@ -230,7 +244,7 @@ def figures(t):
         "cpu_percent": cpu(t), "busy_percent": series(t.percent(busy_ns)), "syscalls": syscalls(t),
         "memory_percent": {**series(shares), "share_at_most_30": ratio(sum(v <= 30 for v in shares), len(shares))},
         "memory_bytes": {**series(resident), "peak": t.probe["peak_rss_bytes"] if t.probe else NAN},
-        "instrument": instrument(t),
+        "instrument": instrument(t), "honest": honest(t),
     })
 
 
