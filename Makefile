@@ -48,7 +48,7 @@ bench: build ## the paper's experiment: nine containers, three variants, figures
 	$(BIN)/equic-bench report
 
 .PHONY: ladder
-ladder: build ## where to turn a client away: four places under two attacks, in namespaces (root; five minutes)
+ladder: build ## where to turn a client away: five variants under two attacks, in namespaces (root; five minutes)
 	$(BIN)/equic-bench run scenarios/ladder-quick.yaml --runtime netns
 
 # The systems for which a server with the library must build.
