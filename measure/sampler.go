@@ -28,8 +28,9 @@ type sampler struct {
 	pid      int
 	cpus     []int
 	// The kernel's threads of Options.Receivers.
-	receivers []int
-	calls     *counter // nil where none are counted
+	receivers  []int
+	receivedNS []int64  // of each, as last read
+	calls      *counter // nil where none are counted
 
 	statm, stat, status, snmp, dev procFile
 	pageBytes                      int64
@@ -60,9 +61,10 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		pid:      pid,
 		cpus:     opts.CPUs,
 
-		receivers: opts.Receivers,
-		calls:     calls,
-		buf:       make([]byte, 128<<10), // /proc/stat of 1024 CPUs
+		receivers:  opts.Receivers,
+		receivedNS: make([]int64, len(opts.Receivers)),
+		calls:      calls,
+		buf:        make([]byte, 128<<10), // /proc/stat of 1024 CPUs
 
 		pageBytes: int64(os.Getpagesize()),
 		statm:     procFile{fd: -1},
@@ -157,12 +159,11 @@ func (s *sampler) read(all bool) (sample record.Sample, err error) {
 	if sample.CPUNS, err = processCPUTime(s.pid); err != nil {
 		return sample, err
 	}
-	for _, pid := range s.receivers {
-		ns, err := processCPUTime(pid)
-		if err != nil {
-			return sample, err
+	for i, pid := range s.receivers {
+		if ns, err := processCPUTime(pid); err == nil { // it ends with its interface
+			s.receivedNS[i] = ns
 		}
-		sample.ReceiveNS += ns
+		sample.ReceiveNS += s.receivedNS[i]
 	}
 	if s.calls != nil {
 		if sample.Syscalls, err = s.calls.total(); err != nil {
