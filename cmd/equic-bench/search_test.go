@@ -36,9 +36,10 @@ func TestASearchRunsInNamespaces(t *testing.T) {
 		t.Fatalf("exit code %d", code)
 	}
 	run := openRun(t, root)
-	for i, trial := range run.Trials {
-		if e := run.Manifest.Experiment.At(trial.PlannedTrial).Parallel; e.RatePerSecond != []float64{50, 100}[i] {
-			t.Errorf("%s: each of two attackers starts %v/s", trial.Name(), e.RatePerSecond)
+	for _, trial := range run.Trials {
+		want := trial.PlannedTrial.Strength * 200 / 2
+		if e := run.Manifest.Experiment.At(trial.PlannedTrial).Parallel; e.RatePerSecond != want {
+			t.Errorf("%s: each of two attackers starts %v/s, want %v", trial.Name(), e.RatePerSecond, want)
 		}
 	}
 	if !strings.Contains(b.stdout.String()+b.stderr.String(), "Breaking points") {
