@@ -17,7 +17,7 @@ import (
 // was not run, or has attempts left, has none.
 type Verdicts map[int]results.Verdict
 
-// JudgeAttack says whether the attack of a whole trial of a search holds.
+// JudgeAttack judges whether the server withstood the attack of a finished trial of a search.
 type JudgeAttack func(run *results.Run, t *results.Trial) (results.Verdict, error)
 
 // errUnjudged is the error of a search that Options.JudgeAttack cannot decide.

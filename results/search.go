@@ -21,7 +21,7 @@ type Verdict string
 
 // The verdicts.
 const (
-	AttackHeld    Verdict = "holds" // the sequential clients were served nearly as before
+	AttackHeld    Verdict = "holds" // the server: the sequential clients were served nearly as before
 	AttackBroke   Verdict = "breaks"
 	AttackLimited Verdict = "limited" // by the clients, who could not start as much
 	AttackInvalid Verdict = "invalid" // the trial, in all its attempts

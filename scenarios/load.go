@@ -159,7 +159,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"matrix": d.matrix().about("Keys of server, clients, trial or a load (loads.NAME.parallel.rate), each with several " +
 			"values: every combination has trials of its own."),
 		"search": d.search(&s.Search).about("Has the run find the breaking point of each variant in each cell, the " +
-			"strongest attack that it holds against, by bisection (docs/method.md, The breaking point). The attack then has " +
+			"strongest attack that it withstands, by bisection (docs/method.md, The breaking point). The attack then has " +
 			"no `rate`, and a `duration`."),
 		"network": d.mapping(fields{
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),

@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Search is how the breaking point of each cell and variant is looked for: the highest
-// strength of the attack that holds, which is that the sequential clients are served
+// Search is how the breaking point of each cell and variant is looked for: the strongest
+// attack that the server withstands, which means that the sequential clients are served
 // nearly as before it (docs/method.md, The breaking point).
 type Search struct {
 	From, To    float64 // the weakest and the strongest attack, as multiples of the server's capacity
@@ -32,8 +32,8 @@ func (d *decoder) search(to **Search) reader {
 		"to": d.number(&s.To, "x", weakest, strongest).
 			about("Strongest attack that is tried, if the clients can start that much."),
 		"factor": d.number(&s.Factor, "x", 1.05, 10).
-			about("The search ends when its bounds, the strongest attack that holds and the weakest that does not, are " +
-				"no further apart."),
+			about("The search ends when its bounds, the strongest attack that the server withstands and the weakest that it " +
+				"does not, are no further apart."),
 		"keep": d.number(&s.KeepPercent, "%", 1, 100).
 			about("Least throughput of the sequential clients during the attack, of that before it."),
 		"lost": d.integer(&s.Lost, 0, 1_000_000).
@@ -128,7 +128,7 @@ func (d *decoder) checkSearch(s *Scenario) {
 	case attack.Count == 0:
 		wrong("search", "there is no attack to search the strength of", "add clients.parallel")
 	case honest.Count == 0:
-		wrong("search", "no clients show whether an attack holds", "add clients.sequential")
+		wrong("search", "no clients show what the attack does to them", "add clients.sequential")
 	case attack.Duration == 0:
 		wrong("clients.parallel.requests", "a stronger attack would be a shorter one", "write a duration in place of it")
 	case honest.Rate == 0 && honest.Pace == 0:

@@ -10,10 +10,10 @@ import (
 )
 
 // leastAchieved is the share of its scheduled rate that an attack must reach, to show that
-// its strength holds.
+// the server withstands its strength.
 const leastAchieved = 0.95
 
-// The criteria by which an attack holds, as AttackTrial.Broken names them.
+// The criteria for a server that holds, as AttackTrial.Broken names them.
 const (
 	CriterionThroughput = "throughput"
 	CriterionLost       = "lost"
@@ -21,13 +21,13 @@ const (
 )
 
 // BreakingPoint is what a search found of one variant in a cell: the strongest attack that
-// holds (docs/method.md, The breaking point). Strengths are multiples of the server's
-// capacity; rates are those of all attackers, as scheduled.
+// the server withstands (docs/method.md, The breaking point). Strengths are multiples of
+// its capacity; rates are those of all attackers, as scheduled.
 type BreakingPoint struct {
 	Variant string `json:"variant"`
 	Block   int    `json:"block"`
-	// Holds is the strongest attack that held, and Fails the weakest that did not: null
-	// if there is none.
+	// Holds is the strongest attack that the server withstood, and Fails the weakest that it
+	// did not: null if there is none.
 	Holds     Number `json:"holds"`
 	HoldsPerS Number `json:"holds_per_s"`
 	Fails     Number `json:"fails"`
@@ -35,13 +35,13 @@ type BreakingPoint struct {
 	// FailsBy is the verdict on the attack that Fails.
 	FailsBy results.Verdict `json:"fails_by,omitempty"`
 	Bound   Bound           `json:"bound,omitempty"`
-	// Why is what broke first, or why there is only a bound.
+	// Why is what broke first, or the reason why there is only a bound.
 	Why    string        `json:"why"`
 	Trials []AttackTrial `json:"trials"` // by strength
 }
 
-// Bound says that a breaking point lies beyond what was tried; NotBound, that it lies between
-// Holds and Fails.
+// Bound tells a breaking point beyond what was tried from one between Holds and Fails, which
+// is NotBound.
 type Bound string
 
 // The bounds.
@@ -68,7 +68,7 @@ type AttackTrial struct {
 	Broken []string `json:"broken,omitempty"`
 }
 
-// JudgeAttack says of a whole trial of a search whether its attack holds.
+// JudgeAttack judges whether the server withstood the attack of a finished trial of a search.
 func JudgeAttack(run *results.Run, t *results.Trial) (results.Verdict, error) {
 	e := run.Manifest.ExperimentOf(t.Cell)
 	if e == nil || e.Search == nil {
@@ -108,7 +108,7 @@ func (r *reading) attacked(a *AttackTrial) {
 	a.AchievedS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
 }
 
-// judge holds the trial against the criteria. What is not known breaks them.
+// judge applies the criteria. One whose value is unknown is broken.
 func (a *AttackTrial) judge(s *results.Search) {
 	for _, c := range []struct {
 		criterion string
@@ -187,7 +187,7 @@ func lastAttempts(trials []*results.Trial) []*results.Trial {
 	return all
 }
 
-// bracket finds the bounds among the trials, and says what they mean.
+// bracket finds the bounds among the trials, and what they mean.
 func (b *BreakingPoint) bracket(e *results.Experiment) {
 	u := Unknown()
 	b.Holds, b.HoldsPerS, b.Fails, b.FailsPerS = u, u, u, u
@@ -213,7 +213,7 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 	b.Why = b.why(e, fails)
 }
 
-// why is what broke in the weakest attack that did not hold, or why there is none.
+// why is what broke under the weakest attack that was too strong, or why there is none.
 func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 	const ended = "the run ended before the search did"
 	const rounding = 1.01 // of strengths
@@ -236,7 +236,7 @@ func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 // clientsLimited is why there is only a bound if the CPUs of the clients are the limit.
 const clientsLimited = "the clients can start no more"
 
-// why is why the attack did not hold.
+// why is what broke, or why the trial does not show it.
 func (a *AttackTrial) why() string {
 	switch {
 	case a.Verdict == results.AttackLimited && a.AchievedS.Known():

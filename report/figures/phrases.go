@@ -129,7 +129,7 @@ var phrases = [phraseCount]words{
 		"The run has too few blocks for intervals.", "A execução tem blocos insuficientes para intervalos de confiança.",
 	},
 	breakingTitle: {
-		"Breaking points: the strongest attack that each variant holds against",
+		"Breaking points: the strongest attack that each variant withstands",
 		"Pontos de ruptura: o ataque mais forte que cada variante suporta",
 	},
 	attemptTitle: {
@@ -158,9 +158,9 @@ var phrases = [phraseCount]words{
 	costsAttacker:          {"the attacker", "o atacante"},
 	microsecondsPerAttempt: {"CPU time per attempt (µs)", "tempo de CPU por tentativa (µs)"},
 	breakingWhat: {
-		"The strongest attack that holds, of those that were tried: during it the sequential clients keep %s %% of their " +
+		"The strongest attack, of those that were tried, during which the sequential clients keep %s %% of their " +
 			"throughput before it, their p99 is at most %s times that before it, and at most %s of their requests are lost.",
-		"O ataque mais forte, entre os testados, que é suportado: durante ele os clientes sequenciais mantêm %s %% de " +
+		"O ataque mais forte, entre os testados, durante o qual os clientes sequenciais mantêm %s %% de " +
 			"sua vazão anterior, seu p99 é no máximo %s vezes o anterior, e no máximo %s de suas requisições são perdidas.",
 	},
 	breakingTries: {
@@ -269,7 +269,7 @@ var phrases = [phraseCount]words{
 	costCPU:         {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
 	costWall:        {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
 
-	upToBroken:   {"up to the weakest attack that does not hold", "até o ataque mais fraco que não é suportado"},
+	upToBroken:   {"up to the weakest attack that was too strong", "até o ataque mais fraco que foi forte demais"},
 	moreThanThat: {"more than that", "mais que isso"},
 	lessThanThat: {"less than that", "menos que isso"},
 	oneSearch:    {"one of %s searches", "uma de %s buscas"},

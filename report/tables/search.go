@@ -6,12 +6,13 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
+	"github.com/equic-bench/equic-bench/results"
 )
 
 // BreakingTable has the breaking points of a search, of all cells. It has no row in any
 // other run.
 func BreakingTable(r *analysis.Report) Titled {
-	header := []any{"variant", "breaking point", "attempts/s", "does not hold at", "why"}
+	header := []any{"variant", "breaking point", "attempts/s", "breaks at", "why"}
 	blocks, cells := r.Blocks > 1, len(r.Parts) > 1
 	if blocks {
 		header = append([]any{"block"}, header...)
@@ -23,7 +24,7 @@ func BreakingTable(r *analysis.Report) Titled {
 	for _, p := range r.Parts {
 		for i := range p.Summary.BreakingPoints {
 			b := &p.Summary.BreakingPoints[i]
-			row := table.Row{b.Variant, b.Strength(), b.PerS(), multiple(b.Fails), b.Why}
+			row := table.Row{b.Variant, b.Strength(), b.PerS(), breaksAt(b), b.Why}
 			if blocks {
 				row = append(table.Row{fmt.Sprint(b.Block)}, row...)
 			}
@@ -43,19 +44,19 @@ func BreakingWords(r *analysis.Report) []string {
 		return nil
 	}
 	return []string{
-		fmt.Sprintf("The breaking point is the strongest attack that holds: during it the sequential clients keep %g %% of "+
-			"their throughput before it, their p99 is at most %g times that before it, and at most %d of their requests are "+
-			"lost. The next stronger attack that was tried does not hold; it is at most %g times as strong. Each attack was "+
+		fmt.Sprintf("The breaking point is the strongest attack that the server withstands: during it the sequential "+
+			"clients keep %g %% of their throughput before it, their p99 is at most %g times that before it, and at most %d of "+
+			"their requests are lost. The next stronger attack, at most %g times as strong, breaks that. Each strength was "+
 			"tried once: near the edge, chance decides.", 100*s.Keep, s.P99, s.Lost, s.Factor),
-		"The last column is what broke in the weakest attack that does not hold, compared to before the attack, or why " +
-			"there is only a bound. An attack is as strong as its schedule, of all attackers together.",
+		"The last column has what broke first, compared to before the attack, or the reason why there is only a bound. " +
+			"Strengths and attempts are those of the schedule, of all attackers together.",
 	}
 }
 
 // attackTrialsTable has each trial of a search in one cell.
 func attackTrialsTable(s *analysis.Summary) Titled {
 	t := NewTitled("Trials of the search", 1, "trial", "strength", "scheduled (attempts/s)", "achieved (attempts/s)",
-		"throughput kept (%)", "p99 (multiple)", "requests lost", "the attack")
+		"throughput kept (%)", "p99 (multiple)", "requests lost", "the server")
 	for _, b := range s.BreakingPoints {
 		for _, a := range b.Trials {
 			t.AppendRow(table.Row{
@@ -65,6 +66,14 @@ func attackTrialsTable(s *analysis.Summary) Titled {
 		}
 	}
 	return t
+}
+
+// breaksAt is the weakest attack that is known to break the server.
+func breaksAt(b *analysis.BreakingPoint) string {
+	if b.FailsBy != results.AttackBroke {
+		return multiple(analysis.Unknown())
+	}
+	return multiple(b.Fails)
 }
 
 func multiple(n analysis.Number) string {
@@ -77,15 +86,15 @@ func multiple(n analysis.Number) string {
 // quoteSearch is the breaking points of the first cell in a sentence.
 func quoteSearch(r *analysis.Report) string {
 	p := r.Parts[0]
-	where := "T"
+	where := "The"
 	if p.Cell.Name != "" {
-		where = "In " + p.Cell.Name + ", t"
+		where = "In " + p.Cell.Name + ", the"
 	}
 	var all []string
 	for i := range p.Summary.BreakingPoints {
 		b := &p.Summary.BreakingPoints[i]
 		all = append(all, fmt.Sprintf("%s with %s", b.Strength(), b.Variant))
 	}
-	return fmt.Sprintf("%she strongest attack that holds is %s, as a multiple of the server's capacity.", where,
+	return fmt.Sprintf("%s strongest attack that the server withstands is %s, as a multiple of its capacity.", where,
 		analysis.Sentence(all))
 }
