@@ -37,7 +37,7 @@ func TestASearchRunsInNamespaces(t *testing.T) {
 	}
 	run := openRun(t, root)
 	for _, trial := range run.Trials {
-		want := trial.PlannedTrial.Strength * 200 / 2
+		want := trial.Strength * 200 / 2
 		if e := run.Manifest.Experiment.At(trial.PlannedTrial).Parallel; e.RatePerSecond != want {
 			t.Errorf("%s: each of two attackers starts %v/s, want %v", trial.Name(), e.RatePerSecond, want)
 		}
