@@ -167,7 +167,7 @@ func TestASecondOneIsRefused(t *testing.T) {
 	_ = newPair(t)
 	first := start(t)
 	for want, second := range map[string]program{
-		"another process listens there":           commandAt(t, first.socket),
+		"another process listens there":       commandAt(t, first.socket),
 		"another program is attached already": command(t),
 	} {
 		if code, said := fails(t, second); code != exitMachine || !strings.Contains(said, want) {
