@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,43 +23,25 @@ import (
 // sendToThread has the bridge's port to a node hand its packets to the node's receiving
 // threads.
 func sendToThread(bridge netns.NsHandle, port string) error {
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // not unlocked: the thread ends with the goroutine
-		if err := netns.Set(bridge); err != nil {
-			done <- fmt.Errorf("enter the bridge's namespace: %w", err)
-			return
-		}
-		done <- setOffload(port, segmentOffload, 0)
-	}()
-	return <-done
+	return within(bridge, func() error { return setOffload(port, segmentOffload, 0) })
 }
 
 // receiveApart has the interface of a node receive in threads on CPUs (none: any), and
 // returns their numbers.
-func receiveApart(ns netns.NsHandle, cpus []int) ([]int, error) {
-	type made struct {
-		threads []int
-		err     error
+func receiveApart(ns netns.NsHandle, cpus []int) (threads []int, err error) {
+	err = within(ns, func() (err error) {
+		threads, err = makeReceivers(cpus)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("receive packets in a thread: %w", err)
 	}
-	done := make(chan made)
-	go func() {
-		runtime.LockOSThread() // not unlocked: the thread ends, and its namespaces with it
-		threads, err := makeReceivers(ns, cpus)
-		done <- made{threads, err}
-	}()
-	m := <-done
-	if m.err != nil {
-		return nil, fmt.Errorf("receive packets in a thread: %w", m.err)
-	}
-	return m.threads, nil
+	return threads, nil
 }
 
-// makeReceivers takes the calling thread to the node's namespaces.
-func makeReceivers(ns netns.NsHandle, cpus []int) ([]int, error) {
-	if err := netns.Set(ns); err != nil {
-		return nil, fmt.Errorf("enter the network namespace: %w", err)
-	}
+// makeReceivers acts on the calling thread's network namespace, and gives the thread a
+// mount namespace of its own.
+func makeReceivers(cpus []int) ([]int, error) {
 	if err := setOffload(nodeInterface, receiveOffload, 1); err != nil {
 		return nil, err
 	}
