@@ -104,3 +104,16 @@ func beyondThePaper(v Variant) bool {
 	}
 	return true
 }
+
+// VariantsOf returns the names of the variants of some cells, each once, in the order of the
+// cells.
+func VariantsOf(parts []*Part) (names []string) {
+	for _, p := range parts {
+		for _, v := range p.Summary.Variants {
+			if !slices.Contains(names, v.Name) {
+				names = append(names, v.Name)
+			}
+		}
+	}
+	return names
+}

@@ -83,7 +83,7 @@ func (f *Figure) goodputPanel(parts []*analysis.Part, names *[]string) *plot.Plo
 	p := newPanel(title, f.say(logScale, f.say(strengthAxis)), f.say(keptAxis))
 	p.Add(grid())
 	most := 100.0
-	for _, name := range allVariants(parts) {
+	for _, name := range analysis.VariantsOf(parts) {
 		line := f.goodputOf(parts, name)
 		if len(line) == 0 {
 			continue
@@ -101,18 +101,6 @@ func (f *Figure) goodputPanel(parts []*analysis.Part, names *[]string) *plot.Plo
 	p.Y.Min, p.Y.Max = 0, most*1.08
 	p.Y.Tick.Marker = every{25, f.lang}
 	return p
-}
-
-// allVariants are those of some cells, in the order of the cells.
-func allVariants(parts []*analysis.Part) (names []string) {
-	for _, p := range parts {
-		for _, v := range p.Summary.Variants {
-			if !slices.Contains(names, v.Name) {
-				names = append(names, v.Name)
-			}
-		}
-	}
-	return names
 }
 
 // goodputOf is the line of a variant, and its data and marks.

@@ -20,7 +20,7 @@ func LadderTable(r *analysis.Report) Titled {
 		header = append(header, attackName(p))
 	}
 	t := NewTitled("Which attack does the server withstand, with which place?", len(header), header...)
-	for _, name := range ladderVariants(parts) {
+	for _, name := range analysis.VariantsOf(parts) {
 		row := table.Row{name}
 		for _, p := range parts {
 			effect := analysis.UnknownEffect
@@ -104,18 +104,6 @@ func ladderParts(r *analysis.Report) []*analysis.Part {
 	return slices.DeleteFunc(slices.Clone(r.Parts), func(p *analysis.Part) bool {
 		return p.Summary.Manifest.Experiment.Sequential.Clients == 0 || len(p.Summary.Measured()) == 0
 	})
-}
-
-// ladderVariants are the variants of some cells, in the order of the cells.
-func ladderVariants(parts []*analysis.Part) (names []string) {
-	for _, p := range parts {
-		for _, v := range p.Summary.Variants {
-			if !slices.Contains(names, v.Name) {
-				names = append(names, v.Name)
-			}
-		}
-	}
-	return names
 }
 
 func variantOf(p *analysis.Part, name string) *analysis.Variant {
