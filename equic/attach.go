@@ -41,7 +41,7 @@ func Attach(options Options) (*Gateway, error) {
 	return nil, failed
 }
 
-// modeError says that a mode does not work here; another one may.
+// modeError is the error of a mode that does not work here. Another mode may work.
 type modeError struct {
 	mode Mode
 	err  error

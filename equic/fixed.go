@@ -28,8 +28,8 @@ var (
 	_ attached = (*fixed)(nil)
 )
 
-// fixed is a program that stays where it is until it is closed. Nobody is told if
-// somebody else takes it off (bpftool link detach).
+// fixed is a program that stays where it is until it is closed. If somebody else
+// detaches it (bpftool link detach), it still counts as attached.
 type fixed struct {
 	detach func() error
 

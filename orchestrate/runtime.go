@@ -69,7 +69,7 @@ type Platform struct {
 	// Cores are those of the CPUs, the fastest first; none is unknown. They may have
 	// threads that nodes may not use.
 	Cores []host.Core
-	// WholeFrames says that a flood can send whole frames, from any address.
+	// WholeFrames reports whether a flood can send whole frames, from any address.
 	WholeFrames bool
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
@@ -117,7 +117,7 @@ type NodeSpec struct {
 	// OpenFiles is how many files the node must be able to open. A runtime that can
 	// sets the limit; zero leaves it as it is.
 	OpenFiles int
-	// Flood says that the node sends the marked frames of a flood, and Sources the
+	// Flood reports whether the node sends the marked frames of a flood, and Sources the
 	// network from which it does besides its address: what others send to it goes there.
 	Flood   bool
 	Sources netip.Prefix
