@@ -25,7 +25,7 @@ func TestImagesStayWhileARunMeasures(t *testing.T) {
 		if strings.Contains(r.URL.Path, "/images") {
 			asked.Store(true)
 		}
-		if strings.HasSuffix(r.URL.Path, "/info") {
+		if strings.HasSuffix(r.URL.Path, "/info") || strings.HasSuffix(r.URL.Path, "/version") {
 			body = `{"OSType":"linux"}`
 		}
 		_, _ = w.Write([]byte(body)) // the client sees that it broke off

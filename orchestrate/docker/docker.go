@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"sync"
 	"syscall"
@@ -53,13 +54,12 @@ type Runtime struct {
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
 
-// New connects to the engine that the environment names (DOCKER_HOST and so
-// on), else to the local one. bin is the folder of the nodes' static binaries; only
+// New connects to the engine that the docker command would use. bin is the folder of the nodes' static binaries; only
 // Prepare needs it. The error is ErrNoEngine where none answers.
 func New(ctx context.Context, bin string) (_ *Runtime, err error) {
-	engine, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation(), tellDialed)
+	engine, err := newClient()
 	if err != nil {
-		return nil, noEngine("read the environment for the engine", err)
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -76,6 +76,9 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 		return nil, noEngine("ask the engine at "+engine.DaemonHost(),
 			fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
 	}
+	if err := refusePodman(ctx, engine); err != nil {
+		return nil, err
+	}
 	r := &Runtime{
 		engine:   engine,
 		bin:      bin,
@@ -88,6 +91,10 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 }
 
 func noEngine(tried string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %s: %w; join the group of its socket (sudo usermod -aG docker \"$USER\", then log in "+
+			"again), or run as root", ErrNoEngine, tried, fs.ErrPermission)
+	}
 	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, "+
 		"or root)", ErrNoEngine, tried, err)
 }

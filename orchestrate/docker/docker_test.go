@@ -2,9 +2,15 @@ package docker
 
 import (
 	"context"
+	"crypto/sha256"
 	"debug/elf"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -289,6 +295,110 @@ func TestTheImageIsMadeOnceForEqualBinaries(t *testing.T) {
 	}
 	if second := r.Platform().Runtime.Image; second != first || first == "" {
 		t.Errorf("images of the same binaries: %q, then %q", first, second)
+	}
+}
+
+// answering is an engine that only says what it is.
+func answering(t *testing.T, component string) (host string) {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "engine.sock")
+	listener, err := net.Listen("unix", socket) //nolint:noctx // it waits for nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	answer := func(path, body string) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+		})
+	}
+	answer("/_ping", "OK")
+	answer("/v1.41/info", `{"OSType": "linux", "ServerVersion": "0"}`)
+	answer("/v1.41/version", `{"Components": [{"Name": "`+component+`"}]}`)
+	server := &http.Server{Handler: mux}
+	t.Cleanup(func() { _ = server.Close() })
+	go func() { _ = server.Serve(listener) }()
+	t.Setenv("DOCKER_API_VERSION", "1.41")
+	return "unix://" + socket
+}
+
+func TestTheContextOfTheDockerCommandIsUsed(t *testing.T) {
+	const name = "mine"
+	host := answering(t, "Engine")
+	dir := t.TempDir()
+	write := func(path, text string) {
+		t.Helper()
+		path = filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := sha256.Sum256([]byte(name))
+	meta := filepath.Join("contexts/meta", hex.EncodeToString(sum[:]), "meta.json")
+	endpoint := func(host string) string {
+		return `{"Name": "mine", "Endpoints": {"docker": {"Host": "` + host + `"}}}`
+	}
+	t.Setenv("DOCKER_CONFIG", dir)
+	t.Setenv("DOCKER_HOST", "")
+	t.Setenv("DOCKER_CONTEXT", "")
+	try := func(says string) {
+		t.Helper()
+		r, err := New(t.Context(), "")
+		if err == nil {
+			if got := r.engine.DaemonHost(); got != host || says != "" {
+				t.Errorf("it uses %s, want %s, or an error on %q", got, host, says)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+			return
+		}
+		if !errors.Is(err, ErrNoEngine) || says == "" || !strings.Contains(err.Error(), says) {
+			t.Errorf("error %v, want one on %q", err, says)
+		}
+	}
+	write(meta, endpoint(host))
+	write("config.json", `{"currentContext": "mine"}`)
+	try("")
+	write("config.json", `{"currentContext": "default"}`)
+	t.Setenv("DOCKER_CONTEXT", name)
+	try("")
+	write(meta, endpoint("ssh://me@elsewhere"))
+	try(`the context "mine" of docker names ssh://me@elsewhere`)
+	write(meta, `{"Endpoints": {}}`)
+	try("it has no engine")
+	t.Setenv("DOCKER_CONTEXT", "unknown")
+	try(`read the context "unknown"`)
+	t.Setenv("DOCKER_HOST", host) // which counts before any context
+	try("")
+}
+
+func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		host func(t *testing.T) string
+		says string
+	}{
+		"over SSH": {
+			func(*testing.T) string { return "ssh://me@elsewhere" },
+			"DOCKER_HOST names ssh://me@elsewhere: an engine over SSH",
+		},
+		"Podman": {func(t *testing.T) string { return answering(t, "Podman Engine") }, "Podman answers at unix://"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("DOCKER_HOST", c.host(t))
+			_, err := New(t.Context(), "")
+			if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("error %v, want one on %q", err, c.says)
+			}
+		})
+	}
+	err := noEngine("ask the engine at unix:///run/docker.sock", fmt.Errorf("dial: %w", syscall.EACCES))
+	if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), "usermod -aG docker") {
+		t.Errorf("without permission: %v", err)
 	}
 }
 

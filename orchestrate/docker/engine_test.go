@@ -100,6 +100,7 @@ func (e *fakeEngine) routes() http.Handler {
 	})
 	m.HandleFunc("GET /{v}/info", answer(http.StatusOK,
 		`{"OSType":"linux","ServerVersion":"20.10.24","NCPU":2,"CPUSet":true,"MemoryLimit":true,"SwapLimit":true}`))
+	m.HandleFunc("GET /{v}/version", answer(http.StatusOK, "{}"))
 	m.HandleFunc("GET /{v}/images/{path...}", answer(http.StatusOK, `{"Id":"sha256:feed"}`))
 	m.HandleFunc("GET /{v}/images/json", e.listImages)
 	m.HandleFunc("DELETE /{v}/images/{path...}", e.removeImage)
