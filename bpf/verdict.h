@@ -289,14 +289,15 @@ static __always_inline void find_rate(__u64 hash, struct pair *p)
 }
 
 /* Returns 1 if the client may open a connection now. */
-static __always_inline int within_rate(struct key *k, struct pair *p, const struct application *a)
+static __always_inline int within_rate(const struct view *v, struct key *k, struct pair *p, const struct application *a)
 {
 	int passed, was_empty, other_was_empty;
 	__u64 now;
 
 	if (!p->first || !p->second)
 		return 0;
-	now = bpf_ktime_get_ns();
+	/* The coarse clock costs less, but netfilter programs may not read it. */
+	now = v->hook == HOOK_NETFILTER ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
 	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
 	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
 	was_empty &= other_was_empty;
@@ -339,7 +340,7 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 	why = judge_quota(d, &k, hash, kind, a);
 	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
 		return why;
-	return within_rate(&k, &rate, a) ? why : DROP_RATE;
+	return within_rate(v, &k, &rate, a) ? why : DROP_RATE;
 }
 
 /* Judges a packet that was read (REASONS), or not, and counts it; returns whether it is

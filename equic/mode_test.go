@@ -2,7 +2,6 @@ package equic
 
 import (
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -47,7 +46,7 @@ func TestEveryHookDropsAClientAtItsQuotaAndLetsItGoWithTheGateway(t *testing.T) 
 				g := mustAttach(t, Options{
 					Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, HoldDown: -1,
 				})
-				client := f.client.LocalAddr().(interface{ AddrPort() netip.AddrPort }).AddrPort().Addr()
+				client := addressOf(f)
 				f.arrives(t, initial())
 				testkit.Must(t, g.Inc(serverPort, client))
 				f.stalls(t, g, initial(), DropOverQuota)

@@ -80,7 +80,7 @@ type Options struct {
 	// no limit.
 	InitialsPerSecond float64
 	// Burst is how many such packets a client may send at once. Zero is one
-	// second's worth, and at least 4.
+	// second's worth, and at least 4. A burst below 10 ms' worth becomes that.
 	Burst int
 
 	// Mode is where the program runs. Empty is Native.
@@ -292,6 +292,9 @@ const (
 	minRate         = 0.001
 	maxRate         = 1e6
 	maxBurst        = 1e6
+	// clockTick is the longest time from tick to tick of the program's coarse clock: the
+	// packets in between arrive at once.
+	clockTick = 10 * time.Millisecond
 )
 
 func newRate(perSecond float64, burst int) (rate, error) {
@@ -307,6 +310,7 @@ func newRate(perSecond float64, burst int) (rate, error) {
 	if burst == 0 {
 		burst = max(minDefaultBurst, int(math.Ceil(perSecond)))
 	}
+	burst = max(burst, int(math.Ceil(perSecond*clockTick.Seconds())))
 	interval := time.Duration(float64(time.Second) / perSecond)
 	return rate{interval: interval, burst: time.Duration(burst-1) * interval}, nil
 }

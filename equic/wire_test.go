@@ -38,6 +38,9 @@ func (p pair) newFlow(t *testing.T, server string, port uint16) flow {
 	return f
 }
 
+// addressOf is the client's.
+func addressOf(f flow) netip.Addr { return f.client.LocalAddr().(*net.UDPAddr).AddrPort().Addr() }
+
 func (f flow) send(t *testing.T, payload []byte) {
 	t.Helper()
 	_, err := f.client.Write(payload)
