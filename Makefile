@@ -51,6 +51,11 @@ bench: build ## the paper's experiment: nine containers, three variants, figures
 ladder: build ## where to turn a client away: five variants under two attacks, in namespaces (root; five minutes)
 	$(BIN)/equic-bench run scenarios/ladder-quick.yaml --runtime netns
 
+.PHONY: anchors
+anchors: build ## published costs of dropping packets beside ours, in namespaces (root; four minutes)
+	$(BIN)/equic-bench run scenarios/anchors.yaml --runtime netns
+	$(BIN)/equic-bench report --claims anchors
+
 # The systems for which a server with the library must build.
 OTHERS := darwin/arm64 windows/amd64 linux/386 linux/s390x
 

@@ -49,7 +49,7 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 		all = run.Manifest.Capacities
 	}
 	for _, c := range s.Cells() {
-		if c.Parallel.Strength == 0 || capacityOf(all, c.ServerPoint) != nil {
+		if !c.NeedsCapacity() || capacityOf(all, c.ServerPoint) != nil {
 			continue
 		}
 		capacity, err := measureCapacity(ctx, c, rt, o)
@@ -60,7 +60,7 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 	}
 	var unreachable []error
 	for _, c := range s.Cells() {
-		if c.Parallel.Strength > 0 && !c.Parallel.Kind.Flood() { // a datagram costs its sender next to nothing
+		if c.NeedsCapacity() {
 			unreachable = append(unreachable, reaches(c, capacityOf(all, c.ServerPoint)))
 		}
 	}
@@ -88,12 +88,18 @@ func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 			"most, not %g times: give the clients more CPUs, or write a lower search.from", ErrCapacity, c.ServingPerS,
 			c.ClientCPUs, most, s.Search.From)
 	}
-	if s.Parallel.Strength <= most || s.Parallel.UpTo && most > 0 {
+	asked, upTo := 0.0, false
+	for _, attack := range s.Attacks() {
+		if !attack.Kind.Flood() { // a datagram costs its sender next to nothing
+			asked, upTo = asked+attack.Strength, upTo || attack.UpTo
+		}
+	}
+	if asked <= most || upTo && most > 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
 		"most, not %g times: give the clients more CPUs, or write rate: %.1fx, or rate: up to %gx",
-		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, s.Parallel.Strength, most, s.Parallel.Strength)
+		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, asked, most, asked)
 }
 
 // strongest is the strongest attack that the clients can make, as a multiple of the
@@ -149,7 +155,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Cell, s.Load, s.Point, s.ServerPoint, s.Set = "", "", "", "", nil
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
-	s.Search, s.Sequential.Count = nil, 0
+	s.Search, s.Background, s.Sequential.Count, s.Neighbour.Count = nil, nil, 0, 0
 	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0

@@ -83,11 +83,46 @@ func TestAFloodIsToldWhereToSendAndHow(t *testing.T) {
 	}
 }
 
+func TestANeighbourHasAnAttackersAddress(t *testing.T) {
+	s := oneTrial(record.NoBlock)
+	s.Parallel.Count = 2
+	s.Neighbour = scenarios.Clients{Count: 3, Requests: 10, MaxInFlight: 1, Timeout: time.Second, KeyExchange: "x25519"}
+	nodes := NodeSpecs(s, "no-block", "/")
+	byName := map[string]NodeSpec{}
+	for _, n := range nodes {
+		byName[n.Name] = n
+	}
+	for name, behind := range map[string]string{
+		"neighbour-1": "parallel-1", "neighbour-2": "parallel-2", "neighbour-3": "parallel-1",
+	} {
+		n := byName[name]
+		if n.Behind != behind || n.Address != byName[behind].Address || !n.Address.IsValid() {
+			t.Errorf("%s is behind %q at %s, want %q at %s", name, n.Behind, n.Address, behind, byName[behind].Address)
+		}
+		if i := slices.Index(n.Command, "--mode"); i < 0 || n.Command[i+1] != results.RoleSequential {
+			t.Errorf("%s runs %q", name, n.Command)
+		}
+	}
+	if len(nodes) != nodeCount(s) {
+		t.Errorf("%d nodes, counted as %d", len(nodes), nodeCount(s))
+	}
+}
+
+func TestNeighboursAreRefusedWhereEachNodeHasAnAddressOfItsOwn(t *testing.T) {
+	s := oneTrial(record.NoBlock)
+	s.Neighbour.Count = 1
+	rt := newFake(s)
+	_, err := Run(t.Context(), s, rt, testOptions(t))
+	if !errors.Is(err, ErrRuntime) || !strings.Contains(err.Error(), "run with --runtime netns") || rt.opened > 0 {
+		t.Errorf("error %v, %d trials", err, rt.opened)
+	}
+}
+
 func TestSpoofedPacketsAreRefusedWhereNodesCannotSendThem(t *testing.T) {
 	s := flooded(record.Spoofed)
 	rt := newFake(s)
 	_, err := Run(t.Context(), s, rt, testOptions(t))
-	if !errors.Is(err, ErrFlood) || !strings.Contains(err.Error(), "run with --runtime netns") || rt.opened > 0 {
+	if !errors.Is(err, ErrRuntime) || !strings.Contains(err.Error(), "run with --runtime netns") || rt.opened > 0 {
 		t.Errorf("error %v, %d trials", err, rt.opened)
 	}
 }

@@ -51,7 +51,22 @@ func expectedLines(s *scenarios.Scenario, role string) int {
 		return s.Sequential.MostRequests() + timed + otherLines
 	case results.RoleParallel:
 		return s.Parallel.MostRequests() + timed + otherLines
+	case results.RoleNeighbour:
+		return s.Neighbour.MostRequests() + timed + otherLines
+	case results.RoleBackground:
+		most := 0
+		for _, c := range s.Background {
+			most = max(most, c.MostRequests())
+		}
+		return most + timed + otherLines
 	}
-	all := s.Sequential.Count*s.Sequential.MostRequests() + s.Parallel.Count*s.Parallel.MostRequests()
-	return 2*all + timed + otherLines
+	return 2*mostRequests(s) + timed + otherLines
+}
+
+// mostRequests is the most that all clients of a scenario can start.
+func mostRequests(s *scenarios.Scenario) (all int) {
+	for _, c := range s.Groups() {
+		all += c.Count * c.MostRequests()
+	}
+	return all
 }

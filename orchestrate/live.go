@@ -8,7 +8,7 @@ import (
 // Live is how the load of a trial does at a moment, as clients last said: they
 // say so at most once a second.
 type Live struct {
-	Sequential, Attack Tally // over the clients of each group
+	Sequential, Attack Tally // over the clients of each group; neighbours are in neither
 	// ServerCPUs are the times of the server's CPUs, whatever is busy on them; all
 	// zero where they are not known.
 	ServerCPUs host.CPUTimes
@@ -33,8 +33,10 @@ func (t *trial) live() *Live {
 		case results.RoleServer:
 			l.Refused, l.Dropped = p.Refused, int(p.Dropped) // no trial has so many packets
 			continue
-		case results.RoleParallel:
+		case results.RoleParallel, results.RoleBackground:
 			group = &l.Attack
+		case results.RoleNeighbour:
+			continue
 		}
 		group.Started, group.Done, group.OK = group.Started+p.Started, group.Done+p.Done, group.OK+p.OK
 	}

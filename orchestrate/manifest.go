@@ -109,6 +109,12 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		Arms:              arms(s),
 		Search:            search(s),
 	}
+	for _, c := range s.Background {
+		e.Background = append(e.Background, load(c))
+	}
+	if s.Neighbour.Count > 0 {
+		e.Neighbour = load(s.Neighbour)
+	}
 	for _, v := range s.Variants {
 		e.Variants = append(e.Variants, string(v))
 	}

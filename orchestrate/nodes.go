@@ -44,8 +44,8 @@ func newSpec(
 }
 
 // NodeSpecs describes the nodes of a scenario as they are in every trial of a
-// variant: the server first, then the sequential and the parallel clients. The
-// binaries are in the folder bin.
+// variant: the server first, then the sequential and the parallel clients, those in the
+// background, and the neighbours. The binaries are in the folder bin.
 func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 	return specBuilder{scenario: s, bin: bin}.nodes(variant)
 }
@@ -57,14 +57,22 @@ func (b specBuilder) nodes(variant string) []NodeSpec {
 		nodes = append(nodes, b.client(results.RoleSequential, i, s.Sequential))
 	}
 	for i := range s.Parallel.Count {
-		attacker := b.client
-		if s.Parallel.Kind.Flood() {
-			attacker = b.flood
+		nodes = append(nodes, b.attacker(results.RoleParallel, i, s.Parallel))
+	}
+	for g, c := range s.Background {
+		for i := range c.Count {
+			n := b.attacker(results.RoleBackground, i, c)
+			n.Name = fmt.Sprintf("%s-%d-%d", n.Role, g+1, i+1)
+			nodes = append(nodes, n)
 		}
-		nodes = append(nodes, attacker(results.RoleParallel, i, s.Parallel))
 	}
 	for i := range nodes[1:] {
 		nodes[i+1].Address = s.Network.ClientAddress(i)
+	}
+	for i := range s.Neighbour.Count {
+		n, attacker := b.client(results.RoleNeighbour, i, s.Neighbour), nodes[1+s.Sequential.Count+i%s.Parallel.Count]
+		n.Behind, n.Address = attacker.Name, attacker.Address
+		nodes = append(nodes, n)
 	}
 	return nodes
 }
@@ -109,7 +117,10 @@ func (b specBuilder) server(variant string) NodeSpec {
 }
 
 func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
-	end := endOf(c)
+	end, mode := endOf(c), results.RoleParallel
+	if role == results.RoleSequential || role == results.RoleNeighbour {
+		mode = results.RoleSequential
+	}
 	if c.Pace > 0 {
 		end = append(end, "--pace", c.Pace.String())
 	}
@@ -124,7 +135,7 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
 			"--server", serverPort(b.scenario),
-			"--mode", role,
+			"--mode", mode,
 		}, end, []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
@@ -134,6 +145,13 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 			"--body", strconv.FormatInt(b.scenario.Server.Body, 10),
 		}),
 	}
+}
+
+func (b specBuilder) attacker(role string, i int, c scenarios.Clients) NodeSpec {
+	if c.Kind.Flood() {
+		return b.flood(role, i, c)
+	}
+	return b.client(role, i, c)
 }
 
 // flood is an attacker that makes no request.
@@ -179,16 +197,21 @@ func endOf(c scenarios.Clients) []string {
 	return []string{"--requests", strconv.Itoa(c.Requests)}
 }
 
-// ErrFlood is the error of a scenario with a flood that the runtime cannot make.
-var ErrFlood = errors.New("flood")
+// ErrRuntime is the error of a scenario with clients that the runtime cannot make.
+var ErrRuntime = errors.New("the runtime cannot run this")
 
-// checkFloods refuses spoofed packets if a runtime lets nodes send from their own
-// address only.
-func checkFloods(s *scenarios.Scenario, p Platform) error {
+// checkRuntime refuses spoofed packets if a runtime lets nodes send from their own
+// address only, and neighbours if it gives each node an address of its own.
+func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
-		if c.Parallel.Count > 0 && c.Parallel.Kind == record.Spoofed && !p.WholeFrames {
+		if c.Neighbour.Count > 0 && !p.SharedAddresses {
+			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
+				"own: run with --runtime netns, or leave neighbour out", ErrRuntime, p.Runtime.Name)
+		}
+		spoofed := func(attack scenarios.Clients) bool { return attack.Kind == record.Spoofed }
+		if slices.ContainsFunc(c.Attacks(), spoofed) && !p.WholeFrames {
 			return fmt.Errorf("%w: kind spoofed needs nodes that can send from any address, which those of the runtime %s "+
-				"cannot: run with --runtime netns, or write kind: half-open", ErrFlood, p.Runtime.Name)
+				"cannot: run with --runtime netns, or write kind: half-open", ErrRuntime, p.Runtime.Name)
 		}
 	}
 	return nil

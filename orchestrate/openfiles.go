@@ -26,7 +26,9 @@ func openFiles(c scenarios.Clients) int {
 func OpenFiles(s *scenarios.Scenario) int {
 	most := 0
 	for _, c := range s.Cells() {
-		most = max(most, openFiles(c.Sequential), openFiles(c.Parallel))
+		for _, group := range c.Groups() {
+			most = max(most, openFiles(group))
+		}
 	}
 	return most
 }

@@ -117,7 +117,7 @@ type Outcome struct {
 // The Outcome is true whether or not there is an error. A run without a whole
 // trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {
-	if err := checkFloods(s, rt.Platform()); err != nil {
+	if err := checkRuntime(s, rt.Platform()); err != nil {
 		return Outcome{}, err
 	}
 	capacities, err := withCapacity(ctx, s, rt, o)

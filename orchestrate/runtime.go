@@ -71,6 +71,8 @@ type Platform struct {
 	Cores []host.Core
 	// WholeFrames reports whether a flood can send whole frames, from any address.
 	WholeFrames bool
+	// SharedAddresses reports whether a node can have another's address (NodeSpec.Behind).
+	SharedAddresses bool
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
 	// NoSwapLimit says that nodes at their memory limit can be swapped out.
@@ -109,6 +111,9 @@ type NodeSpec struct {
 	Name    string
 	Role    string // results.RoleServer and so on
 	Address netip.Addr
+	// Behind names the node whose network the node shares, its address included; empty is
+	// none.
+	Behind  string
 	Command []string // argv
 	Env     []string // NAME=value
 	CPUs    []int    // none: all

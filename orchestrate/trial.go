@@ -155,7 +155,13 @@ func (t *trial) begin() (err error) {
 	return nil
 }
 
-func nodeCount(s *scenarios.Scenario) int { return 1 + s.Sequential.Count + s.Parallel.Count }
+func nodeCount(s *scenarios.Scenario) int {
+	nodes := 1
+	for _, c := range s.Groups() {
+		nodes += c.Count
+	}
+	return nodes
+}
 
 func (t *trial) closeFiles() error {
 	var errs []error
@@ -318,7 +324,11 @@ func (t *trial) deadline() time.Time {
 }
 
 func longestLoad(s *scenarios.Scenario) time.Duration {
-	return max(longest(s.Sequential), longest(s.Parallel))
+	var most time.Duration
+	for _, c := range s.Groups() {
+		most = max(most, longest(c))
+	}
+	return most
 }
 
 // longest is how long a group of clients may take: its schedule, the time-out of
@@ -335,6 +345,9 @@ func longest(c scenarios.Clients) time.Duration {
 	rounds := (c.Requests + inFlight - 1) / inFlight
 	return c.Delay + time.Duration(rounds)*max(c.Timeout, c.Pace)
 }
+
+// unscheduled reports whether nothing but the requests of a group ends it.
+func unscheduled(c scenarios.Clients) bool { return c.Count > 0 && c.Scheduled() == 0 }
 
 // phase is where in the scenario's schedule a moment lies.
 func (t *trial) phase(now time.Time) string {
@@ -371,8 +384,8 @@ func (t *trial) emit(phase string) {
 		Phase:         phase,
 		Elapsed:       time.Since(t.started),
 		Expected:      t.epoch.Sub(t.started) + s.Schedule(),
-		ClosedLoop:    s.Sequential.Count > 0 && s.Sequential.Scheduled() == 0,
-		RequestsTotal: s.Sequential.Count*s.Sequential.MostRequests() + s.Parallel.Count*s.Parallel.MostRequests(),
+		ClosedLoop:    unscheduled(s.Sequential) || unscheduled(s.Neighbour),
+		RequestsTotal: mostRequests(s),
 	}
 	for _, m := range t.members {
 		e.Requests += m.requests()

@@ -126,6 +126,12 @@ func (e *Experiment) SharesCPUs() bool {
 	return slices.ContainsFunc(e.ServerCPUs, func(cpu int) bool { return slices.Contains(e.ClientCPUs, cpu) })
 }
 
+// Floods reports whether an attack sends datagrams that are no requests.
+func (e *Experiment) Floods() bool {
+	is := func(l Load) bool { return l.Kind.Flood() }
+	return is(e.Parallel) || slices.ContainsFunc(e.Background, is)
+}
+
 // ExperimentOf is what a trial of the cell of that name runs; "" is the only cell.
 // It is nil for an unknown name.
 func (m *Manifest) ExperimentOf(cell string) *Experiment {
@@ -145,12 +151,16 @@ func (m *Manifest) ExperimentOf(cell string) *Experiment {
 type Experiment struct {
 	Variants []string `json:"variants"`
 	// Arms are those in which each block has every variant, besides Plain.
-	Arms       []Arm   `json:"arms,omitempty"`
-	Sequential Load    `json:"sequential"`
-	Parallel   Load    `json:"parallel"` // the attack
-	Search     *Search `json:"search,omitempty"`
-	BodyBytes  int64   `json:"body_bytes"`
-	Quota      int     `json:"quota"`
+	Arms       []Arm `json:"arms,omitempty"`
+	Sequential Load  `json:"sequential"`
+	Parallel   Load  `json:"parallel"` // the attack
+	// Background are more groups of attackers; no figure is of them, but those of the server.
+	Background []Load `json:"background,omitempty"`
+	// Neighbour are honest clients at the attackers' addresses; none in older runs.
+	Neighbour Load    `json:"neighbour,omitzero"`
+	Search    *Search `json:"search,omitempty"`
+	BodyBytes int64   `json:"body_bytes"`
+	Quota     int     `json:"quota"`
 	// RequestTimeoutNS bounds each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
@@ -306,7 +316,7 @@ type Check struct {
 // Node is one node of a trial.
 type Node struct {
 	Name    string `json:"name"` // "server", "sequential-1", "parallel-4"
-	Role    string `json:"role"` // "server", "sequential" or "parallel"
+	Role    string `json:"role"` // RoleServer and so on
 	Address string `json:"address"`
 	ReadyNS int64  `json:"ready_ns"` // relative to the epoch
 	// ReadySeenNS is when its word that it is ready arrived, by the monotonic
@@ -340,6 +350,8 @@ const (
 	RoleServer     = "server"
 	RoleSequential = "sequential"
 	RoleParallel   = "parallel"
+	RoleBackground = "background"
+	RoleNeighbour  = "neighbour"
 )
 
 // Trial is one execution of one variant: trial.json.

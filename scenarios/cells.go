@@ -56,19 +56,20 @@ func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 				d.problem(positionOf(name), "clients."+name.Value+": the scenario has loads", "move it into one of them")
 			}
 		}
-		take(shared, "sequential")
-		take(shared, "parallel")
+		for _, group := range groups {
+			take(shared, group)
+		}
 	}
 	var all []cell
 	for i := 0; i < len(loads.Content); i += 2 {
-		name, groups := loads.Content[i], loads.Content[i+1]
+		name, load := loads.Content[i], loads.Content[i+1]
 		if !validLabel.MatchString(name.Value) {
 			d.wrong(name, "loads", fmt.Sprintf("%q cannot name a load", name.Value),
 				"use at most 20 lower-case letters, digits and hyphens")
 			continue
 		}
-		variants := take(groups, "variants")
-		all = append(all, cell{load: name.Value, root: withClients(root, groups), variants: variants})
+		variants := take(load, "variants")
+		all = append(all, cell{load: name.Value, root: withClients(root, load), variants: variants})
 	}
 	return all
 }
@@ -76,19 +77,22 @@ func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 var validLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,19}$`)
 
 // withClients is a copy of the file in which the clients are the groups of a load.
-func withClients(root, groups *yaml.Node) *yaml.Node {
-	root, groups = clone(root), clone(groups)
+func withClients(root, load *yaml.Node) *yaml.Node {
+	root, load = clone(root), clone(load)
 	clients := take(root, "clients")
-	if clients != nil && clients.Kind == yaml.MappingNode && groups.Kind == yaml.MappingNode {
-		groups.Content = append(groups.Content, clients.Content...)
+	if clients != nil && clients.Kind == yaml.MappingNode && load.Kind == yaml.MappingNode {
+		load.Content = append(load.Content, clients.Content...)
 	}
-	key := &yaml.Node{Kind: yaml.ScalarNode, Value: "clients", Line: groups.Line, Column: groups.Column}
-	root.Content = append(root.Content, key, groups)
+	key := &yaml.Node{Kind: yaml.ScalarNode, Value: "clients", Line: load.Line, Column: load.Column}
+	root.Content = append(root.Content, key, load)
 	return root
 }
 
 // isGroup reports whether a key of clients is a group of them.
-func isGroup(key string) bool { return key == "sequential" || key == "parallel" }
+func isGroup(key string) bool { return slices.Contains(groups, key) }
+
+// groups are the keys of the groups of clients.
+var groups = []string{"sequential", "parallel", "neighbour"}
 
 // axis is one key of the matrix and its values.
 type axis struct {
@@ -194,10 +198,9 @@ func (d *decoder) path(key string) string {
 	if d.load == "" {
 		return key
 	}
-	for _, group := range []string{"clients.sequential", "clients.parallel"} {
-		if rest, ok := strings.CutPrefix(key, group); ok {
-			return "loads." + d.load + "." + strings.TrimPrefix(group, "clients.") + rest
-		}
+	rest, ok := strings.CutPrefix(key, "clients.")
+	if group, _, _ := strings.Cut(rest, "."); ok && isGroup(strings.TrimRight(group, "[]0123456789")) {
+		return "loads." + d.load + "." + rest
 	}
 	return key
 }
@@ -282,17 +285,22 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 // ServerPoint, it needs the capacity, in requests per second, and the largest multiple
 // that the clients can start.
 func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)) {
-	set := func(c *Scenario) {
-		p := &c.Parallel
+	setRate := func(p *Clients, point string) {
 		if p.Strength == 0 || p.Count == 0 {
 			return
 		}
-		capacity, most := of(c.ServerPoint)
+		capacity, most := of(point)
 		strength := p.Strength
 		if p.UpTo && most < strength && !p.Kind.Flood() {
 			strength, p.Reached = most, most
 		}
 		p.Rate = strength * capacity / float64(p.Count)
+	}
+	set := func(c *Scenario) {
+		setRate(&c.Parallel, c.ServerPoint)
+		for i := range c.Background {
+			setRate(&c.Background[i], c.ServerPoint)
+		}
 	}
 	set(s)
 	for _, c := range s.cells {

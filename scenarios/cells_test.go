@@ -39,6 +39,33 @@ func TestEachCellIsACompleteScenario(t *testing.T) {
 	}
 }
 
+func TestAListOfAttackersIsOneAttackAndItsBackground(t *testing.T) {
+	s, err := Parse("x.yaml", []byte(together))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetRates(func(string) (capacity, most float64) { return 100, 5 })
+	if p := s.Parallel; p.Kind != record.Requests || p.Rate != 25 {
+		t.Errorf("the attack: %+v", p)
+	}
+	if len(s.Background) != 1 {
+		t.Fatalf("%d groups in the background", len(s.Background))
+	}
+	if b := s.Background[0]; b.Kind != record.HalfOpen || b.Rate != 50 || b.Timeout != s.Sequential.Timeout {
+		t.Errorf("in the background: %+v", b)
+	}
+	for from, says := range map[string]string{
+		"count: 2, duration": "clients.parallel[2].count",
+		"kind: half-open":    "clients.parallel[2].hold",
+	} {
+		to := map[string]string{"count: 2, duration": "count: 0, duration", "kind: half-open": "kind: hold"}[from]
+		_, err := Parse("x.yaml", []byte(strings.Replace(together, from, to, 1)))
+		if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "x.yaml:6") {
+			t.Errorf("%s: error %v, want one on %s in line 6", to, err, says)
+		}
+	}
+}
+
 func TestALoadCanHaveSomeOfTheVariants(t *testing.T) {
 	const file = `name: x
 variants: [no-block, tc-block, xdp-block]

@@ -12,10 +12,18 @@ import (
 // by itself.
 func (d *decoder) check(s *Scenario) {
 	if len(d.problems) == 0 {
-		d.checkOverlap(s)
+		d.checkOverlap("sequential", s.Sequential, s)
+		d.checkOverlap("neighbour", s.Neighbour, s)
 		d.checkSchedule("clients.sequential", s.Sequential)
 		d.checkSchedule("clients.parallel", s.Parallel)
-		d.checkKind(s.Parallel)
+		d.checkSchedule("clients.neighbour", s.Neighbour)
+		d.checkNeighbour(s)
+		d.checkKind("clients.parallel", s.Parallel)
+		for i, c := range s.Background {
+			path := fmt.Sprintf("clients.parallel[%d]", i+2)
+			d.checkSchedule(path, c)
+			d.checkKind(path, c)
+		}
 		d.checkAlternation(s)
 		d.checkQuota(s)
 		d.checkSearch(s)
@@ -23,17 +31,33 @@ func (d *decoder) check(s *Scenario) {
 	d.checkNetwork(s)
 }
 
-// checkOverlap: an attack after the load measures nothing (docs/method.md,
-// Load).
-func (d *decoder) checkOverlap(s *Scenario) {
-	end := s.Sequential.End()
+// checkOverlap: an attack after the load of honest clients measures nothing
+// (docs/method.md, Load).
+func (d *decoder) checkOverlap(group string, honest Clients, s *Scenario) {
+	end := honest.End()
 	if s.Parallel.Count == 0 || end == 0 || s.Parallel.Delay < end {
 		return
 	}
 	d.problem(d.key("clients.parallel.delay"),
-		fmt.Sprintf("%s: the attack begins at %s, but the sequential load ends at %s",
-			d.path("clients.parallel.delay"), s.Parallel.Delay, end),
-		fmt.Sprintf("make the delay shorter than %s, or the sequential load longer", end))
+		fmt.Sprintf("%s: the attack begins at %s, but the %s load ends at %s",
+			d.path("clients.parallel.delay"), s.Parallel.Delay, group, end),
+		fmt.Sprintf("make the delay shorter than %s, or the %s load longer", end, group))
+}
+
+// checkNeighbour: a neighbour needs an attacker that uses its own address.
+func (d *decoder) checkNeighbour(s *Scenario) {
+	if s.Neighbour.Count == 0 {
+		return
+	}
+	const path = "clients.neighbour"
+	switch {
+	case s.Parallel.Count == 0:
+		d.problem(d.key(path), d.path(path)+": there is no attacker whose address it could have",
+			"add parallel, or leave neighbour out")
+	case s.Parallel.Kind == record.Spoofed:
+		d.problem(d.key(path), d.path(path)+": the attackers send from addresses that are not theirs",
+			"write another kind of attack, such as half-open, or leave neighbour out")
+	}
 }
 
 // longestSchedule is the longest of one trial. Nobody waits longer for one
@@ -51,12 +75,12 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 }
 
 // checkKind looks at what only some kinds of attack have.
-func (d *decoder) checkKind(c Clients) {
+func (d *decoder) checkKind(path string, c Clients) {
 	refuse := func(key, what, remedy string) {
-		at := "clients.parallel." + key
-		d.problem(d.key(at, "clients.parallel.kind"), d.path(at)+": "+what, remedy)
+		at := path + "." + key
+		d.problem(d.key(at, path+".kind"), d.path(at)+": "+what, remedy)
 	}
-	_, bounded := d.keys[d.path("clients.parallel.max_in_flight")]
+	_, bounded := d.keys[d.path(path+".max_in_flight")]
 	switch flood := c.Kind.Flood(); {
 	case c.Kind == record.Hold && c.Hold == 0:
 		refuse("hold", "is missing", "add it, such as hold: 5s")
@@ -114,7 +138,10 @@ func (d *decoder) checkNetwork(s *Scenario) {
 		d.problem(at, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()), "write /24 to /28, "+example)
 		return
 	}
-	clients := s.Sequential.Count + s.Parallel.Count
+	clients := s.Sequential.Count
+	for _, attack := range s.Attacks() {
+		clients += attack.Count
+	}
 	room := roomFor(subnet.Bits())
 	if clients > room {
 		d.problem(at, fmt.Sprintf("network.subnet: %s has room for %d clients, not for %d", subnet, room, clients),

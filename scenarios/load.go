@@ -3,6 +3,7 @@ package scenarios
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -68,14 +69,25 @@ func (d *decoder) cell(c *cell) *Scenario {
 	if c.variants != nil {
 		d.readVariants(c.variants, s)
 	}
-	// Keys of both.
-	s.Parallel.CPUs, s.Parallel.Timeout, s.Parallel.Start = s.Sequential.CPUs, s.Sequential.Timeout, s.Sequential.Start
-	s.Parallel.KeyExchange = s.Sequential.KeyExchange
+	// Keys of all groups.
+	s.Parallel.share(s.Sequential)
+	for i := range s.Background {
+		s.Background[i].share(s.Sequential)
+	}
+	if s.Neighbour.Count > 0 {
+		s.Neighbour.MaxInFlight = 1
+		s.Neighbour.share(s.Sequential)
+	}
 	if s.Search != nil {
 		s.bound()
 	}
 	d.check(s)
 	return s
+}
+
+// share takes what the groups have in common from another.
+func (c *Clients) share(from Clients) {
+	c.CPUs, c.Timeout, c.Start, c.KeyExchange = from.CPUs, from.Timeout, from.Start, from.KeyExchange
 }
 
 // defaults is the scenario before its file is read: the paper's figures where
@@ -98,7 +110,7 @@ func defaults() *Scenario {
 			Start:       Together,
 			KeyExchange: X25519MLKEM768,
 		},
-		Parallel: Clients{Kind: record.Requests, MaxInFlight: 1000},
+		Parallel: attacker(),
 		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
 		Trial: Trial{
 			Startup:        5 * time.Second,
@@ -151,9 +163,13 @@ func (d *decoder) scenario(s *Scenario) reader {
 					"one packet and less work for the client (docs/method.md, Load)."),
 			"sequential": d.sequential(&s.Sequential).
 				about("The load that is measured: one request at a time, each on a new connection."),
-			"parallel": d.attack(&s.Parallel).
-				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none."),
-		}), 1, 2, "sequential", "parallel").about("The two groups of clients, and what they share."),
+			"parallel": d.attacks(s).
+				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none. A " +
+					"list of such groups attacks together, and the figures are of the first."),
+			"neighbour": d.sequential(&s.Neighbour).
+				about("Honest clients at the attackers' addresses, as behind one NAT: the first at the first attacker's, and so " +
+					"on in turn. They show whom a place of blocking turns away besides the attackers (runtime netns)."),
+		}), 1, 2, "sequential", "parallel").about("The groups of clients, and what they share."),
 		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their " +
 			"names are yours. A load can have some of the scenario's variants only."),
 		"matrix": d.matrix().about("Keys of server, clients, trial or a load (loads.NAME.parallel.rate), each with several " +
@@ -212,12 +228,13 @@ func (d *decoder) sequential(c *Clients) reader {
 func (d *decoder) loads() reader {
 	groups := fields{
 		"sequential": d.sequential(&Clients{}),
-		"parallel":   d.attack(&Clients{Kind: record.Requests, MaxInFlight: 1000}),
+		"parallel":   d.attacks(defaults()),
+		"neighbour":  d.sequential(&Clients{}),
 		"variants":   d.variants(new([]record.Variant)),
 	}
 	load := d.mapping(groups)
 	schema := &jsonschema.Schema{Type: "object", AdditionalProperties: load.schema}
-	return reader{schema: schema, takes: "names, each with `sequential` and `parallel` as under clients, and `variants`"}
+	return reader{schema: schema, takes: "names, each with `sequential`, `parallel` and `neighbour` as under clients, and `variants`"}
 }
 
 func (d *decoder) matrix() reader {
@@ -226,17 +243,46 @@ func (d *decoder) matrix() reader {
 	return reader{schema: schema, takes: "keys such as `server.key`, each with a list of values"}
 }
 
-// attacks are the kinds of attack.
-func attacks() (names []string) {
+// attacker has the defaults of an attack.
+func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 1000} }
+
+// attackKinds are the kinds of attack.
+func attackKinds() (names []string) {
 	for _, a := range []record.Attack{record.Requests, record.Hold, record.HalfOpen, record.Spoofed, record.Junk} {
 		names = append(names, string(a))
 	}
 	return names
 }
 
-func (d *decoder) attack(c *Clients) reader {
+// attacks reads a group of attackers, or a list of groups. The rate that a search finds
+// is that of the first.
+func (d *decoder) attacks(s *Scenario) reader {
+	first := d.attack(&s.Parallel, d.searches)
+	list := &jsonschema.Schema{Type: "array", Items: first.schema, MinItems: new(1)}
+	r := first
+	r.schema = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{first.schema, list}}
+	r.read = func(n *yaml.Node, path string) {
+		if n.Kind != yaml.SequenceNode {
+			first.read(n, path)
+			return
+		}
+		if len(n.Content) == 0 {
+			d.wrong(n, path, "is an empty list", "write a group of attackers, or leave it out")
+			return
+		}
+		d.read(n.Content[0], path, first)
+		for i, group := range n.Content[1:] {
+			c := attacker()
+			d.read(group, fmt.Sprintf("%s[%d]", path, i+2), d.attack(&c, false))
+			s.Background = append(s.Background, c)
+		}
+	}
+	return r
+}
+
+func (d *decoder) attack(c *Clients, searched bool) reader {
 	f := d.clients(c)
-	f["kind"] = d.choice((*string)(&c.Kind), attacks()...).
+	f["kind"] = d.choice((*string)(&c.Kind), attackKinds()...).
 		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
 			"request, and floods the server with Initials, of its own address or of others, or with what is not QUIC " +
 			"(docs/method.md, Load).")
@@ -251,7 +297,7 @@ func (d *decoder) attack(c *Clients) reader {
 	f["max_in_flight"] = d.integer(&c.MaxInFlight, 1, 1_000_000).
 		about("Requests of each attacker that may be under way; the next one waits, and is counted as held.")
 	required := []string{"count", "rate"}
-	if d.searches {
+	if searched {
 		f["rate"] = d.bounds(c)
 		required = []string{"count"}
 	}

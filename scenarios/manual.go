@@ -49,6 +49,24 @@ clients:
   parallel: {count: 4, duration: 15s, delay: 15s, max_in_flight: 2000}
 `
 
+// shared is a scenario with an honest client behind an attacker's address.
+const shared = `name: shared-address
+variants: [xdp-block, xdp-block-new]
+clients:
+  sequential: {count: 4, duration: 30s, pace: 100ms}
+  parallel: {kind: hold, hold: 5s, count: 4, duration: 10s, rate: 2x, delay: 10s}
+  neighbour: {count: 1, duration: 30s, pace: 500ms}
+`
+
+// together is a scenario with two groups of attackers.
+const together = `name: together
+clients:
+  sequential: {count: 4, duration: 30s, pace: 100ms}
+  parallel:
+    - {count: 4, duration: 10s, rate: 1x, delay: 10s}
+    - {kind: half-open, count: 2, duration: 10s, rate: 1x, delay: 10s}
+`
+
 // manualGroup is one table: the keys of one mapping.
 type manualGroup struct {
 	Path, What string
@@ -71,11 +89,12 @@ func Manual() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
-		Shortest, Several, Searching, Every string
-		Groups                              []manualGroup
-		Room                                int
+		Shortest, Several, Searching, Shared, Together, Every string
+		Groups                                                []manualGroup
+		Room                                                  int
 	}{
-		shortest, several, searching, string(everyKey), manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
+		shortest, several, searching, shared, together, string(everyKey),
+		manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
 		roomFor(24),
 	})
 	if err != nil {

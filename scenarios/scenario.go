@@ -27,7 +27,9 @@ type Scenario struct {
 	Repetitions int
 	Server      Server
 	Sequential  Clients
-	Parallel    Clients // the attack; a count of zero is none
+	Parallel    Clients   // the attack; a count of zero is none
+	Background  []Clients // more groups of attackers, of which there are no figures
+	Neighbour   Clients   // honest clients at the attackers' addresses; a count of zero is none
 	Network     Network
 	Trial       Trial
 	// Search varies the strength of the attack; nil is none. The strength of Parallel is
@@ -177,7 +179,7 @@ const (
 func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
 
 // ClientAddress is the address of a client. Clients count from zero: first
-// the sequential ones, then the parallel ones.
+// the sequential ones, then the parallel ones. A neighbour has a parallel one's.
 func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
 
 // FloodSources is a private network apart from the subnet, in which the sources of
@@ -219,7 +221,32 @@ func (s *Scenario) ExpectedTrial() time.Duration { return s.Trial.Startup + s.Sc
 
 // Schedule is how long the clients start requests, from the epoch on; in a
 // closed loop, where nobody knows that before, only when they begin.
-func (s *Scenario) Schedule() time.Duration { return max(s.Sequential.End(), s.Parallel.End()) }
+func (s *Scenario) Schedule() time.Duration {
+	end := max(s.Sequential.End(), s.Neighbour.End())
+	for _, attack := range s.Attacks() {
+		end = max(end, attack.End())
+	}
+	return end
+}
+
+// Attacks are all groups of attackers, that of which there are figures first.
+func (s *Scenario) Attacks() []Clients {
+	if s.Parallel.Count == 0 {
+		return nil
+	}
+	return append([]Clients{s.Parallel}, s.Background...)
+}
+
+// Groups are all groups of clients.
+func (s *Scenario) Groups() []Clients {
+	return append([]Clients{s.Sequential, s.Parallel, s.Neighbour}, s.Background...)
+}
+
+// NeedsCapacity reports whether the rate of an attack is a multiple of the server's
+// capacity.
+func (s *Scenario) NeedsCapacity() bool {
+	return slices.ContainsFunc(s.Attacks(), func(c Clients) bool { return c.Strength > 0 })
+}
 
 // fewestForInterval is the smallest number of blocks with a 95 % interval
 // (docs/method.md, Statistics).
@@ -271,9 +298,13 @@ func (s *Scenario) warnings() []string {
 	warn(attack && s.Sequential.Rate > 0 && s.Parallel.End() >= s.Sequential.End() && s.Search == nil,
 		"the attack is scheduled until %s and the sequential load until %s: there is no quiet phase after the attack",
 		s.Parallel.End(), s.Sequential.End())
-	warn(!s.Parallel.Kind.Flood() && s.Parallel.MaxInFlight < s.Parallel.mostInFlight(),
-		"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
-		s.Parallel.MaxInFlight, s.Parallel.Rate, s.Parallel.Timeout+s.Parallel.Hold, s.Parallel.mostInFlight())
+	for _, a := range s.Attacks() {
+		warn(!a.Kind.Flood() && a.MaxInFlight < a.mostInFlight(),
+			"clients.parallel.max_in_flight is %d, but %g/s unanswered for %s needs %d: the attack may fall behind its schedule",
+			a.MaxInFlight, a.Rate, a.Timeout+a.Hold, a.mostInFlight())
+	}
+	warn(s.Neighbour.Count > 0 && s.Neighbour.Scheduled() > 0 && s.Neighbour.End() <= s.Parallel.End(),
+		"clients.neighbour ends before the attack does: when it is served again is not seen")
 	warn(asksCost && s.Repetitions < fewestForInterval,
 		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
 		s.Repetitions, fewestForInterval)

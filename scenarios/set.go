@@ -52,8 +52,12 @@ func set(text []byte, changes []string) ([]byte, error) {
 	return changed.Bytes(), e.Close()
 }
 
-// put gives the key at a path another value, and makes it where there is none.
+// put gives the key at a path another value, and makes it where there is none. Of a list
+// of groups, the first has the key.
 func put(in *yaml.Node, path []string, value *yaml.Node) {
+	if in.Kind == yaml.SequenceNode && len(in.Content) > 0 {
+		in = in.Content[0]
+	}
 	if in.Kind != yaml.MappingNode {
 		*in = yaml.Node{Kind: yaml.MappingNode}
 	}

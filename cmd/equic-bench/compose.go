@@ -66,6 +66,12 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}
 	s = s.Cells()[0]
+	if s.Neighbour.Count > 0 || len(s.Background) > 0 {
+		return &scenarios.Error{Problems: []scenarios.Problem{{
+			File: s.Path, What: "a Compose file has no neighbours and one group of attackers",
+			Remedy: "use `equic-bench run`, or a scenario without them",
+		}}}
+	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
 	if s.Parallel.Strength > 0 { // nothing measures the capacity here
 		for _, n := range nodes {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -27,6 +28,10 @@ func TestEachKindOfFloodRunsInNamespaces(t *testing.T) {
 		if trial.FloodFrames == nil || *trial.FloodFrames == 0 {
 			t.Errorf("%s: nothing counted its frames", trial.Label())
 		}
+	}
+	together := r.Manifest.ExperimentOf("together")
+	if together.Parallel.Kind != record.Hold || len(together.Background) != 1 || together.Neighbour.Clients != 1 {
+		t.Errorf("two attacks and a neighbour: %+v", together)
 	}
 	if want := len(r.Manifest.Plan); len(seen) != want {
 		t.Errorf("valid trials of %d cells and variants, want %d", len(seen), want)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -65,15 +66,20 @@ func trials(s *scenarios.Scenario, seed uint64) string {
 func describeCell(line func(format string, args ...any), s *scenarios.Scenario) {
 	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
 		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuText(s.Server.CPUs), scenarios.Size(s.Server.Memory))
-	for _, group := range []struct {
-		name string
-		load scenarios.Clients
-	}{{"sequential", s.Sequential}, {"attack", s.Parallel}} {
-		if group.load.Count == 0 {
-			line("%s\tnone", group.name)
-			continue
+	group := func(name string, c scenarios.Clients) {
+		if c.Count == 0 {
+			line("%s\tnone", name)
+			return
 		}
-		line("%s\t%s", group.name, load(group.load))
+		line("%s\t%s", name, load(c))
+	}
+	group("sequential", s.Sequential)
+	group("attack", s.Parallel)
+	for _, c := range s.Background {
+		group("and", c)
+	}
+	if s.Neighbour.Count > 0 {
+		group("neighbour", s.Neighbour)
 	}
 	if search := s.Search; search != nil {
 		line("search\tfor the strongest attack, from %gx to %gx, that leaves the sequential clients %g %% of their "+
@@ -90,7 +96,11 @@ func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) stri
 	var least time.Duration
 	for _, p := range plan {
 		c := s.CellNamed(p.Cell)
-		least += c.Trial.Startup + max(c.Sequential.Earliest(), c.Parallel.Earliest())
+		var earliest time.Duration
+		for _, group := range c.Groups() {
+			earliest = max(earliest, group.Earliest())
+		}
+		least += c.Trial.Startup + earliest
 	}
 	all := expected(s, plan, most)
 	switch {
@@ -119,13 +129,19 @@ func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *tim
 	var all time.Duration
 	for _, p := range plan {
 		c := s.CellNamed(p.Cell)
-		if c.Sequential.Count > 0 && c.Sequential.Scheduled() == 0 || c.Parallel.Strength > 0 && c.Parallel.Duration == 0 {
+		if slices.ContainsFunc(c.Groups(), endsByItself) {
 			return nil
 		}
 		all += c.ExpectedTrial()
 	}
 	all = all * time.Duration(most) / time.Duration(len(plan))
 	return &all
+}
+
+// endsByItself reports whether only the run shows when a group is done: it has a number of
+// requests, and no rate that is known before.
+func endsByItself(c scenarios.Clients) bool {
+	return c.Count > 0 && c.Duration == 0 && (c.ClosedLoop() || c.Strength > 0)
 }
 
 // settles says how long the machine may take to settle.

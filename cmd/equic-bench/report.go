@@ -45,7 +45,8 @@ The figures are of the size and type of a two-column paper's, as SVG, PDF and
 PNG, each with its data as CSV; report.md has their captions.
 
 The claims of the paper eQUIC Gateway stand beside what was measured, those of
-another paper with --claims FILE (docs/extending.md has its keys).
+another paper with --claims FILE (docs/extending.md has its keys), and published
+costs of dropping packets with --claims anchors (of scenarios/anchors.yaml).
 
 With --format gobench it prints a line of Go benchmark results for each valid
 trial in place of the tables: benchstat compares two runs, or with
@@ -93,7 +94,7 @@ tables do.`,
 		"what to print: text (tables), or gobench (Go benchmark results of each trial, for benchstat)")
 	f.StringVar(&o.lang, "lang", figures.English,
 		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
-	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, in place of those of eQUIC Gateway")
+	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, or anchors, in place of those of eQUIC Gateway")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c

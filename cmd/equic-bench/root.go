@@ -146,7 +146,7 @@ func exitCode(err error) int {
 	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, results.ErrPacked,
 		orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
-	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrFlood, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,
+	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,
 		syscall.EDQUOT):
 		return exitMachine
 	case isAny(err, orchestrate.ErrInvalid, errUnverified):

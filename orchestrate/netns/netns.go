@@ -90,7 +90,8 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		},
 		NoKeep: "network namespaces end with the run",
 
-		WholeFrames: true,
+		WholeFrames:     true,
+		SharedAddresses: true,
 
 		CPUs:    r.cpus,
 		Cores:   host.Local().Cores(),

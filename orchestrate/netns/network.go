@@ -53,6 +53,9 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 		return nil, fmt.Errorf("make a bridge: %w", err)
 	}
 	for i, node := range spec.Nodes {
+		if node.Behind != "" {
+			continue // it is in the other's namespace
+		}
 		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		if len(network.receivers) > 0 && s.Role == results.RoleServer {
 			s.Env = append(slices.Clone(s.Env), record.EnvReceivers+"="+joined(network.receivers))
 		}
-		made := &node{spec: s, ns: network.nodes[s.Name], done: make(chan struct{})}
+		made := &node{spec: s, ns: network.nodes[cmp.Or(s.Behind, s.Name)], done: make(chan struct{})}
 		n.byName[s.Name] = made
 		if r.memory == "" || s.MemoryBytes <= 0 {
 			continue

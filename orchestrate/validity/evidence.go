@@ -24,6 +24,7 @@ type evidence struct {
 type nodeEvidence struct {
 	*results.Node
 
+	load      results.Load // of its group
 	readies   int
 	ready     record.Ready
 	client    *record.Client
@@ -73,12 +74,14 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 	}
 	e := &evidence{experiment: experiment.At(t.PlannedTrial), trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
 	for i := range t.Nodes {
+		load := e.group(i)
 		n := &nodeEvidence{
 			Node:     &t.Nodes[i],
+			load:     load,
 			outcomes: map[record.Outcome]int{},
-			distinct: make([]bool, max(0, e.group(t.Nodes[i].Role).Requests)),
+			distinct: make([]bool, max(0, load.Requests)),
 			served:   map[string]int{},
-			open:     e.group(t.Nodes[i].Role).DurationNS > 0,
+			open:     load.DurationNS > 0,
 		}
 		add := func(l *record.Line) error {
 			n.add(l)
@@ -160,13 +163,34 @@ func (e *evidence) countsSyscalls() bool {
 	return e.experiment.Syscalls != nil && *e.experiment.Syscalls && e.experiment.AlternateNS == 0
 }
 
-// group is the load of a role; a server has none.
-func (e *evidence) group(role string) results.Load {
-	switch role {
+// group is the load of the i-th node; a server has none.
+func (e *evidence) group(i int) results.Load {
+	switch e.trial.Nodes[i].Role {
 	case results.RoleSequential:
 		return e.experiment.Sequential
 	case results.RoleParallel:
 		return e.experiment.Parallel
+	case results.RoleNeighbour:
+		return e.experiment.Neighbour
+	case results.RoleBackground:
+		return e.background(i)
+	}
+	return results.Load{}
+}
+
+// background is the load of the i-th node, one of those in the background.
+func (e *evidence) background(i int) results.Load {
+	before := 0
+	for _, n := range e.trial.Nodes[:i] {
+		if n.Role == results.RoleBackground {
+			before++
+		}
+	}
+	for _, load := range e.experiment.Background {
+		if before < load.Clients {
+			return load
+		}
+		before -= load.Clients
 	}
 	return results.Load{}
 }

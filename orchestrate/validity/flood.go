@@ -13,7 +13,7 @@ func floodArrived(e *evidence) (bool, string) {
 		sent += n.frames
 	}
 	switch {
-	case !e.experiment.Parallel.Kind.Flood():
+	case !e.experiment.Floods():
 		return true, "not asked for"
 	case e.trial.FloodFrames == nil:
 		return true, fmt.Sprintf("%d frames were sent; nothing counts those that arrive here", sent)

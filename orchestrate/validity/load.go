@@ -173,12 +173,15 @@ func sequentialOnTime(e *evidence) (bool, string) {
 		late, quiet, Seconds(worst), who)
 }
 
-// fewLocalFailures sees that both groups sent what they counted: requests that
+// fewLocalFailures sees that all groups sent what they counted: requests that
 // fail on the clients' own machine are no load.
 func fewLocalFailures(e *evidence) (bool, string) {
 	holds := true
 	var facts []string
-	for _, role := range []string{results.RoleSequential, results.RoleParallel} {
+	for _, role := range []string{results.RoleSequential, results.RoleParallel, results.RoleBackground, results.RoleNeighbour} {
+		if !slices.ContainsFunc(e.nodes, func(n *nodeEvidence) bool { return n.Role == role }) {
+			continue
+		}
 		var local, all int
 		first := ""
 		for _, n := range e.clients() {
@@ -249,7 +252,7 @@ func (e *evidence) warnings() []string {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
 	}
 	for _, n := range e.nodes {
-		all = append(all, n.warnings()...)
+		all = append(all, n.warnings(e.floodsAt(n.Address))...)
 	}
 	return all
 }
@@ -276,13 +279,18 @@ func (n *nodeEvidence) foreign() float64 {
 	return float64(busy-own) / float64(wall) / float64(len(n.probe.CPUs))
 }
 
-func (n *nodeEvidence) warnings() []string {
+// floodsAt reports whether a flood has the address: its sockets read nothing.
+func (e *evidence) floodsAt(address string) bool {
+	return slices.ContainsFunc(e.clients(), func(n *nodeEvidence) bool { return n.floods > 0 && n.Address == address })
+}
+
+func (n *nodeEvidence) warnings(flooding bool) []string {
 	var all []string
 	warn := func(format string, args ...any) { all = append(all, n.Name+" "+fmt.Sprintf(format, args...)) }
-	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 && n.floods == 0 { // a flood reads nothing
+	if lost := n.last.UDPRcvbufErrors - n.first.UDPRcvbufErrors; lost > 0 && !flooding {
 		warn("lost %d datagrams to a full receive buffer", lost)
 	}
-	if n.Role == results.RoleParallel && n.client != nil && n.client.Held > 0 {
+	if (n.Role == results.RoleParallel || n.Role == results.RoleBackground) && n.client != nil && n.client.Held > 0 {
 		warn("held back %d requests at its limit in flight", n.client.Held)
 	}
 	if n.probe != nil && n.probe.Missed > n.probe.Samples/20 {

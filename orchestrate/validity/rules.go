@@ -29,8 +29,8 @@ func recordsComplete(e *evidence) (bool, string) {
 		if n.Role == results.RoleServer {
 			return n.serverIncomplete(e)
 		}
-		planned := e.group(n.Role).Requests
-		if e.group(n.Role).Kind.Flood() {
+		planned := n.load.Requests
+		if n.load.Kind.Flood() {
 			return n.floodIncomplete()
 		}
 		if n.open && n.client != nil {
@@ -134,15 +134,25 @@ func interfaceKept(e *evidence) (bool, string) {
 	}, "no node's interface was taken away or changed"+e.notMeasured())
 }
 
-// servedAddsUp compares both ends. A response that was served may have come too
-// late for its client, or have found it unable to send, so served lies between ok
-// and ok + timeouts + errors + local failures.
+// servedAddsUp compares both ends, by address: a neighbour has its attacker's. A response
+// that was served may have come too late for its client, or have found it unable to send,
+// so served lies between ok and ok + timeouts + errors + local failures.
 func servedAddsUp(e *evidence) (bool, string) {
 	var ok, served int
+	seen := map[string]bool{}
 	holds, facts := each(e.clients(), func(n *nodeEvidence) string {
-		s, o := e.server().served[n.Address], n.outcomes[record.OK]
+		if seen[n.Address] {
+			return ""
+		}
+		seen[n.Address] = true
+		s, o, most := e.server().served[n.Address], 0, 0
+		for _, of := range e.clients() {
+			if of.Address == n.Address {
+				o += of.outcomes[record.OK]
+				most += of.outcomes[record.OK] + of.outcomes[record.Timeout] + of.outcomes[record.Failed] + of.outcomes[record.Local]
+			}
+		}
 		ok, served = ok+o, served+s
-		most := o + n.outcomes[record.Timeout] + n.outcomes[record.Failed] + n.outcomes[record.Local]
 		if s < o || s > most {
 			return fmt.Sprintf("got %d responses whole and at most %d, but the server says %d", o, most, s)
 		}

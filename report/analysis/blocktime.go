@@ -41,7 +41,7 @@ func (r *reading) blockTime() BlockTime {
 		// Without a limiter, nobody decides that a request times out; of a flood's
 		// datagrams, nobody hears.
 		b.TurnedAway = Unknown()
-	case 2*r.turnedAway >= r.attackStarts: // else the extra time is mostly that of serving the rest
+	case 2*r.turnedAway >= r.attackStarts && len(r.experiment.Background) == 0: // else the extra time is mostly that of serving the rest
 		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))
 	}

@@ -65,6 +65,10 @@ var catalogue = []Metric{
 		Row:   "sequential requests ok, of those scheduled (%)",
 	},
 	{
+		ID: "kept", Label: "throughput kept during the attack, of that before", Unit: "%", Better: Higher,
+		Value: func(m *Metrics) Number { return m.Honest.Kept * 100 }, Row: "throughput kept during the attack (%)",
+	},
+	{
 		ID: "recovery", Label: "time from the start of the attack to the recovery", Unit: "s", Better: Lower,
 		Value: RecoveryTime, Censored: NeverRecovered,
 		Headline: true, Row: "recovery from the start of the attack (s)", Bench: "recovery-sec",
@@ -216,6 +220,21 @@ var catalogue = []Metric{
 		ID: "amplification", Label: "bytes that the server sends for each that it receives, attackers alone", Unit: "times",
 		Better: Lower, Value: func(m *Metrics) Number { return m.Attack.Amplification },
 		Row: "bytes sent for each received, attackers alone",
+	},
+	{
+		ID: "neighbour-kept", Label: "throughput kept by clients at the attackers' addresses", Unit: "%", Better: Higher,
+		Value: func(m *Metrics) Number { return m.Neighbour.Kept * 100 },
+		Row:   "throughput kept by clients at the attackers' addresses (%)",
+	},
+	{
+		ID: "neighbour-lost", Label: "requests lost by clients at the attackers' addresses", Unit: "requests", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Neighbour.Lost },
+		Row:   "requests lost by clients at the attackers' addresses",
+	},
+	{
+		ID: "neighbour-again", Label: "time from the end of the attack until a client at an attacker's address is served",
+		Unit: "s", Better: Lower, Value: ServedAgain, Censored: NeverServedAgain,
+		Row: "client at an attacker's address served after the attack (s)",
 	},
 	{
 		ID: "syscalls", Label: "system calls of the server", Unit: "calls", Better: Lower,

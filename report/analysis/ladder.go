@@ -92,7 +92,7 @@ func (r *Report) Ladder() bool {
 		e := p.Summary.Manifest.Experiment
 		kind := e.Parallel.Kind
 		return e.Sequential.Clients > 0 && e.Parallel.Clients > 0 &&
-			(kind != "" && kind != record.Requests || slices.ContainsFunc(p.Summary.Variants, beyondThePaper))
+			(kind != "" && kind != record.Requests || len(e.Background) > 0 || slices.ContainsFunc(p.Summary.Variants, beyondThePaper))
 	})
 }
 

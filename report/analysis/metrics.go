@@ -23,6 +23,7 @@ func (r *reading) metrics() *Metrics {
 		Requests:    r.requests,
 		Attack:      r.attackTotals(),
 		Honest:      r.honest(),
+		Neighbour:   r.neighbour(),
 		Server:      r.serverTotals(),
 		Gateway:     r.gatewayTotals(),
 		UDP:         r.udp(),
@@ -175,7 +176,10 @@ func (r *reading) syscallTotals() Syscalls {
 		t.Seconds += Number(float64(s.TimeNS) / 1e9)
 	}
 	t.PerAdmitted = Ratio(float64(t.Calls), float64(r.admitted))
-	t.PerOffered = Ratio(float64(t.Calls), float64(r.offered))
+	t.PerOffered = Ratio(float64(t.Calls), float64(r.offered+len(r.neighbours)))
+	if len(r.experiment.Background) > 0 { // whose requests are not read
+		t.PerOffered = Unknown()
+	}
 	t.PerSecond = r.rates(func(s *record.Sample) int64 { return int64(s.Syscalls) })
 	return t
 }
@@ -233,7 +237,9 @@ func (r *reading) attackTotals() Attack {
 		return a
 	}
 	attempts := float64(r.attackStarts)
-	a.ServerPerAttemptUS = Ratio(float64(r.extraBusyMS())*1e3, attempts)
+	if len(r.experiment.Background) == 0 { // else nobody knows whose the time is
+		a.ServerPerAttemptUS = Ratio(float64(r.extraBusyMS())*1e3, attempts)
+	}
 	if r.attackerNS > 0 {
 		a.AttackerPerAttemptUS = Ratio(float64(r.attackerNS)/1e3, attempts)
 	}
@@ -248,7 +254,8 @@ func (r *reading) attackTotals() Attack {
 // amplification is of the bytes at the server's interface, headers included, from the
 // first sample to the last. With other clients it is unknown, as their share is.
 func (r *reading) amplification() Number {
-	if len(r.samples) == 0 || r.experiment.Sequential.Clients > 0 {
+	if len(r.samples) == 0 || r.experiment.Sequential.Clients > 0 || r.experiment.Neighbour.Clients > 0 ||
+		len(r.experiment.Background) > 0 {
 		return Unknown()
 	}
 	first, last := &r.samples[0], &r.samples[len(r.samples)-1]

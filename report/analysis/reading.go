@@ -30,6 +30,7 @@ type reading struct {
 
 	attackStarts int
 	turnedAway   int // attack requests that were not served
+	neighbours   []record.Request
 	peakInFlight int
 	held         int
 	attackerNS   int64 // CPU time of the attackers from the epoch on
@@ -83,7 +84,9 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 	// The attackers come first: only they tell when the attack was.
 	clients := readNodes(run, trial, results.RoleParallel, r.takeParallel)
 	if clients == nil {
-		clients = readNodes(run, trial, results.RoleSequential, r.takeSequential)
+		clients = errors.Join(
+			readNodes(run, trial, results.RoleSequential, r.takeSequential),
+			readNodes(run, trial, results.RoleNeighbour, r.takeNeighbour))
 	}
 	reads.Wait()
 	if err := errors.Join(clients, server); err != nil {
@@ -207,6 +210,12 @@ func (r *reading) takeSequential(line *record.Line) {
 		if ns > 0 {
 			r.phases[i].add(ns)
 		}
+	}
+}
+
+func (r *reading) takeNeighbour(line *record.Line) {
+	if line.Request != nil {
+		r.neighbours = append(r.neighbours, *line.Request)
 	}
 }
 

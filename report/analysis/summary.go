@@ -108,6 +108,7 @@ type Metrics struct {
 	Requests    map[string]map[string]Number `json:"requests"`
 	Attack      Attack                       `json:"attack"`
 	Honest      Honest                       `json:"honest"`
+	Neighbour   Neighbour                    `json:"neighbour"`
 	Server      Server                       `json:"server"`
 	Gateway     Gateway                      `json:"gateway"`
 	UDP         UDP                          `json:"udp"`

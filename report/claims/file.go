@@ -2,7 +2,7 @@ package claims
 
 import (
 	"bytes"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -63,20 +63,26 @@ const (
 	parallel = "parallel"
 )
 
-//go:embed equic.yaml
-var equicFile []byte
+// embedded are the files of claims that are part of the program.
+//
+//go:embed *.yaml
+var embedded embed.FS
 
 // EQUIC is the claims of the paper eQUIC Gateway.
 func EQUIC() *File {
-	f, err := Parse("equic.yaml", equicFile)
+	f, err := Load("equic")
 	if err != nil {
 		panic(err) // it is part of the program, and a test parses it
 	}
 	return f
 }
 
-// Load reads a file of claims.
+// Load reads claims: an embedded file by its name, equic or anchors, or else that at the
+// path.
 func Load(path string) (*File, error) {
+	if text, err := embedded.ReadFile(path + ".yaml"); err == nil {
+		return Parse(path+".yaml", text)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read claims: %w", err)

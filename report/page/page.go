@@ -178,9 +178,11 @@ func facts(r *analysis.Report) []fact {
 func loads(r *analysis.Report) []string {
 	if len(r.Parts) == 1 {
 		e := &r.Manifest.Experiment
-		return []string{
-			"sequential clients: " + tables.LoadWords(e.Sequential), "attackers: " + tables.LoadWords(e.Parallel),
+		var all []string
+		for _, load := range tables.Loads(e) {
+			all = append(all, load[0]+": "+load[1])
 		}
+		return all
 	}
 	var names []string
 	for _, p := range r.Parts {

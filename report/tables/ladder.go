@@ -58,6 +58,27 @@ func ladderCostTable(r *analysis.Report) Titled {
 	return t
 }
 
+// neighbourTable has what honest clients at the attackers' addresses bear; no row without
+// such clients.
+func neighbourTable(r *analysis.Report) Titled {
+	t := NewTitled("Honest clients at the attackers' addresses, as behind one NAT", 2,
+		"attack", "variant", "throughput kept (%)", "requests lost", "served again after the attack (s)")
+	for _, p := range r.Parts {
+		if p.Summary.Manifest.Experiment.Neighbour.Clients == 0 {
+			continue
+		}
+		have := p.Summary.Measured()
+		for i := range have {
+			v := &have[i]
+			t.AppendRow(table.Row{
+				attackName(p), v.Name, (100 * v.Neighbour.Kept).Short(), v.Neighbour.Lost.Short(),
+				analysis.MetricByID("neighbour-again").Show(v),
+			})
+		}
+	}
+	return t
+}
+
 // LadderAnswer is the run's answer in two sentences: which variants hold against which
 // attack, and which turns an attempt away at the least cost.
 func LadderAnswer(r *analysis.Report) []string {

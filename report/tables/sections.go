@@ -28,6 +28,8 @@ func Sections(r *analysis.Report) []Section {
 		{Titled: BreakingTable(r), After: BreakingWords(r)},
 		{Titled: LadderTable(r), After: LadderWords(r)},
 		{Titled: ladderCostTable(r)},
+		{Titled: neighbourTable(r), After: []string{"These clients are honest, and share the address of an attacker. The " +
+			"policy `client` turns the whole address away; `new` only new connections above its quota."}},
 	}
 	for _, p := range r.Parts {
 		for _, s := range sectionsOf(p.Summary) {
@@ -141,12 +143,22 @@ func KnownLimits() []string {
 	}
 }
 
+// Loads are what the groups of clients did, as names and values.
+func Loads(e *results.Experiment) [][2]string {
+	all := [][2]string{{"sequential clients", LoadWords(e.Sequential)}, {"attackers", LoadWords(e.Parallel)}}
+	for _, load := range e.Background {
+		all = append(all, [2]string{"attackers in the background", LoadWords(load)})
+	}
+	if e.Neighbour.Clients > 0 {
+		all = append(all, [2]string{"clients at the attackers' addresses", LoadWords(e.Neighbour)})
+	}
+	return all
+}
+
 // SetUp says what was run on what, as names and values.
 func SetUp(s *analysis.Summary) [][2]string {
 	m, e := s.Manifest, &s.Manifest.Experiment
-	return [][2]string{
-		{"sequential clients", LoadWords(e.Sequential)},
-		{"parallel clients", LoadWords(e.Parallel)},
+	return append(Loads(e), [][2]string{
 		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", analysis.Number(e.BodyBytes).Short(), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
@@ -158,7 +170,7 @@ func SetUp(s *analysis.Summary) [][2]string {
 		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
 		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
-	}
+	}...)
 }
 
 // LoadWords describes a group of clients.
@@ -173,7 +185,14 @@ func LoadWords(l results.Load) string {
 	if l.Strength > 0 {
 		rate += fmt.Sprintf(" (together %s the server's capacity)", results.StrengthLabel(l.Strongest()))
 	}
-	return fmt.Sprintf("%d, each %s %s, from %g s", l.Clients, many, rate, analysis.Seconds(l.DelayNS))
+	if l.PaceNS > 0 {
+		rate = fmt.Sprintf("%g s from start to start", analysis.Seconds(l.PaceNS))
+	}
+	kind := ""
+	if l.Kind != "" {
+		kind = " (" + string(l.Kind) + ")"
+	}
+	return fmt.Sprintf("%d%s, each %s %s, from %g s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS))
 }
 
 // Command is what runs the same again, seed included, for a shell.

@@ -31,7 +31,7 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	breaking.below = BreakingWords(r)
 	ladder := LadderTable(r)
 	ladder.below = plainWords(LadderWords(r))
-	all := []Titled{judged, breaking, ladder, ladderCostTable(r)}
+	all := []Titled{judged, breaking, ladder, ladderCostTable(r), neighbourTable(r)}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
 			all = append(all, t.of(p))
@@ -65,7 +65,7 @@ func textTables(s *analysis.Summary) []Titled {
 	}
 }
 
-// metricsTable has a column for each variant.
+// metricsTable has a column for each variant, and a row for each figure that one of them has.
 func metricsTable(s *analysis.Summary) Titled {
 	have := s.Measured()
 	header := []any{"metric"}
@@ -78,7 +78,10 @@ func metricsTable(s *analysis.Summary) Titled {
 		trials = append(trials, strconv.Itoa(v.Trials))
 	}
 	t.AppendRow(trials)
-	for _, m := range analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Row != "" }) {
+	known := func(m *analysis.Metric) bool {
+		return slices.ContainsFunc(have, func(v analysis.Variant) bool { return !math.IsNaN(float64(m.Value(v.Metrics))) })
+	}
+	for _, m := range analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Row != "" && known(m) }) {
 		row := table.Row{m.Row}
 		for _, v := range have {
 			row = append(row, valueCell(m, &v))

@@ -32,7 +32,7 @@ class Trial:
 
     def __init__(self, folder, trial, experiment):
         self.name, self.block, self.variant, self.experiment = folder.name, trial["block"], trial["variant"], experiment
-        by_role = {"server": {}, "sequential": {}, "parallel": {}}
+        by_role = {"server": {}, "sequential": {}, "parallel": {}, "background": {}, "neighbour": {}}
         self.client_ends = []  # of each sequential client its last request's end
         for node in trial["nodes"]:
             kinds, ends = by_role[node["role"]], []
@@ -49,6 +49,7 @@ class Trial:
         self.probe = self.one("probe")
         self.ok = [q for q in self.sequential.get("request", []) if q["outcome"] == "ok"]
         self.attack = self.parallel.get("request", [])
+        self.neighbours = by_role["neighbour"].get("request", [])
         starts = [q["start_ns"] for q in self.attack]
         self.first, self.last = min(starts, default=None), max(starts, default=None)
         load = experiment["sequential"]
@@ -207,7 +208,7 @@ def syscalls(t):
         return {**unknown, "calls_per_second": dict.fromkeys(["before", "during", "after"], NAN)}
     calls = t.server.get("syscall", [])
     admitted = sum(bool(c.get("handshake_ns")) and c["end"] != "refused" for c in t.server.get("connection", []))
-    offered = len(t.attack) + len(t.sequential.get("request", []))
+    offered = len(t.attack) + len(t.sequential.get("request", [])) + len(t.neighbours)
 
     def total(of):
         return {"calls": sum(c["calls"] for c in of), "errors": sum(c["errors"] for c in of), "seconds": sum(c["time_ns"] for c in of) / 1e9}
@@ -234,6 +235,21 @@ def honest(t):
     }
 
 
+def neighbour(t):
+    """What the attack does to honest clients at the attackers' addresses."""
+    if not t.attack or not t.neighbours:
+        return dict.fromkeys(["throughput_kept", "lost", "served_again_s", "observed_s"], NAN)
+    ends = [q["start_ns"] + q["end_ns"] for q in t.neighbours if q["outcome"] == "ok"]
+    before, during = sum(e < t.first for e in ends), sum(t.first <= e <= t.last for e in ends)
+    last = max(q["start_ns"] + q["end_ns"] for q in t.neighbours)
+    return {
+        "throughput_kept": ratio(ratio(during, t.last - t.first), ratio(before, t.first)),
+        "lost": len(t.neighbours) - len(ends),
+        "served_again_s": min(((e - t.last) / 1e9 for e in ends if e > t.last), default=INF),
+        "observed_s": max(0, last - t.last) / 1e9,
+    }
+
+
 def figures(t):
     block, resident = block_time(t), [s["rss_bytes"] for s in t.window()]
     limit = t.experiment["server_memory_bytes"]
@@ -244,7 +260,7 @@ def figures(t):
         "cpu_percent": cpu(t), "busy_percent": series(t.percent(busy_ns)), "syscalls": syscalls(t),
         "memory_percent": {**series(shares), "share_at_most_30": ratio(sum(v <= 30 for v in shares), len(shares))},
         "memory_bytes": {**series(resident), "peak": t.probe["peak_rss_bytes"] if t.probe else NAN},
-        "instrument": instrument(t), "honest": honest(t),
+        "instrument": instrument(t), "honest": honest(t), "neighbour": neighbour(t),
     })
 
 

@@ -156,6 +156,11 @@ func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial
 			s.clientRecords(t, e, trial, results.RoleParallel, s.Experiment.Parallel, rng)
 		})
 	}
+	for i := range s.Experiment.Neighbour.Clients {
+		add(results.RoleNeighbour, fmt.Sprintf("neighbour-%d", i+1), func(e *json.Encoder) {
+			s.clientRecords(t, e, trial, results.RoleNeighbour, s.Experiment.Neighbour, rng)
+		})
+	}
 	testkit.Must(t, tw.Commit(meta))
 }
 
@@ -180,7 +185,7 @@ func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role str
 		}
 		q.StartNS = q.ScheduledNS
 		ms := sh.serviceMS
-		if role == results.RoleSequential {
+		if role != results.RoleParallel {
 			q.StartNS = max(q.StartNS, free)
 		}
 		if s.disturbed(sh, q.StartNS) {
