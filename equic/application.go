@@ -13,17 +13,18 @@ import (
 // InApplication is the mode of an Application.
 const InApplication Mode = "app-drop"
 
-// Application drops datagrams in the server itself, before QUIC sees them: the last
-// place at which that can be done, and one that needs no kernel. Its verdict on a
-// datagram is that of a Gateway, without lists and rates. Its methods may be called
-// from any goroutine.
+// Application drops datagrams in the server itself, before QUIC reads them. That is the
+// last place to drop them, and the only one that needs no kernel support. It gives a
+// datagram the same verdict as a Gateway, but has no lists and no rate limits. Its
+// methods may be called from any goroutine.
 type Application struct {
 	*UserSpace
 	policy  Policy
 	packets map[string]*atomic.Uint64 // by reason
 }
 
-// NewApplication makes one that admits quota connections of each client of each port.
+// NewApplication makes an Application that admits quota connections per client and
+// port.
 func NewApplication(quota int, policy Policy) *Application {
 	a := &Application{UserSpace: NewUserSpace(quota), policy: policy, packets: map[string]*atomic.Uint64{}}
 	a.clients.limits[0].admission = policy == PolicyNew
@@ -35,14 +36,14 @@ func NewApplication(quota int, policy Policy) *Application {
 	return a
 }
 
-// Drop judges a datagram to a port, and counts it.
+// Drop counts a datagram to a port, and reports whether to drop it.
 func (a *Application) Drop(port uint16, from netip.AddrPort, datagram []byte) bool {
 	reason := a.judge(port, from, datagram)
 	a.packets[reason].Add(1)
 	return reason == DropOverQuota || reason == DropShortInitial
 }
 
-// noteDrop marks a slot as the kernel does: its client is turned away.
+// noteDrop marks a slot as the kernel does: a packet of its client was dropped.
 func (s *slot) noteDrop() {
 	for {
 		old := s.state.Load()
@@ -52,7 +53,7 @@ func (s *slot) noteDrop() {
 	}
 }
 
-// judge is that of bpf/verdict.h.
+// judge returns the reason for the verdict on a datagram, as bpf/verdict.h does.
 func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) string {
 	kind := kindOf(datagram)
 	switch {
@@ -79,8 +80,8 @@ func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) s
 	return DropOverQuota
 }
 
-// seen is the slot of a client, found without a lock as the kernel does; nil if it has
-// none.
+// seen returns the slot of a client, or nil if it has none. Like the kernel, it takes
+// no lock.
 func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	if !addr.IsValid() {
 		return nil
@@ -94,7 +95,7 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	return &t.slots[index]
 }
 
-// Stats are the datagrams that Drop was asked about.
+// Stats counts the datagrams that were passed to Drop.
 func (a *Application) Stats() (Stats, error) {
 	s := Stats{Counts: Counts{Packets: map[string]uint64{}}, Full: a.clients.full.Load(), HalfOpen: a.HalfOpen()}
 	for _, reason := range slices.Sorted(maps.Keys(a.packets)) {
@@ -103,7 +104,7 @@ func (a *Application) Stats() (Stats, error) {
 	return s, nil
 }
 
-// Mode is InApplication.
+// Mode returns InApplication.
 func (*Application) Mode() Mode { return InApplication }
 
 // Close does nothing.
@@ -132,7 +133,7 @@ func (a *Application) MeasureDrop(ctx context.Context) (DropCost, error) {
 	return DropCost{DropNS: median(times)}, nil
 }
 
-// kind is what a datagram's first QUIC packet is (enum kind in bpf/verdict.h).
+// kind is the kind of a datagram's first QUIC packet (enum kind in bpf/verdict.h).
 type kind int
 
 const (
@@ -191,8 +192,8 @@ func kindOf(datagram []byte) kind {
 	return kindEstablished
 }
 
-// kindOfInitial tells an Initial that opens a connection from one of a handshake in
-// progress, by the connection ID (RFC 9000, 7.2 and 17.2.5).
+// kindOfInitial distinguishes an Initial that opens a connection from one of a
+// handshake in progress, by the connection ID (RFC 9000, 7.2 and 17.2.5).
 func kindOfInitial(datagram []byte) kind {
 	id := int(datagram[longHeaderStart-1])
 	if id >= quicMinClientChosen {

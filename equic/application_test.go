@@ -49,7 +49,8 @@ func TestAnApplicationDropsWhatTheKernelWould(t *testing.T) {
 	}
 }
 
-// randomDatagram is one whose first bytes are likely to matter.
+// randomDatagram returns a random datagram. Its first bytes are mostly values that the
+// verdict depends on.
 func randomDatagram(r *rand.Rand) []byte {
 	versions := [][]byte{{0, 0, 0, 0}, {0, 0, 0, 1}, {0x6b, 0x33, 0x43, 0xcf}, {0x0a, 0x1a, 0x2a, 0x3a}}
 	d := make([]byte, []int{0, 1, 5, 6, 7, 20, 40, 1199, 1200, 1400}[r.IntN(10)])

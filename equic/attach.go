@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attach loads a program into the kernel and attaches it to an interface of
-// the caller's network namespace, or where else Options.Mode says. It fails, and
-// leaves nothing behind, if the options are wrong, a capability is missing (the error
-// names it), another XDP program is attached, or the mode in force is not the one
-// asked for. Keep the Gateway for as long as it is to work: one that is garbage
-// detaches.
+// Attach loads a program into the kernel and attaches it to an interface of the
+// caller's network namespace, or at the place that Options.Mode names. It fails, and
+// leaves nothing behind, if the options are invalid, a capability is missing (the error
+// names it), another XDP program is attached, or the kernel attached it in another mode
+// than requested. Keep a reference to the Gateway as long as it is needed: the garbage
+// collector detaches it.
 func Attach(options Options) (*Gateway, error) {
 	o, err := options.complete()
 	if err != nil {
@@ -50,7 +50,7 @@ type modeError struct {
 func (e *modeError) Error() string { return fmt.Sprintf("mode %s: %v", e.mode, e.err) }
 func (e *modeError) Unwrap() error { return e.err }
 
-// attach attaches in one mode.
+// attach loads and attaches the program in one mode.
 func attach(o Options) (_ *Gateway, err error) {
 	loaded, err := load(o)
 	if err != nil {
@@ -72,7 +72,7 @@ func attach(o Options) (_ *Gateway, err error) {
 	return g, nil
 }
 
-// attach puts the program where the options say.
+// attach attaches the program at the place that the options name.
 func (g *Gateway) attach() (err error) {
 	o, program := &g.options, g.objs.Program
 	switch o.Mode {
@@ -94,7 +94,7 @@ func (g *Gateway) attach() (err error) {
 	return nil
 }
 
-// configure brings the options into the maps of a loaded program.
+// configure writes the options to the maps of a loaded program.
 func (g *Gateway) configure() (err error) {
 	o, objs := &g.options, g.objs
 	by := newPrefixes(o.IPv4Prefix, o.IPv6Prefix)
@@ -124,7 +124,8 @@ func (g *Gateway) configure() (err error) {
 	return err
 }
 
-// The program's numbers (enum policy, enum lists in bpf/equic.bpf.c).
+// The numbers of policies and lists in the program (enum policy, enum lists in
+// bpf/equic.bpf.c).
 const (
 	policyClient = 0
 	policyNew    = 1
@@ -132,7 +133,7 @@ const (
 	listDenied   = 2
 )
 
-// applications are the ports of complete options as the program knows them.
+// applications returns the ports of complete options in the program's format.
 func (o *Options) applications() []gatewayApplication {
 	list := make([]gatewayApplication, len(o.Ports))
 	for i, p := range o.Ports {
@@ -150,13 +151,13 @@ func (a *gatewayApplication) setRate(r rate) {
 	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }
 
-// hook is what is special about the programs of a mode.
+// hook is what differs between the programs of the modes.
 type hook struct {
 	name string // of the program in bpf/equic.bpf.c
-	drop uint32 // what it returns for a packet that is dropped
+	drop uint32 // its return value for a packet that is dropped
 }
 
-// The verdicts of hooks.
+// The return values of hooks that drop a packet.
 const (
 	xdpDrop   = 1 // enum xdp_action
 	tcxDrop   = 2 // enum tcx_action_base
@@ -177,7 +178,7 @@ func hookOf(m Mode) hook {
 	}
 }
 
-// objects are one of the programs, and the maps.
+// objects are the program of one mode and its maps.
 type objects struct {
 	gatewayMaps
 	gatewayVariables
@@ -186,7 +187,7 @@ type objects struct {
 
 func (o *objects) Close() error { return errors.Join(o.Program.Close(), o.gatewayMaps.Close()) }
 
-// loaded is a program with its maps, one of which is mapped into memory.
+// loaded is a program with its maps. The map of clients is mapped into memory.
 type loaded struct {
 	objs   *objects
 	memory []byte // of the map of clients
@@ -242,10 +243,10 @@ func load(o Options) (*loaded, error) {
 	return l, nil
 }
 
-// rateWords is how many words of the rate limit are in a cache line.
+// rateWords is the number of words of the rate limit in a cache line.
 const rateWords = 8
 
-// table counts in the memory of the kernel's map.
+// table returns a table that counts in the memory of the kernel's map.
 func (l *loaded) table(o Options) *table {
 	slots := unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(l.memory))), len(l.memory)/int(unsafe.Sizeof(slot{})))
 	t := newTable(slots, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)
@@ -258,7 +259,7 @@ func (l *loaded) table(o Options) *table {
 
 func (l *loaded) close() error { return errors.Join(unix.Munmap(l.memory), l.objs.Close()) }
 
-// mask is the mask of a prefix, in network order.
+// mask returns the mask of a prefix, in network order.
 func mask(bits int) [4]uint32 {
 	b := net.CIDRMask(bits, 128)
 	var words [4]uint32
@@ -268,7 +269,7 @@ func mask(bits int) [4]uint32 {
 	return words
 }
 
-// explain adds to the kernel's refusal of an attachment what the user can do.
+// explain adds advice to the kernel's error from an attachment.
 func explain(err error) error {
 	switch {
 	case taken(err):
@@ -282,8 +283,8 @@ func explain(err error) error {
 	return explainPermission(err)
 }
 
-// explainPermission names the capability that is missing, in place of the library's
-// guess at the limit on locked memory, which Linux 5.18 does not have any more.
+// explainPermission names the missing capability. The library would blame the limit on
+// locked memory, which no longer applies since Linux 5.18.
 func explainPermission(err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err
@@ -291,14 +292,15 @@ func explainPermission(err error) error {
 	return fmt.Errorf("%s: %w", missingCapabilities(), unix.EPERM)
 }
 
-// taken says whether an interface has a program: EBUSY is the kernel's answer
-// where that runs in the same mode, EEXIST where it runs in another.
+// taken reports whether another program is attached to the interface. The kernel
+// returns EBUSY if that one runs in the same mode, and EEXIST if it runs in another
+// mode.
 func taken(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)
 }
 
-// missingCapabilities says which capabilities the calling thread lacks, as
-// the begin of an error message.
+// missingCapabilities names the capabilities that the calling thread lacks, as the
+// beginning of an error message.
 func missingCapabilities() string {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var sets [2]unix.CapUserData

@@ -96,7 +96,7 @@ func TestAttachRunsInTheModeAskedFor(t *testing.T) {
 				t.Errorf("the kernel says %q, want %s", got, test.want)
 			}
 			testkit.Must(t, g.Close())
-			testkit.Must(t, g.Close()) // again: only the first acts
+			testkit.Must(t, g.Close()) // a second call does nothing
 			if got := attachedMode(t); got != "" {
 				t.Errorf("still attached in mode %s after Close", got)
 			}
@@ -152,7 +152,8 @@ func TestAnMTUTooLargeForNativeSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// What comes by a tunnel is inside a packet that is judged as what it is outside.
+// A packet in a tunnel is inside another packet, and the program only judges the outer
+// one.
 func TestATunnelBesideTheInterfaceIsRefused(t *testing.T) {
 	newPair(t)
 	tunnel := &netlink.Vxlan{LinkAttrs: netlink.LinkAttrs{Name: "tunnel0"}, VxlanId: 1, Port: 4789}
@@ -163,7 +164,7 @@ func TestATunnelBesideTheInterfaceIsRefused(t *testing.T) {
 	testkit.Must(t, err)
 	o := Options{Interface: serverIface, Ports: onePort}
 	g, err := Attach(o)
-	testkit.Must(t, err) // as long as the tunnel is down
+	testkit.Must(t, err) // attaching works as long as the tunnel is down
 	testkit.Must(t, g.Close())
 	testkit.Must(t, netlink.LinkSetUp(tunnel))
 	if g, err := Attach(o); err == nil || !strings.Contains(err.Error(), "tunnel0 (vxlan)") {

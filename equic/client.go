@@ -5,9 +5,9 @@ import (
 	"net/netip"
 )
 
-// clientKey is the kernel's key of a client (struct key in bpf/equic.bpf.c):
-// the first address of its prefix, IPv4 mapped into IPv6, in network order, and
-// the port that it is a client of, in host order.
+// clientKey is the kernel's key of a client (struct key in bpf/equic.bpf.c): the first
+// address of its prefix (in network order, IPv4 mapped into IPv6) and the port of the
+// server (in host order).
 type clientKey struct {
 	Prefix [16]byte
 	Port   uint16
@@ -17,10 +17,10 @@ type clientKey struct {
 // prefixes are the lengths, in bits, of the prefixes that distinguish clients.
 type prefixes struct {
 	ipv4, ipv6 int
-	masks      [2]mask128 // of both
+	masks      [2]mask128 // for both lengths
 }
 
-// mask128 is a mask of an IPv6 address, or of an IPv4 address that is mapped into one.
+// mask128 is the mask of an IPv6 address, or of an IPv4 address mapped into IPv6.
 type mask128 struct{ high, low uint64 }
 
 func newPrefixes(ipv4, ipv6 int) prefixes {
@@ -31,17 +31,17 @@ func maskOf(bits int) mask128 {
 	return mask128{^uint64(0) << max(0, 64-bits), ^uint64(0) << min(64, 128-bits)}
 }
 
-// mapped is the length of ::ffff:0:0/96, in which IPv4 is mapped into IPv6.
+// mapped is the length of ::ffff:0:0/96, the prefix of IPv4 addresses mapped into IPv6.
 const mapped = 96
 
 const (
 	mappedIPv4 = 0xffff              // the third 32 bits of an IPv4 address mapped into IPv6
-	nat64High  = 0x0064ff9b_00000000 // of an address in nat64, whose third 32 bits are zero
+	nat64High  = 0x0064ff9b_00000000 // of an address in nat64; its third 32 bits are zero
 )
 
-// key is the client that an address belongs to. IPv4, IPv4 mapped into IPv6 and
-// IPv4 behind NAT64 are the same, and a zone is not part of it. The address must be
-// valid.
+// key returns the key of the client that an address belongs to. IPv4, IPv4 mapped into
+// IPv6 and IPv4 behind NAT64 give the same key. The zone is ignored. The address must
+// be valid.
 func (p *prefixes) key(port uint16, addr netip.Addr) clientKey {
 	k := clientKey{Prefix: addr.As16(), Port: port}
 	high, low := binary.BigEndian.Uint64(k.Prefix[:8]), binary.BigEndian.Uint64(k.Prefix[8:])
@@ -61,8 +61,8 @@ func (p *prefixes) key(port uint16, addr netip.Addr) clientKey {
 // nat64 is the prefix of IPv4 addresses behind NAT64 (RFC 6052, 2.1).
 var nat64 = netip.MustParsePrefix("64:ff9b::/96")
 
-// plain is an address without a zone, and as IPv4 if it is one that is mapped into
-// IPv6 or comes from behind NAT64.
+// plain returns an address without its zone. An address that is IPv4 mapped into IPv6,
+// or IPv4 behind NAT64, becomes IPv4.
 func plain(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	if nat64.Contains(addr) {
@@ -72,7 +72,7 @@ func plain(addr netip.Addr) netip.Addr {
 	return addr
 }
 
-// prefix is the prefix of a client.
+// prefix returns the prefix of a client.
 func (p *prefixes) prefix(k clientKey) netip.Prefix {
 	addr := netip.AddrFrom16(k.Prefix).Unmap()
 	if addr.Is4() {

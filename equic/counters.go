@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// perCPU is one value of a map that has one for each CPU, summed.
+// perCPU returns the sum over all CPUs of one value of a per-CPU map.
 func perCPU(m *ebpf.Map, index uint32) (uint64, error) {
 	var values []uint64
 	if err := m.Lookup(index, &values); err != nil {
@@ -21,8 +21,8 @@ func perCPU(m *ebpf.Map, index uint32) (uint64, error) {
 	return sum, nil
 }
 
-// readStats sums the counters over the CPUs. Port i of ports is application
-// i + 1; application 0 has the packets to none.
+// readStats sums the counters over the CPUs. ports[i] is application i + 1. Application
+// 0 counts the packets that are not to any of the ports.
 func readStats(packets, eventsLost *ebpf.Map, ports []Port) (Stats, error) {
 	s := Stats{
 		Counts: Counts{Packets: make(map[string]uint64, len(reasons))},

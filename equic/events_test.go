@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// eventTexts waits for so many events, and returns what they say.
+// eventTexts waits for n events, and returns them as text.
 func eventTexts(t *testing.T, events <-chan Event, n int) []string {
 	t.Helper()
 	deadline := time.After(10 * time.Second)
@@ -56,7 +56,7 @@ func TestEventsTellOfTheFirstDropAndOfTheEndOfDropping(t *testing.T) {
 	}
 	expectEvents(t, events, "blocked 192.0.2.0/24 4433")
 	testkit.Must(t, p.Inc(serverPort, alice))
-	p.expect(t, frame, DropOverQuota, serverPort) // still blocked: no news
+	p.expect(t, frame, DropOverQuota, serverPort) // still blocked: no event
 	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, frame, DropOverQuota, serverPort)
 	testkit.Must(t, p.Dec(serverPort, alice))
@@ -111,7 +111,7 @@ func TestEventsTellOfTheRate(t *testing.T) {
 	expectEvents(t, events, "rate_limited 2001:db8::/64 4433")
 }
 
-// blockMany has the first packet of so many clients dropped.
+// blockMany sends the first packet over quota of this many clients.
 func blockMany(t *testing.T, p *program, clients int) {
 	t.Helper()
 	addr := netip.MustParseAddr("10.0.0.0")
@@ -135,7 +135,7 @@ func TestEventsAboveTheirRateAreCountedAsLost(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 1, Events: events, EventsPerSecond: 1})
 	start := time.Now()
 	blockMany(t, p, clients)
-	most := uint64(2 + time.Since(start)/time.Second) // a second's worth at once, and the one then begun
+	most := uint64(2 + time.Since(start)/time.Second) // the first second's, and one for the second in progress
 	lost := eventsLost(t, p)
 	if lost >= clients || clients-lost > most {
 		t.Errorf("%d of %d events were lost, want %d to be sent at most, and one at least", lost, clients, most)
@@ -154,7 +154,7 @@ func TestEventsThatNobodyTakesAreCountedAsLost(t *testing.T) {
 	eventTexts(t, events, room)
 }
 
-// Not even lost ones: the program does not look.
+// It does not even count lost events: the program does not check.
 func TestWithoutAReaderNoEventIsMade(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 1})
 	blockMany(t, p, 3)

@@ -12,8 +12,8 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// A server protects its port until it gets SIGINT or SIGTERM. Where the
-// program is killed instead, the kernel detaches.
+// A server protects its port until it gets SIGINT or SIGTERM. If it is killed, the
+// kernel detaches the program.
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -32,7 +32,7 @@ func serve(ctx context.Context) error {
 	// For each connection, once its handshake is complete:
 	client := netip.MustParseAddr("192.0.2.10")
 	if err := gateway.Inc(443, client); err != nil {
-		log.Print(err) // the client is counted even so: serve it
+		log.Print(err) // the connection is not counted
 	}
 	// and once it is closed:
 	if err := gateway.Dec(443, client); err != nil {

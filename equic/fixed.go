@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attached is a program where it runs.
+// attached is a program that is attached somewhere.
 type attached interface {
 	attachment() Attachment
 	close() error
@@ -54,7 +54,7 @@ func (f *fixed) close() error {
 	return f.detach()
 }
 
-// beforeDefrag is the priority in front of whatever puts fragments together
+// beforeDefrag is a priority before the reassembly of fragments
 // (NF_IP_PRI_CONNTRACK_DEFRAG is -400).
 const beforeDefrag = -401
 
@@ -116,8 +116,8 @@ func attachSocket(program *ebpf.Program, socket syscall.Conn, ports []Port) erro
 	return explainPermission(link.AttachSocketFilter(socket, program))
 }
 
-// hasFilter reports whether a socket has one: the kernel returns its length, or that it
-// is not a classic one.
+// hasFilter reports whether a socket has a filter. For a classic filter the kernel
+// returns its length, for another one EACCES.
 func hasFilter(socket syscall.Conn) (has bool, err error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {

@@ -16,14 +16,14 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// whole is the reference of program and stack together.
+// whole is the reference for the program and the stack together.
 type whole struct {
 	reference
 	*stack
-	counted map[string]uint64 // packets of the protected port, by reason
+	counted map[string]uint64 // packets to the protected port, by reason
 }
 
-// fragmentOptions are those of a gateway among senders.
+// fragmentOptions returns the options of a gateway for the senders of scripts.
 func fragmentOptions(policy Policy, pass Unusual) Options {
 	return Options{
 		Interface: serverIface, Ports: onePort, Policy: policy, Quota: 1, IPv6Prefix: 128, Pass: pass,
@@ -42,7 +42,8 @@ func newWhole(tb testing.TB, o Options) *whole {
 	return w
 }
 
-// expect is what the server's sockets get of frames.
+// expect returns the datagrams that the server's sockets must receive, given the
+// frames.
 func (w *whole) expect(frames [][]byte) map[netip.AddrPort][]delivery {
 	want := map[netip.AddrPort][]delivery{}
 	for _, frame := range frames {
@@ -60,7 +61,7 @@ func (w *whole) expect(frames [][]byte) map[netip.AddrPort][]delivery {
 	return want
 }
 
-// wire is a gateway in a namespace, with its reference beside it.
+// wire is a gateway in a namespace, together with its reference.
 type wire struct {
 	*whole
 	gateway *Gateway
@@ -87,7 +88,7 @@ func newWire(f *testing.F, o Options) *wire {
 	return w
 }
 
-// read is what a socket gets, up to the marker's datagram.
+// read returns what a socket receives, up to the marker's datagram.
 func (w *wire) read(t *testing.T, at netip.AddrPort) (got []delivery) {
 	t.Helper()
 	socket := w.sockets[at]
@@ -104,7 +105,7 @@ func (w *wire) read(t *testing.T, at netip.AddrPort) (got []delivery) {
 	}
 }
 
-// check sends frames, and holds what the sockets get against the reference.
+// check sends frames, and compares what the sockets receive with the reference.
 func (w *wire) check(t *testing.T, frames [][]byte) {
 	t.Helper()
 	want := w.expect(frames)
@@ -134,7 +135,7 @@ func (w *wire) check(t *testing.T, frames [][]byte) {
 	}
 }
 
-// ofDenied is how many datagrams to the protected port are of a denied client.
+// ofDenied returns the number of datagrams of a denied client to the protected port.
 func ofDenied(list []delivery) (n int) {
 	for _, d := range list {
 		if d.to.Port() == serverPort && d.from.Addr().String() == sender(d.from.Addr().Is6(), senderDenied) {
@@ -145,8 +146,8 @@ func ofDenied(list []delivery) (n int) {
 }
 
 // FuzzFragmentsAreJudgedByProgramAndKernel sends fragments in any order over a real
-// interface. What program and kernel together bring to a socket is what the reference
-// says, and nothing of a denied client unless fragments are to pass.
+// interface. The sockets must receive what the reference computes. They receive nothing
+// of a denied client, unless fragments are to pass.
 func FuzzFragmentsAreJudgedByProgramAndKernel(f *testing.F) {
 	testkit.NeedRoot(f)
 	for i, s := range scripts(400) {
@@ -164,9 +165,9 @@ func FuzzFragmentsAreJudgedByProgramAndKernel(f *testing.F) {
 	})
 }
 
-// The scripts come to packets that are put together, to what overlaps and to what comes
-// twice. The reference forgets them all, and a denied client gets through if fragments
-// are to pass: its first one may end before the port.
+// The scripts produce reassembled packets, overlaps and duplicates. The reference must
+// forget all incomplete packets. If fragments are to pass, a denied client gets
+// through: its first fragment may end before the port.
 func TestScriptsOfFragmentsTryWhatMatters(t *testing.T) {
 	for _, pass := range []Unusual{0, Fragments | IPv4Options | DeepHeaders} {
 		w := newWhole(t, fragmentOptions(PolicyNew, pass))

@@ -13,13 +13,13 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
-// datagram is a frame without tags and options, to the test's server.
+// datagram returns a frame to the test's server, without tags and options.
 func datagram(tb testing.TB, source string, payload []byte) []byte {
 	tb.Helper()
 	return datagramTo(tb, source, serverPort, payload)
 }
 
-// datagramTo is a frame without tags and options to a port.
+// datagramTo returns a frame to a port, without tags and options.
 func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
 	tb.Helper()
 	if net.ParseIP(source).To4() == nil {
@@ -34,9 +34,9 @@ func datagramTo(tb testing.TB, source string, port int, payload []byte) []byte {
 // (RFC 9000, 7.2).
 const clientChosen = 8
 
-// long is a QUIC packet with a long header (RFC 8999, 5.1) of the given bits of
-// type and size, to a connection ID that the client has chosen; it may be too short
-// for its version.
+// long returns a QUIC packet with a long header (RFC 8999, 5.1), with the given type
+// bits and size, to a connection ID that the client has chosen. It may be too short for
+// its version.
 func long(version uint32, kind byte, size int) []byte {
 	p := append(binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version), clientChosen)
 	if size < len(p) {
@@ -45,11 +45,11 @@ func long(version uint32, kind byte, size int) []byte {
 	return append(p, make([]byte, size-len(p))...)
 }
 
-// initial is the first packet of a client, as RFC 9000, 14.1 has it.
+// initial returns the first packet of a client, as in RFC 9000, 14.1.
 func initial() []byte { return long(quicV1, 0, quicMinInitial) }
 
-// toServerID is an Initial to a connection ID that a server has chosen, with a
-// token of so many bytes.
+// toServerID returns an Initial to a connection ID that a server has chosen. The
+// lengths are in bytes.
 func toServerID(version uint32, kind byte, id, source, token, size int) []byte {
 	p := binary.BigEndian.AppendUint32([]byte{0xc0 | kind<<4}, version)
 	p = append(append(p, byte(id)), make([]byte, id)...)
@@ -58,11 +58,11 @@ func toServerID(version uint32, kind byte, id, source, token, size int) []byte {
 	return append(p, make([]byte, max(0, size-len(p)))...)
 }
 
-// short is a QUIC packet with a short header, as established connections send.
+// short returns a QUIC packet with a short header, as in an established connection.
 func short() []byte { return append([]byte{0x40}, make([]byte, 40)...) }
 
-// extended is a packet of over6 with extension headers before what stands for
-// the UDP datagram; last is the number of the protocol behind them.
+// extended returns a packet of over6 with extension headers before rest, which stands
+// for the UDP datagram. last is the number of the protocol after them.
 func extended(tb testing.TB, chain []extension, last byte, rest []byte) []byte {
 	tb.Helper()
 	var headers []byte
@@ -82,15 +82,15 @@ func extended(tb testing.TB, chain []extension, last byte, rest []byte) []byte {
 	return framekit.Frame(tb, framekit.Ethernet(layers.EthernetTypeIPv6), ip, gopacket.Payload(append(headers, rest...)))
 }
 
-// extension is an IPv6 extension header: its protocol number, and its bytes
-// behind the first, which holds the next header's number.
+// extension is an IPv6 extension header: its protocol number, and its bytes after the
+// first one, which is the number of the next header.
 type extension struct {
 	kind byte
 	body []byte
 }
 
-// optional is a hop-by-hop, routing or destination header of so many times 8
-// bytes (RFC 8200, 4.3 to 4.6), with nothing in it that a host would act on.
+// optional returns a hop-by-hop, routing or destination header of units times 8 bytes
+// (RFC 8200, 4.3 to 4.6). It contains nothing that a host would act on.
 func optional(kind byte, units int) extension {
 	body := make([]byte, units*8-1)
 	body[0] = byte(units - 1)
@@ -100,7 +100,7 @@ func optional(kind byte, units int) extension {
 	return extension{kind, body}
 }
 
-// authentication is an AH header of so many bytes, a multiple of 4 (RFC 4302,
+// authentication returns an AH header of this many bytes, a multiple of 4 (RFC 4302,
 // 2.2).
 func authentication(bytes int) extension {
 	body := make([]byte, bytes-1)
@@ -108,7 +108,7 @@ func authentication(bytes int) extension {
 	return extension{unix.IPPROTO_AH, body}
 }
 
-// fragment6 is a fragment header (RFC 8200, 4.5); the offset is in units of 8
+// fragment6 returns a fragment header (RFC 8200, 4.5). The offset is in units of 8
 // bytes.
 func fragment6(offset uint16, more bool) extension {
 	body := make([]byte, 7)
@@ -120,7 +120,7 @@ func fragment6(offset uint16, more bool) extension {
 	return extension{unix.IPPROTO_FRAGMENT, body}
 }
 
-// repeated is a chain of destination headers.
+// repeated returns a chain of n destination headers.
 func repeated(n int) []extension {
 	var chain []extension
 	for range n {
@@ -133,8 +133,8 @@ func fragment(offset uint16, flags layers.IPv4Flag) func(*layers.IPv4) {
 	return func(ip *layers.IPv4) { ip.FragOffset, ip.Flags = offset, flags }
 }
 
-// disguised puts the server's port where the destination port stands in a
-// packet without options: bytes 22 and 23 of the IP header.
+// disguised puts the server's port at the position of the destination port in a packet
+// without options: bytes 22 and 23 of the IP header.
 func disguised() func(*layers.IPv4) {
 	return func(ip *layers.IPv4) {
 		ip.Options = []layers.IPv4Option{{
@@ -145,14 +145,14 @@ func disguised() func(*layers.IPv4) {
 	}
 }
 
-// with is a copy of a packet with some bytes changed.
+// with returns a copy of a packet with some bytes changed.
 func with(packet []byte, offset int, values ...byte) []byte {
 	changed := slices.Clone(packet)
 	copy(changed[offset:], values)
 	return changed
 }
 
-// padded is a packet with bytes behind its end, as Ethernet pads short ones.
+// padded returns a packet with bytes after its end, as Ethernet pads short ones.
 func padded(packet []byte, padding ...byte) []byte {
 	return append(slices.Clone(packet), padding...)
 }

@@ -15,21 +15,21 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
-// twin is a loaded program beside its reference.
+// twin is a loaded program together with its reference.
 type twin struct {
 	*program
 	reference
-	counted map[counter]uint64 // by the program up to now
+	counted map[counter]uint64 // by the program so far
 }
 
-// The kernel's test run takes frames of these sizes, in bytes: an Ethernet
-// header, and one page less what XDP keeps for itself.
+// The sizes of frames that the kernel's test run accepts, in bytes: from an Ethernet
+// header to one page minus the space that XDP reserves.
 const (
 	minFrame = 14
 	maxFrame = 3400
 )
 
-// newTwins loads programs of different options, for both policies.
+// newTwins loads programs with different options, for both policies.
 func newTwins(tb testing.TB) []*twin {
 	tb.Helper()
 	var twins []*twin
@@ -54,8 +54,8 @@ func newTwins(tb testing.TB) []*twin {
 }
 
 // FuzzProgramAgreesWithReference gives frames to the loaded program and to the
-// reference; they must agree on what becomes of it, whose it is, what is
-// counted and who takes a token.
+// reference. They must agree on the verdict, the client, the counters, and whether a
+// token is taken.
 func FuzzProgramAgreesWithReference(f *testing.F) {
 	testkit.NeedRoot(f)
 	for i, frame := range seeds(f) {
@@ -72,7 +72,7 @@ func FuzzProgramAgreesWithReference(f *testing.F) {
 	})
 }
 
-// Every packet of the tables, with each byte of its headers changed.
+// It takes every packet of the tables, and changes each byte of its headers.
 func TestProgramAgreesWithReferenceOnChangedPackets(t *testing.T) {
 	const headers = 80 // bytes
 	twins := newTwins(t)
@@ -94,7 +94,7 @@ func TestProgramAgreesWithReferenceOnChangedPackets(t *testing.T) {
 	t.Logf("%d packets", runs)
 }
 
-// seeds are the packets of all tables.
+// seeds returns the packets of all tables.
 func seeds(tb testing.TB) [][]byte {
 	tb.Helper()
 	var frames [][]byte
@@ -109,8 +109,8 @@ func seeds(tb testing.TB) [][]byte {
 	return frames
 }
 
-// compare runs a frame whose client has so many connections, or none that the
-// kernel knows of, and maybe a handshake in progress. It returns what differs.
+// compare runs a frame whose client has this many connections (with zero, none that the
+// kernel has) and may have a handshake in progress. It returns the differences.
 func (w *twin) compare(tb testing.TB, frame []byte, connections uint32, handshake bool) string {
 	tb.Helper()
 	clear(w.counts)
@@ -137,7 +137,7 @@ func (w *twin) compare(tb testing.TB, frame []byte, connections uint32, handshak
 	return w.compareToken(tb, want)
 }
 
-// compareToken checks who took a token, and forgets it.
+// compareToken checks who took a token, and resets it.
 func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	tb.Helper()
 	if !want.token && w.program.options.InitialsPerSecond == 0 {
@@ -166,18 +166,19 @@ func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	return ""
 }
 
-// key is the kernel's key of a client.
+// key returns the kernel's key of a client.
 func (w *twin) key(c client) clientKey {
 	return clientKey{Prefix: c.prefix.Addr().As16(), Port: c.port}
 }
 
-// counter is one of the program's: the port is zero where a packet is to none.
+// counter identifies a counter of the program. The port is zero if the packet is to
+// none of ours.
 type counter struct {
 	port   uint16
 	reason string
 }
 
-// counters are all of the program's that are not zero.
+// counters returns all counters of the program that are not zero.
 func (w *twin) counters(tb testing.TB) map[counter]uint64 {
 	tb.Helper()
 	counts := make(map[counter]uint64)
@@ -203,8 +204,8 @@ func (w *twin) counters(tb testing.TB) map[counter]uint64 {
 	return counts
 }
 
-// The reference is held against cases that are known, so that both are not
-// wrong in the same way.
+// The reference is checked against known cases, so that it cannot have the same error
+// as the program.
 func TestTheReferenceKnowsTheTables(t *testing.T) {
 	o, err := Options{Interface: "none", Ports: onePort, Quota: 3, Policy: PolicyClient}.complete()
 	testkit.Must(t, err)

@@ -13,39 +13,39 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gateway is a program at work on one interface, or where else Options.Mode says. Its
-// methods may be called from any goroutine.
+// Gateway is a running program, attached to one interface or at the place that
+// Options.Mode names. Its methods may be called from any goroutine.
 type Gateway struct {
 	options Options  // complete
 	at      attached // nil in tests that need no interface
 	clients *table
-	events  *notifier // nil if nobody wants events
+	events  *notifier // nil if Options.Events is nil
 	allowed *List
 	denied  *List
 
-	mu           sync.Mutex // guards what follows; taken after the lists'
+	mu           sync.Mutex // guards the fields below; taken after the mutexes of the lists
 	closed       bool
 	objs         *objects
 	memory       []byte               // of the map of clients
 	applications []gatewayApplication // in the order of options.Ports
 }
 
-// Inc counts one more connection of a client of a port, whatever its quota. From
-// the quota on, the client is blocked as the port's policy says. The kernel knows
-// when Inc returns: it reads the count in the same memory, so there is no system
-// call.
+// Inc counts one more connection of a client of a port, without regard to the quota.
+// From the quota on, the client is blocked according to the port's policy. This is in
+// force when Inc returns: the kernel reads the count in shared memory, so there is no
+// system call.
 //
-// Each Inc needs its Dec, but after an error (ErrFull, ErrPort, ErrClosed) nothing
-// is counted.
+// Each Inc needs a Dec, except after an error (ErrFull, ErrPort, ErrClosed): then
+// nothing is counted.
 func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.clients.inc(port, addr) }
 
-// TryInc counts one more connection as Inc does, but only if the client is
-// below the port's quota, or on the list Allowed. It is for a server that
-// refuses by itself what the kernel let pass: of any number of callers at once,
-// no more than the quota are admitted.
+// TryInc counts one more connection as Inc does, but only if the client is below the
+// port's quota, or on the list Allowed. It is for a server that itself refuses the
+// connections that the kernel let pass. However many goroutines call it at once, no
+// more connections than the quota are admitted.
 //
-// What is admitted is counted and needs its Dec. What is not, with or without an
-// error, is not counted.
+// An admitted connection is counted and needs a Dec. Otherwise nothing is counted, with
+// or without an error.
 func (g *Gateway) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
 	admitted, err = g.clients.tryInc(port, addr)
 	if admitted || err != nil || !g.isAllowed(addr) {
@@ -55,18 +55,19 @@ func (g *Gateway) TryInc(port uint16, addr netip.Addr) (admitted bool, err error
 	return err == nil, err
 }
 
-// MustValidate says whether an attempt to open a connection, from an address that
-// the server has not validated, is to be answered with a Retry (RFC 9000, 8.1.2):
-// there are too many handshakes in progress, of this client or of all
-// (Options.HalfOpen). It is for a server's function that decides on a Retry.
+// MustValidate reports whether to answer an attempt to open a connection with a Retry
+// (RFC 9000, 8.1.2), if it comes from an address that the server has not validated. It
+// returns true if this client, or all clients together, have too many handshakes in
+// progress (Options.HalfOpen). Call it in the function of the server that decides on a
+// Retry.
 func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
 	return g.clients.mustValidate(port, addr)
 }
 
-// Begin counts a handshake. A server calls it when it reads the first packet of an
-// attempt, before the handshake costs anything. The error is ErrOverQuota if the client's quota allows
-// no more handshakes than are in progress; ErrFull, ErrPort or ErrClosed otherwise.
-// With an error nothing is counted.
+// Begin counts a handshake. Call it when the server reads the first packet of an
+// attempt, before the handshake costs anything. The error is ErrOverQuota if the
+// client's quota allows no more handshakes in progress; otherwise ErrFull, ErrPort or
+// ErrClosed. After an error nothing is counted.
 func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (Handshake, error) {
 	h, err := g.clients.begin(port, from, validated, false)
 	if errors.Is(err, ErrOverQuota) && g.isAllowed(from.Addr()) {
@@ -78,11 +79,11 @@ func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (Hands
 	return h, nil
 }
 
-// HalfOpen is how many handshakes are in progress of those that Begin counted.
+// HalfOpen returns the number of handshakes in progress, of those that Begin counted.
 func (g *Gateway) HalfOpen() HalfOpen { return g.clients.halfOpenNow() }
 
-// isAllowed says whether an address is on the list Allowed, as the kernel has
-// it.
+// isAllowed reports whether an address is on the list Allowed, according to the
+// kernel's copy of it.
 func (g *Gateway) isAllowed(addr netip.Addr) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -94,15 +95,15 @@ func (g *Gateway) isAllowed(addr netip.Addr) bool {
 	return g.objs.Allowed.Lookup(key, &listed) == nil && listed != 0
 }
 
-// Dec counts one connection of a client less, and forgets the client at zero.
-// It is an error, and changes nothing, if the client has no connection, or
-// after Close.
+// Dec removes one connection from a client's count, and forgets the client at zero. If
+// the client has no connection, or after Close, it returns an error and changes
+// nothing.
 func (g *Gateway) Dec(port uint16, addr netip.Addr) error { return g.clients.dec(port, addr) }
 
-// Count is how many connections of a client of a port are counted.
+// Count returns the number of counted connections of a client of a port.
 func (g *Gateway) Count(port uint16, addr netip.Addr) int { return g.clients.count(port, addr) }
 
-// Quota is the quota of a port that is in force; zero if the port is not
+// Quota returns the quota of a port that is in force, or zero if the port is not
 // protected.
 func (g *Gateway) Quota(port uint16) int {
 	g.mu.Lock()
@@ -113,17 +114,19 @@ func (g *Gateway) Quota(port uint16) int {
 	return 0
 }
 
-// Clients iterates over a copy of who has connections at the time of the call,
-// in no order.
+// Clients iterates over the clients that have connections at the time of the call, in
+// no particular order. It works on a copy.
 func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.counted()) }
 
-// Mode is the mode in force, as the kernel said after attaching: never Auto.
+// Mode returns the mode in force, as reported by the kernel after attaching: never
+// Auto.
 func (g *Gateway) Mode() Mode { return g.Attachment().Mode }
 
-// Attachment is whether the kernel runs the program; it is a second old at most. If
-// the interface is deleted and created anew, or the program is taken off it, the
-// gateway attaches it again, in the same mode; until it has, nothing is dropped, and
-// only the server's own refusals protect it (Options.OnAttachment tells of both).
+// Attachment reports whether the kernel runs the program. It is at most one second old.
+// If the interface is deleted and created again, or the program is detached from it,
+// the gateway attaches it again, in the same mode. Until then nothing is dropped in the
+// kernel, and only the server's own refusals protect it. Options.OnAttachment is called
+// on both changes.
 func (g *Gateway) Attachment() Attachment {
 	if g.at == nil {
 		return Attachment{}
@@ -131,7 +134,7 @@ func (g *Gateway) Attachment() Attachment {
 	return g.at.attachment()
 }
 
-// attachmentChanged tells whoever wants to know.
+// attachmentChanged sends an event, and calls Options.OnAttachment.
 func (g *Gateway) attachmentChanged(now Attachment) {
 	g.events.attachment(now)
 	if g.options.OnAttachment != nil {
@@ -139,15 +142,15 @@ func (g *Gateway) attachmentChanged(now Attachment) {
 	}
 }
 
-// Allowed are the prefixes that are never dropped.
+// Allowed returns the list of prefixes whose packets are never dropped.
 func (g *Gateway) Allowed() *List { return g.allowed }
 
-// Denied are the prefixes whose packets to a protected port are dropped, as far
-// as they can be read, unless they are allowed too.
+// Denied returns the list of prefixes whose packets to a protected port are dropped, if
+// the program can read them. A prefix that is also on Allowed is not dropped.
 func (g *Gateway) Denied() *List { return g.denied }
 
-// SetQuota changes the quota of a port. Clients that it blocks, or no longer
-// blocks, are so when it returns.
+// SetQuota changes the quota of a port. The change is in force for all clients when it
+// returns.
 func (g *Gateway) SetQuota(port uint16, quota int) error {
 	if err := validQuota(quota); err != nil {
 		return fmt.Errorf("set quota of port %d: %w", port, err)
@@ -162,9 +165,9 @@ func (g *Gateway) SetQuota(port uint16, quota int) error {
 	return nil
 }
 
-// SetRate changes how many packets that open a connection each client of a port
-// may send per second, and at once: see Options.InitialsPerSecond and Burst,
-// with their defaults.
+// SetRate changes how many packets that open a connection each client of a port may
+// send per second, and at once: see Options.InitialsPerSecond and Burst, which also
+// give the defaults.
 func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) error {
 	r, err := newRate(initialsPerSecond, burst)
 	if err == nil {
@@ -176,7 +179,7 @@ func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) err
 	return nil
 }
 
-// change changes an application in the kernel.
+// change changes the settings of an application in the kernel.
 func (g *Gateway) change(port uint16, how func(*gatewayApplication)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -189,7 +192,7 @@ func (g *Gateway) change(port uint16, how func(*gatewayApplication)) error {
 	return g.write(i, a)
 }
 
-// changeLists has the program look at a list, or no longer.
+// changeLists makes the program read a list, or ignore it if it is empty.
 func (g *Gateway) changeLists(list uint16, empty bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -205,7 +208,7 @@ func (g *Gateway) changeLists(list uint16, empty bool) error {
 	return nil
 }
 
-// write puts an application into the kernel. Callers hold mu.
+// write writes the settings of an application to the kernel. Callers hold mu.
 func (g *Gateway) write(i int, a gatewayApplication) error {
 	if g.closed {
 		return ErrClosed
@@ -217,14 +220,14 @@ func (g *Gateway) write(i int, a gatewayApplication) error {
 	return nil
 }
 
-// application is the index of a port, negative if it is not protected.
+// application returns the index of a port, or a negative number if it is not protected.
 func (g *Gateway) application(port uint16) int {
 	return slices.IndexFunc(g.options.Ports, func(p Port) bool { return p.Number == port })
 }
 
-// Stats reads the packet counters since Attach. The counters of different
-// CPUs are not read at one instant: on a busy interface the sum may be off by
-// the packets of that moment. After Close the error is ErrClosed.
+// Stats returns the packet counters since Attach. The counters of the CPUs are not read
+// at the same instant: on a busy interface the sum may be off by a few packets. After
+// Close the error is ErrClosed.
 func (g *Gateway) Stats() (Stats, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -238,7 +241,7 @@ func (g *Gateway) Stats() (Stats, error) {
 	return s, err
 }
 
-// Close detaches the program and frees its maps. Only the first call acts.
+// Close detaches the program and frees its maps. Further calls do nothing.
 func (g *Gateway) Close() error {
 	g.clients.close()
 	g.allowed.close()

@@ -35,7 +35,7 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 			testkit.Await(t, "the drops are counted", func() bool { return packets(t, g, DropOverQuota) == dropped })
 			testkit.Must(t, g.Dec(serverPort, client))
 			send("under quota again")
-			receive("under quota again") // and none of the dropped before it
+			receive("under quota again") // and none of the dropped ones before it
 			testkit.Must(t, g.Dec(serverPort, client))
 			send("forgotten")
 			receive("forgotten")
@@ -135,8 +135,8 @@ func TestAClosedGatewaySaysSo(t *testing.T) {
 	}
 }
 
-// connect makes a socket in each namespace, and returns what sends a datagram
-// through the veth pair and what expects one.
+// connect makes a socket in each namespace. It returns a function that sends a datagram
+// through the veth pair, and one that expects a datagram.
 func (p pair) connect(t *testing.T, port int) (send, receive func(string)) {
 	t.Helper()
 	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(serverAddress), Port: port})
@@ -172,8 +172,8 @@ func packets(t *testing.T, g *Gateway, reason string) uint64 {
 	return s.Packets[reason]
 }
 
-// kernelCounts are what the kernel's map has, read by a system call, by the
-// addresses that user space knows of.
+// kernelCounts returns the counts in the kernel's map, read by a system call, by the
+// addresses that user space has recorded.
 func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	t.Helper()
 	addresses := make(map[uint64]string)

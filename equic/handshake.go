@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// ErrOverQuota says that a client has as many connections and handshakes in
-// progress as its quota allows.
+// ErrOverQuota means that a client has as many connections and handshakes in progress
+// as its quota allows.
 var ErrOverQuota = errors.New("client is over quota")
 
 // Defaults of HalfOpenLimits.
 const (
-	// DefaultHalfOpen is what 2,500 new connections per second need at a round-trip
+	// DefaultHalfOpen is enough for 2,500 new connections per second at a round-trip
 	// time of 50 ms.
 	DefaultHalfOpen = 128
 	// DefaultHalfOpenPerClient is more than the clients behind one address open at
@@ -21,14 +21,14 @@ const (
 	DefaultHalfOpenPerClient = 64
 )
 
-// HalfOpenLimits bound the handshakes in progress from addresses that are not
-// validated. What is above a limit is not dropped: the server answers it with a
-// Retry, and does nothing more for it until it comes back with the token.
+// HalfOpenLimits limit the handshakes in progress from addresses that are not
+// validated. An attempt above a limit is not dropped: the server answers with a Retry,
+// and does nothing more for it until the client returns with the token.
 type HalfOpenLimits struct {
-	// Total is over all clients. Zero is DefaultHalfOpen.
+	// Total is the limit for all clients together. Zero is DefaultHalfOpen.
 	Total int
-	// PerClient is for each client. Zero is DefaultHalfOpenPerClient. A client's
-	// quota is a limit too, together with the connections that it has.
+	// PerClient is the limit for each client. Zero is DefaultHalfOpenPerClient. The
+	// client's quota is a further limit on its handshakes and connections together.
 	PerClient int
 }
 
@@ -49,36 +49,37 @@ func (l HalfOpenLimits) validate() error {
 	return nil
 }
 
-// HalfOpen is how many handshakes are in progress.
+// HalfOpen is the number of handshakes in progress.
 type HalfOpen struct {
 	Validated   int // from addresses that are validated
 	Unvalidated int // from addresses that may be spoofed
 }
 
-// Handshake is an attempt to open a connection, from the first packet that the
-// server reads of it. Its methods may be called from any goroutine.
+// Handshake is an attempt to open a connection, from the first packet of it that the
+// server reads. Its methods may be called from any goroutine.
 //
-// A handshake from a validated address counts towards its client's quota at once,
-// so of any number that a client starts at once the server does no more than the
-// quota allows. One from an address that may be spoofed does not, or others could
-// fill a client's quota: too many of these are answered with a Retry. Clients that
-// were at their quota in the last 10 to 20 seconds are the exception. They have
-// completed handshakes, so the address is theirs, and all that they start counts.
+// A handshake from a validated address counts towards its client's quota at once. So if
+// a client starts many at the same time, the server works on no more than the quota. A
+// handshake from an address that may be spoofed does not count, or an attacker could
+// fill the quota of another client. If there are too many of these, the server answers
+// with a Retry. Clients that were at their quota in the last 10 to 20 seconds are an
+// exception: they have completed handshakes, so their address is not spoofed, and all
+// their handshakes count.
 type Handshake interface {
-	// Hello reports that the whole ClientHello has arrived. From now on the kernel
-	// may drop the client's packets that open connections, of which this handshake
-	// needs no more.
+	// Hello reports that the whole ClientHello has arrived. From now on the kernel may
+	// drop the client's packets that open connections, because this handshake needs no
+	// more of them.
 	Hello()
-	// Complete reports that the handshake is complete. If the client is not at its
-	// quota of connections, this one is counted until Close. If it is, the handshake
-	// is over, and its connection is to be refused.
+	// Complete reports that the handshake is complete. If the client is below its
+	// quota, the connection is counted until Close. Otherwise the handshake is over,
+	// and the server must refuse the connection.
 	Complete() (admitted bool)
-	// Close reports that the connection has ended, or that its handshake has failed.
-	// A failed one goes on counting for Options.HoldDown. After the first call of
-	// Close or Cancel, neither acts.
+	// Close reports that the connection has ended, or that its handshake has failed. A
+	// failed handshake continues to count for Options.HoldDown. After a call of Close
+	// or Cancel, further calls of either do nothing.
 	Close()
-	// Cancel takes back a handshake that cost the server nothing: it counts no more.
-	// After Complete it is Close.
+	// Cancel removes a handshake that cost the server nothing from the count at once.
+	// After Complete it is the same as Close.
 	Cancel()
 }
 
@@ -101,8 +102,8 @@ const (
 	stageOver
 )
 
-// mustValidate says whether an attempt from an address that is not validated is to
-// be answered with a Retry.
+// mustValidate reports whether the server must answer an attempt from an address that
+// is not validated with a Retry.
 func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 	if t.unvalidated.Load() >= int64(t.halfOpen.Total) {
 		return true
@@ -144,7 +145,7 @@ func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool)
 	return h, nil
 }
 
-// isOver says whether a client may begin no handshake more.
+// isOver reports whether a client may begin no further handshake.
 func (t *table) isOver(e *entry, validated bool) bool {
 	quota := t.limits[e.limit].quota.Load()
 	if e.proven != forgotten {
@@ -153,11 +154,12 @@ func (t *table) isOver(e *entry, validated bool) bool {
 	return validated && e.admitted() >= quota
 }
 
-// change adds to what is in progress. Callers hold the lock of the stripe.
+// change adds by to the number of handshakes in progress. Callers hold the lock of the
+// stripe.
 func (h *handshake) change(by int) {
 	e := &h.table.entries[h.index]
 	if h.validated {
-		e.validated += uint32(by) // by is 1 or -1, which wraps around to it
+		e.validated += uint32(by) // by is 1 or -1; -1 wraps around
 		h.table.validated.Add(int64(by))
 	} else {
 		e.unvalidated += uint32(by)
@@ -189,7 +191,7 @@ func (h *handshake) Complete() (admitted bool) {
 	if h.stage != stageHandshake {
 		return h.stage == stageOpen
 	}
-	if h.stripe.closed { // and counts nothing
+	if h.stripe.closed { // a closed table counts nothing
 		return true
 	}
 	h.change(-1)
@@ -225,17 +227,17 @@ func (h *handshake) end(inProgress func()) {
 	case stageHandshake:
 		inProgress()
 	case stageOpen:
-		if h.table.entries[h.index].open > 0 { // else somebody has released it by Dec
+		if h.table.entries[h.index].open > 0 { // else a Dec has removed it already
 			h.table.end(h.stripe, h.index)
 		}
 	}
 	h.stage = stageOver
 }
 
-// fail takes away a handshake that has failed. What it cost the server is spent, so
-// it goes on counting for a while as what it was: a client that breaks its handshakes
-// off must not begin more than one that leaves them. Callers hold the lock of the
-// stripe.
+// fail ends a handshake that has failed. The server has already spent work on it, so it
+// continues to count for a while, in the same way as before. Otherwise a client that
+// breaks off its handshakes could begin more of them than one that leaves them open.
+// Callers hold the lock of the stripe.
 func (h *handshake) fail() {
 	t := h.table
 	switch {
@@ -252,7 +254,7 @@ func (h *handshake) fail() {
 	t.publish(h.index)
 }
 
-// halfOpenNow is what is in progress.
+// halfOpenNow returns the number of handshakes in progress.
 func (t *table) halfOpenNow() HalfOpen {
 	return HalfOpen{Validated: int(t.validated.Load()), Unvalidated: int(t.unvalidated.Load())}
 }

@@ -54,7 +54,7 @@ func TestHandshakesOfAValidatedAddressCountBeforeTheyAreComplete(t *testing.T) {
 	}
 }
 
-// A spoofer can begin handshakes in anybody's name.
+// An attacker who spoofs addresses can begin handshakes in the name of any client.
 func TestHandshakesOfAnAddressThatIsNotValidatedTurnNobodyAway(t *testing.T) {
 	table := newAdmission(2, 8)
 	for range 2 {
@@ -100,7 +100,8 @@ func TestTooManyHandshakesInTotalAskForValidation(t *testing.T) {
 	}
 }
 
-// Whoever was at its quota has completed handshakes, so the address is its own.
+// A client that was at its quota has completed handshakes, so its address is not
+// spoofed.
 func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newAdmission(2, 8)
@@ -124,7 +125,7 @@ func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing
 	})
 }
 
-// What is complete too late, as the quota went to others, is refused.
+// A handshake that completes after the quota is used up by others is refused.
 func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
 	table := newAdmission(2, 8)
 	var all []*handshake
@@ -145,7 +146,7 @@ func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
 	}
 }
 
-// A client that breaks handshakes off has had the server do all of the work.
+// When a client breaks off a handshake, the server has already done all of the work.
 func TestAHandshakeThatFailsCountsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newAdmission(1, 8)

@@ -9,17 +9,17 @@ import (
 // hashKey is the random key of a table's hash.
 type hashKey [2]uint64
 
-// newHashKey is a key that nobody can guess.
+// newHashKey returns a random key.
 func newHashKey() (k hashKey) {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hashKey{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
 }
 
-// hash is SipHash-1-3 of a client's address (Aumasson and Bernstein, 2012) with its
-// port as part of the key, as hash_of in bpf/equic.bpf.c computes it; never zero. Two
-// clients have the same hash with a probability of 2^-64, and nobody without the key
-// can choose addresses that do.
+// hash returns the SipHash-1-3 of a client's address (Aumasson and Bernstein, 2012),
+// with the port as part of the key, as hash_of in bpf/equic.bpf.c computes it. It is
+// never zero. Two clients have the same hash with a probability of 2^-64. Without the
+// key, an attacker cannot choose addresses that collide.
 func (k *hashKey) hash(c *clientKey) uint64 {
 	high, low := binary.NativeEndian.Uint64(c.Prefix[:8]), binary.NativeEndian.Uint64(c.Prefix[8:])
 	port := uint64(c.Port)
@@ -38,7 +38,7 @@ func (k *hashKey) hash(c *clientKey) uint64 {
 	return max(1, v0^v1^v2^v3)
 }
 
-// sipRound is small enough for the compiler to put it in its place.
+// sipRound is small enough for the compiler to inline it.
 func sipRound(v0, v1, v2, v3 uint64) (_, _, _, _ uint64) {
 	v0 += v1
 	v2 += v3

@@ -36,13 +36,13 @@ const (
 // pair is a client's network namespace and a server's.
 type pair struct{ netkit.Pair }
 
-// newPair leaves the test in the server's namespace.
+// newPair makes a pair. The test is then in the server's namespace.
 func newPair(t *testing.T) pair {
 	t.Helper()
 	return pair{netkit.NewPair(t)}
 }
 
-// setMTU sets the size of both ends, and leaves the test in the server's.
+// setMTU sets the MTU of both ends. The test is then in the server's namespace.
 func (p pair) setMTU(t *testing.T, size int) {
 	t.Helper()
 	testkit.Must(t, netlink.LinkSetMTU(netkit.Link(t, serverIface), size))
@@ -51,8 +51,7 @@ func (p pair) setMTU(t *testing.T, size int) {
 	netkit.Enter(t, p.Server)
 }
 
-// addIPv6 gives both ends an IPv6 address, and leaves the test in the server's
-// namespace.
+// addIPv6 gives both ends an IPv6 address. The test is then in the server's namespace.
 func (p pair) addIPv6(tb testing.TB) {
 	tb.Helper()
 	netkit.Enter(tb, p.Client)
@@ -61,9 +60,8 @@ func (p pair) addIPv6(tb testing.TB) {
 	netkit.SetUp(tb, serverIface, serverAddress6+"/64")
 }
 
-// addVLAN puts a VLAN device on both ends, with addresses of its own, and
-// leaves the test in the server's namespace. It skips the test where the kernel
-// has no such devices.
+// addVLAN adds a VLAN device with an address to both ends. The test is then in the
+// server's namespace. It is skipped if the kernel has no such devices.
 func (p pair) addVLAN(t *testing.T, id int, clientAddress, serverAddress string) {
 	t.Helper()
 	add := func(iface, address string) {
@@ -82,8 +80,8 @@ func (p pair) addVLAN(t *testing.T, id int, clientAddress, serverAddress string)
 	add(serverIface, serverAddress)
 }
 
-// attachedMode asks the kernel, by other means than the package does, for the
-// mode of the program on the server's interface; empty where there is none.
+// attachedMode asks the kernel, in another way than the package does, for the mode of
+// the program on the server's interface. It is empty if there is no program.
 func attachedMode(t *testing.T) Mode {
 	t.Helper()
 	xdp := netkit.Link(t, serverIface).Attrs().Xdp
@@ -96,7 +94,7 @@ func attachedMode(t *testing.T) Mode {
 	return Generic
 }
 
-// mustAttach attaches for the length of the test.
+// mustAttach attaches for the duration of the test.
 func mustAttach(tb testing.TB, o Options) *Gateway {
 	tb.Helper()
 	g, err := Attach(o)

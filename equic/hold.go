@@ -2,33 +2,33 @@ package equic
 
 import "time"
 
-// What a client has done is held against it for a while.
+// How a client's recent behaviour counts against it for a while.
 
-// provenFor is how long a client that was at its quota is remembered at least; it is
-// forgotten within twice that time. See Handshake.
+// provenFor is the least time for which a client that was at its quota is remembered.
+// It is forgotten within twice that time. See Handshake.
 const provenFor = 10 * time.Second
 
-// memory is what is remembered of a client for some time: it is forgotten at the
-// second of the looks that come every provenFor, unless it was noted again between
-// them. So nobody has to read a clock to note it.
+// memory is a fact about a client that expires. A timer fires every provenFor; at its
+// second firing without a new note the fact is forgotten. So noting it needs no clock.
 type memory uint8
 
 const (
 	forgotten memory = iota
-	old              // noted before the last look
+	old              // noted before the last firing
 	fresh            // noted since then
 )
 
 func (m *memory) age() { *m -= min(*m, 1) }
 
-// waitingSlot waits for a time. A list of them is in the order of their times.
+// waitingSlot is a slot that is due at a time. Lists of them are ordered by time.
 type waitingSlot struct {
 	index int
 	until time.Time
 }
 
-// end takes away a connection that has ended. It goes on counting for a while if
-// its client was turned away lately. Callers hold the lock of the stripe.
+// end removes a connection that has ended. If packets or handshakes of its client were
+// refused recently, it continues to count for a while. Callers hold the lock of the
+// stripe.
 func (t *table) end(s *stripe, index int) {
 	e := &t.entries[index]
 	l := &t.limits[e.limit]
@@ -43,7 +43,8 @@ func (t *table) end(s *stripe, index int) {
 	t.publish(index)
 }
 
-// hold has what has ended count for a while. Callers hold the lock of the stripe.
+// hold makes an ended connection count for a while. Callers hold the lock of the
+// stripe.
 func (t *table) hold(s *stripe, index int) {
 	now := time.Now()
 	t.entries[index].held++
@@ -65,7 +66,8 @@ func (t *table) remember(s *stripe, index int) {
 	}
 }
 
-// schedule sets the timer of a stripe for what is due next. Callers hold its lock.
+// schedule sets the timer of a stripe to what is due next. Callers hold the stripe's
+// lock.
 func (t *table) schedule(s *stripe, now time.Time) {
 	var next time.Time
 	for _, list := range [][]waitingSlot{s.held, s.failed, s.proven} {
@@ -83,8 +85,8 @@ func (t *table) schedule(s *stripe, now time.Time) {
 	s.next = next
 }
 
-// wake does what is due in a stripe: it takes away what was held down for long
-// enough, and forgets clients.
+// wake does what is due in a stripe: it removes the connections and handshakes whose
+// hold-down is over, and forgets clients.
 func (t *table) wake(s *stripe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +123,7 @@ func (t *table) wake(s *stripe) {
 	t.schedule(s, now)
 }
 
-// rest is a list without its first. An empty one keeps no memory.
+// rest returns a list without its first element. An empty list keeps no memory.
 func rest(list []waitingSlot) []waitingSlot {
 	if len(list) == 1 {
 		return nil

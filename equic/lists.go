@@ -12,9 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// List is a set of address prefixes in the kernel: Gateway.Allowed or
-// Gateway.Denied. Its methods may be called from any goroutine, and take effect
-// before they return.
+// List is a set of address prefixes in the kernel: Gateway.Allowed or Gateway.Denied.
+// Its methods may be called from any goroutine. Changes are in force when they return.
 type List struct {
 	kernel  *ebpf.Map
 	changed func(empty bool) error // called with mu held
@@ -32,18 +31,19 @@ func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 	return l, nil
 }
 
-// allIPv4 is always in the kernel's map: as a zero unless it is on the list, so
-// that an IPv6 prefix around it, such as ::/0, does not hold for IPv4.
+// allIPv4 is always in the kernel's map. Its value is zero unless it is on the list. So
+// an IPv6 prefix that contains it, such as ::/0, does not match IPv4.
 var allIPv4 = prefixKey{Length: mapped, Address: netip.IPv4Unspecified().As16()}
 
-// prefixKey is the kernel's (struct prefix in bpf/equic.bpf.c).
+// prefixKey is a key of the kernel's map (struct prefix in bpf/equic.bpf.c).
 type prefixKey struct {
 	Length  uint32
 	Address [16]byte
 }
 
 // Add puts a prefix on the list. IPv4, IPv4 mapped into IPv6 and IPv4 behind NAT64
-// (64:ff9b::/96) are the same; bits behind the length are ignored. It is no error if the prefix is there.
+// (64:ff9b::/96) are the same. Bits beyond the length are ignored. Adding a prefix that
+// is on the list is not an error.
 func (l *List) Add(p netip.Prefix) error {
 	p, key, err := listed(p)
 	if err != nil {
@@ -64,8 +64,8 @@ func (l *List) Add(p netip.Prefix) error {
 	return nil
 }
 
-// Remove takes a prefix off the list. It is an error if it is not there;
-// prefixes within it or around it do not count.
+// Remove takes a prefix off the list. It is an error if that same prefix is not on the
+// list; narrower or wider prefixes do not count.
 func (l *List) Remove(p netip.Prefix) error {
 	p, key, err := listed(p)
 	if err != nil {
@@ -94,21 +94,21 @@ func (l *List) Remove(p netip.Prefix) error {
 	return nil
 }
 
-// close makes later changes fail; it returns when none is under way.
+// close makes later changes fail. It returns once no change is in progress.
 func (l *List) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
 }
 
-// Prefixes are what is on the list, in order.
+// Prefixes returns the prefixes on the list, sorted.
 func (l *List) Prefixes() []netip.Prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.SortedFunc(maps.Keys(l.prefixes), func(a, b netip.Prefix) int { return a.Compare(b) })
 }
 
-// listed is a prefix in the form in which it is kept, and the kernel's key.
+// listed returns a prefix in the form that the list stores, and the kernel's key.
 func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
 	if !p.IsValid() {
 		return p, prefixKey{}, fmt.Errorf("prefix %q is not valid", p)

@@ -112,7 +112,7 @@ func TestEveryLengthOfPrefixMatchesItsBitsAlone(t *testing.T) {
 		for bits := 1; bits <= addr.BitLen(); bits++ {
 			prefix, err := addr.Prefix(bits)
 			testkit.Must(t, err)
-			testkit.Must(t, p.Denied().Add(netip.PrefixFrom(addr, bits))) // bits behind the length are ignored
+			testkit.Must(t, p.Denied().Add(netip.PrefixFrom(addr, bits))) // the other bits are ignored
 			p.expect(t, datagram(t, address, initial()), DropDenied, serverPort)
 			p.expect(t, datagram(t, flipped(addr, bits-1).String(), initial()), PassUnknownClient, serverPort)
 			testkit.Must(t, p.Denied().Remove(prefix))
@@ -120,7 +120,7 @@ func TestEveryLengthOfPrefixMatchesItsBitsAlone(t *testing.T) {
 	}
 }
 
-// flipped is an address with one bit changed, counted from the first.
+// flipped returns an address with one bit changed, counted from the first.
 func flipped(addr netip.Addr, bit int) netip.Addr {
 	b := addr.AsSlice()
 	b[bit/8] ^= 0x80 >> (bit % 8)

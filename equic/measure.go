@@ -15,15 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MeasureDrop times the program on a packet of a client over its quota, by
-// the kernel's test run (BPF_PROG_TEST_RUN), in short bursts that alternate
-// with an empty program, on one CPU. It takes about a second, and slows the
-// machine's packets in that time: call it after the load.
+// MeasureDrop measures how long the program takes for a packet of a client over its
+// quota. It uses the kernel's test run (BPF_PROG_TEST_RUN), in short bursts that
+// alternate with an empty program, on one CPU. It takes about a second, and slows down
+// the machine's packets during that time: call it after the load.
 //
-// It runs a copy of the program with the same settings and maps of its own:
-// neither the counts nor Stats of the gateway change. The copy knows one
-// client and its caches are warm, so this is a lower bound. The kernel
-// reports whole nanoseconds.
+// It runs a copy of the program with the same settings but its own maps, so neither the
+// counts nor Stats of the gateway change. The copy has one client and warm caches, so
+// this is a lower bound. The kernel reports whole nanoseconds.
 func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 	type result struct {
 		cost DropCost
@@ -31,7 +30,8 @@ func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 	}
 	done := make(chan result)
 	go func() {
-		// Not unlocked: the thread, pinned to a CPU, ends with the goroutine.
+		// Not unlocked: the thread is pinned to a CPU, so it must end with the
+		// goroutine.
 		runtime.LockOSThread()
 		cost, err := measureDrop(ctx, g.options)
 		done <- result{cost, err}
@@ -73,8 +73,8 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	return compareBursts(ctx, hookOf(o.Mode), l.objs.Program, empty, packet)
 }
 
-// compareBursts runs both programs in turn. The first pair warms the caches
-// and is not counted.
+// compareBursts runs both programs in turn. The first pair warms up the caches and is
+// not counted.
 func compareBursts(ctx context.Context, h hook, drop, empty *ebpf.Program, packet []byte) (DropCost, error) {
 	var dropNS, emptyNS []float64
 	for i := range bursts + 1 {
@@ -97,8 +97,8 @@ func compareBursts(ctx context.Context, h hook, drop, empty *ebpf.Program, packe
 	return DropCost{DropNS: median(dropNS) - base, EmptyNS: base}, nil
 }
 
-// burst is the mean time of one run, in nanoseconds, of a program that must
-// drop the packet.
+// burst returns the mean time of one run, in nanoseconds, of a program that must drop
+// the packet.
 func (h hook) burst(prog *ebpf.Program, packet []byte) (float64, error) {
 	verdict, mean, err := prog.Benchmark(packet, runsPerBurst, nil)
 	if err != nil {
@@ -110,7 +110,7 @@ func (h hook) burst(prog *ebpf.Program, packet []byte) (float64, error) {
 	return float64(mean.Nanoseconds()), nil
 }
 
-// emptyProgram drops every packet without looking at it, where a mode's program would.
+// emptyProgram returns a program for a mode that drops every packet without reading it.
 func emptyProgram(m Mode) (*ebpf.Program, error) {
 	spec, err := loadGateway()
 	if err != nil {
@@ -126,7 +126,7 @@ func emptyProgram(m Mode) (*ebpf.Program, error) {
 	})
 }
 
-// pinThread keeps the calling thread on the first CPU that it may use.
+// pinThread pins the calling thread to the first CPU that it may use.
 func pinThread() error {
 	var allowed, one unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
@@ -143,18 +143,20 @@ func pinThread() error {
 	return nil
 }
 
-// droppedPacket is a packet for a mode's program, with openingDatagram, and its client.
+// droppedPacket returns a packet for a mode's program, with openingDatagram, and its
+// client.
 func droppedPacket(m Mode, port uint16) (netip.Addr, []byte) {
 	client := netip.MustParseAddr("192.0.2.1") // RFC 5737: for documentation
 	switch m {
-	case Netfilter: // takes a packet from its IP header on
+	case Netfilter: // its packets start at the IP header
 		return client, initialPacket(client, port)[14:]
 	case Native, Generic, TC:
 		return client, initialPacket(client, port)
 	}
-	// A test run of a socket's program gives it a packet from its IP header on, where
-	// it looks for the UDP header. So this one is both at once: the client's address
-	// lies where a long header has the end of its version and the ID's length.
+	// In a test run, a socket's program gets a packet that starts at the IP header, but
+	// it looks for a UDP header there. So this packet is both at once: the client's
+	// address overlaps the end of the version of a long header and the length of the
+	// ID.
 	const ethernet, udp = 14, 8
 	d := openingDatagram()
 	p := append(make([]byte, ethernet+udp), d...)
@@ -164,7 +166,7 @@ func droppedPacket(m Mode, port uint16) (netip.Addr, []byte) {
 	return netip.AddrFrom4([4]byte(p[ethernet+12:])), p
 }
 
-// initialPacket is an Ethernet frame with IPv4 without options, UDP, and
+// initialPacket returns an Ethernet frame with IPv4 (no options), UDP and
 // openingDatagram.
 func initialPacket(source netip.Addr, port uint16) []byte {
 	const ethernet, ipv4, udp = 14, 20, 8

@@ -11,19 +11,19 @@ import (
 	"slices"
 )
 
-// MetricsHandler answers with the gateway's counters in Prometheus' text format
-// (version 0.0.4). Mount it where only your monitoring reaches it. After Close
-// it answers 503.
+// MetricsHandler serves the gateway's counters in Prometheus' text format (version
+// 0.0.4). Mount it so that only your monitoring can reach it. After Close it answers
+// 503.
 //
-//	equic_packets_total{port,reason}   packets by what became of them; port "" is none of ours
+//	equic_packets_total{port,reason}   packets by verdict; port "" is none of Options.Ports
 //	equic_attached{interface,mode}     one if the kernel runs the program, zero if not
-//	equic_attachment_seconds           since the Unix epoch, when that began
-//	equic_connections{port}            connections that are counted now
-//	equic_clients{port}                clients that have them
+//	equic_attachment_seconds           time of the last change of that, since the Unix epoch
+//	equic_connections{port}            counted connections
+//	equic_clients{port}                clients with connections
 //	equic_clients_blocked{port}        clients at their quota
-//	equic_quota{port}                  connections that a client may have
+//	equic_quota{port}                  connections that each client may have
 //	equic_half_open{address}           handshakes in progress; the address is validated or unvalidated
-//	equic_table_full_total             times that there was no place for a client
+//	equic_table_full_total             times that there was no room for a client
 //	equic_events_lost_total            events that were not delivered
 func MetricsHandler(g *Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -33,7 +33,7 @@ func MetricsHandler(g *Gateway) http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_, _ = w.Write(b.Bytes()) // the reader has gone
+		_, _ = w.Write(b.Bytes()) // the client has gone
 	})
 }
 
@@ -99,15 +99,15 @@ func (g *Gateway) writeClients(m metrics) {
 	}
 }
 
-// metrics writes lines to a buffer, which takes them all.
+// metrics writes lines to a buffer, so writing cannot fail.
 type metrics struct{ w io.Writer }
 
 func (m metrics) head(name, kind, help string) {
 	_, _ = fmt.Fprintf(m.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }
 
-// sample writes one value with its labels: name, value, name, value. No label
-// of ours holds a character that would need an escape.
+// sample writes one value with its labels: name, value, name, value. None of our labels
+// contains a character that needs an escape.
 func (m metrics) sample(name string, value uint64, labels ...any) {
 	_, _ = io.WriteString(m.w, name)
 	for i := 0; i < len(labels); i += 2 {

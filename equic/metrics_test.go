@@ -9,7 +9,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 )
 
-// metricsOf asks a gateway's handler.
+// metricsOf sends a request to a gateway's handler.
 func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
 	t.Helper()
 	answer := httptest.NewRecorder()
@@ -20,7 +20,7 @@ func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
 func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	p := newProgram(t, Options{
 		Ports: []Port{{Number: 443, Quota: 2}, {Number: 8443, Quota: 9}}, MaxClients: 8,
-		Events: make(chan Event), // nobody takes any
+		Events: make(chan Event), // never read
 	})
 	for range 2 {
 		testkit.Must(t, p.Inc(443, alice))

@@ -5,44 +5,44 @@ import (
 	"strings"
 )
 
-// Mode is where in the receive path the program runs: the earlier, the less a dropped
-// packet costs. The verdict is the same everywhere.
+// Mode is the place in the receive path at which the program runs. The earlier that is,
+// the less a dropped packet costs. The verdict is the same in all modes.
 //
-// Behind the driver, several datagrams of one sender may come as one packet (GSO,
-// GRO), of which only the first is read. Under PolicyNew, a packet that may hide an
-// Initial in this way, with 2400 bytes or more, is then judged by its client's quota,
-// but takes no token of its rate.
+// After the driver, several datagrams of one sender may come as one packet (GSO, GRO),
+// and the program reads only the first. Under PolicyNew, a packet of 2400 bytes or more
+// may hide an Initial in this way. It is then judged by its client's quota, but takes
+// no token of its rate.
 type Mode string
 
 // The modes of Options, from the driver to the application. A gateway's own mode is
 // never Auto.
 const (
-	// Native is XDP in the driver, before a packet becomes an skb (on veth it is one
-	// already).
+	// Native is XDP in the driver, before the packet becomes an skb (on veth it already
+	// is one).
 	Native Mode = "native"
-	// Generic is XDP in front of the network stack. Any interface has it.
+	// Generic is XDP before the network stack. It works on any interface.
 	Generic Mode = "generic"
-	// TC is the tc ingress of the interface, by tcx, in front of the programs that are
-	// there. One that is put in front of it later may keep packets from it. It needs
-	// Linux 6.6.
+	// TC is the tc ingress of the interface, by tcx, before the programs that are
+	// attached already. A program that is attached before it later may hide packets
+	// from it. It needs Linux 6.6.
 	TC Mode = "tc"
-	// Netfilter is the prerouting hook, in front of all tables, for all interfaces of
-	// the caller's network namespace. So packets that the host only forwards to such a
-	// port of another host are judged, too. It needs Linux 6.5.
+	// Netfilter is the prerouting hook, before all tables, for all interfaces of the
+	// caller's network namespace. It therefore also judges packets that the host only
+	// forwards to such a port of another host. It needs Linux 6.5.
 	Netfilter Mode = "netfilter"
-	// Socket is in front of the queues of Options.Sockets. Fragments are put together
-	// already, and IPv4 options are not seen. Several datagrams come as one packet only
-	// if the socket has UDP_GRO.
+	// Socket is before the queues of Options.Sockets. Fragments are reassembled
+	// already, and IPv4 options are not visible. Several datagrams come as one packet
+	// only if the socket has UDP_GRO.
 	Socket Mode = "socket"
 	// Auto is the first that works of Native, TC, Generic, Netfilter, and Socket if
 	// there are Options.Sockets.
 	Auto Mode = "auto"
 )
 
-// Modes are the modes of Options.
+// Modes returns the modes of Options.
 func Modes() []Mode { return []Mode{Native, Generic, TC, Netfilter, Socket, Auto} }
 
-// ParseMode reads a mode's name; the empty name is Native.
+// ParseMode parses a mode's name. The empty name is Native.
 func ParseMode(name string) (Mode, error) {
 	if name == "" {
 		return Native, nil
@@ -57,10 +57,10 @@ func ParseMode(name string) (Mode, error) {
 	return "", fmt.Errorf("mode is %q: give one of %s", name, strings.Join(names, ", "))
 }
 
-// String is the mode's name, as in Options.
+// String returns the mode's name, as in Options.
 func (m Mode) String() string { return string(m) }
 
-// candidates are the modes to try for the one that is asked for.
+// candidates returns the modes to try for the requested mode.
 func (o *Options) candidates() []Mode {
 	if o.Mode != Auto {
 		return []Mode{o.Mode}

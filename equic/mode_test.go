@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// modesOfInterfaces are those that need no socket.
+// modesOfInterfaces returns the modes that need no socket.
 func modesOfInterfaces() []Mode { return []Mode{Native, Generic, TC, Netfilter} }
 
 func TestEveryHookReadsPacketsAlike(t *testing.T) {
@@ -27,12 +27,13 @@ func TestEveryHookReadsPacketsAlike(t *testing.T) {
 	}
 }
 
-// seenBehindTheDriver are the packets that the kernel gives to a program in the stack.
+// seenBehindTheDriver returns the packets that the kernel passes to a program in the
+// stack.
 func seenBehindTheDriver(cases []packetCase) []packetCase {
 	return slices.DeleteFunc(cases, func(c packetCase) bool {
 		const headers = 14 + 40 // bytes
 		return len(c.packet) < headers && c.reason == PassMalformed || c.reason == PassNotIP ||
-			strings.Contains(c.name, "behind the type") // which the stack has looked at
+			strings.Contains(c.name, "behind the type") // the stack has checked these bytes
 	})
 }
 
@@ -50,7 +51,7 @@ func TestEveryHookDropsAClientAtItsQuotaAndLetsItGoWithTheGateway(t *testing.T) 
 				f.arrives(t, initial())
 				testkit.Must(t, g.Inc(serverPort, client))
 				f.stalls(t, g, initial(), DropOverQuota)
-				f.arrives(t, short()) // the policy is new
+				f.arrives(t, short()) // the policy is PolicyNew
 				if at := g.Attachment(); !at.Attached || at.Mode != mode {
 					t.Errorf("attachment %+v", at)
 				}
@@ -122,8 +123,8 @@ func TestTheTCProgramIsAttachedAgain(t *testing.T) {
 	})
 }
 
-// A sender that gives the kernel several datagrams at once (GSO) has one packet of
-// them pass the stack, where no driver takes them apart.
+// If a sender gives the kernel several datagrams at once (GSO), they go through the
+// stack as one packet unless a driver splits it.
 func TestAnInitialBehindAnotherDatagramOfItsPacketIsNoBypass(t *testing.T) {
 	for _, mode := range modesOfInterfaces() {
 		t.Run(string(mode), func(t *testing.T) {
@@ -145,14 +146,14 @@ func TestAnInitialBehindAnotherDatagramOfItsPacketIsNoBypass(t *testing.T) {
 			testkit.Must(t, g.Inc(serverPort, client.Addr()))
 			f.send(t, slices.Concat(first, initial()))
 			testkit.Await(t, "the drop", func() bool { return packets(t, g, DropOverQuota) == 1 })
-			// Nor is one behind a packet of a handshake in progress.
+			// Nor is an Initial after a packet of a handshake in progress.
 			h, err := g.Begin(serverPort, client, false)
 			testkit.Must(t, err)
 			f.send(t, slices.Concat(long(quicV1, 1, quicMinInitial), initial()))
 			testkit.Await(t, "the second drop", func() bool { return packets(t, g, DropOverQuota) == 2 })
 			h.Close()
 			testkit.Must(t, g.Dec(serverPort, client.Addr()))
-			if mode == Native { // which takes them apart
+			if mode == Native { // the driver splits the packet
 				f.receive(t, first)
 				f.receive(t, long(quicV1, 1, quicMinInitial))
 			}

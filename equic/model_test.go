@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tableModel is a table beside what it must be: plain counts, in maps.
+// tableModel is a table, together with its model: plain counts, in maps.
 type tableModel struct {
 	*table
 	limit   int // of clients
@@ -23,7 +23,7 @@ type tableModel struct {
 	letIn   []clientKey // since the last check
 }
 
-// modelHandshake is a handshake beside what is known of it.
+// modelHandshake is a handshake, together with its expected state.
 type modelHandshake struct {
 	*handshake
 	key       clientKey
@@ -52,8 +52,8 @@ func newTableModel(limit int) *tableModel {
 	return m
 }
 
-// The state machine of counts, handshakes and drops. Time does not pass: what is
-// held down stays so.
+// A state machine of counts, handshakes and drops. No time passes: connections that are
+// held down stay so.
 func TestTheTableIsWhatItsModelIs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newTableModel(rapid.IntRange(1, 5).Draw(t, "limit"))
@@ -114,8 +114,8 @@ func (m *tableModel) tryInc(t *rapid.T) {
 	}
 }
 
-// checkFull allows ErrFull alone, of a client that has no place, and only if all
-// places are taken.
+// checkFull allows no error other than ErrFull. That is correct only for a client
+// without a slot, if all slots are taken.
 func (m *tableModel) checkFull(t *rapid.T, k clientKey, err error) {
 	if !errors.Is(err, ErrFull) || m.entryOf(k).key == k || m.used() < m.limit {
 		t.Fatalf("%v with %d of %d clients", err, m.used(), m.limit)
@@ -124,7 +124,7 @@ func (m *tableModel) checkFull(t *rapid.T, k clientKey, err error) {
 
 func (m *tableModel) dec(t *rapid.T) {
 	k, addr := m.draw(t)
-	// What a handshake has completed is released by its Close.
+	// A connection that a handshake has completed is released by its Close.
 	if m.open[k]-m.completed(k) == 0 {
 		return
 	}
@@ -194,7 +194,7 @@ func (m *tableModel) complete(h *modelHandshake) {
 
 func (m *tableModel) end(h *modelHandshake) {
 	if !h.complete && !h.validated && !h.counted {
-		h.failed = true // and stays in progress, as time does not pass
+		h.failed = true // it stays in progress, since no time passes
 		h.Close()
 		return
 	}
@@ -227,7 +227,7 @@ func (m *tableModel) setQuota(t *rapid.T) {
 	m.quota[k.Port] = quota
 }
 
-// drop is a packet of a client: the program drops it if the client is at its quota.
+// drop sends a packet of a client. The program drops it if the client is at its quota.
 func (m *tableModel) drop(t *rapid.T) {
 	k, addr := m.draw(t)
 	if s := m.slotOf(k.Port, addr); s != nil && uint32(s.state.Load()) >= m.quota[k.Port] {
@@ -236,7 +236,7 @@ func (m *tableModel) drop(t *rapid.T) {
 	}
 }
 
-// check holds the table against the model after every operation.
+// check compares the table with the model after every operation.
 func (m *tableModel) check(t *rapid.T) {
 	var progress HalfOpen
 	inProgress := map[clientKey]int{}
@@ -284,7 +284,8 @@ func (m *tableModel) checkClient(t *rapid.T, k clientKey, addr netip.Addr, inPro
 	if s == nil && m.open[k]+inProgress[k] > 0 {
 		t.Fatalf("%s has no place", who)
 	}
-	// Whoever was dropped is said to be let in once, when it is.
+	// For a client whose packets were dropped, letIn is called once, when they no
+	// longer are.
 	if m.dropped[k] && uint32(state) < m.quota[k.Port] {
 		i := slices.Index(m.letIn, k)
 		if i < 0 {

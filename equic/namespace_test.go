@@ -25,7 +25,7 @@ func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
 		f.arrives(t, short())
 		f.stalls(t, g, initial(), DropOverQuota)
 	}
-	f.arrives(t, long(quicV1, 2, 1200)) // the end of a handshake
+	f.arrives(t, long(quicV1, 2, 1200)) // of the end of a handshake
 	testkit.Must(t, g.Dec(serverPort, netip.MustParseAddr(clientAddress)))
 	f.arrives(t, initial())
 }
@@ -44,8 +44,8 @@ func TestAnEstablishedFlowStallsUnderPolicyClient(t *testing.T) {
 	f.arrives(t, []byte("after the stall"))
 }
 
-// The published program reads neither of these, and lets them pass; and it
-// drops every UDP port.
+// The published program can read neither of these, and passes them. It also drops
+// packets to every UDP port.
 func TestTheBypassesOfThePublishedProgramDoNotWork(t *testing.T) {
 	tests := []struct {
 		name           string
@@ -79,8 +79,8 @@ func TestTheBypassesOfThePublishedProgramDoNotWork(t *testing.T) {
 	}
 }
 
-// checkBypass checks that a client is dropped at its quota and let in again,
-// and all the time reaches another port.
+// checkBypass checks that the packets of a client are dropped at its quota, pass again
+// below it, and always reach another port.
 func checkBypass(t *testing.T, g *Gateway, f, other flow, client netip.Addr) {
 	t.Helper()
 	f.arrives(t, initial())
@@ -91,7 +91,7 @@ func checkBypass(t *testing.T, g *Gateway, f, other flow, client netip.Addr) {
 	f.arrives(t, []byte("let in again"))
 }
 
-// Tags that are in the frame itself, where no hardware takes them off.
+// Tags in the frame itself, because no hardware removes them.
 func TestATagInTheFrameIsNoBypass(t *testing.T) {
 	const tag, service, v4, v6 = layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, layers.EthernetTypeIPv4,
 		layers.EthernetTypeIPv6
@@ -138,8 +138,8 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 	}
 }
 
-// Linux takes an IPv6 datagram whose length says zero to be as long as its
-// packet, of whatever size.
+// If the length of an IPv6 datagram is zero, Linux takes the length of its packet, of
+// any size.
 func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
 	p := newPair(t)
 	p.addIPv6(t)
@@ -156,8 +156,8 @@ func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
 	f.arrives(t, []byte("let in again"))
 }
 
-// withoutLength makes the UDP length of an IPv6 frame zero, and its checksum
-// right again: that counts the length still, once.
+// withoutLength sets the UDP length of an IPv6 frame to zero, and corrects the
+// checksum. That still counts the length once.
 func withoutLength(frame []byte) []byte {
 	const udp = 14 + 40
 	sum := uint32(binary.BigEndian.Uint16(frame[udp+6:])) + uint32(binary.BigEndian.Uint16(frame[udp+4:]))
@@ -165,13 +165,13 @@ func withoutLength(frame []byte) []byte {
 	return with(frame, udp+4, 0, 0, byte(sum>>8), byte(sum))
 }
 
-// RFC 9000, 14 forbids fragments, so a first fragment is no honest client's: what it
-// opens shows only when the stack has put it together. The last case came through
-// once: the program saw that the first fragment is not UDP, and nothing of the rest.
+// RFC 9000, 14 forbids fragments, so a first fragment does not come from an honest
+// client. Its content is visible only after reassembly. The last case once got through:
+// the program saw that the first fragment was not UDP, and nothing of the rest.
 func TestFragmentsAreNoBypass(t *testing.T) {
 	whole := datagram(t, clientAddress, initial())[14+20:]
 	six := datagram(t, clientAddress6, initial())[14+40:]
-	const cut = 8 // bytes: the first fragment has the UDP header alone
+	const cut = 8 // bytes: the first fragment has only the UDP header
 	options := []byte{unix.IPPROTO_UDP, 0, 1, 4, 0, 0, 0, 0}
 	for _, test := range []struct {
 		name, client, server string
@@ -221,16 +221,15 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 	}
 }
 
-// fragmented is a fragment of the client's IPv6 address, which begins with a header
-// of a kind.
+// fragmented returns a fragment from the client's IPv6 address. It begins with a header
+// of this kind.
 func fragmented(t *testing.T, kind byte, header extension, rest []byte) []byte {
 	t.Helper()
 	from := netip.MustParseAddr(clientAddress6).As16()
 	return with(extended(t, []extension{header}, kind, rest), 14+8, from[:]...)
 }
 
-// An Initial says nothing about who sent it. Only the server counts, after a
-// handshake.
+// The source of an Initial is not proven. Only the server counts, after a handshake.
 func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 	p := newPair(t)
 	p.addIPv6(t)
@@ -277,7 +276,7 @@ func TestSettingsChangeWhileAttached(t *testing.T) {
 	f.stalls(t, g, initial(), DropOverQuota)
 
 	testkit.Must(t, g.SetQuota(serverPort, 2))
-	f.arrives(t, []byte{0xc0, 1, 2, 3, 4, 5}) // of a version of its own
+	f.arrives(t, []byte{0xc0, 1, 2, 3, 4, 5}) // of an unknown version
 	if got := g.Quota(serverPort); got != 2 {
 		t.Errorf("quota %d, want 2", got)
 	}

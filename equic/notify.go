@@ -24,7 +24,7 @@ type kernelEvent struct {
 
 const kernelEventSize = 32
 
-// parseEvent reads one record of the ring buffer.
+// parseEvent parses one record of the ring buffer.
 func parseEvent(b []byte) (e kernelEvent, ok bool) {
 	if len(b) < kernelEventSize {
 		return e, false
@@ -36,10 +36,10 @@ func parseEvent(b []byte) (e kernelEvent, ok bool) {
 	return e, int(e.kind) < len(kernelKinds)
 }
 
-// kernelKinds are the kinds of the program's events, by enum event_kind.
+// kernelKinds maps the program's enum event_kind to the kinds of events.
 var kernelKinds = [...]EventKind{Blocked, RateLimited, RateLifted}
 
-// notifier sends events to the user's channel; a nil one sends none.
+// notifier sends events to the user's channel. A nil notifier sends none.
 type notifier struct {
 	to       chan<- Event
 	prefixes prefixes
@@ -49,10 +49,10 @@ type notifier struct {
 	done     chan struct{} // closed when the reader has ended
 }
 
-// newNotifier starts to read the kernel's events; nil if nobody wants them.
+// newNotifier starts to read the kernel's events. It returns nil if the channel is nil.
 func newNotifier(to chan<- Event, p prefixes, events *ebpf.Map) (*notifier, error) {
 	if to == nil {
-		return nil, nil // a nil notifier is one that sends nothing
+		return nil, nil // a nil notifier sends nothing
 	}
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
@@ -81,7 +81,7 @@ func (n *notifier) run() {
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
-		if err != nil { // the ring buffer is broken: what would come is lost too
+		if err != nil { // the ring buffer is broken: later events are lost too
 			n.lost.Add(1)
 			return
 		}
@@ -102,14 +102,14 @@ func (n *notifier) send(at time.Time, kind EventKind, client clientKey) {
 	}
 }
 
-// letIn tells of a client that is below its quota again.
+// letIn sends Unblocked for a client that is below its quota again.
 func (n *notifier) letIn(client clientKey) {
 	if n != nil {
 		n.send(time.Now(), Unblocked, client)
 	}
 }
 
-// attachment tells that the program is attached, or that it is not.
+// attachment sends Attached or Detached.
 func (n *notifier) attachment(now Attachment) {
 	if n == nil {
 		return
@@ -125,7 +125,8 @@ func (n *notifier) attachment(now Attachment) {
 	}
 }
 
-// lostEvents is how many events the channel had no room for.
+// lostEvents returns the number of events that were lost because the channel had no
+// room.
 func (n *notifier) lostEvents() uint64 {
 	if n == nil {
 		return 0
@@ -133,7 +134,7 @@ func (n *notifier) lostEvents() uint64 {
 	return n.lost.Load()
 }
 
-// close returns when no event will be sent any more.
+// close stops the reader. After it returns, no more events are sent.
 func (n *notifier) close() error {
 	if n == nil {
 		return nil

@@ -10,40 +10,40 @@ import (
 	"time"
 )
 
-// DefaultHoldDown is that of Options.HoldDown.
+// DefaultHoldDown is the default of Options.HoldDown.
 const DefaultHoldDown = time.Second
 
 // Defaults of Options.
 const (
-	DefaultQuota      = 5 // the paper's
+	DefaultQuota      = 5 // as in the paper
 	DefaultMaxClients = 65536
 	DefaultIPv4Prefix = 32 // bits
-	DefaultIPv6Prefix = 64 // bits: what a provider gives to one customer at least
+	DefaultIPv6Prefix = 64 // bits: the least that a provider assigns to one customer
 )
 
 // Limits of Options.
 const (
 	MaxPorts    = 63      // of one gateway
-	MostClients = 1 << 24 // that MaxClients may be
+	MostClients = 1 << 24 // largest MaxClients
 )
 
-// Policy says which packets of a client at its quota are dropped.
+// Policy selects the packets of a client at its quota that are dropped.
 type Policy string
 
 // The policies.
 const (
-	// PolicyNew drops the packets that open a connection (Initial, 0-RTT, long
-	// headers of versions that the program does not know, and the first of
-	// several IP fragments, which RFC 9000 forbids). Established
-	// connections live on, so those who share an address keep what they have.
+	// PolicyNew drops the packets that open a connection: Initial, 0-RTT, long headers
+	// of versions that the program does not recognize, and the first of several IP
+	// fragments (RFC 9000 forbids fragments). Established connections continue, so
+	// clients that share an address keep theirs.
 	PolicyNew Policy = "new"
-	// PolicyClient drops every packet: Algorithm 1 of the paper. A blocked
-	// client's connections end by the server's idle timeout alone, and until
-	// then it stays blocked.
+	// PolicyClient drops every packet: Algorithm 1 of the paper. A blocked client's
+	// connections end only by the server's idle timeout, and it stays blocked until
+	// then.
 	PolicyClient Policy = "client"
 )
 
-// ParsePolicy reads a policy's name; the empty name is PolicyNew.
+// ParsePolicy parses a policy's name. The empty name is PolicyNew.
 func ParsePolicy(name string) (Policy, error) {
 	switch p := Policy(name); p {
 	case "":
@@ -54,101 +54,99 @@ func ParsePolicy(name string) (Policy, error) {
 	return "", fmt.Errorf("policy is %q: give %s or %s", name, PolicyNew, PolicyClient)
 }
 
-// Options say what Attach protects, and how.
+// Options specify what Attach protects, and how.
 type Options struct {
-	// Interface is the name of the interface on which clients' packets
-	// arrive, in the caller's network namespace. Required, unless Mode is Netfilter
-	// or Socket.
+	// Interface is the name of the interface on which clients' packets arrive, in the
+	// caller's network namespace. Required, unless Mode is Netfilter or Socket.
 	Interface string
-	// Ports are the server's UDP ports, MaxPorts at most, each an application
-	// with counts and limits of its own. Other ports are not touched. Required.
+	// Ports are the server's UDP ports, at most MaxPorts. Each is an application with
+	// its own counts and limits. Packets to other ports are not dropped. Required.
 	Ports []Port
 
-	// What a Port leaves at zero.
+	// The defaults for fields that a Port leaves at zero.
 	//
-	// Quota is how many simultaneous connections a client may have; a client
-	// that has as many is blocked. Zero is DefaultQuota.
+	// Quota is the number of simultaneous connections that a client may have. A client
+	// with that many is blocked. Zero is DefaultQuota.
 	Quota int
-	// Policy says which packets of a blocked client are dropped. Empty is
+	// Policy selects the packets of a blocked client that are dropped. Empty is
 	// PolicyNew.
 	Policy Policy
-	// InitialsPerSecond limits, for each client, the packets that open a
-	// connection, whatever its quota. One attempt takes two to three of them: a
-	// client hello with a post-quantum key share fills two, and the client
-	// acknowledges the server's. It is asked before an address is validated: a
-	// spoofed packet takes a token of the client whose address it claims. Zero is
-	// no limit.
+	// InitialsPerSecond limits, for each client, the packets that open a connection,
+	// independently of its quota. One attempt takes two or three of them: a ClientHello
+	// with a post-quantum key share fills two, and the client acknowledges the
+	// server's. The limit applies before an address is validated: a spoofed packet
+	// takes a token of the client whose address it claims. Zero is no limit.
 	InitialsPerSecond float64
-	// Burst is how many such packets a client may send at once. Zero is one
+	// Burst is the number of such packets that a client may send at once. Zero is one
 	// second's worth, and at least 4. A burst below 10 ms' worth becomes that.
 	Burst int
 
-	// Mode is where the program runs. Empty is Native.
+	// Mode selects where the program runs. Empty is Native.
 	Mode Mode
-	// Sockets are the server's UDP sockets, for Mode Socket and Auto. They are not
-	// closed, and need not be open any more when the gateway is closed.
+	// Sockets are the server's UDP sockets, for the modes Socket and Auto. The gateway
+	// does not close them. They may be closed before the gateway is.
 	Sockets []syscall.Conn
-	// MaxClients is how many clients may have connections at once; for another one
-	// there is ErrFull. Their memory is taken at the start, about 200 bytes for
-	// each. Zero is DefaultMaxClients.
+	// MaxClients is the number of clients that may have connections at once; for a
+	// further client the error is ErrFull. The memory is allocated at the start, about
+	// 200 bytes per client. Zero is DefaultMaxClients.
 	MaxClients int
-	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes by
-	// which clients are told apart. Zero is DefaultIPv4Prefix and
-	// DefaultIPv6Prefix.
+	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes that
+	// distinguish clients. Zero is DefaultIPv4Prefix and DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
-	// HalfOpen limits the handshakes in progress of addresses that are not
-	// validated.
+	// HalfOpen limits the handshakes in progress from addresses that are not validated.
 	HalfOpen HalfOpenLimits
-	// HoldDown is how long a connection goes on counting after its end if its client
-	// was turned away in the last 10 to 20 seconds, under PolicyNew, and how long a
-	// handshake does that has failed. Without it, a client that opens short connections
-	// as fast as it can finds a place as often as one of them ends.
-	// Zero is DefaultHoldDown, a negative one is none.
+	// HoldDown is how long a connection continues to count after its end, under
+	// PolicyNew, if its client was refused something in the last 10 to 20 seconds. It
+	// is also how long a failed handshake continues to count. Without it, a client that
+	// opens short connections as fast as it can gets a new one each time one of them
+	// ends. Zero is DefaultHoldDown, negative is none.
 	HoldDown time.Duration
-	// AllowTunnels attaches next to a tunnel device that is up (IPIP, GRE, VXLAN and
-	// others), whose packets the program does not see: they arrive inside others.
+	// AllowTunnels attaches even if there is a tunnel device that is up (IPIP, GRE,
+	// VXLAN and others). The program does not see the packets of a tunnel: they arrive
+	// inside others.
 	AllowTunnels bool
-	// Pass is what is not dropped although no QUIC client sends it.
+	// Pass is the set of unusual packets to pass, although no QUIC client sends them.
 	Pass Unusual
 
-	// Allowed clients are never dropped, Denied ones always unless allowed too.
-	// Gateway.Allowed and Gateway.Denied change them.
+	// Packets of Allowed clients are never dropped. Those of Denied clients always are,
+	// unless the client is also allowed. Gateway.Allowed and Gateway.Denied change the
+	// lists.
 	Allowed, Denied []netip.Prefix
 
-	// Events receives what happens to clients. Sending never blocks: an event
-	// for which the channel has no room is lost, and counted in
-	// Stats.EventsLost. The channel is never closed. Nil is no events.
+	// Events receives what happens to clients. Sending never blocks: if the channel has
+	// no room, the event is lost and counted in Stats.EventsLost. The channel is never
+	// closed. Nil is no events.
 	Events chan<- Event
 	// OnAttachment is called, by a goroutine of the gateway, when the program is no
-	// longer attached, when it is attached again, and when the interface is renamed.
-	// It may be nil.
+	// longer attached, when it is attached again, and when the interface is renamed. It
+	// may be nil.
 	OnAttachment func(Attachment)
-	// EventsPerSecond limits the events in the kernel; those above it are lost
+	// EventsPerSecond limits the events in the kernel. Events above the limit are lost
 	// and counted. Zero is 1000.
 	EventsPerSecond int
 }
 
-// Unusual is a set of what no QUIC client sends, and what the program drops unless
-// it is in Options.Pass.
+// Unusual is a set of kinds of packets that no QUIC client sends. The program drops
+// them unless they are in Options.Pass.
 type Unusual uint8
 
-// What may be in the set.
+// The elements of the set.
 const (
-	// Fragments are the first fragments of a datagram to a protected port, and
-	// those of any packet that do not have all headers (RFC 8200, 4.5; RFC 9000, 14
-	// forbids fragments). Later ones pass, since without the first they come to
-	// nothing.
+	// Fragments are the first fragments of a datagram to a protected port, and first
+	// fragments of any packet that lack some of the headers (RFC 8200, 4.5; RFC 9000,
+	// 14 forbids fragments). Later fragments pass, since they are useless without the
+	// first.
 	Fragments Unusual = 1 << iota
 	// IPv4Options are packets with IPv4 options to a protected port.
 	IPv4Options
-	// DeepHeaders are packets with more VLAN tags or IPv6 extension headers than
-	// the program reads.
+	// DeepHeaders are packets with more VLAN tags or IPv6 extension headers than the
+	// program reads.
 	DeepHeaders
 )
 
-// Port is one application: a UDP port and its limits. Limits left at zero are
-// those of Options; a negative InitialsPerSecond is no limit.
+// Port is one application: a UDP port and its limits. Limits left at zero are those of
+// Options. A negative InitialsPerSecond is no limit.
 type Port struct {
 	Number            uint16
 	Quota             int
@@ -280,13 +278,13 @@ func validQuota(n int) error {
 	return nil
 }
 
-// rate is a token bucket as the program keeps it: the time from token to
-// token, and how far ahead of time tokens may be taken. Zero is no limit.
+// rate is a token bucket in the program's form: the time between two tokens, and how
+// far ahead of time tokens may be taken. Zero is no limit.
 type rate struct {
 	interval, burst time.Duration
 }
 
-// The least burst that is taken by itself, and the rates that can be kept.
+// The smallest default burst, and the range of valid rates and bursts.
 const (
 	minDefaultBurst = 4
 	minRate         = 0.001

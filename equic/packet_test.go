@@ -30,7 +30,7 @@ func TestVLANTagsAreReadAndCounted(t *testing.T) {
 	p.expectAll(t, vlanCases(t))
 }
 
-// What is unusual is read and judged like all else, if it is to pass.
+// Unusual packets are read and judged like all others if they are to pass.
 func TestWhatIsUnusualPassesIfItIsTo(t *testing.T) {
 	p := newProgram(t, Options{
 		Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8, Pass: Fragments | IPv4Options | DeepHeaders,
@@ -46,7 +46,7 @@ func TestWhatIsUnusualPassesIfItIsTo(t *testing.T) {
 	}
 }
 
-// v4 is an IPv4 packet of a client over its quota.
+// v4 returns an IPv4 packet of a client over its quota.
 func v4(tb testing.TB, change func(*layers.IPv4), rest ...gopacket.SerializableLayer) []byte {
 	tb.Helper()
 	if rest == nil {
@@ -132,13 +132,13 @@ func ipv4Cases(tb testing.TB) []packetCase {
 	}
 }
 
-// v6 is an IPv6 packet of a client over its quota, with extension headers.
+// v6 returns an IPv6 packet of a client over its quota, with extension headers.
 func v6(tb testing.TB, chain ...extension) []byte {
 	tb.Helper()
 	return extended(tb, chain, unix.IPPROTO_UDP, udpHeader(serverPort, 0))
 }
 
-// udpHeader is one without a checksum, and with room for a payload.
+// udpHeader returns a header without a checksum, with room for a payload.
 func udpHeader(port, payload int) []byte {
 	length := 8 + payload
 	return append([]byte{0x9c, 0x40, byte(port >> 8), byte(port), byte(length >> 8), byte(length), 0, 0},
@@ -236,7 +236,7 @@ func ipv6Cases(tb testing.TB) []packetCase {
 	}
 }
 
-// datagram6 is an IPv6 packet of an address in whatever form.
+// datagram6 returns an IPv6 packet from an address in any form.
 func datagram6(tb testing.TB, source string) []byte {
 	tb.Helper()
 	frame := datagram(tb, over6, nil)

@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
-// payloadCase is the payload of a client over its quota, and what becomes of it
-// under each policy.
+// payloadCase is the payload of a client over its quota, and its verdict under each
+// policy.
 type payloadCase struct {
 	name            string
 	payload         []byte
@@ -100,7 +100,8 @@ func TestEachPolicyDropsItsPacketsOfAClientOverItsQuota(t *testing.T) {
 	}
 }
 
-// What is dropped of a client for its count passes of one that has less.
+// The packets that are dropped because of a client's count pass for a client with a
+// lower one.
 func TestEachPolicyPassesAClientUnderItsQuota(t *testing.T) {
 	for _, policy := range []Policy{PolicyClient, PolicyNew} {
 		p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: policy, MaxClients: 8})
@@ -122,7 +123,7 @@ func TestEachPolicyPassesAClientUnderItsQuota(t *testing.T) {
 	}
 }
 
-// Ethernet pads short frames, so bytes behind the datagram say nothing of it.
+// Ethernet pads short frames, so bytes after the datagram are not part of it.
 func TestBytesBehindTheDatagramAreNotReadAsItsPayload(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 3, MaxClients: 8})
 	p.fillClients(t)
@@ -163,7 +164,7 @@ func TestBytesBehindTheDatagramAreNotReadAsItsPayload(t *testing.T) {
 	})
 }
 
-// What a first fragment begins with tells little: the stack puts it together with
+// The first fragment does not show the whole datagram: the stack reassembles it with
 // bytes that the program does not see. RFC 9000, 14 forbids fragments.
 func TestAFirstFragmentThatPassesIsTakenToOpenAConnection(t *testing.T) {
 	p := newProgram(t, Options{
@@ -197,8 +198,8 @@ func TestAFirstFragmentThatPassesIsTakenToOpenAConnection(t *testing.T) {
 	})
 }
 
-// A client at its quota with a handshake in progress is one whose last place that
-// handshake has. Its packets must get through, or it never ends.
+// A client at its quota may have a handshake in progress that took its last place. The
+// packets of that handshake must get through, or it never ends.
 func TestPacketsOfAHandshakeInProgressPass(t *testing.T) {
 	p := newProgram(t, Options{Ports: []Port{{Number: serverPort}, {Number: 443, Policy: PolicyClient}}, Quota: 3})
 	for _, port := range []uint16{serverPort, 443} {

@@ -17,16 +17,16 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// childVariable makes the test binary a helper process: it attaches, says so,
-// and stays until a signal. Its value says what it does with signals.
+// childVariable makes the test binary a helper process. The process attaches, prints
+// that, and waits for a signal. The value selects how it handles signals.
 const childVariable = "EQUIC_TEST_CHILD"
 
 const (
 	childHandles = "handles signals" // closes the gateway on SIGINT and SIGTERM
-	childIgnores = "has no handler"  // dies of them
+	childIgnores = "has no handler"  // terminated by them
 )
 
-// childMain is the helper process. Its first line is the mode, or the error.
+// childMain runs the helper process. Its first line is the mode, or the error.
 func childMain(behaviour string) int {
 	ctx := context.Background()
 	if behaviour == childHandles {
@@ -41,7 +41,7 @@ func childMain(behaviour string) int {
 	}
 	fmt.Println(g.Mode())
 	if behaviour == childIgnores {
-		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent closes it, or for ever
+		_, _ = io.Copy(io.Discard, os.Stdin) // until the parent closes it, or forever
 		return 1
 	}
 	<-ctx.Done()
@@ -73,7 +73,7 @@ func TestTheProgramLeavesTheInterfaceWithItsProcess(t *testing.T) {
 				t.Fatalf("the child said %q, and the kernel %q", line, attachedMode(t))
 			}
 			testkit.Must(t, child.Process.Signal(test.signal))
-			_ = child.Wait() // its end is judged by its state
+			_ = child.Wait() // checked by its state
 			status := child.ProcessState.Sys().(syscall.WaitStatus)
 			if status.Signaled() != test.killed || (!test.killed && status.ExitStatus() != 0) {
 				t.Errorf("the child ended with %s", child.ProcessState)
@@ -109,16 +109,16 @@ func TestAttachNeedsTwoCapabilitiesAndNamesTheMissing(t *testing.T) {
 	}
 }
 
-// startChild starts a helper process in the test's namespace, and returns the
-// first line that it prints. The process ends with the test at the latest.
+// startChild starts a helper process in the test's namespace, and returns the first
+// line that it prints. The process ends with the test at the latest.
 func startChild(t *testing.T, behaviour string, attr *syscall.SysProcAttr) (*exec.Cmd, string) {
 	t.Helper()
-	// Not os.Args[0]: another user may not reach the folder it is in.
+	// Not os.Args[0]: another user may not have access to its folder.
 	child := exec.CommandContext(t.Context(), "/proc/self/exe")
 	child.Env = append(os.Environ(), childVariable+"="+behaviour)
 	child.SysProcAttr = attr
 	child.Stderr = os.Stderr
-	_, err := child.StdinPipe() // open for as long as the child lives
+	_, err := child.StdinPipe() // open as long as the child lives
 	testkit.Must(t, err)
 	out, err := child.StdoutPipe()
 	testkit.Must(t, err)

@@ -15,7 +15,7 @@ import (
 
 const xdpPass = 2
 
-// Clients by what they have at the first port of a program of fillClients.
+// The clients of fillClients, named by their number of connections at the first port.
 const (
 	stranger = "198.51.100.1"
 	under    = "198.51.100.2"
@@ -27,13 +27,13 @@ const (
 // onePort is the test's server.
 var onePort = []Port{{Number: serverPort}}
 
-// program is a gateway without an interface: packets are given to it by the
-// kernel's test run.
+// program is a gateway without an interface. It gets its packets by the kernel's test
+// run.
 type program struct {
 	*Gateway
 }
 
-// newProgram loads the program for the length of the test.
+// newProgram loads the program for the duration of the test.
 func newProgram(tb testing.TB, o Options) *program {
 	tb.Helper()
 	testkit.NeedRoot(tb)
@@ -58,7 +58,7 @@ func (p *program) put(tb testing.TB, port uint16, client string, connections uin
 	p.clients.put(tb, port, netip.MustParseAddr(client), connections, 0)
 }
 
-// put gives a client numbers of connections and of handshakes.
+// put sets a client's number of connections and of handshakes.
 func (t *table) put(tb testing.TB, port uint16, addr netip.Addr, connections, handshakes uint32) {
 	tb.Helper()
 	var p place
@@ -73,7 +73,7 @@ func (t *table) put(tb testing.TB, port uint16, addr netip.Addr, connections, ha
 	t.publish(p.index)
 }
 
-// fillClients has the clients above at the first port, whose quota is 3.
+// fillClients adds the clients above to the first port, whose quota is 3.
 func (p *program) fillClients(tb testing.TB) {
 	tb.Helper()
 	for client, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {
@@ -81,15 +81,15 @@ func (p *program) fillClients(tb testing.TB) {
 	}
 }
 
-// run gives the program a packet, and returns its verdict in the terms of XDP.
+// run gives the program a packet, and returns its verdict as an XDP action.
 func (p *program) run(tb testing.TB, packet []byte) uint32 {
 	tb.Helper()
 	if p.options.Mode == Netfilter {
-		packet = packet[14:] // from the IP header on
+		packet = packet[14:] // it starts at the IP header
 	}
 	verdict, out, err := p.objs.Program.Test(packet)
 	testkit.Must(tb, err)
-	if p.options.Mode != Netfilter && !bytes.Equal(packet, out) { // of netfilter there is no copy
+	if p.options.Mode != Netfilter && !bytes.Equal(packet, out) { // netfilter returns no copy
 		tb.Errorf("the packet changed (-in +out):\n%s", cmp.Diff(packet, out))
 	}
 	if verdict == hookOf(p.options.Mode).drop {
@@ -98,8 +98,8 @@ func (p *program) run(tb testing.TB, packet []byte) uint32 {
 	return xdpPass
 }
 
-// expect gives the program a packet that must end with a reason, and checks
-// that it counts exactly that, for the port.
+// expect gives the program a packet, and checks the reason. It also checks that exactly
+// that counter increases, for the port.
 func (p *program) expect(tb testing.TB, packet []byte, reason string, port uint16) {
 	tb.Helper()
 	before, err := p.Stats()
@@ -121,7 +121,7 @@ func (p *program) expect(tb testing.TB, packet []byte, reason string, port uint1
 	}
 }
 
-// counted is a copy of counts with one packet more.
+// counted returns a copy of counts with one more packet.
 func counted(c Counts, reason string) Counts {
 	c.Packets = maps.Clone(c.Packets)
 	c.Packets[reason]++
@@ -141,7 +141,7 @@ func verdictOf(reason string) uint32 {
 	return xdpPass
 }
 
-// packetCase is a packet and what becomes of it.
+// packetCase is a packet and the expected reason.
 type packetCase struct {
 	name   string
 	packet []byte

@@ -8,8 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// slow is a rate at which no token comes back while a test runs: one in 1000
-// seconds.
+// slow is a rate at which no token comes back during a test: one in 1000 seconds.
 const slow = minRate
 
 func TestABurstPassesAndWhatIsAboveItIsDropped(t *testing.T) {
@@ -45,7 +44,8 @@ func TestTokensComeBackWithTime(t *testing.T) {
 	}
 }
 
-// Many more than the rate in a known time: none can be taken that was not there.
+// Far more attempts than the rate allows, in a measured time: no more tokens are taken
+// than there were.
 func TestNoMorePassThanTheRateAndTheBurst(t *testing.T) {
 	const perSecond, burst = 200, 10
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: perSecond, Burst: burst})
@@ -84,8 +84,8 @@ func TestWithoutARateNothingIsLimited(t *testing.T) {
 	}
 }
 
-// Each of these is sent between two packets that open a connection, with a
-// burst of two: they take no token, and are not dropped for want of one.
+// Each of these is sent between two packets that open a connection, with a burst of
+// two. They take no token, and are not dropped for lack of one.
 func TestPacketsThatOpenNoConnectionTakeNoToken(t *testing.T) {
 	for _, policy := range []Policy{PolicyNew, PolicyClient} {
 		for _, c := range payloadCases() {
@@ -160,13 +160,13 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 	send(PassUnknownClient)
 }
 
-// A client has two words, each of which it may share with others. Those who share
-// one with a client that is over its rate still have the other.
+// A client has two words, and may share each of them with others. A client that shares
+// one with a client over its rate still has the other.
 func TestClientsThatShareAWordOfTheRateLimitAreNotLimited(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1, MaxClients: 1})
 	key := byAddress.key(serverPort, alice)
 	hash := p.clients.key.hash(&key)
-	full := uint64(time.Now().Add(time.Hour).Sub(time.Unix(0, 0))) // in many years
+	full := uint64(time.Now().Add(time.Hour).Sub(time.Unix(0, 0))) // many years ahead
 	testkit.Must(t, p.objs.Rates.Put(uint32(hash>>58)%rateWords, full))
 	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
 	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)

@@ -6,39 +6,39 @@ import (
 	"slices"
 )
 
-// QUIC's versions, and the least size of a datagram with an Initial.
+// QUIC's versions, and the smallest size of a datagram with an Initial.
 const (
 	quicV1         = 0x00000001 // RFC 9000
 	quicV2         = 0x6b3343cf // RFC 9369
 	quicMinInitial = 1200       // bytes; RFC 9000, 14.1
 )
 
-// reference says what the program must do to a frame: the documentation of the
-// options and reasons, and the RFCs, in plain Go. It shares no code with the
-// gateway but the names. Rates are left out: it only says who takes a token.
+// reference computes what the program must do with a frame. It is the documentation of
+// the options and reasons, and the RFCs, in plain Go. It shares no code with the
+// gateway, only names. It has no rates: it only computes who takes a token.
 //
-// Headers are read in their order, and the first that decides ends it. The length
-// fields of IP are read for fragments alone: the stack drops other packets that
-// contradict themselves.
+// It reads headers in their order, and stops at the first one that decides. It reads
+// the length fields of IP only for fragments: the stack drops other packets with
+// inconsistent lengths.
 type reference struct {
 	options    Options           // complete
-	counts     map[client]uint32 // in the kernel's table
-	handshakes bool              // the clients have some in progress
+	counts     map[client]uint32 // as in the kernel's table
+	handshakes bool              // the clients have handshakes in progress
 }
 
-// client is who a datagram comes from.
+// client is the source of a datagram.
 type client struct {
 	prefix netip.Prefix
 	port   uint16
 }
 
-// judgement is what becomes of a frame.
+// judgement is the expected treatment of a frame.
 type judgement struct {
 	reason string
-	client client // zero where the frame's fate does not hang on its count
+	client client // zero if the verdict does not depend on its count
 	source netip.Addr
-	port   uint16 // zero where it is none that is protected
-	token  bool   // it opens a connection, and nothing but a rate stops it
+	port   uint16 // zero if it is not a protected port
+	token  bool   // it opens a connection, and only the rate can stop it
 }
 
 func (r *reference) judge(frame []byte) judgement {
@@ -108,19 +108,19 @@ func (r *reference) client(addr netip.Addr, port uint16) client {
 	return client{netip.PrefixFrom(addr, bits).Masked(), port}
 }
 
-// udpDatagram is what is read of one.
+// udpDatagram is the content of a datagram, as far as it is read.
 type udpDatagram struct {
-	source     netip.Addr // never an IPv4 address in the form of an IPv6 one
+	source     netip.Addr // never an IPv4 address in IPv6 form
 	port       uint16
 	sourcePort uint16
 	length     int    // of the payload, by the UDP header
-	payload    []byte // as much of it as the frame has
+	payload    []byte // the part of it that is in the frame
 	partial    bool   // the first of several fragments
 	ipOptions  bool
 }
 
-// kind is what the first QUIC packet of a datagram is; empty where the datagram
-// is too short to tell.
+// kind returns the kind of the first QUIC packet of a datagram. It is empty if the
+// datagram is too short to classify.
 func (d udpDatagram) kind() string {
 	switch {
 	case d.partial: // RFC 9000, 14: no datagram is fragmented
@@ -148,9 +148,9 @@ func (d udpDatagram) kind() string {
 	return "unknown version"
 }
 
-// initial is what a packet is if it is an Initial: one that opens a connection,
-// one with a token to an ID that a server chose, or a later one of a handshake
-// (RFC 9000, 7.2 and 17.2.2).
+// initial returns the kind of an Initial: one that opens a connection, one with a token
+// to an ID that a server chose, or a later one of a handshake (RFC 9000, 7.2 and
+// 17.2.2).
 func (d udpDatagram) initial() string {
 	rest := d.payload[5:]
 	if rest[0] >= 8 {
@@ -169,12 +169,12 @@ func (d udpDatagram) initial() string {
 	return "initial with a token"
 }
 
-// opens says whether a packet may be the first of a connection.
+// opens reports whether a packet may be the first of a connection.
 func opens(kind string) bool {
 	return slices.Contains([]string{"initial", "initial with a token", "0-rtt", "unknown version", "fragment"}, kind)
 }
 
-// readFrame takes a frame apart, or says why it can't.
+// readFrame parses a frame, or returns the reason why it can't.
 func readFrame(frame []byte) (udpDatagram, string) {
 	const addresses, mostTags = 12, 2
 	rest := frame[min(addresses, len(frame)):]
@@ -196,7 +196,7 @@ func readFrame(frame []byte) (udpDatagram, string) {
 	return udpDatagram{}, PassMalformed
 }
 
-// readIPv4 reads a packet by RFC 791.
+// readIPv4 parses a packet according to RFC 791.
 func readIPv4(b []byte) (udpDatagram, string) {
 	if len(b) < 20 || b[0]>>4 != 4 || b[0]&15 < 5 {
 		return udpDatagram{}, PassMalformed
@@ -219,8 +219,8 @@ func readIPv4(b []byte) (udpDatagram, string) {
 	return d, reason
 }
 
-// readIPv6 reads a packet by RFC 8200. Of an extension header the first four
-// bytes must be there.
+// readIPv6 parses a packet according to RFC 8200. The first four bytes of an extension
+// header must be there.
 func readIPv6(b []byte) (udpDatagram, string) {
 	if len(b) < 40 || b[0]>>4 != 6 {
 		return udpDatagram{}, PassMalformed
@@ -229,7 +229,7 @@ func readIPv6(b []byte) (udpDatagram, string) {
 	if netip.MustParsePrefix("64:ff9b::/96").Contains(source) { // RFC 6052, 2.1
 		source = netip.AddrFrom4([4]byte(b[20:24]))
 	}
-	// What is behind the IP packet in its frame is no part of it.
+	// Bytes after the IP packet in its frame are not part of it.
 	behind := len(b) - 40 - int(binary.BigEndian.Uint16(b[4:]))
 	next, rest, partial := b[6], b[40:], false
 	for headers := 0; next != 17; headers++ {
@@ -273,8 +273,8 @@ func readIPv6(b []byte) (udpDatagram, string) {
 	return d, reason
 }
 
-// readUDP reads a datagram by RFC 768. Over IPv6 a length of zero is that of a
-// jumbogram, which goes to the end of the packet (RFC 2675, 4).
+// readUDP parses a datagram according to RFC 768. Over IPv6, a length of zero is that
+// of a jumbogram, which extends to the end of the packet (RFC 2675, 4).
 func readUDP(b []byte, source netip.Addr, jumbo bool) (udpDatagram, string) {
 	const header = 8
 	if len(b) < header {

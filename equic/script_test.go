@@ -15,8 +15,9 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/framekit"
 )
 
-// Who sends fragments, over IPv4 and IPv6: a client without connections, one at its
-// quota, and one that is denied. A marker's datagrams show what came before them.
+// The senders of fragments, over IPv4 and IPv6: a client without connections, one at
+// its quota, and a denied one. When a marker's datagram arrives, everything before it
+// has arrived.
 const (
 	senderFree = iota
 	senderFull
@@ -24,9 +25,9 @@ const (
 	marker
 )
 
-const otherPort = serverPort + 1 // which the program does not protect
+const otherPort = serverPort + 1 // not protected
 
-// sender is the address of a client.
+// sender returns the address of a client.
 func sender(six bool, who int) string {
 	if six {
 		return fmt.Sprintf("2001:db8:1::%d", 10+who)
@@ -42,8 +43,8 @@ var receivers = []netip.AddrPort{
 	netip.AddrPortFrom(netip.MustParseAddr(serverAddress6), otherPort),
 }
 
-// script decides what is sent: each choice takes a byte of it. At its end all choices
-// are zero.
+// script decides what to send. Each choice uses one byte of it. After its end, all
+// choices are zero.
 type script []byte
 
 func (s *script) below(n int) int {
@@ -57,24 +58,24 @@ func (s *script) below(n int) int {
 
 func (s *script) oneIn(n int) bool { return s.below(n) == n-1 }
 
-// piece is a part of a packet; the offset is in bytes.
+// piece is a part of a packet. The offset is in bytes.
 type piece struct {
 	offset int
 	more   bool
 	data   []byte
 }
 
-// packet is what is sent whole or in fragments.
+// packet is a packet to send whole or in fragments.
 type packet struct {
 	six    bool
 	source string
 	id     uint32
 	front  []extension // before the fragment header
-	kind   byte        // of the first header that may be in a fragment, over IPv6
+	kind   byte        // over IPv6: of the first header that may be in a fragment
 	body   []byte
 }
 
-// packet makes a packet with a payload that no other has.
+// packet makes a packet with a unique payload.
 func (s *script) packet(tb testing.TB, serial byte) packet {
 	tb.Helper()
 	p := packet{six: s.oneIn(2), kind: unix.IPPROTO_UDP}
@@ -87,7 +88,7 @@ func (s *script) packet(tb testing.TB, serial byte) packet {
 	p.body = datagramTo(tb, p.source, port, s.payload(serial))[14+20:]
 	if p.six {
 		p.body = p.body[20:]
-		for range s.below(3) { // headers of which fragments may have a part
+		for range s.below(3) { // headers that may be split between fragments
 			p.body = append([]byte{p.kind, 0, 1, 4, 0, 0, 0, 0}, p.body...)
 			p.kind = unix.IPPROTO_DSTOPTS
 		}
@@ -96,7 +97,7 @@ func (s *script) packet(tb testing.TB, serial byte) packet {
 	return p
 }
 
-// payload is an Initial, a packet of an established connection, or something else.
+// payload returns an Initial, a packet of an established connection, or something else.
 func (s *script) payload(serial byte) []byte {
 	first := [][]byte{initial(), short(), {serial}}[s.below(3)]
 	b := make([]byte, max(len(first), 16+8*s.below(150)+s.below(8)))
@@ -123,7 +124,7 @@ func (s *script) cut(body []byte) (pieces []piece) {
 	return pieces
 }
 
-// disturb makes some pieces into what no honest sender makes.
+// disturb changes some pieces into ones that no honest sender makes.
 func (s *script) disturb(pieces []piece) []piece {
 	for range []int{0, 0, 1, 2}[s.below(4)] {
 		i := s.below(len(pieces))
@@ -152,7 +153,7 @@ func (s *script) disturb(pieces []piece) []piece {
 	return pieces
 }
 
-// frame is a fragment of a packet.
+// frame returns a fragment of a packet.
 func (p packet) frame(tb testing.TB, of piece, options func(*layers.IPv4)) []byte {
 	tb.Helper()
 	if !p.six {
@@ -175,7 +176,7 @@ func (p packet) from(frame []byte) []byte {
 	return with(frame, 14+8, source[:]...)
 }
 
-// frames are those of a packet, in some order.
+// frames returns the frames of a packet, in some order.
 func (s *script) frames(tb testing.TB, p packet) (frames [][]byte) {
 	tb.Helper()
 	pieces := s.cut(p.body)
@@ -189,7 +190,7 @@ func (s *script) frames(tb testing.TB, p packet) (frames [][]byte) {
 		}
 		p := p
 		if of.offset > 0 && s.oneIn(8) {
-			p.kind = unix.IPPROTO_TCP // which the stack reads of the first fragment alone
+			p.kind = unix.IPPROTO_TCP // the stack reads this from the first fragment only
 		}
 		frame := p.frame(tb, of, options)
 		if s.oneIn(8) {
@@ -200,9 +201,9 @@ func (s *script) frames(tb testing.TB, p packet) (frames [][]byte) {
 	return frames
 }
 
-// sequence is what a script sends: the frames of some packets among each other. It ends
-// with empty fragments, which have the stack forget what is not whole, and with the
-// marker's datagrams.
+// sequence returns the frames that a script sends: those of some packets, interleaved.
+// At its end are empty fragments, which make the stack forget incomplete packets, and
+// the marker's datagrams.
 func (s *script) sequence(tb testing.TB) (frames [][]byte) {
 	tb.Helper()
 	var packets []packet
@@ -227,7 +228,7 @@ func (s *script) sequence(tb testing.TB) (frames [][]byte) {
 	return frames
 }
 
-// scripts are the same in each run.
+// scripts returns the same scripts in each run.
 func scripts(n int) [][]byte {
 	random := rand.New(rand.NewPCG(15, 0))
 	list := make([][]byte, n)

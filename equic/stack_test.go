@@ -7,10 +7,11 @@ import (
 	"slices"
 )
 
-// stack is the reference of what Linux does with the frames that the program passes:
-// it puts fragments together (RFC 791, 3.2; RFC 8200, 4.5) and hands datagrams to
-// sockets. What overlaps is discarded with all that came before it (RFC 5722, 4; Linux
-// does so over IPv4, too), unless all of it has come in a row already. It knows the
+// stack is the reference for what Linux does with the frames that the program passes:
+// it reassembles fragments (RFC 791, 3.2; RFC 8200, 4.5) and delivers datagrams to
+// sockets. It discards an overlapping fragment with everything before it (RFC 5722, 4;
+// Linux does the same over IPv4), except if all of its bytes have already come in one
+// run. It supports only the headers that scripts send. It matches Linux 6.18.
 // headers that scripts send, and no more. This is Linux 6.18.
 type stack struct {
 	waiting    map[packetID]*reassembly
@@ -21,33 +22,34 @@ type stack struct {
 
 func newStack() *stack { return &stack{waiting: make(map[packetID]*reassembly)} }
 
-// packetID is what fragments of one packet have in common.
+// packetID identifies the fragments of one packet.
 type packetID struct {
 	source   netip.Addr
 	number   uint32
-	protocol byte // of IPv4 alone
+	protocol byte // for IPv4 only
 }
 
-// reassembly is what has come of a packet.
+// reassembly is a partly received packet.
 type reassembly struct {
-	runs        []run // of bytes, in their order
+	runs        []run // of bytes, in order
 	data        []byte
 	have        int // bytes
-	length      int // of the packet, or what is known of it
+	length      int // of the packet, as far as it is known
 	first, last bool
-	next        byte // over IPv6: the type of the first header, by the first fragment
+	next        byte // over IPv6: the type of the first header, from the first fragment
 }
 
 // run is a range of bytes that came in a row.
 type run struct{ from, to int }
 
-// delivery is a datagram that a socket gets.
+// delivery is a datagram that a socket receives.
 type delivery struct {
 	from, to netip.AddrPort
 	payload  string
 }
 
-// receive takes a frame, and returns the datagram that reaches a socket by it, or nil.
+// receive processes a frame, and returns the datagram that then reaches a socket, or
+// nil.
 func (s *stack) receive(frame []byte) *delivery {
 	b := frame[14:]
 	if binary.BigEndian.Uint16(frame[12:]) == 0x0800 {
@@ -78,7 +80,7 @@ func (s *stack) receiveIPv4(b []byte) *delivery {
 	return deliver(addresses, r.data)
 }
 
-// receiveIPv6 reads headers up to the datagram.
+// receiveIPv6 parses headers up to the datagram.
 func (s *stack) receiveIPv6(addresses [2]netip.Addr, next byte, rest []byte) *delivery {
 	for fragmented := false; ; {
 		switch {
@@ -86,7 +88,7 @@ func (s *stack) receiveIPv6(addresses [2]netip.Addr, next byte, rest []byte) *de
 			return deliver(addresses, rest)
 		case next == 60 && len(rest) >= 8 && len(rest) >= (int(rest[1])+1)*8: // destination options, of padding
 			next, rest = rest[0], rest[(int(rest[1])+1)*8:]
-		case next == 44 && len(rest) >= 8 && !fragmented: // there can be one fragment header
+		case next == 44 && len(rest) >= 8 && !fragmented: // at most one fragment header
 			field := binary.BigEndian.Uint16(rest[2:])
 			p := piece{int(field &^ 7), field&1 != 0, rest[8:]}
 			id := packetID{source: addresses[0], number: binary.BigEndian.Uint32(rest[4:])}
@@ -109,8 +111,9 @@ func (s *stack) receiveIPv6(addresses [2]netip.Addr, next byte, rest []byte) *de
 	}
 }
 
-// isTruncated reports whether Linux discards a first fragment at once since it ends
-// within a header that is not of IPv6. It does not if the fragment ends before that.
+// isTruncated reports whether Linux discards a first fragment at once because it ends
+// within a header that is not one of IPv6. It keeps a fragment that ends before that
+// header.
 func isTruncated(next byte, b []byte) bool {
 	at := 0
 	for next == 60 {
@@ -130,7 +133,7 @@ func isTruncated(next byte, b []byte) bool {
 	return at >= len(b)
 }
 
-// add takes a fragment, and returns the packet if it is whole.
+// add adds a fragment, and returns the packet if it is complete.
 func (s *stack) add(id packetID, p piece, next byte) *reassembly {
 	r := s.waiting[id]
 	if r == nil {
@@ -167,8 +170,8 @@ func (s *stack) add(id packetID, p piece, next byte) *reassembly {
 	return r
 }
 
-// overlap reports whether bytes have come already, and whether all of them have in one
-// run.
+// overlap reports whether some of the bytes have already come, and whether all of them
+// have come in one run.
 func (r *reassembly) overlap(n run) (overlaps, duplicate bool) {
 	for _, have := range r.runs {
 		if n.from < have.to && n.to > have.from {
@@ -178,7 +181,7 @@ func (r *reassembly) overlap(n run) (overlaps, duplicate bool) {
 	return false, false
 }
 
-// insert puts a fragment into its place. Only the last run is extended.
+// insert puts a fragment in its place. Only the last run is extended.
 func (r *reassembly) insert(p piece) {
 	to := p.offset + len(p.data)
 	r.have += len(p.data)
@@ -192,7 +195,7 @@ func (r *reassembly) insert(p piece) {
 	slices.SortFunc(r.runs, func(a, b run) int { return cmp.Compare(a.from, b.from) })
 }
 
-// deliver reads a datagram (RFC 768).
+// deliver parses a datagram (RFC 768).
 func deliver(addresses [2]netip.Addr, b []byte) *delivery {
 	if len(b) < 8 {
 		return nil
@@ -213,7 +216,7 @@ func deliver(addresses [2]netip.Addr, b []byte) *delivery {
 	}
 }
 
-// checksum adds to a sum of 16-bit words in ones' complement (RFC 1071).
+// checksum adds b to a sum of 16-bit words in ones' complement (RFC 1071).
 func checksum(b []byte, sum uint32) uint32 {
 	for ; len(b) > 1; b = b[2:] {
 		sum += uint32(binary.BigEndian.Uint16(b))

@@ -17,10 +17,10 @@ const (
 	minGroups    = 4
 )
 
-// slot is a client's place in the table, as the kernel has it (struct slot in
+// slot is a client's place in the table, in the kernel's format (struct slot in
 // bpf/equic.bpf.c).
 type slot struct {
-	hash  atomic.Uint64 // zero is a free place
+	hash  atomic.Uint64 // zero if the slot is free
 	state atomic.Uint64 // connections (32 bits), ports (24), dropped (8)
 }
 
@@ -30,72 +30,73 @@ const (
 	droppedShift = portsShift + portBits
 )
 
-// portBit is the bit of a source port.
+// portBit returns the bit of a source port.
 func portBit(port uint16) uint32 {
 	const spread = 2654435769
 	return 1 << (uint64(uint32(port)*spread) * portBits >> 32)
 }
 
-// entry is what user space alone knows of the client in a slot.
+// entry is what only user space records about the client in a slot.
 type entry struct {
 	key         clientKey
 	open        uint32 // connections whose handshake is complete
 	held        uint32 // connections that have ended, but still count
 	validated   uint32 // handshakes in progress, from an address that is validated
 	unvalidated uint32 // handshakes in progress, from one that may be spoofed
-	counted     uint32 // of both, those that count in the kernel
-	ports       uint32 // the bits of the ports of both, and of those that have ended since there was none
-	limit       uint8  // its index in table.limits
-	turnedAway  bool   // in user space, since it is at its quota
-	proven      memory // it was at its quota lately, so its address is its own
-	pressed     memory // and it was turned away lately, so its connections are held down
+	counted     uint32 // of both kinds, the handshakes that count in the kernel
+	ports       uint32 // bits of their ports, cleared when none is in progress
+	limit       uint8  // index of the client's port in table.limits
+	turnedAway  bool   // user space has refused it something since it is at its quota
+	proven      memory // it was at its quota recently, so its address is not spoofed
+	pressed     memory // it was also refused something recently, so its connections are held down
 }
 
-// inProgress is how many handshakes are in progress.
+// inProgress returns the number of handshakes in progress.
 func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
 
-// admitted is what counts towards the quota.
+// admitted returns the number of connections and handshakes that count towards the
+// quota.
 func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
 
 func (e *entry) isEmpty() bool {
 	return e.open|e.held|e.validated|e.unvalidated == 0 && e.proven == forgotten
 }
 
-// limit is what is in force for a port.
+// limit is the limits in force for a port.
 type limit struct {
 	quota atomic.Uint32
-	// admission says that handshakes in progress count in the kernel, and that
+	// admission reports whether handshakes in progress count in the kernel, and
 	// connections are held down.
 	admission bool
 }
 
-// table counts the connections of clients. The kernel reads the counts in the
-// same memory; only user space writes them, so no change needs a system call.
+// table counts the connections of clients. The kernel reads the counts in the same
+// memory. Only user space writes them, so no change needs a system call.
 //
-// Each client has a slot in one of two buckets that its hash names, whichever has
-// more room. With half of the slots taken, which is the most, about one client in
-// 14,000 finds both full.
+// Each client has a slot in one of two buckets, which its hash selects: the one with
+// more room. At most half of the slots are used. At that load about one client in
+// 14,000 finds both buckets full.
 //
-// Both buckets are in one group, and the group in one stripe, whose lock guards its
-// slots and entries. The kernel takes no lock: it reads a slot's two words, each of
-// which is whole.
+// Both buckets are in one group, and the group in one stripe. The lock of the stripe
+// guards its slots and entries. The kernel takes no lock: it reads the two words of a
+// slot, each of them atomically.
 type table struct {
 	prefixes prefixes
 	key      hashKey
-	letIn    func(clientKey) // called when a client that was dropped no longer is; not nil
+	letIn    func(clientKey) // called when a client's packets are no longer dropped; not nil
 
-	slots   []slot // in the kernel's memory, or not
+	slots   []slot // may be the kernel's memory
 	entries []entry
 	groups  uint32
 	stripes []stripe
 
-	limitOf *[1 << 16]uint8 // the limit of each port, zero is none; nil is limit 0 for all
+	limitOf *[1 << 16]uint8 // index of each port in limits, zero is none; nil: limit 0 is for all
 	limits  [MaxPorts + 1]limit
 
-	room        atomic.Int64  // for more clients
-	full        atomic.Uint64 // times that a client found no place
+	room        atomic.Int64  // for further clients
+	full        atomic.Uint64 // times that there was no room for a client
 	halfOpen    HalfOpenLimits
-	holdDown    time.Duration // none if it is not positive
+	holdDown    time.Duration // no hold-down if it is not positive
 	unvalidated atomic.Int64  // handshakes in progress
 	validated   atomic.Int64
 }
@@ -104,14 +105,14 @@ type stripe struct {
 	mu     sync.Mutex
 	closed bool
 	held   []waitingSlot // connections that have ended and still count
-	failed []waitingSlot // handshakes that have failed and are still taken to be in progress
+	failed []waitingSlot // handshakes that have failed and still count as in progress
 	proven []waitingSlot // clients that are remembered
-	timer  *time.Timer   // of what is due next
-	next   time.Time     // when it fires; zero if it does not run
+	timer  *time.Timer   // fires when the next item is due
+	next   time.Time     // when the timer fires; zero if it does not run
 }
 
-// groupsFor is how many groups a table for a number of clients has: at most half of
-// its slots are taken.
+// groupsFor returns the number of groups of a table for a number of clients. At most
+// half of the slots are used.
 func groupsFor(clients int) uint32 {
 	const groupClients = groupBuckets * bucketSlots / 2
 	return max(minGroups, nextPowerOfTwo(uint32(clients))/groupClients) // MostClients is far below 1<<31
@@ -119,8 +120,8 @@ func groupsFor(clients int) uint32 {
 
 func nextPowerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
-// newTable makes a table over the slots of groupsFor a number of clients, or over
-// some of its own. Ports have their limits set by addLimit.
+// newTable makes a table over groupsFor(clients) groups of slots. If slots is nil, it
+// allocates them. Set the limits of ports with addLimit.
 func newTable(slots []slot, clients int, by prefixes, key hashKey) *table {
 	groups := groupsFor(clients)
 	if slots == nil {
@@ -141,7 +142,7 @@ func newTable(slots []slot, clients int, by prefixes, key hashKey) *table {
 	return t
 }
 
-// addLimit sets the limits of a port before the table is used.
+// addLimit sets the limits of a port. Call it before the table is used.
 func (t *table) addLimit(port uint16, number uint8, quota uint32, admission bool) {
 	if t.limitOf == nil {
 		t.limitOf = new([1 << 16]uint8)
@@ -151,17 +152,17 @@ func (t *table) addLimit(port uint16, number uint8, quota uint32, admission bool
 	t.limits[number].admission = admission
 }
 
-// place is where a client is, or would be: its stripe, locked.
+// place is where a client is in the table, or would be: its stripe, locked.
 type place struct {
 	*stripe
 	hash          uint64
 	key           clientKey
 	limit         uint8
-	first, second int // the first slots of its buckets
+	first, second int // the first slot of each of its buckets
 	index         int // its slot, negative if it has none
 }
 
-// lock finds a client and locks its stripe, unless there is an error.
+// lock finds a client and locks its stripe. After an error, nothing is locked.
 func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 	if !addr.IsValid() {
 		return errors.New("the address is not valid")
@@ -181,7 +182,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 	return nil
 }
 
-// locate says where a client is, or would be.
+// locate computes where a client is, or would be.
 func (t *table) locate(p *place, key clientKey) {
 	p.key = key
 	p.hash = t.key.hash(&p.key)
@@ -191,7 +192,7 @@ func (t *table) locate(p *place, key clientKey) {
 	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
 }
 
-// entryAt is a client's entry, or an empty one of its own.
+// entryAt returns a client's entry, or a new empty one if it has none.
 func (t *table) entryAt(p *place) *entry {
 	if p.index < 0 {
 		return &entry{limit: p.limit}
@@ -234,12 +235,12 @@ func (t *table) add(p *place) error {
 	}
 	p.index = free
 	t.entries[free] = entry{key: p.key, limit: p.limit}
-	t.slots[free].hash.Store(p.hash) // its state is zero: see publish
+	t.slots[free].hash.Store(p.hash) // its state is already zero: see publish
 	return nil
 }
 
-// freeSlot is a free slot of a bucket, negative if it is full, and how many are
-// used.
+// freeSlot returns a free slot of a bucket, negative if it is full, and the number of
+// used slots.
 func (t *table) freeSlot(bucket int) (free, used int) {
 	free = -1
 	for i := bucket; i < bucket+bucketSlots; i++ {
@@ -252,7 +253,7 @@ func (t *table) freeSlot(bucket int) (free, used int) {
 	return free, used
 }
 
-// publish brings an entry's counts to the kernel, or removes an empty one.
+// publish writes an entry's counts to the kernel, or removes the entry if it is empty.
 // Callers hold the lock of its stripe.
 func (t *table) publish(index int) {
 	e, s := &t.entries[index], &t.slots[index]
@@ -334,7 +335,7 @@ func (t *table) count(port uint16, addr netip.Addr) int {
 	return int(t.entryAt(&p).open)
 }
 
-// counted is a copy of who has connections.
+// counted returns a copy of the clients that have connections.
 func (t *table) counted() []Client {
 	var list []Client
 	t.each(func(e *entry, s *slot) {
@@ -350,8 +351,7 @@ func (t *table) counted() []Client {
 	return list
 }
 
-// each calls a function with each client, one stripe after the other under its
-// lock.
+// each calls do for each client. It locks one stripe at a time.
 func (t *table) each(do func(*entry, *slot)) {
 	of := len(t.slots) / len(t.stripes)
 	for number := range t.stripes {
@@ -366,8 +366,8 @@ func (t *table) each(do func(*entry, *slot)) {
 	}
 }
 
-// setQuota changes the quota of a port; tell has the program know it. The counts
-// stay as they are: the program compares them with the quota.
+// setQuota changes the quota of a port. It calls tell to change it in the program. The
+// counts stay the same: the program compares them with the quota.
 func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 	number := t.limitOf[port]
 	if number == 0 {
@@ -390,7 +390,7 @@ func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 	return nil
 }
 
-// close makes later changes fail; it returns when none is under way.
+// close makes later changes fail. It returns once no change is in progress.
 func (t *table) close() {
 	for i := range t.stripes {
 		s := &t.stripes[i]

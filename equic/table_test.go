@@ -16,7 +16,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// byAddress tells every address apart.
+// byAddress treats every address as a client.
 var byAddress = newPrefixes(32, 128)
 
 var (
@@ -31,7 +31,7 @@ type portTable struct {
 	letIn []netip.Prefix
 }
 
-// newAdmission is a portTable that admits handshakes, as under PolicyNew.
+// newAdmission returns a portTable that admits handshakes, as under PolicyNew.
 func newAdmission(quota uint32, clients int) *portTable {
 	t := newPortTable(quota, clients)
 	t.limits[1].admission = true
@@ -53,7 +53,8 @@ func (t *portTable) dec(addr netip.Addr) error { return t.table.dec(serverPort, 
 
 func (t *portTable) count(addr netip.Addr) int { return t.table.count(serverPort, addr) }
 
-// slotOf is where the kernel finds a client, by its own arithmetic; nil is nowhere.
+// slotOf returns the slot in which the kernel finds a client, by its own arithmetic, or
+// nil.
 func (t *table) slotOf(port uint16, addr netip.Addr) *slot {
 	key := t.prefixes.key(port, addr)
 	hash := t.key.hash(&key)
@@ -68,13 +69,13 @@ func (t *table) slotOf(port uint16, addr netip.Addr) *slot {
 	return nil
 }
 
-// drop is what the program does when it drops the first packet of a client.
+// drop does what the program does when it drops the first packet of a client.
 func (t *portTable) drop(addr netip.Addr) {
 	s := t.slotOf(serverPort, addr)
 	s.state.Store(s.state.Load() | 1<<droppedShift)
 }
 
-// kernelCounts are what the kernel finds of some clients.
+// kernelCounts returns the counts that the kernel finds for some clients.
 func (t *portTable) kernelCounts(clients ...netip.Addr) map[string]uint32 {
 	counts := make(map[string]uint32)
 	for _, addr := range clients {
@@ -85,7 +86,7 @@ func (t *portTable) kernelCounts(clients ...netip.Addr) map[string]uint32 {
 	return counts
 }
 
-// used is how many slots are taken.
+// used returns the number of slots that are taken.
 func (t *table) used() int {
 	n := 0
 	t.each(func(*entry, *slot) { n++ })
@@ -154,15 +155,15 @@ func TestAFullTableCountsNoOtherClient(t *testing.T) {
 	if _, err := table.table.begin(serverPort, netip.AddrPortFrom(bob, 1), true, false); !errors.Is(err, ErrFull) {
 		t.Errorf("begin: error %v, want ErrFull", err)
 	}
-	testkit.Must(t, table.inc(alice)) // one that has a place still counts
+	testkit.Must(t, table.inc(alice)) // a client with a slot still counts
 	if got := table.count(bob); got != 0 || table.full.Load() != 3 {
 		t.Errorf("count %d and %d times full, want 0 and 3", got, table.full.Load())
 	}
 	testkit.Must(t, errors.Join(table.dec(alice), table.dec(alice), table.inc(bob)))
 }
 
-// Twice as many slots as clients, and two buckets for each: so that hardly any
-// finds both full: 4.5 of 65,536 on average over 300 tables.
+// There are twice as many slots as clients, and two buckets for each client. So few
+// clients find both full: 4.5 of 65,536 on average over 300 tables.
 func TestATableTakesAsManyClientsAsItIsMadeFor(t *testing.T) {
 	for _, clients := range []int{1, 100, 1 << 10, 1 << 16} {
 		table := newPortTable(1, clients)
@@ -269,7 +270,7 @@ func TestAClientOfWhichPacketsWereDroppedIsSaidToBeLetIn(t *testing.T) {
 		testkit.Must(t, errors.Join(table.inc(alice), table.inc(bob)))
 	}
 	table.drop(alice)
-	testkit.Must(t, table.inc(alice)) // a count at the quota keeps what the program noted
+	testkit.Must(t, table.inc(alice)) // a count at the quota keeps the program's note
 	for range 2 {
 		testkit.Must(t, errors.Join(table.dec(alice), table.dec(bob)))
 	}
@@ -304,8 +305,8 @@ func TestAQuotaThatCannotBeToldIsNotInForce(t *testing.T) {
 	}
 }
 
-// A client that opens short connections as fast as it can must not find a place
-// as often as one of them ends.
+// A client that opens short connections as fast as it can must not get a new one each
+// time one of them ends.
 func TestAnEndedConnectionOfAClientThatWasTurnedAwayIsHeldDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := newAdmission(2, 8)
@@ -390,7 +391,7 @@ func TestHashesOfClientsDiffer(t *testing.T) {
 			ones[bit] += int(hash >> bit & 1)
 		}
 	}
-	n := len(seen) // each bit is one in half of the hashes, give or take 6 standard deviations
+	n := len(seen) // each bit is set in half of the hashes, within 6 standard deviations
 	if low, high := slices.Min(ones[:]), slices.Max(ones[:]); low < n/2-3*110 || high > n/2+3*110 {
 		t.Errorf("bits are one in %d to %d of %d hashes", low, high, n)
 	}
@@ -399,8 +400,8 @@ func TestHashesOfClientsDiffer(t *testing.T) {
 	}
 }
 
-// hammer counts two clients up and down from many goroutines, and returns the
-// counts that must be left.
+// hammer counts two clients up and down from many goroutines, and returns the counts
+// that must be left.
 func hammer(t *testing.T, inc, dec func(netip.Addr) error) map[string]uint32 {
 	t.Helper()
 	const goroutines, ups, downs = 8, 2000, 1500

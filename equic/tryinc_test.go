@@ -38,7 +38,7 @@ func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 		testkit.Must(t, err)
 		return admitted
 	}
-	try(bob) // who is at his quota from here on
+	try(bob) // now at his quota
 	for _, addr := range []netip.Addr{alice, carol} {
 		if !try(addr) || try(addr) {
 			t.Fatalf("%s: want the first admitted, the second not", addr)

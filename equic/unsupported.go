@@ -9,13 +9,14 @@ import (
 	"net/netip"
 )
 
-// Gateway is an XDP program at work on one interface. There is none on this system.
+// Gateway is an XDP program at work on one interface. It is not supported on this
+// system.
 type Gateway struct{}
 
 // Attach returns ErrUnsupported on this system.
 func Attach(Options) (*Gateway, error) { return nil, ErrUnsupported }
 
-// Inc returns ErrUnsupported on this system, as do all that follow.
+// Inc returns ErrUnsupported on this system, as do all the methods that follow.
 func (*Gateway) Inc(uint16, netip.Addr) error { return ErrUnsupported }
 
 // TryInc returns ErrUnsupported.
@@ -24,19 +25,19 @@ func (*Gateway) TryInc(uint16, netip.Addr) (bool, error) { return false, ErrUnsu
 // Dec returns ErrUnsupported.
 func (*Gateway) Dec(uint16, netip.Addr) error { return ErrUnsupported }
 
-// MustValidate is false.
+// MustValidate returns false.
 func (*Gateway) MustValidate(uint16, netip.Addr) bool { return false }
 
 // Begin returns ErrUnsupported.
 func (*Gateway) Begin(uint16, netip.AddrPort, bool) (Handshake, error) { return nil, ErrUnsupported }
 
-// HalfOpen is none.
+// HalfOpen returns zero.
 func (*Gateway) HalfOpen() HalfOpen { return HalfOpen{} }
 
-// Count is zero.
+// Count returns zero.
 func (*Gateway) Count(uint16, netip.Addr) int { return 0 }
 
-// Quota is zero.
+// Quota returns zero.
 func (*Gateway) Quota(uint16) int { return 0 }
 
 // SetQuota returns ErrUnsupported.
@@ -45,13 +46,13 @@ func (*Gateway) SetQuota(uint16, int) error { return ErrUnsupported }
 // SetRate returns ErrUnsupported.
 func (*Gateway) SetRate(uint16, float64, int) error { return ErrUnsupported }
 
-// Clients are none.
+// Clients returns an empty sequence.
 func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
 
-// Mode is empty.
+// Mode returns the empty mode.
 func (*Gateway) Mode() Mode { return "" }
 
-// Attachment has ErrUnsupported.
+// Attachment returns one with ErrUnsupported.
 func (*Gateway) Attachment() Attachment { return Attachment{Err: ErrUnsupported} }
 
 // Stats returns ErrUnsupported.
@@ -60,16 +61,16 @@ func (*Gateway) Stats() (Stats, error) { return Stats{}, ErrUnsupported }
 // MeasureDrop returns ErrUnsupported.
 func (*Gateway) MeasureDrop(context.Context) (DropCost, error) { return DropCost{}, ErrUnsupported }
 
-// Allowed is an empty list.
+// Allowed returns an empty list.
 func (*Gateway) Allowed() *List { return &List{} }
 
-// Denied is an empty list.
+// Denied returns an empty list.
 func (*Gateway) Denied() *List { return &List{} }
 
 // Close does nothing.
 func (*Gateway) Close() error { return nil }
 
-// List is a set of address prefixes in the kernel. There is none on this system.
+// List is a set of address prefixes in the kernel. It is not supported on this system.
 type List struct{}
 
 // Add returns ErrUnsupported.
@@ -78,10 +79,10 @@ func (*List) Add(netip.Prefix) error { return ErrUnsupported }
 // Remove returns ErrUnsupported.
 func (*List) Remove(netip.Prefix) error { return ErrUnsupported }
 
-// Prefixes are none.
+// Prefixes returns nil.
 func (*List) Prefixes() []netip.Prefix { return nil }
 
-// MetricsHandler answers 503.
+// MetricsHandler returns a handler that answers 503.
 func MetricsHandler(*Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, ErrUnsupported.Error(), http.StatusServiceUnavailable)

@@ -18,20 +18,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookAgain is how often the kernel is asked what is attached, besides when it
-// tells of a change.
+// lookAgain is how often to ask the kernel what is attached, even if it has announced
+// no change.
 const lookAgain = time.Second
 
-// keeper keeps a program attached to the interface that has a name. It attaches
-// the program again if the interface is created anew, or if the program was taken
-// off.
+// keeper keeps a program attached to the interface of a given name. It attaches the
+// program again if the interface is created again, or if the program was detached.
 type keeper struct {
 	name    string
 	mode    Mode
 	program *ebpf.Program
 	id      uint32          // the program's
-	ns      netns.NsHandle  // where the interface is
-	kernel  *netlink.Handle // speaks to the kernel about ns
+	ns      netns.NsHandle  // the namespace of the interface
+	kernel  *netlink.Handle // for requests about ns
 	changed func(Attachment)
 
 	changes chan netlink.LinkUpdate
@@ -96,7 +95,7 @@ func (k *keeper) free() {
 	}
 }
 
-// find is the interface with the name.
+// find returns the interface with the name.
 func (k *keeper) find() (netlink.Link, error) {
 	iface, err := k.kernel.LinkByName(k.name)
 	if err == nil {
@@ -113,15 +112,15 @@ func (k *keeper) find() (netlink.Link, error) {
 	return nil, fmt.Errorf("no such interface among %q: %w", names, err)
 }
 
-// tunnels are the kinds of devices whose packets come inside others, in which the
-// program does not look for them.
+// tunnels are the kinds of devices whose packets arrive inside others. The program does
+// not look into those.
 var tunnels = []string{
 	"bareudp", "erspan", "geneve", "gre", "gretap", "gtp", "ip6erspan", "ip6gre", "ip6gretap", "ip6tnl", "ipip", "macsec",
 	"sit", "vti", "vti6", "vxlan", "xfrm",
 }
 
-// refuseTunnels is an error if packets may reach the server by a tunnel over an
-// interface.
+// refuseTunnels returns an error if packets may reach the server through a tunnel over
+// an interface.
 func (k *keeper) refuseTunnels(over int) error {
 	all, err := k.kernel.LinkList()
 	if err != nil {
@@ -137,7 +136,8 @@ func (k *keeper) refuseTunnels(over int) error {
 	return nil
 }
 
-// attachTo attaches the program to an interface. Callers hold mu, or are alone.
+// attachTo attaches the program to an interface. Callers hold mu, or run before k is
+// shared.
 func (k *keeper) attachTo(iface netlink.Link) error {
 	l, err := k.attach(iface.Attrs().Index)
 	if err != nil {
@@ -171,8 +171,8 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 	return l, nil
 }
 
-// refuseWithoutEthernet is an error if packets of an interface, such as a tun device,
-// begin with their IP header: the programs of interfaces expect an Ethernet header.
+// refuseWithoutEthernet returns an error if packets of an interface begin with their IP
+// header, as on a tun device: the programs of interfaces expect an Ethernet header.
 func (k *keeper) refuseWithoutEthernet(index int) error {
 	iface, err := k.kernel.LinkByIndex(index)
 	if err != nil {
@@ -199,8 +199,8 @@ func (k *keeper) linkTo(index int) (link.Link, error) {
 	return link.AttachXDP(link.XDPOptions{Program: k.program, Interface: index, Flags: flags})
 }
 
-// modeOn is the mode in which the kernel runs the program on an interface; empty if
-// it does not. The information on an XDP link holds no mode.
+// modeOn returns the mode in which the kernel runs the program on an interface, or the
+// empty mode if it does not. The information on an XDP link does not include a mode.
 func (k *keeper) modeOn(iface netlink.Link, l link.Link) Mode {
 	if k.mode == TC {
 		info, err := l.Info()
@@ -221,10 +221,10 @@ func (k *keeper) modeOn(iface netlink.Link, l link.Link) Mode {
 	return ""
 }
 
-// run looks after the attachment until stop.
+// run maintains the attachment until stop is closed.
 func (k *keeper) run() {
 	defer close(k.done)
-	// The thread may go to the interface's namespace, and not come back: it ends with
+	// The thread may switch to the interface's namespace and stay there. It ends with
 	// the goroutine.
 	runtime.LockOSThread()
 	tick := time.NewTicker(lookAgain)
@@ -238,7 +238,7 @@ func (k *keeper) run() {
 			return
 		case _, ok := <-changes:
 			if !ok {
-				changes = nil // the kernel tells no more: look each second
+				changes = nil // no more messages from the kernel: look every second
 			}
 		case <-tick.C:
 		}
@@ -246,7 +246,7 @@ func (k *keeper) run() {
 	}
 }
 
-// look compares what is attached with what should be.
+// look restores the attachment, and calls changed if it is different.
 func (k *keeper) look() {
 	k.mu.Lock()
 	before := k.now
@@ -258,7 +258,7 @@ func (k *keeper) look() {
 	}
 }
 
-// restore attaches the program again if it has to. Callers hold mu.
+// restore attaches the program again if necessary. Callers hold mu.
 func (k *keeper) restore() Attachment {
 	now := k.now
 	iface, err := k.kernel.LinkByIndex(k.index)
@@ -269,7 +269,8 @@ func (k *keeper) restore() Attachment {
 			return now
 		}
 	}
-	// The interface is gone, the program is, or another has the name now.
+	// The interface or the program is gone, or the name now belongs to another
+	// interface.
 	named, err := k.find()
 	if err != nil && attached {
 		return now
@@ -283,7 +284,7 @@ func (k *keeper) restore() Attachment {
 	}
 	if err == nil {
 		if old != nil {
-			_ = old.Close() // what it was attached to is gone, or no longer the one
+			_ = old.Close() // its interface is gone, or no longer has the name
 		}
 		return k.now
 	}
@@ -301,8 +302,8 @@ func (k *keeper) restore() Attachment {
 	return now
 }
 
-// enter brings the thread to the interface's namespace: a program is attached in
-// the caller's.
+// enter switches the thread to the interface's namespace: a program is attached in the
+// caller's namespace.
 func (k *keeper) enter() error {
 	here, err := netns.Get()
 	if err != nil {
@@ -321,7 +322,7 @@ func (k *keeper) attachment() Attachment {
 	return k.now
 }
 
-// close detaches the program; it returns when nothing will change any more.
+// close detaches the program. After it returns, nothing changes any more.
 func (k *keeper) close() error {
 	close(k.stop)
 	<-k.done
@@ -336,8 +337,8 @@ func (k *keeper) close() error {
 	return err
 }
 
-// mayMerge reports whether several datagrams may come as one packet: not in the driver,
-// but in that of a tap device, whose packets a guest has made.
+// mayMerge reports whether several datagrams may come as one packet. In the driver that
+// does not happen, except for a tap device: its packets are made by a guest.
 func (o *Options) mayMerge() bool {
 	if o.Mode != Native {
 		return true

@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// attachments are what a gateway tells of its attachment.
+// attachments receives a gateway's reports of its attachment.
 type attachments chan Attachment
 
 func (a attachments) next(t *testing.T) Attachment {
@@ -25,7 +25,7 @@ func (a attachments) next(t *testing.T) Attachment {
 	}
 }
 
-// recreate makes the pair's interfaces anew, and leaves the test in the server's
+// recreate creates the pair's interfaces again. The test is then in the server's
 // namespace.
 func (p pair) recreate(t *testing.T) {
 	t.Helper()
@@ -88,7 +88,7 @@ func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 	if now := told.next(t); !now.Attached || now.Interface != "renamed0" {
 		t.Errorf("told %+v, want that it is attached to renamed0", now)
 	}
-	// Another interface of the old name is the one to protect.
+	// The interface that now has the old name is the one to protect.
 	netkit.AddVeth(t, serverIface, "equictest2", p.Client)
 	if now := told.next(t); !now.Attached || now.Interface != serverIface {
 		t.Errorf("told %+v, want that it is attached to %s", now, serverIface)
@@ -107,7 +107,7 @@ func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
 	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
 	k := g.at.(*keeper)
 	k.mu.Lock()
-	err := errors.Join(k.link.Close()) // as `bpftool link detach` would
+	err := errors.Join(k.link.Close()) // as `bpftool link detach` does
 	k.mu.Unlock()
 	testkit.Must(t, err)
 	if now := told.next(t); !now.Attached {
@@ -130,7 +130,7 @@ func TestAProgramInItsPlaceIsTold(t *testing.T) {
 	testkit.Must(t, err)
 	defer other.Close()
 	k := g.at.(*keeper)
-	k.mu.Lock() // so that the other is first
+	k.mu.Lock() // so that the other one is first
 	p.recreate(t)
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), other.FD()))
 	k.mu.Unlock()

@@ -19,8 +19,7 @@ type flow struct {
 	client, server *net.UDPConn
 }
 
-// newFlow connects to a server's address, and leaves the test in the server's
-// namespace.
+// newFlow connects to a server's address. The test is then in the server's namespace.
 func (p pair) newFlow(t *testing.T, server string, port uint16) flow {
 	t.Helper()
 	at := net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(server), port))
@@ -47,7 +46,7 @@ func (f flow) send(t *testing.T, payload []byte) {
 	testkit.Must(t, err)
 }
 
-// receive expects a payload as the next that the server gets.
+// receive expects that the next payload at the server is want.
 func (f flow) receive(t *testing.T, want []byte) {
 	t.Helper()
 	b := make([]byte, 2048)
@@ -59,8 +58,8 @@ func (f flow) receive(t *testing.T, want []byte) {
 	}
 }
 
-// receiveAgain expects a payload, and has it sent again while it does not come: a busy
-// kernel may lose a fragment.
+// receiveAgain expects a payload, and sends it again until it arrives: a busy kernel
+// may lose a fragment.
 func (f flow) receiveAgain(t *testing.T, want []byte, send func()) {
 	t.Helper()
 	b := make([]byte, 2048)
@@ -75,15 +74,15 @@ func (f flow) receiveAgain(t *testing.T, want []byte, send func()) {
 	})
 }
 
-// arrives sends what the server must get.
+// arrives sends a payload that the server must receive.
 func (f flow) arrives(t *testing.T, payload []byte) {
 	t.Helper()
 	f.send(t, payload)
 	f.receive(t, payload)
 }
 
-// stalls sends what the gateway must drop, and count. That the server does not
-// get it shows with what it gets next.
+// stalls sends a payload that the gateway must drop and count. The next payload at the
+// server shows that this one was dropped.
 func (f flow) stalls(t *testing.T, g *Gateway, payload []byte, reason string) {
 	t.Helper()
 	before := packets(t, g, reason)
@@ -91,7 +90,7 @@ func (f flow) stalls(t *testing.T, g *Gateway, payload []byte, reason string) {
 	testkit.Await(t, reason, func() bool { return packets(t, g, reason) == before+1 })
 }
 
-// setIPOptions has the client's packets carry IP options that do nothing.
+// setIPOptions makes the client's packets carry IP options that do nothing.
 func (f flow) setIPOptions(t *testing.T) {
 	t.Helper()
 	raw, err := f.client.SyscallConn()
@@ -103,8 +102,9 @@ func (f flow) setIPOptions(t *testing.T) {
 	testkit.Must(t, failure)
 }
 
-// newTap returns what waits for a frame with a payload on the server's
-// interface, behind the gateway, and says whether another came before it.
+// newTap returns a function that waits for a frame with a payload on the server's
+// interface, after the gateway. The function reports whether a frame with notBefore
+// came earlier.
 func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
 	t.Helper()
 	const all = unix.ETH_P_ALL<<8&0xff00 | unix.ETH_P_ALL>>8 // network order
