@@ -29,18 +29,18 @@ func (a *admission) note(client netip.Addr, err error) {
 // attempt is a handshake in the context of its connection.
 type attempt struct {
 	equic.Handshake
-	forget func() bool // from now on, the end of the connection does not close it
+	forget func() bool // after it, the end of the connection does not close the handshake
 }
 
 type attemptKey struct{}
 
-// attemptOf is nil if the connection's handshake is not counted.
+// attemptOf returns nil if the connection's handshake is not counted.
 func attemptOf(ctx context.Context) *attempt {
 	a, _ := ctx.Value(attemptKey{}).(*attempt)
 	return a
 }
 
-// guard has a transport ask about attempts.
+// guard sets the functions of a transport that decide on attempts.
 func (a *admission) guard(tr *quic.Transport) {
 	verify, connContext := tr.VerifySourceAddress, tr.ConnContext
 	tr.VerifySourceAddress = func(from net.Addr) bool {
@@ -57,7 +57,7 @@ func (a *admission) guard(tr *quic.Transport) {
 		}
 		own, err := connContext(begun, info)
 		at := attemptOf(begun)
-		if err == nil && at != nil { // own need not be derived from begun
+		if err == nil && at != nil { // own may not be derived from begun
 			own = context.WithValue(own, attemptKey{}, at)
 		}
 		if err != nil && at != nil && at.forget() {
@@ -67,8 +67,8 @@ func (a *admission) guard(tr *quic.Transport) {
 	}
 }
 
-// begin counts an attempt, until the connection's context ends. An error turns it
-// away.
+// begin counts an attempt until the connection's context ends. If it returns an error,
+// the attempt is refused.
 func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	client := addressOf(info.RemoteAddr)
 	h, err := a.counter.Begin(a.options.Port, netip.AddrPortFrom(client, portOf(info.RemoteAddr)), info.AddrVerified)
@@ -79,7 +79,7 @@ func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.C
 			a.note(client, err)
 		}
 		return nil, err
-	case err != nil: // decided when the handshake is complete
+	case err != nil: // TryInc decides when the handshake is complete
 		a.note(client, err)
 		return ctx, nil
 	}
@@ -88,7 +88,8 @@ func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.C
 	return context.WithValue(ctx, attemptKey{}, at), nil
 }
 
-// announce is a TLS configuration that tells of each ClientHello when it is whole.
+// announce returns a TLS configuration that reports each complete ClientHello to its
+// attempt.
 func (a *admission) announce(config *tls.Config) *tls.Config {
 	config = config.Clone()
 	inner := config.GetConfigForClient
@@ -97,7 +98,7 @@ func (a *admission) announce(config *tls.Config) *tls.Config {
 			at.Hello()
 		}
 		if inner == nil {
-			return nil, nil // go on with this configuration
+			return nil, nil // continue with this configuration
 		}
 		return inner(hello)
 	}

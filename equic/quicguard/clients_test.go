@@ -26,11 +26,11 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// realClient is a client that is not ours, and what it prints of a page.
+// realClient is a client of another implementation, and what it prints of a page.
 type realClient struct {
 	name, tool string
 	arguments  func(address, dir string) []string
-	// saves says that it writes the page to its folder, and does not print it.
+	// saves reports whether it writes the page to its folder instead of printing it.
 	saves bool
 }
 
@@ -42,7 +42,7 @@ var realClients = []realClient{
 	{"Chromium", "chromium", func(address, dir string) []string {
 		cert, err := certificate()
 		if err != nil {
-			panic(err) // it was made for the server
+			panic(err) // the file was made for the server
 		}
 		leaf, err := x509.ParseCertificate(cert.Certificate[0])
 		if err != nil {
@@ -58,8 +58,8 @@ var realClients = []realClient{
 	}, false},
 }
 
-// get runs the client in the client's namespace until it ends, or until the context
-// does, and returns what it has got.
+// get runs the client in the client's namespace until it or the context ends, and
+// returns what it has received.
 func (c realClient) get(ctx context.Context, t *testing.T, n network, address string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,20 +67,20 @@ func (c realClient) get(ctx context.Context, t *testing.T, n network, address st
 	command.WaitDelay = time.Second
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
-	netkit.Enter(t, n.Client) // the thread's, which the process inherits
+	netkit.Enter(t, n.Client) // for the thread; the process inherits it
 	err := command.Start()
 	netkit.Enter(t, n.Server)
 	testkit.Must(t, err)
-	_ = command.Wait() // what it has got is judged
+	_ = command.Wait() // the test checks only what it has received
 	if c.saves {
-		page, _ := os.ReadFile(filepath.Join(dir, "page")) // if it has got it
+		page, _ := os.ReadFile(filepath.Join(dir, "page")) // if it has received one
 		return string(page) + out.String()
 	}
 	return out.String()
 }
 
-// Each client gets its page, with and without a Retry before it, and gets nothing
-// when its address is at its quota.
+// Each client receives its page, with and without a Retry, and nothing if its address
+// is at its quota.
 func TestRealClientsAreServedAndTurnedAway(t *testing.T) {
 	const page = "a page of the guarded server"
 	for _, client := range realClients {
@@ -126,7 +126,7 @@ func TestRealClientsAreServedAndTurnedAway(t *testing.T) {
 				for range 3 {
 					testkit.Must(t, gateway.Inc(serverPort, alice))
 				}
-				// Until its second try is dropped too.
+				// Wait until its second attempt is dropped too.
 				patience, cancel = context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				go func() {

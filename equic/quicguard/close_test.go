@@ -18,7 +18,7 @@ func TestCloseWaitsForRefusals(t *testing.T) {
 	listener := listen(t, false, nil)
 	var done atomic.Bool
 	guarded := WrapWith(listener, NewUserSpace(0), Options{Refuse: func(conn *quic.Conn, client netip.Addr) {
-		<-listener.closed // Close is under way
+		<-listener.closed // Close is in progress
 		Refuse(conn, client)
 		done.Store(true)
 	}})
@@ -67,7 +67,7 @@ func TestAcceptEndsWithItsContext(t *testing.T) {
 	testkit.Must(t, guarded.Close())
 }
 
-// halting is a socket that sends its first datagrams, and others when it may.
+// halting is a socket that sends its first datagrams, and the others only once it may.
 type halting struct {
 	net.PacketConn
 	left atomic.Int32
@@ -81,13 +81,13 @@ func (h *halting) WriteTo(p []byte, to net.Addr) (int, error) {
 	return h.PacketConn.WriteTo(p, to)
 }
 
-// half is a client's connection of which the handshake does not end at the
-// server until resume.
+// half is a client's connection whose handshake does not end at the server until
+// resume.
 type half struct {
 	socket  *halting
 	local   string
 	resumed sync.Once
-	ended   chan error // what becomes of it
+	ended   chan error // the result of the connection
 }
 
 func dialHalf(t *testing.T, to net.Addr) *half {
@@ -99,12 +99,12 @@ func dialHalf(t *testing.T, to net.Addr) *half {
 		local:  socket.LocalAddr().String(),
 		ended:  make(chan error, 1),
 	}
-	h.socket.left.Store(2) // a client hello with a post-quantum key share
+	h.socket.left.Store(2) // a ClientHello with a post-quantum key share
 	tr := transportOn(t, h.socket)
 	t.Cleanup(h.resume) // before the transport is closed
 	go func() {
 		conn, err := tr.Dial(t.Context(), to, clientTLS(), nil)
-		if err == nil { // the client has sent its Finished, or thinks so
+		if err == nil { // the client has sent its Finished, or believes so
 			<-conn.Context().Done()
 			err = causeOf(conn)
 		}
@@ -143,7 +143,7 @@ func closedByServer(err error) bool {
 	return errors.As(err, &application) && application.Remote || errors.As(err, &transport) && transport.Remote
 }
 
-// untaken makes an early connection that is admitted while nobody accepts.
+// untaken makes an early connection that is admitted while Accept is not called.
 func untaken(t *testing.T) (*Listener, *half) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -195,7 +195,7 @@ func TestTasksMayStartWhileOthersWait(t *testing.T) {
 	var all tasks
 	var done atomic.Int32
 	var waiters sync.WaitGroup
-	all.start() // so that nobody sees zero before all have begun
+	all.start() // so that no wait sees zero before all have begun
 	for range 8 {
 		waiters.Go(func() {
 			for range 1000 {

@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// scripted is a counter whose answers a test makes up.
+// scripted is a counter whose answers the test sets.
 type scripted struct {
 	*UserSpace
 	inc func(admitted bool) (bool, error)
@@ -50,7 +50,7 @@ func TestWhatHasNoPlaceInTheTableIsRefused(t *testing.T) {
 }
 
 func TestACounterThatFailsTurnsNobodyAway(t *testing.T) {
-	// Its Dec must not be called: it would be an error.
+	// Its Dec must not be called: it would return an error.
 	counter := scripted{UserSpace: NewUserSpace(0), inc: func(bool) (bool, error) { return false, equic.ErrClosed }}
 	guarded := Wrap(listen(t, false, nil), counter)
 	conns := greet(t, guarded)

@@ -9,14 +9,14 @@ import (
 	"github.com/quic-go/quic-go/http3"
 )
 
-// early holds the connections that were accepted before their handshakes were
-// complete, and may be handed out now.
+// early holds the connections that were accepted before their handshakes were complete,
+// and may be returned by Accept now.
 type early struct {
 	mu    sync.Mutex
 	ready []*quic.Conn
 	more  context.Context // ends when ready gets another one
 	wake  context.CancelFunc
-	ended chan struct{} // closed when nobody takes any more
+	ended chan struct{} // closed when no more connections are taken
 }
 
 func (e *early) init() {
@@ -24,7 +24,8 @@ func (e *early) init() {
 	e.more, e.wake = context.WithCancel(context.Background())
 }
 
-// take is a connection, or nil and what ends when there is one.
+// take returns a connection. If there is none, it returns nil and a context that ends
+// when there is one.
 func (e *early) take() (*quic.Conn, context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -36,7 +37,7 @@ func (e *early) take() (*quic.Conn, context.Context) {
 	return conn, nil
 }
 
-// put hands a connection to the next take; false if there will be none.
+// put gives a connection to the next take. It returns false after end.
 func (e *early) put(conn *quic.Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -51,7 +52,7 @@ func (e *early) put(conn *quic.Conn) bool {
 	return true
 }
 
-// end has later puts fail; it returns what was put and not taken.
+// end makes later puts fail. It returns the connections that were put and not taken.
 func (e *early) end() []*quic.Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -80,7 +81,7 @@ func (l *Listener) await(conn *quic.Conn, client netip.Addr) {
 	}
 }
 
-// end ends the early connections that Accept has not returned.
+// end closes the early connections that Accept has not returned.
 func (l *Listener) end() {
 	for _, conn := range l.early.end() {
 		l.closing.start()
@@ -91,7 +92,7 @@ func (l *Listener) end() {
 	}
 }
 
-// abandon closes a connection that nobody will serve.
+// abandon closes a connection that will not be served.
 func abandon(conn *quic.Conn) {
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "server stops") // always nil
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/equic-bench/equic-bench/equic/quicguard"
 )
 
-// A complete HTTP/3 server. Each client address may have five connections;
-// beyond that, the kernel drops its attempts to open more.
+// A complete HTTP/3 server. Each client address may have five connections. Beyond that,
+// the kernel drops its attempts to open more.
 func Example() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -41,7 +41,7 @@ func run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, gateway.Close()) }()
 
 	tlsConfig := http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
-	// A killed client has its places for 10 seconds, not 30.
+	// A killed client occupies its places for 10 seconds, not 30.
 	config := &quic.Config{MaxIdleTimeout: 10 * time.Second, KeepAlivePeriod: 4 * time.Second}
 	guarded, err := quicguard.ListenAddr(":443", tlsConfig, config, gateway) //nolint:contextcheck // a ClientHello has its own
 	if err != nil {
@@ -59,14 +59,14 @@ func run(ctx context.Context) (err error) {
 	return <-stopped
 }
 
-// shutDown lets requests end for ten seconds, then closes what is open. With
-// Wait, every connection is released before the gateway closes.
+// shutDown gives requests ten seconds to end, then closes the open connections. It
+// returns when every connection is released; the gateway is closed after that.
 func shutDown(ctx context.Context, server *http3.Server, guarded *quicguard.Listener) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	err := server.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil // some clients took longer; their connections are closed
+		err = nil // some clients took longer: their connections are closed
 	}
 	err = errors.Join(err, guarded.Close())
 	guarded.Wait()
@@ -78,8 +78,8 @@ func hello(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w, "hello,", r.RemoteAddr)
 }
 
-// If the kernel cannot be asked, as the capabilities are missing, the quota still
-// holds in user space, and so does the answer by Retry.
+// If capabilities are missing, the kernel cannot be used. The quota and the Retry still
+// work in user space.
 func ExampleListenAddr_withoutGateway() {
 	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
 	if err != nil {

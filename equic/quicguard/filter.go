@@ -7,21 +7,22 @@ import (
 	"golang.org/x/net/ipv4"
 )
 
-// Filter is a UDP socket for a quic.Transport that does not return the datagrams that
-// drop says to drop: quic-go does not see them. Other ways to read than ReadBatch,
-// which quic-go uses, are not filtered.
+// Filter returns a UDP socket for a quic.Transport. Its ReadBatch, which quic-go uses,
+// leaves out the datagrams for which drop returns true. Its other methods to read do
+// not filter.
 func Filter(conn *net.UDPConn, drop func(from netip.AddrPort, datagram []byte) bool) net.PacketConn {
 	return &filtered{UDPConn: conn, batch: ipv4.NewPacketConn(conn), drop: drop}
 }
 
 type filtered struct {
 	*net.UDPConn
-	batch *ipv4.PacketConn // also for IPv6: it takes the socket as it is
+	batch *ipv4.PacketConn // also for IPv6: it uses the socket as it is
 	drop  func(from netip.AddrPort, datagram []byte) bool
 }
 
-// ReadBatch reads at least one datagram that is not dropped. quic-go keeps the buffer of
-// each message by its index, so what is behind a dropped one is copied to its place.
+// ReadBatch reads at least one datagram that is not dropped. quic-go keeps the buffer
+// of each message by its index, so the messages after a dropped one are copied to
+// earlier places.
 func (f *filtered) ReadBatch(messages []ipv4.Message, flags int) (int, error) {
 	for {
 		n, err := f.batch.ReadBatch(messages, flags)

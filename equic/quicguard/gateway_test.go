@@ -27,7 +27,7 @@ var (
 // network is a pair whose client has two addresses, alice's and bob's.
 type network struct{ netkit.Pair }
 
-// newNetwork leaves the test in the server's namespace.
+// newNetwork makes a network. The test is then in the server's namespace.
 func newNetwork(t *testing.T) network {
 	t.Helper()
 	n := network{netkit.NewPair(t)}
@@ -37,7 +37,7 @@ func newNetwork(t *testing.T) network {
 	return n
 }
 
-// transport is a client's, which stays in its namespace.
+// transport returns a client's transport. Its socket stays in the client's namespace.
 func (n network) transport(t *testing.T, from netip.Addr) *quic.Transport {
 	t.Helper()
 	netkit.Enter(t, n.Client)
@@ -71,7 +71,7 @@ func TestTheKernelDropsAClientThatTheGuardCounted(t *testing.T) {
 	_, err = n.dial(t, alice, guarded.Addr())
 	testkit.Must(t, err)
 
-	// A third gets no answer at all: neither a handshake nor a refusal.
+	// A third connection gets no answer: neither a handshake nor a refusal.
 	tr := n.transport(t, alice)
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()

@@ -135,7 +135,7 @@ func TestAConnectionIsReleasedHoweverItEnds(t *testing.T) {
 		},
 		{"the client vanishes, and the idle timeout ends it", func(t *testing.T, _, _ *quic.Conn, tr *quic.Transport) {
 			t.Helper()
-			testkit.Must(t, tr.Close()) // which sends nothing
+			testkit.Must(t, tr.Close()) // it sends nothing
 		}, func(err error) bool {
 			var e *quic.IdleTimeoutError
 			return errors.As(err, &e)

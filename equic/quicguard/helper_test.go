@@ -25,10 +25,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// localhost is the address that clients have unless a test says otherwise.
+// localhost is the default address of clients.
 var localhost = netip.MustParseAddr("127.0.0.1")
 
-// certificate is a self-signed one.
+// certificate makes a self-signed certificate.
 var certificate = sync.OnceValues(func() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -46,7 +46,7 @@ func serverTLS(t *testing.T) *tls.Config {
 	return http3.ConfigureTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}})
 }
 
-// transport is a transport with a socket of its own.
+// transport returns a transport with its own socket.
 func transport(t *testing.T, addr netip.Addr) *quic.Transport {
 	t.Helper()
 	socket, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)))
@@ -61,7 +61,7 @@ func transportOn(t *testing.T, socket net.PacketConn) *quic.Transport {
 	return tr
 }
 
-// watched is a listener that tells how far it is.
+// watched is a listener that shows how far it is.
 type watched struct {
 	http3.QUICListener
 	accepted atomic.Int32
@@ -81,7 +81,7 @@ func (w *watched) Close() error {
 	return w.QUICListener.Close()
 }
 
-// listen is a listener on a loopback address, for the length of the test.
+// listen listens on a loopback address for the duration of the test.
 func listen(t *testing.T, early bool, config *quic.Config) *watched {
 	t.Helper()
 	return listenOn(t, transport(t, localhost), early, config)
@@ -100,8 +100,8 @@ func listenOn(t *testing.T, tr *quic.Transport, early bool, config *quic.Config)
 	return w
 }
 
-// greet has a server greet each connection that is accepted, by a stream, until
-// the listener is closed. It returns the connections as they come.
+// greet accepts connections and greets each of them on a stream, until the listener is
+// closed. It returns a channel of the connections.
 func greet(t *testing.T, l *Listener) <-chan *quic.Conn {
 	t.Helper()
 	conns := make(chan *quic.Conn, 256)
@@ -128,8 +128,7 @@ func greet(t *testing.T, l *Listener) <-chan *quic.Conn {
 	return conns
 }
 
-// dial makes a connection and waits for what becomes of it: no error is a
-// greeting.
+// dial makes a connection and waits for its result. No error means that it was greeted.
 func dial(t *testing.T, tr *quic.Transport, to net.Addr) (*quic.Conn, error) {
 	t.Helper()
 	conn, err := tr.Dial(t.Context(), to, clientTLS(), nil)
@@ -157,7 +156,7 @@ func mustDial(t *testing.T, n int, from netip.Addr, to net.Addr) []*quic.Conn {
 	return conns
 }
 
-// isRefusal says whether an error is the guard's.
+// isRefusal reports whether an error is the guard's refusal.
 func isRefusal(err error) bool {
 	var application *quic.ApplicationError
 	return errors.As(err, &application) && application.Remote &&

@@ -22,8 +22,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/quickit"
 )
 
-// hostileCase is what a client sends with a whole Initial in it, what the program
-// counts it as, and whether the server begins a handshake for it.
+// hostileCase is a set of frames that contain a whole Initial, the reason with which
+// the program must count them, and whether the server begins a handshake for them.
 type hostileCase struct {
 	name   string
 	frames func(t *testing.T, initial []byte) [][]byte
@@ -40,15 +40,15 @@ const (
 	options, udp                = unix.IPPROTO_DSTOPTS, unix.IPPROTO_UDP
 )
 
-// ip4 is a frame of alice's, with a change of its IP header.
+// ip4 returns a frame of alice's, with a change of its IP header.
 func ip4(t *testing.T, change func(*layers.IPv4), payload []byte) []byte {
 	t.Helper()
 	return framekit.Frame(t, framekit.Ethernet(typeIPv4), framekit.IPv4(alice.String(), change), framekit.UDP(serverPort),
 		gopacket.Payload(payload))
 }
 
-// ip6 is a frame of alice's with extension headers: a type and the bytes behind the
-// first, each.
+// ip6 returns a frame of alice's with extension headers. Each has a type, and the bytes
+// after its first one.
 func ip6(t *testing.T, last byte, rest []byte, chain ...extension) []byte {
 	t.Helper()
 	ip := framekit.IPv6(netkit.ClientAddress6)
@@ -72,14 +72,14 @@ type extension struct {
 	body []byte
 }
 
-// datagram6 is a UDP header with a checksum, and its payload.
+// datagram6 returns a UDP header with a checksum, and its payload.
 func datagram6(t *testing.T, payload []byte) []byte {
 	t.Helper()
 	return framekit.Frame(t, framekit.Ethernet(typeIPv6), framekit.IPv6(netkit.ClientAddress6), framekit.UDP(serverPort),
 		gopacket.Payload(payload))[14+40:]
 }
 
-// padding is an extension header of 8 bytes that does nothing.
+// padding returns an extension header of 8 bytes that does nothing.
 func padding(kind byte) extension { return extension{kind, []byte{0, 1, 4, 0, 0, 0, 0}} }
 
 func fragmentHeader(offset int, more bool) extension {
@@ -95,14 +95,14 @@ func (e extension) filled(size int) extension {
 	return e
 }
 
-// changed is a copy with some bytes changed.
+// changed returns a copy with some bytes changed.
 func changed(b []byte, offset int, values ...byte) []byte {
 	b = slices.Clone(b)
 	copy(b[offset:], values)
 	return b
 }
 
-// payload is a case of one frame in IPv4 with another payload.
+// payload makes a case of one frame in IPv4 with another payload.
 func payload(change func(initial []byte) []byte) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -110,7 +110,7 @@ func payload(change func(initial []byte) []byte) func(*testing.T, []byte) [][]by
 	}
 }
 
-// header is a case of one frame with a change of its IPv4 header.
+// header makes a case of one frame with a change of its IPv4 header.
 func header(change func(*layers.IPv4)) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -118,7 +118,7 @@ func header(change func(*layers.IPv4)) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// bytesAt is a case of one frame with bytes changed that make it wrong.
+// bytesAt makes a case of one frame with some bytes changed so that it is invalid.
 func bytesAt(offset int, values ...byte) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -126,7 +126,7 @@ func bytesAt(offset int, values ...byte) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// chained is a case of one IPv6 packet with extension headers.
+// chained makes a case of one IPv6 packet with extension headers.
 func chained(chain ...extension) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -134,8 +134,8 @@ func chained(chain ...extension) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// split4 is a case of fragments of an IPv4 datagram, cut at multiples of 8 bytes and
-// sent in an order.
+// split4 makes a case of fragments of an IPv4 datagram, cut at multiples of 8 bytes and
+// sent in this order.
 func split4(cuts []int, order ...int) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -155,8 +155,8 @@ func split4(cuts []int, order ...int) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// split6 is a case of fragments of what is behind an IPv6 header, of which the first
-// has a type.
+// split6 makes a case of fragments of the content of an IPv6 packet. kind is the type
+// of its first header.
 func split6(kind byte, prefix []byte, cuts []int, order ...int) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -181,7 +181,7 @@ func inOrder(frames [][]byte, order []int) [][]byte {
 	return list
 }
 
-// tagged is a case of a frame behind VLAN tags of an identifier.
+// tagged makes a case of a frame behind VLAN tags with this identifier.
 func tagged(id uint16, tags int) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -198,7 +198,7 @@ func tagged(id uint16, tags int) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// from is a case of a frame of another source.
+// from makes a case of a frame from another source.
 func from(address string) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -207,7 +207,8 @@ func from(address string) func(*testing.T, []byte) [][]byte {
 	}
 }
 
-// inside is a case of an IPv4 packet inside another of a protocol, behind a header.
+// inside makes a case of an IPv4 packet inside a packet of another protocol, after its
+// header.
 func inside(protocol layers.IPProtocol, header ...byte) func(*testing.T, []byte) [][]byte {
 	return func(t *testing.T, initial []byte) [][]byte {
 		t.Helper()
@@ -217,7 +218,7 @@ func inside(protocol layers.IPProtocol, header ...byte) func(*testing.T, []byte)
 	}
 }
 
-// toShortID is an Initial to a connection ID of 4 bytes with a token.
+// toShortID returns an Initial to a connection ID of 4 bytes, with a token.
 func toShortID(token int) func([]byte) []byte {
 	return func(initial []byte) []byte {
 		p := append(slices.Clone(initial[:5]), 4, 1, 2, 3, 4, 0, byte(token))
@@ -364,12 +365,12 @@ func (e extension) withSize(words byte) extension {
 	return e
 }
 
-// Each frame has a whole Initial of its own in it, so that the server begins a
-// handshake if the frame reaches it. Whatever reaches it from a client that is not
-// denied does not from one that is.
+// Each frame contains its own whole Initial, so that the server begins a handshake if
+// the frame reaches it. A frame that gets through from a client that is not denied must
+// not get through from one that is.
 func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 	cases := hostileCases()
-	packets := quickit.Initials(t, 4*len(cases), http3.NextProtoH3) // before there is a namespace without a loopback address
+	packets := quickit.Initials(t, 4*len(cases), http3.NextProtoH3) // first: the namespaces have no loopback address
 	n := newNetwork(t)
 	netkit.Enter(t, n.Client)
 	netkit.SetUp(t, netkit.ClientInterface, netkit.ClientAddress6+"/64")
@@ -394,7 +395,7 @@ func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 		packets = packets[1:]
 		return p
 	}
-	// A handshake of bob's is the mark that what was sent before has arrived.
+	// A handshake of bob's is the mark that everything sent before has arrived.
 	mark := func() {
 		t.Helper()
 		before := begun.Load()
@@ -408,7 +409,7 @@ func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 		for _, frame := range c.frames(t, next()) {
 			send(frame)
 		}
-		time.Sleep(2 * time.Millisecond) // for the reassembled, which overtakes nothing
+		time.Sleep(2 * time.Millisecond) // for reassembled packets, which do not overtake others
 		mark()
 		stats, err := gateway.Stats()
 		testkit.Must(t, err)
@@ -420,7 +421,7 @@ func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 		opened, after := try(c)
 		got := after.Packets[c.reason] - before.Packets[c.reason]
 		if c.reason == equic.PassUnknownClient {
-			// Once a handshake is in progress the client is known.
+			// Once a handshake is in progress, the client is in the table.
 			got += after.Packets[equic.PassUnderQuota] - before.Packets[equic.PassUnderQuota]
 			got-- // the mark
 		}

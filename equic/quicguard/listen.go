@@ -13,16 +13,16 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// Admission is a Counter that is also told of handshakes, when their first packet
-// arrives. A *equic.Gateway is one, and so are a *UserSpace and a *socket.Client.
+// Admission is a Counter that also counts handshakes, from their first packet on.
+// *equic.Gateway, *UserSpace and *socket.Client implement it.
 type Admission interface {
 	Counter
-	// MustValidate says whether an attempt is to be answered with a Retry.
+	// MustValidate reports whether to answer an attempt with a Retry.
 	MustValidate(port uint16, client netip.Addr) bool
-	// Begin counts a handshake in progress. An error that is equic.ErrOverQuota or
-	// equic.ErrFull turns the attempt away.
+	// Begin counts a handshake in progress. If the error is equic.ErrOverQuota or
+	// equic.ErrFull, the attempt is refused.
 	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
-	// HalfOpen is how many handshakes are in progress.
+	// HalfOpen returns the number of handshakes in progress.
 	HalfOpen() equic.HalfOpen
 }
 
@@ -31,8 +31,8 @@ var (
 	_ Admission = (*UserSpace)(nil)
 )
 
-// ListenAddr is Listen on a UDP address and a transport of its own, with the
-// default options. Close and then Wait close both.
+// ListenAddr is Listen on a UDP address, with a new transport and the default options.
+// Close and then Wait close the transport and its socket.
 func ListenAddr(address string, tlsConfig *tls.Config, config *quic.Config, counter Admission) (*Listener, error) {
 	addr, err := net.ResolveUDPAddr("udp", address)
 	if err != nil {
@@ -51,24 +51,24 @@ func ListenAddr(address string, tlsConfig *tls.Config, config *quic.Config, coun
 	return l, nil
 }
 
-// Listen listens on a transport, and sees every attempt to open a connection when
-// its first packet arrives:
+// Listen listens on a transport, and checks every attempt to open a connection when its
+// first packet arrives:
 //
-//   - While too many handshakes are in progress, attempts from addresses that are
-//     not validated are answered with a Retry, which costs no handshake and keeps no
-//     state (RFC 9000, 8.1.2). The limits are the gateway's (equic.Options.HalfOpen)
-//     and the client's quota.
+//   - While too many handshakes are in progress, it answers attempts from addresses that
+//     are not validated with a Retry. That costs no handshake and keeps no state (RFC
+//     9000, 8.1.2). The limits are the gateway's (equic.Options.HalfOpen) and the
+//     client's quota.
 //   - Handshakes from validated addresses count towards the quota before they are
-//     complete, also in the kernel. What is over quota is refused with
+//     complete, also in the kernel. Attempts over quota are refused with
 //     CONNECTION_REFUSED, without a handshake.
 //
 // It sets the transport's VerifySourceAddress and ConnContext, and the TLS
-// configuration's GetConfigForClient; what was set there is called too. If the
-// configuration allows 0-RTT, the listener is a *quic.EarlyListener inside.
+// configuration's GetConfigForClient. Functions that were set there before are called
+// too. If the configuration allows 0-RTT, it uses a *quic.EarlyListener.
 //
-// The transport's connection IDs must be shorter than 8 bytes (quic-go's are 4
-// unless you set another length). By that the kernel tells the packets of a
-// handshake in progress from those that open one.
+// The transport's connection IDs must be shorter than 8 bytes (quic-go's are 4 unless
+// you set another length). The kernel uses this to distinguish the packets of a
+// handshake in progress from those that open a connection.
 func Listen(tr *quic.Transport, tlsConfig *tls.Config, config *quic.Config, counter Admission, options Options) (
 	*Listener, error,
 ) {

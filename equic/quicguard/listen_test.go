@@ -22,13 +22,14 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/quickit"
 )
 
-// guardedServer is a server made by Listen, and how many handshakes cost it one.
+// guardedServer is a server made by Listen, with a count of the handshakes that it
+// performed.
 type guardedServer struct {
 	*Listener
 	begun *atomic.Int64
 }
 
-// listenGuarded runs a server on a transport, for the length of the test, and counts
+// listenGuarded runs a server on a transport for the duration of the test, and counts
 // the handshakes that it begins.
 func listenGuarded(
 	t *testing.T, tr *quic.Transport, config *quic.Config, counter Admission, begun *atomic.Int64,
@@ -80,8 +81,8 @@ func TestListenAdmitsAsManyAsTheQuota(t *testing.T) {
 	}
 }
 
-// Of 128 handshakes that one client starts at once and again and again, the quota
-// goes through. The rest is answered with a Retry or dropped in the kernel.
+// A client repeatedly starts 128 handshakes at once. Only as many as its quota get
+// through. The rest is answered with a Retry, or dropped in the kernel.
 func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T) {
 	const quota, dialers, perSecond = 5, 128, 10
 	n := newNetwork(t)
@@ -95,7 +96,7 @@ func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T
 		clients.Go(func() {
 			for ctx.Err() == nil {
 				if conn, err := tr.Dial(ctx, s.Addr(), clientTLS(), nil); err == nil {
-					hangUp(conn) // for the next
+					hangUp(conn) // so that another one fits
 				}
 			}
 		})
@@ -132,7 +133,7 @@ func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 	if got := s.Stats().HalfOpen; got.Unvalidated > quota || s.begun.Load() > quota {
 		t.Errorf("half open %+v and %d handshakes, want %d at most", got, s.begun.Load(), quota)
 	}
-	// Whoever shares the address gets in, as it answers the Retry.
+	// Another client at the same address is admitted, because it answers the Retry.
 	mustDial(t, 1, localhost, s.Addr())
 }
 
@@ -141,10 +142,10 @@ func TestListenCallsWhatWasSetBefore(t *testing.T) {
 	var verified, told, hello atomic.Int32
 	tr.VerifySourceAddress = func(net.Addr) bool { verified.Add(1); return false }
 	tr.ConnContext = func(context.Context, *quic.ClientInfo) (context.Context, error) {
-		if told.Add(1) > 1 { // a ClientHello may be two packets, each of which asks
+		if told.Add(1) > 1 { // a ClientHello may be two packets, and each one calls this
 			return nil, errors.New("no more")
 		}
-		return context.Background(), nil // which is not derived from that of the guard
+		return context.Background(), nil // not derived from the guard's context
 	}
 	config := serverTLS(t)
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { hello.Add(1); return nil, nil }
@@ -171,7 +172,7 @@ func TestListenCallsWhatWasSetBefore(t *testing.T) {
 func TestAnAttemptThatTheServerItselfRefusesCountsForNothing(t *testing.T) {
 	tr := transport(t, localhost)
 	counter := NewUserSpace(9)
-	var asked, most atomic.Int64 // the transport asks in one goroutine
+	var asked, most atomic.Int64 // the transport calls this in one goroutine
 	tr.ConnContext = func(context.Context, *quic.ClientInfo) (context.Context, error) {
 		asked.Add(1)
 		most.Store(max(most.Load(), int64(counter.HalfOpen().Unvalidated)))

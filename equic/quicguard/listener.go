@@ -14,30 +14,30 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// Listener is a guarded listener: an http3.QUICListener. Its methods may be
-// called from any goroutine.
+// Listener is a guarded listener: an http3.QUICListener. Its methods may be called from
+// any goroutine.
 type Listener struct {
 	inner   http3.QUICListener
 	counter Counter
 	options Options // complete
-	err     error   // why it cannot be guarded, for Accept
+	err     error   // why it cannot be guarded; Accept returns it
 
 	admission *admission   // nil unless made by Listen
-	close     func() error // what Close closes when all connections have ended; may be nil
+	close     func() error // called once all connections have ended; may be nil
 
 	early   early
-	closing tasks // Accepts, refusals and waits for handshakes that are under way
+	closing tasks // Accepts, refusals and waits for handshakes that are in progress
 	open    tasks // counted connections
 
 	admitted, refused, uncounted, failed atomic.Uint64
 }
 
-// Wrap guards a *quic.Listener or a *quic.EarlyListener, or another of the
-// kind, with the default options. The counter is a *equic.Gateway as a rule;
-// with nil the quota is equic.DefaultQuota, counted and enforced here alone.
+// Wrap guards a *quic.Listener, a *quic.EarlyListener or a similar listener, with the
+// default options. The counter usually is a *equic.Gateway. If it is nil, the quota is
+// equic.DefaultQuota, and it is counted and enforced only here.
 //
-// A listener that cannot be guarded, as its port is not one of the gateway's,
-// says so at the first Accept.
+// If the listener cannot be guarded, because its port is not one of the gateway's, the
+// first Accept returns the error.
 func Wrap(listener http3.QUICListener, counter Counter) *Listener {
 	return WrapWith(listener, counter, Options{})
 }
@@ -61,15 +61,14 @@ func WrapWith(listener http3.QUICListener, counter Counter, options Options) *Li
 	return l
 }
 
-// Accept waits for a connection whose handshake is complete, and whose client
-// is below its quota. Other connections are dealt with meanwhile, so it must be
-// called in a loop.
+// Accept waits for a connection whose handshake is complete and whose client is below
+// its quota. It also handles other connections, so it must be called in a loop.
 //
-// This is so for a *quic.EarlyListener too. Its connections wait for their
-// handshakes beside each other, so no client can hold up another; but the server
-// sees no request before the handshake's end. It would have to serve requests of
-// connections that do not count yet, and a client that never completes a
-// handshake could have as many of these as it likes.
+// This also applies to a *quic.EarlyListener. Its connections wait for their handshakes
+// in parallel, so no client can delay another. But the server gets no request before
+// the end of the handshake. Otherwise it would have to serve requests of connections
+// that do not count yet, and a client that never completes a handshake could have any
+// number of these.
 func (l *Listener) Accept(ctx context.Context) (*quic.Conn, error) {
 	if l.err != nil {
 		return nil, l.err
@@ -100,7 +99,7 @@ func (l *Listener) Accept(ctx context.Context) (*quic.Conn, error) {
 	}
 }
 
-// acceptUnless accepts until one of two contexts ends.
+// acceptUnless accepts until one of the two contexts ends.
 func acceptUnless(ctx, other context.Context, from http3.QUICListener) (*quic.Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -108,10 +107,10 @@ func acceptUnless(ctx, other context.Context, from http3.QUICListener) (*quic.Co
 	return from.Accept(ctx)
 }
 
-// take says whether a connection can be handed out at once. A connection whose
-// handshake is not complete is handed out later.
+// take reports whether a connection can be returned at once. If its handshake is not
+// complete, it is returned later.
 func (l *Listener) take(conn *quic.Conn) bool {
-	// Now, not when the connection ends: it may migrate.
+	// Read it now, not when the connection ends: the client may migrate.
 	client := addressOf(conn.RemoteAddr())
 	select {
 	case <-conn.HandshakeComplete():
@@ -126,7 +125,7 @@ func (l *Listener) take(conn *quic.Conn) bool {
 	return false
 }
 
-// decide admits a connection, or has it refused.
+// decide admits a connection, or refuses it.
 func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
 	admitted, release, err := l.count(conn, client)
 	if err != nil {
@@ -159,15 +158,15 @@ func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
 	return admitted || uncounted
 }
 
-// count counts a connection whose handshake is complete, and returns what releases
-// it.
+// count counts a connection whose handshake is complete, and returns the function that
+// releases it.
 func (l *Listener) count(conn *quic.Conn, client netip.Addr) (admitted bool, release func(), err error) {
 	if at := attemptOf(conn.Context()); at != nil && at.forget() {
 		return at.Complete(), at.Close, nil
 	}
 	admitted, err = l.counter.TryInc(l.options.Port, client)
 	return admitted, func() {
-		// A closed gateway has forgotten the connection already.
+		// A closed gateway has already forgotten the connection.
 		if err := l.counter.Dec(l.options.Port, client); err != nil && !errors.Is(err, equic.ErrClosed) {
 			l.note(client, err)
 		}
@@ -179,13 +178,13 @@ func (l *Listener) note(client netip.Addr, err error) {
 	l.options.OnError(client, err)
 }
 
-// Addr is the address that the listener listens on.
+// Addr returns the address that the listener listens on.
 func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
 
-// Close closes the listener and early connections that Accept has not returned,
-// and waits for what the guard has under way: Accepts and refusals. Connections
-// that the server has live on if quic-go lets them (a listener of a
-// quic.Transport), and are released when they end: Wait waits for that.
+// Close closes the listener and the early connections that Accept has not returned. It
+// waits for the guard's work in progress: Accepts and refusals. Accepted connections
+// stay open if quic-go allows it (a listener of a quic.Transport). They are released
+// when they end; Wait waits for that.
 func (l *Listener) Close() error {
 	err := l.inner.Close()
 	l.end()
@@ -193,19 +192,19 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Wait waits until all counted connections have ended and are released. Call it
-// after Close and after what closes the connections, and before the gateway's
-// Close if the gateway's counts matter.
+// Wait waits until all counted connections have ended and are released. Call it after
+// Close and after closing the connections. Call it before the gateway's Close if the
+// gateway's counts matter.
 //
-// What ListenAddr opened, it closes.
+// It also closes what ListenAddr opened.
 func (l *Listener) Wait() {
 	l.open.wait()
 	if l.close != nil {
-		_ = l.close() // nothing uses it any more
+		_ = l.close() // no longer in use
 	}
 }
 
-// Stats are the totals so far.
+// Stats returns the totals so far.
 func (l *Listener) Stats() Stats {
 	s := Stats{
 		Admitted:  l.admitted.Load(),
@@ -226,7 +225,7 @@ func addressOf(a net.Addr) netip.Addr {
 	if udp, ok := a.(*net.UDPAddr); ok {
 		return udp.AddrPort().Addr().Unmap()
 	}
-	return netip.Addr{} // which no counter takes
+	return netip.Addr{} // no counter accepts it
 }
 
 func portOf(a net.Addr) uint16 {

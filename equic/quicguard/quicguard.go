@@ -10,28 +10,28 @@
 //	}
 //	err = http3Server.ServeListener(listener)
 //
-// A connection counts until it is closed, for whatever reason. It counts for the
-// address that it came from, even if the client migrates.
+// A connection counts until it is closed, for any reason. It counts for the address
+// that it came from, even if the client migrates.
 //
 // # Admission and backstop
 //
-// The kernel drops what a client at its quota sends to open more. Listen counts
-// handshakes before they cost anything, so that a client at its quota is one that
-// has that many in progress. Wrap, around a listener that exists already, sees
-// connections only when their handshakes are complete. In both cases, however many
-// connections of a client arrive at once, no more than its quota are handed to the
-// server: the rest is refused here, with the error H3_EXCESSIVE_LOAD.
+// The kernel drops packets with which a client at its quota tries to open more
+// connections. Listen counts handshakes before they cost anything, so a client with
+// that many handshakes in progress already is at its quota. Wrap guards an existing
+// listener, and gets connections only when their handshakes are complete. In both
+// cases, however many connections of a client arrive at once, the server gets no more
+// than its quota. The others are refused here, with the error H3_EXCESSIVE_LOAD.
 //
 // # Dead clients
 //
-// A client that is killed or loses its network keeps its connections until the
-// server's idle timeout, 30 seconds by default. Set quic.Config.MaxIdleTimeout to
-// 10 seconds, with a KeepAlivePeriod of 4 if idle clients are to stay.
+// A client that is killed or loses its network keeps its connections until the server's
+// idle timeout, 30 seconds by default. Set quic.Config.MaxIdleTimeout to 10 seconds,
+// with a KeepAlivePeriod of 4 seconds if idle clients are to stay.
 //
 // # Without the kernel
 //
-// With a counter of its own instead of a gateway (UserSpace, or nil) the guard
-// refuses everything that is over quota by itself. It needs no capability then.
+// With its own counter instead of a gateway (UserSpace, or nil), the guard itself
+// refuses all connections over quota. It needs no capability then.
 package quicguard
 
 import (
@@ -43,14 +43,14 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// Counter counts the connections of clients. A *equic.Gateway is one, and so is
-// a *UserSpace. Its methods are called from any goroutine.
+// Counter counts the connections of clients. *equic.Gateway and *UserSpace implement
+// it. Its methods are called from any goroutine.
 type Counter interface {
-	// TryInc counts a connection if its client is below its quota, in one step
-	// with the check. With an error the connection may be admitted, so counted,
-	// or not.
+	// TryInc counts a connection if its client is below its quota. The check and the
+	// count are one atomic step. After an error, the connection may be admitted (and
+	// counted) or not.
 	TryInc(port uint16, client netip.Addr) (admitted bool, err error)
-	// Dec counts one less; called once for each that was admitted.
+	// Dec removes one from the count. It is called once for each admitted connection.
 	Dec(port uint16, client netip.Addr) error
 }
 
@@ -60,37 +60,37 @@ var (
 	_ http3.QUICListener = (*Listener)(nil)
 )
 
-// Options say how a listener is guarded. The zero value is the default.
+// Options specify how a listener is guarded. The zero value is the default.
 //
-// The functions may be called from several goroutines at once, each is given
-// the connection and its client, and may be nil. Those that are called before
-// Accept returns hold up the connections behind: they must be quick.
+// The functions may be called from several goroutines at once. Each gets the connection
+// and its client, and may be nil. Those that are called before Accept returns delay the
+// connections after this one: they must be quick.
 type Options struct {
-	// Port is the port that is counted under. Zero is the listener's own;
-	// another one is needed where a port is forwarded, as the gateway's port
-	// is the one in the packets that arrive at its interface.
+	// Port is the port to count under. Zero is the listener's own. Another one is
+	// needed if a port is forwarded: the gateway's port is the one in the packets that
+	// arrive at its interface.
 	Port uint16
-	// Quota is how many connections each client may have if there is no
+	// Quota is the number of connections that each client may have if there is no
 	// counter. Zero is equic.DefaultQuota.
 	Quota int
 
 	// OnAdmit is called before Accept returns the connection.
 	OnAdmit func(conn *quic.Conn, client netip.Addr)
-	// OnRefuse is called when a connection turns out to be over quota, before
-	// it is closed.
+	// OnRefuse is called before a connection that is over quota is closed.
 	OnRefuse func(conn *quic.Conn, client netip.Addr)
-	// Refuse closes a connection that is over quota, in a goroutine of its own.
-	// A function that measures, or uses another error, goes here. Nil is Refuse.
+	// Refuse closes a connection that is over quota, in its own goroutine. Set it to
+	// measure, or to use another error. Nil is the function Refuse.
 	Refuse func(conn *quic.Conn, client netip.Addr)
-	// OnRelease is called after an admitted connection has ended (the cause of
-	// its context says why), before it is counted no more.
+	// OnRelease is called after an admitted connection has ended, before its count is
+	// released. The cause of the connection's context is the reason for its end.
 	OnRelease func(conn *quic.Conn, client netip.Addr)
-	// OnError is called with the counter's errors, as Stats.Failed counts them.
+	// OnError is called with each error of the counter. Stats.Failed counts the same
+	// errors.
 	OnError func(client netip.Addr, err error)
 }
 
-// Refuse closes a connection with H3_EXCESSIVE_LOAD (RFC 9114, 8.1). It returns
-// when the connection has ended, which takes the connection's own goroutine.
+// Refuse closes a connection with H3_EXCESSIVE_LOAD (RFC 9114, 8.1). It returns when
+// the connection's own goroutine has ended.
 func Refuse(conn *quic.Conn, _ netip.Addr) {
 	// quic-go's error is always nil.
 	_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad), "too many connections")
@@ -117,25 +117,26 @@ func (o Options) complete() Options {
 
 // Stats are the totals of a listener.
 type Stats struct {
-	// Admitted is how many connections Accept returned, or will return.
+	// Admitted is the number of connections that Accept has returned, or will return.
 	Admitted uint64
-	// Refused is how many were over quota and closed. With a gateway, these are
-	// what the kernel let pass.
+	// Refused is the number of connections that were over quota and closed. With a
+	// gateway, these are the ones that the kernel let pass.
 	Refused uint64
-	// RefusedEarly is how many attempts were over quota before their handshake
+	// RefusedEarly is the number of attempts that were refused before their handshake
 	// (see Listen).
 	RefusedEarly uint64
-	// Retried is how many packets were answered with a Retry, as too many
+	// Retried is the number of packets answered with a Retry because too many
 	// handshakes were in progress.
 	Retried uint64
-	// HalfOpen is how many handshakes are in progress now.
+	// HalfOpen is the number of handshakes in progress now.
 	HalfOpen equic.HalfOpen
-	// Uncounted is how many of Admitted could not be counted, as after the
-	// gateway's Close: only a full table turns away.
+	// Uncounted is the number of Admitted that could not be counted, for example after
+	// the gateway's Close. Of the counter's errors, only a full table makes the guard
+	// refuse a connection.
 	Uncounted uint64
-	// Failed is how many calls of the counter ended with an error. A full table is
-	// one (equic.ErrFull); such a client is refused.
+	// Failed is the number of calls of the counter that returned an error. One of these
+	// is a full table (equic.ErrFull); the client is then refused.
 	Failed uint64
-	// Open is how many admitted connections are counted now.
+	// Open is the number of admitted connections that are counted now.
 	Open int
 }

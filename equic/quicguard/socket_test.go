@@ -19,7 +19,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// share answers a socket for a gateway, for the length of the test.
+// share serves a gateway on a socket for the duration of the test.
 func share(t *testing.T, gateway *equic.Gateway) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "socket")
@@ -39,7 +39,7 @@ func share(t *testing.T, gateway *equic.Gateway) (path string) {
 	return path
 }
 
-// Each worker has a port of its own here, all of which count under the gateway's.
+// Each worker here has its own port. All of them count under the gateway's port.
 func TestWorkersShareTheAdmissionOfOneGateway(t *testing.T) {
 	n := newNetwork(t)
 	gateway, err := equic.Attach(equic.Options{

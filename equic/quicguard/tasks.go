@@ -2,12 +2,12 @@ package quicguard
 
 import "sync"
 
-// tasks counts what is under way. Other than a sync.WaitGroup, it may be waited
-// for while more is started.
+// tasks counts tasks in progress. Unlike a sync.WaitGroup, it allows new tasks to start
+// while others wait.
 type tasks struct {
 	mu   sync.Mutex
 	n    int
-	zero chan struct{} // closed at zero; nil where nobody waits
+	zero chan struct{} // closed at zero; nil if there is no waiter
 }
 
 func (t *tasks) start() {
@@ -32,7 +32,7 @@ func (t *tasks) running() int {
 	return t.n
 }
 
-// wait returns at the first moment when nothing is under way.
+// wait returns as soon as no task is in progress.
 func (t *tasks) wait() {
 	t.mu.Lock()
 	if t.n == 0 {
