@@ -1,5 +1,5 @@
-// Package socket counts connections at an equic-gateway, which other processes may
-// share: the workers of a server with SO_REUSEPORT, or several servers. A *Client is
+// Package socket counts connections at an equic-gateway. Other processes may share the
+// gateway: the workers of a server with SO_REUSEPORT, or several servers. A *Client is
 // a quicguard.Admission.
 //
 //	gateway, err := socket.Dial("/run/equic-gateway.sock")
@@ -9,9 +9,9 @@
 //	defer gateway.Close()
 //	guarded, err := quicguard.ListenAddr(":443", tlsConfig, nil, gateway)
 //
-// Each call waits for a round trip to the gateway; a quicguard listener makes three
-// before a handshake. It needs no capability and runs on every system that has Unix
-// sockets; the gateway needs Linux. docs/gateway.md describes the protocol.
+// Each call waits for a round trip to the gateway. A quicguard listener makes three of
+// them before a handshake. The package needs no capability and works on every system
+// with Unix sockets; the gateway needs Linux. docs/gateway.md describes the protocol.
 package socket
 
 import (
@@ -29,21 +29,20 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// Timeout bounds each request.
+// Timeout limits each request.
 const Timeout = 5 * time.Second
 
-// retryAfter is how long a client waits before it tries again to reach a gateway
-// that is gone. Meanwhile every request fails at once.
+// retryAfter is how long a client waits before it tries to reach a lost gateway again.
+// Until then every request fails at once.
 const retryAfter = time.Second
 
-// ErrGone says that the gateway cannot be reached. A server may admit clients
-// meanwhile, as quicguard does, or turn them away.
+// ErrGone means that the gateway cannot be reached. Until it is back, a server may
+// admit clients, as quicguard does, or refuse them.
 var ErrGone = errors.New("gateway is gone")
 
-// Client counts connections at a gateway. What it counted is released when its
-// process ends. If the gateway is started anew, the client connects again with its
-// next request, and counts there what is open. Its methods may be called from any
-// goroutine.
+// Client counts connections at a gateway. Its counts are released when its process
+// ends. If the gateway restarts, the client connects again with its next request, and
+// counts its open connections there. Its methods may be called from any goroutine.
 type Client struct {
 	path string
 
@@ -51,15 +50,15 @@ type Client struct {
 	conn   net.Conn // nil if the gateway is gone
 	in     *bufio.Reader
 	open   map[connection]int
-	retry  time.Time // not to be tried before
+	retry  time.Time // do not try before
 	closed bool
 
-	session  int    // counts the connections to the gateway
+	session  int    // number of the current connection to the gateway
 	lastID   uint64 // of a handshake
 	halfOpen equic.HalfOpen
 }
 
-// connection is what an address has open at a port.
+// connection is an address and a port to which it has open connections.
 type connection struct {
 	port uint16
 	addr netip.Addr
@@ -80,7 +79,8 @@ func Dial(path string) (*Client, error) {
 	return c, nil
 }
 
-// connect connects, and counts what is open. Callers hold mu, or are alone.
+// connect connects, and counts the open connections. Callers hold mu, or run before c
+// is shared.
 func (c *Client) connect() error {
 	d := net.Dialer{Timeout: Timeout}
 	conn, err := d.DialContext(context.Background(), "unix", c.path)
@@ -102,7 +102,7 @@ func (c *Client) connect() error {
 }
 
 // TryInc counts a connection if its client is below the quota. The error is
-// equic.ErrFull, ErrGone, or what the gateway replied; then nothing is counted.
+// equic.ErrFull, ErrGone, or the gateway's reply; then nothing is counted.
 func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
 	of := newConnection(port, addr)
 	c.mu.Lock()
@@ -120,7 +120,7 @@ func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	return true, nil
 }
 
-// Dec counts one connection less. It is an error if this client has counted none.
+// Dec removes one connection. It is an error if this client has counted none.
 func (c *Client) Dec(port uint16, addr netip.Addr) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *Client) dec(of connection) error {
 	default:
 		c.open[of]--
 	}
-	if c.conn == nil { // when it is back it learns what is open then
+	if c.conn == nil { // connect will count what is open then
 		return nil
 	}
 	reply, err := c.exchange("dec " + of.String())
@@ -149,7 +149,7 @@ func (c *Client) dec(of connection) error {
 	return nil
 }
 
-// Close disconnects: the gateway releases what this client counted.
+// Close disconnects. The gateway releases what this client counted.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -162,12 +162,12 @@ func (c *Client) Close() error {
 	return err
 }
 
-// request asks the gateway about a connection. Callers hold mu.
+// request sends a request about a connection. Callers hold mu.
 func (c *Client) request(what string, of connection) (string, error) {
 	return c.ask(what + " " + of.String())
 }
 
-// ask asks the gateway, and connects first if it was gone. Callers hold mu.
+// ask sends a request, and connects first if the gateway was gone. Callers hold mu.
 func (c *Client) ask(line string) (string, error) {
 	switch {
 	case c.closed:
@@ -187,7 +187,7 @@ func (c *Client) ask(line string) (string, error) {
 	return c.exchange(line)
 }
 
-// exchange sends a request and reads its reply. An error means that the gateway is
+// exchange sends a request and reads the reply. An error means that the gateway is
 // gone. Callers hold mu.
 func (c *Client) exchange(line string) (string, error) {
 	err := c.conn.SetDeadline(time.Now().Add(Timeout))
@@ -205,16 +205,17 @@ func (c *Client) exchange(line string) (string, error) {
 	return strings.TrimSuffix(reply, "\n"), nil
 }
 
-// lose gives up the connection, of which nobody knows what is still to come.
+// lose closes the connection. After an error, it is unclear which replies are still to
+// come.
 func (c *Client) lose() {
 	if c.conn != nil {
-		_ = c.conn.Close() // it has failed already
+		_ = c.conn.Close() // it has already failed
 		c.conn = nil
 	}
 	c.retry = time.Now().Add(retryAfter)
 }
 
-// failure is the error that a reply tells of.
+// failure returns the error for a reply.
 func (c *Client) failure(reply string) error {
 	if reply == "full" {
 		return equic.ErrFull

@@ -41,7 +41,7 @@ func (c counting) Attachment() equic.Attachment       { return equic.Attachment{
 func (c counting) Stats() (equic.Stats, error)        { return equic.Stats{}, nil }
 func (c counting) Clients() iter.Seq[equic.Client]    { return c.UserSpace.Clients() }
 
-// gateway is one at a socket.
+// gateway is a running gateway with a socket.
 type gateway struct {
 	counting
 	path string

@@ -17,7 +17,7 @@ type handshake struct {
 	client    *Client
 	of        connection
 	id        uint64
-	session   int // in which it was begun
+	session   int // of the client, when it was begun
 	validated bool
 	stage     stage
 }
@@ -31,8 +31,8 @@ const (
 	over
 )
 
-// MustValidate reports whether an attempt is to be answered with a Retry, as that of
-// equic.Gateway does. It is false if the gateway is gone.
+// MustValidate reports whether to answer an attempt with a Retry, as that of
+// equic.Gateway does. It returns false if the gateway is gone.
 func (c *Client) MustValidate(port uint16, addr netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,12 +41,11 @@ func (c *Client) MustValidate(port uint16, addr netip.Addr) bool {
 }
 
 // Begin counts a handshake, as that of equic.Gateway does. The error is
-// equic.ErrOverQuota, equic.ErrFull, ErrMustValidate, ErrGone, or what the gateway
-// replied; then nothing is counted.
+// equic.ErrOverQuota, equic.ErrFull, ErrMustValidate, ErrGone, or the gateway's reply;
+// then nothing is counted.
 //
-// If the gateway is gone when the handshake is complete, the connection is admitted
-// and not counted. If it was started anew meanwhile, the connection is counted as by
-// TryInc.
+// If the gateway is gone when the handshake is complete, the connection is admitted and
+// not counted. If it has restarted meanwhile, the connection is counted as by TryInc.
 func (c *Client) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
 	of := newConnection(port, from.Addr())
 	c.mu.Lock()
@@ -74,7 +73,7 @@ func (c *Client) Begin(port uint16, from netip.AddrPort, validated bool) (equic.
 	return h, nil
 }
 
-// HalfOpen is how many handshakes this client has in progress.
+// HalfOpen returns the number of handshakes that this client has in progress.
 func (c *Client) HalfOpen() equic.HalfOpen {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -89,11 +88,11 @@ func (h *handshake) count(by int) {
 	}
 }
 
-// report sends the gateway what becomes of the handshake. The reply is empty if the
-// gateway does not know the handshake.
+// report sends the gateway the next state of the handshake. The reply is empty if the
+// gateway is gone, or has restarted since the handshake began.
 func (h *handshake) report(what string) (reply string) {
 	if c := h.client; c.conn != nil && c.session == h.session {
-		reply, _ = c.exchange(fmt.Sprintf("%s %d", what, h.id)) // an error is a gateway that is gone
+		reply, _ = c.exchange(fmt.Sprintf("%s %d", what, h.id)) // an error means that the gateway is gone
 	}
 	return reply
 }
