@@ -1,9 +1,9 @@
-// Package control lets a server in another process count its clients at a
-// gateway: it speaks a protocol of lines over a Unix socket.
+// Package control lets a server in another process count its clients at a gateway, by a
+// line protocol over a Unix socket.
 //
-// It is what the program equic-gateway puts around the package equic, for
-// servers that are not written in Go. docs/gateway.md describes the protocol.
-// It imports equic and nothing else of this module.
+// The program equic-gateway consists of it and the package equic, and is for servers
+// that are not written in Go. docs/gateway.md describes the protocol. It imports equic
+// and no other package of this module.
 package control
 
 import (
@@ -24,16 +24,16 @@ import (
 
 // Limits of the protocol.
 const (
-	// MaxLine is how long a request may be, in bytes without its line feed.
+	// MaxLine is the greatest length of a request, in bytes without its line feed.
 	MaxLine = 256
-	// MaxConnections is how many connections may be open at once.
+	// MaxConnections is the number of connections that may be open at once.
 	MaxConnections = 64
-	// WriteTimeout is how long a connection may leave its replies unread before
-	// it is closed.
+	// WriteTimeout is how long a connection may leave its replies unread before it is
+	// closed.
 	WriteTimeout = 10 * time.Second
 )
 
-// maxSnapshots is how many connections may read `clients` at once: each holds a
+// maxSnapshots is the number of connections that may read `clients` at once. Each has a
 // copy of all clients until it has sent it.
 const maxSnapshots = 4
 
@@ -46,39 +46,39 @@ type Counter interface {
 	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
 }
 
-// Limits are what can be changed of a port, as of equic.Gateway.
+// Limits reads and changes the limits of a port, as equic.Gateway does.
 type Limits interface {
 	Quota(port uint16) int
 	SetQuota(port uint16, quota int) error
 	SetRate(port uint16, initialsPerSecond float64, burst int) error
 }
 
-// Reader tells what a gateway does, as equic.Gateway does.
+// Reader reads the state of a gateway, as equic.Gateway does.
 type Reader interface {
 	Attachment() equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
 }
 
-// Gateway is what is controlled: an equic.Gateway, or a fake of it.
+// Gateway is the gateway to control: an equic.Gateway, or a fake.
 type Gateway interface {
 	Counter
 	Limits
 	Reader
 }
 
-// List is a set of prefixes: an equic.List, or a fake of it.
+// List is a set of prefixes: an equic.List, or a fake.
 type List interface {
 	Add(p netip.Prefix) error
 	Remove(p netip.Prefix) error
 	Prefixes() []netip.Prefix
 }
 
-// Options say what a Server controls. All are required.
+// Options specify what a Server controls. All are required.
 type Options struct {
 	Gateway         Gateway
 	Allowed, Denied List
-	// Ports are those of the gateway, with the limits that it began with.
+	// Ports are the ports of the gateway, with their initial limits.
 	Ports []equic.Port
 	Log   *slog.Logger
 }
@@ -87,12 +87,12 @@ type Options struct {
 type Server struct {
 	Options
 	rates     *rates
-	snapshots chan struct{} // a place for each connection that reads `clients`
-	counting  sync.Mutex    // held while `status` counts the clients
+	snapshots chan struct{} // one place for each connection that reads `clients`
+	counting  sync.Mutex    // locked while `status` counts the clients
 	patience  time.Duration // WriteTimeout
 }
 
-// NewServer makes a server; Serve starts it.
+// NewServer makes a server. Serve starts it.
 func NewServer(o Options) *Server {
 	return &Server{
 		Options:   o,
@@ -102,18 +102,18 @@ func NewServer(o Options) *Server {
 	}
 }
 
-// Serve answers the connections of a listener, each by a goroutine of its own,
-// until the context ends. It closes the listener, and returns when all
-// connections are closed and what they counted is released.
+// Serve answers the connections of a listener, each in its own goroutine, until the
+// context ends. It closes the listener. It returns when all connections are closed and
+// their counts are released.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // Accept tells
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // Accept then returns an error
 	defer func() {
 		stop()
-		_ = listener.Close() // or wait for the one under way
+		_ = listener.Close() // or wait for the Close in progress
 	}()
 	places := make(chan struct{}, MaxConnections)
 	for {
@@ -136,12 +136,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	}
 }
 
-// acceptPause is how long accept waits for resources that are short.
+// acceptPause is how long accept waits if resources are short.
 const acceptPause = 100 * time.Millisecond
 
-// accept waits for a connection. It goes on where the machine is short of
-// resources, and where a peer went away too soon. Once the context has ended it
-// returns no connection.
+// accept waits for a connection. It continues if the machine is short of resources, or
+// a peer disconnected too soon. Once the context has ended it returns no connection.
 func accept(ctx context.Context, listener net.Listener) (net.Conn, error) {
 	for {
 		conn, err := listener.Accept()
@@ -159,7 +158,7 @@ func accept(ctx context.Context, listener net.Listener) (net.Conn, error) {
 	}
 }
 
-// passing says whether the next connection may do better.
+// passing reports whether an error is temporary, so that the next Accept may succeed.
 func passing(err error) bool {
 	for _, number := range []syscall.Errno{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED,
@@ -171,26 +170,26 @@ func passing(err error) bool {
 	return false
 }
 
-// turnAway refuses a connection that is one too many. The socket's buffer is
-// empty, so that the write does not wait for the peer.
+// turnAway refuses a connection above the limit. The socket's buffer is empty, so the
+// write does not wait for the peer.
 func turnAway(conn net.Conn) {
 	_, _ = fmt.Fprintf(conn, "error: %d connections are open already: close one, or use one for several threads\n",
 		MaxConnections)
 	_ = conn.Close()
 }
 
-// timedWriter bounds how long each write to a connection takes, or, within a
-// long reply, all of them.
+// timedWriter limits how long each write to a connection takes, or all the writes of a
+// long reply together.
 type timedWriter struct {
 	conn     net.Conn
 	patience time.Duration
-	until    time.Time // the end of a long reply; zero outside of one
+	until    time.Time // the end of a long reply; otherwise zero
 }
 
 // begin starts a long reply.
 func (w *timedWriter) begin() { w.until = time.Now().Add(w.patience) }
 
-// end ends it.
+// end ends the long reply.
 func (w *timedWriter) end() { w.until = time.Time{} }
 
 func (w *timedWriter) Write(b []byte) (int, error) {
@@ -204,7 +203,7 @@ func (w *timedWriter) Write(b []byte) (int, error) {
 	return w.conn.Write(b)
 }
 
-// flusher reads from a connection, and sends what was written before it waits.
+// flusher reads from a connection. It sends the buffered replies before each read.
 type flusher struct {
 	conn io.Reader
 	out  interface{ Flush() error }

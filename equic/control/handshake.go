@@ -8,16 +8,16 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// handshake is one in progress that a connection has begun.
+// handshake is a handshake in progress that a connection has begun.
 type handshake struct {
 	equic.Handshake
 	client client
 }
 
-// errRetry is the error of an attempt that needs a validated address.
+// errRetry is the error for an attempt that needs a validated address.
 var errRetry = errors.New("answer with a Retry")
 
-// validate replies whether an attempt from an address that is not validated needs a
+// validate returns errRetry if an attempt from an address that is not validated needs a
 // Retry.
 func (s *session) validate(c client) error {
 	if s.server.Gateway.MustValidate(c.port, c.addr) {
@@ -26,7 +26,7 @@ func (s *session) validate(c client) error {
 	return nil
 }
 
-// begin counts a handshake in progress, under a name that the peer has chosen.
+// begin counts a handshake in progress, under an ID that the peer has chosen.
 func begin(s *session, arguments []string) (string, error) {
 	from, err := netip.ParseAddrPort(arguments[1])
 	if err != nil {
@@ -67,7 +67,7 @@ func (s *session) begin(id string, port uint16, from netip.AddrPort, validated b
 	return nil
 }
 
-// ofHandshake is hello, complete, fail or cancel.
+// ofHandshake makes the request hello, complete, fail or cancel.
 func ofHandshake(do func(s *session, id string, h handshake) error) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		h, ok := s.handshakes[arguments[0]]
@@ -83,7 +83,7 @@ func (s *session) hello(_ string, h handshake) error {
 	return nil
 }
 
-// complete makes a connection of a handshake, which dec releases.
+// complete turns a handshake into a connection, which dec releases.
 func (s *session) complete(id string, h handshake) error {
 	delete(s.handshakes, id)
 	if !h.Complete() {
@@ -99,15 +99,15 @@ func (s *session) fail(id string, h handshake) error {
 	return nil
 }
 
-// cancel takes back a handshake that cost the server nothing.
+// cancel removes a handshake that cost the server nothing.
 func (s *session) cancel(id string, h handshake) error {
 	delete(s.handshakes, id)
 	h.Cancel()
 	return nil
 }
 
-// cancelAll takes back what is in progress: its server, not its clients, broke it
-// off.
+// cancelAll cancels the handshakes in progress: they were broken off by their server,
+// not by their clients.
 func (s *session) cancelAll() (n int) {
 	n = len(s.handshakes)
 	for id, h := range s.handshakes {

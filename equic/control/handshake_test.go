@@ -9,7 +9,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// fakeHandshake is one of a fake gateway.
+// fakeHandshake is a handshake of a fake gateway.
 type fakeHandshake struct {
 	*fake
 	client client
@@ -35,7 +35,7 @@ func (f *fake) Begin(port uint16, from netip.AddrPort, _ bool) (equic.Handshake,
 	return fakeHandshake{f, c}, nil
 }
 
-// taken is what a client has of its quota.
+// taken returns the part of its quota that a client uses.
 func (f *fake) taken(c client) int { return f.counts[c] + f.begun[c] }
 
 func (h fakeHandshake) note(what string) {
@@ -74,7 +74,7 @@ func (h fakeHandshake) Cancel() {
 	h.note("cancel")
 }
 
-// inProgress is how many handshakes are.
+// inProgress returns the number of handshakes in progress.
 func (f *fake) inProgress() (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -173,7 +173,7 @@ func TestSessionsWithHandshakes(t *testing.T) {
 	}
 }
 
-// It was the server that broke them off, so they are not held against the clients.
+// The server broke them off, so they do not count against the clients.
 func TestASessionThatDiesTakesItsHandshakesBack(t *testing.T) {
 	c := control(t, 443)
 	stays, dies := dial(t, c.path), dial(t, c.path)

@@ -38,12 +38,12 @@ type fake struct {
 	counts  map[client]int
 	quotas  map[uint16]int
 	rates   map[uint16]string
-	full    netip.Addr // a client for which there is no place
+	full    netip.Addr // a client for which there is no room
 	closed  bool
-	crowded int // clients that `clients` tells besides
+	crowded int // further clients in the reply to `clients`
 
 	begun map[client]int // handshakes in progress
-	notes []string       // what became of them
+	notes []string       // how they ended
 }
 
 func newFake() *fake {
@@ -81,7 +81,7 @@ func (f *fake) add(c client) error {
 	return nil
 }
 
-// lack is why a client cannot be counted.
+// lack returns the error if a client cannot be counted.
 func (f *fake) lack(c client) error {
 	switch {
 	case f.closed:
@@ -168,7 +168,7 @@ func (f *fake) Clients() iter.Seq[equic.Client] {
 	return slices.Values(list)
 }
 
-// total is how many connections are counted.
+// total returns the number of counted connections.
 func (f *fake) total() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -209,12 +209,12 @@ func (l *fakeList) Prefixes() []netip.Prefix {
 	return slices.Clone(l.list)
 }
 
-// controlled is a fake gateway behind a socket.
+// controlled is a fake gateway with a socket.
 type controlled struct {
 	*fake
 	path   string
 	server *Server
-	stop   func() // ends the server, and waits for it
+	stop   func() // stops the server, and waits for it
 }
 
 // control serves a fake gateway with the given ports until the test ends.
@@ -225,7 +225,7 @@ func control(tb testing.TB, ports ...uint16) controlled {
 	return c
 }
 
-// prepare makes what control starts.
+// prepare sets up a server without starting it.
 func prepare(tb testing.TB, ports ...uint16) controlled {
 	tb.Helper()
 	o := Options{
@@ -268,12 +268,12 @@ func dial(tb testing.TB, path string) peer {
 	var d net.Dialer
 	conn, err := d.DialContext(tb.Context(), "unix", path)
 	testkit.Must(tb, err)
-	testkit.Must(tb, conn.SetDeadline(time.Now().Add(30*time.Second))) // or a hung server hangs the test
+	testkit.Must(tb, conn.SetDeadline(time.Now().Add(30*time.Second))) // a server that hangs must not hang the test
 	tb.Cleanup(func() { _ = conn.Close() })
 	return peer{Conn: conn, in: bufio.NewReader(conn)}
 }
 
-// send writes as it is.
+// send writes the text as it is.
 func (p peer) send(tb testing.TB, text string) {
 	tb.Helper()
 	_, err := io.WriteString(p, text)
@@ -295,7 +295,7 @@ func (p peer) ask(tb testing.TB, line string) string {
 	return p.reply(tb)
 }
 
-// want asks, and fails if the reply is another.
+// want sends a line, and fails if the reply differs.
 func (p peer) want(t *testing.T, line, reply string) {
 	t.Helper()
 	if got := p.ask(t, line); got != reply {

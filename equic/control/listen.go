@@ -14,18 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrInUse says that another process listens on the socket.
+// ErrInUse means that another process listens on the socket.
 var ErrInUse = errors.New("another process listens there: end it, or give another path")
 
-// probeTimeout bounds the question whether a socket is alive.
+// probeTimeout limits the check whether a socket is in use.
 const probeTimeout = 2 * time.Second
 
-// Listen makes a Unix socket that only the caller's user may connect to: its
-// permissions are 0600 from the first moment on. The socket that a dead process
-// left behind is replaced; the one of a living process is ErrInUse, and a file
-// of another kind is an error. A file beside it, with ".lock" behind its name,
-// keeps two processes from replacing each other's. Closing the listener removes
-// both.
+// Listen makes a Unix socket that only the caller's user may connect to: it is created
+// with permissions 0600. It replaces a socket that a dead process left behind. If a
+// live process listens on the socket, the error is ErrInUse. A file of another kind is
+// an error too. A lock file with the same name plus ".lock" prevents two processes from
+// replacing each other's socket. Closing the listener removes both files.
 func Listen(ctx context.Context, path string) (_ net.Listener, err error) {
 	held, err := takeLock(path + ".lock")
 	if err != nil {
@@ -42,19 +41,19 @@ func Listen(ctx context.Context, path string) (_ net.Listener, err error) {
 	config := net.ListenConfig{Control: private}
 	l, err := config.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, err // it names the path
+		return nil, err // it contains the path
 	}
 	return &listener{Listener: l, lock: held}, nil
 }
 
-// private sets the permissions of a socket before bind(2) makes its file, which
-// takes them over: there is no moment in which others may connect.
+// private sets the permissions of a socket before bind(2) creates its file with the
+// same permissions. So there is no moment at which others may connect.
 func private(_, _ string, c syscall.RawConn) error {
 	var err error
 	return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
 }
 
-// removeStale removes a socket to which nobody listens.
+// removeStale removes a socket on which no process listens.
 func removeStale(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -88,8 +87,8 @@ func (l *listener) Close() (err error) {
 	return err
 }
 
-// lock is a file that one process holds at a time, and that the kernel lets go
-// of when the process ends in any way.
+// lock is a file that only one process can lock at a time. The kernel releases it when
+// the process ends in any way.
 type lock struct{ file *os.File }
 
 func takeLock(path string) (_ *lock, err error) {
@@ -113,8 +112,8 @@ func takeLock(path string) (_ *lock, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// The process that held the lock before may have removed the file since it
-	// was opened here, and another may have made a new one.
+	// The process that held the lock before may have removed the file after we opened
+	// it, and another may have made a new one.
 	if now, err := os.Lstat(path); err != nil || !os.SameFile(own, now) {
 		return nil, ErrInUse
 	}

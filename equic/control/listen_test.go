@@ -17,7 +17,7 @@ import (
 )
 
 func TestTheSocketIsForItsUserAlone(t *testing.T) {
-	// Whatever the process' umask: the socket may not depend on it.
+	// The permissions must not depend on the process' umask.
 	old := syscall.Umask(0)
 	defer syscall.Umask(old)
 	path := filepath.Join(t.TempDir(), "socket")
@@ -38,7 +38,7 @@ func TestTheSocketIsForItsUserAlone(t *testing.T) {
 	}
 }
 
-// watch looks at a path without rest until stop, and returns the modes that it
+// watch reads the mode of a path in a loop until stop, and returns the modes that it
 // had.
 func watch(t *testing.T, path string) (modes func() map[fs.FileMode]bool, stop func()) {
 	t.Helper()
@@ -77,7 +77,7 @@ func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
 	testkit.Must(t, err)
 	testkit.Must(t, private("", "", raw))
 	testkit.Must(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
-	info, err := os.Lstat(path) // right after bind(2), and nothing was changed since
+	info, err := os.Lstat(path) // right after bind(2), before anything could change it
 	testkit.Must(t, err)
 	if got := info.Mode(); got != fs.ModeSocket|0o600 {
 		t.Errorf("mode %s, want 0600", got)
@@ -90,7 +90,7 @@ func TestTheSocketOfADeadProcessIsReplaced(t *testing.T) {
 	testkit.Must(t, err)
 	dead.SetUnlinkOnClose(false)
 	testkit.Must(t, dead.Close())
-	testkit.Must(t, os.WriteFile(path+".lock", nil, 0o600)) // it had one too
+	testkit.Must(t, os.WriteFile(path+".lock", nil, 0o600)) // it had a lock too
 	l, err := Listen(t.Context(), path)
 	testkit.Must(t, err)
 	testkit.Must(t, l.Close())

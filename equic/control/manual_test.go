@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// The manual's programs in C are compiled and run as they are printed there.
+// The C programs in the manual are compiled and run exactly as printed there.
 const manual = "../../docs/gateway.md"
 
 func TestTheManualsClientInCCounts(t *testing.T) {
@@ -34,7 +34,8 @@ func TestTheManualsClientInCCounts(t *testing.T) {
 	if got := c.total(); got != 4 {
 		t.Errorf("%d connections are counted, want 4", got)
 	}
-	// Another connection keeps one, so that it is seen who releases.
+	// Another connection keeps one, so that the test shows which connection's end
+	// releases.
 	other := dial(t, c.path)
 	other.want(t, "inc 192.0.2.7", "ok")
 	testkit.Must(t, in.Close())
@@ -64,7 +65,7 @@ func TestTheManualNamesEveryRequest(t *testing.T) {
 	}
 }
 
-// compile compiles the manual's block of C.
+// compile compiles the C block of the manual.
 func compile(t *testing.T, arguments ...string) {
 	t.Helper()
 	testkit.NeedTool(t, "cc")

@@ -9,20 +9,20 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// names are the requests, as an error lists them.
+// names are the requests, as an error message lists them.
 const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
 	"status, clients, quota, rate, allow, unallow, deny, undeny"
 
 const beginForm = "begin ID FROM [validated] [PORT]"
 
-// request is what a connection may ask for.
+// request is a kind of request.
 type request struct {
-	form        string // as an error shows it
+	form        string // as an error message shows it
 	least, most int    // arguments
 	do          func(s *session, arguments []string) (reply string, err error)
 }
 
-// requests are all of them, by name.
+// requests are all requests, by name.
 var requests = map[string]request{
 	"inc":    {"inc ADDR [PORT]", 1, 2, counts((*session).inc)},
 	"tryinc": {"tryinc ADDR [PORT]", 1, 2, counts((*session).tryInc)},
@@ -45,7 +45,7 @@ var requests = map[string]request{
 	"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
 }
 
-// counts is inc, tryinc, dec or validate.
+// counts makes the request inc, tryinc, dec or validate.
 func counts(do func(*session, client) error) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		addr, err := netip.ParseAddr(arguments[0])
@@ -92,7 +92,7 @@ func rate(s *session, arguments []string) (string, error) {
 	return "", s.server.rates.set(port, perSecond, burst, s.server.Gateway.SetRate)
 }
 
-// lists changes a list of prefixes.
+// lists makes a request that changes a list of prefixes.
 func lists(change func(*Server) func(netip.Prefix) error) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		p, err := ParsePrefix(arguments[0])
@@ -103,7 +103,7 @@ func lists(change func(*Server) func(netip.Prefix) error) func(*session, []strin
 	}
 }
 
-// ParsePrefix reads a prefix. A single address is one of full length.
+// ParsePrefix parses a prefix. A single address is a prefix of full length.
 func ParsePrefix(text string) (netip.Prefix, error) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -115,7 +115,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// port reads the argument PORT, which may be left out where there is only one.
+// port parses the argument PORT. It may be left out if there is only one port.
 func (s *Server) port(arguments []string) (uint16, error) {
 	if len(arguments) == 0 {
 		if len(s.Ports) != 1 {

@@ -43,7 +43,7 @@ func TestWhatAConnectionCountedGoesWithIt(t *testing.T) {
 			}
 			testkit.Must(t, test.end(goes))
 			testkit.Await(t, "its counts are gone", func() bool { return c.total() == 1 })
-			stays.want(t, "dec 192.0.2.7", "ok") // its own is still there
+			stays.want(t, "dec 192.0.2.7", "ok") // its own count is still there
 		})
 	}
 }
@@ -67,13 +67,13 @@ func TestAConnectionCannotReleaseWhatAnotherCounted(t *testing.T) {
 	}
 }
 
-// countingVariable makes the test binary a server that counts at the socket
-// that it names.
+// countingVariable makes the test binary a process that counts at the socket with this
+// path.
 const countingVariable = "EQUIC_CONTROL_TEST_SOCKET"
 
 const countedForEver = 10
 
-// countForEver counts some clients, says so, and waits to be killed.
+// countForEver counts some clients, prints a line, and waits to be killed.
 func countForEver(socket string) {
 	conn, err := net.Dial("unix", socket) //nolint:noctx // it is killed
 	if err != nil {
@@ -123,7 +123,7 @@ func TestManyLinesInOneWriteAreAnsweredInOrder(t *testing.T) {
 		_, _ = fmt.Fprintf(&requests, "inc 10.0.%d.%d\n", i/256, i%256)
 		want.WriteString("ok\n")
 	}
-	go func() { _, _ = io.WriteString(p, requests.String()) }() // reading tells
+	go func() { _, _ = io.WriteString(p, requests.String()) }() // the test checks what it reads
 	got := make([]byte, want.Len())
 	_, err := io.ReadFull(p.in, got)
 	testkit.Must(t, err)
@@ -175,7 +175,7 @@ func TestPeersAtTheSameTimeLoseNoCount(t *testing.T) {
 	}
 	reader := dial(t, c.path)
 	for range 20 {
-		_ = reader.ask(t, "status") // whatever it is: it must not disturb
+		_ = reader.ask(t, "status") // any reply: it must only not disturb the others
 		_ = reader.ask(t, "clients")
 	}
 	all.Wait()
@@ -191,7 +191,7 @@ func TestPeersAtTheSameTimeLoseNoCount(t *testing.T) {
 func TestAPeerThatReadsNoRepliesIsClosedAndBlocksNobody(t *testing.T) {
 	for request, crowded := range map[string]int{
 		"status\n":  0,
-		"clients\n": 20000, // a reply of 1.5 MB, beyond any buffer
+		"clients\n": 20000, // a reply of 1.5 MB, larger than any buffer
 	} {
 		t.Run(strings.TrimSpace(request), func(t *testing.T) {
 			c := prepare(t, 443)
@@ -253,7 +253,7 @@ func tryOnce(t *testing.T, path string) string {
 	t.Helper()
 	p := dial(t, path)
 	defer func() { _ = p.Close() }()
-	_, _ = io.WriteString(p, "inc 192.0.2.7\n") // the reply tells
+	_, _ = io.WriteString(p, "inc 192.0.2.7\n") // the test checks the reply
 	line, err := p.in.ReadString('\n')
 	if err != nil {
 		return "error"
@@ -261,7 +261,7 @@ func tryOnce(t *testing.T, path string) string {
 	return line
 }
 
-// shortOf is a listener that finds the machine short of files at first.
+// shortOf is a listener whose first Accepts fail for lack of file descriptors.
 type shortOf struct {
 	net.Listener
 	once sync.Once

@@ -12,10 +12,10 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// bufferSize is that of a connection's requests and of its replies, in bytes.
+// bufferSize is the size of the buffers for requests and for replies, in bytes.
 const bufferSize = 16 << 10
 
-// client is who a connection counts.
+// client is a client that a connection counts.
 type client struct {
 	port uint16
 	addr netip.Addr
@@ -27,8 +27,8 @@ type session struct {
 	conn   net.Conn
 	in     *bufio.Reader
 	out    *bufio.Writer
-	timed  *timedWriter      // below out
-	counts map[client]uint32 // what it counted and did not release
+	timed  *timedWriter      // beneath out
+	counts map[client]uint32 // counted and not released
 
 	handshakes map[string]handshake // in progress, by the ID that the peer gave
 }
@@ -48,10 +48,10 @@ func newSession(s *Server, conn net.Conn) *session {
 	}
 }
 
-// serve answers requests until the connection or the context ends, then
-// releases what the connection counted.
+// serve answers requests until the connection or the context ends, then releases the
+// connection's counts.
 func (s *session) serve(ctx context.Context) {
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() }) // the next read tells
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() }) // the next read then fails
 	defer func() {
 		stop()
 		_ = s.out.Flush() // the peer may have gone
@@ -68,7 +68,8 @@ func (s *session) serve(ctx context.Context) {
 		default:
 			s.answer(line)
 		}
-		// The peer cannot be told any more: what else it asked for is moot.
+		// The peer cannot receive replies any more, so its other requests are
+		// pointless.
 		if _, err := s.out.Write(nil); err != nil {
 			return
 		}
@@ -77,9 +78,9 @@ func (s *session) serve(ctx context.Context) {
 
 var errLong = fmt.Errorf("the line is longer than %d bytes: send one request in each line", MaxLine)
 
-// readLine reads a request without its line feed. A line that is too long is
-// read to its end and is errLong. A last line without a line feed is none: it
-// may be cut short.
+// readLine reads a request without its line feed. If the line is too long, it is read
+// to its end and the error is errLong. A last line without a line feed is not a
+// request: it may be truncated.
 func (s *session) readLine() (string, error) {
 	line, err := s.in.ReadSlice('\n')
 	long := len(line) > MaxLine+len("\n")
@@ -95,7 +96,7 @@ func (s *session) readLine() (string, error) {
 	return string(line[:len(line)-1]), nil
 }
 
-// answer does what one line asks for, and replies by one line.
+// answer executes the request of one line, and replies with one line.
 func (s *session) answer(line string) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -114,11 +115,11 @@ func (s *session) answer(line string) {
 	}
 }
 
-// errSent says that a request has written its reply by itself.
+// errSent means that a request has already written its reply.
 var errSent = errors.New("sent")
 
-// reply writes one line: the text, else ok, or what the error asks for. The
-// writer keeps an error of its own for serve.
+// reply writes one line: the text, "ok" if that is empty, or the reply for the error.
+// If writing fails, the writer keeps that error for serve.
 func (s *session) reply(text string, err error) {
 	switch {
 	case errors.Is(err, errSent):
@@ -138,7 +139,8 @@ func (s *session) reply(text string, err error) {
 	_ = s.out.WriteByte('\n')
 }
 
-// tryInc counts a connection if its client is below the quota; equic.ErrOverQuota if not.
+// tryInc counts a connection if its client is below the quota, else it returns
+// equic.ErrOverQuota.
 func (s *session) tryInc(c client) error {
 	admitted, err := s.server.Gateway.TryInc(c.port, c.addr)
 	switch {
@@ -151,7 +153,7 @@ func (s *session) tryInc(c client) error {
 	return nil
 }
 
-// inc counts a connection, also of a client that is at its quota: then it is
+// inc counts a connection, even if its client is at its quota; then the error is
 // equic.ErrOverQuota. After any other error it is not counted.
 func (s *session) inc(c client) error {
 	over := s.tryInc(c)
@@ -179,16 +181,15 @@ func (s *session) dec(c client) error {
 	return nil
 }
 
-// decrement releases a connection at the gateway. An error is the operator's to
-// know, not the peer's: the gateway has the new count, and tells the kernel
-// again.
+// decrement releases a connection at the gateway. An error is logged for the operator,
+// not reported to the peer: the peer's own count is already released.
 func (s *session) decrement(c client) {
 	if err := s.server.Gateway.Dec(c.port, c.addr); err != nil && !errors.Is(err, equic.ErrClosed) {
 		s.server.Log.Error("release a connection", "client", c.addr, "port", c.port, "error", err)
 	}
 }
 
-// release gives back all that the session counted.
+// release releases everything that the session counted.
 func (s *session) release() {
 	total := 0
 	for c, n := range s.counts {

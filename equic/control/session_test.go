@@ -10,7 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// say is a request and its reply.
+// say is a request and the expected reply.
 type say struct{ line, reply string }
 
 func TestSessions(t *testing.T) {
@@ -19,7 +19,7 @@ func TestSessions(t *testing.T) {
 		name  string
 		ports []uint16
 		say   []say
-		total int // connections that are counted at the end
+		total int // counted connections at the end
 	}{
 		{"a connection is counted and released", one, []say{
 			{"inc 192.0.2.7", "ok"}, {"inc 192.0.2.7", "ok"}, {"dec 192.0.2.7", "ok"},
@@ -195,7 +195,7 @@ func TestClientsAreOneJSONArray(t *testing.T) {
 	}
 	p.want(t, "clients", `[{"client":"192.0.2.7/32","port":443,"connections":2,"blocked":true},`+
 		`{"client":"2001:db8::7/128","port":443,"connections":1,"blocked":false}]`)
-	p.want(t, "dec 192.0.2.7", "ok") // in step after a long reply
+	p.want(t, "dec 192.0.2.7", "ok") // still in step after a long reply
 }
 
 func TestStatusAndCountsOfAClosedGatewayAreErrors(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// BenchmarkPipelinedCounts sends batches of inc and dec, without waiting for
-// replies within one. The gateway is a fake: this is the cost of the protocol.
+// BenchmarkPipelinedCounts sends batches of inc and dec, without waiting for replies
+// within a batch. The gateway is a fake, so this is the cost of the protocol.
 func BenchmarkPipelinedCounts(b *testing.B) {
 	const batch = 256 // pairs
 	c := control(b, 443)
@@ -29,7 +29,7 @@ func BenchmarkPipelinedCounts(b *testing.B) {
 	}
 }
 
-// BenchmarkCountAndWait waits for each reply: what a simple server does.
+// BenchmarkCountAndWait waits for each reply, as a simple server does.
 func BenchmarkCountAndWait(b *testing.B) {
 	c := control(b, 443)
 	p := dial(b, c.path)

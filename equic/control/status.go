@@ -10,8 +10,8 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// status is the reply to `status`. Packets are since the start, clients and
-// connections those of now.
+// status is the reply to `status`. Packets are totals since the start. Clients and
+// connections are current numbers.
 type status struct {
 	Interface   string            `json:"interface"`
 	Attached    bool              `json:"attached"`
@@ -33,8 +33,8 @@ type status struct {
 	Denied      []netip.Prefix    `json:"denied"`
 }
 
-// halfOpen is how many handshakes are in progress, of addresses that are validated
-// or not.
+// halfOpen is the number of handshakes in progress, from validated and from other
+// addresses.
 type halfOpen struct {
 	Validated   int `json:"validated"`
 	Unvalidated int `json:"unvalidated"`
@@ -56,7 +56,7 @@ type portStatus struct {
 	Packets           map[string]uint64 `json:"packets"` // by reason
 }
 
-// status is the JSON object that tells what the gateway does.
+// status returns the state of the gateway as a JSON object.
 func (s *Server) status() (string, error) {
 	stats, err := s.Gateway.Stats()
 	if err != nil {
@@ -89,8 +89,8 @@ func (s *Server) status() (string, error) {
 	return string(line), nil
 }
 
-// count adds who is counted now. One connection at a time: each call copies all
-// clients.
+// count adds the current clients to the report. Only one connection at a time: each
+// call copies all clients.
 func (s *Server) count(report *status) {
 	s.counting.Lock()
 	defer s.counting.Unlock()
@@ -116,7 +116,7 @@ func (s *Server) count(report *status) {
 	}
 }
 
-// notNil has an empty list be [] in JSON, not null.
+// notNil makes an empty list [] in JSON, not null.
 func notNil(list []netip.Prefix) []netip.Prefix {
 	return append([]netip.Prefix{}, list...)
 }
@@ -129,8 +129,8 @@ type clientStatus struct {
 	Blocked     bool         `json:"blocked"`
 }
 
-// clients writes a JSON array of all clients, in no order. It has WriteTimeout
-// as a whole, so that a slow reader cannot keep a place from others.
+// clients writes a JSON array of all clients, in no particular order. WriteTimeout
+// applies to the whole reply, so a slow reader cannot occupy a place for long.
 func (s *session) clients() error {
 	select {
 	case s.server.snapshots <- struct{}{}:
@@ -161,8 +161,8 @@ func (s *session) clients() error {
 	return errSent
 }
 
-// rates are the rates in force, as they were asked for: the gateway keeps them
-// in another form.
+// rates are the rates in force, as they were requested: the gateway stores them in
+// another form.
 type rates struct {
 	mu     sync.Mutex
 	byPort map[uint16]rateOf
@@ -181,7 +181,7 @@ func newRates(ports []equic.Port) *rates {
 	return r
 }
 
-// set changes a rate, and remembers it if that worked.
+// set changes a rate, and stores it on success.
 func (r *rates) set(port uint16, perSecond float64, burst int, change func(uint16, float64, int) error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
