@@ -1,6 +1,6 @@
-// Package bench measures the gateway (make bench-gateway) and wears it out (make
-// soak). It uses what the package equic exports, and asks the kernel for the
-// rest: the attached program and its maps.
+// Package bench measures the gateway (make bench-gateway) and stress-tests it (make
+// soak). It uses the exported API of the package equic. It gets the rest from the
+// kernel: the attached program and its maps.
 package bench
 
 import (
@@ -22,7 +22,7 @@ const serverPort = 4433
 
 var onePort = []equic.Port{{Number: serverPort}}
 
-// slot is struct slot of bpf/equic.bpf.c, of which a bucket has four.
+// slot is struct slot of bpf/equic.bpf.c. A bucket has four of them.
 type slot struct {
 	Hash        uint64
 	Connections uint32
@@ -30,7 +30,7 @@ type slot struct {
 	Dropped     uint8
 }
 
-// gateway is an attached gateway, and what the kernel has of it.
+// gateway is an attached gateway, and its program and maps in the kernel.
 type gateway struct {
 	*equic.Gateway
 	program *ebpf.Program
@@ -38,8 +38,8 @@ type gateway struct {
 	close   func()
 }
 
-// attach attaches a gateway to the server's end of a pair, for the length of
-// the test at most.
+// attach attaches a gateway to the server's end of a pair, at most for the duration of
+// the test.
 func attach(t *testing.T, o equic.Options) *gateway {
 	t.Helper()
 	o.Interface = netkit.ServerInterface
@@ -70,8 +70,8 @@ func attach(t *testing.T, o equic.Options) *gateway {
 	return g
 }
 
-// put gives clients a number of connections, more than they have. Those that find no
-// place are left out.
+// put gives clients a number of connections, more than they have. Clients for which
+// there is no room are left out.
 func (g *gateway) put(t *testing.T, connections int, clients ...netip.Addr) {
 	t.Helper()
 	full := 0
@@ -90,7 +90,7 @@ func (g *gateway) put(t *testing.T, connections int, clients ...netip.Addr) {
 	}
 }
 
-// slots are those of the kernel's map that are taken.
+// slots returns the used slots of the kernel's map.
 func (g *gateway) slots(t *testing.T) (taken []slot) {
 	t.Helper()
 	const chunk = 1 << 14
@@ -112,13 +112,14 @@ func (g *gateway) slots(t *testing.T) (taken []slot) {
 	}
 }
 
-// size is how many clients the kernel's map has.
+// size returns the number of clients in the kernel's map.
 func (g *gateway) size(t *testing.T) int {
 	t.Helper()
 	return len(g.slots(t))
 }
 
-// listed is how many prefixes a list has in the kernel. A zero is none.
+// listed returns the number of prefixes on a list in the kernel. A zero value is no
+// entry.
 func (g *gateway) listed(t *testing.T, list string) (n int) {
 	t.Helper()
 	var key, value []byte

@@ -35,10 +35,11 @@ import (
 const (
 	floodInitials = 6000
 	floodFor      = 4 * time.Second
-	floodHonest   = 20   // clients that connect meanwhile
-	goalHalfOpen  = 0.10 // of what it costs without limits
+	floodHonest   = 20   // honest clients, which connect during the flood
+	goalHalfOpen  = 0.10 // of the cost without limits
 
-	// serverVariable makes the test binary a server, with limits if it is "limits".
+	// serverVariable makes the test binary a server, with limits if its value is
+	// "limits".
 	serverVariable = "EQUIC_BENCH_SERVER"
 )
 
@@ -53,7 +54,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveFlood serves until its input ends, with a key of RSA-2048.
+// serveFlood serves until its standard input ends, with an RSA-2048 key.
 func serveFlood(limits bool) error {
 	o := equic.Options{Interface: netkit.ServerInterface, Ports: onePort}
 	if !limits {
@@ -96,15 +97,15 @@ func serveFlood(limits bool) error {
 	return err
 }
 
-// floodCost is what a flood costs the server.
+// floodCost is the cost of a flood for the server.
 type floodCost struct {
 	cpu    time.Duration
 	peak   float64 // MiB
-	served int     // honest clients, of floodHonest
+	served int     // honest clients that were served, of floodHonest
 }
 
-// measureHalfOpen sends Initials that no client goes on with, and looks at what
-// they cost a server with and without limits.
+// measureHalfOpen sends Initials that no client continues, and measures their cost for
+// a server with and without limits.
 func measureHalfOpen(t *testing.T, table *speedTable) {
 	t.Helper()
 	packets := quickit.Initials(t, floodInitials, "bench")
@@ -122,7 +123,7 @@ func measureHalfOpen(t *testing.T, table *speedTable) {
 	}
 }
 
-// flood runs a server in a process of its own, and sends it the packets.
+// flood runs a server in its own process, and sends it the packets.
 func flood(t *testing.T, limits string, packets [][]byte, source func(int) netip.Addr) (cost floodCost) {
 	t.Helper()
 	p := netkit.NewPair(t)
@@ -140,7 +141,7 @@ func flood(t *testing.T, limits string, packets [][]byte, source func(int) netip
 	if line != "ready\n" {
 		t.Fatal(line)
 	}
-	// Answers to spoofed addresses go the way of all answers.
+	// Answers to spoofed addresses take the same route as all answers.
 	testkit.Must(t, netlink.RouteAdd(&netlink.Route{Gw: net.ParseIP(netkit.ClientAddress)}))
 	send := p.Wire(t)
 	frames := make([][]byte, len(packets))
@@ -171,13 +172,13 @@ func flood(t *testing.T, limits string, packets [][]byte, source func(int) netip
 	return cost
 }
 
-// cpuTime is what a process has used so far: the 14th and 15th field of its stat, in
-// ticks of 10 ms.
+// cpuTime returns the CPU time that a process has used so far: the 14th and 15th fields
+// of its stat, in ticks of 10 ms.
 func cpuTime(t *testing.T, pid int) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	testkit.Must(t, err)
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name may have spaces
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name may contain spaces
 	f := strings.Fields(rest)
 	user, err := strconv.Atoi(f[11])
 	testkit.Must(t, err)
@@ -186,7 +187,7 @@ func cpuTime(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// connect has honest clients connect, one after the other, in the time of the flood.
+// connect connects honest clients, one after the other, during the flood.
 func connect(ctx context.Context, tr *quic.Transport) (served int) {
 	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"bench"}}
 	to := &net.UDPAddr{IP: net.ParseIP(netkit.ServerAddress), Port: serverPort}
@@ -205,7 +206,7 @@ func connect(ctx context.Context, tr *quic.Transport) (served int) {
 	return served
 }
 
-// peakMiB is the most memory that a process has had.
+// peakMiB returns the peak memory of a process.
 func peakMiB(t *testing.T, pid int) float64 {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

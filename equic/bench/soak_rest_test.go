@@ -9,11 +9,11 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// soakHeapGrowth is how much more heap there may be at a later rest, in bytes:
-// what the runtime itself keeps is not the same each time.
+// soakHeapGrowth is the allowed growth of the heap until a later rest, in bytes: what
+// the runtime itself allocates varies.
 const soakHeapGrowth = 1 << 20
 
-// atRest is what a gateway without load holds.
+// atRest is the resources of a gateway without load.
 type atRest struct {
 	HeapBytes   uint64
 	Goroutines  int
@@ -23,13 +23,13 @@ type atRest struct {
 	Listed      int // prefixes on the kernel's lists
 }
 
-// rest waits until all that was put off is done, and looks.
+// rest waits until all pending work is done, and takes the numbers.
 func (s *soak) rest(t *testing.T) atRest {
 	t.Helper()
 	// Clients that were at their quota are remembered for some seconds.
 	testkit.AwaitFor(t, time.Minute, "all clients leave the kernel's map", func() bool { return s.gateway.size(t) == 0 })
 	runtime.GC()
-	runtime.GC() // what the first finalized
+	runtime.GC() // for the objects that the first one finalized
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	descriptors, err := os.ReadDir("/proc/self/fd")
@@ -44,7 +44,7 @@ func (s *soak) rest(t *testing.T) atRest {
 	}
 }
 
-// check asserts that nothing has grown, and that nobody is left.
+// check asserts that nothing has grown, and that no client is left.
 func (r atRest) check(t *testing.T, later atRest) {
 	t.Helper()
 	if later.HeapBytes > r.HeapBytes+soakHeapGrowth {

@@ -17,15 +17,15 @@ import (
 var soakFor = flag.Duration("soak", 0, "load a gateway for this long (make soak)")
 
 const (
-	soakClients  = 4096 // twice what the map has room for
+	soakClients  = 4096 // twice the room of the map
 	soakQuota    = 3
 	soakCounters = 4
 	soakSenders  = 2
 )
 
-// TestSoak is `make soak`: one gateway under all the load that the machine can
-// make. It rests after a tenth of the time and at the end: what it holds must
-// be the same. The first part grows what grows once, such as Go's maps.
+// TestSoak is `make soak`: one gateway under as much load as the machine can make. It
+// rests after a tenth of the time and at the end, and its resources must be the same.
+// The first part lets everything grow that grows only once, such as Go's maps.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("takes minutes: make soak")
@@ -42,7 +42,7 @@ func TestSoak(t *testing.T) {
 	s.checkWork(t)
 }
 
-// soak is a gateway and who works on it.
+// soak is a gateway with its workers.
 type soak struct {
 	gateway *gateway
 	events  chan equic.Event
@@ -63,7 +63,7 @@ func newSoak(t *testing.T, p netkit.Pair) *soak {
 	return s
 }
 
-// load works on the gateway for a time, and returns when all have stopped.
+// load runs the workers for a time, and returns when all have stopped.
 func (s *soak) load(t *testing.T, d time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -88,7 +88,7 @@ func (s *soak) load(t *testing.T, d time.Duration) {
 	group.Wait()
 }
 
-// report prints a line each minute, or four in a shorter run.
+// report prints a line each minute, or four lines in a shorter run.
 func (s *soak) report(ctx context.Context, t *testing.T) {
 	t.Helper()
 	tick := time.NewTicker(min(time.Minute, *soakFor/4))
@@ -111,7 +111,7 @@ func (s *soak) report(ctx context.Context, t *testing.T) {
 	}
 }
 
-// counted is how many clients have connections.
+// counted returns the number of clients that have connections.
 func (s *soak) counted() (n int) {
 	for range s.gateway.Clients() {
 		n++
@@ -119,7 +119,7 @@ func (s *soak) counted() (n int) {
 	return n
 }
 
-// checkWork asserts that all that was to happen did.
+// checkWork asserts that each kind of work was done.
 func (s *soak) checkWork(t *testing.T) {
 	t.Helper()
 	stats, err := s.gateway.Stats()

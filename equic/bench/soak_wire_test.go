@@ -40,7 +40,7 @@ func newSoakWire(t *testing.T, p netkit.Pair) soakWire {
 	return soakWire{fd: fd, frames: soakFrames(t, to), server: server}
 }
 
-// soakFrames are packets of all kinds to the server, from all clients.
+// soakFrames returns packets of all kinds to the server, from all clients.
 func soakFrames(t *testing.T, to net.HardwareAddr) [][]byte {
 	t.Helper()
 	hello, flow := make(gopacket.Payload, 1200), make(gopacket.Payload, 1200)
@@ -87,7 +87,7 @@ func (s *soak) send(ctx context.Context, t *testing.T) {
 	}
 }
 
-// receive is the server: it takes what has passed.
+// receive is the server: it receives the packets that pass.
 func (s *soak) receive(ctx context.Context, t *testing.T) {
 	t.Helper()
 	noteError(t, s.wire.server.SetReadDeadline(time.Time{}))

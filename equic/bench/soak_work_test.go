@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// count gives clients connections and takes them away, beyond the quota and
-// beyond what the map has room for. In the end each has none.
+// count adds and removes connections of clients, beyond the quota and beyond the room
+// in the map. At the end no client has any.
 func (s *soak) count(ctx context.Context, t *testing.T) {
 	t.Helper()
 	held := make([]netip.Addr, 0, soakClients)
@@ -44,7 +44,7 @@ func (s *soak) count(ctx context.Context, t *testing.T) {
 	}
 }
 
-// shake has handshakes that begin, go on, are completed, stall and die.
+// shake makes handshakes that begin, continue, complete, stall and fail.
 func (s *soak) shake(ctx context.Context, t *testing.T) {
 	t.Helper()
 	var begun []equic.Handshake
@@ -93,8 +93,7 @@ func (s *soak) change(ctx context.Context, t *testing.T) {
 	})
 }
 
-// list puts clients on the lists and takes them off. In the end the lists are
-// empty.
+// list adds clients to the lists and removes them. At the end the lists are empty.
 func (s *soak) list(ctx context.Context, t *testing.T) {
 	t.Helper()
 	for _, l := range []*equic.List{s.gateway.Allowed(), s.gateway.Denied()} {
@@ -115,7 +114,7 @@ func (s *soak) list(ctx context.Context, t *testing.T) {
 	})
 }
 
-// read asks for all that can be read.
+// read reads everything that can be read.
 func (s *soak) read(ctx context.Context, t *testing.T) {
 	t.Helper()
 	metrics := equic.MetricsHandler(s.gateway.Gateway)
@@ -133,7 +132,7 @@ func (s *soak) read(ctx context.Context, t *testing.T) {
 	})
 }
 
-// drain takes the events.
+// drain receives the events.
 func (s *soak) drain(ctx context.Context, _ *testing.T) {
 	for {
 		select {
@@ -160,7 +159,7 @@ func (s *soak) each(ctx context.Context, interval time.Duration, do func()) {
 	}
 }
 
-// soakClient is a client by its number: one half has IPv4, one IPv6.
+// soakClient returns a client by its number: one half has IPv4, one IPv6.
 func soakClient(i int) netip.Addr {
 	if i%2 == 0 {
 		return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) // RFC 2544: for benchmarks

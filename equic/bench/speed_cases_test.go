@@ -30,7 +30,7 @@ const (
 	manyRoom   = 1 << 16
 )
 
-// dropsNone and drop are the verdicts where all agree; dropsOurs those on a packet
+// dropsNone and drop are the verdicts if all programs agree. dropsOurs is for a packet
 // that Algorithm 1 does not read.
 var (
 	dropsNone = [columns]bool{}
@@ -44,7 +44,7 @@ var (
 	goalsFlood       = [columns]float64{oursClient: goalFlood, oursNew: goalFlood}
 )
 
-// measureHot repeats one packet: the caches hold all that it needs.
+// measureHot repeats one packet, so the caches are warm.
 func measureHot(t *testing.T, table *speedTable) {
 	t.Helper()
 	s := newStage(t, manyRoom, equic.Port{})
@@ -85,7 +85,7 @@ func measureHot(t *testing.T, table *speedTable) {
 	}
 }
 
-// measureSize gives each packet another client, at random, of a full map.
+// measureSize gives each packet another client, at random, from a full map.
 func measureSize(t *testing.T, table *speedTable, clients int) {
 	t.Helper()
 	s := newStage(t, max(clients, manyRoom), equic.Port{})
@@ -107,7 +107,7 @@ func measureSize(t *testing.T, table *speedTable, clients int) {
 	s.noteMemory(t, table, clients)
 }
 
-// measureRate has the rate limit on, for one client.
+// measureRate enables the rate limit, for one client.
 func measureRate(t *testing.T, table *speedTable) {
 	t.Helper()
 	table.section("One packet again and again, rate limit on")
@@ -125,8 +125,8 @@ func measureRate(t *testing.T, table *speedTable) {
 	})
 }
 
-// measureFlood has the rate limit on, and more sources than it has words: many share
-// one.
+// measureFlood enables the rate limit, with more sources than the limit has words: many
+// share one.
 func measureFlood(t *testing.T, table *speedTable) {
 	t.Helper()
 	const sources = 1 << 20
@@ -150,13 +150,14 @@ func plainShort(t *testing.T) []byte {
 	return speedShort(t, framekit.Ethernet(layers.EthernetTypeIPv4), framekit.IPv4(stranger, nil))
 }
 
-// speedInitial is a QUIC version 1 Initial behind the headers, as long as it must be.
+// speedInitial returns a QUIC version 1 Initial of the required size, after the
+// headers.
 func speedInitial(t *testing.T, headers ...gopacket.SerializableLayer) []byte {
 	t.Helper()
 	return speedPacket(t, []byte{0xc0, 0, 0, 0, 1, 8}, headers)
 }
 
-// speedShort is a packet of an established flow.
+// speedShort returns a packet of an established flow.
 func speedShort(t *testing.T, headers ...gopacket.SerializableLayer) []byte {
 	t.Helper()
 	return speedPacket(t, []byte{0x40}, headers)

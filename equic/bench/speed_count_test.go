@@ -24,7 +24,7 @@ const (
 	countClients = 64
 
 	goalPair       = 300 // ns
-	goalContention = 4   // times what it takes one goroutine
+	goalContention = 4   // times the time with one goroutine
 
 	insertRounds  = 3
 	insertClients = 1 << 20
@@ -33,8 +33,8 @@ const (
 	goalHeap      = 120 // MiB
 )
 
-// measureCounts times Inc with its Dec, from several goroutines on the same
-// clients, and checks that no count is lost.
+// measureCounts measures the time of Inc with its Dec, from several goroutines on the
+// same clients. It checks that no count is lost.
 func measureCounts(t *testing.T, table *speedTable) {
 	t.Helper()
 	netkit.NewPair(t)
@@ -74,8 +74,8 @@ func measureContention(t *testing.T, table *speedTable, g *gateway) {
 	}
 }
 
-// hammerPairs does countPairs pairs in n goroutines. Each leaves every client
-// with one connection more.
+// hammerPairs performs countPairs pairs in n goroutines. Each goroutine leaves one more
+// connection for every client.
 func hammerPairs(t *testing.T, g *gateway, n int, clients []netip.Addr) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -90,7 +90,7 @@ func hammerPairs(t *testing.T, g *gateway, n int, clients []netip.Addr) {
 				if err == nil {
 					err = g.Dec(serverPort, c)
 				}
-				if err != nil { // looked at here: t.Helper takes longer than the pair
+				if err != nil { // checked here: t.Helper takes longer than the pair
 					noteError(t, err)
 				}
 			}
@@ -99,7 +99,7 @@ func hammerPairs(t *testing.T, g *gateway, n int, clients []netip.Addr) {
 	group.Wait()
 }
 
-// noteError notes an error from any goroutine.
+// noteError records an error from any goroutine.
 func noteError(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -107,8 +107,8 @@ func noteError(t *testing.T, err error) {
 	}
 }
 
-// checkCounts asserts that each client has a number of connections, here and
-// in the kernel.
+// checkCounts asserts that each client has this number of connections, here and in the
+// kernel.
 func checkCounts(t *testing.T, g *gateway, clients []netip.Addr, want int) {
 	t.Helper()
 	for _, c := range clients {
@@ -123,8 +123,8 @@ func checkCounts(t *testing.T, g *gateway, clients []netip.Addr, want int) {
 	}
 }
 
-// measureInserts times a million clients, from the first Inc until the kernel's
-// map has them all.
+// measureInserts measures the time for a million clients, from the first Inc until the
+// kernel's map has them all.
 func measureInserts(t *testing.T, table *speedTable) {
 	t.Helper()
 	netkit.NewPair(t)
@@ -146,8 +146,8 @@ func measureInserts(t *testing.T, table *speedTable) {
 	table.add("heap, beside the table", "MiB", spreadOf(heap), goalHeap)
 }
 
-// incDuringSetQuota is the 99.9th percentile of the time that Inc takes, in
-// nanoseconds, while another goroutine raises and lowers the quota.
+// incDuringSetQuota returns the 99.9th percentile of the time of Inc, in nanoseconds,
+// while another goroutine raises and lowers the quota.
 func incDuringSetQuota(t *testing.T, g *gateway, clients []netip.Addr) float64 {
 	t.Helper()
 	const samples = 100_000
@@ -182,7 +182,7 @@ func incDuringSetQuota(t *testing.T, g *gateway, clients []netip.Addr) float64 {
 	return took[samples*999/1000]
 }
 
-// heapMiB is what the process has on its heap.
+// heapMiB returns the size of the process's heap.
 func heapMiB() float64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -190,7 +190,7 @@ func heapMiB() float64 {
 	return float64(m.HeapAlloc) / (1 << 20)
 }
 
-// noteMemory notes what the maps of a full stage take.
+// noteMemory records the memory of the maps of a full stage.
 func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 	t.Helper()
 	if clients < manyRoom {
@@ -201,7 +201,7 @@ func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.maps["rates"]))
 }
 
-// mapMiB is the memory of a map, as the kernel accounts for it.
+// mapMiB returns the memory of a map, as the kernel accounts for it.
 func mapMiB(t *testing.T, m *ebpf.Map) float64 {
 	t.Helper()
 	info, err := m.Info()

@@ -13,29 +13,29 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// speedStage holds the programs that are measured in turn, and their maps. The two
-// forms of Algorithm 1 share a map, as the two policies do.
+// speedStage is the set of programs that are measured in turn, and their maps. The two
+// forms of Algorithm 1 share a map, and so do the two policies.
 type speedStage struct {
 	programs [columns]*ebpf.Program
-	bare     *ebpf.Program // the empty one, never behind another
+	bare     *ebpf.Program // the empty one, never called by another
 	ours     *gateway
 	settings map[equic.Policy][]byte // the port's entry in its map of applications
 	quotas   *ebpf.Map               // Algorithm 1's
-	runs     int                     // of a burst
+	runs     int                     // per burst
 }
 
-// rotation says which clients the packets of a burst come from. With none, all
-// come from the source in the packet.
+// rotation selects the clients that the packets of a burst come from. The zero value
+// leaves the source in the packet.
 type rotation struct {
 	sources uint32 // a power of two
 	first   uint32
 }
 
-// start is where in the cycle of all sources a program begins: each as far as it
-// can from the others, or it would find in the cache what the one before it has
-// just read.
+// start returns the position in the cycle of all sources at which a program begins. The
+// programs are as far apart as possible. Otherwise one would find in the cache what the
+// one before it has just read.
 func (r rotation) start(program int) uint32 {
-	const factor, addend = 1664525, 1013904223 // of `rotate` in bpf/baseline.bpf.c
+	const factor, addend = 1664525, 1013904223 // as in `rotate` in bpf/baseline.bpf.c
 	var turn uint32
 	for range program * int(r.sources) / int(columns) {
 		turn = (turn*factor + addend) & (r.sources - 1)
@@ -43,15 +43,15 @@ func (r rotation) start(program int) uint32 {
 	return turn
 }
 
-// rotatedRuns is how many runs a burst has where each has another client: more
-// than runsPerBurst, so that a thousand clients are met again within one, as in
+// rotatedRuns is the number of runs per burst if each run has another client. It is
+// more than runsPerBurst, so that even a thousand clients repeat within a burst, as in
 // steady traffic.
 const rotatedRuns = 20 * runsPerBurst
 
 const speedQuota = 5 // Algorithm 1 drops above it, ours from it on
 
-// newStage loads the programs with room for a number of clients, and pins the
-// test to a CPU.
+// newStage loads the programs with room for a number of clients, and pins the test to a
+// CPU.
 func newStage(t *testing.T, room int, port equic.Port) *speedStage {
 	t.Helper()
 	netkit.NewPair(t)
@@ -109,7 +109,7 @@ func (s *speedStage) loadBaseline(t *testing.T, room int, clock bool) *ebpf.Prog
 	return objs.Program
 }
 
-// rotated is the stage with each program behind one that gives each packet
+// rotated returns the stage with each program called by one that gives each packet
 // another source.
 func (s *speedStage) rotated(t *testing.T, r rotation) *speedStage {
 	t.Helper()
@@ -136,7 +136,7 @@ func (s *speedStage) rotated(t *testing.T, r rotation) *speedStage {
 	return &behind
 }
 
-// setPolicy makes our program follow a policy.
+// setPolicy sets the policy of our program.
 func (s *speedStage) setPolicy(t *testing.T, policy equic.Policy) {
 	t.Helper()
 	testkit.Must(t, s.ours.maps["applications"].Put(uint32(1), s.settings[policy]))
@@ -160,8 +160,8 @@ func (s *speedStage) put(t *testing.T, connections int, clients ...netip.Addr) {
 	}
 }
 
-// speedSource is the address of a client by its number: that of `rotate` in
-// bpf/baseline.bpf.c.
+// speedSource returns the address of a client by its number, as `rotate` in
+// bpf/baseline.bpf.c computes it.
 func speedSource(number uint32) netip.Addr {
 	const spread = 2654435761
 	var b [4]byte

@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// speedTable is what `make bench-gateway` prints, as Markdown.
+// speedTable is the output of `make bench-gateway`, as Markdown.
 type speedTable struct {
 	rows []table.Row
-	// base are the medians of Algorithm 1 in a section, by case: with the empty
-	// program, and without.
+	// base are the medians of Algorithm 1 in a section, by case: including the empty
+	// program, and without it.
 	base map[string][2]float64
 }
 
@@ -25,7 +25,7 @@ func (s *speedTable) section(name string) {
 	s.rows = append(s.rows, table.Row{"**" + name + "**"})
 }
 
-// addPrograms notes the times of the programs on one packet.
+// addPrograms records the times of the programs on one packet.
 func (s *speedTable) addPrograms(c speedCase, row [columns]spread) {
 	empty := row[emptyColumn].median
 	s.base[c.name] = [2]float64{row[algorithm1].median, row[algorithm1].median - empty}
@@ -43,7 +43,7 @@ func (s *speedTable) addPrograms(c speedCase, row [columns]spread) {
 	s.rows = append(s.rows, cells)
 }
 
-// add notes a figure of ours alone.
+// add records a figure of our program only.
 func (s *speedTable) add(name, unit string, value spread, goal float64) {
 	cell := nanoseconds(value)
 	if unit == "s" {
@@ -56,7 +56,7 @@ func (s *speedTable) add(name, unit string, value spread, goal float64) {
 	s.rows = append(s.rows, table.Row{name, unit, "", "", "", cell, cell, verdict, verdict})
 }
 
-// addShare notes a figure of ours with limits beside that without.
+// addShare records a figure of our program with limits, relative to the figure without.
 func (s *speedTable) addShare(name string, with, without float64, unit string, goal float64) {
 	share := fmt.Sprintf("%.2f", with/without)
 	if goal != noGoal {
@@ -66,7 +66,7 @@ func (s *speedTable) addShare(name string, with, without float64, unit string, g
 	s.rows = append(s.rows, table.Row{name, unit, "", "", "", "", cell, "", share})
 }
 
-// addMemory notes the memory of maps, in MiB.
+// addMemory records the memory of maps, in MiB.
 func (s *speedTable) addMemory(name string, algorithm1, ours float64) {
 	baseline, cell := fmt.Sprintf("%.1f", algorithm1), fmt.Sprintf("%.1f", ours)
 	times := fmt.Sprintf("%.2f", ours/algorithm1)
@@ -77,8 +77,8 @@ func nanoseconds(s spread) string {
 	return fmt.Sprintf("%.0f (%.0f–%.0f)", s.median, s.q1, s.q3)
 }
 
-// ratioCell is the ratio of a program's time to Algorithm 1's: of the totals, and
-// in brackets of the programs alone. A goal is met by both.
+// ratioCell returns the ratio of a program's time to Algorithm 1's: of the totals, and
+// in brackets of the programs alone. A goal is met only if both meet it.
 func ratioCell(total, empty float64, base [2]float64, goal float64) string {
 	of, alone := total/base[0], (total-empty)/base[1]
 	cell := fmt.Sprintf("%.2f [%.2f]", of, alone)
@@ -95,7 +95,7 @@ func goalMet(value, goal float64) string {
 	return "MISSED"
 }
 
-// String is the table with what one must know to read it.
+// String returns the table with the explanations that a reader needs.
 func (s *speedTable) String() string {
 	w := table.NewWriter()
 	w.AppendHeader(table.Row{
@@ -126,7 +126,7 @@ func (s *speedTable) notes() string {
 	}, "\n") + "\n"
 }
 
-// speedMachine is what the figures are of.
+// speedMachine describes the machine of the figures.
 func speedMachine() string {
 	var name unix.Utsname
 	kernel := "Linux"
@@ -136,7 +136,7 @@ func speedMachine() string {
 	return fmt.Sprintf("%s, %d CPUs, %s, %s", kernel, runtime.NumCPU(), processor(), runtime.Version())
 }
 
-// processor is the CPU's name as the kernel knows it.
+// processor returns the CPU's name as the kernel reports it.
 func processor() string {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -150,7 +150,7 @@ func processor() string {
 	return runtime.GOARCH
 }
 
-// thousands is a number with its thousands set apart.
+// thousands formats a number with thousands separators.
 func thousands(n int) string {
 	if n < 1000 {
 		return fmt.Sprint(n)

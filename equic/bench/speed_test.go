@@ -17,9 +17,9 @@ import (
 
 var speedFile = flag.String("speed", "", "measure the gateway, and write the table to this file (make bench-gateway)")
 
-// TestSpeed is the benchmark of `make bench-gateway`. It fails if something
-// cannot be measured or a count is lost; whether a goal is met is said in the
-// table alone, since that depends on the machine.
+// TestSpeed is the benchmark of `make bench-gateway`. It fails if something cannot be
+// measured or a count is lost. Whether a goal is met appears only in the table, since
+// that depends on the machine.
 func TestSpeed(t *testing.T) {
 	if *speedFile == "" {
 		t.Skip("a benchmark: make bench-gateway")
@@ -40,73 +40,73 @@ func TestSpeed(t *testing.T) {
 	}
 }
 
-// column is a program that is measured.
+// column is a measured program.
 type column int
 
 // The programs, in the order of the table.
 const (
 	emptyColumn column = iota
 	algorithm1
-	clockless // Algorithm 1 without its clock
+	clockless // Algorithm 1 without reading the clock
 	oursClient
 	oursNew
 	columns
 )
 
-// runOrder is the order in which they run: none behind one that has just used its
-// map, and left it in the cache.
+// runOrder is the order in which they run. No program follows one that has just used
+// the same map and left it in the cache.
 var runOrder = [columns]column{emptyColumn, algorithm1, oursClient, clockless, oursNew}
 
 var policies = map[column]equic.Policy{oursClient: equic.PolicyClient, oursNew: equic.PolicyNew}
 
-// The goals: how much of Algorithm 1's time a program may take.
+// The goals: the share of Algorithm 1's time that a program may take.
 const (
 	goalEstablished = 0.5 // an established flow under PolicyNew
 	goalDrop        = 0.85
 	goalAny         = 1.1
-	goalMany        = 0.6 // with more clients than the CPU's caches hold
+	goalMany        = 0.6 // with more clients than fit in the CPU's caches
 	goalFlood       = 1.0 // the rate limit, and more clients than it has words
 	noGoal          = 0
 )
 
-// speedCase is one packet and what the programs do to it.
+// speedCase is one packet and the verdicts of the programs.
 type speedCase struct {
 	name   string
 	packet []byte
-	// against is the case whose time of Algorithm 1 is the measure; its own
-	// where empty.
+	// against is the case whose time of Algorithm 1 is the reference. Empty is this
+	// case.
 	against string
 	drops   [columns]bool
 	// goals of oursClient and oursNew; the others have none.
 	goals [columns]float64
 }
 
-// speedBursts is twice as many as a trial takes: there it is time, here it is all.
-// 4n+3, as spreadOf needs it.
+// speedBursts is twice the number in a trial, which has less time for them. It is 4n+3,
+// as spreadOf requires.
 const speedBursts = 31
 
-// runsPerBurst is that of equic.MeasureDrop.
+// runsPerBurst is the same as in equic.MeasureDrop.
 const runsPerBurst = 1000
 
 const xdpDrop, xdpPass = 1, 2 // enum xdp_action
 
-// spread is the distribution of a sample.
+// spread is the quartiles of a sample.
 type spread struct{ q1, median, q3 float64 }
 
-// spreadOf sorts a sample of 4n+3 values, of which the quartiles are three.
+// spreadOf sorts a sample of 4n+3 values. Its quartiles then are three of the values.
 func spreadOf(sample []float64) spread {
 	slices.Sort(sample)
 	n := len(sample)
 	return spread{sample[(n-3)/4], sample[n/2], sample[n-1-(n-3)/4]}
 }
 
-// less is the distribution with a constant taken off.
+// less returns the spread minus a constant.
 func (s spread) less(base float64) spread {
 	return spread{s.q1 - base, s.median - base, s.q3 - base}
 }
 
-// measure runs the programs of a stage in turn, in short bursts, and notes one
-// row. The first round warms the caches and is not counted.
+// measure runs the programs of a stage in turn, in short bursts, and records one row.
+// The first round warms up the caches and is not counted.
 func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
 	t.Helper()
 	var samples [columns][]float64
@@ -126,7 +126,7 @@ func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
 			}
 		}
 	}
-	// What calls the programs is not theirs.
+	// The time of the calling program does not belong to the programs.
 	caller := spreadOf(samples[emptyColumn]).median - spreadOf(bare).median
 	var row [columns]spread
 	for i := range samples {
@@ -135,8 +135,8 @@ func (s *speedStage) measure(t *testing.T, table *speedTable, c speedCase) {
 	table.addPrograms(c, row)
 }
 
-// burst is the mean time of one run in nanoseconds, as the kernel reports it.
-// The verdict of the last run must be what the case says.
+// burst returns the mean time of one run in nanoseconds, as the kernel reports it. The
+// verdict of the last run must be the one of the case.
 func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops bool) float64 {
 	t.Helper()
 	verdict, mean, err := p.Benchmark(packet, s.runs, nil)
@@ -147,8 +147,8 @@ func (s *speedStage) burst(t *testing.T, p *ebpf.Program, packet []byte, drops b
 	return float64(mean.Nanoseconds())
 }
 
-// pinTest keeps the test on the first CPU that it may use. Its thread ends with
-// it.
+// pinTest pins the test to the first CPU that it may use. The thread ends with the
+// test.
 func pinTest(t *testing.T) {
 	t.Helper()
 	runtime.LockOSThread()
