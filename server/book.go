@@ -13,7 +13,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// book keeps the record of every connection. The counting is quicguard's.
+// book records every connection. The counting is quicguard's.
 type book struct {
 	clock *record.Clock
 	live  sync.WaitGroup // connections whose record is open
@@ -36,7 +36,7 @@ type connection struct {
 	refused     bool
 	ended       bool
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	bodyBytes int64
 	served    int
 }
@@ -47,13 +47,14 @@ func newBook(clock *record.Clock) *book {
 
 type connectionKey struct{}
 
-// connectionOf is the connection that a context of the transport belongs to.
+// connectionOf returns the connection that a context of the transport belongs to.
 func connectionOf(ctx context.Context) *connection {
 	return ctx.Value(connectionKey{}).(*connection)
 }
 
-// connContext opens the record of a connection at its first packet; it is
-// closed when the transport lets go of the connection, handshake or not.
+// connContext opens the record of a connection at its first packet. The record is
+// closed when the transport releases the connection, even if the handshake is not
+// complete.
 func (s *server) connContext(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	c := &connection{client: addrPort(info.RemoteAddr).Addr(), start: time.Now()}
 	s.book.live.Add(1)
@@ -64,8 +65,8 @@ func (s *server) connContext(ctx context.Context, info *quic.ClientInfo) (contex
 	return context.WithValue(ctx, connectionKey{}, c), nil
 }
 
-// admit books a connection whose handshake is complete, and how many its client
-// has with it.
+// admit records a connection whose handshake is complete. connections is the number
+// that its client has, including this one.
 func (b *book) admit(c *connection, conn *quic.Conn, connections int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,7 +77,7 @@ func (b *book) admit(c *connection, conn *quic.Conn, connections int) {
 	}
 }
 
-// refuse books a connection that is over quota, before it is closed.
+// refuse records a connection that is over quota, before it is closed.
 func (b *book) refuse(c *connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -84,7 +85,7 @@ func (b *book) refuse(c *connection) {
 	c.refused = true
 }
 
-// shook books a complete handshake. Callers hold mu.
+// shook records a complete handshake. Callers hold mu.
 func (b *book) shook(c *connection) {
 	b.accepted++
 	c.handshakeNS = int64(time.Since(c.start))
@@ -139,7 +140,7 @@ func (b *book) closeAll() {
 	}
 	b.mu.Unlock()
 	for _, conn := range open {
-		// An error would say that the connection ended by itself meanwhile.
+		// An error would only mean that the connection has ended by itself.
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "server stops")
 	}
 }
@@ -176,7 +177,7 @@ func (b *book) totals() *record.Server {
 	return t
 }
 
-// wrote adds bytes of a response.
+// wrote records n more bytes of a response.
 func (c *connection) wrote(n int64, whole bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

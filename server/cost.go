@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// costClock reads wall time and the CPU time of the thread, on which it keeps
-// the goroutine.
+// costClock measures wall time and the CPU time of the thread. It locks the goroutine
+// to that thread.
 type costClock struct {
 	start time.Time
 	cpu   int64
@@ -33,10 +33,10 @@ func (c costClock) stop() (wallNS, cpuNS int64) {
 	return wallNS, cpuNS
 }
 
-// emptySpans is how many spans the clock's own cost is the median of.
+// emptySpans is the number of spans whose median is the clock's own cost.
 const emptySpans = 1001
 
-// ownCost is what the clock says of a span with nothing in it.
+// ownCost returns the clock's readings for an empty span.
 func ownCost() (wallNS, cpuNS int64) {
 	walls, cpus := make([]int64, emptySpans), make([]int64, emptySpans)
 	for i := range emptySpans {
@@ -49,7 +49,7 @@ func ownCost() (wallNS, cpuNS int64) {
 
 func threadCPUNS() int64 {
 	var t unix.Timespec
-	// It cannot fail: the clock exists on every Linux, the pointer is good.
+	// It cannot fail: the clock exists on every Linux, and the pointer is valid.
 	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
 	return t.Nano()
 }

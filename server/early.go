@@ -11,8 +11,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// refuseEarly decides on a connection attempt; an error has the transport
-// answer CONNECTION_REFUSED and forget it.
+// refuseEarly decides on a connection attempt. If it returns an error, the transport
+// answers CONNECTION_REFUSED and forgets the attempt.
 func (s *server) refuseEarly(info *quic.ClientInfo) error {
 	clock := startCostClock()
 	defer clock.release()
@@ -31,21 +31,22 @@ func (s *server) refuseEarly(info *quic.ClientInfo) error {
 	return errOverQuota
 }
 
-// sameAttempt is how long packets from one address and port belong to one
-// connection attempt: longer than those of one client hello are apart, shorter
-// than a client waits before it tries again (RFC 9002, 6.2), and shorter than
-// our client lets a port rest before its next attempt (client/sockets.go).
+// sameAttempt is how long packets from one address and port count as one connection
+// attempt. It is longer than the time between the packets of one ClientHello. It is
+// shorter than the time after which a client tries again (RFC 9002, 6.2), and than the
+// time for which our client leaves a port unused before its next attempt
+// (client/sockets.go).
 const sameAttempt = 100 * time.Millisecond
 
-// earlyRefusals counts one refusal per connection attempt. A refused attempt
-// leaves no state in the transport, so each further packet of it (a client
-// hello with a post-quantum key share fills two) is decided on anew; their
-// costs are added up. A client that tries again, as the transport drops an
-// answer when it has many to send, is refused again.
+// earlyRefusals counts one refusal per connection attempt. A refused attempt leaves no
+// state in the transport, so each further packet of it causes another decision (a
+// ClientHello with a post-quantum key share fills two packets). Their costs are added
+// up. The transport drops answers when it has many to send; a client that then tries
+// again is refused again.
 type earlyRefusals struct {
 	mu   sync.Mutex
 	list []record.Refusal
-	last map[netip.AddrPort]int // the attempt's index in list
+	last map[netip.AddrPort]int // index of the attempt in list
 }
 
 func newEarlyRefusals() *earlyRefusals {

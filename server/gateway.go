@@ -7,8 +7,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// gatewayRecord asks the program what it did, and measures what a drop
-// costs it, now that the load is over.
+// gatewayRecord reads the counters of the program, and measures the cost of a drop now
+// that the load is over.
 func (s *server) gatewayRecord(ctx context.Context) (*record.Gateway, error) {
 	stats, err := s.gateway.Stats()
 	if err != nil {

@@ -22,8 +22,8 @@ type counter interface {
 	Clients() iter.Seq[equic.Client]
 }
 
-// dropper drops packets before QUIC sees them: a *equic.Gateway, a *equic.Application or
-// a *firewall.
+// dropper drops packets before QUIC reads them: a *equic.Gateway, a *equic.Application
+// or a *firewall.
 type dropper interface {
 	quicguard.Admission
 	counter
@@ -33,7 +33,7 @@ type dropper interface {
 	Close() error
 }
 
-// newCounter is the counter of a variant that drops nothing.
+// newCounter returns the counter of a variant that drops no packets.
 func newCounter(o Options) counter {
 	if o.Variant == record.NoBlock {
 		return quicguard.NewUserSpace(math.MaxInt)
@@ -41,11 +41,10 @@ func newCounter(o Options) counter {
 	return quicguard.NewUserSpace(o.Quota)
 }
 
-// listen listens, with the quota in front. Every blocking variant enforces it here:
-// refusing early, or dropping, cannot stop a connection whose handshake was under way
-// when its client reached the quota. Where packets are dropped under policy "new", and
-// where the server answers with a Retry, handshakes are counted from their first packet
-// on.
+// listen listens, guarded by the quota. Every blocking variant enforces the quota here:
+// refusing early, or dropping, cannot stop a connection whose handshake was in progress
+// when its client reached the quota. If packets are dropped under policy "new", or the
+// server answers with a Retry, handshakes count from their first packet on.
 func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 	options := quicguard.Options{
 		OnAdmit: func(conn *quic.Conn, client netip.Addr) {
@@ -70,7 +69,8 @@ func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 	return nil
 }
 
-// admission is who is told of handshakes; nil if only complete connections count.
+// admission returns the counter of handshakes, or nil if only complete connections
+// count.
 func (s *server) admission() quicguard.Admission {
 	switch {
 	case s.o.Variant == record.UserspaceRetry:
@@ -81,8 +81,8 @@ func (s *server) admission() quicguard.Admission {
 	return nil
 }
 
-// timedAdmission is an admission with a record of each attempt that it turns away
-// before the handshake.
+// timedAdmission is an admission that records each attempt refused before the
+// handshake.
 type timedAdmission struct {
 	quicguard.Admission
 	server *server
@@ -105,7 +105,7 @@ func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) 
 	return h, err
 }
 
-// refuse closes a connection, and times what that takes.
+// refuse closes a connection, and measures the cost of that.
 func (s *server) refuse(conn *quic.Conn, client netip.Addr) {
 	clock := startCostClock()
 	quicguard.Refuse(conn, client)

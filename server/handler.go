@@ -11,7 +11,7 @@ import (
 // MaxBodyBytes is the largest response that a client may ask for.
 const MaxBodyBytes = 64 << 20
 
-// text is what bodies are made of: 64 KiB of lines.
+// text is the content of bodies: 64 KiB of lines.
 var text = func() []byte {
 	const line = "eQUIC answers this request with text, as the paper's server did.\n"
 	b := make([]byte, 64<<10)
@@ -21,8 +21,8 @@ var text = func() []byte {
 	return b
 }()
 
-// handler answers GET / with bodyBytes of text, and GET /SIZE with as many
-// bytes as SIZE says: a number of bytes, or one with a unit, as in /64KiB.
+// handler answers GET / with bodyBytes of text, and GET /SIZE with SIZE bytes: a number
+// of bytes, or one with a unit, as in /64KiB.
 func handler(bodyBytes int64) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -35,12 +35,12 @@ func handler(bodyBytes int64) http.Handler {
 				http.StatusBadRequest)
 			return
 		}
-		writeBody(w, r, int64(n)) // bounded above
+		writeBody(w, r, int64(n)) // checked above
 	})
 	return mux
 }
 
-// writeBody writes n bytes and books them to the request's connection.
+// writeBody writes n bytes, and records them for the request's connection.
 func writeBody(w http.ResponseWriter, r *http.Request, n int64) {
 	w.Header().Set("Content-Type", "text/plain; charset=us-ascii")
 	w.Header().Set("Content-Length", strconv.FormatInt(n, 10))
@@ -49,7 +49,7 @@ func writeBody(w http.ResponseWriter, r *http.Request, n int64) {
 		k, err := w.Write(text[:min(n-written, int64(len(text)))])
 		written += int64(k)
 		if err != nil {
-			break // the client is gone; the record shows how far it got
+			break // the client has gone; the record has the bytes written so far
 		}
 	}
 	connectionOf(r.Context()).wrote(written, written == n)

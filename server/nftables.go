@@ -16,9 +16,9 @@ import (
 	"github.com/equic-bench/equic-bench/equic/quicguard"
 )
 
-// firewall keeps the clients that are at their quota in an nftables set; a rule drops
+// firewall keeps the clients that are at their quota in an nftables set. A rule drops
 // their packets to the server's port. This is the alternative without eBPF. A change of
-// the set is a system call, or several. IPv4 only.
+// the set takes one or more system calls. IPv4 only.
 type firewall struct {
 	*quicguard.UserSpace
 	quota int
@@ -27,20 +27,20 @@ type firewall struct {
 	chain *nftables.Chain
 	set   *nftables.Set
 
-	mu      sync.Mutex // guards what follows, and the use of rules
+	mu      sync.Mutex // guards the fields below, and the use of rules
 	blocked map[netip.Addr]bool
 }
 
 var _ dropper = (*firewall)(nil)
 
-// newFirewall makes the table, in the calling thread's network namespace. Without Close,
+// newFirewall makes the table in the calling thread's network namespace. Without Close,
 // the table lives as long as the namespace.
 func newFirewall(port uint16, quota int) (*firewall, error) {
 	rules, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return nil, fmt.Errorf("reach nftables: %w", err)
 	}
-	if _, err := rules.ListTables(); err != nil { // a batch would wait for ever
+	if _, err := rules.ListTables(); err != nil { // without nftables, a batch would wait forever
 		return nil, errors.Join(fmt.Errorf("list the tables of nftables: %w", err), rules.CloseLasting())
 	}
 	f := &firewall{
@@ -48,7 +48,7 @@ func newFirewall(port uint16, quota int) (*firewall, error) {
 	}
 	f.table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "equic"}
 	rules.AddTable(f.table)
-	rules.DelTable(f.table) // that of a server that was killed
+	rules.DelTable(f.table) // the table of a server that was killed
 	rules.AddTable(f.table)
 	f.set = &nftables.Set{Table: f.table, Name: "blocked", KeyType: nftables.TypeIPAddr}
 	if err := rules.AddSet(f.set, nil); err != nil {
@@ -76,7 +76,7 @@ func newFirewall(port uint16, quota int) (*firewall, error) {
 	return f, nil
 }
 
-// add adds a rule whose counter is of the packets that reach it.
+// add adds a rule. Its counter counts the packets that reach the counter.
 func (f *firewall) add(what []expr.Any) {
 	f.rules.AddRule(&nftables.Rule{Table: f.table, Chain: f.chain, Exprs: what})
 }
@@ -100,7 +100,7 @@ func (f *firewall) Dec(port uint16, client netip.Addr) error {
 	return f.update(port, client)
 }
 
-// update brings a client into the set, or out of it. Callers hold mu.
+// update adds a client to the set, or removes it. Callers hold mu.
 func (f *firewall) update(port uint16, client netip.Addr) error {
 	block := f.Count(port, client) >= f.quota
 	if block == f.blocked[client] {
@@ -122,10 +122,10 @@ func (f *firewall) update(port uint16, client netip.Addr) error {
 	return nil
 }
 
-// Mode names the place.
+// Mode returns the name of the place.
 func (*firewall) Mode() equic.Mode { return "nftables" }
 
-// Stats are the packets to the port, as the rules count them.
+// Stats returns the packets to the port, as counted by the rules.
 func (f *firewall) Stats() (equic.Stats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

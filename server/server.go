@@ -1,6 +1,6 @@
 // Package server is the measured server: HTTP/3 with a quota of simultaneous
-// connections per client address, and a variant that says where the server
-// turns away who is over it.
+// connections per client address. Its variant selects where in the stack clients over
+// quota are refused.
 //
 // It runs in the server node of a trial (cmd/equic-server is its main) and
 // prints the record types of results.
@@ -28,7 +28,7 @@ import (
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// stopGrace is how long a stopping server waits for requests under way.
+// stopGrace is how long a stopping server waits for requests in progress.
 const stopGrace = time.Second
 
 // Options describe one server.
@@ -38,10 +38,10 @@ type Options struct {
 	Quota       int                 // simultaneous connections admitted per client address
 	BodyBytes   int64               // of the response to "/"
 	IdleTimeout time.Duration       // QUIC idle timeout
-	Certificate *tls.Certificate    // nil: the server makes its own, with a Key
+	Certificate *tls.Certificate    // if nil, the server makes its own, with a Key
 	Key         certificate.KeyType // empty is ECDSA
 	Interface   string              // for variants that block in the kernel
-	XDPMode     equic.Mode          // for the same
+	XDPMode     equic.Mode          // for the same variants
 	Node        string
 	Clock       *record.Clock
 	Log         *slog.Logger
@@ -68,16 +68,16 @@ type server struct {
 	port    uint16
 	book    *book
 	gateway dropper // nil if no packets are dropped
-	counter counter // the gateway, or one of user space
+	counter counter // the gateway, or a counter in user space
 	guard   *quicguard.Listener
 	early   *earlyRefusals
 	h3      *http3.Server
-	serving sync.WaitGroup // connections in HTTP/3's hands
+	serving sync.WaitGroup // connections that HTTP/3 is serving
 }
 
-// Run serves until ctx ends, then stops in order and prints its records to
-// out: ready when it listens (and, if the kernel blocks, has attached), and at the
-// end every connection, every refusal, what the gateway did, and the totals.
+// Run serves until ctx ends. Then it stops in order and prints its records to out. It
+// prints ready when it listens (and, if the kernel blocks, has attached). At the end it
+// prints every connection, every refusal, the gateway's counters, and the totals.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.validate(); err != nil {
 		return err
@@ -100,8 +100,8 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		defer func() { err = errors.Join(err, s.gateway.Close()) }()
 	}
 
-	// Connection IDs of 7 bytes are the longest by which the kernel tells the
-	// packets of a handshake in progress from those that open one.
+	// With connection IDs of up to 7 bytes, the kernel can distinguish the packets of a
+	// handshake in progress from those that open a connection.
 	tr := &quic.Transport{Conn: s.transportConn(socket), ConnectionIDLength: 7, ConnContext: s.connContext}
 	//nolint:contextcheck // a connection has a context of its own
 	if err := s.listen(tr, http3.ConfigureTLSConfig(tlsConfig)); err != nil {
@@ -137,7 +137,7 @@ func (s *server) quicConfig() *quic.Config {
 	return c
 }
 
-// attach has packets to the server's port dropped where the variant says.
+// attach drops packets to the server's port at the place of the variant.
 func (s *server) attach(socket *net.UDPConn) error {
 	v := s.o.Variant
 	switch {
@@ -169,7 +169,7 @@ func (s *server) attach(socket *net.UDPConn) error {
 	return nil
 }
 
-// transportConn is the socket as quic-go reads it.
+// transportConn returns the socket as quic-go reads it.
 func (s *server) transportConn(socket *net.UDPConn) net.PacketConn {
 	app, ok := s.gateway.(*equic.Application)
 	if !ok {
@@ -188,19 +188,19 @@ func (s *server) ready(socket *net.UDPConn) *record.Ready {
 	return r
 }
 
-// progress is whom the server has turned away so far.
+// progress returns the numbers of connections refused and packets dropped so far.
 func (s *server) progress() *record.Progress {
 	p := &record.Progress{AtNS: s.o.Clock.Now(), Refused: len(s.book.refusals()) + len(s.early.refusals())}
 	if s.gateway != nil {
-		if stats, err := s.gateway.Stats(); err == nil { // else the record at the end says so
+		if stats, err := s.gateway.Stats(); err == nil { // else gatewayRecord fails too
 			p.Dropped = stats.Dropped
 		}
 	}
 	return p
 }
 
-// acceptAll serves every connection that the guard admits. It never blocks on
-// one of them: the transport's accept queue is short.
+// acceptAll serves every connection that the guard admits. It never blocks on one of
+// them: the transport's accept queue is short.
 func (s *server) acceptAll(ctx context.Context) error {
 	for {
 		conn, err := s.guard.Accept(ctx)
@@ -211,17 +211,17 @@ func (s *server) acceptAll(ctx context.Context) error {
 			return fmt.Errorf("accept connections: %w", err)
 		}
 		s.serving.Go(func() {
-			// What ends the connection is kept in its context's cause.
+			// The context's cause is the reason for the connection's end.
 			_ = s.h3.ServeQUICConn(conn)
 		})
 	}
 }
 
-// drain lets requests under way end, for stopGrace at most, then closes every
+// drain gives requests in progress up to stopGrace to end, then closes every
 // connection.
 func (s *server) drain(ctx context.Context) {
 	handled := make(chan error, 1)
-	// Shutdown waits for all connections; closeAll below sees that they end.
+	// Shutdown waits for all connections; closeAll below ends them.
 	go func() { handled <- s.h3.Shutdown(ctx) }()
 	grace := time.NewTimer(stopGrace)
 	defer grace.Stop()
@@ -236,7 +236,7 @@ func (s *server) drain(ctx context.Context) {
 	}
 }
 
-// lines are the records of the whole run.
+// lines returns the records of the whole run.
 func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	lines := s.book.lines()
 	refusals := append(s.book.refusals(), s.early.refusals()...)
@@ -259,7 +259,7 @@ func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	return append(lines, record.Line{Gateway: gateway}, record.Line{Server: total}), err
 }
 
-// closed forgives an error that says that something is closed already.
+// closed ignores the error that something is already closed.
 func closed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil

@@ -39,7 +39,7 @@ func start(t *testing.T, variant record.Variant, quota int) *running {
 	return startWith(t, Options{Listen: testkit.FreeAddress(t), Variant: variant, Quota: quota}, func() {})
 }
 
-// startWith runs a server in a goroutine that has entered where it runs.
+// startWith runs a server in a goroutine that first calls enter.
 func startWith(t *testing.T, o Options, enter func()) *running {
 	t.Helper()
 	clock, err := record.NewClock(func(string) string { return "" })
@@ -64,7 +64,7 @@ func startWith(t *testing.T, o Options, enter func()) *running {
 	return r
 }
 
-// signalWriter closes first when something is written.
+// signalWriter closes first at its first write.
 type signalWriter struct {
 	w     io.Writer
 	first chan struct{}
@@ -78,7 +78,7 @@ func (s *signalWriter) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// records are what a stopped server printed.
+// records are the records that a stopped server printed.
 type records struct {
 	connections []*record.Connection
 	refusals    []*record.Refusal
@@ -115,7 +115,7 @@ func (r *running) stop() (got records) {
 	return got
 }
 
-// dial makes one connection with a socket of its own.
+// dial makes one connection with its own socket.
 func (r *running) dial() (*quic.Conn, error) {
 	r.t.Helper()
 	return r.dialWith(r.t.Context())
@@ -194,7 +194,7 @@ func TestResponses(t *testing.T) {
 	r.stop()
 }
 
-// hold opens n admitted connections, and proves each by a request.
+// hold opens n admitted connections, and checks each with a request.
 func (r *running) hold(n int) []*quic.Conn {
 	r.t.Helper()
 	conns := make([]*quic.Conn, n)
@@ -246,8 +246,8 @@ func TestAClientOverQuotaIsTurnedAwayUntilItReleases(t *testing.T) {
 	}
 }
 
-// untilAdmitted dials until the server, which learns of a close a moment
-// later, admits again.
+// untilAdmitted dials until the server admits a connection again: it notices a close
+// only a moment later.
 func (r *running) untilAdmitted() {
 	r.t.Helper()
 	for range 100 {
@@ -278,8 +278,8 @@ func TestNoBlockAdmitsEverybody(t *testing.T) {
 	}
 }
 
-// A refused connection was never counted, so its close must release nothing
-// (the published server's quota leaked there), and no burst gets past it.
+// A refused connection was never counted, so closing it must release nothing (in the
+// published server, the quota leaked there). No burst may get past the quota.
 func TestNoBurstGetsPastTheQuota(t *testing.T) {
 	for _, variant := range []record.Variant{record.UserspaceBlock, record.UserspaceEarly} {
 		t.Run(string(variant), func(t *testing.T) {
@@ -301,7 +301,7 @@ func TestNoBurstGetsPastTheQuota(t *testing.T) {
 	}
 }
 
-// load sends parallel requests and counts their outcomes.
+// load sends requests in parallel and counts their outcomes.
 func (r *running) load(requests int, rate float64) map[record.Outcome]int {
 	r.t.Helper()
 	clock, err := record.NewClock(func(string) string { return "" })

@@ -12,7 +12,7 @@ import (
 )
 
 func listenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
-	// udp4: the quota and the XDP program of this version know IPv4 only.
+	// udp4: the quota and the XDP program of this version support only IPv4.
 	socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp4", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on UDP %q: %w", address, err)
@@ -20,8 +20,9 @@ func listenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
 	return socket.(*net.UDPConn), nil
 }
 
-// receiveBuffer is the socket's receive buffer in force, in bytes, which may
-// be less than the transport asked for; zero where the kernel does not tell.
+// receiveBuffer returns the size of the socket's receive buffer in force, in bytes. It
+// may be less than the transport requested. It is zero if the kernel does not report
+// it.
 func receiveBuffer(socket *net.UDPConn) (n int) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -36,8 +37,8 @@ func receiveBuffer(socket *net.UDPConn) (n int) {
 	return n
 }
 
-// tlsConfig presents a certificate. Tickets are off: each request of a trial is a
-// whole handshake, as from a new client.
+// tlsConfig returns a configuration with the certificate. Tickets are disabled: each
+// request of a trial has a whole handshake, as from a new client.
 func (o *Options) tlsConfig() (_ *tls.Config, err error) {
 	pair := o.Certificate
 	if pair == nil {

@@ -15,8 +15,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// startXDP runs a server at one end of a veth pair and leaves the test at the
-// other.
+// startXDP runs a server at one end of a veth pair. The test is then at the other end.
 func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
 	p := netkit.NewPair(t)
@@ -33,9 +32,8 @@ func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 	})
 }
 
-// What tells the variants apart is whether a blocked client can still use the
-// connections that it has.
-// The other places run in whole trials (cmd/equic-bench).
+// The variants differ in whether a blocked client can still use the connections that it
+// has. The other places are tested in whole trials (cmd/equic-bench).
 func TestAClientAtItsQuotaIsBlocked(t *testing.T) {
 	for _, c := range []struct {
 		variant record.Variant
@@ -51,10 +49,10 @@ func TestAClientAtItsQuotaIsBlocked(t *testing.T) {
 			const quota = 2
 			r := startXDP(t, c.variant, quota)
 			r.hold(1)
-			conn, err := r.dial() // at its end the client is at its quota
+			conn, err := r.dial() // with it, the client is at its quota
 			testkit.Must(t, err)
 			last := newHTTP(conn)
-			if c.lives { // once it is served it is counted, before any attempt that follows
+			if c.lives { // once it is served, it is counted, before any later attempt
 				_, _, err := r.getAgain(last, "/1")
 				testkit.Must(t, err)
 			}
@@ -94,9 +92,8 @@ func TestAClientAtItsQuotaIsBlocked(t *testing.T) {
 	}
 }
 
-// untilDropped dials until there is no answer. The server counts a connection a
-// moment after its client has it, so a first attempt may get through, and be
-// refused.
+// untilDropped dials until there is no answer. The server counts a connection a moment
+// after its client has it, so a first attempt may still get through and be refused.
 func (r *running) untilDropped() {
 	r.t.Helper()
 	for range 10 {

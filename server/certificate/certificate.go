@@ -1,8 +1,8 @@
-// Package certificate makes the key and the certificate that a measured server
-// presents, and passes them from a run to its servers.
+// Package certificate makes the key and the certificate of a measured server, and
+// passes them from a run to its servers.
 //
-// A run makes them once (orchestrate), as an RSA key takes seconds; the server reads
-// them from its environment. The package imports nothing of ours.
+// A run makes them once (orchestrate), because an RSA key takes seconds. The server
+// reads them from its environment. The package imports nothing of ours.
 package certificate
 
 import (
@@ -22,20 +22,20 @@ import (
 	"time"
 )
 
-// The environment in which a server is given its certificate. A server that is not
-// given both makes its own.
+// The environment variables with the certificate of a server. A server without both
+// makes its own.
 const (
-	EnvCertificate = "EQUIC_CERTIFICATE" // PEM, of X.509
-	EnvKey         = "EQUIC_KEY"         // PEM, of PKCS #8: its private key
+	EnvCertificate = "EQUIC_CERTIFICATE" // X.509, in PEM
+	EnvKey         = "EQUIC_KEY"         // its private key: PKCS #8, in PEM
 )
 
-// KeyType is the type of the key in the server's certificate. Its signature is
-// a large part of what a handshake costs.
+// KeyType is the type of the key in the server's certificate. Its signature is a large
+// part of the cost of a handshake.
 type KeyType string
 
-// The types of keys. Signing with RSA-2048 costs the server some thirty times
-// as much as with ECDSA, and with RSA-4096 two hundred times; verifying costs the
-// client half and four times as much (BenchmarkKey).
+// The types of keys. For the server, signing with RSA-2048 costs some thirty times as
+// much as with ECDSA, and with RSA-4096 two hundred times as much. For the client,
+// verifying costs half and four times as much (BenchmarkKey).
 const (
 	ECDSA   KeyType = "ecdsa-p256"
 	RSA2048 KeyType = "rsa-2048"
@@ -54,7 +54,7 @@ func (k KeyType) generate() (crypto.Signer, error) {
 	return nil, fmt.Errorf("unknown type %q: want %s, %s or %s", k, ECDSA, RSA2048, RSA4096)
 }
 
-// validity is longer than any run: no client of ours checks it, others may.
+// validity is longer than any run. Our clients do not check it, others may.
 const validity = 10 * 365 * 24 * time.Hour
 
 // SelfSigned makes a key and a certificate for it. An empty type is ECDSA.
@@ -77,13 +77,13 @@ func SelfSigned(t KeyType) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// SHA256 is the certificate's fingerprint, in hexadecimal.
+// SHA256 returns the certificate's fingerprint, in hexadecimal.
 func SHA256(c *tls.Certificate) string {
 	sum := sha256.Sum256(c.Certificate[0])
 	return hex.EncodeToString(sum[:])
 }
 
-// Environment is what FromEnvironment reads, each as NAME=value.
+// Environment returns the variables that FromEnvironment reads, each as NAME=value.
 func Environment(c *tls.Certificate) ([]string, error) {
 	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
@@ -99,7 +99,7 @@ func asPEM(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
 
-// FromEnvironment is the certificate that a server was given, with its key; nil if
+// FromEnvironment returns the certificate of the environment, with its key, or nil if
 // there is none.
 func FromEnvironment(getenv func(string) string) (*tls.Certificate, error) {
 	certificate, key := getenv(EnvCertificate), getenv(EnvKey)

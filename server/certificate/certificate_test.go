@@ -42,7 +42,7 @@ func TestAnUnknownTypeOfKeyIsRefusedWithTheKnownOnes(t *testing.T) {
 	}
 }
 
-// BenchmarkKey is what each type of key costs a handshake: the server signs,
+// BenchmarkKey measures the cost of each type of key in a handshake: the server signs,
 // the client verifies, both as in TLS 1.3 (RFC 8446, section 4.2.3).
 func BenchmarkKey(b *testing.B) {
 	digest := sha256.Sum256([]byte("a handshake"))
@@ -88,7 +88,7 @@ func verifyPSS(public crypto.PublicKey, digest, signature []byte) bool {
 }
 
 func TestAServerReadsWhatItsRunMade(t *testing.T) {
-	for _, k := range keyTypes[:2] { // the third is the second, slower
+	for _, k := range keyTypes[:2] { // the third is like the second, but slower
 		made, err := SelfSigned(k)
 		if err != nil {
 			t.Fatal(err)
