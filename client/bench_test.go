@@ -19,11 +19,11 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// inFlight is how many requests the benchmark has in flight for each CPU.
+// inFlight is the number of requests that the benchmark has in flight per CPU.
 const inFlight = 8
 
-// BenchmarkRequest shows what a request costs the generator: cpu-ns/op is user
-// and system time of this process alone, as the server is a process of its own.
+// BenchmarkRequest measures the cost of a request for the generator: cpu-ns/op is the
+// user and system time of this process only, since the server is another process.
 func BenchmarkRequest(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // as cmd/equic-client does
 	bin := testkit.Build(b, "../cmd/equic-server")
@@ -64,7 +64,7 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// startServer starts a server on loopback, which ends with the benchmark.
+// startServer starts a server on loopback. It ends with the benchmark.
 func startServer(b *testing.B, program string, args ...string) (address string) {
 	b.Helper()
 	address = testkit.FreeAddress(b)
@@ -79,7 +79,7 @@ func startServer(b *testing.B, program string, args ...string) (address string) 
 		lines := bufio.NewScanner(out)
 		lines.Scan()
 		close(ready)
-		for lines.Scan() { // what it prints at its end must not stop it
+		for lines.Scan() { // keep reading, so that its final output does not block it
 		}
 	}()
 	b.Cleanup(func() { _ = cmd.Wait() })
@@ -87,7 +87,8 @@ func startServer(b *testing.B, program string, args ...string) (address string) 
 	return address
 }
 
-// fillQuota keeps a connection open of which the server has answered a request.
+// fillQuota opens a connection, waits for the answer to one request, and keeps the
+// connection open.
 func fillQuota(b *testing.B, address string) {
 	b.Helper()
 	conn, err := quic.DialAddr(b.Context(), address,

@@ -1,5 +1,5 @@
-// Package client is the load generator: it sends HTTP/3 requests to one
-// server, each on a new connection, and records how each of them ended.
+// Package client is the load generator: it sends HTTP/3 requests to one server, each on
+// a new connection, and records how each of them ended.
 //
 // It runs in the client nodes of a trial (cmd/equic-client is its main) and
 // prints the record types of results.
@@ -16,31 +16,30 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Mode says how the requests of one client follow each other.
+// Mode is how one client schedules its requests.
 type Mode string
 
 // The modes of docs/method.md, Load.
 const (
-	// Sequential sends one request at a time: a closed loop, with or without a
-	// pace, or by a rate. A request whose time comes before the last one ended
-	// starts late.
+	// Sequential sends one request at a time: a closed loop, with or without a pace, or
+	// at a rate. A request starts late if its time comes before the last one has ended.
 	Sequential Mode = "sequential"
-	// Parallel is open-loop: requests start on schedule whether or not earlier
-	// ones ended, up to MaxInFlight.
+	// Parallel is an open loop: requests start on schedule even if earlier ones have
+	// not ended, up to MaxInFlight.
 	Parallel Mode = "parallel"
 )
 
 // KeyExchange is the group of a client's key share (RFC 8446, section 4.2.8).
 type KeyExchange string
 
-// The groups. The hybrid one is crypto/tls's default; its client hello fills two
+// The groups. The hybrid one is the default of crypto/tls. Its ClientHello fills two
 // QUIC packets, and costs the client more.
 const (
 	X25519MLKEM768 KeyExchange = "x25519mlkem768"
 	X25519         KeyExchange = "x25519"
 )
 
-// curves are the settings of crypto/tls; nil are its defaults.
+// curves returns the setting for crypto/tls. Nil is its default.
 func (k KeyExchange) curves() []tls.CurveID {
 	if k == X25519 {
 		return []tls.CurveID{tls.X25519}
@@ -52,22 +51,23 @@ func (k KeyExchange) curves() []tls.CurveID {
 type Options struct {
 	Server string // host:port
 	Mode   Mode
-	// Either Requests or Duration is given. With Duration, no request starts that
-	// long after the first intended start, or later; those in flight go on.
+	// Give either Requests or Duration. With Duration, no request starts at that time
+	// after the first intended start, or later. Requests in flight then continue.
 	Requests int
 	Duration time.Duration
-	// Rate is the scheduled starts per second; late ones are caught up. Pace, for
-	// Sequential, is the time from one start to the next; a request that takes
-	// longer delays all that follow. With neither, each starts when the last ends.
+	// Rate is the number of scheduled starts per second; late starts are caught up.
+	// Pace, for Sequential, is the time from one start to the next; a request that
+	// takes longer delays all later ones. With neither, each request starts when the
+	// last one ends.
 	Rate        float64
 	Pace        time.Duration
 	Delay       time.Duration // from the epoch to the first start
-	MaxInFlight int           // for Parallel; zero: as many as there are requests
+	MaxInFlight int           // for Parallel; zero is the number of requests
 	Timeout     time.Duration // per request, from its actual start
 	// Hold, for Parallel, is how long a connection stays open after its response. It
-	// is in flight meanwhile.
+	// counts as in flight during that time.
 	Hold        time.Duration
-	BodyBytes   int64       // what a whole response to "/" has
+	BodyBytes   int64       // size of a whole response to "/"
 	KeyExchange KeyExchange // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string      // the node's name
 	Clock       *record.Clock
@@ -113,7 +113,7 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// scheduledNS is the start of request i by the rate, relative to the epoch.
+// scheduledNS returns the start of request i at the rate, relative to the epoch.
 func (o *Options) scheduledNS(i int) int64 {
 	return int64(o.Delay) + int64(float64(i)/o.Rate*1e9)
 }
@@ -126,11 +126,10 @@ func (o *Options) more(i int, atNS int64) bool {
 	return atNS < int64(o.Delay+o.Duration)
 }
 
-// Run sends the load and prints its records to out: ready, then progress at
-// most once a second, and at the end every request in the order of the
-// schedule and the client's totals. Requests that fail are records, not
-// errors. When ctx ends, the requests in flight are cut off and what has been
-// recorded is printed.
+// Run sends the load and prints its records to out: ready, then progress at most once a
+// second. At the end it prints every request, in the order of the schedule, and the
+// client's totals. Requests that fail are records, not errors. If ctx ends, the
+// requests in flight are canceled, and the records so far are printed.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err := o.validate(); err != nil {
 		return err

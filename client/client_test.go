@@ -36,7 +36,7 @@ func testClock(t *testing.T) *record.Clock {
 	return c
 }
 
-// blackHole is a UDP address at which nobody answers.
+// blackHole returns a UDP address that never answers.
 func blackHole(t *testing.T) string {
 	t.Helper()
 	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -84,7 +84,7 @@ func TestRequestsThatNobodyAnswersTimeOutOnSchedule(t *testing.T) {
 	}
 }
 
-// gate is a request that ends when it is let go.
+// gate is a request that ends when the test releases it.
 type gate struct {
 	mu      sync.Mutex
 	waiting int
@@ -164,7 +164,7 @@ func TestWhenRequestsStart(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		o      Options
-		takes  []time.Duration // of each request; the last of all that follow
+		takes  []time.Duration // of each request; the last value is for all later ones
 		starts []time.Duration
 	}{
 		{
@@ -216,7 +216,7 @@ func TestWhenRequestsStart(t *testing.T) {
 				var n atomic.Int64
 				l := newLoad(c.o, func(context.Context) record.Request {
 					takes := c.takes[min(int(n.Add(1)), len(c.takes))-1]
-					time.Sleep(takes) // in a bubble: no time passes
+					time.Sleep(takes) // in a bubble: no real time passes
 					return record.Request{Outcome: record.OK, EndNS: int64(takes)}
 				})
 				l.run(t.Context())

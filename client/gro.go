@@ -13,17 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groConn is a UDP socket with receive offload (UDP_GRO): the kernel hands over
-// the datagrams of one burst of the server in one piece, with one system call.
-// quic-go reads by ReadBatch from a connection that has it.
+// groConn is a UDP socket with receive offload (UDP_GRO): the kernel returns the
+// datagrams of one burst of the server as one piece, with one system call. quic-go uses
+// ReadBatch if a connection has it.
 type groConn struct {
 	*net.UDPConn
 	raw  syscall.RawConn
 	from *net.UDPAddr // the last sender
 
-	// The piece that was read last.
-	piece   *[largestPiece]byte // nil: none
-	left    []byte              // of piece, not yet returned
+	// The last piece read.
+	piece   *[largestPiece]byte // nil if there is none
+	left    []byte              // the part of piece that is not yet returned
 	segment int                 // length of each datagram in it; the last may be shorter
 	ecn     []byte              // its control message with the ECN bits
 	oobs    [128]byte
@@ -31,7 +31,7 @@ type groConn struct {
 
 const largestPiece = 64 << 10
 
-// pieces are shared, as most sockets wait most of the time.
+// pieces are shared, since most sockets are waiting most of the time.
 var pieces = sync.Pool{New: func() any { return new([largestPiece]byte) }}
 
 // listen opens a UDP socket on any port, with receive offload if the kernel has it.
@@ -105,9 +105,10 @@ func (c *groConn) read() (err error) {
 	return nil
 }
 
-// parse reads the length of the datagrams in a piece, and of all control messages
-// keeps the one that quic-go needs of each datagram: the ECN bits. Parsing the
-// others for each costs more than what they are for, the client's own address.
+// parse reads the length of the datagrams in a piece. Of the control messages it keeps
+// only the one that quic-go needs for each datagram: the ECN bits. Parsing the others
+// for each datagram costs more than they are worth: they contain the client's own
+// address.
 func (c *groConn) parse(oob []byte) {
 	c.segment, c.ecn = max(1, len(c.left)), nil
 	for len(oob) > 0 {
@@ -126,7 +127,7 @@ func (c *groConn) parse(oob []byte) {
 	}
 }
 
-// sender notes who sent a piece: hardly ever another than the last.
+// sender records the sender of a piece. It rarely changes.
 func (c *groConn) sender(from syscall.Sockaddr) {
 	var ip []byte
 	var port int

@@ -18,8 +18,8 @@ import (
 // idle is the server's idle timeout.
 const idle = time.Second
 
-// serve answers requests on loopback with one byte until the test ends, or closes
-// all connections some time after a request.
+// serve answers requests on loopback with one byte until the test ends. If closes is
+// true, it closes all connections some time after a request.
 func serve(t *testing.T, closes bool) (address string) {
 	t.Helper()
 	cert, err := certificate.SelfSigned(certificate.ECDSA)
@@ -39,7 +39,7 @@ func serve(t *testing.T, closes bool) (address string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = h.Serve(socket) // until it is closed
+		_ = h.Serve(socket) // until the socket is closed
 	}()
 	t.Cleanup(func() {
 		_ = h.Close()

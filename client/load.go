@@ -17,7 +17,7 @@ type load struct {
 
 	mu       sync.Mutex
 	started  int
-	done     []record.Request // in the order of their ends
+	done     []record.Request // in the order in which they ended
 	ok       int
 	inFlight int
 	peak     int
@@ -67,7 +67,7 @@ func (l *load) runParallel(ctx context.Context) {
 	}
 }
 
-// waitUntil waits for a time relative to the epoch; false means that ctx ended.
+// waitUntil waits for a time relative to the epoch. It returns false if ctx ended.
 func (l *load) waitUntil(ctx context.Context, ns int64) bool {
 	wait := l.o.Clock.Until(ns)
 	if wait <= 0 {
@@ -83,7 +83,7 @@ func (l *load) waitUntil(ctx context.Context, ns int64) bool {
 	}
 }
 
-// acquire takes a slot, and notes if none was free.
+// acquire takes a slot. It counts the cases in which none was free.
 func (l *load) acquire(ctx context.Context, slots chan struct{}) bool {
 	select {
 	case slots <- struct{}{}:
@@ -101,8 +101,8 @@ func (l *load) acquire(ctx context.Context, slots chan struct{}) bool {
 	}
 }
 
-// one sends the next request of the schedule, unless it is too late for it, and
-// returns its start.
+// one sends the next request of the schedule, unless it is too late for it. It returns
+// the start.
 func (l *load) one(ctx context.Context) (startNS int64) {
 	seq, startNS, ok := l.begin()
 	if !ok {
@@ -146,7 +146,7 @@ func (l *load) progress() *record.Progress {
 	return &record.Progress{AtNS: l.o.Clock.Now(), Started: l.started, Done: len(l.done), OK: l.ok}
 }
 
-// lines are the records of the whole load, in the order of the schedule.
+// lines returns the records of the whole load, in the order of the schedule.
 func (l *load) lines() []record.Line {
 	slices.SortFunc(l.done, func(a, b record.Request) int { return a.Seq - b.Seq })
 	lines := make([]record.Line, 0, len(l.done)+2)

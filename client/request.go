@@ -19,15 +19,14 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// handshakeTimeout is how long a client waits for any answer to its first
-// packets: the transport's default, so that a client whose packets are dropped
-// in silence waits as long as one that uses the transport as it is.
+// handshakeTimeout is how long a client waits for an answer to its first packets. It is
+// the transport's default, so a client whose packets are silently dropped waits as long
+// as one that uses the transport with its defaults.
 const handshakeTimeout = 5 * time.Second
 
-// dialer sends single requests. What requests may share without changing what
-// they cost the server (settings, buffers) they share. Each has a connection of
-// its own, with a whole handshake, and a socket that no other uses at the time, as
-// a new process would.
+// dialer sends single requests. They share what does not change their cost for the
+// server (settings, buffers). Each request has its own connection with a whole
+// handshake, and a socket that no other request uses at the time, like a new process.
 type dialer struct {
 	o     Options
 	addr  *net.UDPAddr
@@ -36,7 +35,7 @@ type dialer struct {
 	quic  *quic.Config
 	http3 *http3.Transport
 	bufs  sync.Pool
-	// sockets are kept from request to request.
+	// sockets are reused from request to request.
 	sockets *sockets
 }
 
@@ -49,14 +48,15 @@ func newDialer(o Options) (*dialer, error) {
 		o:    o,
 		addr: addr,
 		url:  "https://" + o.Server + "/",
-		// The server's certificate is self-signed: there is no name to verify, and
-		// verifying costs the client, not the server.
+		// The server's certificate is self-signed, so there is no name to verify.
+		// Verifying costs the client, not the server.
 		tls: &tls.Config{
 			InsecureSkipVerify: true,
 			NextProtos:         []string{http3.NextProtoH3},
 			CurvePreferences:   o.KeyExchange.curves(),
 		},
-		// A keep-alive is due after half of the idle timeout at the latest.
+		// The transport sends a keep-alive after half of the idle timeout at the
+		// latest.
 		quic: &quic.Config{
 			HandshakeIdleTimeout: min(handshakeTimeout, o.Timeout), MaxIdleTimeout: o.Timeout, KeepAlivePeriod: o.Hold,
 		},
@@ -67,8 +67,8 @@ func newDialer(o Options) (*dialer, error) {
 	}, nil
 }
 
-// request sends one request and waits for its end, and for that of its connection
-// if it is held.
+// request sends one request and waits for its end. If the connection is held, it also
+// waits for the end of that.
 func (d *dialer) request(ctx context.Context) record.Request {
 	t := timer{start: time.Now()}
 	d.finish(ctx, &t)
@@ -91,8 +91,8 @@ func (d *dialer) finish(ctx context.Context, t *timer) {
 	}
 }
 
-// timer fills the phases of one request and closes what the request opened,
-// after its end was timed.
+// timer records the phases of one request. After the end is recorded, it closes what
+// the request opened.
 type timer struct {
 	start   time.Time
 	r       record.Request
@@ -100,7 +100,7 @@ type timer struct {
 	closers []func()
 }
 
-// hold keeps the connection open for some time, or until it has ended.
+// hold keeps the connection open for some time, or until it ends.
 func (t *timer) hold(ctx context.Context, d time.Duration) {
 	enough := time.NewTimer(d)
 	defer enough.Stop()
@@ -120,7 +120,7 @@ func (t *timer) close() {
 	}
 }
 
-// exchange makes the connection, sends the request and reads the response.
+// exchange opens the connection, sends the request and reads the response.
 func (d *dialer) exchange(ctx context.Context, t *timer) error {
 	x, err := d.sockets.take()
 	if err != nil {
@@ -167,9 +167,9 @@ func (d *dialer) drain(body io.ReadCloser) (int64, error) {
 	return n, errors.Join(err, body.Close())
 }
 
-// localFailures are what the kernel answers to making a socket, or to sending on
-// one, for want of means or of a way to send. What ICMP reports is not among them:
-// that has come over the network.
+// localFailures are the kernel's errors from opening a socket, or from sending on it,
+// if resources or a route are missing. Errors from ICMP are not among them: those come
+// over the network.
 var localFailures = []syscall.Errno{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRINUSE, syscall.EADDRNOTAVAIL,
 	syscall.EAGAIN, syscall.EPERM, syscall.ENETDOWN, syscall.ENETUNREACH,
@@ -193,9 +193,9 @@ func outcome(ctx context.Context, err error) (record.Outcome, *uint64) {
 	return record.Failed, nil
 }
 
-// refusal tells whether the server turned the client away: with
-// CONNECTION_REFUSED (RFC 9000, section 20.1) before the handshake, or with
-// H3_EXCESSIVE_LOAD (RFC 9114, section 8.1) after it.
+// refusal reports whether the server refused the client: with CONNECTION_REFUSED (RFC
+// 9000, section 20.1) before the handshake, or with H3_EXCESSIVE_LOAD (RFC 9114,
+// section 8.1) after it.
 func refusal(err error) (code uint64, refused bool) {
 	if transport, ok := errors.AsType[*quic.TransportError](err); ok {
 		return uint64(transport.ErrorCode), transport.Remote && transport.ErrorCode == quic.ConnectionRefused

@@ -11,24 +11,23 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// rest is how long a socket is not used between two requests. The server counts
-// first packets that come from one port within 100 ms as one attempt
-// (server/early.go).
+// rest is how long a socket stays unused between two requests. The server counts first
+// packets that come from one port within 100 ms as one attempt (server/early.go).
 const rest = 200 * time.Millisecond
 
-// socket is a UDP socket and the transport on it.
+// socket is a UDP socket with its transport.
 type socket struct {
 	*quic.Transport
 	ended time.Time // of its last request
 }
 
-// sockets lends each request a socket that no other request uses at the time, as
-// a process of its own would have. It keeps them for later requests: making one
-// costs several system calls, allocations and goroutines.
+// sockets gives each request a socket that no other request uses at the time, as if it
+// were its own process. It keeps them for later requests: making one costs several
+// system calls, allocations and goroutines.
 type sockets struct {
 	network string // udp4 or udp6
 	mu      sync.Mutex
-	idle    []socket // in the order in which they ended
+	idle    []socket // in the order in which their requests ended
 }
 
 func newSockets(server *net.UDPAddr) *sockets {
@@ -54,8 +53,8 @@ func (s *sockets) take() (socket, error) {
 	return socket{Transport: &quic.Transport{Conn: conn}}, nil
 }
 
-// put gives a socket back after its request. One on which a request went wrong
-// may be broken: it is closed.
+// put returns a socket after its request. If the request failed, the socket may be
+// broken, so it is closed.
 func (s *sockets) put(x socket, outcome record.Outcome) {
 	if outcome == record.Failed || outcome == record.Local {
 		_ = x.close()
@@ -67,8 +66,8 @@ func (s *sockets) put(x socket, outcome record.Outcome) {
 	s.idle = append(s.idle, x)
 }
 
-// close closes the sockets that were given back, which are all once no request is
-// in flight.
+// close closes the sockets that were returned. Those are all, once no request is in
+// flight.
 func (s *sockets) close() error {
 	var err error
 	for _, x := range s.idle {

@@ -31,7 +31,7 @@ func TestASocketIsUsedAgainOnlyAfterARest(t *testing.T) {
 		first, broken := take(), take()
 		s.put(first, record.Timeout)
 		s.put(broken, record.Failed)
-		time.Sleep(rest - 1) // in a bubble: no time passes
+		time.Sleep(rest - 1) // in a bubble: no real time passes
 		second := take()
 		if second.Conn == first.Conn {
 			t.Error("the second request has the first one's socket at once")
@@ -97,7 +97,7 @@ func TestDatagramsOfOneBurstAreToldApart(t *testing.T) {
 	}
 }
 
-// segmentSize is the control message by which the kernel cuts what is sent.
+// segmentSize returns the control message that makes the kernel split what is sent.
 func segmentSize(n uint16) []byte {
 	b := make([]byte, unix.CmsgSpace(2))
 	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
