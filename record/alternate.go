@@ -1,13 +1,13 @@
 package record
 
-// MeasuredStretch reports whether the server is measured in a stretch of a trial
-// that measures it half of the time (Experiment.AlternateNS). Stretch 0 begins at
-// the epoch; before it the server is measured as ever.
+// MeasuredStretch reports whether the server is measured in stretch n. It is for a
+// trial that measures it half of the time (Experiment.AlternateNS). Stretch 0 begins at
+// the epoch. Before that, the server is measured as usual.
 //
-// Of each pair (2k, 2k+1) one is measured, so that what drifts is in both halves
-// alike. Which one follows from k alone, by a hash: a fixed order, whatever it is,
-// is in step with something (that of Thue and Morse with all that comes back every
-// third time).
+// One stretch of each pair (2k, 2k+1) is measured, so drift affects both halves
+// equally. A hash of k selects which one. Any fixed pattern would be in step with some
+// periodic effect (the Thue-Morse sequence, for example, with every effect of period
+// three).
 func MeasuredStretch(n int64) bool {
 	if n < 0 {
 		return true
@@ -16,7 +16,7 @@ func MeasuredStretch(n int64) bool {
 	return first == (n%2 == 0)
 }
 
-// mixed is the first output of the generator SplitMix64 (Steele, Lea, Flood, 2014)
+// mixed returns the first output of the generator SplitMix64 (Steele, Lea, Flood, 2014)
 // with the seed n.
 func mixed(n uint64) uint64 {
 	n += 0x9e3779b97f4a7c15

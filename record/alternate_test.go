@@ -13,8 +13,8 @@ func TestOfEachPairOfStretchesOneIsMeasured(t *testing.T) {
 	}
 }
 
-// Whatever comes back every few stretches falls into both halves as often as a
-// coin would have it, and so does a drift.
+// An effect that recurs every few stretches falls into both halves as often as with a
+// coin toss. So does drift.
 func TestNoRhythmIsInOneHalfOfTheStretches(t *testing.T) {
 	const all = 1 << 12
 	for every := int64(2); every <= 100; every++ {
@@ -35,7 +35,7 @@ func TestNoRhythmIsInOneHalfOfTheStretches(t *testing.T) {
 	}
 }
 
-// The second implementation (report/testdata/recompute.py) has the same order.
+// The second implementation (report/testdata/recompute.py) uses the same order.
 func TestTheOrderOfStretchesIsAsKept(t *testing.T) {
 	const want = "X.X..XX..X.X.XX..X.X.XX.X.X..XX."
 	got := make([]byte, len(want))

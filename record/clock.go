@@ -6,28 +6,29 @@ import (
 	"time"
 )
 
-// The environment that each node is given. Without an epoch a node takes its
-// own start, which is what a person wants who starts one by hand.
+// The environment variables of each node. Without an epoch a node uses its own start,
+// which is convenient if it is started by hand.
 const (
 	EnvNode  = "EQUIC_NODE"  // the node's name
 	EnvEpoch = "EQUIC_EPOCH" // the trial's epoch, in Unix nanoseconds
-	// EnvFloodTarget is the server, as address:port, for a node that floods. No flag can
-	// name another one.
+	// EnvFloodTarget is the server, as address:port, for a node that floods. No flag
+	// can set another target.
 	EnvFloodTarget = "EQUIC_FLOOD_TARGET"
-	// EnvReceivers are the kernel's threads that receive the node's packets, if it has
-	// some of its own: process ids, separated by commas.
+	// EnvReceivers are the kernel's threads that receive the node's packets, if the
+	// node has its own: process IDs, separated by commas.
 	EnvReceivers = "EQUIC_RECEIVERS"
 )
 
-// Clock gives times relative to a trial's epoch. It reads the wall clock once,
-// then counts by the monotonic clock: a step of the wall clock during a trial
-// moves nothing.
+// Clock gives times relative to a trial's epoch. It reads the wall clock once, then
+// counts by the monotonic clock: a step of the wall clock during a trial changes
+// nothing.
 type Clock struct {
 	start  time.Time
 	origin int64 // of start, relative to the epoch
 }
 
-// NewClock reads the epoch from the environment (EnvEpoch); without one it is now.
+// NewClock reads the epoch from the environment (EnvEpoch). Without one, the epoch is
+// now.
 func NewClock(getenv func(string) string) (*Clock, error) {
 	text := getenv(EnvEpoch)
 	if text == "" {
@@ -46,11 +47,11 @@ func ClockAt(epoch time.Time) *Clock {
 	return &Clock{start: now, origin: int64(now.Sub(epoch))}
 }
 
-// Now is the time since the epoch, in nanoseconds.
+// Now returns the time since the epoch, in nanoseconds.
 func (c *Clock) Now() int64 { return c.At(time.Now()) }
 
-// At is a reading of time.Now, since the epoch, in nanoseconds.
+// At converts a time from time.Now to nanoseconds since the epoch.
 func (c *Clock) At(t time.Time) int64 { return c.origin + int64(t.Sub(c.start)) }
 
-// Until is how long it is until ns after the epoch; negative if that is past.
+// Until returns the time until ns after the epoch, negative if that is past.
 func (c *Clock) Until(ns int64) time.Duration { return time.Duration(ns - c.Now()) }

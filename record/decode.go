@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// ReadLines decodes JSON lines. The name is used in errors.
+// ReadLines decodes JSON lines. name appears in errors.
 func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 64<<10), 1<<20)
@@ -27,9 +27,9 @@ func ReadLines(r io.Reader, name string, yield func(*Line) error) error {
 	return nil
 }
 
-// decode makes a record of one line. The records that a run has by the million
-// are read directly, in just the form in which Printer prints them; all else,
-// correct or not, is encoding/json's, which also says what is wrong with it.
+// decode decodes one line. It decodes the most frequent records directly, but only in
+// exactly the form that Printer prints. encoding/json decodes everything else, and
+// reports the errors.
 func decode(text []byte) (*Line, error) {
 	if line := decodePlain(text); line != nil {
 		return line, nil
@@ -41,8 +41,8 @@ func decode(text []byte) (*Line, error) {
 	return line, nil
 }
 
-// decodePlain is nil for what it does not read. What it reads, encoding/json
-// reads as the same record.
+// decodePlain returns nil if it cannot decode the text. If it can, the record is the
+// same as from encoding/json.
 func decodePlain(text []byte) *Line {
 	p := plain{rest: text, ok: true}
 	line := new(Line)
@@ -65,8 +65,8 @@ func decodePlain(text []byte) *Line {
 	return line
 }
 
-// The fields of a record stand in the order of its struct; one with omitempty
-// may be missing.
+// The fields of a record are in the order of its struct. Those with omitempty may be
+// missing.
 
 func (p *plain) request() *Request {
 	r := new(Request)
@@ -161,14 +161,14 @@ func (p *plain) sample() *Sample {
 	return s
 }
 
-// plain reads JSON without blanks, escapes, fractions and exponents. Once
-// something else was met where a value or a key is due, ok is false.
+// plain parses JSON without blanks, escapes, fractions and exponents. After it finds
+// anything else in place of a value or a key, ok is false.
 type plain struct {
 	rest []byte
 	ok   bool
 }
 
-// has reports whether the rest begins with what is given, and goes behind it.
+// has reports whether the rest begins with start, and skips it.
 func (p *plain) has(start string) bool {
 	if len(p.rest) < len(start) || string(p.rest[:len(start)]) != start {
 		return false
@@ -177,18 +177,18 @@ func (p *plain) has(start string) bool {
 	return true
 }
 
-// key goes behind what must stand here.
+// key skips start, which must be next.
 func (p *plain) key(start string) *plain {
 	p.ok = p.has(start) && p.ok
 	return p
 }
 
-// mostDigits is how many digits a number may have, so that none overflows.
+// mostDigits is the most digits that a number may have, so that it cannot overflow.
 const mostDigits = 18
 
 func (p *plain) integer() int64 {
 	negative := p.has("-")
-	n := int64(p.unsigned()) // of 18 digits at most
+	n := int64(p.unsigned()) // at most 18 digits
 	if negative {
 		return -n
 	}
@@ -210,7 +210,7 @@ func (p *plain) unsigned() uint64 {
 	return n
 }
 
-// text reads a string of printable ASCII.
+// text parses a string of printable ASCII.
 func (p *plain) text() string {
 	p.key(`"`)
 	end := bytes.IndexByte(p.rest, '"')
@@ -228,8 +228,7 @@ func (p *plain) text() string {
 	return shared(value)
 }
 
-// shared is the string of a value, without a copy of those that most records
-// have.
+// shared returns value as a string. It allocates no copy for the most frequent values.
 func shared(value []byte) string {
 	switch string(value) {
 	case string(OK):

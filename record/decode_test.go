@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// frequent are records of each kind that decodePlain reads, with all fields
-// and with as few as there can be.
+// frequent returns records of each kind that decodePlain decodes, with all fields and
+// with the fewest possible.
 func frequent() map[string]Line {
 	return map[string]Line{
 		"a request that is ok": {Request: &Request{
@@ -49,7 +49,7 @@ func TestFrequentRecordsAreReadDirectly(t *testing.T) {
 	}
 }
 
-// printed is a line as Printer prints it, without its end.
+// printed returns a line as Printer prints it, without the line feed.
 func printed(tb testing.TB, line Line) []byte {
 	tb.Helper()
 	var out bytes.Buffer
@@ -103,7 +103,7 @@ func TestGarbageIsRefused(t *testing.T) {
 	}
 }
 
-// What is read directly is what encoding/json reads.
+// If decodePlain decodes a line, the result is the same as from encoding/json.
 func FuzzDecode(f *testing.F) {
 	for _, line := range frequent() {
 		f.Add(printed(f, line))

@@ -22,7 +22,7 @@ func NewPrinter(w io.Writer) *Printer {
 	return &Printer{buf: buf, enc: json.NewEncoder(buf)}
 }
 
-// Print prints lines and sees that they are out before it returns.
+// Print prints lines, and flushes them before it returns.
 func (p *Printer) Print(lines ...Line) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -37,9 +37,8 @@ func (p *Printer) Print(lines ...Line) error {
 	return nil
 }
 
-// PrintProgress prints a node's progress once a second until stop is called. A
-// lost line is no loss: an output that is gone shows when the records are
-// printed.
+// PrintProgress prints a node's progress once a second until stop is called. It ignores
+// errors: if the output is broken, printing the records will fail.
 func (p *Printer) PrintProgress(progress func() *Progress) (stop func()) {
 	quit := make(chan struct{})
 	var wg sync.WaitGroup

@@ -1,12 +1,12 @@
-// Package record holds what nodes print on standard output, and the list of the
-// variants that they run.
+// Package record defines the records that nodes print on standard output, and the list
+// of the variants.
 //
-// The server, the clients and the probe print records; orchestrate stores them
-// in a run directory, and report reads them back.
+// The server, the clients and the probe print records. orchestrate stores them in a run
+// directory, and report reads them.
 //
-// Units are in the names: NS is nanoseconds, Bytes is bytes. A time called At
-// or Start is relative to the trial's epoch (negative before it); any other NS
-// is a duration. Values are raw: nothing is scaled, binned or averaged here.
+// Units are in the names: NS is nanoseconds, Bytes is bytes. A time called At or Start
+// is relative to the trial's epoch (negative before it); any other NS is a duration.
+// Values are raw: not scaled, binned or averaged.
 package record
 
 // Line is one line that a node prints on standard output: a JSON object with
@@ -26,8 +26,8 @@ type Line struct {
 	Probe      *Probe      `json:"probe,omitempty"`
 }
 
-// Ready says that a node can do its work: a server listens (and its XDP
-// program is attached), a client waits for the epoch.
+// Ready means that a node is ready to work: a server listens (and its XDP program is
+// attached), a client waits for the epoch.
 type Ready struct {
 	Node    string `json:"node"`
 	AtNS    int64  `json:"at_ns"`
@@ -36,20 +36,20 @@ type Ready struct {
 	ReceiveBufferBytes int `json:"receive_buffer_bytes,omitempty"`
 }
 
-// Progress is a node's count so far, printed at most once a second: a client's
-// of its requests, a server's of whom it turned away.
+// Progress is a node's count so far, printed at most once a second. A client counts its
+// requests, a server its refusals and drops.
 type Progress struct {
 	AtNS    int64 `json:"at_ns"`
 	Started int   `json:"started"`
 	Done    int   `json:"done"`
 	OK      int   `json:"ok"`
-	// Refused are connections that the server refused, Dropped packets that its
-	// XDP program dropped.
+	// Refused is the number of connections that the server refused, Dropped the number
+	// of packets that its XDP program dropped.
 	Refused int    `json:"refused,omitempty"`
 	Dropped uint64 `json:"dropped,omitempty"`
 }
 
-// Outcome says how a request ended, as its client saw it.
+// Outcome is how a request ended, from the client's point of view.
 type Outcome string
 
 // The outcomes of a request. Each request has exactly one.
@@ -58,17 +58,17 @@ const (
 	Refused Outcome = "refused" // by the server, with an error code
 	Timeout Outcome = "timeout" // no end within the scenario's time-out
 	Failed  Outcome = "error"   // anything else
-	// Local is a request that its own machine could not send, for want of a
-	// socket, a port or memory. Such a request is no attack.
+	// Local is a request that the client's own machine could not send, for lack of a
+	// socket, a port or memory. Such a request does not count as an attack.
 	Local Outcome = "local"
 )
 
-// Outcomes are all outcomes, in the order in which tables show them.
+// Outcomes are all outcomes, in the order of the tables.
 var Outcomes = []Outcome{OK, Refused, Timeout, Failed, Local}
 
-// Request is one request on a connection of its own, as its client saw it.
-// The phases HandshakeNS, FirstByteNS and BodyNS are durations since StartNS,
-// and zero where the request did not get that far.
+// Request is one request on its own connection, from the client's point of view. The
+// phases HandshakeNS, FirstByteNS and BodyNS are durations since StartNS, or zero if
+// the request did not get that far.
 type Request struct {
 	Seq         int   `json:"seq"`          // 0 .. requests-1, in the order of the schedule and of the starts
 	ScheduledNS int64 `json:"scheduled_ns"` // intended start; equal to StartNS for a closed loop
@@ -76,11 +76,11 @@ type Request struct {
 	HandshakeNS int64 `json:"handshake_ns,omitempty"`  // handshake complete
 	FirstByteNS int64 `json:"first_byte_ns,omitempty"` // response headers read
 	BodyNS      int64 `json:"body_ns,omitempty"`       // last byte of the body read
-	EndNS       int64 `json:"end_ns"`                  // since StartNS: outcome known
+	EndNS       int64 `json:"end_ns"`                  // since StartNS: when the outcome is known
 	// HeldNS is how long the client kept the connection open after EndNS. It is less
-	// than the client was asked to if the connection was closed or idled out before.
+	// than the client was asked to if the connection was closed or timed out before.
 	HeldNS int64 `json:"held_ns,omitempty"`
-	// BodyBytes is how much of the body arrived.
+	// BodyBytes is the number of bytes of the body that arrived.
 	BodyBytes int64   `json:"body_bytes,omitempty"`
 	Outcome   Outcome `json:"outcome"`
 	// Code is the QUIC error code of the server's refusal.
@@ -88,17 +88,17 @@ type Request struct {
 	Error string  `json:"error,omitempty"`
 }
 
-// ResponseNS is the time from the intended start to the end: the response
-// time, free of coordinated omission.
+// ResponseNS returns the time from the intended start to the end: the response time,
+// without coordinated omission.
 func (r *Request) ResponseNS() int64 { return r.StartNS - r.ScheduledNS + r.EndNS }
 
-// ServiceNS is the time from the actual start to the end.
+// ServiceNS returns the time from the actual start to the end.
 func (r *Request) ServiceNS() int64 { return r.EndNS }
 
-// ConnectionEnd says how a connection ended, as the server saw it.
+// ConnectionEnd is how a connection ended, from the server's point of view.
 type ConnectionEnd string
 
-// The ways in which a connection that completed its handshake ends.
+// How a connection ends after its handshake was complete.
 const (
 	ClosedByClient ConnectionEnd = "closed"       // the client closed it
 	IdleTimeout    ConnectionEnd = "idle-timeout" // nothing arrived for the idle timeout
@@ -107,35 +107,36 @@ const (
 	ConnectionLost ConnectionEnd = "error"        // anything else
 )
 
-// Connection is one connection as the server saw it, from its first packet.
+// Connection is one connection from its first packet on, from the server's point of
+// view.
 type Connection struct {
 	Client      string        `json:"client"`                 // IP address, counted for the quota
-	StartNS     int64         `json:"start_ns"`               // first packet seen by the server
-	HandshakeNS int64         `json:"handshake_ns,omitempty"` // since StartNS; 0: never completed
+	StartNS     int64         `json:"start_ns"`               // first packet at the server
+	HandshakeNS int64         `json:"handshake_ns,omitempty"` // since StartNS; 0: not completed
 	EndNS       int64         `json:"end_ns"`                 // since StartNS
 	BodyBytes   int64         `json:"body_bytes"`             // of responses, given to the transport
-	Served      int           `json:"served"`                 // responses written to their last byte
+	Served      int           `json:"served"`                 // responses written completely
 	End         ConnectionEnd `json:"end"`
 	Error       string        `json:"error,omitempty"`
 }
 
-// Refusal is one client turned away in user space, and what that cost.
+// Refusal is one client that was refused in user space, and the cost of that.
 type Refusal struct {
 	Client string `json:"client"`
 	AtNS   int64  `json:"at_ns"`
 	// Stage is "early" (on the first packet) or "accepted" (after the
 	// handshake).
 	Stage string `json:"stage"`
-	// WallNS is wall time from the decision to the end of the close. CPUNS is
-	// the CPU time, in that span, of the thread that asks for the close; the
-	// transport seals and sends it in a goroutine of its own, which is not in
-	// CPUNS. For "early" both cover the decision only, as the transport sends
-	// the refusal by itself.
+	// WallNS is the wall time from the decision to the end of the close. CPUNS is the
+	// CPU time, in that span, of the thread that calls for the close. The transport
+	// encrypts and sends it in another goroutine, which CPUNS does not include. For
+	// "early", both are the time of the decision only, because the transport itself
+	// sends the refusal.
 	WallNS int64 `json:"wall_ns"`
 	CPUNS  int64 `json:"cpu_ns"`
 }
 
-// Gateway is what the XDP program did, printed once at the server's end.
+// Gateway is the counters of the XDP program, printed once at the server's end.
 type Gateway struct {
 	Interface string `json:"interface"`
 	Mode      string `json:"mode"`
@@ -144,97 +145,99 @@ type Gateway struct {
 	Seen    uint64            `json:"seen"`
 	Passed  uint64            `json:"passed"`
 	Dropped uint64            `json:"dropped"`
-	// DropNS is the median time inside the program for a packet that it drops,
-	// measured after the load with the kernel's test run of a copy of the
-	// attached program; the run loop's own cost, measured with an empty program in the
-	// same bursts, is subtracted and stands in EmptyNS.
+	// DropNS is the median time inside the program for a packet that it drops. It is
+	// measured after the load, with the kernel's test run of a copy of the attached
+	// program. The cost of the run loop is measured with an empty program in the same
+	// bursts. It is subtracted, and recorded in EmptyNS.
 	DropNS  float64 `json:"drop_ns"`
 	EmptyNS float64 `json:"empty_ns"`
-	// UpdateErrors counts map writes that the kernel refused.
+	// UpdateErrors is the number of map writes that the kernel refused.
 	UpdateErrors uint64 `json:"update_errors"`
 }
 
-// Server closes a server's output: its totals.
+// Server is the last record of a server: its totals.
 type Server struct {
-	Variant     string `json:"variant"`     // records older than this field have another, limiter
+	Variant     string `json:"variant"`     // older records have the field limiter instead
 	Connections int    `json:"connections"` // completed handshakes
 	Served      int    `json:"served"`
 	Refusals    int    `json:"refusals"`
-	// PeakPerClient is the largest number of connections that one address had
-	// admitted at the same time.
+	// PeakPerClient is the largest number of admitted connections that one address had
+	// at the same time.
 	PeakPerClient int `json:"peak_per_client"`
-	// StillCounted is the sum of all counts after the last release: zero.
+	// StillCounted is the sum of all counts after the last release. It must be zero.
 	StillCounted int `json:"still_counted"`
-	// EmptyWallNS and EmptyCPUNS are what the clocks of a Refusal say of a span
-	// with nothing in it, their median, measured after the load: their own cost.
-	// It is in WallNS and CPUNS, not subtracted. Zero of a server without a
-	// limiter, and in records older than this measurement.
+	// EmptyWallNS and EmptyCPUNS are the clocks' own cost: the median of a Refusal's
+	// clocks for an empty span, measured after the load. WallNS and CPUNS include it;
+	// it is not subtracted. They are zero for a server without a limiter, and in
+	// records older than this measurement.
 	EmptyWallNS int64 `json:"empty_wall_ns,omitempty"`
 	EmptyCPUNS  int64 `json:"empty_cpu_ns,omitempty"`
 }
 
-// Flood is what a flood sent in about one second.
+// Flood is the frames that a flood sent in about one second.
 type Flood struct {
 	FromNS int64  `json:"from_ns"`
 	ToNS   int64  `json:"to_ns"`
 	Frames uint64 `json:"frames"`
-	Bytes  uint64 `json:"bytes"` // of the frames, with their Ethernet headers
+	Bytes  uint64 `json:"bytes"` // of the frames, including their Ethernet headers
 }
 
-// Client closes a client's output: its totals.
+// Client is the last record of a client: its totals.
 type Client struct {
-	Requests int `json:"requests"` // started; of a flood, the frames sent
-	// PeakInFlight is the largest number of requests in flight at once, and Held
-	// how many of a parallel client started late because max_in_flight was reached.
+	Requests int `json:"requests"` // requests started; for a flood, frames sent
+	// PeakInFlight is the largest number of requests in flight at once. Held is the
+	// number of requests of a parallel client that started late because max_in_flight
+	// was reached.
 	PeakInFlight int `json:"peak_in_flight"`
 	Held         int `json:"held"`
 }
 
-// Sample is the state of one node's process and of its CPUs at one instant.
-// CPUNS, Busy, SoftIRQ, Steal and the UDP counters count since boot or start:
-// a rate is the difference of two samples.
+// Sample is the state of one node's process and of its CPUs at one instant. CPUNS,
+// Busy, SoftIRQ, Steal and the UDP counters count since boot or start: a rate is the
+// difference of two samples.
 type Sample struct {
 	AtNS     int64 `json:"at_ns"`
 	CPUNS    int64 `json:"cpu_ns"` // user and system time of the process
 	RSSBytes int64 `json:"rss_bytes"`
-	// SwapBytes is how much of the process is swapped out, as read once a second.
+	// SwapBytes is the swapped-out size of the process, read once a second.
 	SwapBytes int64 `json:"swap_bytes,omitempty"`
-	// BusyNS is the busy time of the node's CPUs, softirq and steal excluded;
-	// the kernel counts it in ticks of 10 ms.
+	// BusyNS is the busy time of the node's CPUs, without softirq and steal. The kernel
+	// counts it in ticks of 10 ms.
 	BusyNS    int64 `json:"busy_ns"`
 	SoftIRQNS int64 `json:"softirq_ns"`
 	StealNS   int64 `json:"steal_ns,omitempty"`
-	// ReceiveNS is the CPU time of the kernel's threads that receive the node's packets,
-	// if it has some of its own; it is part of BusyNS.
+	// ReceiveNS is the CPU time of the kernel's threads that receive the node's
+	// packets, if the node has its own. It is part of BusyNS.
 	ReceiveNS int64 `json:"receive_ns,omitempty"`
-	// Syscalls is how many system calls the process has made since its exec, or
-	// how many in the stretches that are measured; zero where none are counted.
+	// Syscalls is the number of system calls of the process since its exec, or only of
+	// those in the stretches that are measured. It is zero if none are counted.
 	Syscalls uint64 `json:"syscalls,omitempty"`
-	// Of the node's network namespace (/proc/net/snmp), as read once a second and
-	// at the end.
+	// For the node's network namespace (/proc/net/snmp), read once a second and at the
+	// end.
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`
 	UDPRcvbufErrors uint64 `json:"udp_rcvbuf_errors,omitempty"`
-	// Of the node's interfaces without the loopback (/proc/net/dev), read as often.
+	// For the node's interfaces without the loopback (/proc/net/dev), read at the same
+	// times.
 	ReceivedBytes uint64 `json:"received_bytes,omitempty"`
 	SentBytes     uint64 `json:"sent_bytes,omitempty"`
 }
 
-// Syscall is the count of one system call of the measured process, from its
-// exec to the signal that asks it to stop (SIGTERM or SIGINT), or to its end:
-// what it does to print its records is not part of its work.
+// Syscall is the count of one system call of the measured process, from its exec to the
+// signal that asks it to stop (SIGTERM or SIGINT), or to its end. Printing its records
+// is not part of its work.
 type Syscall struct {
 	Number int    `json:"number"`
 	Name   string `json:"name"`
 	Calls  uint64 `json:"calls"`
 	Errors uint64 `json:"errors"`
-	TimeNS uint64 `json:"time_ns"` // on a CPU, from entry to exit: waiting is not in it
+	TimeNS uint64 `json:"time_ns"` // on a CPU, from entry to exit, without waiting
 }
 
-// Probe closes a node's output: how the measured process ended, and what
-// measuring cost.
+// Probe is the last record of a node: how the measured process ended, and the cost of
+// measuring.
 type Probe struct {
-	ExitCode int    `json:"exit_code"`        // 128 + signal where a signal ended it
+	ExitCode int    `json:"exit_code"`        // 128 + signal if a signal ended it
 	Signal   string `json:"signal,omitempty"` // the signal that ended it
 	UserNS   int64  `json:"user_ns"`
 	SystemNS int64  `json:"system_ns"`
@@ -242,19 +245,19 @@ type Probe struct {
 	PeakRSSBytes int64 `json:"peak_rss_bytes"`
 	// OwnCPUNS is the probe's own CPU time.
 	OwnCPUNS int64 `json:"own_cpu_ns"`
-	// CPUs are the CPUs that the node may use, and the denominator of its
+	// CPUs are the CPUs that the node may use. They are the 100 % of its percentages.
 	// percentages.
 	CPUs []int `json:"cpus"`
-	// Samples is how many Sample records precede this one, and Missed how many
-	// were due but taken more than one interval late.
+	// Samples is the number of Sample records before this one. Missed is the number of
+	// samples that were taken more than one interval late.
 	Samples int `json:"samples"`
 	Missed  int `json:"missed"`
-	// ThrottledPeriods counts the periods in which the control group's CPU
-	// quota stopped the node; -1 where the host does not tell.
+	// ThrottledPeriods is the number of periods in which the control group's CPU quota
+	// stopped the node, or -1 if the host does not report it.
 	ThrottledPeriods int64 `json:"throttled_periods"`
-	// LostInterfaces names the network interfaces, but the loopback, that were
-	// there before the measured process and are gone, down or changed after it.
+	// LostInterfaces are the names of the network interfaces, without the loopback,
+	// that existed before the measured process and are gone, down or changed after it.
 	LostInterfaces []string `json:"lost_interfaces,omitempty"`
-	// SyscallCounter says whether Syscall records precede this one.
+	// SyscallCounter reports whether there are Syscall records before this one.
 	SyscallCounter bool `json:"syscall_counter"`
 }

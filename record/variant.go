@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Variant names a way of turning clients away: a place and a policy
-// (docs/method.md, Variants).
+// Variant is the name of a way to refuse clients: a place and a policy (docs/method.md,
+// Variants).
 type Variant string
 
-// The variants, in the order of the paper's figures, then by place from the application
-// down to the driver. Except for the first five, a name is that of the place, "-block",
-// and "-new" for that policy.
+// The variants: first in the order of the paper's figures, then by place from the
+// application down to the driver. Except for the first five, a name is the place,
+// "-block", and for that policy "-new".
 const (
 	NoBlock        Variant = "no-block"
 	UserspaceBlock Variant = "userspace-block"
@@ -33,17 +33,17 @@ const (
 	GenericBlockNew   Variant = "generic-block-new"
 )
 
-// Place is where in the stack a client is turned away.
+// Place is the place in the stack at which a client is refused.
 type Place string
 
 // The places, from the application down to the driver.
 const (
-	PlaceNone      Place = "none"      // everybody is admitted
-	PlaceLate      Place = "late"      // user space, after the handshake: the paper's
+	PlaceNone      Place = "none"      // every client is admitted
+	PlaceLate      Place = "late"      // user space, after the handshake, as in the paper
 	PlaceEarly     Place = "early"     // user space, on the first packet, before any crypto
 	PlaceRetry     Place = "retry"     // user space, once the address is validated by a Retry
-	PlaceAppDrop   Place = "app-drop"  // user space reads the datagram, and drops it before QUIC sees it
-	PlaceSocket    Place = "socket"    // the kernel, in front of the socket's queue
+	PlaceAppDrop   Place = "app-drop"  // user space reads the datagram, and drops it before QUIC reads it
+	PlaceSocket    Place = "socket"    // the kernel, before the socket's queue
 	PlaceNetfilter Place = "netfilter" // the kernel, at the prerouting hook
 	PlaceNftables  Place = "nftables"  // the kernel, at the prerouting hook, by a set and a rule, without eBPF
 	PlaceTC        Place = "tc"        // the kernel, at the interface's tc ingress
@@ -51,8 +51,8 @@ const (
 	PlaceXDP       Place = "xdp"       // the kernel, at XDP in the driver
 )
 
-// Drops reports whether packets are dropped there before QUIC sees them: nobody is
-// answered. The other places of user space refuse.
+// Drops reports whether packets are dropped there before QUIC reads them, without any
+// answer. The other places of user space refuse.
 func (p Place) Drops() bool { return p == PlaceAppDrop || p.InKernel() }
 
 // InKernel reports whether the kernel drops there.
@@ -64,7 +64,7 @@ func (p Place) InKernel() bool {
 	return false
 }
 
-// Policy is what is turned away of a client that is at its quota.
+// Policy selects the packets that are refused of a client at its quota.
 type Policy string
 
 // The policies.
@@ -74,8 +74,8 @@ const (
 	PolicyNew    Policy = "new"    // only what opens a connection
 )
 
-// VariantSpec is one row of the list of variants: everything that the scenarios,
-// the server and the report know of a variant.
+// VariantSpec is one row of the list of variants: all properties of a variant that the
+// scenarios, the server and the report use.
 type VariantSpec struct {
 	Name   Variant
 	Place  Place
@@ -83,16 +83,16 @@ type VariantSpec struct {
 	Look   Look
 }
 
-// Look is how figures tell a variant from the others: by colour (the palette of
-// Okabe and Ito, safe for colour-blind readers), and in black and white by dash,
-// mark and hatching.
+// Look is the appearance of a variant in figures: its colour (the palette of Okabe and
+// Ito, safe for colour-blind readers), and for black and white its dash, mark and
+// hatching.
 type Look struct {
 	Color  [3]uint8  // red, green, blue
 	Dashes []float64 // lengths drawn and left out in turn, in points; none is a solid line
 	Mark   Mark
 	Hollow bool // only the outline of the mark has the colour
-	// Size of the mark relative to the others. Curves often coincide: larger marks
-	// are drawn first, so that all stay visible.
+	// Size of the mark relative to the others. Curves often coincide: larger marks are
+	// drawn first, so that all stay visible.
 	Size  float64
 	Hatch Hatch
 }
@@ -124,8 +124,8 @@ const (
 	Level   Hatch = "level"
 )
 
-// variants are all variants. A new one is a row here, and its refusal in the
-// server (docs/extending.md).
+// variants are all variants. To add one, add a row here and its refusal in the server
+// (docs/extending.md).
 var variants = []VariantSpec{
 	{
 		Name: NoBlock, Place: PlaceNone, Policy: PolicyNone,
@@ -222,7 +222,8 @@ func VariantNames() []string {
 	return names
 }
 
-// ParseVariant returns the variant of that name, or an error that lists all.
+// ParseVariant returns the variant of that name. If there is none, the error lists all
+// names.
 func ParseVariant(name string) (Variant, error) {
 	for i := range variants {
 		if string(variants[i].Name) == name {
@@ -232,8 +233,8 @@ func ParseVariant(name string) (Variant, error) {
 	return "", fmt.Errorf("unknown variant %q: use one of %s", name, strings.Join(VariantNames(), ", "))
 }
 
-// Spec returns the variant's row. It panics on a variant that is in no list:
-// ParseVariant is where names come from.
+// Spec returns the variant's row. It panics if there is none: names must come from
+// ParseVariant.
 func (v Variant) Spec() VariantSpec {
 	for i := range variants {
 		if variants[i].Name == v {
@@ -243,14 +244,14 @@ func (v Variant) Spec() VariantSpec {
 	panic("no such variant: " + string(v))
 }
 
-// InKernel reports whether the kernel turns the client away.
+// InKernel reports whether the kernel refuses the client.
 func (v Variant) InKernel() bool { return v.Spec().Place.InKernel() }
 
-// Drops reports whether packets of the client are dropped before QUIC sees them.
+// Drops reports whether packets of the client are dropped before QUIC reads them.
 func (v Variant) Drops() bool { return v.Spec().Place.Drops() }
 
-// Mode is how the place is named in a server's records, if packets are dropped: for
-// PlaceXDP it is the mode that the scenario asks for.
+// Mode returns the name of the place in a server's records, if packets are dropped. For
+// PlaceXDP it is the mode of the scenario, xdp.
 func (v Variant) Mode(xdp string) string {
 	switch p := v.Spec().Place; {
 	case p == PlaceXDP:
