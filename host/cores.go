@@ -10,14 +10,14 @@ import (
 // Core is a physical core of this machine.
 type Core struct {
 	CPUs []int // its hardware threads, which slow each other down
-	// Speed compares with that of other cores; it is zero if all are equal, as far as
+	// Speed is relative to that of other cores. It is zero if all are equal, as far as
 	// the kernel reports it.
 	Speed int64
 }
 
-// Cores are the cores of this machine, the fastest first.
+// Cores returns the cores of this machine, the fastest first.
 func (h Host) Cores() (cores []Core) {
-	paths, _ := fs.Glob(h.root, "sys/devices/system/cpu/cpu*/topology/thread_siblings_list") // the pattern is right
+	paths, _ := fs.Glob(h.root, "sys/devices/system/cpu/cpu*/topology/thread_siblings_list") // a valid pattern
 	for _, p := range paths {
 		if cpus, err := ParseCPUs(h.text(p)); err == nil {
 			cores = append(cores, Core{CPUs: cpus})
@@ -30,8 +30,8 @@ func (h Host) Cores() (cores []Core) {
 	return cores
 }
 
-// setSpeeds takes the first measure by which the cores differ. Some kernels report one
-// capacity for all cores of a hybrid CPU, whose highest frequencies differ still.
+// setSpeeds uses the first measure in which the cores differ. Some kernels report one
+// capacity for all cores of a hybrid CPU, although their highest frequencies differ.
 func (h Host) setSpeeds(cores []Core) {
 	for _, file := range []string{"cpu_capacity", "cpufreq/cpuinfo_max_freq"} {
 		for i := range cores {
@@ -46,7 +46,7 @@ func (h Host) setSpeeds(cores []Core) {
 	}
 }
 
-// Siblings are the other hardware threads of the cores that some CPUs belong to.
+// Siblings returns the other hardware threads of the cores that cpus belong to.
 func Siblings(cores []Core, cpus []int) (others []int) {
 	for _, c := range cores {
 		mine := func(cpu int) bool { return slices.Contains(cpus, cpu) }

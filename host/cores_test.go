@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// cpu is what the kernel has on one CPU.
+// cpu is the content of the kernel's files for one CPU.
 type cpu struct{ siblings, capacity, frequency string }
 
 func machineOf(cpus map[string]cpu) Host {

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CPUModel is the name of the first CPU.
+// CPUModel returns the model name of the first CPU.
 func (h Host) CPUModel() string { return h.field("proc/cpuinfo", "model name", ":") }
 
-// Governor is what chooses the first CPU's frequency.
+// Governor returns the frequency governor of the first CPU.
 func (h Host) Governor() string {
 	return h.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 }
 
-// OnlineCPUs are the numbers of the CPUs that run, which may have gaps.
+// OnlineCPUs returns the numbers of the online CPUs. They may have gaps.
 func (h Host) OnlineCPUs() []int {
 	cpus, err := ParseCPUs(h.text("sys/devices/system/cpu/online"))
 	if err != nil {
@@ -26,18 +26,18 @@ func (h Host) OnlineCPUs() []int {
 	return cpus
 }
 
-// Overheated is how often cores have been slowed down since boot, as they were too
-// hot.
+// Overheated returns how often cores have been slowed down since boot because they were
+// too hot.
 func (h Host) Overheated() (times int64, ok bool) {
-	paths, _ := fs.Glob(h.root, "sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count") // the pattern is right
+	paths, _ := fs.Glob(h.root, "sys/devices/system/cpu/cpu*/thermal_throttle/core_throttle_count") // a valid pattern
 	for _, p := range paths {
 		times += number(h.text(p))
 	}
 	return times, len(paths) > 0
 }
 
-// Affinity is the CPUs that this thread may use, in order. A container or taskset
-// may have chosen them.
+// Affinity returns the CPUs that this thread may use, in order. A container or taskset
+// may have limited them.
 func Affinity() ([]int, error) {
 	var set unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &set); err != nil {
@@ -52,8 +52,8 @@ func Affinity() ([]int, error) {
 	return cpus, nil
 }
 
-// ParseCPUs reads a list of CPUs as the kernel writes it: "0-3,7". The numbers
-// ascend, and are below 65536.
+// ParseCPUs parses a list of CPUs in the kernel's format: "0-3,7". The numbers ascend,
+// and are below 65536.
 func ParseCPUs(list string) (cpus []int, err error) {
 	least := 0
 	for part := range strings.SplitSeq(list, ",") {
@@ -73,7 +73,7 @@ func ParseCPUs(list string) (cpus []int, err error) {
 	return cpus, nil
 }
 
-// FormatCPUs writes a list of CPUs as control groups read it: "0,2".
+// FormatCPUs formats a list of CPUs for control groups: "0,2".
 func FormatCPUs(cpus []int) string {
 	texts := make([]string, len(cpus))
 	for i, cpu := range cpus {

@@ -1,6 +1,7 @@
 // Package host reads what the kernel reports about this machine: CPUs, memory,
-// capabilities, load. doctor judges it, orchestrate records it and waits by it, and
-// measure finds its CPUs with it. What a process does is measure's to read.
+// capabilities, load. doctor checks it, orchestrate records it and waits for an idle
+// machine with it, and measure finds its CPUs with it. The package measure reads the
+// state of a process.
 package host
 
 import (
@@ -14,17 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Host is a machine, as the files of its kernel describe it (proc(5), sysfs). What
-// they do not contain is empty or zero.
+// Host is a machine, as described by the files of its kernel (proc(5), sysfs). Values
+// that they do not contain are empty or zero.
 type Host struct{ root fs.FS }
 
-// Local is this machine.
+// Local returns this machine.
 func Local() Host { return New(os.DirFS("/")) }
 
-// New is the machine with these files; root is "/".
+// New returns the machine with these files. root is "/".
 func New(root fs.FS) Host { return Host{root} }
 
-// OS is the distribution's name for itself, else the operating system's.
+// OS returns the name of the distribution, or else of the operating system.
 func (h Host) OS() string {
 	if name := strings.Trim(h.field("etc/os-release", "PRETTY_NAME", "="), `"`); name != "" {
 		return name
@@ -32,37 +33,37 @@ func (h Host) OS() string {
 	return runtime.GOOS
 }
 
-// Kernel is its release: "6.1.0-18-amd64".
+// Kernel returns the kernel's release: "6.1.0-18-amd64".
 func (h Host) Kernel() string { return h.text("proc/sys/kernel/osrelease") }
 
-// BTF reports whether the kernel describes its own types, which programs that trace
-// it need.
+// BTF reports whether the kernel describes its own types. Programs that trace it need
+// that.
 func (h Host) BTF() bool {
 	_, err := fs.Stat(h.root, "sys/kernel/btf/vmlinux")
 	return err == nil
 }
 
-// Capabilities are the effective ones of this process, a bit for each
+// Capabilities returns the effective capabilities of this process, one bit for each
 // (capabilities(7)).
 func (h Host) Capabilities() (bits uint64, ok bool) {
 	bits, err := strconv.ParseUint(h.field("proc/self/status", "CapEff", ":"), 16, 64)
 	return bits, err == nil
 }
 
-// MemoryBytes is a value of /proc/meminfo, such as MemTotal.
+// MemoryBytes returns a value of /proc/meminfo, such as MemTotal.
 func (h Host) MemoryBytes(name string) int64 {
-	return number(strings.TrimSuffix(h.field("proc/meminfo", name, ":"), " kB")) << 10 // it means KiB
+	return number(strings.TrimSuffix(h.field("proc/meminfo", name, ":"), " kB")) << 10 // its kB is KiB
 }
 
-// ClockSource is what the kernel reads the time from.
+// ClockSource returns the kernel's clock source.
 func (h Host) ClockSource() string {
 	return h.text("sys/devices/system/clocksource/clocksource0/current_clocksource")
 }
 
-// RmemMaxBytes is the largest receive buffer that a socket may ask for.
+// RmemMaxBytes returns the largest receive buffer that a socket may request.
 func (h Host) RmemMaxBytes() int64 { return number(h.text("proc/sys/net/core/rmem_max")) }
 
-// Load1 is the load average of the last minute.
+// Load1 returns the load average of the last minute.
 func (h Host) Load1() (load float64, ok bool) {
 	text, _, _ := strings.Cut(h.text("proc/loadavg"), " ")
 	load, err := strconv.ParseFloat(text, 64)
@@ -72,8 +73,8 @@ func (h Host) Load1() (load float64, ok bool) {
 	return load, true
 }
 
-// ThrottledPeriods is how many periods of this control group's CPU quota have been
-// cut short; -1 if that is not known.
+// ThrottledPeriods returns the number of periods in which this control group's CPU
+// quota has stopped its processes, or -1 if that is not known.
 func (h Host) ThrottledPeriods() int64 {
 	for _, path := range []string{
 		"sys/fs/cgroup/cpu.stat",             // version 2
@@ -88,8 +89,8 @@ func (h Host) ThrottledPeriods() int64 {
 	return -1
 }
 
-// OpenFilesLimit is how many files a process that this one starts may open: the hard
-// limit, as Go programs raise their soft one to it.
+// OpenFilesLimit returns how many files a child process may open. It is the hard limit,
+// since Go programs raise their soft limit to it.
 func OpenFilesLimit() (uint64, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -98,7 +99,7 @@ func OpenFilesLimit() (uint64, error) {
 	return limit.Max, nil
 }
 
-// text is the content of a file without outer space.
+// text returns the content of a file without leading and trailing white space.
 func (h Host) text(path string) string {
 	b, err := fs.ReadFile(h.root, path)
 	if err != nil {
@@ -107,7 +108,7 @@ func (h Host) text(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// field is the value of the first line "name<sep>value" of a file.
+// field returns the value of the first line "name<sep>value" of a file.
 func (h Host) field(path, name, sep string) string {
 	for line := range strings.Lines(h.text(path)) {
 		if key, value, found := strings.Cut(line, sep); found && strings.TrimSpace(key) == name {
@@ -117,7 +118,7 @@ func (h Host) field(path, name, sep string) string {
 	return ""
 }
 
-// number reads a decimal number; any other text is zero.
+// number parses a decimal number. Any other text is zero.
 func number(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"testing/fstest"
 )
 
-// files is a machine with one file.
+// files returns a machine with one file.
 func files(path, text string) Host { return New(fstest.MapFS{path: {Data: []byte(text)}}) }
 
 func TestTheTimesOfCPUsAreReadFromTheKernel(t *testing.T) {

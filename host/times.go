@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// CPUTimes are summed over CPUs since boot, in ticks of the kernel. Busy is all
-// but idle and waiting for a disk.
+// CPUTimes are sums over CPUs since boot, in ticks of the kernel. Busy excludes idle
+// time and waiting for a disk.
 type CPUTimes struct{ All, Busy, SoftIRQ int64 }
 
-// Shares are of the time since an earlier reading, in 0..1.
+// Shares returns the shares of the time since an earlier reading, from 0 to 1.
 func (t CPUTimes) Shares(before CPUTimes) (busy, softIRQ float64) {
 	all := float64(max(1, t.All-before.All))
 	return float64(t.Busy-before.Busy) / all, float64(t.SoftIRQ-before.SoftIRQ) / all
 }
 
-// The columns of a CPU's line in /proc/stat (proc(5)). The time of guests is in
-// that of users too.
+// The columns of a CPU's line in /proc/stat (proc(5)). The users' time includes the
+// guests' time.
 const (
 	statIdle    = 3
 	statIOWait  = 4
@@ -28,7 +28,7 @@ const (
 	statColumns = 8
 )
 
-// CPUTimes sums the times of some CPUs; none is all.
+// CPUTimes sums the times of these CPUs; none given means all.
 func (h Host) CPUTimes(cpus []int) (CPUTimes, error) {
 	content, err := fs.ReadFile(h.root, "proc/stat")
 	if err != nil {
