@@ -7,9 +7,9 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// alternate begins or ends to measure where the stretch asks for it that has begun.
-// In one that is not measured nothing is left that costs the command time: no
-// program at its system calls, and no tick.
+// alternate starts or stops measuring when a stretch begins that requires it. In a
+// stretch that is not measured, nothing remains that costs the command time: no program
+// at its system calls, and no tick.
 func (s *sampler) alternate(ticks *ticker) error {
 	if s.stretch == 0 {
 		return nil
@@ -47,7 +47,7 @@ func (s *sampler) pauseCounter() error {
 	return s.calls.pause()
 }
 
-// floor is how many whole parts fit into a time; one less than none before zero.
+// floor returns now divided by part, rounded down also for negative times.
 func floor(now, part int64) int64 {
 	n := now / part
 	if now < 0 && now%part != 0 {

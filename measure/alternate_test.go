@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// late is how long after the last look at the clock a sample may be taken.
+// late is the most time between reading the clock and the sample.
 const late = int64(5 * time.Millisecond)
 
 func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
@@ -21,11 +21,11 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 	if len(o.syscalls) > 0 || o.probe.SyscallCounter {
 		t.Errorf("%d system calls are told of half a run, counter %v", len(o.syscalls), o.probe.SyscallCounter)
 	}
-	// Time and calls between two samples in one stretch, and from one stretch
-	// over others that are not measured.
+	// Time and calls between two samples in the same stretch, and between two samples
+	// on either side of stretches that are not measured.
 	var within, across struct{ ns, calls int64 }
 	seen := map[int64]bool{}
-	live := o.samples[:len(o.samples)-1] // the last is of the end, whenever that is
+	live := o.samples[:len(o.samples)-1] // the last is the one at the end, at any time
 	for i, s := range live {
 		n := floor(s.AtNS, int64(stretch))
 		if !record.MeasuredStretch(n) && !record.MeasuredStretch(floor(s.AtNS-late, int64(stretch))) {
@@ -45,7 +45,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 		sum.ns += s.AtNS - was.AtNS
 		sum.calls += int64(s.Syscalls - was.Syscalls)
 	}
-	for n := floor(live[0].AtNS, int64(stretch)); n < int64(3*time.Second/stretch); n++ { // a slow machine begins later
+	for n := floor(live[0].AtNS, int64(stretch)); n < int64(3*time.Second/stretch); n++ { // slow machines begin late
 		if record.MeasuredStretch(n) && !seen[n] {
 			t.Errorf("no sample in stretch %d, which is measured", n)
 		}
@@ -61,7 +61,7 @@ func TestAnAlternationMeasuresInHalfOfTheStretches(t *testing.T) {
 	}
 }
 
-// Without a counter an alternation needs no right that the probe does not have.
+// Without a counter, alternation needs no capability that the probe does not have.
 func TestAnAlternationOfSamplesAlone(t *testing.T) {
 	const interval, stretch = 20 * time.Millisecond, 60 * time.Millisecond
 	o := runProbe(t, Options{

@@ -15,8 +15,9 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// BenchmarkSystemCall is what a system call that does nothing costs a command,
-// in CPU time by its own clock: what counting adds to every call of a server.
+// BenchmarkSystemCall measures the cost for a command of a system call that does
+// nothing, in CPU time by the command's own clock. Compare it with and without
+// counting.
 func BenchmarkSystemCall(b *testing.B) {
 	testkit.NeedRoot(b)
 	for _, test := range []struct {
@@ -32,7 +33,7 @@ func BenchmarkSystemCall(b *testing.B) {
 			if got := o.syscalls["getppid"].Calls; test.counted && got != uint64(b.N) {
 				b.Errorf("%d calls counted of %d", got, b.N)
 			}
-			b.ReportMetric(0, "ns/op") // the probe's start and end
+			b.ReportMetric(0, "ns/op") // it would include the probe's start and end
 			b.ReportMetric(float64(ns)/float64(b.N), "cpu-ns/call")
 		})
 	}
@@ -52,8 +53,8 @@ func manyCalls(n int) int {
 	return 0
 }
 
-// BenchmarkSample is one sample, with warm caches and without the wake-up; a
-// run's own samples cost more (Probe.OwnCPUNS).
+// BenchmarkSample measures one sample, with warm caches and without the wake-up. The
+// samples of a run cost more (Probe.OwnCPUNS).
 func BenchmarkSample(b *testing.B) {
 	testkit.NeedRoot(b)
 	calls, err := attachCounter()
@@ -76,6 +77,6 @@ func BenchmarkSample(b *testing.B) {
 	if err := errors.Join(err1, err2); err != nil {
 		b.Fatal(err)
 	}
-	b.ReportMetric(0, "ns/op") // on a busy machine most of it is waiting
+	b.ReportMetric(0, "ns/op") // on a busy machine it is mostly waiting
 	b.ReportMetric(float64(after-before)/float64(b.N), "cpu-ns/sample")
 }

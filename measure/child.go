@@ -18,21 +18,21 @@ import (
 // child is the measured process, from its start until it is reaped.
 type child struct {
 	cmd    *exec.Cmd
-	stdout *os.File // the reading end of its standard output
-	// pid stays what it was when the child is reaped, where that of cmd.Process
-	// becomes -1, which kill(2) takes for every process there is. Signals go by
-	// cmd.Process, which refuses them from then on.
+	stdout *os.File // the read end of its standard output
+	// pid does not change when the child is reaped. That of cmd.Process becomes -1
+	// then, which kill(2) interprets as every process. Signals go through cmd.Process,
+	// which refuses them from then on.
 	pid int
 }
 
-// startChild starts a command with nothing to read. An error is one that
-// exitCodeOf knows to classify.
+// startChild starts a command with an empty standard input. exitCodeOf converts the
+// error to an exit code.
 func startChild(command []string, stderr *os.File) (*child, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
 	}
-	defer w.Close()                                 // the child holds its own copy
+	defer w.Close()                                 // the child has its own copy
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // reaped here, not by exec
 	cmd.Stdout = w
 	if stderr != nil {
@@ -45,15 +45,15 @@ func startChild(command []string, stderr *os.File) (*child, error) {
 	return &child{cmd: cmd, stdout: r, pid: cmd.Process.Pid}, nil
 }
 
-// catchSignals collects the signals to forward, until signal.Stop.
+// catchSignals receives the signals to forward, until signal.Stop.
 func catchSignals() chan os.Signal {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	return signals
 }
 
-// forward passes signals on to the child until ctx ends. The signal that asks it
-// to stop ends the counting of system calls.
+// forward forwards signals to the child until ctx ends. The signal that asks the child
+// to stop also ends the counting of system calls.
 func (c *child) forward(ctx context.Context, signals <-chan os.Signal, calls *counter) {
 	for {
 		select {
@@ -70,16 +70,16 @@ func (c *child) forward(ctx context.Context, signals <-chan os.Signal, calls *co
 
 func (c *child) signalKill() { _ = c.cmd.Process.Kill() }
 
-// exitInfo is a siginfo_t as waitid fills it in on 64-bit machines, which
-// package unix leaves without the process id.
+// exitInfo is a siginfo_t as waitid sets it on 64-bit machines. The type in package
+// unix lacks the process ID.
 type exitInfo struct {
 	_   [4]int32 // signal, error, code, padding
 	pid int32
 	_   [108]byte
 }
 
-// awaitEnd returns once the child has ended, and leaves it to reap. As process
-// 1 it meanwhile reaps every other process that became its child.
+// awaitEnd returns once the child has ended, without reaping it. As process 1, it also
+// reaps every other process that becomes its child.
 func (c *child) awaitEnd() error {
 	kind, id := unix.P_PID, c.pid
 	if os.Getpid() == 1 {
@@ -102,7 +102,7 @@ func (c *child) awaitEnd() error {
 	}
 }
 
-// reap frees the ended child and says how it ended.
+// reap reaps the ended child, and returns how it ended.
 func (c *child) reap() (*ending, error) {
 	end, err := wait4(c.pid)
 	if err != nil {
@@ -111,14 +111,14 @@ func (c *child) reap() (*ending, error) {
 	return end, errors.Join(c.cmd.Process.Release(), c.stdout.Close())
 }
 
-// kill ends the child at once and reaps it.
+// kill kills the child and reaps it.
 func (c *child) kill() (*ending, error) {
 	c.signalKill()
 	return c.reap()
 }
 
-// ending is how a process ended, and what it and the children that it waited
-// for have used.
+// ending is how a process ended, and the resources that it and the children that it
+// waited for have used.
 type ending struct {
 	status unix.WaitStatus
 	usage  unix.Rusage
@@ -134,7 +134,7 @@ func wait4(pid int) (*ending, error) {
 	}
 }
 
-// exitCode is the shell's: 128 + n for a process that signal n ended.
+// exitCode returns the same code as a shell: 128 + n for a process that signal n ended.
 func (e *ending) exitCode() int {
 	if e.status.Signaled() {
 		return 128 + int(e.status.Signal())
@@ -142,7 +142,7 @@ func (e *ending) exitCode() int {
 	return e.status.ExitStatus()
 }
 
-// signal is the name of the signal that ended the process, or empty.
+// signal returns the name of the signal that ended the process, or "".
 func (e *ending) signal() string {
 	if !e.status.Signaled() {
 		return ""
@@ -150,7 +150,7 @@ func (e *ending) signal() string {
 	return unix.SignalName(e.status.Signal())
 }
 
-// exitCodeOf is the exit code for a command that did not start.
+// exitCodeOf returns the exit code for a command that did not start.
 func exitCodeOf(err error) int {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
@@ -161,9 +161,9 @@ func exitCodeOf(err error) int {
 	return ExitFailed
 }
 
-// passOutput copies the child's standard output to w unchanged, and ends a
-// last line that the child left open, so that what follows starts a new one.
-// After an error of w it reads on, so that the child is never held up.
+// passOutput copies the child's standard output to w unchanged. It completes an
+// unfinished last line, so that the records start on a new line. After an error of w it
+// continues to read, so that the child never blocks.
 func (c *child) passOutput(w io.Writer) error {
 	buf := make([]byte, 64<<10)
 	read := c.stdout.Read
@@ -190,12 +190,11 @@ func (c *child) passOutput(w io.Writer) error {
 	}
 }
 
-// endOutput makes passOutput return once it has read what is in the pipe. It
-// is for the time when the child has ended, as a descendant of it may hold the
-// pipe open for ever.
+// endOutput makes passOutput return once it has read the content of the pipe. Call it
+// after the child has ended: a descendant of the child may keep the pipe open forever.
 func (c *child) endOutput() { _ = c.stdout.SetReadDeadline(time.Now()) }
 
-// readBuffered reads what is in the pipe, and then io.EOF instead of waiting.
+// readBuffered reads the content of the pipe, and returns io.EOF instead of waiting.
 func (c *child) readBuffered(buf []byte) (n int, err error) {
 	conn, err := c.stdout.SyscallConn()
 	if err != nil {

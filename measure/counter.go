@@ -16,22 +16,21 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// counter counts the system calls of one process, in the kernel
-// (bpf/syscalls.bpf.c).
+// counter counts the system calls of one process, in the kernel (bpf/syscalls.bpf.c).
 type counter struct {
 	objects syscallsObjects
 	onExec  link.Link
-	perCall []link.Link  // none while it pauses
+	perCall []link.Link  // none while paused
 	totals  *ebpf.Memory // of the map total
-	buf     [8]byte      // of total, which one goroutine calls
+	buf     [8]byte      // used by total, which only one goroutine calls
 
 	once   sync.Once
 	frozen []record.Syscall
 	err    error
 }
 
-// attachCounter starts to count: the first child of this process to exec from
-// now on is counted, from the end of its exec to its death.
+// attachCounter starts counting. It counts the next child of this process that calls
+// exec, from the end of its exec to its death.
 func attachCounter() (_ *counter, err error) {
 	if err := requireCapabilities(); err != nil {
 		return nil, err
@@ -54,13 +53,13 @@ func attachCounter() (_ *counter, err error) {
 	if _, err := c.objects.Watch.Run(&ebpf.RunOptions{}); err != nil {
 		return nil, fmt.Errorf("choose the process: %w", err)
 	}
-	// Give back what loading took: the node's memory is limited, and the
-	// command's to use.
+	// Release the memory that loading used: the node's memory is limited, and meant for
+	// the command.
 	debug.FreeOSMemory()
 	return c, nil
 }
 
-// load makes the maps, as large as this machine needs them, and the programs.
+// load makes the maps, in the size for this machine, and the programs.
 func (c *counter) load() error {
 	spec, err := loadSyscalls()
 	if err != nil {
@@ -98,8 +97,8 @@ func (c *counter) resume() error {
 	return nil
 }
 
-// pause takes away all that a system call meets. The time of a call that is under
-// way then, or when counting resumes, is not to be used.
+// pause detaches everything that runs at a system call. The time of a call in progress
+// at that moment, or when counting resumes, is not valid.
 func (c *counter) pause() error {
 	var err error
 	for _, l := range c.perCall {
@@ -118,18 +117,18 @@ func (c *counter) Close() error {
 	return errors.Join(err, c.objects.Close())
 }
 
-// freeze keeps the counts as they are now; the first call decides.
+// freeze keeps the counts as they are now. Only the first call has an effect.
 func (c *counter) freeze() {
 	c.once.Do(func() { c.frozen, c.err = c.read() })
 }
 
-// counts is what freeze kept, or where nothing did, the counts so far.
+// counts returns the counts that freeze kept, or the counts so far.
 func (c *counter) counts() ([]record.Syscall, error) {
 	c.freeze()
 	return c.frozen, c.err
 }
 
-// total is how many calls were made so far, whatever their number. It makes no
+// total returns the number of calls so far, of all system calls together. It makes no
 // system call itself.
 func (c *counter) total() (uint64, error) {
 	const size, calls = int64(unsafe.Sizeof(syscallsTotal{})), int64(unsafe.Offsetof(syscallsTotal{}.Calls))
@@ -143,7 +142,7 @@ func (c *counter) total() (uint64, error) {
 	return sum, nil
 }
 
-// read is the counts so far of every system call that was made, by number.
+// read returns the counts so far of every system call that was made, by number.
 func (c *counter) read() ([]record.Syscall, error) {
 	var pid uint32
 	if err := c.objects.Watched.Get(&pid); err != nil {
@@ -171,8 +170,8 @@ func (c *counter) read() ([]record.Syscall, error) {
 	return calls, nil
 }
 
-// syscallName is the name of a system call on this architecture, and
-// "syscall_N" for one that is not known.
+// syscallName returns the name of a system call on this architecture, or "syscall_N" if
+// it is not known.
 func syscallName(number int) string {
 	if name := knownSyscall(number); name != "" {
 		return name
@@ -180,8 +179,8 @@ func syscallName(number int) string {
 	return fmt.Sprintf("syscall_%d", number)
 }
 
-// requireCapabilities says which capability is missing, where the kernel would
-// only say EPERM.
+// requireCapabilities returns an error that names the missing capability. The kernel
+// would only return EPERM.
 func requireCapabilities() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -195,7 +194,7 @@ func requireCapabilities() error {
 	return fmt.Errorf("missing %s (or CAP_SYS_ADMIN in place of both): %w", strings.Join(missing, " and "), unix.EPERM)
 }
 
-// missingCapabilities is what a set of capabilities lacks to load and attach
+// missingCapabilities returns the capabilities that effective lacks to load and attach
 // the counter.
 func missingCapabilities(effective uint64) []string {
 	has := func(capability uint) bool { return effective&(1<<capability) != 0 }
@@ -212,8 +211,8 @@ func missingCapabilities(effective uint64) []string {
 	return missing
 }
 
-// TryCounter attaches the counter of system calls and detaches it: what it
-// returns is why a command's calls could not be counted here.
+// TryCounter attaches the counter of system calls and detaches it. The error is the
+// reason why system calls cannot be counted here.
 func TryCounter() error {
 	c, err := attachCounter()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
 	testkit.NeedRoot(t)
-	// Meanwhile this process makes the same system calls.
+	// During the test, this process makes the same system calls.
 	var stop atomic.Bool
 	done := make(chan struct{})
 	go func() {
@@ -59,7 +59,7 @@ func TestCounterCountsTheCommandAndNoOtherProcess(t *testing.T) {
 func TestCounterFollowsThreadsFromCPUToCPU(t *testing.T) {
 	testkit.NeedRoot(t)
 	o := runProbe(t, Options{Command: self(t, "call-from-threads"), Syscalls: true})
-	for _, name := range []string{"getppid", "getpriority"} { // the runtime itself makes none
+	for _, name := range []string{"getppid", "getpriority"} { // the runtime itself makes none of these
 		if got := o.syscalls[name]; got.Calls != callingThreads*callsOfThread || got.Errors != 0 {
 			t.Errorf("%s: got %+v, want %d calls", name, got, callingThreads*callsOfThread)
 		}

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// agree fails where two figures are further apart than a share of the tool's.
+// agree fails if two figures differ by more than a share of the tool's figure.
 func agree(t *testing.T, what string, ours, theirs, tolerance float64) {
 	t.Helper()
 	off := ours/theirs - 1
@@ -48,7 +48,7 @@ func runClient(t *testing.T, bin, address string, args ...string) {
 	}
 }
 
-// childOf is the process that another has started; it has exactly one.
+// childOf returns the only child of a process.
 func childOf(t *testing.T, parent int) *os.Process {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/stat")
@@ -79,7 +79,7 @@ func childOf(t *testing.T, parent int) *os.Process {
 	return nil
 }
 
-// nodeRecords is what a node prints. The fields may be read after end.
+// nodeRecords are the records that a node prints. The fields may be read after end.
 type nodeRecords struct {
 	ready, end chan struct{}
 	samples    []record.Sample

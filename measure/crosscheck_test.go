@@ -19,13 +19,13 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// These tests hold what is measured of a process against tools that others
-// wrote: both measure the same server at the same time, under a real load.
+// These tests compare our measurements of a process with tools that others wrote. Both
+// measure the same server at the same time, under a real load.
 
-// docs/method.md, syscalls: "Calls and errors agree within 2 % with what
-// `strace -c -f` counts of the same process at the same time". strace also counts
-// what the shell does before it becomes the server, less than a hundred calls;
-// both count to the server's death.
+// docs/method.md, syscalls: "Calls and errors agree within 2 % with what `strace -c -f`
+// counts of the same process at the same time". strace also counts the calls of the
+// shell before it becomes the server, less than a hundred. Both count until the
+// server's death.
 func TestCrossCheckSystemCallsWithStrace(t *testing.T) {
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "strace")
@@ -96,8 +96,8 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	if total.Calls < 10_000 {
 		t.Errorf("only %d calls were made: too few to compare", total.Calls)
 	}
-	// A thread that waits when the server ends has made one call more by our count, with
-	// an error. That is one of each thread, however long the load.
+	// For each thread that waits when the server ends, we count one more call, with an
+	// error. That is at most one call per thread, however long the load.
 	for _, of := range []map[string]record.Syscall{got, want} {
 		total := of["total"]
 		total.Errors -= of["futex"].Errors
@@ -105,8 +105,9 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	}
 	for name, w := range want {
 		if w.Calls >= 1000 {
-			// A futex that a signal interrupts is made again, which strace does not count. On
-			// a busy machine that is some per cent of them, but few of all calls.
+			// If a signal interrupts a futex call, the kernel restarts it, which strace
+			// does not count. On a busy machine that is some per cent of the futex
+			// calls, but few of all calls.
 			own := max(tolerance, tolerance/2*float64(want["total"].Calls)/float64(w.Calls))
 			agree(t, name+", calls", float64(got[name].Calls), float64(w.Calls), own)
 		}
@@ -116,9 +117,10 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	}
 }
 
-// countFromExec begins to count at the exec of a shell that waits at a gate, and
-// opens it. Opened for writing it is when the shell has opened it for reading:
-// the execs of strace and of the shell are over.
+// countFromExec starts to count, and then opens the gate at which a shell waits, so
+// that it counts from the shell's next exec. Opening the gate for writing waits until
+// the shell has opened it for reading: by then the execs of strace and of the shell are
+// over.
 func countFromExec(t *testing.T, gate string) *counter {
 	t.Helper()
 	open, err := os.OpenFile(gate, os.O_WRONLY, 0)
@@ -143,8 +145,8 @@ func countFromExec(t *testing.T, gate string) *counter {
 	return calls
 }
 
-// awaitSummary reads strace's table, by the name of the call and "total". strace
-// writes it after the death of what it traced.
+// awaitSummary reads strace's table, by the name of the call and "total". strace writes
+// it after the death of the traced process.
 func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 	t.Helper()
 	var text []byte
@@ -162,7 +164,7 @@ func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 	}
 	calls := map[string]record.Syscall{}
 	for line := range strings.Lines(string(text)) {
-		// % time, seconds, usecs/call, calls, errors (blank where there are none), name
+		// % time, seconds, usecs/call, calls, errors (blank if there are none), name
 		f := strings.Fields(line)
 		if len(f) < 5 || f[0] == "%" || strings.HasPrefix(f[0], "---") {
 			continue
@@ -176,13 +178,13 @@ func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 	return calls
 }
 
-// docs/method.md, server cpu and server memory: the CPU time "agrees within 3 %
-// with `/usr/bin/time`", which has the probe and the server in one figure, "and
-// with `pidstat`", of the server alone over six seconds of the load. Both tools
-// count in hundredths of a second and cut user and system time each: that is at
-// most 2 hundredths, of over 100 here. The peak of the resident set agrees
-// within 5 % with that of `/usr/bin/time`: ru_maxrss leaves out what the kernel
-// keeps in counters per CPU for later.
+// docs/method.md, server cpu and server memory: the CPU time "agrees within 3 % with
+// `/usr/bin/time`", which measures the probe and the server together, "and with
+// `pidstat`", which measures only the server, over six seconds of the load. Both tools
+// count in hundredths of a second, and round down user and system time separately. That
+// is an error of at most 2 hundredths, of over 100 here. The peak of the resident set
+// agrees within 5 % with that of `/usr/bin/time`: ru_maxrss does not include what the
+// kernel still has in per-CPU counters.
 func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
 	testkit.Slow(t, "loads a server for seconds")
 	testkit.NeedTool(t, "/usr/bin/time")
@@ -242,12 +244,12 @@ func TestCrossCheckCPUTimeWithTimeAndPidstat(t *testing.T) {
 	agree(t, "peak of memory by /usr/bin/time", float64(end.PeakRSSBytes), peakKiB*1024, peakTolerance)
 }
 
-// runPidstat is a process's CPU use over six seconds in % of one CPU, and from
-// when to when that was, in ns since the epoch.
+// runPidstat returns a process's CPU use over six seconds, in % of one CPU, and the
+// start and end of these six seconds, in ns since the epoch.
 func runPidstat(t *testing.T, pid int, epoch time.Time) (percent float64, from, to int64) {
 	t.Helper()
 	const length = 6
-	// Not the first moments of the load, which are not steady yet.
+	// Skip the first moments of the load, which are not steady yet.
 	select {
 	case <-time.After(time.Second):
 	case <-t.Context().Done():
@@ -278,7 +280,7 @@ func runPidstat(t *testing.T, pid int, epoch time.Time) (percent float64, from, 
 	return percent, to - length*int64(time.Second), to
 }
 
-// cpuAt is the CPU time at a moment, in ns, even between two samples.
+// cpuAt returns the CPU time at a moment, in ns, interpolated between samples.
 func cpuAt(samples []record.Sample, at int64) float64 {
 	i := slices.IndexFunc(samples, func(s record.Sample) bool { return s.AtNS >= at })
 	if i < 1 {

@@ -22,8 +22,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// TestMain lets the test binary stand in for the processes around it: the
-// measured command, and a probe that is process 1.
+// TestMain makes the test binary stand in for other processes: the measured command,
+// and a probe that is process 1.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "as-command" {
 		os.Exit(command(os.Args[2], os.Args[3:]))
@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// self is the command line of a measured command.
+// self returns the command line of a measured command.
 func self(tb testing.TB, args ...string) []string {
 	tb.Helper()
 	path, err := os.Executable()
@@ -44,7 +44,7 @@ func self(tb testing.TB, args ...string) []string {
 	return append([]string{path, "as-command"}, args...)
 }
 
-// outcome is what Run left.
+// outcome is the result of Run.
 type outcome struct {
 	code     int
 	output   string // the command's own
@@ -53,7 +53,7 @@ type outcome struct {
 	probe    *record.Probe
 }
 
-// runProbe runs a command under Run and takes its output apart.
+// runProbe runs a command under Run and parses its output.
 func runProbe(tb testing.TB, opts Options) outcome {
 	tb.Helper()
 	var stdout bytes.Buffer
@@ -102,7 +102,7 @@ func takeApart(tb testing.TB, stdout []byte) outcome {
 	return o
 }
 
-// command is what the measured command does, and its exit code.
+// command runs as the measured command, and returns its exit code.
 func command(what string, args []string) int {
 	switch what {
 	case "exit":
@@ -144,7 +144,7 @@ func command(what string, args []string) int {
 	return 0
 }
 
-// grow allocates 64 MiB after a while, and holds it for a while.
+// grow allocates 64 MiB after a while, and keeps it for a while.
 func grow() int {
 	<-time.After(100 * time.Millisecond)
 	block := make([]byte, 64<<20)
@@ -156,7 +156,8 @@ func grow() int {
 	return 0
 }
 
-// manyLines is a million bytes of lines of all lengths, the last left open.
+// manyLines returns a million bytes of lines of all lengths. The last line is
+// unfinished.
 func manyLines() string {
 	var b strings.Builder
 	for n := 0; b.Len() < 1_000_000; n++ {
@@ -166,29 +167,29 @@ func manyLines() string {
 	return b.String()
 }
 
-// awaitSignal says that it is ready, and exits with the number of the signal.
+// awaitSignal prints that it is ready, and exits with the number of the signal.
 func awaitSignal() int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals)
-	signal.Ignore(unix.SIGURG) // the Go runtime's own
+	signal.Ignore(unix.SIGURG) // used by the Go runtime itself
 	fmt.Println("waiting")
 	s := (<-signals).(unix.Signal)
 	return int(s)
 }
 
-// What callFromThreads calls.
+// The numbers of threads and calls of callFromThreads.
 const (
 	callingThreads = 16
 	callsOfThread  = 500
 )
 
-// callFromThreads makes its calls from many threads, which give up their CPU
-// again and again: by themselves, to each other, and inside of calls.
+// callFromThreads makes its calls from many threads. They give up their CPU repeatedly:
+// between calls, to each other, and inside calls.
 func callFromThreads() int {
 	var threads sync.WaitGroup
 	for range callingThreads {
 		threads.Go(func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with it
+			runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 			for range callsOfThread {
 				unix.Getppid()
 				runtime.Gosched()
@@ -201,8 +202,8 @@ func callFromThreads() int {
 	return 0
 }
 
-// callTheKernel makes system calls that the Go runtime never makes: 1000 on
-// four threads, ten that fail, and one that takes 20 ms.
+// callTheKernel makes system calls that the Go runtime never makes: 1000 on four
+// threads, ten that fail, and one that takes 20 ms.
 func callTheKernel() int {
 	var threads sync.WaitGroup
 	for range 4 {
@@ -219,12 +220,12 @@ func callTheKernel() int {
 	}
 	pause := unix.Timespec{Nsec: 20e6}
 	for unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &pause, &pause) == unix.EINTR {
-		continue // with what is left of the pause
+		continue // with the rest of the pause
 	}
 	return 0
 }
 
-// leaveHeir leaves a process behind that holds standard output open.
+// leaveHeir leaves a process behind that keeps standard output open.
 func leaveHeir() int {
 	heir := exec.CommandContext(context.Background(), os.Args[0], "as-command", "idle")
 	heir.Stdout = os.Stdout
@@ -235,8 +236,8 @@ func leaveHeir() int {
 	return 0
 }
 
-// makeOrphans has processes die whose parents are dead already, and exits with
-// 0 once process 1 has reaped them all.
+// makeOrphans makes processes that die after their parents, and exits with 0 once
+// process 1 has reaped them all.
 func makeOrphans() int {
 	for range 5 {
 		out, err := exec.CommandContext(context.Background(), "/bin/sh", "-c", "/bin/true & echo $!").Output()
@@ -244,7 +245,7 @@ func makeOrphans() int {
 			return 1
 		}
 		orphan, err := strconv.Atoi(strings.TrimSpace(string(out)))
-		if err != nil || orphan <= 0 { // kill(2) takes 0 and less for many processes
+		if err != nil || orphan <= 0 { // for kill(2), 0 and less are many processes
 			return 2
 		}
 		tick := time.NewTicker(time.Millisecond)
@@ -256,7 +257,7 @@ func makeOrphans() int {
 	return 0
 }
 
-// processOne is a probe in a process namespace of its own.
+// processOne runs a probe in its own process namespace.
 func processOne(args []string) int {
 	if os.Getpid() != 1 {
 		fmt.Fprintln(os.Stderr, "not process 1")
@@ -282,7 +283,7 @@ func processOne(args []string) int {
 	return code
 }
 
-// lineWriter hands on the first line that is written to it, and keeps all.
+// lineWriter sends the first line that is written to it, and keeps everything.
 type lineWriter struct {
 	bytes.Buffer
 	first chan<- string

@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// links is the state of each interface of this network namespace, by name: what
-// must not change while a node runs. The loopback is not a node's way to others,
-// and IPv6 takes and gives up addresses by itself.
+// links returns the state of each interface of this network namespace, by name. It must
+// not change while a node runs. It leaves out the loopback, which does not lead to
+// other nodes, and IPv6 addresses, which the kernel adds and removes by itself.
 func links() (map[string]string, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -33,8 +33,8 @@ func links() (map[string]string, error) {
 	return states, nil
 }
 
-// lostLinks names, in order, the interfaces that are gone or are not as they
-// were. New ones don't matter.
+// lostLinks returns the names, sorted, of the interfaces that are gone or have changed.
+// New ones don't matter.
 func lostLinks(was map[string]string) ([]string, error) {
 	is, err := links()
 	if err != nil {

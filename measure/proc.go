@@ -11,9 +11,8 @@ import (
 // tickNS is one tick of /proc/stat: USER_HZ is 100 on every Linux.
 const tickNS = 10_000_000
 
-// parseStatm reads the resident set of a process, in pages, from
-// /proc/<pid>/statm. It is not ok for a process without memory of its own: one
-// that has ended.
+// parseStatm parses the resident set of a process, in pages, from /proc/<pid>/statm. ok
+// is false for a process that has ended, which has no memory.
 func parseStatm(text []byte) (pages int64, ok bool) {
 	_, rest := nextWord(text)
 	word, _ := nextWord(rest)
@@ -21,20 +20,20 @@ func parseStatm(text []byte) (pages int64, ok bool) {
 	return int64(n), ok && n > 0 && n <= math.MaxInt64>>16
 }
 
-// memory is a process's, from /proc/<pid>/status.
+// memory is the memory of a process, from /proc/<pid>/status.
 type memory struct {
 	peakBytes, swapBytes int64
 }
 
-// parseStatus reads the memory of a process. It is not ok for a process
-// without memory of its own: one that has ended.
+// parseStatus parses the memory of a process. ok is false for a process that has ended,
+// which has no memory.
 func parseStatus(text []byte) (m memory, ok bool) {
 	peak, ok1 := kilobytes(text, "\nVmHWM:")
 	swap, ok2 := kilobytes(text, "\nVmSwap:")
 	return memory{peakBytes: peak, swapBytes: swap}, ok1 && ok2
 }
 
-// kilobytes is the value of a field in kB, in bytes.
+// kilobytes returns the value of a field in kB, in bytes.
 func kilobytes(text []byte, name string) (int64, bool) {
 	i := bytes.Index(text, []byte(name))
 	if i < 0 {
@@ -48,7 +47,7 @@ func kilobytes(text []byte, name string) (int64, bool) {
 	return int64(n) << 10, true
 }
 
-// cpuTimes are summed over CPUs, since boot.
+// cpuTimes are sums over CPUs, since boot.
 type cpuTimes struct {
 	busyNS, softIRQNS, stealNS int64
 }
@@ -66,8 +65,8 @@ const (
 	statColumns
 )
 
-// parseStat sums the times of some CPUs from /proc/stat. Busy is user, nice,
-// system and hard interrupts. It is an error if one of the CPUs is missing.
+// parseStat sums the times of some CPUs from /proc/stat. Busy is user, nice, system and
+// hard interrupts. It is an error if one of the CPUs is missing.
 func parseStat(text []byte, cpus []int) (cpuTimes, error) {
 	var sum cpuTimes
 	found := 0
@@ -108,13 +107,13 @@ func cpuLine(line []byte) (cpu int, rest []byte, ok bool) {
 	return int(n), rest, ok && n < 1<<20
 }
 
-// udpCounters are those of a network namespace, since it was made.
+// udpCounters are the counters of a network namespace, since it was made.
 type udpCounters struct {
 	inDatagrams, inErrors, rcvbufErrors uint64
 }
 
-// parseSNMP reads the UDP counters of /proc/net/snmp: a line of names, then a
-// line of values.
+// parseSNMP parses the UDP counters of /proc/net/snmp: a line of names, then a line of
+// values.
 func parseSNMP(text []byte) (udpCounters, error) {
 	var u udpCounters
 	prefix := []byte("Udp: ")
@@ -171,12 +170,12 @@ func (u *udpCounters) field(name []byte) *uint64 {
 	return nil
 }
 
-// traffic is what the interfaces of a network namespace have received and sent, in
-// bytes, without the loopback.
+// traffic is the bytes that the interfaces of a network namespace have received and
+// sent, without the loopback.
 type traffic struct{ received, sent uint64 }
 
-// parseDev reads /proc/net/dev: a line for each interface, with its name and a colon in
-// front of eight numbers of what was received and eight of what was sent.
+// parseDev parses /proc/net/dev. It has one line per interface: its name, a colon,
+// eight numbers about received packets and eight about sent packets.
 func parseDev(text []byte) (all traffic, err error) {
 	for line := range bytes.Lines(text) {
 		name, rest, ok := bytes.Cut(line, []byte{':'})
@@ -197,7 +196,7 @@ func parseDev(text []byte) (all traffic, err error) {
 	return all, nil
 }
 
-// nextWord cuts the first word off a text, at spaces, tabs and line ends.
+// nextWord splits off the first word of a text, at spaces, tabs and line ends.
 func nextWord(text []byte) (word, rest []byte) {
 	start := 0
 	for start < len(text) && isSpace(text[start]) {
@@ -212,7 +211,7 @@ func nextWord(text []byte) (word, rest []byte) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
 
-// number parses decimal digits, and allocates nothing.
+// number parses decimal digits. It allocates nothing.
 func number(word []byte) (uint64, bool) {
 	var n uint64
 	for _, c := range word {

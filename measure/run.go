@@ -1,11 +1,11 @@
 // Package measure runs one command and measures it: CPU time, memory and
 // system calls, as time series on the trial's clock.
 //
-// It is what equic-probe is made of, the first process of every node. It knows
-// nothing of the command but its process id, and of the machine only what
-// /proc, the CPU clocks and the kernel's tracepoints tell, so a node measures
-// itself wherever it runs. Its records (results.Sample, record.Syscall,
-// record.Probe) follow the command's own on standard output.
+// It is the code of equic-probe, the first process of every node. Of the command it
+// uses only the process ID. Of the machine it uses only /proc, the CPU clocks and the
+// kernel's tracepoints, so a node can measure itself on any runtime. Its records
+// (record.Sample, record.Syscall, record.Probe) follow the command's own output on
+// standard output.
 package measure
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// The exit codes that are not the command's own.
+// The exit codes that do not come from the command.
 const (
 	ExitFailed        = 125 // measuring failed
 	ExitNotExecutable = 126 // the command cannot be executed
@@ -37,32 +37,33 @@ const (
 // DefaultInterval is the time between two samples: 10 Hz.
 const DefaultInterval = 100 * time.Millisecond
 
-// Options say what to run and how to measure it.
+// Options specify what to run and how to measure it.
 type Options struct {
 	// Command is the program, looked up in PATH, and its arguments.
 	Command []string
-	// Interval is the time between two samples; zero is DefaultInterval.
+	// Interval is the time between two samples. Zero is DefaultInterval.
 	Interval time.Duration
-	// Clock gives the time since the trial's epoch; nil is a clock whose epoch is
-	// now. Samples are due at its multiples of Interval.
+	// Clock gives the time since the trial's epoch. Nil is a clock whose epoch is now.
+	// Samples are due at its multiples of Interval.
 	Clock *record.Clock
-	// CPUs are the CPUs whose busy time is sampled; nil are those that this
-	// process may use.
+	// CPUs are the CPUs whose busy time is sampled. Nil is the CPUs that this process
+	// may use.
 	CPUs []int
 	// Receivers are the kernel's threads that receive the command's packets, by process
-	// id, if there are some for it alone.
+	// ID, if it has its own.
 	Receivers []int
-	// Syscalls asks for the system calls to be counted. That needs CAP_BPF and
+	// Syscalls enables the counting of system calls. That needs CAP_BPF and
 	// CAP_PERFMON, or CAP_SYS_ADMIN.
 	Syscalls bool
-	// Alternate measures in one half of the stretches of that length only
-	// (record.MeasuredStretch), to tell what measuring costs; zero measures all the
-	// time. It is a multiple of Interval. System calls are then counted and not
-	// told: what is told of half a run would be taken for the whole.
+	// Alternate measures only in one half of the stretches of this length
+	// (record.MeasuredStretch), to find the cost of measuring. Zero measures all the
+	// time. It is a multiple of Interval. System calls are then counted but not
+	// reported, because the counts of half a run could be mistaken for those of the
+	// whole.
 	Alternate time.Duration
 	// Stdout receives the command's standard output, then the records.
 	Stdout io.Writer
-	// Stderr is handed to the command as it is; nil is nowhere.
+	// Stderr is the command's standard error. Nil discards it.
 	Stderr *os.File
 }
 
@@ -92,17 +93,17 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// Run runs the command to its end, with the signals that arrive meanwhile
-// forwarded to it, and returns its exit code: 128 + n where signal n ended it.
-// With an error the code is one of the Exit constants. The command is killed
-// when ctx ends, or when this process dies.
+// Run runs the command to its end, and returns its exit code: 128 + n if signal n ended
+// it. It forwards the signals that arrive during that time. With an error, the code is
+// one of the Exit constants. The command is killed when ctx ends, or when this process
+// dies.
 //
-// As process 1 Run also reaps the orphans that become its children.
+// As process 1, Run also reaps the orphans that become its children.
 func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	if err := opts.complete(); err != nil {
 		return ExitFailed, err
 	}
-	// From here on, so that one that comes before the child is not lost.
+	// From here on, so that a signal that comes before the child exists is not lost.
 	signals := catchSignals()
 	defer signal.Stop(signals)
 	var calls *counter
@@ -112,7 +113,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 		}
 		defer func() { err = errors.Join(err, calls.Close()) }()
 	}
-	// The kernel tells the child of the death of the thread that started it.
+	// The kernel signals the child when the thread that started it dies.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 
@@ -153,8 +154,8 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	return end.exitCode(), nil
 }
 
-// observe samples the child, passes its output on and its signals to it, until
-// it has ended. It is not reaped yet: its CPU clock still runs.
+// observe samples the child and forwards its output and its signals, until it has
+// ended. The child is not reaped yet, so its CPU clock still exists.
 func observe(
 	ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, stdout io.Writer,
 ) error {
@@ -177,7 +178,7 @@ func observe(
 	return errors.Join(waitErr, sampleErr, outputErr)
 }
 
-// report is all that is printed once the child has ended.
+// report is everything that is printed after the child has ended.
 type report struct {
 	child     *ending
 	sampler   *sampler
@@ -187,8 +188,8 @@ type report struct {
 	syscalls  []record.Syscall
 }
 
-// throttledSince is the periods cut short since an earlier reading; -1 if either is
-// not known.
+// throttledSince returns the number of throttled periods since an earlier reading, or
+// -1 if either reading is not known.
 func throttledSince(before int64) int64 {
 	now := host.Local().ThrottledPeriods()
 	if before < 0 || now < 0 {
@@ -245,10 +246,10 @@ func (r *report) probe() (*record.Probe, error) {
 	}, nil
 }
 
-// peakRSS is the child's high-water mark, in bytes: the higher of the mark as
-// last read while the child ran and the kernel's at its end. The latter counts
-// the time before exec too, when the child still shared this process's memory,
-// so it only counts if it is above this process's own.
+// peakRSS returns the child's peak resident set, in bytes: the higher of the peak last
+// read while the child ran and the kernel's at its end. The latter includes the time
+// before exec, when the child still shared this process's memory. So it only counts if
+// it is above this process's own peak.
 func (r *report) peakRSS() (int64, error) {
 	var own unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &own); err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// sampler reads the state of one process and of its machine. What it costs is
-// taken from what it measures, whose CPUs it shares: its files stay open, and
-// between its start and its end it neither prints nor allocates, but to hold the
-// samples. Its system calls go past the Go scheduler, which would meet each, as
-// it may block, with work for other threads, many times the call's own; none of
-// them waits for anything.
+// sampler reads the state of one process and of its machine. It shares the CPUs of the
+// process, so its own cost disturbs the measurement. Therefore its files stay open, and
+// between its start and its end it neither prints nor allocates, except for the
+// samples. Its system calls bypass the Go scheduler, which looks for work for other
+// threads before each call that may block. That costs many times as much as the call
+// itself. None of these calls blocks.
 type sampler struct {
 	clock    *record.Clock
 	interval time.Duration
@@ -30,20 +30,21 @@ type sampler struct {
 	// The kernel's threads of Options.Receivers.
 	receivers  []int
 	receivedNS []int64  // of each, as last read
-	calls      *counter // nil where none are counted
+	calls      *counter // nil if system calls are not counted
 
 	statm, stat, status, snmp, dev procFile
 	pageBytes                      int64
 	buf                            []byte
 
 	samples      []record.Sample
-	peakRSSBytes int64 // the most that was seen, or that the kernel told
+	peakRSSBytes int64 // the highest that was sampled or that the kernel reported
 	seldom       seldom
 	missed       int
 }
 
-// seldom is what is read once a second only: it moves slowly or is a counter of
-// which the end matters, and its files take longer to read than all others.
+// seldom is the values that are read only once a second. They change slowly, or are
+// counters of which only the end matters. Their files take longer to read than all
+// others.
 type seldom struct {
 	atNS      int64 // when it was read
 	swapBytes int64
@@ -51,8 +52,8 @@ type seldom struct {
 	traffic   traffic
 }
 
-// newSampler opens what it reads of process pid, and reads it once, so that
-// what cannot be sampled shows before the load and not after it.
+// newSampler opens the files for process pid and reads them once. If something cannot
+// be sampled, the error then comes before the load and not after it.
 func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	s := &sampler{
 		clock:    opts.Clock,
@@ -64,7 +65,7 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		receivers:  opts.Receivers,
 		receivedNS: make([]int64, len(opts.Receivers)),
 		calls:      calls,
-		buf:        make([]byte, 128<<10), // /proc/stat of 1024 CPUs
+		buf:        make([]byte, 128<<10), // enough for /proc/stat of 1024 CPUs
 
 		pageBytes: int64(os.Getpagesize()),
 		statm:     procFile{fd: -1},
@@ -105,8 +106,8 @@ func (s *sampler) close() {
 	}
 }
 
-// run takes a sample at every multiple of the interval since the epoch, until
-// ctx ends; where it alternates, in the stretches that are measured.
+// run takes a sample at every multiple of the interval since the epoch, until ctx ends.
+// With Alternate, it does so only in the stretches that are measured.
 func (s *sampler) run(ctx context.Context) error {
 	now := s.clock.Now()
 	ticks, err := newTicker(time.Duration(nextTick(now, int64(s.interval))-now), s.interval)
@@ -137,13 +138,13 @@ func (s *sampler) run(ctx context.Context) error {
 	}
 }
 
-// seldomIsDue is at the tick that is nearest to a second after the last.
+// seldomIsDue returns true at the tick nearest to one second after the last reading.
 func (s *sampler) seldomIsDue() bool {
 	return s.clock.Now() >= s.seldom.atNS+int64(time.Second)-int64(s.interval)/2
 }
 
-// take appends one sample, for which all is read or what is not seldom. Of a
-// process that has ended and was not reaped the CPU time is still told, and the
+// take appends one sample. If all is false, it does not read the values of seldom. If
+// the process has ended and is not reaped, its CPU time can still be read, and its
 // memory is repeated as last read.
 func (s *sampler) take(all bool) error {
 	sample, err := s.read(all)
@@ -160,7 +161,7 @@ func (s *sampler) read(all bool) (sample record.Sample, err error) {
 		return sample, err
 	}
 	for i, pid := range s.receivers {
-		if ns, err := processCPUTime(pid); err == nil { // it ends with its interface
+		if ns, err := processCPUTime(pid); err == nil { // a receiver ends with its interface
 			s.receivedNS[i] = ns
 		}
 		sample.ReceiveNS += s.receivedNS[i]
@@ -223,8 +224,8 @@ func (s *sampler) readSeldom(atNS int64) error {
 	return err
 }
 
-// pread reads a file of /proc from its start: one system call, one consistent
-// text, valid until the next.
+// pread reads a file of /proc from its start, with one system call. The text is
+// consistent, and valid until the next call.
 func (s *sampler) pread(f procFile) ([]byte, error) {
 	for {
 		n, _, errno := unix.RawSyscall6(unix.SYS_PREAD64, uintptr(f.fd), uintptr(unsafe.Pointer(&s.buf[0])),
@@ -239,11 +240,11 @@ func (s *sampler) pread(f procFile) ([]byte, error) {
 	}
 }
 
-// procFile is an open file of /proc, of which the runtime knows nothing: to it
-// some of them are files to wait for.
+// procFile is an open file of /proc that the Go runtime does not manage: the runtime
+// would treat some of these as files that can block.
 type procFile struct {
 	path string
-	fd   int // -1 is none
+	fd   int // -1 if not open
 }
 
 func openProc(path string) (procFile, error) {
@@ -256,20 +257,20 @@ func openProc(path string) (procFile, error) {
 
 func (f procFile) close() {
 	if f.fd >= 0 {
-		_ = unix.Close(f.fd) // read only
+		_ = unix.Close(f.fd) // read-only: the error does not matter
 	}
 }
 
-// nextTick is the first multiple of interval after now.
+// nextTick returns the first multiple of interval after now.
 func nextTick(now, interval int64) int64 {
 	return (floor(now, interval) + 1) * interval
 }
 
-// processCPUTime is the user and system time of a process and all its
-// threads, ended ones included, in nanoseconds.
+// processCPUTime returns the user and system time of a process and all its threads,
+// including those that have ended, in nanoseconds.
 func processCPUTime(pid int) (int64, error) {
-	// A process's CPU clock has its id in the upper bits, inverted, and the
-	// kind of the clock below: 2, the scheduler's (clock_getcpuclockid(3)).
+	// The ID of a process's CPU clock has the inverted process ID in the upper bits,
+	// and the kind of clock below: 2 is the scheduler's (clock_getcpuclockid(3)).
 	id := int32(^pid<<3 | 2)
 	var t unix.Timespec
 	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(id), uintptr(unsafe.Pointer(&t)), 0); errno != 0 {

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ticker tells the multiples of an interval. It is a timer of the kernel's: one
-// of Go's would wake a second thread each time, the runtime's monitor, which then
-// costs the CPU that is measured more than a sample does. For the same reason it
-// is read past the Go scheduler.
+// ticker ticks at the multiples of an interval. It uses a timer of the kernel. A timer
+// of Go would wake a second thread each time, the runtime's monitor, which would cost
+// the measured CPU more than a sample does. For the same reason, reading it bypasses
+// the Go scheduler.
 type ticker struct {
 	fd   int // of file
 	file *os.File
 	conn syscall.RawConn
-	read func(fd uintptr) bool // made once: a wait allocates nothing
+	read func(fd uintptr) bool // made once, so that a wait allocates nothing
 	buf  [8]byte
 	err  error
 }
 
-// newTicker ticks first from now, and then at every interval. However long it
-// takes itself, the ticks stay where they are.
+// newTicker makes a ticker that ticks after first, and then at every interval. The time
+// that it takes itself does not shift the ticks.
 func newTicker(first, interval time.Duration) (_ *ticker, err error) {
 	defer func() {
 		if err != nil {
@@ -49,7 +49,7 @@ func newTicker(first, interval time.Duration) (_ *ticker, err error) {
 	return t, nil
 }
 
-// set forgets the ticks so far, and ticks first from now and then at every
+// set discards the ticks so far. The ticker then ticks after first, and then at every
 // interval.
 func (t *ticker) set(first, interval time.Duration) error {
 	var now unix.Timespec
@@ -63,8 +63,8 @@ func (t *ticker) set(first, interval time.Duration) error {
 	return unix.TimerfdSettime(t.fd, unix.TFD_TIMER_ABSTIME, &setting, nil)
 }
 
-// wait blocks until the next tick, and says how many came before it since the
-// last wait, unseen. After stop the error is os.ErrDeadlineExceeded.
+// wait blocks until the next tick. It returns how many earlier ticks were missed since
+// the last wait. After stop the error is os.ErrDeadlineExceeded.
 func (t *ticker) wait() (unseen int, err error) {
 	t.err = nil
 	if err := t.conn.Read(t.read); err != nil {
@@ -76,7 +76,7 @@ func (t *ticker) wait() (unseen int, err error) {
 	return int(binary.NativeEndian.Uint64(t.buf[:])) - 1, nil // ticks of one trial
 }
 
-// tryRead is false where no tick has come yet.
+// tryRead returns false if no tick has come yet.
 func (t *ticker) tryRead(fd uintptr) bool {
 	for {
 		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&t.buf[0])), uintptr(len(t.buf)))
@@ -93,7 +93,7 @@ func (t *ticker) tryRead(fd uintptr) bool {
 	}
 }
 
-// stop ends a wait, and every one that comes later.
+// stop ends the current wait, and all later ones.
 func (t *ticker) stop() { _ = t.file.SetReadDeadline(time.Unix(0, 0)) }
 
 func (t *ticker) close() { _ = t.file.Close() }

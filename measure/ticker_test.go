@@ -25,7 +25,7 @@ func TestATickerTellsHowManyTicksWereNotSeen(t *testing.T) {
 	ticks := newTestTicker(t, interval, interval)
 	told := 0
 	for _, busy := range []time.Duration{0, 55 * time.Millisecond, 0} {
-		time.Sleep(busy) // a duration is meant: nobody looks while ticks come
+		time.Sleep(busy) // a fixed time is correct here: wait must not be called while ticks come
 		unseen, err := ticks.wait()
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func TestATickerTellsHowManyTicksWereNotSeen(t *testing.T) {
 		}
 		told += unseen + 1
 	}
-	// Each tick is told once.
+	// Each tick is counted once.
 	most, least := int(time.Since(started)/interval), 3
 	if told < least || told > most {
 		t.Errorf("%d ticks in all, want %d to %d (%s since the start)", told, least, most, time.Since(started))
@@ -43,7 +43,7 @@ func TestATickerTellsHowManyTicksWereNotSeen(t *testing.T) {
 }
 
 func TestATickerTicksFirstWhenItIsTold(t *testing.T) {
-	const interval = time.Hour // no tick while the test looks
+	const interval = time.Hour // no tick during the test
 	ticks := newTestTicker(t, time.Minute, interval)
 	var left unix.ItimerSpec
 	var err error
