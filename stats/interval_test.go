@@ -99,8 +99,8 @@ func TestRatiosThatCancelAreNoChangeToTheLastBit(t *testing.T) {
 	}
 }
 
-// The interval is made of what the test does not reject, so the two never
-// contradict each other where no sizes are equal.
+// The interval contains the values that the test does not reject, so the two never
+// contradict each other if there are no ties.
 func TestIntervalAndTestAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	apart := 0
@@ -154,7 +154,7 @@ func TestRankTestsOfNothing(t *testing.T) {
 }
 
 func TestRoundingBreaksNoTies(t *testing.T) {
-	next := math.Nextafter(0.3, 1) // a constant 0.1+0.2 would be 0.3: Go adds constants exactly
+	next := math.Nextafter(0.3, 1) // the constant 0.1+0.2 would be 0.3: Go adds constants exactly
 	if got, want := stats.SignedRank([]float64{next, -0.3, 0.3, 5}),
 		stats.SignedRank([]float64{3, -3, 3, 50}); got != want {
 		t.Errorf("p is %v, want %v", got, want)

@@ -3,17 +3,17 @@ package stats
 import "math"
 
 const (
-	// Suspicious is the size of a score from which Outliers names a value.
+	// Suspicious is the score above which Outliers returns a value.
 	Suspicious = 3.5
-	// madOfNormal and meanOfNormal are the median and the mean distance from
-	// the median in a normal distribution of standard deviation 1.
+	// madOfNormal and meanOfNormal are the median and the mean distance from the median
+	// in a normal distribution with standard deviation 1.
 	madOfNormal  = 0.67448975019608171
 	meanOfNormal = 0.79788456080286541 // sqrt(2/pi)
 )
 
-// Outliers is the indices of the values that are far from the median, by the
-// median absolute deviation. They are to be named and looked at: a figure that
-// leaves them out is not this experiment's.
+// Outliers returns the indices of the values that are far from the median, by the
+// median absolute deviation. Report and inspect them, but keep them: a figure without
+// them does not describe the experiment.
 func Outliers(x []float64) []int {
 	var far []int
 	for i, score := range Scores(x) {
@@ -24,10 +24,10 @@ func Outliers(x []float64) []int {
 	return far
 }
 
-// Scores is how far each value is from the median, in standard deviations of a
-// normal distribution with the same median absolute deviation. Where that is
-// zero, because more than half of the values are equal, the mean absolute
-// deviation stands in; where all are equal, every score is zero.
+// Scores returns how far each value is from the median, in standard deviations of a
+// normal distribution with the same median absolute deviation. If that deviation is
+// zero, because more than half of the values are equal, the mean absolute deviation is
+// used instead. If all values are equal, every score is zero.
 //
 // Source: Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993).
 func Scores(x []float64) []float64 {

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// PseudoMedian is the median of all means of two values, a value with itself
-// included: the estimate of Hodges and Lehmann. It is the median of the
-// population where that is symmetric, and the one value that the signed-rank
-// test rejects least. It is infinite where half of the means are, and NaN where
-// x is empty, or holds a NaN or infinities of both signs.
+// PseudoMedian returns the median of all means of two values, including each value with
+// itself: the estimate of Hodges and Lehmann. It estimates the median of the population
+// if that is symmetric. Of all values, the signed-rank test rejects this one least. It
+// is infinite if half of the means are. It is NaN if x is empty, or contains a NaN or
+// infinities of both signs.
 //
 // Source: Hodges and Lehmann, Annals of Mathematical Statistics 34 (1963).
 func PseudoMedian(x []float64) float64 {
@@ -20,10 +20,10 @@ func PseudoMedian(x []float64) float64 {
 	return middle(means[(len(means)-1)/2], means[len(means)/2])
 }
 
-// PseudoMedianInterval is the interval for the pseudo-median that the exact
-// signed-rank test makes: the values that it does not reject. Its coverage is
-// that of the test, whatever the distribution, where that is symmetric. There is
-// none where the test can't reject at that level: 95 % needs 6 values.
+// PseudoMedianInterval returns the interval for the pseudo-median from the exact
+// signed-rank test: the values that the test does not reject. For every symmetric
+// distribution, its coverage is that of the test. There is no interval if the test
+// can't reject at that level: 95 % needs 6 values.
 //
 // Source: Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3rd
 // ed. (2014), section 3.3.
@@ -36,7 +36,7 @@ func PseudoMedianInterval(x []float64, confidence float64) Interval {
 	return Interval{Low: means[cut-1], High: means[len(means)-cut], Coverage: 1 - 2*tail, Method: SignedRanks}
 }
 
-// walsh is the mean of every two of x and of each with itself, ascending.
+// walsh returns the means of every two values of x, and of each with itself, ascending.
 func walsh(x []float64) []float64 {
 	means := make([]float64, 0, len(x)*(len(x)+1)/2)
 	for i, a := range x {
@@ -48,9 +48,9 @@ func walsh(x []float64) []float64 {
 	return means
 }
 
-// middle is the mean of a and b, and zero where they cancel but for rounding:
-// the logarithms of 10/11 and 11/10 do, and else an interval would end just
-// beside no change.
+// middle returns the mean of a and b. It is zero if they cancel except for rounding, as
+// the logarithms of 10/11 and 11/10 do. Otherwise an interval would end just beside no
+// change.
 func middle(a, b float64) float64 {
 	if equal(a, -b) && !math.IsInf(a, 0) {
 		return 0
@@ -58,8 +58,8 @@ func middle(a, b float64) float64 {
 	return a/2 + b/2
 }
 
-// signedRankCut is how many sums of ranks, from zero on, the signed-rank test of
-// n values rejects on one side at a level, and their probability.
+// signedRankCut returns how many sums of ranks, from zero on, the signed-rank test of n
+// values rejects on one side at a level, and their probability.
 func signedRankCut(n int, level float64) (cut int, tail float64) {
 	ranks := make([]int, n)
 	for i := range ranks {
@@ -77,22 +77,23 @@ func signedRankCut(n int, level float64) (cut int, tail float64) {
 
 // Paired compares two variants that were run in the same blocks.
 type Paired struct {
-	// Blocks is how many pairs have both values.
+	// Blocks is the number of pairs with both values.
 	Blocks int
-	// Ratio is the first over the second, typical over the blocks: the
-	// pseudo-median of the logarithms, taken back.
+	// Ratio is the first over the second, as a typical value over the blocks: the
+	// exponential of the pseudo-median of the logarithms.
 	Ratio float64
-	// Interval is that of Ratio. It and P agree: without ties it excludes 1
-	// where P is at most 1 - confidence.
+	// Interval is the interval for Ratio. It agrees with P: without ties it excludes 1
+	// if P is at most 1 - confidence.
 	Interval Interval
-	// P is the p-value of the exact signed-rank test that the two do not differ.
+	// P is the p-value of the exact signed-rank test of the hypothesis that the two do
+	// not differ.
 	P float64
 }
 
-// PairRatios compares with[i] to without[i] over all blocks i. Ratios are taken
-// as logarithms, so that it makes no difference which of the two is on top. Two
-// zeros are no difference. A pair is left out where one of the two is NaN or
-// negative, or both are infinite. It panics where the lengths differ.
+// PairRatios compares with[i] to without[i] over all blocks i. It uses the logarithms
+// of the ratios, so swapping the two only inverts the result. Two zeros are no
+// difference. A pair is left out if one of the two is NaN or negative, or both are
+// infinite. It panics if the lengths differ.
 func PairRatios(with, without []float64, confidence float64) Paired {
 	if len(with) != len(without) {
 		panic("stats: pairs of unequal length")
@@ -113,7 +114,7 @@ func PairRatios(with, without []float64, confidence float64) Paired {
 	return p
 }
 
-// logRatio is the logarithm of a/b; infinite where one of the two is zero.
+// logRatio returns the logarithm of a/b. It is infinite if one of the two is zero.
 func logRatio(a, b float64) float64 {
 	switch {
 	case a < 0 || b < 0:

@@ -5,10 +5,10 @@ import (
 	"sort"
 )
 
-// Quantile is the p-quantile of sorted values, 0 <= p <= 1, by linear
-// interpolation between the order statistics around (n-1)p: type 7 of Hyndman
-// and Fan (1996), the default of R and NumPy. It is NaN where there are no
-// values or p is out of range.
+// Quantile returns the p-quantile of sorted values, 0 <= p <= 1, by linear
+// interpolation between the order statistics around (n-1)p: type 7 of Hyndman and Fan
+// (1996), the default of R and NumPy. It is NaN if there are no values or p is out of
+// range.
 func Quantile(sorted []float64, p float64) float64 {
 	if len(sorted) == 0 || !(p >= 0 && p <= 1) {
 		return math.NaN()
@@ -19,25 +19,23 @@ func Quantile(sorted []float64, p float64) float64 {
 		return sorted[low]
 	}
 	if sorted[low] == sorted[low+1] {
-		return sorted[low] // two infinities have no difference
+		return sorted[low] // the difference of two infinities is NaN
 	}
 	return sorted[low] + (h-float64(low))*(sorted[low+1]-sorted[low])
 }
 
-// beyond is how many values must be expected beyond a percentile before it is
-// printed: 441 values at p99 (docs/method.md, duration). The binomial bound
-// for a two-sided 95 % interval of equal tails asks for 3.7, so this is on the
-// safe side.
+// beyond is how many values must be expected beyond a percentile before it is printed:
+// 441 values at p99 (docs/method.md, duration). The binomial bound for a two-sided 95 %
+// interval with equal tails requires 3.7, so this is on the safe side.
 const beyond = 4.41
 
-// Needed is the smallest sample from which the p-quantile is printed: 441 for
+// Needed returns the smallest sample size for which the p-quantile is printed: 441 for
 // p99, 89 for p95, 9 for the median.
 func Needed(p float64) int {
 	return int(math.Ceil(beyond/math.Min(p, 1-p) - 1e-9))
 }
 
-// QuantileIfSupported is Quantile, and NaN where the sample is smaller than
-// Needed(p).
+// QuantileIfSupported returns Quantile, or NaN if the sample is smaller than Needed(p).
 func QuantileIfSupported(sorted []float64, p float64) float64 {
 	if len(sorted) < Needed(p) {
 		return math.NaN()
@@ -51,8 +49,8 @@ type Step struct {
 	Share float64 // of the sample at or below X, in 0..1
 }
 
-// ECDF is the empirical distribution function of sorted values: one step for
-// each distinct value, the last with share 1. Nothing is fitted or smoothed.
+// ECDF returns the empirical distribution function of sorted values: one step for each
+// distinct value, the last with share 1. Nothing is fitted or smoothed.
 func ECDF(sorted []float64) []Step {
 	var steps []Step
 	for i, x := range sorted {
@@ -64,10 +62,10 @@ func ECDF(sorted []float64) []Step {
 	return steps
 }
 
-// Thin leaves steps out that are less than 1/most above the last one that stays,
-// so that at most most+2 are left and the share is nowhere off by more than
-// 1/most. The first and the last step stay. No more than most steps stay as
-// they are.
+// Thin leaves out steps that are less than 1/most above the last one kept. So at most
+// most+2 steps are kept, and the error of the share is at most 1/most everywhere. The
+// first and the last step are kept. If there are at most most steps, they are returned
+// unchanged.
 func Thin(steps []Step, most int) []Step {
 	if len(steps) <= most {
 		return steps
@@ -84,8 +82,8 @@ func Thin(steps []Step, most int) []Step {
 	return thin
 }
 
-// ShareBelow is the share, in 0..1, of sorted values that are less than x; NaN
-// where there are none.
+// ShareBelow returns the share, in 0..1, of sorted values that are less than x, or NaN
+// if there are none.
 func ShareBelow(sorted []float64, x float64) float64 {
 	if len(sorted) == 0 {
 		return math.NaN()

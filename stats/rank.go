@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// SignedRank is the two-sided p-value of Wilcoxon's signed-rank test that paired
-// differences are symmetric around zero. It is exact: of all 2^n choices of
-// signs, the share that is at least as far out. Equal sizes share their mean
-// rank; zeros have no sign and are dropped, and only zeros give 1. It is NaN
-// where there are no differences or one is NaN. Infinities are the largest.
+// SignedRank returns the two-sided p-value of Wilcoxon's signed-rank test of the
+// hypothesis that paired differences are symmetric around zero. It is exact: the share
+// of all 2^n choices of signs that are at least as extreme. Equal sizes get their mean
+// rank. Zeros have no sign and are dropped; if all differences are zero, the result is
+// 1. It is NaN if there are no differences or one is NaN. Infinities are the largest.
 //
-// At best it is 2/2^n: 0.0625 with 5 blocks, 0.03125 with 6. The work grows with
-// the third power of n. Source: Wilcoxon, Biometrics Bulletin 1 (1945).
+// The smallest possible value is 2/2^n: 0.0625 with 5 blocks, 0.03125 with 6. The work
+// grows with the third power of n. Source: Wilcoxon, Biometrics Bulletin 1 (1945).
 func SignedRank(differences []float64) float64 {
 	if len(differences) == 0 || slices.ContainsFunc(differences, math.IsNaN) {
 		return math.NaN()
@@ -34,14 +34,14 @@ func SignedRank(differences []float64) float64 {
 	return twoSided(subsetSums(ranks), positive)
 }
 
-// RankSum is the two-sided p-value of the rank-sum test of Mann, Whitney and
-// Wilcoxon that two independent samples come from one distribution. It is exact
-// with ties too: of all ways to divide the values into two such samples, the
-// share that is at least as far out, twice the smaller tail. It is NaN where a
+// RankSum returns the two-sided p-value of the rank-sum test of Mann, Whitney and
+// Wilcoxon, of the hypothesis that two independent samples come from one distribution.
+// It is exact, even with ties: of all ways to divide the values into two such samples,
+// the share that is at least as extreme, as twice the smaller tail. It is NaN if a
 // sample is empty or a value is NaN.
 //
-// The work grows with the fourth power of the number of values: it is for
-// trials, not for requests. go-moremath's test differs in unequal samples with
+// The work grows with the fourth power of the number of values: it is for trials, not
+// for requests. go-moremath's test gives other values for samples of unequal size with
 // ties: it mirrors the statistic without mirroring the distribution.
 func RankSum(x, y []float64) float64 {
 	all := slices.Concat(x, y)
@@ -56,12 +56,12 @@ func RankSum(x, y []float64) float64 {
 	return twoSided(sumsOf(len(x), ranks), observed)
 }
 
-// tie is how far apart, as a share of their size, two values may be and still
-// be equal: the logarithms of equal ratios can differ by rounding.
+// tie is the largest difference, relative to their size, of two values that count as
+// equal: the logarithms of equal ratios can differ by rounding.
 const tie = 1e-12
 
-// doubledRanks is twice the rank of each value from 1 on, where equal values
-// share their mean rank: doubled, because a mean rank may end in a half.
+// doubledRanks returns twice the rank of each value, from 1 on. Equal values get their
+// mean rank. The ranks are doubled because a mean rank may end in a half.
 func doubledRanks(x []float64) []int {
 	order := make([]int, len(x))
 	for i := range order {
@@ -86,8 +86,9 @@ func equal(a, b float64) bool {
 	return a == b || !math.IsInf(a-b, 0) && math.Abs(a-b) <= tie*math.Abs(a)
 }
 
-// subsetSums is the distribution of the sum of the weights that n tosses of a
-// coin choose: the probability of each sum from zero on.
+// subsetSums returns the distribution of the sum of a random subset of the weights, to
+// which each weight belongs with probability 1/2: the probability of each sum, from
+// zero on.
 func subsetSums(weights []int) []float64 {
 	total := 0
 	for _, w := range weights {
@@ -108,7 +109,7 @@ func subsetSums(weights []int) []float64 {
 	return p
 }
 
-// sumsOf is the distribution of the sum of k weights drawn without return.
+// sumsOf returns the distribution of the sum of k weights drawn without replacement.
 func sumsOf(k int, weights []int) []float64 {
 	weights = slices.Sorted(slices.Values(weights))
 	upTo := make([]int, len(weights)+1) // the sum of the first weights
@@ -116,16 +117,17 @@ func sumsOf(k int, weights []int) []float64 {
 		upTo[i+1] = upTo[i] + w
 	}
 	total := upTo[len(weights)]
-	p := make([][]float64, k+1) // by how many are drawn, then by their sum
+	p := make([][]float64, k+1) // by the number drawn, then by their sum
 	for j := range p {
 		p[j] = make([]float64, total+1)
 	}
 	p[0][0] = 1
 	for i, w := range weights {
 		for j := min(k, i+1); j >= 1; j-- {
-			// Of i+1 weights j are drawn: the last is one of them j times in i+1.
+			// If j of i+1 weights are drawn, the last is one of them with probability
+			// j/(i+1).
 			in := float64(j) / float64(i+1)
-			least, most := upTo[j], upTo[i+1]-upTo[i+1-j] // the sum of j of them
+			least, most := upTo[j], upTo[i+1]-upTo[i+1-j] // range of the sum of j of them
 			for s := most; s >= least; s-- {
 				p[j][s] *= 1 - in
 				if s >= w {
@@ -137,7 +139,7 @@ func sumsOf(k int, weights []int) []float64 {
 	return p[k]
 }
 
-// twoSided is twice the smaller tail of a distribution from the observed sum
+// twoSided returns twice the smaller tail of a distribution from the observed sum
 // outwards, at most 1.
 func twoSided(p []float64, observed int) float64 {
 	below, above := 0.0, 0.0
@@ -152,10 +154,10 @@ func twoSided(p []float64, observed int) float64 {
 	return min(1, 2*min(below, above))
 }
 
-// Holm corrects p-values for being that many: each is the smallest level at
-// which Holm's step-down procedure rejects it, so that the chance of even one
-// false rejection is at most that level, however the tests depend on each other.
-// A NaN stays NaN and does not count.
+// Holm adjusts p-values for multiple tests. Each becomes the smallest level at which
+// Holm's step-down procedure rejects it. The probability of even one false rejection is
+// then at most that level, however the tests depend on each other. A NaN stays NaN and
+// does not count.
 //
 // Source: Holm, Scandinavian Journal of Statistics 6 (1979).
 func Holm(p []float64) []float64 {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// close9 fails the test where got is not want to 1e-9, relative to its size.
+// close9 fails the test if got differs from want by more than 1e-9, relative to its
+// size.
 func close9(t *testing.T, what string, got, want float64) {
 	t.Helper()
 	if !(math.Abs(got-want) <= 1e-9*math.Max(1, math.Abs(want))) {

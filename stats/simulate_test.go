@@ -14,7 +14,7 @@ import (
 var simulate = flag.Bool("simulate", false,
 	"10,000 synthetic experiments of each kind, and the table of docs/method.md (minutes), instead of 2,000")
 
-// experiments is how many are made of each kind.
+// experiments returns the number of experiments of each kind.
 func experiments() int {
 	switch {
 	case *simulate:
@@ -25,11 +25,12 @@ func experiments() int {
 	return 2000
 }
 
-// slack is four standard errors of a share near 95 % of that many experiments.
+// slack returns four standard errors of a share near 95 % for that number of
+// experiments.
 func slack() float64 { return 4 * math.Sqrt(0.05*0.95/float64(experiments())) }
 
-// world makes the two figures of one block. The logarithm of their ratio has
-// this pseudo-median, median and mean over all blocks that there could be.
+// world generates the two figures of one block. The logarithm of their ratio has this
+// pseudo-median, median and mean in the population of blocks.
 type world struct {
 	name                       string
 	pseudoMedian, median, mean float64
@@ -37,9 +38,9 @@ type world struct {
 	symmetric                  bool
 }
 
-// alike is a world in which the trials of both variants scatter in one way, and
-// the first has ratio times the second's figure. Blocks differ by a factor that
-// both share.
+// alike returns a world in which the trials of both variants have the same scatter, and
+// the first has ratio times the second's figure. Blocks differ by a factor that both
+// share.
 func alike(name string, ratio float64, log func(*rand.Rand) float64) world {
 	truth := math.Log(ratio)
 	return world{
@@ -70,9 +71,9 @@ func worlds(ratio float64) []world {
 	}
 }
 
-// lopsided is a world in which only the second variant scatters, and to one
-// side. The mean of two exponential values is gamma-distributed with shape 2
-// and scale 1/2, which gives the pseudo-median.
+// lopsided returns a world in which only the second variant scatters, and only to one
+// side. The mean of two exponential values is gamma-distributed with shape 2 and scale
+// 1/2, which gives the pseudo-median.
 func lopsided() world {
 	half := distuv.Gamma{Alpha: 2, Beta: 2}.Quantile(0.5)
 	return world{
@@ -81,7 +82,7 @@ func lopsided() world {
 	}
 }
 
-// experiment is the figures of two variants in n blocks.
+// experiment returns the figures of two variants in n blocks.
 func (w *world) experiment(rng *rand.Rand, n int) (with, without []float64) {
 	for range n {
 		a, b := w.pair(rng)
@@ -90,7 +91,7 @@ func (w *world) experiment(rng *rand.Rand, n int) (with, without []float64) {
 	return with, without
 }
 
-// share is the share of the experiments of n blocks of which is true.
+// share returns the share of experiments of n blocks for which is returns true.
 func (w *world) share(n int, is func(with, without []float64) bool) float64 {
 	rng := rand.New(rand.NewPCG(1, uint64(n)))
 	count := 0
@@ -102,7 +103,7 @@ func (w *world) share(n int, is func(with, without []float64) bool) float64 {
 	return float64(count) / float64(experiments())
 }
 
-// covered is the share of intervals that cover exp(truth).
+// covered returns the share of intervals that cover exp(truth).
 func (w *world) covered(n int, truth float64, interval func(with, without []float64) stats.Interval) float64 {
 	return w.share(n, func(with, without []float64) bool {
 		i := interval(with, without)
@@ -159,8 +160,8 @@ func TestIdenticalVariantsAreSeldomCalledDifferent(t *testing.T) {
 	}
 }
 
-// Seven identical metrics at once: Holm keeps the chance of a single false
-// alarm where one test's is.
+// Seven identical metrics at once: Holm keeps the probability of any false alarm at
+// that of a single test.
 func TestHolmKeepsFalseAlarmsOfAllClaimsTogetherBelowFivePerCent(t *testing.T) {
 	w := alike("", 1, lognormal)
 	rng := rand.New(rand.NewPCG(3, 3))
@@ -184,7 +185,7 @@ func TestHolmKeepsFalseAlarmsOfAllClaimsTogetherBelowFivePerCent(t *testing.T) {
 	}
 }
 
-// The table of docs/method.md: why the report takes the interval that it takes.
+// The table in docs/method.md that justifies the report's choice of interval.
 func TestCoverageOfOtherIntervals(t *testing.T) {
 	if !*simulate {
 		t.Skip("takes minutes: run with -simulate")
@@ -207,7 +208,7 @@ func orderStatistics(with, without []float64) stats.Interval {
 	return stats.QuantileInterval(stats.Sorted(ratios), 0.5, 0.95)
 }
 
-// student is Student's interval for the mean of the logarithms.
+// student returns Student's interval for the mean of the logarithms.
 func student(with, without []float64) stats.Interval {
 	var logs []float64
 	for i := range with {

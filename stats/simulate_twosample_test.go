@@ -8,12 +8,12 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// runs is a world of two runs whose trials are not paired: the new one has
-// ratio times the figures of the base, but for their scatter.
+// runs is a world of two runs whose trials are not paired. Except for scatter, the new
+// run has ratio times the figures of the base.
 type runs struct {
 	name      string
 	base, new func(*rand.Rand) float64 // the logarithm of a figure
-	alike     bool                     // both scatter in one way
+	alike     bool                     // both have the same scatter
 }
 
 func pairsOfRuns() []runs {
@@ -26,7 +26,7 @@ func pairsOfRuns() []runs {
 	}
 }
 
-// trials are m figures of the new run and n of the base.
+// trials returns m figures of the new run and n of the base.
 func (w *runs) trials(rng *rand.Rand, m, n int, ratio float64) (with, without []float64) {
 	for range m {
 		with = append(with, 100*ratio*math.Exp(w.new(rng)))
@@ -37,7 +37,7 @@ func (w *runs) trials(rng *rand.Rand, m, n int, ratio float64) (with, without []
 	return with, without
 }
 
-// share is the share of experiments of which is true.
+// share returns the share of experiments for which is returns true.
 func (w *runs) share(m, n int, ratio float64, is func(stats.Unpaired) bool) float64 {
 	rng := rand.New(rand.NewPCG(uint64(m), uint64(n)))
 	count := 0
@@ -50,7 +50,7 @@ func (w *runs) share(m, n int, ratio float64, is func(stats.Unpaired) bool) floa
 	return float64(count) / float64(experiments())
 }
 
-// sizes are how many trials the new run and the base have.
+// sizes returns the numbers of trials of the new run and of the base.
 func sizes() [][2]int {
 	all := [][2]int{{4, 4}, {6, 6}, {10, 6}, {10, 10}}
 	if *simulate {
@@ -100,7 +100,7 @@ func TestIdenticalRunsAreSeldomCalledDifferent(t *testing.T) {
 	}
 }
 
-// Twenty rows, as compare has them of a run of the paper's three variants.
+// Twenty rows, like a comparison of a run of the paper's three variants.
 func TestHolmKeepsFalseAlarmsOfAComparisonBelowFivePerCent(t *testing.T) {
 	w := runs{base: lognormal, new: lognormal}
 	rng := rand.New(rand.NewPCG(9, 9))
@@ -124,8 +124,8 @@ func TestHolmKeepsFalseAlarmsOfAComparisonBelowFivePerCent(t *testing.T) {
 	}
 }
 
-// A change of exactly the threshold is called none in 2.5 % of comparisons at
-// most: those whose interval is on the side of no change.
+// In at most 2.5 % of comparisons, a change of exactly the threshold is reported as no
+// change: in those whose interval lies on the side of no change.
 func TestIntervalSeldomCoversLessThanAChangeByTheThreshold(t *testing.T) {
 	const threshold = 1.05
 	narrow := func(rng *rand.Rand) float64 { return 0.01 * rng.NormFloat64() }

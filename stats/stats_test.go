@@ -13,7 +13,7 @@ import (
 
 var nan = math.NaN()
 
-// equal compares with room for rounding only; NaN equals NaN.
+// equal compares with a tolerance for rounding only. NaN equals NaN.
 func equal(got, want float64) bool {
 	return cmp.Equal(got, want, cmpopts.EquateApprox(1e-12, 0), cmpopts.EquateNaNs())
 }
@@ -29,7 +29,7 @@ func TestMeans(t *testing.T) {
 		// 2/(1/1 + 1/4) = 1.6
 		{"one and four give 1.6 and 2.5", []float64{1, 4}, 1.6, 1.6, 2.5, 1},
 		{"equal values are their own mean", []float64{7, 7, 7}, 7, 7, 7, 7},
-		// the paper's way: 2/(1/10 + 1/30) = 15
+		// as in the paper's code: 2/(1/10 + 1/30) = 15
 		{"a zero makes the harmonic mean zero, and is dropped by the paper's", []float64{10, 0, 30}, 0, 15, 40.0 / 3, 0},
 		{"only zeros leave the paper's way with nothing", []float64{0, 0}, 0, nan, 0, 0},
 		{"nothing has no mean", nil, nan, nan, nan, nan},

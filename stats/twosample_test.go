@@ -72,7 +72,7 @@ func TestEqualValuesAreNoChangeToTheLastBit(t *testing.T) {
 	}
 }
 
-// How many trials of each run are enough is said in docs/method.md.
+// docs/method.md lists the numbers of trials that are enough.
 func TestSamplesThatAreEnoughForAnInterval(t *testing.T) {
 	tests := []struct {
 		name   string
