@@ -1,8 +1,8 @@
 // Package flood sends datagrams to one server that no honest client sends: Initials
-// with nothing behind them, or what is not QUIC.
+// without any further packets, or datagrams that are not QUIC.
 //
-// It runs in the attackers' nodes of a trial (cmd/equic-flood is its main), prepares
-// its datagrams before the load, and prints the record types of results.
+// It runs in the attackers' nodes of a trial (cmd/equic-flood is its main). It prepares
+// its datagrams before the load, and prints the records of package record.
 package flood
 
 import (
@@ -19,24 +19,24 @@ import (
 
 // Options describe the flood of one node.
 type Options struct {
-	// Server is in a private or loopback network: a flood is for the project's own
-	// nodes.
+	// Server must be in a private or loopback network: a flood is only for the
+	// project's own nodes.
 	Server netip.AddrPort
 	Kind   record.Attack
-	// Frames or Duration ends the flood.
+	// The flood ends after either Frames or Duration.
 	Frames   int
 	Duration time.Duration
 	Rate     float64       // frames per second; zero is as many as possible
 	Delay    time.Duration // from the epoch to the first frame
-	// Interface has whole frames sent through it, by eBPF (package wire). Without one
-	// the datagrams leave through sockets, which cannot send Spoofed.
+	// Interface is the interface through which eBPF sends whole frames (package wire).
+	// If it is empty, sockets send the datagrams; they cannot send Spoofed.
 	Interface string
-	Sources   netip.Prefix // of Spoofed: a private network
+	Sources   netip.Prefix // for Spoofed: a private network
 	Node      string       // the node's name
 	Clock     *record.Clock
 }
 
-// mostFrames bounds any flood.
+// mostFrames is the limit of every flood.
 const mostFrames = 1 << 32
 
 func (o *Options) validate() error {
@@ -76,18 +76,18 @@ func (o *Options) validateSources() error {
 	return nil
 }
 
-// sender sends what was prepared.
+// sender sends the prepared frames or datagrams.
 type sender interface {
 	// Send sends about n frames.
 	Send(n int) error
-	// Sent returns how many were sent so far.
+	// Sent returns the number sent so far.
 	Sent() (uint64, error)
 	Close() error
 }
 
 // Run sends the flood and prints its records to out: ready, then progress at most once
-// a second, and at the end what was sent each second, and in total. When ctx ends, so
-// does the flood.
+// a second, and at the end the frames of each second, and the total. When ctx ends, the
+// flood ends.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.validate(); err != nil {
 		return err

@@ -21,14 +21,14 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// counter is a sender that sends nothing, and takes its time.
+// counter is a sender that sends nothing, but takes time.
 type counter struct {
 	sent  uint64
 	takes time.Duration
 }
 
 func (c *counter) Send(n int) error {
-	time.Sleep(c.takes) // in a bubble: no time passes
+	time.Sleep(c.takes) // in a bubble: no real time passes
 	c.sent += uint64(n)
 	return nil
 }
@@ -40,7 +40,7 @@ func TestAFloodKeepsItsRateAndEnds(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		o     Options
-		takes time.Duration // of each burst
+		takes time.Duration // per burst
 		sent  uint64
 		ends  time.Duration
 	}{
@@ -123,7 +123,7 @@ func TestFloodsThatCannotWorkOrGoElsewhereAreRefused(t *testing.T) {
 	}
 }
 
-// records are what a flood printed.
+// records are the records that a flood printed.
 type records struct {
 	ready, frames int
 	total         *record.Client
@@ -227,7 +227,7 @@ func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 				b := make([]byte, 2048)
 				n, from, err := server.ReadFromUDPAddrPort(b)
 				testkit.Must(t, err)
-				if n == 0 { // it asked for the hardware address
+				if n == 0 { // the request for the hardware address
 					continue
 				}
 				if sources[from] = true; n != payloadBytes || !c.from(from.Addr()) {

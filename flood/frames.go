@@ -17,12 +17,13 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// leastLive is how many frames are sent at once as live frames: to begin with them takes
-// the kernel some 5 to 25 ms (it waits for a grace period of RCU), so that a steady rate
-// would come in bursts. Fewer are sent one by one.
+// leastLive is the least number of frames to send at once as live frames. To start
+// these, the kernel needs some 5 to 25 ms (it waits for an RCU grace period), so a
+// steady rate would turn into bursts. Smaller numbers are sent one by one.
 const leastLive = 2048
 
-// frames sends whole frames. Its sockets only keep the source ports silent.
+// frames sends whole frames. Its sockets only keep the source ports open, without
+// reading.
 type frames struct {
 	live   *wire.Sender
 	single *packets
@@ -79,7 +80,7 @@ func (f *frames) Send(n int) error {
 	return f.live.Send(n)
 }
 
-// Sent returns how many were sent.
+// Sent returns the number of frames sent.
 func (f *frames) Sent() (uint64, error) {
 	n, err := f.live.Sent()
 	return n + f.single.sent, err
@@ -90,7 +91,7 @@ func (f *frames) Close() error {
 	return errors.Join(f.live.Close(), f.single.Close(), f.silent.Close())
 }
 
-// randomSource is an address and a port.
+// randomSource returns an address in a network and a port, at random.
 func randomSource(network netip.Prefix) netip.AddrPort {
 	first := network.Masked().Addr().As4()
 	random := rand.Uint32() >> network.Bits()
@@ -98,9 +99,10 @@ func randomSource(network netip.Prefix) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address)), uint16(1024+rand.IntN(64512)))
 }
 
-// frame is a datagram in UDP, IPv4 and Ethernet. The UDP checksum is absent, which is
-// zero (RFC 768): between nodes of one machine no checksum is verified, nor is one by
-// the processor where an interface does it.
+// frame returns a datagram in UDP, IPv4 and Ethernet. Its UDP checksum is zero, which
+// means that there is none (RFC 768). Between nodes of one machine no checksum is
+// verified. If the hardware of an interface verifies checksums, the CPU does not do so
+// either.
 func frame(fromMAC, toMAC net.HardwareAddr, from, to netip.AddrPort, payload []byte) []byte {
 	b := make([]byte, 0, wire.FrameBytes)
 	b = append(append(append(b, toMAC...), fromMAC...), 0x08, 0x00)
@@ -117,7 +119,7 @@ func frame(fromMAC, toMAC net.HardwareAddr, from, to netip.AddrPort, payload []b
 	return append(append(b, 0, 0), payload...)
 }
 
-// checksum is that of an IPv4 header (RFC 791, 3.1).
+// checksum returns the checksum of an IPv4 header (RFC 791, 3.1).
 func checksum(header []byte) uint16 {
 	var sum uint32
 	for i := 0; i < len(header); i += 2 {
@@ -129,11 +131,11 @@ func checksum(header []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// resolveLimit bounds the wait for the server's hardware address.
+// resolveLimit limits the wait for the server's hardware address.
 const resolveLimit = 3 * time.Second
 
-// hardwareAddress has the kernel ask for the server's hardware address, by an empty
-// datagram, which no QUIC server answers, and reads what it learns.
+// hardwareAddress sends an empty datagram, so that the kernel resolves the server's
+// hardware address, and returns the address. No QUIC server answers an empty datagram.
 func hardwareAddress(ctx context.Context, o *Options) (net.HardwareAddr, error) {
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(o.Server))
 	if err != nil {
@@ -158,7 +160,8 @@ func hardwareAddress(ctx context.Context, o *Options) (net.HardwareAddr, error) 
 	}
 }
 
-// neighbour is the hardware address of a neighbour that the kernel knows, or nil.
+// neighbour returns the hardware address of a neighbour from the kernel's table, or
+// nil.
 func neighbour(address, device string) (_ net.HardwareAddr, err error) {
 	table, err := os.Open("/proc/thread-self/net/arp") // of this thread's network namespace
 	if err != nil {

@@ -13,12 +13,12 @@ import (
 	"slices"
 )
 
-// payloadBytes is the least size of a datagram with an Initial (RFC 9000, 14.1).
+// payloadBytes is the smallest size of a datagram with an Initial (RFC 9000, 14.1).
 const payloadBytes = 1200
 
-// clientHello is the TLS message of a client's first flight. It fits in one packet, as
-// it has no post-quantum key share. The connection ID is not in it, so all Initials can
-// have the same.
+// clientHello returns the TLS message of a client's first flight. It fits in one
+// packet, because it has no post-quantum key share. It does not contain the connection
+// ID, so all Initials can use the same message.
 func clientHello(ctx context.Context) ([]byte, error) {
 	conn := tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		InsecureSkipVerify: true,
@@ -41,8 +41,8 @@ func clientHello(ctx context.Context) ([]byte, error) {
 	}
 }
 
-// transportParameters are those of a client with an empty connection ID (RFC 9000,
-// 18.2), which accepts streams of the server.
+// transportParameters returns those of a client with an empty connection ID (RFC 9000,
+// 18.2) that accepts streams of the server.
 func transportParameters() []byte {
 	const initialSourceConnectionID = 0x0f
 	b := []byte{initialSourceConnectionID, 0}
@@ -63,16 +63,17 @@ func transportParameters() []byte {
 	return b
 }
 
-// initialSalt is that of version 1 (RFC 9001, 5.2).
+// initialSalt is the salt of version 1 (RFC 9001, 5.2).
 var initialSalt = []byte{
 	0x38, 0x76, 0x2c, 0xf7, 0xf5, 0x59, 0x34, 0xb3, 0x4d, 0x17,
 	0x9a, 0xe6, 0xa4, 0xc8, 0x0c, 0xad, 0xcc, 0xbb, 0x7f, 0x0a,
 }
 
-// keys protect the Initials of a client.
+// keys are the keys that protect the Initials of a client.
 type keys struct{ key, iv, header []byte }
 
-// clientKeys follow from the connection ID that the client chose (RFC 9001, 5.1, 5.2).
+// clientKeys derives the keys from the connection ID that the client chose (RFC 9001,
+// 5.1, 5.2).
 func clientKeys(id []byte) (k keys, err error) {
 	secret, err := hkdf.Extract(sha256.New, id, initialSalt)
 	if err != nil {
@@ -99,12 +100,12 @@ func expand(secret []byte, label string, size int) ([]byte, error) {
 	return hkdf.Expand(sha256.New, secret, string(info), size)
 }
 
-// packetNumberBytes is the longest form, so that the sample for header protection begins
-// with the payload (RFC 9001, 5.4.2).
+// packetNumberBytes is the greatest length, so that the sample for header protection
+// begins with the payload (RFC 9001, 5.4.2).
 const packetNumberBytes = 4
 
-// initial is a datagram with the client's first packet, to a connection ID (RFC 9000,
-// 17.2.2), with the number 0.
+// initial returns a datagram with the client's first packet, to a connection ID (RFC
+// 9000, 17.2.2), with packet number 0.
 func initial(hello, id []byte) ([]byte, error) {
 	k, err := clientKeys(id)
 	if err != nil {
@@ -117,7 +118,7 @@ func initial(hello, id []byte) ([]byte, error) {
 	number := len(header)
 	header = append(header, make([]byte, packetNumberBytes)...)
 
-	const cryptoFrame = 6 // RFC 9000, 19.6; what follows it is padding
+	const cryptoFrame = 6 // RFC 9000, 19.6; after it comes padding
 	payload := make([]byte, 0, payloadBytes)
 	payload = binary.BigEndian.AppendUint16(append(payload, cryptoFrame, 0), uint16(len(hello))|1<<14)
 	payload = append(payload, hello...)

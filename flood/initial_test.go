@@ -36,7 +36,8 @@ func TestKeysFollowFromTheConnectionID(t *testing.T) {
 	}
 }
 
-// begins counts the handshakes that a server begins: it has read a ClientHello then.
+// begins starts a server, and counts its handshakes. The count increases when it has
+// read a ClientHello.
 func begins(t *testing.T) (address *net.UDPAddr, count *atomic.Int64) {
 	t.Helper()
 	cert, err := certificate.SelfSigned(certificate.ECDSA)

@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// tick is how often a flood with a rate sends what is due.
+	// tick is how often a flood with a rate sends the frames that are due.
 	tick = 5 * time.Millisecond
-	// burst is how many frames are sent at most before the clock is read: a tenth of a
+	// burst is the most frames to send before reading the clock again: a tenth of a
 	// second or less.
 	burst = 1 << 15
 )
@@ -47,7 +47,7 @@ func (l *load) run(ctx context.Context) error {
 	return nil
 }
 
-// due is how many frames are to have been sent by then.
+// due returns how many frames must have been sent after this time.
 func (l *load) due(elapsed time.Duration) int {
 	frames := int(l.sent.Load()) + burst
 	if l.o.Rate > 0 {
@@ -62,7 +62,7 @@ func (l *load) due(elapsed time.Duration) int {
 	return min(frames, mostFrames)
 }
 
-// at is when a frame is due; the first is number 1.
+// at returns the time at which a frame is due. The first frame is number 1.
 func (l *load) at(number uint64) time.Duration {
 	if l.o.Rate == 0 {
 		return 0
@@ -70,7 +70,7 @@ func (l *load) at(number uint64) time.Duration {
 	return time.Duration(math.Ceil(float64(number-1) / l.o.Rate * 1e9))
 }
 
-// over reports whether the flood has ended: one that was not fast enough does not go on
+// over reports whether the flood has ended. A flood that was too slow does not continue
 // after its time.
 func (l *load) over(elapsed time.Duration, behind int) bool {
 	if l.o.Duration == 0 {
@@ -119,7 +119,7 @@ func (l *load) progress() *record.Progress {
 	return &record.Progress{AtNS: l.o.Clock.Now(), Started: sent, Done: sent}
 }
 
-// lines are the records of the whole flood.
+// lines returns the records of the whole flood.
 func (l *load) lines() []record.Line {
 	lines := []record.Line{{Progress: l.progress()}}
 	for i := range l.seconds {

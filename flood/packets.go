@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// packets sends whole frames through a packet socket, each by a system call.
+// packets sends whole frames through a packet socket, with one system call each.
 type packets struct {
 	fd     int
 	to     unix.SockaddrLinklayer
@@ -31,7 +31,7 @@ func (p *packets) Send(n int) error {
 		switch {
 		case err == nil:
 			p.sent++
-		case !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR): // then the frame is not sent
+		case !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR): // these mean: not sent
 			return fmt.Errorf("send a frame: %w", err)
 		}
 		p.next = (p.next + 1) % len(p.frames)

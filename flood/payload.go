@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// prepared is how many datagrams a flood has; then it repeats them. A server that
-	// keeps an attempt for five seconds takes repeated Initials for new attempts up to
-	// 2,000/s.
+	// prepared is the number of datagrams of a flood, which it then repeats. A server
+	// that keeps an attempt for five seconds treats repeated Initials as new attempts
+	// at rates of up to 2,000/s.
 	prepared = 10_000
-	// idBytes is the size of connection IDs, the least for a client (RFC 9000, 7.2).
+	// idBytes is the size of connection IDs, the minimum for a client (RFC 9000, 7.2).
 	idBytes = 8
 )
 
-// payloads are the datagrams of a flood.
+// payloads returns the datagrams of a flood.
 func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
 	count := prepared
 	if o.Frames > 0 {
@@ -36,7 +36,7 @@ func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
 	}
 	for i := range all {
 		id := make([]byte, idBytes)
-		_, _ = rand.Read(id) // it never fails; 10,000 of 2^64 are distinct
+		_, _ = rand.Read(id) // never fails; 10,000 of 2^64 are distinct
 		if all[i], err = initial(hello, id); err != nil {
 			return nil, fmt.Errorf("make an Initial: %w", err)
 		}
@@ -44,11 +44,11 @@ func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
 	return all, nil
 }
 
-// junk is a random datagram with neither of QUIC's first two bits, so that no version
-// takes it for one of its packets (RFC 9000, 17.2 and 17.3; RFC 9443).
+// junk returns a random datagram with neither of QUIC's first two bits set, so that no
+// version accepts it as a packet (RFC 9000, 17.2 and 17.3; RFC 9443).
 func junk() []byte {
 	b := make([]byte, payloadBytes)
-	_, _ = rand.Read(b) // it never fails
+	_, _ = rand.Read(b) // never fails
 	b[0] &= 0x3f
 	return b
 }

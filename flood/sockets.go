@@ -11,12 +11,12 @@ import (
 	"github.com/equic-bench/equic-bench/flood/wire"
 )
 
-// mostPorts is how many source ports a flood uses. A server may take packets that come
-// from one port within a short time for one attempt (server/early.go).
+// mostPorts is the number of source ports of a flood. A server may count packets that
+// come from one port within a short time as one attempt (server/early.go).
 const mostPorts = 1024
 
-// sockets are bound to the source ports of a flood. Nobody reads them: what the server
-// answers ends there, and no ICMP error is sent back.
+// sockets are bound to the source ports of a flood. They are not read: the server's
+// answers are discarded, and cause no ICMP error.
 type sockets struct {
 	o        *Options
 	all      []*net.UDPConn
@@ -49,7 +49,7 @@ func newSockets(o *Options, payloads [][]byte) (_ *sockets, err error) {
 	return s, nil
 }
 
-// localAddress is that from which the server is reached.
+// localAddress returns the local address from which the server is reached.
 func localAddress(o *Options) (net.IP, error) {
 	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(o.Server))
 	if err != nil {
@@ -59,9 +59,10 @@ func localAddress(o *Options) (net.IP, error) {
 	return conn.LocalAddr().(*net.UDPAddr).IP, nil
 }
 
-// silence has a socket keep next to nothing of what it receives, and mark what it sends.
+// silence makes a socket keep next to nothing of what it receives, and mark what it
+// sends.
 func silence(conn *net.UDPConn) error {
-	if err := conn.SetReadBuffer(1); err != nil { // the kernel's least
+	if err := conn.SetReadBuffer(1); err != nil { // the kernel's minimum
 		return fmt.Errorf("shrink a receive buffer: %w", err)
 	}
 	raw, err := conn.SyscallConn()
@@ -78,7 +79,7 @@ func silence(conn *net.UDPConn) error {
 	return nil
 }
 
-// ports are the source ports.
+// ports returns the source ports.
 func (s *sockets) ports() []uint16 {
 	var ports []uint16
 	for _, conn := range s.all {
@@ -102,7 +103,7 @@ func (s *sockets) Send(n int) error {
 	return nil
 }
 
-// Sent returns how many were sent.
+// Sent returns the number of datagrams sent.
 func (s *sockets) Sent() (uint64, error) { return s.sent, nil }
 
 // Close closes the ports.

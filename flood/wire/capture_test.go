@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// capture returns what reads the marked frames that arrive in the test's namespace, one
-// after the other.
+// capture returns a function that reads the marked frames that arrive in the test's
+// namespace, one after the other.
 func capture(t *testing.T) (next func() []byte) {
 	t.Helper()
 	const all = unix.ETH_P_ALL<<8 | unix.ETH_P_ALL>>8 // in network order

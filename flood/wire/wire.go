@@ -1,8 +1,8 @@
-// Package wire sends the frames of a flood, lets them through a bridge port, and
-// counts those that arrive, all by eBPF (bpf/flood.bpf.c).
+// Package wire sends the frames of a flood, opens a bridge port for them, and counts
+// those that arrive, all by eBPF (bpf/flood.bpf.c).
 //
-// equic-flood sends with it. orchestrate/netns opens and counts, as the ports are
-// outside of the nodes.
+// equic-flood uses it to send. orchestrate/netns opens the ports and counts, because
+// the ports are outside of the nodes.
 package wire
 
 import (
@@ -24,16 +24,16 @@ const (
 )
 
 const (
-	// batch is how many frames the kernel sends before it works on what they cause.
-	// The ring of a veth interface holds 256; larger batches lose frames.
+	// batch is how many frames the kernel sends before it processes their effects. The
+	// ring of a veth interface has 256 places; larger batches lose frames.
 	batch = 32
 	// liveFrames is BPF_F_TEST_XDP_LIVE_FRAMES.
 	liveFrames = 1 << 1
 )
 
-// Sender sends frames through an interface, in turn and again from the first. If the
-// interface is one end of a veth pair, the other needs a native XDP program (Open).
-// One goroutine may use it.
+// Sender sends frames through an interface, in order, and then again from the first. If
+// the interface is one end of a veth pair, the other end needs a native XDP program
+// (Open). Only one goroutine may use it.
 type Sender struct {
 	objects struct {
 		Send   *ebpf.Program  `ebpf:"send"`
@@ -43,7 +43,7 @@ type Sender struct {
 	first []byte
 }
 
-// NewSender loads frames of FrameBytes each. The index is that of an interface of the
+// NewSender loads frames of FrameBytes each. index is that of an interface of the
 // calling thread's network namespace.
 func NewSender(index int, frames [][]byte) (_ *Sender, err error) {
 	spec, err := loadFlood()
@@ -68,7 +68,7 @@ func NewSender(index int, frames [][]byte) (_ *Sender, err error) {
 	return s, nil
 }
 
-// Send sends n frames. More are sent if a signal interrupts it: Sent counts them.
+// Send sends n frames. If a signal interrupts it, more may be sent: Sent counts them.
 func (s *Sender) Send(n int) error {
 	_, err := s.objects.Send.Run(&ebpf.RunOptions{
 		Data: s.first, Repeat: uint32(n), Flags: liveFrames, BatchSize: uint32(min(n, batch)),
@@ -90,7 +90,7 @@ func (s *Sender) Sent() (n uint64, err error) {
 // Close unloads the program.
 func (s *Sender) Close() error { return errors.Join(s.objects.Send.Close(), s.objects.Frames.Close()) }
 
-// Open attaches a native XDP program that passes everything to an interface of the
+// Open attaches a native XDP program that passes all packets to an interface of the
 // calling thread's network namespace, until it is closed.
 func Open(index int) (_ io.Closer, err error) {
 	var objects struct {
@@ -145,7 +145,7 @@ func Count(index int) (*Counter, error) {
 	return c, nil
 }
 
-// Frames returns how many have left so far.
+// Frames returns the number that have left so far.
 func (c *Counter) Frames() (n uint64, err error) {
 	if err := c.objects.Marked.Get(&n); err != nil {
 		return 0, fmt.Errorf("count the frames that arrived: %w", err)

@@ -16,7 +16,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// The names of the interfaces; each port is the bridge's end of a node's pair.
+// The names of the interfaces. Each port is the bridge's end of a node's pair.
 const (
 	senderInterface, senderPort     = "equicsend0", "equicsend1"
 	receiverInterface, receiverPort = "equicrecv0", "equicrecv1"
@@ -25,7 +25,7 @@ const (
 // network is two nodes and the namespace of the bridge between them.
 type network struct{ sender, bridge, receiver netns.NsHandle }
 
-// newNetwork leaves the test in the bridge's namespace.
+// newNetwork makes a network. The test is then in the bridge's namespace.
 func newNetwork(t *testing.T) network {
 	t.Helper()
 	n := network{sender: netkit.NewNamespace(t), receiver: netkit.NewNamespace(t), bridge: netkit.NewNamespace(t)}
@@ -48,7 +48,7 @@ func newNetwork(t *testing.T) network {
 	return n
 }
 
-// index is that of an interface in a namespace.
+// index returns the index of an interface in a namespace.
 func index(t *testing.T, ns netns.NsHandle, name string) int {
 	t.Helper()
 	netkit.Enter(t, ns)
@@ -63,7 +63,7 @@ func open(t *testing.T, ns netns.NsHandle, name string) {
 	t.Cleanup(func() { testkit.Must(t, program.Close()) })
 }
 
-// count counts what leaves through the receiver's port until the test ends.
+// count counts the frames that leave through the receiver's port until the test ends.
 func (n network) count(t *testing.T) *Counter {
 	t.Helper()
 	c, err := Count(index(t, n.bridge, receiverPort))
@@ -72,7 +72,7 @@ func (n network) count(t *testing.T) *Counter {
 	return c
 }
 
-// marked is a frame to the receiver. A bridge may throw away what is no whole IPv4.
+// marked returns a frame to the receiver. A bridge may drop incomplete IPv4 packets.
 func marked(t *testing.T, to net.HardwareAddr, mark uint8, payload []byte) []byte {
 	t.Helper()
 	header := framekit.IPv4("192.0.2.2", func(ip *layers.IPv4) { ip.TOS = mark })
@@ -81,7 +81,7 @@ func marked(t *testing.T, to net.HardwareAddr, mark uint8, payload []byte) []byt
 	return framekit.Frame(t, ethernet, header, framekit.UDP(4433), gopacket.Payload(payload))
 }
 
-// frames differ in their last bytes.
+// frames returns frames that differ in their last bytes.
 func (n network) frames(t *testing.T, count int) [][]byte {
 	t.Helper()
 	netkit.Enter(t, n.receiver)
@@ -140,7 +140,7 @@ func TestEveryFrameThatIsSentArrives(t *testing.T) {
 	}
 }
 
-// The trap: the sender counts frames that the kernel throws away.
+// The sender also counts the frames that the kernel drops.
 func TestAPortWithoutAProgramLosesFramesAndTheCounterShowsIt(t *testing.T) {
 	n := newNetwork(t)
 	counter := n.count(t)
@@ -169,7 +169,7 @@ func TestOtherFramesAreNotCounted(t *testing.T) {
 	open(t, n.bridge, senderPort)
 	counter := n.count(t)
 	frames := n.frames(t, 2)
-	const ect0 = 2 // as an honest client marks its packets
+	const ect0 = 2 // as honest clients mark their packets
 	frames[1] = marked(t, net.HardwareAddr(frames[1][:6]), ect0, frames[1][42:])
 	n.send(t, frames, 100)
 	testkit.Await(t, "half of the frames", func() bool {
