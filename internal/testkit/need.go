@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// With -short a test needs neither root nor an engine, and takes no more than a
-// few seconds: NeedRoot, NeedEngine and Slow skip the others. Without -short, a
-// test skips only if the machine lacks something; under CI=true that is a
-// failure, since the skip would hide untested code.
+// With -short a test needs neither root nor an engine, and takes no more than a few
+// seconds: NeedRoot, NeedEngine and Slow skip the others. Without -short, a test is
+// skipped only if the machine lacks something. With CI=true that is a failure, since
+// the skip would hide untested code.
 
 // NeedRoot skips a test that needs root: it loads programs into the kernel or
 // makes namespaces.
@@ -38,14 +38,14 @@ func NeedTool(tb testing.TB, name string) {
 	}
 }
 
-// Slow skips a test with -short. The reason is what takes its time.
+// Slow skips a test with -short. The reason is what takes so long.
 func Slow(tb testing.TB, reason string) {
 	tb.Helper()
 	skipShort(tb, reason)
 }
 
-// Lack skips a test for what this machine lacks. Under CI=true it fails the test
-// instead, but with -short.
+// Lack skips a test because this machine lacks something. With CI=true and without
+// -short, it fails the test instead.
 func Lack(tb testing.TB, reason string) {
 	tb.Helper()
 	if os.Getenv("CI") == "true" && !testing.Short() {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// judged is a test that notes how it would end, and goes on.
+// judged is a test that records how it would end, and continues.
 type judged struct {
 	testing.TB
 	end string

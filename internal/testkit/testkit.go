@@ -1,5 +1,5 @@
-// Package testkit holds the helpers that the tests of several packages share.
-// It imports the standard library only; netkit beside it makes networks.
+// Package testkit contains the helpers that the tests of several packages share. It
+// imports only the standard library. The package netkit makes networks.
 package testkit
 
 import (
@@ -17,13 +17,13 @@ func Must(tb testing.TB, err error) {
 	}
 }
 
-// Await polls a condition until it holds, for 20 s at most.
+// Await polls a condition until it is true, for at most 20 s.
 func Await(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
 	AwaitFor(tb, 20*time.Second, what, holds)
 }
 
-// AwaitFor polls a condition until it holds, at first each millisecond.
+// AwaitFor polls a condition until it is true, at first every millisecond.
 func AwaitFor(tb testing.TB, limit time.Duration, what string, holds func() bool) {
 	tb.Helper()
 	over := time.After(limit)

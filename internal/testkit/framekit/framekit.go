@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// Frame is a frame of these layers, the first Ethernet, with lengths and
-// checksums in order and without padding.
+// Frame returns a frame of these layers, of which the first is Ethernet. Lengths and
+// checksums are correct, and there is no padding.
 func Frame(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
 	tb.Helper()
 	var network gopacket.NetworkLayer
@@ -32,7 +32,8 @@ func Frame(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
 		}
 	}
 	b := gopacket.NewSerializeBuffer()
-	// The library pads a frame to 60 bytes; its size without padding says where it ends.
+	// The library pads a frame to 60 bytes; the size without padding is where the frame
+	// ends.
 	testkit.Must(tb, gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true}, stack[1:]...))
 	size := len(b.Bytes())
 	how := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
@@ -40,7 +41,7 @@ func Frame(tb testing.TB, stack ...gopacket.SerializableLayer) []byte {
 	return slices.Clone(b.Bytes()[:14+size])
 }
 
-// Ethernet is the header of what follows.
+// Ethernet returns a header for this kind of content.
 func Ethernet(kind layers.EthernetType) *layers.Ethernet {
 	return &layers.Ethernet{
 		SrcMAC:       net.HardwareAddr{2, 0, 0, 0, 0, 1},
@@ -49,7 +50,7 @@ func Ethernet(kind layers.EthernetType) *layers.Ethernet {
 	}
 }
 
-// IPv4 is a header, changed if change is not nil.
+// IPv4 returns a header. If change is not nil, it may change the header.
 func IPv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
 	ip := &layers.IPv4{
 		Version: 4, TTL: 64, Protocol: layers.IPProtocolUDP,
@@ -61,7 +62,7 @@ func IPv4(source string, change func(*layers.IPv4)) *layers.IPv4 {
 	return ip
 }
 
-// IPv6 is a header without extensions.
+// IPv6 returns a header without extensions.
 func IPv6(source string) *layers.IPv6 {
 	return &layers.IPv6{
 		Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolUDP,
@@ -69,18 +70,18 @@ func IPv6(source string) *layers.IPv6 {
 	}
 }
 
-// VLAN is a tag of IEEE 802.1Q.
+// VLAN returns a tag of IEEE 802.1Q.
 func VLAN(kind layers.EthernetType) *layers.Dot1Q {
 	return &layers.Dot1Q{VLANIdentifier: 7, Type: kind}
 }
 
-// UDP is a header to a port.
+// UDP returns a header to a port.
 func UDP(port int) *layers.UDP {
 	return &layers.UDP{SrcPort: 40000, DstPort: layers.UDPPort(port)}
 }
 
-// Options fills a number of bytes, a multiple of 4, with options that do
-// nothing.
+// Options returns a change that adds this number of bytes, a multiple of 4, of options
+// that do nothing.
 func Options(bytes int) func(*layers.IPv4) {
 	return func(ip *layers.IPv4) {
 		for range bytes {
@@ -89,7 +90,7 @@ func Options(bytes int) func(*layers.IPv4) {
 	}
 }
 
-// Protocol is a change of what follows the header.
+// Protocol returns a change of the protocol after the header.
 func Protocol(p layers.IPProtocol) func(*layers.IPv4) {
 	return func(ip *layers.IPv4) { ip.Protocol = p }
 }

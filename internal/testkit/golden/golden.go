@@ -1,7 +1,7 @@
-// Package golden compares what a test made with files that are kept in testdata.
+// Package golden compares the output of a test with files in testdata.
 //
-// With the flag -update the files are written instead; read the difference before
-// you commit it.
+// With the flag -update it writes the files instead. Read the difference before you
+// commit it.
 package golden
 
 import (

@@ -1,5 +1,5 @@
-// Package netkit makes network namespaces for tests, which go with the thread
-// of the test that made them.
+// Package netkit makes network namespaces for tests. They end with the thread of the
+// test that made them.
 package netkit
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// The interfaces of a Pair, and their addresses. No machine has interfaces of
-// these names: a mistake in a test must not reach its network.
+// The interfaces of a Pair, and their addresses. No machine has interfaces with these
+// names, so a mistake in a test cannot affect its network.
 const (
 	ServerInterface = "equictest0"
 	ClientInterface = "equictest1"
@@ -23,14 +23,14 @@ const (
 	ServerAddress = "192.0.2.1"
 	ClientAddress = "192.0.2.2"
 
-	ServerAddress6 = "2001:db8:1::1" // SetUp gives it to the server's end
+	ServerAddress6 = "2001:db8:1::1" // SetUp adds it to the server's end
 	ClientAddress6 = "2001:db8:1::2"
 )
 
 // Pair is two network namespaces with a veth pair between them.
 type Pair struct{ Client, Server netns.NsHandle }
 
-// NewPair makes a pair and leaves the test in the server's namespace.
+// NewPair makes a pair. The test is then in the server's namespace.
 func NewPair(tb testing.TB) Pair {
 	tb.Helper()
 	p := Pair{Client: NewNamespace(tb), Server: NewNamespace(tb)}
@@ -42,9 +42,9 @@ func NewPair(tb testing.TB) Pair {
 	return p
 }
 
-// NewNamespace makes a network namespace and leaves the test in it. It locks
-// the test to its thread and never unlocks it, so that the runtime ends the
-// thread, and the kernel the namespace, with the test.
+// NewNamespace makes a network namespace and moves the test to it. It locks the test to
+// its thread and never unlocks it. So when the test ends, the runtime ends the thread,
+// and the kernel the namespace.
 func NewNamespace(tb testing.TB) netns.NsHandle {
 	tb.Helper()
 	testkit.NeedRoot(tb)
@@ -79,9 +79,9 @@ func Link(tb testing.TB, name string) netlink.Link {
 	return l
 }
 
-// SetUp gives an interface addresses such as 192.0.2.1/24, and sets it up. An
-// IPv6 address is in use at once: by default the kernel holds it back until it
-// is known that no other host has it.
+// SetUp adds addresses such as 192.0.2.1/24 to an interface, and sets it up. IPv6
+// addresses can be used at once: by default the kernel would first check that no other
+// host has the address.
 func SetUp(tb testing.TB, name string, addresses ...string) netlink.Link {
 	tb.Helper()
 	l := Link(tb, name)
@@ -95,8 +95,8 @@ func SetUp(tb testing.TB, name string, addresses ...string) netlink.Link {
 	return l
 }
 
-// Wire returns what sends whole frames from the client's end. Their addresses of
-// the link are filled in.
+// Wire returns a function that sends whole frames from the client's end. It sets their
+// Ethernet addresses.
 func (p Pair) Wire(tb testing.TB) func(frame []byte) {
 	tb.Helper()
 	to := Link(tb, ServerInterface).Attrs().HardwareAddr

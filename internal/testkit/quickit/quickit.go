@@ -15,8 +15,8 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// Initials are the first packets of n attempts by clients of an ALPN protocol, whole
-// ClientHellos that no client goes on with. The test must have loopback addresses.
+// Initials returns the first packets of n attempts by clients of an ALPN protocol:
+// whole ClientHellos that no client continues. The test must have loopback addresses.
 func Initials(tb testing.TB, n int, protocol string) [][]byte {
 	tb.Helper()
 	loopback := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}
@@ -37,13 +37,12 @@ func Initials(tb testing.TB, n int, protocol string) [][]byte {
 	return packets
 }
 
-// firstPacket dials, and breaks off when the first packet to an ID that was not seen
-// has arrived.
+// firstPacket dials, and stops when the first packet to a new ID has arrived.
 func firstPacket(tb testing.TB, tr *quic.Transport, sink *net.UDPConn, protocol string, seen map[string]bool) []byte {
 	tb.Helper()
 	config := &tls.Config{
 		InsecureSkipVerify: true, NextProtos: []string{protocol},
-		CurvePreferences: []tls.CurveID{tls.X25519}, // so that a ClientHello is one packet
+		CurvePreferences: []tls.CurveID{tls.X25519}, // so that the ClientHello fits in one packet
 	}
 	ctx, cancel := context.WithCancel(tb.Context())
 	done := make(chan struct{})
