@@ -1,6 +1,6 @@
-// Package doctor says what this machine can and cannot run, each with the
-// remedy. It judges what host reads from the kernel; what has to be tried (engines,
-// namespaces, programs) is tried by the command line, which knows how.
+// Package doctor reports what this machine can and cannot run, with a remedy for each
+// problem. It checks the values that host reads from the kernel. The command line tries
+// the rest (engines, namespaces, programs).
 package doctor
 
 import (
@@ -12,43 +12,43 @@ import (
 	"github.com/equic-bench/equic-bench/host"
 )
 
-// Status is how a check came out.
+// Status is the result of a check.
 type Status string
 
 // The statuses.
 const (
 	OK      Status = "ok"
-	Warning Status = "warning" // figures may suffer, or it could not be looked at
-	Missing Status = "missing" // what Means says cannot run here
+	Warning Status = "warning" // figures may suffer, or it could not be checked
+	Missing Status = "missing" // the things in Means cannot run here
 )
 
-// Check is one thing that was looked at.
+// Check is the result of one check.
 type Check struct {
 	Name   string `json:"name"`
 	Status Status `json:"status"`
 	Found  string `json:"found"`
-	// Means says what a status other than OK means, Remedy what to do.
+	// Means is the consequence of a status other than OK, Remedy what to do.
 	Means  string `json:"means,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
 }
 
-// Need is what a scenario asks of a machine.
+// Need is the requirements of a scenario.
 type Need struct {
 	ServerCPUs, ClientCPUs []int
 	AutoCPUs               bool     // the run chooses these, or some of them
 	MemoryBytes            int64    // of the server; zero is no limit
 	XDP                    bool     // a variant attaches an eBPF program
-	Places                 []string // of the variants, where packets are dropped
+	Places                 []string // where the variants drop packets
 	Syscalls               bool     // the server's system calls are counted
 	OpenFiles              int      // of one node
 }
 
-// receiveBuffer is what quic-go asks for, in bytes.
+// receiveBuffer is the size that quic-go requests, in bytes.
 const receiveBuffer = 7 << 20
 
-// least is the first kernel that has a place to drop packets: bpf_xdp_load_bytes is of
-// 5.18, tcx of 6.6, and the functions of netfilter programs of 6.5. The counter of
-// system calls needs less.
+// least is the first kernel that supports a place to drop packets: bpf_xdp_load_bytes
+// came with 5.18, tcx with 6.6, and the functions of netfilter programs with 6.5. The
+// counter of system calls works on older ones.
 type least struct {
 	place        string
 	major, minor int
@@ -58,7 +58,7 @@ func leastKernels() []least {
 	return []least{{"xdp", 5, 18}, {"generic", 5, 18}, {"socket", 5, 18}, {"netfilter", 6, 5}, {"tc", 6, 6}}
 }
 
-// Machine looks at the kernel and the hardware.
+// Machine checks the kernel and the hardware.
 func Machine(h host.Host, need Need) []Check {
 	m := machine{h}
 	return []Check{
@@ -67,7 +67,7 @@ func Machine(h host.Host, need Need) []Check {
 	}
 }
 
-// Worst is the worst status of checks.
+// Worst returns the worst status of checks.
 func Worst(checks []Check) Status {
 	worst := OK
 	for _, c := range checks {
@@ -83,7 +83,7 @@ func Worst(checks []Check) Status {
 
 type machine struct{ host.Host }
 
-// kernel names the places that the kernel lacks.
+// kernel checks which places the kernel lacks.
 func (m machine) kernel(need Need) Check {
 	release := m.Kernel()
 	c := Check{Name: "kernel", Status: OK, Found: "Linux " + release}
@@ -127,7 +127,7 @@ func (m machine) btf(counted bool) Check {
 }
 
 // wanted are the capabilities that a run without an engine needs, by number
-// (capabilities(7)). An engine gives its nodes theirs.
+// (capabilities(7)). An engine gives its nodes their own.
 var wanted = []struct {
 	bit  int
 	name string
@@ -149,14 +149,14 @@ func (m machine) capabilities() Check {
 	return c
 }
 
-// AllRights says whether this process has every capability that a run without an
-// engine needs: what the kernel refuses it then, it refuses to all.
+// AllRights reports whether this process has every capability that a run without an
+// engine needs. If the kernel still refuses something, it refuses it to every process.
 func AllRights(h host.Host) bool {
 	missing, told := machine{h}.missingRights()
 	return told && len(missing) == 0
 }
 
-// missingRights are the wanted capabilities that this process does not have.
+// missingRights returns the wanted capabilities that this process does not have.
 func (m machine) missingRights() (missing []string, told bool) {
 	has, told := m.Capabilities()
 	for _, w := range wanted {
@@ -189,7 +189,7 @@ func (m machine) cpus(need Need) Check {
 	return c
 }
 
-// cores looks whether clients run on other threads of the server's cores.
+// cores checks whether clients run on other threads of the server's cores.
 func (m machine) cores(c Check, need Need) Check {
 	siblings := host.Siblings(m.Cores(), need.ServerCPUs)
 	shared := slices.DeleteFunc(siblings, func(cpu int) bool { return !slices.Contains(need.ClientCPUs, cpu) })
@@ -202,7 +202,7 @@ func (m machine) cores(c Check, need Need) Check {
 	return c
 }
 
-// cpuText names CPUs: "0 1", or "any" where the scenario names none.
+// cpuText formats CPUs: "0 1", or "any" if the scenario names none.
 func cpuText(set []int) string {
 	if len(set) == 0 {
 		return "any"
@@ -276,7 +276,7 @@ func (m machine) clock() Check {
 }
 
 func (m machine) buffers() Check {
-	n := m.RmemMaxBytes() // zero warns
+	n := m.RmemMaxBytes() // zero gives a warning
 	c := Check{Name: "buffers", Status: OK, Found: fmt.Sprintf("net.core.rmem_max %d bytes", n)}
 	if n < receiveBuffer {
 		c.Status = Warning
@@ -299,8 +299,8 @@ func (m machine) load() Check {
 	return c
 }
 
-// OpenFiles looks at the limit of open files that nodes inherit, unless an engine sets
-// it for them.
+// OpenFiles checks the limit of open files that nodes inherit, unless an engine sets it
+// for them.
 func OpenFiles(limit uint64, need Need, engineSets bool) Check {
 	c := Check{Name: "open files", Status: OK, Found: fmt.Sprintf("at most %d in each node", limit)}
 	switch {

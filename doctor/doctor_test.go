@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/host"
 )
 
-// healthy is a machine with which nothing is wrong.
+// healthy is a machine without any problem.
 func healthy() map[string]string {
 	return map[string]string{
 		"proc/sys/kernel/osrelease":     "6.1.0-18-amd64\n",
