@@ -1,9 +1,9 @@
-// Package compare holds two runs of one scenario against each other: which
-// figures changed, which did not, and of which that can't be told.
+// Package compare compares two runs of one scenario: which figures changed, which did
+// not, and for which this cannot be decided.
 //
-// It stands beside report at the end of the pipeline: results opens the runs,
-// report turns their records into figures of trials, stats compares these. It
-// writes nothing to a run, and needs no root, engine or network.
+// It is at the end of the pipeline, beside report: results opens the runs, report turns
+// their records into figures of trials, stats compares these. It writes nothing to a
+// run, and needs no root, engine or network.
 package compare
 
 import (
@@ -19,48 +19,47 @@ import (
 // schema is the version of the JSON's layout.
 const schema = 1
 
-// ErrIncomparable is the error of two runs whose figures say nothing about each
-// other.
+// ErrIncomparable is the error for two runs whose figures cannot be compared in a
+// meaningful way.
 var ErrIncomparable = errors.New("the runs cannot be compared")
 
-// ErrMetric is the error of a metric that does not exist.
+// ErrMetric is the error for a metric that does not exist.
 var ErrMetric = errors.New("unknown metric")
 
-// Options are what to compare, and how.
+// Options specify what to compare, and how.
 type Options struct {
 	// Base and New are run directories.
 	Base, New string
-	// Threshold is the least change that matters, as a share: 0.05 is one from
-	// 1/1.05 to 1.05. It is above 0.
+	// Threshold is the smallest change that matters, as a share: with 0.05 a change
+	// matters from a factor of 1.05 or 1/1.05. It must be above 0.
 	Threshold float64
-	// Metrics are the ids of the figures; empty is DefaultMetrics, and "all" is
-	// every one.
+	// Metrics are the IDs of the figures. Empty is DefaultMetrics, and "all" is every
+	// figure.
 	Metrics []string
-	// Force compares runs that differ in more than what is to be compared.
+	// Force compares the runs even if they differ in more than the program.
 	Force bool
 }
 
-// Comparison is two runs held against each other. Its JSON is the output for
-// programs.
+// Comparison is the comparison of two runs. Its JSON is the output for programs.
 type Comparison struct {
 	Schema   int    `json:"schema"`
 	Scenario string `json:"scenario"` // of the new run
 	Base     Side   `json:"base"`
 	New      Side   `json:"new"`
-	// A change matters from ThresholdPercent upwards, and from LowPercent, the
-	// same factor the other way, downwards.
+	// An increase matters from ThresholdPercent on. A decrease matters from LowPercent
+	// on, which is the same factor in the other direction.
 	ThresholdPercent analysis.Number `json:"threshold_percent"`
 	LowPercent       analysis.Number `json:"threshold_low_percent"`
-	// Verdict follows from the rows: a regression if there is one, else unsure
-	// if a row is, else fine.
+	// Verdict follows from the rows: a regression if a row is one, else unsure if a row
+	// is, else fine.
 	Verdict Verdict `json:"verdict"`
 	Counts  Counts  `json:"counts"`
 	Rows    []Row   `json:"rows"`
-	// Forced are the differences for which the comparison was refused, but for
-	// Force. Differs are those that leave runs comparable.
+	// Forced are the differences for which the comparison would be refused without
+	// Force. Differs are the differences that do not make runs incomparable.
 	Forced  []string `json:"forced"`
 	Differs []string `json:"differs"`
-	// Notes say what is not in the rows, and what they cannot show.
+	// Notes are about what the rows do not contain, and cannot show.
 	Notes []string `json:"notes"`
 }
 
@@ -69,11 +68,11 @@ type Side struct {
 	Run     string `json:"run"`
 	Version string `json:"version"` // of equic-bench
 	Seed    uint64 `json:"seed"`
-	Trials  int    `json:"trials"`         // valid ones, which make the figures
-	Invalid int    `json:"invalid_trials"` // that are in no figure
+	Trials  int    `json:"trials"`         // valid trials, from which the figures are
+	Invalid int    `json:"invalid_trials"` // trials that are in no figure
 }
 
-// Verdict is what the rows say together.
+// Verdict is the overall result of the rows.
 type Verdict string
 
 // The verdicts.
@@ -83,7 +82,7 @@ const (
 	Undecided  Verdict = "unsure"
 )
 
-// Counts are how many rows are in each state.
+// Counts are the numbers of rows in each state.
 type Counts struct {
 	Worse      int `json:"worse"`
 	Better     int `json:"better"`
@@ -91,17 +90,16 @@ type Counts struct {
 	Unsure     int `json:"unsure"`
 }
 
-// DefaultMetrics are the figures that are compared unless others are chosen:
-// of each kind the one that scatters least. A recovery in whole seconds, or a
-// harmonic mean that one empty second makes zero, is never inside a threshold
-// of a few percent.
+// DefaultMetrics returns the figures that are compared by default: of each kind, the
+// one with the least scatter. A recovery in whole seconds, or a harmonic mean that one
+// empty second makes zero, never stays within a threshold of a few percent.
 func DefaultMetrics() []string {
 	return ids(analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Default }))
 }
 
-// Runs compares two runs. The error wraps ErrIncomparable where they differ in
-// what they measured or on what, and says in what; ErrMetric; results.ErrNoRun;
-// or report.ErrNoTrials.
+// Runs compares two runs. The error wraps ErrIncomparable if they differ in what they
+// measured or in the machine, and names the differences. Otherwise it wraps ErrMetric,
+// results.ErrNoRun or analysis.ErrNoTrials.
 func Runs(o Options) (*Comparison, error) {
 	metrics, err := choose(o.Metrics)
 	if err != nil {
@@ -137,7 +135,7 @@ func Runs(o Options) (*Comparison, error) {
 	return c, nil
 }
 
-// choose finds metrics by their ids.
+// choose finds metrics by their IDs.
 func choose(names []string) ([]*analysis.Metric, error) {
 	all := analysis.ComparedMetrics()
 	if slices.Equal(names, []string{"all"}) {
@@ -168,7 +166,7 @@ func ids(metrics []*analysis.Metric) []string {
 	return all
 }
 
-// analysed is a run and its figures.
+// analysed is a run with its figures.
 type analysed struct {
 	run    *results.Run
 	report *analysis.Report
@@ -189,8 +187,8 @@ func open(dir string) (*analysed, error) {
 	return &analysed{run, report}, nil
 }
 
-// unreadable makes a run of another layout, or a damaged one, a run that cannot
-// be compared.
+// unreadable wraps the error for a run of another layout, or for a damaged one, in
+// ErrIncomparable.
 func unreadable(err error) error {
 	if errors.Is(err, results.ErrNoRun) || errors.Is(err, analysis.ErrNoTrials) {
 		return err
@@ -214,7 +212,7 @@ func (a *analysed) side() Side {
 	return s
 }
 
-// variant is a variant of a cell that the run was to have; nil for others.
+// variant returns a variant of a cell that the run planned, or nil for others.
 func (a *analysed) variant(label string) *analysis.Variant {
 	for _, p := range a.report.Parts {
 		for i := range p.Summary.Variants {
@@ -227,7 +225,7 @@ func (a *analysed) variant(label string) *analysis.Variant {
 	return nil
 }
 
-// names are the run's variants, in its order, cell by cell.
+// names returns the run's variants, in its order, cell by cell.
 func (a *analysed) names() []string {
 	var all []string
 	for _, p := range a.report.Parts {
@@ -238,7 +236,7 @@ func (a *analysed) names() []string {
 	return all
 }
 
-// labelOf names a variant as its trials are named: "mixed-xdp-block".
+// labelOf returns the name of a variant in the names of its trials: "mixed-xdp-block".
 func labelOf(p *analysis.Part, variant string) string {
 	return results.PlannedTrial{Cell: p.Cell.Name, Variant: variant}.Label()
 }

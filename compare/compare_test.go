@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// compared compares two runs at a threshold of 5 %, with the default metrics if
-// none are named.
+// compared compares two runs at a threshold of 5 %, with the default metrics if none
+// are given.
 func compared(t *testing.T, base, fresh *synth, metrics ...string) *compare.Comparison {
 	t.Helper()
 	c, err := compare.Runs(compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
@@ -23,7 +23,7 @@ func compared(t *testing.T, base, fresh *synth, metrics ...string) *compare.Comp
 	return c
 }
 
-// row finds the row of a metric of xdp-block.
+// row returns the row of a metric of xdp-block.
 func row(t *testing.T, c *compare.Comparison, metric string) compare.Row {
 	t.Helper()
 	at := slices.IndexFunc(c.Rows, func(r compare.Row) bool { return r.Metric == metric && r.Variant == "xdp-block" })
@@ -109,7 +109,7 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 	}
 }
 
-// In the paper's words the throughput is the one figure of which more is better.
+// As in the paper, throughput is the only figure of which more is better.
 func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
 	for _, m := range analysis.ComparedMetrics() {
 		if want := strings.HasPrefix(m.ID, "throughput"); (m.Better == analysis.Higher) != want {

@@ -11,13 +11,13 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// difference is one thing in which two runs may differ.
+// difference is one property in which two runs may differ.
 type difference struct {
 	what      string
 	base, new string
 }
 
-// told are those that do differ, in words.
+// told returns the differences of which the two sides are not equal, as text.
 func told(all []difference) []string {
 	lines := []string{}
 	for _, d := range all {
@@ -35,8 +35,8 @@ func orNone(s string) string {
 	return s
 }
 
-// obstacles are the differences that move figures whatever the program does, so
-// that a change could not be laid to it.
+// obstacles returns the differences that can change figures independently of the
+// program, so that a change could not be attributed to it.
 func obstacles(base, fresh *results.Run) []string {
 	b, n := &base.Manifest, &fresh.Manifest
 	all := []difference{
@@ -68,9 +68,9 @@ func obstacles(base, fresh *results.Run) []string {
 	return told(all)
 }
 
-// experiments are the resolved scenario, key by key but for the variants and
-// arms, which are held against themselves. The same file can mean another
-// experiment to another version.
+// experiments returns the differences of the resolved scenarios, key by key. It leaves
+// out variants and arms, which are compared separately. Another version may resolve the
+// same file to another experiment.
 func experiments(cell string, base, fresh *results.Experiment) []difference {
 	var all []difference
 	b, n := reflect.ValueOf(*base), reflect.ValueOf(*fresh)
@@ -92,7 +92,7 @@ func asJSON(v reflect.Value) string {
 	return string(text)
 }
 
-// modes are the XDP modes in which a variant's valid trials ran.
+// modes returns the XDP modes in which a variant's valid trials ran.
 func modes(run *results.Run, variant string) string {
 	set := map[string]bool{}
 	for _, t := range run.Trials {
@@ -103,8 +103,8 @@ func modes(run *results.Run, variant string) string {
 	return strings.Join(slices.Sorted(maps.Keys(set)), " and ")
 }
 
-// information is the differences that leave runs comparable: that of the
-// program is what a comparison is for.
+// information returns the differences that do not make runs incomparable. One of them
+// is the program: it is what a comparison is for.
 func information(base, fresh *results.Manifest) []string {
 	lines := []string{binaries(base.Binaries, fresh.Binaries)}
 	b, n := &base.Machine, &fresh.Machine
@@ -127,7 +127,7 @@ func information(base, fresh *results.Manifest) []string {
 	return append(lines, told(all)...)
 }
 
-// binaries says which programs of the nodes are others.
+// binaries reports which programs of the nodes differ.
 func binaries(base, fresh map[string]string) string {
 	if len(base) == 0 || len(fresh) == 0 {
 		return "binaries: not recorded in both"

@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// notes say what is not in the rows, and what they cannot show.
+// notes returns notes about what the rows do not contain, and cannot show.
 func (c *Comparison) notes(base, fresh *analysed) []string {
 	notes := []string{}
 	for _, only := range []struct {
@@ -37,7 +37,7 @@ func (c *Comparison) notes(base, fresh *analysed) []string {
 		"that alone changes")
 }
 
-// tooFew says so where no row can be changed, however large its change is.
+// tooFew returns a note if no row can be changed, however large its change is.
 func (c *Comparison) tooFew() string {
 	least, tests := 1.0, 0
 	for i := range c.Rows {
@@ -58,7 +58,7 @@ func (c *Comparison) tooFew() string {
 		plural(tests, "row"), enough)
 }
 
-// unsure are the reasons of the rows that are, each with its rows.
+// unsure returns the reasons of the unsure rows, each with its rows.
 func (c *Comparison) unsure() []string {
 	var reasons []string
 	where := map[string][]string{}

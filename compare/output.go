@@ -21,8 +21,8 @@ func (c *Comparison) JSON(w io.Writer) error {
 	return e.Encode(c)
 }
 
-// Text writes the comparison for a terminal of so many columns; zero is as wide
-// as it gets.
+// Text writes the comparison for a terminal with this number of columns. Zero is no
+// limit.
 func (c *Comparison) Text(w io.Writer, width int) error {
 	var b strings.Builder
 	say := func(format string, args ...any) {
@@ -47,7 +47,7 @@ func (c *Comparison) Text(w io.Writer, width int) error {
 	return err
 }
 
-// Markdown writes the comparison so that it can be pasted into a pull request.
+// Markdown writes the comparison in a form that can be pasted into a pull request.
 func (c *Comparison) Markdown(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### equic-bench, scenario %s: %s\n\n", c.Scenario, c.Verdict)
@@ -66,7 +66,7 @@ func (c *Comparison) Markdown(w io.Writer) error {
 	return err
 }
 
-// Cause names the rows that the verdict is of; it is empty where there are none.
+// Cause names the rows that decide the verdict. It is empty if there are none.
 func (c *Comparison) Cause() string {
 	var worse, unsure []string
 	for _, r := range c.Rows {
@@ -87,7 +87,7 @@ func (s *Side) words() string {
 	return fmt.Sprintf("%s, version %s, seed %d, %s", s.Run, orNone(s.Version), s.Seed, plural(s.Trials, "valid trial"))
 }
 
-// table has a row for each figure of each variant.
+// table returns a table with a row for each figure of each variant.
 func (c *Comparison) table() *tables.Table {
 	t := tables.NewTable(3, 7, "metric", "variant", "base", "new", "change", "95 % interval", "p, corrected", "state")
 	for i := range c.Rows {
@@ -119,14 +119,14 @@ func (r *Row) state() string {
 	return string(r.State)
 }
 
-// summary is one line of how many rows are in which state.
+// summary returns one line with the number of rows in each state.
 func (c *Comparison) summary() string {
 	return fmt.Sprintf("%d worse, %d better, %d not changed, %d unsure, at a threshold of %s (down: %s)",
 		c.Counts.Worse, c.Counts.Better, c.Counts.NotChanged, c.Counts.Unsure, c.ThresholdPercent.Change(),
 		c.LowPercent.Change())
 }
 
-// group is lines of one kind.
+// group is the lines of one kind.
 type group struct {
 	name  string
 	lines []string
@@ -145,7 +145,7 @@ func (c *Comparison) groups() []group {
 	}
 }
 
-// legend says what the metrics are.
+// legend explains the metrics.
 func (c *Comparison) legend() []string {
 	var lines []string
 	seen := map[string]bool{}
@@ -159,7 +159,7 @@ func (c *Comparison) legend() []string {
 	return lines
 }
 
-// Describe is a metric in a line.
+// Describe describes a metric in one line.
 func Describe(m *analysis.Metric) string {
 	better := "less"
 	if m.Better == analysis.Higher {

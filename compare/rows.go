@@ -12,12 +12,12 @@ import (
 const (
 	confidence = 0.95
 	level      = 0.05
-	// rounding is room for it, as a share: a change by exactly the threshold
-	// counts as one.
+	// rounding is the tolerance for rounding, as a share: a change of exactly the
+	// threshold counts as one.
 	rounding = 1e-9
 )
 
-// State is what can be said about one figure of one variant.
+// State is the result for one figure of one variant.
 type State string
 
 // The states.
@@ -27,10 +27,10 @@ const (
 	Unsure     State = "unsure"
 )
 
-// Effect is in which direction a figure changed.
+// Effect is the direction in which a figure changed.
 type Effect string
 
-// The effects; a row that is not changed has none.
+// The effects. A row that is not changed has none.
 const (
 	Worse  Effect = "worse"
 	Better Effect = "better"
@@ -43,34 +43,35 @@ type Row struct {
 	Unit         string `json:"unit"`
 	MoreIsBetter bool   `json:"more_is_better"`
 	Variant      string `json:"variant"`
-	// How many valid trials have the figure, and its median over them.
+	// The numbers of valid trials that have the figure, and its medians over them.
 	BaseTrials int             `json:"base_trials"`
 	NewTrials  int             `json:"new_trials"`
 	Base       analysis.Number `json:"base"`
 	New        analysis.Number `json:"new"`
-	// Change is from base to new, in %, typical over all pairs of trials. It is
-	// null where it has no size: from zero, or where nothing was measured.
+	// Change is the typical change from base to new over all pairs of trials, in %. It
+	// is null if it has no size: from zero, or if nothing was measured.
 	Change analysis.Number `json:"change_percent"`
-	// The 95 % interval of Change, and how often such an interval holds the
-	// truth, in 0..1. High is null where there is an interval but no bound.
+	// The 95 % interval of Change, and its coverage of the true value, in 0..1. High is
+	// null if there is an interval without an upper end.
 	Low      analysis.Number `json:"interval_low"`
 	High     analysis.Number `json:"interval_high"`
 	Method   string          `json:"interval_method"`
 	Coverage analysis.Number `json:"interval_coverage"`
-	// P is of the exact rank-sum test that nothing changed; PHolm is corrected
-	// by Holm for all rows.
+	// P is the p-value of the exact rank-sum test of the hypothesis that nothing
+	// changed. PHolm is P after Holm's correction for all rows.
 	P      analysis.Number `json:"p"`
 	PHolm  analysis.Number `json:"p_holm"`
 	State  State           `json:"state"`
 	Effect Effect          `json:"effect,omitempty"`
-	// Reason says why the state is unsure.
+	// Reason is why the state is unsure.
 	Reason string `json:"reason,omitempty"`
 
 	ratio    stats.Unpaired
-	negative int // trials of both runs whose figure is below zero
+	negative int // trials of both runs with a negative figure
 }
 
-// rows are all figures that a variant of both runs has in one of them.
+// rows returns all figures of the variants that are in both runs, if at least one run
+// has the figure.
 func rows(base, fresh *analysed, metrics []*analysis.Metric) []Row {
 	var all []Row
 	for _, m := range metrics {
@@ -88,7 +89,7 @@ func rows(base, fresh *analysed, metrics []*analysis.Metric) []Row {
 	return all
 }
 
-// values are the figures of the trials that have one.
+// values returns the figures of the trials that have one.
 func values(v *analysis.Variant, m *analysis.Metric) []float64 {
 	var x []float64
 	for _, t := range v.TrialMetrics {
@@ -109,7 +110,7 @@ func newRow(m *analysis.Metric, variant string, base, fresh []float64) Row {
 	var u stats.Unpaired
 	if negative == 0 {
 		u = stats.SampleRatios(fresh, base, confidence)
-	} else { // without those that are below zero the others say too much
+	} else { // a ratio without the negative figures would be biased
 		u = stats.SampleRatios(nil, nil, confidence)
 	}
 	return Row{
@@ -123,10 +124,10 @@ func newRow(m *analysis.Metric, variant string, base, fresh []float64) Row {
 	}
 }
 
-// percent is a ratio as a change in %.
+// percent converts a ratio to a change in %.
 func percent(ratio float64) analysis.Number { return analysis.Number((ratio - 1) * 100) }
 
-// judge gives every row its state, for changes by a factor or more.
+// judge sets the state of every row, for changes by this factor or more.
 func (c *Comparison) judge(factor float64) {
 	p := make([]float64, len(c.Rows))
 	for i := range c.Rows {
@@ -161,7 +162,7 @@ func (n *Counts) add(r *Row) {
 	}
 }
 
-// judge gives the row its state (docs/method.md, Comparing two runs).
+// judge sets the state of the row (docs/method.md, Comparing two runs).
 func (r *Row) judge(factor float64) {
 	switch {
 	case r.significant() && r.matters(factor):
@@ -178,20 +179,19 @@ func (r *Row) judge(factor float64) {
 
 func (r *Row) significant() bool { return float64(r.PHolm) <= level+rounding }
 
-// matters reports whether the change is by the factor or more, either way.
+// matters reports whether the change is by the factor or more, in either direction.
 func (r *Row) matters(factor float64) bool {
 	return math.Abs(math.Log(r.ratio.Ratio)) >= math.Log(factor)-rounding
 }
 
-// within reports whether the whole interval is of changes by less than the
-// factor.
+// within reports whether the whole interval is within changes smaller than the factor.
 func (r *Row) within(factor float64) bool {
 	i := r.ratio.Interval
 	bound := math.Log(factor) - rounding
 	return i.Exists() && math.Log(i.Low) > -bound && math.Log(i.High) < bound
 }
 
-// why says what keeps the row from being changed or not changed.
+// why returns the reason why the row is neither changed nor not changed.
 func (r *Row) why(factor float64) string {
 	i := r.ratio.Interval
 	switch {

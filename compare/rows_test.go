@@ -6,8 +6,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// Busy time beyond that of the quiet time can be negative: a ratio of the others
-// would look only at those that noise pushed up.
+// Busy time above that of the quiet time can be negative. A ratio of the other values
+// would use only those that noise increased.
 func TestFiguresBelowZeroHaveNoRatio(t *testing.T) {
 	tests := []struct {
 		name        string

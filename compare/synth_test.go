@@ -15,21 +15,21 @@ import (
 
 const second = int64(1e9)
 
-// synth is a run made by code: the same on every machine, and not measured.
+// synth is a synthetic run: the same on every machine, and not measured.
 type synth struct {
 	seed     uint64
 	blocks   int
 	variants []string
 	// scatter is the standard deviation of each figure's logarithm.
 	scatter float64
-	// The factors by which figures are those of an ordinary run.
+	// The factors of the figures relative to an ordinary run.
 	cpu, memory, duration, drop float64
 	invalid                     func(variant string, block int) bool
 	manifest                    func(*results.Manifest)
 	trial                       func(*results.Trial)
 }
 
-// ordinary is a run of ten blocks in which nothing is special.
+// ordinary returns a run of ten blocks without anything special.
 func ordinary(seed uint64) *synth {
 	return &synth{
 		seed: seed, blocks: 10, variants: []string{"userspace-block", "xdp-block"}, scatter: 0.01,
@@ -39,7 +39,7 @@ func ordinary(seed uint64) *synth {
 	}
 }
 
-// write makes the run directory and returns its path.
+// write writes the run directory and returns its path.
 func (s *synth) write(t *testing.T) string {
 	t.Helper()
 	started := time.Date(2026, 1, 1+int(s.seed), 3, 4, 5, 0, time.UTC)
@@ -105,8 +105,8 @@ func (s *synth) writeTrial(t *testing.T, w *results.Writer, p results.PlannedTri
 	testkit.Must(t, tw.Commit(meta))
 }
 
-// requests are n requests that are all served, each a little slower than the
-// one before.
+// requests returns n requests that are all served, each a little slower than the one
+// before.
 func requests(n int, fromNS, everyNS int64, ns float64) []record.Line {
 	var lines []record.Line
 	for i := range n {
@@ -118,7 +118,7 @@ func requests(n int, fromNS, everyNS int64, ns float64) []record.Line {
 	return lines
 }
 
-// server is what the server of a trial leaves, in which about scatters a value.
+// server returns the records of the server of a trial. about adds scatter to a value.
 func (s *synth) server(variant string, about func(float64) float64) []record.Line {
 	var lines []record.Line
 	share, calls := about(0.3*s.cpu), about(9000)
