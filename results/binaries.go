@@ -11,20 +11,19 @@ import (
 	"strings"
 )
 
-// Programs are those with which the binaries of a run are compared.
+// Programs are the programs to compare the binaries of a run with.
 type Programs struct {
 	Dir     string // their folder
-	Version string // of the program that compares
-	// Asked says that somebody named the folder: all must be there, and the
-	// same. Otherwise it is the folder of the program that compares, which may
+	Version string // of the comparing program
+	// Asked reports whether the user named the folder: then all binaries must be there
+	// and be the same. Otherwise it is the folder of the comparing program, which may
 	// be on another machine than the run was made on, or of another version.
 	Asked bool
 }
 
-// VerifyBinaries holds the digests of the binaries that a run used against the
-// files of a folder. Unless somebody asked, binaries that are not there are not
-// checked, and neither are those of another version; the same version with
-// other bytes is Broken.
+// VerifyBinaries compares the digests of the binaries that a run used with the files of
+// a folder. Unless Asked, binaries that are absent or of another version are not
+// checked. If the version is the same but the bytes differ, the status is Broken.
 func VerifyBinaries(m *Manifest, with Programs) Finding {
 	f := Finding{Check: "binaries", Status: NotChecked}
 	if m == nil || len(m.Binaries) == 0 {
@@ -56,14 +55,14 @@ func VerifyBinaries(m *Manifest, with Programs) Finding {
 	return f
 }
 
-// How a binary compares.
+// The results of comparing a binary.
 const (
 	same   = "the same"
 	other  = "different"
 	absent = "not there"
 )
 
-// judge says what binaries mean that are absent or others.
+// judge sets the status and the meaning of binaries that are absent or different.
 func (with Programs) judge(f *Finding, m *Manifest, absent, other int) {
 	switch {
 	case absent+other == 0:
@@ -82,7 +81,7 @@ func (with Programs) judge(f *Finding, m *Manifest, absent, other int) {
 	f.Faults = nil
 }
 
-// programSum is the SHA-256 of a program.
+// programSum returns the SHA-256 of a program.
 func programSum(path string) (string, error) {
 	info, err := os.Stat(path)
 	switch {

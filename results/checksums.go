@@ -15,16 +15,16 @@ import (
 	"strings"
 )
 
-// content is what is to be known of one file's bytes.
+// content is the digest and the line count of one file.
 type content struct {
 	sum   string // SHA-256
-	lines int    // ends of line
-	cut   bool   // the last line has no end
+	lines int    // line ends
+	cut   bool   // the last line has no line end
 	err   error  // the file cannot be read
 }
 
-// survey reads every file of a run once, the report's excepted. What is neither
-// a folder nor a regular file is not opened: it is a fault, as is a folder that
+// survey reads every file of a run once, except the report's. It does not open anything
+// that is neither a folder nor a regular file: that is a fault, and so is a folder that
 // cannot be read.
 func survey(ctx context.Context, fsys fs.FS) (map[string]content, []Fault, error) {
 	files, odd := map[string]content{}, []Fault(nil)
@@ -65,7 +65,7 @@ func contentOf(fsys fs.FS, name string) content {
 	return c
 }
 
-// countLines reads to the end. The content has no sum yet.
+// countLines reads to the end. The sum of the content is not set.
 func countLines(r io.Reader) (c content, err error) {
 	block := make([]byte, 64<<10)
 	for {
@@ -83,8 +83,8 @@ func countLines(r io.Reader) (c content, err error) {
 	}
 }
 
-// checksums sees that SHA256SUMS is there and well formed, that every file that
-// it names is unchanged, and that there is no other.
+// checksums checks that SHA256SUMS exists and is well formed, that every file that it
+// names is unchanged, and that there is no other file.
 func (v *verifier) checksums() []Finding {
 	without := func(sealed Finding) []Finding {
 		return []Finding{
@@ -110,10 +110,10 @@ func (v *verifier) checksums() []Finding {
 	return []Finding{sealed, v.unchanged(sums), v.alone(sums)}
 }
 
-// sumLine is a line of SHA256SUMS: as sha256sum writes and checks it.
+// sumLine matches a line of SHA256SUMS, in the format of sha256sum.
 var sumLine = regexp.MustCompile(`^([0-9a-f]{64})  ([[:print:]]+)$`)
 
-// parseChecksums reads SHA256SUMS. Its faults name the line.
+// parseChecksums parses SHA256SUMS. Its faults contain the line number.
 func parseChecksums(text string) (sums map[string]string, faults []Fault) {
 	sums = map[string]string{}
 	n := 0
@@ -143,7 +143,7 @@ func parseChecksums(text string) (sums map[string]string, faults []Fault) {
 	return sums, faults
 }
 
-// unchanged holds the files against their checksums.
+// unchanged compares the files with their checksums.
 func (v *verifier) unchanged(sums map[string]string) Finding {
 	var faults []Fault
 	for _, name := range slices.Sorted(maps.Keys(sums)) {
@@ -161,7 +161,7 @@ func (v *verifier) unchanged(sums map[string]string) Finding {
 		"these are not the bytes that the run wrote: take no figure from them")
 }
 
-// alone sees that SHA256SUMS names every file.
+// alone checks that SHA256SUMS names every file.
 func (v *verifier) alone(sums map[string]string) Finding {
 	faults := slices.Clone(v.odd)
 	for _, name := range slices.Sorted(maps.Keys(v.files)) {

@@ -21,11 +21,11 @@ const (
 	repository = "https://github.com/equic-bench/equic-bench"
 )
 
-// entity is one JSON-LD object of a crate. Its keys are written in order, so
-// the same run gives the same bytes.
+// entity is one JSON-LD object of a crate. Its keys are written in order, so the same
+// run gives the same bytes.
 type entity map[string]any
 
-// reference points to another entity.
+// reference returns a pointer to another entity.
 func reference(id string) entity { return entity{"@id": id} }
 
 func references(entities []entity) []entity {
@@ -36,9 +36,9 @@ func references(entities []entity) []entity {
 	return all
 }
 
-// crate describes a run in the words of RO-Crate, for archives and search
-// engines. The files are those that are sealed; the report is not among them,
-// as it is drawn anew from them at any time.
+// crate describes a run in the vocabulary of RO-Crate, for archives and search engines.
+// It lists the sealed files. The report is not one of them, because it can be drawn
+// again from them at any time.
 func crate(r *Run, files []sealed) ([]byte, error) {
 	top, trials := crateParts(r, files)
 	graph := slices.Concat(crateHead(r, slices.Concat(top, trials)), crateRun(r, trials), trials, top)
@@ -54,7 +54,8 @@ func crate(r *Run, files []sealed) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// crateHead is the crate's own entity and its root, with what these point to.
+// crateHead returns the crate's own entity and its root, with the entities that these
+// point to.
 func crateHead(r *Run, parts []entity) []entity {
 	m := &r.Manifest
 	return []entity{
@@ -83,7 +84,7 @@ func crateHead(r *Run, parts []entity) []entity {
 	}
 }
 
-// crateRun is the execution: who ran what, when, from what, and with what end.
+// crateRun returns the execution: what was run, when, from what, and how it ended.
 func crateRun(r *Run, trials []entity) []entity {
 	m := &r.Manifest
 	run := entity{
@@ -108,7 +109,7 @@ func crateRun(r *Run, trials []entity) []entity {
 	}}
 }
 
-// crateParts are the files at the top of the run directory, and its trials.
+// crateParts returns the files at the top of the run directory, and its trials.
 func crateParts(r *Run, files []sealed) (top, trials []entity) {
 	inside := map[string][]entity{}
 	for _, f := range files {
@@ -132,13 +133,13 @@ func crateParts(r *Run, files []sealed) (top, trials []entity) {
 	return top, trials
 }
 
-// folder is the folder of a file with its slash, or "" at the top.
+// folder returns the folder of a file with its slash, or "" at the top.
 func folder(name string) string {
 	dir, _ := path.Split(name)
 	return dir
 }
 
-// entity describes a file. SHA256SUMS has no digest here: it holds that of the
+// entity describes a file. SHA256SUMS has no digest here, since it contains that of the
 // crate.
 func (f sealed) entity() entity {
 	e := entity{
@@ -188,7 +189,7 @@ func mediaType(name string) string {
 	return "application/octet-stream"
 }
 
-// trialVerdict says whether a trial is valid, or the first rule that it broke.
+// trialVerdict returns whether a trial is valid, or the first rule that it broke.
 func trialVerdict(t *Trial) string {
 	if t.Valid {
 		return "valid"
@@ -201,8 +202,8 @@ func trialVerdict(t *Trial) string {
 	return "invalid"
 }
 
-// validTrials is how many trials of the plan have a valid attempt, or show in a search what
-// the clients cannot start.
+// validTrials returns the number of planned trials that have a valid attempt, or that
+// show in a search which attack the clients cannot start.
 func validTrials(r *Run) int {
 	valid := map[int]bool{}
 	for _, t := range r.Trials {
@@ -213,8 +214,8 @@ func validTrials(r *Run) int {
 	return len(valid)
 }
 
-// crateEnd is when the run ended: what a resumed run's last end is, not when
-// it was described.
+// crateEnd returns when the run ended. For a resumed run that is its last end, not the
+// time of the description.
 func crateEnd(m *Manifest) time.Time {
 	if m.Ended.IsZero() {
 		return m.Started
@@ -222,5 +223,5 @@ func crateEnd(m *Manifest) time.Time {
 	return m.Ended
 }
 
-// stamp is a time of ISO 8601, in UTC and to the second.
+// stamp formats a time according to ISO 8601, in UTC and in whole seconds.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

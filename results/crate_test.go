@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// readCrate returns the entities of a run's crate by their ids.
+// readCrate returns the entities of a run's crate by their IDs.
 func readCrate(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, CrateFile))
@@ -38,7 +38,7 @@ func readCrate(t *testing.T, dir string) map[string]map[string]any {
 	return entities
 }
 
-// ids are what a property points to.
+// ids returns the IDs that a property points to.
 func ids(property any) []string {
 	switch v := property.(type) {
 	case map[string]any:
@@ -55,7 +55,7 @@ func ids(property any) []string {
 	return nil
 }
 
-// needs fails for each property that an entity must have and has not.
+// needs fails for each required property that an entity does not have.
 func needs(t *testing.T, e map[string]any, kind string, properties ...string) {
 	t.Helper()
 	if e == nil || e["@type"] != kind {
@@ -68,8 +68,8 @@ func needs(t *testing.T, e map[string]any, kind string, properties ...string) {
 	}
 }
 
-// checkCrate holds a crate against RO-Crate 1.1 and Process Run Crate 0.5, as
-// far as they demand something of a crate like ours, and against the files.
+// checkCrate checks a crate against RO-Crate 1.1 and Process Run Crate 0.5, as far as
+// their requirements apply to a crate like ours, and against the files.
 func checkCrate(t *testing.T, dir string) map[string]map[string]any {
 	t.Helper()
 	entities := readCrate(t, dir)

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 )
 
-// Files are replaced at once and reach the disk before they are believed.
+// Files are replaced atomically, and are on disk before anything depends on them.
 
 func readJSON(path string, v any) error {
 	text, err := os.ReadFile(path)
@@ -33,7 +33,7 @@ func writeJSON(path string, v any) error {
 	return writeFile(path, append(text, '\n'))
 }
 
-// writeFile replaces a file at once: temporary name, sync, rename.
+// writeFile replaces a file atomically: temporary name, sync, rename.
 func writeFile(path string, text []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
@@ -73,7 +73,7 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// FileSHA256 is the SHA-256 of a file, in hexadecimal.
+// FileSHA256 returns the SHA-256 of a file, in hexadecimal.
 func FileSHA256(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -2,35 +2,35 @@ package results
 
 import "fmt"
 
-// Status says how a check of a whole run came out.
+// Status is the result of a check of a whole run.
 type Status string
 
 // The statuses.
 const (
 	Holds      Status = "ok"
 	Broken     Status = "failed"
-	NotChecked Status = "not checked" // there was nothing to look at: no failure
+	NotChecked Status = "not checked" // there was nothing to check: not a failure
 )
 
-// Finding is what one check of a whole run found.
+// Finding is the result of one check of a whole run.
 type Finding struct {
 	Check    string `json:"check"`
 	Status   Status `json:"status"`
 	Evidence string `json:"evidence"`
 	// Faults are the files for which the check failed.
 	Faults []Fault `json:"faults,omitempty"`
-	// Means says what follows from a status other than Holds, and what to do.
+	// Means is the consequence of a status other than Holds, and what to do.
 	Means string `json:"means,omitempty"`
 }
 
-// Fault is what is wrong with one file or folder.
+// Fault is a problem with one file or folder.
 type Fault struct {
 	File  string `json:"file"` // relative to the run directory, with slashes
 	Fault string `json:"fault"`
 }
 
-// NewFinding is Broken where there are faults, with their number before the
-// words of broken, else it Holds, with the evidence given.
+// NewFinding returns a finding. If there are faults, it is Broken, and its evidence is
+// their number and the text broken. Otherwise it Holds, with the given evidence.
 func NewFinding(check, evidence string, faults []Fault, broken, means string) Finding {
 	if len(faults) == 0 {
 		return Finding{Check: check, Status: Holds, Evidence: evidence}

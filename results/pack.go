@@ -15,17 +15,17 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// packedSuffix ends the name of a node's records that Pack has compressed
-// (Zstandard, RFC 8878). A trial goes on to name them without it.
+// packedSuffix is at the end of the name of a node's records that Pack has compressed
+// (Zstandard, RFC 8878). A trial still names them without it.
 const packedSuffix = ".zst"
 
-// ErrPacked says that a run cannot be continued, as its records are compressed.
+// ErrPacked means that a run cannot be continued because its records are compressed.
 var ErrPacked = errors.New("its records are packed: continue the run that was packed")
 
-// ErrInside says that a copy of a run would be a part of it.
+// ErrInside means that a copy of a run would be inside the run.
 var ErrInside = errors.New("inside the run itself")
 
-// within says whether a path leads into a folder.
+// within reports whether a path is in a folder.
 func within(path, folder string) bool {
 	a, errA := filepath.Abs(path)
 	b, errB := filepath.Abs(folder)
@@ -33,14 +33,13 @@ func within(path, folder string) bool {
 	return errors.Join(errA, errB, err) == nil && filepath.IsLocal(rel)
 }
 
-// Pack copies a run to a new directory, its nodes' records compressed, and seals
-// it anew: it has checksums and a description of its own, and is read, reported
-// and verified as the run is. The report is left out, as it follows from the
-// records. The run should have been verified, as a changed byte would be sealed
-// with the others.
+// Pack copies a run to a new directory, compresses its nodes' records, and seals the
+// copy: it has its own checksums and description, and can be read, reported and
+// verified like the run. The report is left out, because it can be drawn from the
+// records. Verify the run before: otherwise changed bytes are sealed too.
 //
-// An error leaves no directory behind; it wraps fs.ErrExist where there is one
-// already, and ErrInside where it would be in the run.
+// After an error there is no new directory. The error wraps fs.ErrExist if the
+// directory exists already, and ErrInside if it would be in the run.
 func Pack(ctx context.Context, r *Run, dir string) (err error) {
 	dir = filepath.Clean(dir)
 	if _, err := os.Lstat(dir); err == nil {
@@ -84,7 +83,7 @@ func Pack(ctx context.Context, r *Run, dir string) (err error) {
 	return syncPath(filepath.Dir(dir))
 }
 
-// packFile copies a file, compressed where it holds records.
+// packFile copies a file. If it contains records, the copy is compressed.
 func packFile(from, to string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {
@@ -116,13 +115,13 @@ func packFile(from, to string) (err error) {
 	return errors.Join(err, z.Close())
 }
 
-// packed says whether the records of a run are compressed.
+// packed reports whether the records of a run are compressed.
 func (r *Run) packed() bool {
 	found, err := filepath.Glob(filepath.Join(r.Dir, TrialsDir, "*", "*"+packedSuffix))
 	return err == nil && len(found) > 0
 }
 
-// openRecords opens a node's records, as they were written or packed.
+// openRecords opens a node's records, packed or not.
 func openRecords(path string) (io.ReadCloser, error) {
 	f, err := os.Open(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +129,7 @@ func openRecords(path string) (io.ReadCloser, error) {
 	}
 	p, packedErr := os.Open(path + packedSuffix)
 	if packedErr != nil {
-		return nil, err // what a run has that was never packed
+		return nil, err // the error for the name of an unpacked run
 	}
 	z, err := zstd.NewReader(p, zstd.WithDecoderConcurrency(1))
 	if err != nil {
@@ -145,14 +144,14 @@ type packedRecords struct {
 	file io.Closer
 }
 
-// Close hides the decoder's, which returns no error.
+// Close hides the Close of the decoder, which returns no error.
 func (p packedRecords) Close() error {
 	p.Decoder.Close()
 	return p.file.Close()
 }
 
-// packedContent is what is to be known of compressed records: the sum of the
-// file, and the lines of what it holds.
+// packedContent returns the content of compressed records: the sum of the file, and the
+// lines of the records.
 func packedContent(f io.Reader) content {
 	hash := sha256.New()
 	raw := io.TeeReader(f, hash)

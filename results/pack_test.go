@@ -17,19 +17,19 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// packedRun is a packed copy of a whole run, beside it.
+// packedRun makes a packed copy of a whole run, beside it.
 func packedRun(t *testing.T) (whole, packed *Run) {
 	t.Helper()
 	whole, err := Open(writeWholeRun(t).Dir)
 	testkit.Must(t, err)
 	dir := filepath.Join(t.TempDir(), "published", "demo")
-	testkit.Must(t, Pack(t.Context(), whole, dir+"/")) // as shells complete it
+	testkit.Must(t, Pack(t.Context(), whole, dir+"/")) // with a slash, as shells complete it
 	packed, err = Open(dir)
 	testkit.Must(t, err)
 	return whole, packed
 }
 
-// allLines are the records of all nodes of a run.
+// allLines returns the records of all nodes of a run.
 func allLines(t *testing.T, r *Run) []*record.Line {
 	t.Helper()
 	var all []*record.Line
@@ -76,7 +76,7 @@ func TestAChangedByteOfAPackedRunIsFoundAndNamed(t *testing.T) {
 	flips := 0
 	for _, name := range allFiles(t, packed.Dir) {
 		if !strings.HasSuffix(name, packedSuffix) {
-			continue // as in any run
+			continue // the same in any run
 		}
 		path := filepath.Join(packed.Dir, name)
 		text, err := os.ReadFile(path)

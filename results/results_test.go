@@ -16,7 +16,7 @@ import (
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 
-// writeRun makes a run with one whole trial and one that was left half done.
+// writeRun makes a run with one whole trial and an incomplete one.
 func writeRun(t *testing.T, root string) *Writer {
 	t.Helper()
 	w, err := Create(root, "demo", noon)

@@ -1,8 +1,7 @@
-// Package results holds what a run leaves behind: its directory, and the
-// directory's reader and writer.
+// Package results contains the directory of a run, with its reader and writer.
 //
-// It stands between orchestrate, which writes runs, and report, which reads
-// them. The records inside a run are those of package record.
+// It is between orchestrate, which writes runs, and report, which reads them. The
+// records inside a run are those of package record.
 package results
 
 import (
@@ -14,49 +13,52 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// SchemaVersion is the version of the run directory's layout, and OldestSchema
-// the oldest that is still read. A reader refuses a run of another version.
-// Version 2 knows arms, version 3 cells and version 4 searches: a reader that does not
-// would take their trials for others of the same variant.
+// SchemaVersion is the version of the run directory's layout, and OldestSchema the
+// oldest that can still be read. A reader refuses a run of another version. Version 2
+// added arms, version 3 cells, and version 4 searches: an older reader would mistake
+// their trials for others of the same variant.
 const (
 	SchemaVersion = 4
 	OldestSchema  = 1
 )
 
-// Manifest says what was run and on what. It is written when a run starts and
-// again when it ends.
+// Manifest describes what was run and on which machine. It is written when a run starts
+// and again when it ends.
 type Manifest struct {
 	Schema  int       `json:"schema"`
 	ID      string    `json:"id"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
-	// Resumed is when the run was continued after an end that came too early.
+	// Resumed are the times at which the run was continued after it had ended too
+	// early.
 	Resumed []time.Time `json:"resumed,omitempty"`
-	// OverheadNS is the median over trials of the time that is not the
-	// scenario's own.
+	// OverheadNS is the median over trials of the time that the scenario does not ask
+	// for.
 	OverheadNS int64 `json:"overhead_ns,omitempty"`
 	// SettleNS is the median over trials of the wait before each.
 	SettleNS int64    `json:"settle_ns,omitempty"`
 	Command  []string `json:"command"`
-	// ValidityVersion is that of the rules by which trials are valid (package
-	// validity); absent is 1.
+	// ValidityVersion is the version of the rules for valid trials (package validity).
+	// Absent is 1.
 	ValidityVersion int    `json:"validity_version,omitempty"`
 	Scenario        string `json:"scenario"` // its name
 	ScenarioSHA256  string `json:"scenario_sha256"`
 	Seed            uint64 `json:"seed"`
 
-	// Experiment is what was run; if there are Cells, it is the first of them.
+	// Experiment is the experiment that was run. If there are Cells, it is that of the
+	// first one.
 	Experiment Experiment `json:"experiment"`
 	Cells      []Cell     `json:"cells,omitempty"`
-	// Capacities are those from which the rates of attacks follow, one for each server.
+	// Capacities are the capacities from which the rates of attacks follow, one for
+	// each server.
 	Capacities []Capacity     `json:"capacities,omitempty"`
 	Plan       []PlannedTrial `json:"plan"`
 
 	// Binaries maps the name of each binary in the nodes to its SHA-256.
 	Binaries map[string]string `json:"binaries"`
-	// Certificates are those that the servers presented: one for all trials, and one
-	// more for each time the run was resumed. Absent in older runs, whose servers made
-	// one at each start.
+	// Certificates are the certificates of the servers: one for all trials, and one
+	// more for each time the run was resumed. They are absent in older runs, in which a
+	// server made a new one at each start.
 	Certificates []Certificate `json:"certificates,omitempty"`
 	// Modules maps module paths to versions, as linked into equic-bench.
 	Modules map[string]string `json:"modules"`
@@ -72,38 +74,39 @@ type Manifest struct {
 
 // Placement is how the CPUs of an Experiment were chosen.
 type Placement struct {
-	// ServerAuto and ClientsAuto report whether the run chose them, not the scenario.
+	// ServerAuto and ClientsAuto report whether the run chose the CPUs, instead of the
+	// scenario.
 	ServerAuto  bool `json:"server_auto"`
 	ClientsAuto bool `json:"clients_auto"`
 	// ServerSiblings are the other hardware threads of the server's cores.
 	ServerSiblings []int `json:"server_siblings,omitempty"`
 }
 
-// Cell is one combination of a load and of the values of a matrix, with trials of
-// its own.
+// Cell is one combination of a load and of the values of a matrix. It has its own
+// trials.
 type Cell struct {
 	Name  string   `json:"name"`
 	Load  string   `json:"load,omitempty"`
-	Point string   `json:"point,omitempty"` // a label of the matrix's values
-	Set   []string `json:"set,omitempty"`   // each of them as key=value
+	Point string   `json:"point,omitempty"` // label of the matrix's values
+	Set   []string `json:"set,omitempty"`   // each of these values as key=value
 
 	Experiment Experiment `json:"experiment"`
 }
 
-// Capacity is what a server can do on this machine, in requests per second with its
+// Capacity is what a server can serve on this machine, in requests per second with its
 // CPUs busy, and the evidence for it (docs/method.md, Strength).
 type Capacity struct {
-	// Point is the label of the matrix's values, without those of groups of clients: the
-	// cells that share them share the server.
+	// Point is the label of the matrix's values, without those of groups of clients.
+	// Cells with the same label have the same server.
 	Point string `json:"point,omitempty"`
-	// Given is true if the user named ServingPerS. Nothing else is known then.
+	// Given is true if the user set ServingPerS. The other values are then not known.
 	Given       bool    `json:"given,omitempty"`
 	ServingPerS float64 `json:"serving_per_s"`
 	// ThroughputPerS was served over the window, and ByCPUTimePerS follows from the
 	// server's CPU time per request. ServingPerS is the former if the server was at
-	// least 95 % busy, else the latter: the clients were then the limit.
+	// least 95 % busy. Otherwise the clients were the limit, and it is the latter.
 	ThroughputPerS float64 `json:"throughput_per_s,omitempty"`
-	// Shared is true if server and clients share CPUs: ServingPerS is then what the
+	// Shared is true if server and clients share CPUs. ServingPerS is then what the
 	// machine serves.
 	Shared        bool    `json:"shared_cpus,omitempty"`
 	ByCPUTimePerS float64 `json:"by_cpu_time_per_s,omitempty"`
@@ -111,11 +114,11 @@ type Capacity struct {
 	Requests      int     `json:"requests,omitempty"`    // served in the window
 	WindowNS      int64   `json:"window_ns,omitempty"`
 	// RefusingPerS is how many requests the server can refuse after their handshake
-	// with all of its CPU time, RefusingNS of it each.
+	// with all of its CPU time, at RefusingNS each.
 	RefusingPerS float64 `json:"refusing_per_s,omitempty"`
 	RefusingNS   float64 `json:"refusing_ns,omitempty"`
-	// What a request that is served, and one that is refused, costs the clients in CPU
-	// time, and how many CPUs they have.
+	// The clients' CPU time for a request that is served, and for one that is refused,
+	// and the number of their CPUs.
 	ServingClientNS  float64 `json:"serving_client_ns,omitempty"`
 	RefusingClientNS float64 `json:"refusing_client_ns,omitempty"`
 	ClientCPUs       int     `json:"client_cpus,omitempty"`
@@ -132,8 +135,8 @@ func (e *Experiment) Floods() bool {
 	return is(e.Parallel) || slices.ContainsFunc(e.Background, is)
 }
 
-// ExperimentOf is what a trial of the cell of that name runs; "" is the only cell.
-// It is nil for an unknown name.
+// ExperimentOf returns the experiment of the cell of that name; "" is the only cell. It
+// is nil for an unknown name.
 func (m *Manifest) ExperimentOf(cell string) *Experiment {
 	if cell == "" {
 		return &m.Experiment
@@ -146,11 +149,11 @@ func (m *Manifest) ExperimentOf(cell string) *Experiment {
 	return nil
 }
 
-// Experiment is the resolved scenario: everything that a reader of the records
-// must know to turn them into figures.
+// Experiment is the resolved scenario: everything that is needed to turn the records
+// into figures.
 type Experiment struct {
 	Variants []string `json:"variants"`
-	// Arms are those in which each block has every variant, besides Plain.
+	// Arms are the arms, besides Plain, in which each block runs every variant.
 	Arms       []Arm `json:"arms,omitempty"`
 	Sequential Load  `json:"sequential"`
 	Parallel   Load  `json:"parallel"` // the attack
@@ -161,60 +164,60 @@ type Experiment struct {
 	Search    *Search `json:"search,omitempty"`
 	BodyBytes int64   `json:"body_bytes"`
 	Quota     int     `json:"quota"`
-	// RequestTimeoutNS bounds each request, from its actual start.
+	// RequestTimeoutNS limits each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
 	// ServerKey is the type of the key in the server's certificate.
 	ServerKey string `json:"server_key"`
-	// ClientKeyExchange is what the clients offer in TLS; empty, as in older runs, is
+	// ClientKeyExchange is what the clients offer in TLS. Empty, as in older runs, is
 	// x25519mlkem768.
 	ClientKeyExchange string `json:"client_key_exchange,omitempty"`
-	// ServerMemoryBytes is the server's memory limit; zero is none.
+	// ServerMemoryBytes is the server's memory limit. Zero is none.
 	ServerMemoryBytes int64  `json:"server_memory_bytes"`
 	ServerCPUs        []int  `json:"server_cpus"`
 	ClientCPUs        []int  `json:"client_cpus"`
-	XDPMode           string `json:"xdp_mode"` // asked for
+	XDPMode           string `json:"xdp_mode"` // as requested
 	SampleIntervalNS  int64  `json:"sample_interval_ns"`
-	// AlternateNS is the length of the stretches of which the server is measured in
-	// one half (MeasuredStretch); zero where it is measured all the time.
+	// AlternateNS is the length of the stretches. The server is measured in one half of
+	// them (MeasuredStretch). It is zero if the server is measured all the time.
 	AlternateNS int64 `json:"alternate_ns,omitempty"`
-	// Syscalls is whether the server's system calls are to be counted; nil in
-	// older runs, which did not record it.
+	// Syscalls reports whether the server's system calls are to be counted. It is nil
+	// in older runs, which did not record it.
 	Syscalls *bool `json:"syscalls,omitempty"`
 }
 
-// Certificate is what servers present. Its key is not kept.
+// Certificate is the certificate of servers. Its key is not stored.
 type Certificate struct {
 	Key    string `json:"key"` // its type: "rsa-2048"
 	SHA256 string `json:"sha256"`
 }
 
-// Load is what one group of clients does.
+// Load is the load of one group of clients.
 type Load struct {
-	// Kind is what the attack does, and HoldNS how long its connections stay open
-	// after their responses. Empty is requests.
+	// Kind is the kind of attack. Empty is requests. HoldNS is how long its connections
+	// stay open after their responses.
 	Kind     record.Attack `json:"kind,omitempty"`
 	HoldNS   int64         `json:"hold_ns,omitempty"`
 	Clients  int           `json:"clients"`
 	Requests int           `json:"requests"` // per client
-	// DurationNS is how long each client starts requests, if not Requests ends them.
+	// DurationNS is how long each client starts requests, if Requests is not set.
 	DurationNS int64 `json:"duration_ns,omitempty"`
-	// RatePerSecond is the scheduled rate per client; zero is a closed loop.
+	// RatePerSecond is the scheduled rate per client. Zero is a closed loop.
 	RatePerSecond float64 `json:"rate_per_second"`
 	// PaceNS is the least time from start to start in a closed loop.
 	PaceNS int64 `json:"pace_ns,omitempty"`
-	// Strength is the rate of all clients as a multiple of the server's capacity,
-	// from which RatePerSecond follows; zero if the scenario gives a rate.
+	// Strength is the rate of all clients as a multiple of the server's capacity.
+	// RatePerSecond follows from it. It is zero if the scenario gives a rate.
 	Strength float64 `json:"strength,omitempty"`
-	// Reached is the strength of the attack if that is less than Strength, because the
-	// clients cannot start more, and the scenario is content with that; else zero.
+	// Reached is the strength of the attack if the clients cannot start more and the
+	// scenario allows that. It is then less than Strength. Otherwise it is zero.
 	Reached     float64 `json:"strength_reached,omitempty"`
 	DelayNS     int64   `json:"delay_ns"` // from the epoch
 	MaxInFlight int     `json:"max_in_flight"`
 }
 
-// ScheduledNS is how long the schedule of one client lasts: from its first
-// intended start to one interval after its last. Zero for a closed loop that ends
+// ScheduledNS returns how long the schedule of one client lasts: from its first
+// intended start to one interval after its last. It is zero for a closed loop that ends
 // with its last request.
 func (l Load) ScheduledNS() int64 {
 	switch {
@@ -226,10 +229,10 @@ func (l Load) ScheduledNS() int64 {
 	return int64(float64(l.Requests) / l.RatePerSecond * 1e9)
 }
 
-// Strongest is the strength of the attack: that which it reached, if it is to be stronger.
+// Strongest returns the strength of the attack: Reached if it is set, else Strength.
 func (l Load) Strongest() float64 { return cmp.Or(l.Reached, l.Strength) }
 
-// StrengthLabel is a strength as scenarios write it: "1.25x".
+// StrengthLabel formats a strength as scenarios do: "1.25x".
 func StrengthLabel(strength float64) string { return strconv.FormatFloat(strength, 'g', -1, 64) + "x" }
 
 // PlannedTrial is one trial of the plan.
@@ -239,12 +242,13 @@ type PlannedTrial struct {
 	Cell    string `json:"cell,omitempty"`
 	Variant string `json:"variant"`
 	Arm     Arm    `json:"arm,omitempty"`
-	// Strength is that of the attack in a trial of a search; else zero.
+	// Strength is the strength of the attack in a trial of a search, else zero.
 	Strength float64 `json:"strength,omitempty"`
 }
 
-// Label is the cell, if there are several, the variant, its arm if that is not Plain, and
-// the strength of the attack in a search: "mixed-xdp-block-1.25x". In a block it is unique.
+// Label returns the cell, if there are several, the variant, its arm if that is not
+// Plain, and the strength of the attack in a search: "mixed-xdp-block-1.25x". It is
+// unique in a block.
 func (p PlannedTrial) Label() string {
 	label := p.Arm.Label(p.Variant)
 	if p.Cell != "" {
@@ -256,20 +260,20 @@ func (p PlannedTrial) Label() string {
 	return label
 }
 
-// Arm tells the trials of one variant in a block apart.
+// Arm distinguishes the trials of one variant in a block.
 type Arm string
 
 // The arms.
 const (
 	Plain Arm = ""
-	// Again is the same as Plain, for the difference that nothing makes.
+	// Again is the same as Plain: an A/A test, to measure noise.
 	Again Arm = "again"
-	// Unmeasured has a server without probe and system-call counter, for the
-	// difference that measuring makes. Only runs of earlier versions have it.
+	// Unmeasured has a server without probe and system-call counter, to find the effect
+	// of measuring. Only runs of earlier versions have it.
 	Unmeasured Arm = "unmeasured"
 )
 
-// Label names a variant in the arm.
+// Label returns the name of a variant in the arm.
 func (a Arm) Label(variant string) string {
 	if a == Plain {
 		return variant
@@ -277,7 +281,7 @@ func (a Arm) Label(variant string) string {
 	return variant + "-" + string(a)
 }
 
-// Machine is the host, as far as it can change a figure.
+// Machine describes the host, as far as it can change a figure.
 type Machine struct {
 	OS          string  `json:"os"`
 	Kernel      string  `json:"kernel"`
@@ -293,20 +297,20 @@ type Machine struct {
 	RmemMaxBytes int64 `json:"rmem_max_bytes,omitempty"`
 }
 
-// Runtime is what the nodes ran in.
+// Runtime describes what the nodes ran in.
 type Runtime struct {
 	Name       string `json:"name"` // "docker" or "netns"
 	Version    string `json:"version"`
 	API        string `json:"api,omitempty"`
-	Image      string `json:"image,omitempty"` // its id, not reproducible
+	Image      string `json:"image,omitempty"` // its ID, not reproducible
 	CgroupMode string `json:"cgroup_mode,omitempty"`
-	// Limits says what the runtime enforced, and with what.
+	// Limits are the limits that the runtime enforced, and the means.
 	Limits []string `json:"limits,omitempty"`
 	// Capabilities are those of a server that attaches XDP.
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
-// Check is one rule of docs/method.md held against a trial.
+// Check is the result of one rule of docs/method.md for a trial.
 type Check struct {
 	Rule     string `json:"rule"`
 	OK       bool   `json:"ok"`
@@ -319,8 +323,8 @@ type Node struct {
 	Role    string `json:"role"` // RoleServer and so on
 	Address string `json:"address"`
 	ReadyNS int64  `json:"ready_ns"` // relative to the epoch
-	// ReadySeenNS is when its word that it is ready arrived, by the monotonic
-	// clock of equic-bench; zero if never, and in older runs.
+	// ReadySeenNS is when its ready record arrived, by the monotonic clock of
+	// equic-bench. It is zero if none arrived, and in older runs.
 	ReadySeenNS int64 `json:"ready_seen_ns,omitempty"`
 	ExitCode    int   `json:"exit_code"`
 	// Ended is absent in older runs.
@@ -334,14 +338,14 @@ type Node struct {
 	Log     string `json:"log,omitempty"`
 }
 
-// NodeEnd is what ended a node.
+// NodeEnd is how a node ended.
 type NodeEnd string
 
-// The ends of a node.
+// The ways in which a node ends.
 const (
 	EndedItself  NodeEnd = "itself"
 	EndedAsked   NodeEnd = "asked"  // by SIGTERM
-	EndedKilled  NodeEnd = "killed" // as the trial was given up
+	EndedKilled  NodeEnd = "killed" // because the trial was given up
 	NeverStarted NodeEnd = "never started"
 )
 
@@ -365,22 +369,22 @@ type Trial struct {
 	// LoadEndNS is when the last client ended, relative to the epoch.
 	LoadEndNS int64  `json:"load_end_ns"`
 	XDPMode   string `json:"xdp_mode,omitempty"` // in force
-	// GivenUp is why the trial ended before its load did.
+	// GivenUp is why the trial ended before its load.
 	GivenUp string `json:"given_up,omitempty"`
-	// ClockStepNS is how far the wall clock of equic-bench moved against the
-	// monotonic one until all nodes were ready.
+	// ClockStepNS is how far the wall clock of equic-bench moved relative to the
+	// monotonic clock until all nodes were ready.
 	ClockStepNS int64 `json:"clock_step_ns,omitempty"`
-	// FloodFrames is how many frames of floods came to the server, passed on or not; nil
-	// if nothing counted them.
+	// FloodFrames is how many frames of floods reached the server, passed on or not. It
+	// is nil if they were not counted.
 	FloodFrames *uint64  `json:"flood_frames,omitempty"`
 	Nodes       []Node   `json:"nodes"`
 	Valid       bool     `json:"valid"`
 	Checks      []Check  `json:"checks"`
 	Warnings    []string `json:"warnings,omitempty"`
-	// OverheadNS is the time of the trial that is not the scenario's own.
+	// OverheadNS is the time of the trial that the scenario does not ask for.
 	OverheadNS int64 `json:"overhead_ns"`
-	// Settling is absent where the scenario asks for none. It is over before
-	// Started, and so no part of OverheadNS.
+	// Settling is absent if the scenario asks for none. It is over before Started, so
+	// it is not part of OverheadNS.
 	Settling *Settling `json:"settling,omitempty"`
 }
 
@@ -388,17 +392,17 @@ type Trial struct {
 type Settling struct {
 	WaitNS  int64 `json:"wait_ns"`
 	LimitNS int64 `json:"limit_ns"`
-	// Busy and SoftIRQ are shares of the time of the nodes' CPUs, in 0..1, in
-	// the last interval of the wait. Busy is all but idle and waiting for a
-	// disk, so it includes SoftIRQ.
+	// Busy and SoftIRQ are shares of the time of the nodes' CPUs, in 0..1, in the last
+	// interval of the wait. Busy excludes idle time and waiting for a disk, so it
+	// includes SoftIRQ.
 	Busy    float64 `json:"busy"`
 	SoftIRQ float64 `json:"softirq"`
-	// Quiet is false where the wait ended at its limit.
+	// Quiet is false if the wait ended at its limit.
 	Quiet bool `json:"quiet"`
-	// Error says why nobody knows, where the host does not tell.
+	// Error is why this is not known, if the host does not report it.
 	Error string `json:"error,omitempty"`
 }
 
-// Name is the name of the trial's folder: "001-no-block", and
+// Name returns the name of the trial's folder: "001-no-block", and
 // "001-no-block-attempt-2" for a repetition of an invalid one.
 func (t *Trial) Name() string { return trialName(t.PlannedTrial, t.Attempt) }

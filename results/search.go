@@ -2,39 +2,40 @@ package results
 
 import "slices"
 
-// Search is how the breaking point of each cell and variant was looked for: by trials
-// with attacks of several strengths (docs/method.md, The breaking point). The strength
-// of the experiment's attack is then the strongest that may be tried.
+// Search describes how the breaking point of each cell and variant was searched: by
+// trials with attacks of several strengths (docs/method.md, The breaking point). The
+// strength of the experiment's attack is then the strongest that may be tried.
 type Search struct {
 	From   float64 `json:"from"`   // the weakest attack, as a multiple of the server's capacity
 	To     float64 `json:"to"`     // the strongest one
-	Factor float64 `json:"factor"` // how far apart the bounds may be at the end
+	Factor float64 `json:"factor"` // ratio of the bounds at which the search may end
 	Keep   float64 `json:"keep"`   // least share of the throughput before the attack, in 0..1
 	Lost   int     `json:"lost"`   // most requests of sequential clients that may be lost
 	P99    float64 `json:"p99"`    // largest p99, as a multiple of that before the attack
-	// Repetitions is how often each breaking point is looked for.
+	// Repetitions is how often each breaking point is searched.
 	Repetitions int `json:"repetitions"`
 }
 
-// Verdict is what a trial of a search says of the strength of its attack.
+// Verdict is the result of a trial of a search for the strength of its attack.
 type Verdict string
 
 // The verdicts.
 const (
-	AttackHeld    Verdict = "holds" // the server: the sequential clients were served nearly as before
+	AttackHeld    Verdict = "holds" // the sequential clients were served nearly as before
 	AttackBroke   Verdict = "breaks"
-	AttackLimited Verdict = "limited" // by the clients, who could not start as much
-	AttackInvalid Verdict = "invalid" // the trial, in all its attempts
+	AttackLimited Verdict = "limited" // the clients could not start as much
+	AttackInvalid Verdict = "invalid" // the trial is invalid, in all its attempts
 )
 
-// The rules for a valid trial that an attack breaks which is more than can be sent:
-// its clients' CPUs are not the limit, and the frames of a flood come to the server.
+// The rules for a valid trial that fail if an attack is stronger than the clients can
+// send: the clients' CPUs are not the limit, and the frames of a flood reach the
+// server.
 const (
 	GeneratorRule = "generator-not-bottleneck"
 	FloodRule     = "flood-arrived"
 )
 
-// Limited reports whether nothing but these rules makes the trial invalid.
+// Limited reports whether the trial is invalid only because of these rules.
 func (t *Trial) Limited() bool {
 	broken := t.BrokenRules()
 	return !t.Valid && len(broken) > 0 && !slices.ContainsFunc(broken, func(rule string) bool {
@@ -42,7 +43,7 @@ func (t *Trial) Limited() bool {
 	})
 }
 
-// BrokenRules are those that make the trial invalid.
+// BrokenRules returns the rules that make the trial invalid.
 func (t *Trial) BrokenRules() []string {
 	var all []string
 	for _, c := range t.Checks {
@@ -53,8 +54,8 @@ func (t *Trial) BrokenRules() []string {
 	return all
 }
 
-// At is the experiment with an attack of the strength of a planned trial; it is the same
-// if the trial has none of its own.
+// At returns the experiment with an attack of the strength of a planned trial. If the
+// trial has no strength, it returns the same experiment.
 func (e *Experiment) At(p PlannedTrial) *Experiment {
 	if p.Strength == 0 {
 		return e

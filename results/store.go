@@ -24,29 +24,29 @@ const (
 	CrateFile     = "ro-crate-metadata.json"
 	ChecksumsFile = "SHA256SUMS"
 
-	// timeStamp begins the name of a run directory.
+	// timeStamp is the format of the time at the beginning of a run directory's name.
 	timeStamp = "20060102T150405Z"
 
-	// partial marks a trial folder that is being written; a reader skips it.
+	// partial is the prefix of a trial folder that is being written. Readers skip it.
 	partial = ".partial-"
-	// temporary marks a file that is being written.
+	// temporary is the prefix of a file that is being written.
 	temporary = ".tmp-"
-	// HalfReport marks the folder of a report that is being drawn, in the run
-	// directory.
+	// HalfReport is the prefix of the folder, in the run directory, of a report that is
+	// being drawn.
 	HalfReport = ".report-"
 )
 
-// ErrNoRun says that a folder is no run, or holds none.
+// ErrNoRun means that a folder is not a run, or contains none.
 var ErrNoRun = errors.New("no run")
 
-// Writer writes one run directory. Trials appear in it whole or not at all.
+// Writer writes one run directory. Trials appear in it complete or not at all.
 type Writer struct {
 	Dir string
 	ID  string
 }
 
-// Create makes the directory root/<UTC time>-<scenario>, with a suffix where
-// two runs start in the same second.
+// Create makes the directory root/<UTC time>-<scenario>. If two runs start in the same
+// second, the second gets a suffix.
 func Create(root, scenario string, now time.Time) (*Writer, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, fmt.Errorf("create results folder: %w", err)
@@ -72,8 +72,8 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 	}
 }
 
-// Reopen continues a run directory that was opened for reading: it is no longer
-// sealed, and what was being written when the run ended is removed.
+// Reopen continues a run directory that was opened for reading. The directory is no
+// longer sealed, and incomplete files and folders are removed.
 func Reopen(r *Run) (*Writer, error) {
 	if r.packed() {
 		return nil, fmt.Errorf("continue run %s: %w", r.Dir, ErrPacked)
@@ -94,7 +94,7 @@ func Reopen(r *Run) (*Writer, error) {
 	return &Writer{Dir: r.Dir, ID: r.Manifest.ID}, nil
 }
 
-// WriteScenario keeps the scenario as given.
+// WriteScenario stores the scenario as given.
 func (w *Writer) WriteScenario(text []byte) error {
 	return writeFile(filepath.Join(w.Dir, ScenarioFile), text)
 }
@@ -130,11 +130,11 @@ func (t *TrialWriter) Create(name string) (*os.File, error) {
 	return os.Create(filepath.Join(t.tmp, name))
 }
 
-// Path is where a file of the trial is until Commit.
+// Path returns the path of a file of the trial, until Commit.
 func (t *TrialWriter) Path(name string) string { return filepath.Join(t.tmp, name) }
 
-// Commit writes trial.json, syncs everything to disk and gives the folder its
-// final name.
+// Commit writes trial.json, syncs everything to disk and gives the folder its final
+// name.
 func (t *TrialWriter) Commit(trial *Trial) error {
 	if err := writeJSON(filepath.Join(t.tmp, TrialFile), trial); err != nil {
 		return err
@@ -148,12 +148,12 @@ func (t *TrialWriter) Commit(trial *Trial) error {
 	return syncPath(filepath.Dir(t.final))
 }
 
-// Abort removes what was written of the trial.
+// Abort removes the files of the trial.
 func (t *TrialWriter) Abort() error { return os.RemoveAll(t.tmp) }
 
-// Seal describes the run for archives (ro-crate-metadata.json), then writes
-// SHA256SUMS over every raw file and that description: over all but the report,
-// which follows from them.
+// Seal writes a description of the run for archives (ro-crate-metadata.json). Then it
+// writes SHA256SUMS for every raw file and that description. The report is not
+// included, because it can be drawn from them.
 func (w *Writer) Seal() error {
 	run, err := Open(w.Dir)
 	if err != nil {
@@ -179,15 +179,15 @@ func (w *Writer) Seal() error {
 	return writeFile(filepath.Join(w.Dir, ChecksumsFile), sums)
 }
 
-// Discard removes a run directory, for a run that ended without a whole trial.
+// Discard removes a run directory, for a run that ended without a complete trial.
 func (w *Writer) Discard() error { return os.RemoveAll(w.Dir) }
 
 // Run is a run directory opened for reading.
 type Run struct {
 	Dir      string
 	Manifest Manifest
-	Trials   []*Trial // whole trials, in the order of their names
-	// Cell is the one that CellRuns made the run of; zero for a whole run.
+	Trials   []*Trial // complete trials, in the order of their names
+	// Cell is the cell for which CellRuns made the run; zero for a whole run.
 	Cell Cell
 }
 
@@ -221,8 +221,8 @@ func Open(dir string) (*Run, error) {
 	return r, nil
 }
 
-// CellRuns are the run's cells, each as a run of its own: its experiment, and its
-// trials. A run without cells is its only one.
+// CellRuns returns the run's cells, each as a separate run with its experiment and its
+// trials. A run without cells is returned as the only one.
 func (r *Run) CellRuns() []*Run {
 	if len(r.Manifest.Cells) == 0 {
 		return []*Run{r}
@@ -241,7 +241,7 @@ func (r *Run) CellRuns() []*Run {
 	return all
 }
 
-// Newest is the directory of the newest run under root that has a whole trial.
+// Newest returns the directory of the newest run under root that has a complete trial.
 func Newest(root string) (string, error) {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -257,8 +257,8 @@ func Newest(root string) (string, error) {
 	return "", fmt.Errorf("%w under %s: make one with `equic-bench run scenarios/quick.yaml`", ErrNoRun, root)
 }
 
-// Lines calls yield for each record of one node of a trial, in the order in
-// which it was printed. An error names the file and the line.
+// Lines calls yield for each record of one node of a trial, in the order in which they
+// were printed. An error contains the file and the line.
 func (r *Run) Lines(t *Trial, n *Node, yield func(*record.Line) error) error {
 	path := filepath.Join(r.Dir, TrialsDir, t.Name(), n.Records)
 	f, err := openRecords(path)
@@ -277,21 +277,21 @@ func trialName(p PlannedTrial, attempt int) string {
 	return name
 }
 
-// sealed is a file that SHA256SUMS vouches for.
+// sealed is a file that SHA256SUMS covers.
 type sealed struct {
 	path   string // in the run directory, with slashes
 	sha256 string // hexadecimal
 	bytes  int64
 }
 
-// isReport says whether a folder of a run directory is its report, or one that
-// is being drawn or was when `report` was killed: neither is part of the run.
+// isReport reports whether a folder of a run directory is its report, or an incomplete
+// report. Neither is part of the run.
 func isReport(name string) bool {
 	return name == ReportDir || strings.HasPrefix(name, HalfReport) && filepath.Base(name) == name
 }
 
-// rawFiles are the files of a run directory but for the report, the crate, the
-// checksums, and what is not whole.
+// rawFiles returns the files of a run directory except the report, the crate, the
+// checksums, and incomplete trials.
 func rawFiles(dir string) ([]sealed, error) {
 	var files []sealed
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {

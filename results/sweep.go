@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// scratch begins the names of folders for what a run measures and does not keep.
+// scratch is the prefix of folders for measurements of a run that are not kept.
 const scratch = ".scratch-"
 
-// Scratch makes a folder under root, which the caller removes. If it is killed
-// before, Sweep does.
+// Scratch makes a folder under root. The caller must remove it. If the caller is killed
+// before, Sweep removes it.
 func Scratch(root string) (string, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return "", fmt.Errorf("create results folder: %w", err)
@@ -26,9 +26,9 @@ func Scratch(root string) (string, error) {
 	return dir, nil
 }
 
-// Sweep removes the run directories under root that never got a manifest, as their
-// runs were killed before they could write one, and what a killed run has left of
-// Scratch. No run may be starting there.
+// Sweep removes the run directories under root without a manifest: their runs were
+// killed before they could write one. It also removes the folders of Scratch that a
+// killed run has left. No run may be starting under root.
 func Sweep(root string) error {
 	entries, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -47,15 +47,16 @@ func Sweep(root string) error {
 	return nil
 }
 
-// isRunID says whether a name is one that Create gives.
+// isRunID reports whether a name has the form that Create uses.
 func isRunID(name string) bool {
 	stamp, _, found := strings.Cut(name, "-")
 	_, err := time.Parse(timeStamp, stamp)
 	return found && err == nil
 }
 
-// barren says whether a run directory holds nothing but what a run writes before
-// its manifest. Anything else may be somebody's: a name alone makes no run.
+// barren reports whether a run directory contains only what a run writes before its
+// manifest. Other files may belong to the user: the name alone does not prove that it
+// is a run.
 func barren(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -70,18 +71,18 @@ func barren(dir string) bool {
 	return true
 }
 
-// isEmpty says whether a folder holds nothing; what is no folder is not empty.
+// isEmpty reports whether a folder is empty. It is false if the path is not a folder.
 func isEmpty(dir string) bool {
 	entries, err := os.ReadDir(dir)
 	return err == nil && len(entries) == 0
 }
 
-// deadReport is the age from which nobody draws in a half report any more: the
+// deadReport is the age at which an incomplete report is no longer being drawn: the
 // largest take minutes.
 const deadReport = time.Hour
 
-// SweepReports removes from a run directory what killed reports have left. One
-// that was begun within the last hour may still be drawn, and stays.
+// SweepReports removes from a run directory what killed reports have left. A report
+// that was begun within the last hour may still be in progress, so it stays.
 func SweepReports(dir string) error {
 	half, err := halves(dir, HalfReport)
 	for _, path := range half {
@@ -96,8 +97,8 @@ func SweepReports(dir string) error {
 	return nil
 }
 
-// halves are the paths in a run directory whose names begin as those of what is
-// being written do.
+// halves returns the paths in a run directory whose names begin with the prefix of
+// incomplete files or folders.
 func halves(dir, begin string) ([]string, error) {
 	folder, prefix := filepath.Split(filepath.Join(dir, begin))
 	entries, err := os.ReadDir(folder)

@@ -14,7 +14,7 @@ import (
 
 func TestSweepTakesOnlyRunsThatNeverBegan(t *testing.T) {
 	tests := map[string]struct {
-		holds []string // folders with a slash at their end
+		holds []string // folders have a slash at their end
 		stays bool
 	}{
 		"nothing was made in it yet":           {nil, false},

@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// Verification is what Verify found.
+// Verification is the result of Verify.
 type Verification struct {
-	Manifest *Manifest // nil where it cannot be read
-	Trials   []*Trial  // those that stand in their folders, with all records
+	Manifest *Manifest // nil if it cannot be read
+	Trials   []*Trial  // those in the right folders, with all records
 	Findings []Finding
 }
 
-// Verify holds a run directory against itself: the run has ended and is sealed,
-// every file is the one of SHA256SUMS and there is no other, the scenario is the
-// manifest's, each trial is what its folder says, each node has as many records
-// as its trial says. The report, which follows from the records, is left out, and so
-// is what a report was being drawn in.
+// Verify checks a run directory for consistency. The run has ended and is sealed. Every
+// file matches SHA256SUMS, and there is no other. The scenario is the one of the
+// manifest. Each trial is in its own folder. Each node has as many records as its trial
+// states. Reports, complete or not, are not checked, because they can be drawn from the
+// records.
 //
-// It writes nothing and follows no link out of the run. A folder that is no run
-// gives an error that wraps ErrNoRun. Checksums find what was changed by
-// mistake; who changes a file on purpose can write its checksum, too.
+// It writes nothing and follows no link out of the run. For a folder that is not a run,
+// the error wraps ErrNoRun. Checksums find accidental changes. They do not protect
+// against somebody who changes a file and its checksum.
 func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrPermission) {
@@ -52,19 +52,18 @@ func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
 	return &Verification{Manifest: v.manifest, Trials: v.readable(), Findings: findings}, nil
 }
 
-// verifier is one run being verified.
+// verifier verifies one run.
 type verifier struct {
 	fsys        fs.FS
 	dir         string
 	files       map[string]content // all regular files but the report's
-	odd         []Fault            // what is there and is no file
-	manifest    *Manifest          // nil where it cannot be read
+	odd         []Fault            // entries that are neither files nor folders
+	manifest    *Manifest          // nil if it cannot be read
 	manifestErr error
 	trials      []trialFolder
 }
 
-// trialFolder is a trial's folder with its trial.json, nil where that cannot be
-// read.
+// trialFolder is a trial's folder with its trial.json, or nil if that cannot be read.
 type trialFolder struct {
 	name  string // "001-no-block"
 	trial *Trial
@@ -92,12 +91,11 @@ func (v *verifier) readManifest() {
 	v.manifest = m
 }
 
-// readTrials reads trial.json in every folder of trials/ but those that were
-// being written.
+// readTrials reads trial.json in every folder of trials/ except incomplete ones.
 func (v *verifier) readTrials() {
 	entries, err := fs.ReadDir(v.fsys, TrialsDir)
 	if err != nil {
-		return // no trials: the manifest's plan says whether that is right
+		return // no trials: tally compares that with the plan
 	}
 	for _, e := range entries {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), partial) {
@@ -112,7 +110,7 @@ func (v *verifier) readTrials() {
 	}
 }
 
-// readJSON reads a regular file: one that survey has seen.
+// readJSON reads a regular file that survey has found.
 func (v *verifier) readJSON(name string, into any) error {
 	switch c, ok := v.files[name]; {
 	case !ok:
@@ -127,13 +125,13 @@ func (v *verifier) readJSON(name string, into any) error {
 	return json.Unmarshal(text, into)
 }
 
-// interrupted says what became of a run without an end.
+// interrupted explains a run without an end.
 func (v *verifier) interrupted() string {
 	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or it goes on still; `equic-bench run "+
 		"--resume %s` continues it", v.dir)
 }
 
-// ended sees that the manifest was written a last time.
+// ended checks that the manifest was written at the end.
 func (v *verifier) ended() Finding {
 	f := Finding{Check: "ended", Status: Broken}
 	switch {
@@ -149,8 +147,8 @@ func (v *verifier) ended() Finding {
 	return f
 }
 
-// scenario sees that the scenario is the one whose digest was recorded when the
-// run began.
+// scenario checks that the scenario is the one whose digest was recorded when the run
+// began.
 func (v *verifier) scenario() Finding {
 	const check = "scenario"
 	if v.manifest == nil {
@@ -171,7 +169,7 @@ func (v *verifier) scenario() Finding {
 		"file is not what "+ManifestFile+" says", "it may not be the experiment that was run")
 }
 
-// trialFolders sees that every trial stands in its own folder and was planned.
+// trialFolders checks that every trial is in its own folder and was planned.
 func (v *verifier) trialFolders() Finding {
 	var faults []Fault
 	for _, f := range v.trials {
@@ -183,7 +181,7 @@ func (v *verifier) trialFolders() Finding {
 		"of the trials' folders are not what they say", "figures may stand under the wrong variant, or lack a trial")
 }
 
-// misplaced says why a folder is not that of its trial; empty: it is.
+// misplaced returns why a folder is not that of its trial, or an empty fault if it is.
 func (v *verifier) misplaced(f *trialFolder) Fault {
 	at := path.Join(TrialsDir, f.name)
 	switch {
@@ -197,8 +195,8 @@ func (v *verifier) misplaced(f *trialFolder) Fault {
 	return Fault{}
 }
 
-// tally counts the trials. One that was planned and not run is no fault: a run
-// that was told to stop keeps what it has.
+// tally counts the trials. A planned trial that was not run is not a fault: a run that
+// was told to stop keeps its trials.
 func (v *verifier) tally() string {
 	run, valid := map[int]bool{}, 0
 	for _, f := range v.trials {
@@ -221,13 +219,13 @@ func (v *verifier) tally() string {
 	return text
 }
 
-// records sees that no record was lost or added.
+// records checks that no record was lost or added.
 func (v *verifier) records() Finding {
 	var faults []Fault
 	files, lines := 0, 0
 	for _, f := range v.trials {
 		if f.trial == nil {
-			continue // a fault of the check before
+			continue // a fault of the previous check
 		}
 		for _, n := range f.trial.Nodes {
 			files, lines = files+1, lines+n.Lines
@@ -242,7 +240,7 @@ func (v *verifier) records() Finding {
 		"records were lost or added: take no figure from these trials")
 }
 
-// readable are the trials whose records can be read.
+// readable returns the trials whose records can be read.
 func (v *verifier) readable() []*Trial {
 	var trials []*Trial
 	for i := range v.trials {
@@ -258,7 +256,7 @@ func (v *verifier) readable() []*Trial {
 	return trials
 }
 
-// recordsFile is the file of a node's records, which may be packed.
+// recordsFile returns the name of the file with a node's records, which may be packed.
 func (v *verifier) recordsFile(name string) string {
 	_, plain := v.files[name]
 	if _, packed := v.files[name+packedSuffix]; packed && !plain {
@@ -267,7 +265,7 @@ func (v *verifier) recordsFile(name string) string {
 	return name
 }
 
-// miscount says why a file does not have so many lines; empty: it has.
+// miscount returns why a file does not have this number of lines, or "" if it has.
 func (v *verifier) miscount(name string, want int) string {
 	switch c, ok := v.files[name]; {
 	case !ok:

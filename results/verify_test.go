@@ -55,7 +55,7 @@ func verify(t *testing.T, dir string) []Finding {
 	return v.Findings
 }
 
-// status is that of one check; it must be there.
+// status returns the finding of one check. It must be there.
 func status(t *testing.T, findings []Finding, check string) Finding {
 	t.Helper()
 	i := slices.IndexFunc(findings, func(f Finding) bool { return f.Check == check })
@@ -65,7 +65,7 @@ func status(t *testing.T, findings []Finding, check string) Finding {
 	return findings[i]
 }
 
-// faults are the files that failed checks name.
+// faults returns the files that failed checks name.
 func faults(findings []Finding) []string {
 	var names []string
 	for _, f := range findings {
@@ -79,7 +79,7 @@ func faults(findings []Finding) []string {
 	return names
 }
 
-// allFiles are the paths of all files of a run, relative to it.
+// allFiles returns the paths of all files of a run, relative to it.
 func allFiles(t *testing.T, dir string) []string {
 	t.Helper()
 	var names []string
@@ -108,8 +108,8 @@ func TestAWholeRunVerifies(t *testing.T) {
 	}
 }
 
-// In every file every seventh byte, and of SHA256SUMS every byte: one bit of it
-// is flipped, and its file is named.
+// The test flips one bit of every seventh byte of each file, and of every byte of
+// SHA256SUMS. The file must be named.
 func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 	testkit.Slow(t, "verifies a run for each of a thousand bytes")
 	w := writeWholeRun(t)
@@ -141,9 +141,8 @@ func TestAChangedByteAnywhereIsFoundAndNamed(t *testing.T) {
 	}
 }
 
-// namesFlip says whether the file that was changed is named. A digest changed
-// within SHA256SUMS cannot be told from a change of the file that it is of, so
-// there that file is named.
+// namesFlip reports whether the changed file is named. A changed digest in SHA256SUMS
+// looks like a change of the file with that digest, so that file is named instead.
 func namesFlip(name, text string, at int, named []string) bool {
 	if slices.Contains(named, name) {
 		return true
@@ -157,7 +156,7 @@ func namesFlip(name, text string, at int, named []string) bool {
 func TestAMissingFileIsFoundAndNamed(t *testing.T) {
 	for _, name := range allFiles(t, writeWholeRun(t).Dir) {
 		if name == ChecksumsFile {
-			continue // the run is not sealed then, which has a test of its own
+			continue // then the run is not sealed, which another test covers
 		}
 		dir := writeWholeRun(t).Dir
 		testkit.Must(t, os.Remove(filepath.Join(dir, name)))
@@ -268,7 +267,7 @@ func TestOnlyTrialsThatCanBeReadAreHandedOn(t *testing.T) {
 		}
 		path := filepath.Join(w.Dir, TrialsDir, v.Trials[0].Name(), "server.jsonl")
 		testkit.Must(t, os.Remove(path))
-		testkit.Must(t, os.Symlink("/dev/zero", path)) // which has no end
+		testkit.Must(t, os.Symlink("/dev/zero", path)) // it has no end
 	}
 }
 
