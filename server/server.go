@@ -3,7 +3,7 @@
 // quota are refused.
 //
 // It runs in the server node of a trial (cmd/equic-server is its main) and
-// prints the record types of results.
+// prints the records of package record.
 package server
 
 import (
