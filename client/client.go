@@ -2,7 +2,7 @@
 // a new connection, and records how each of them ended.
 //
 // It runs in the client nodes of a trial (cmd/equic-client is its main) and
-// prints the record types of results.
+// prints the records of package record.
 package client
 
 import (
