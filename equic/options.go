@@ -109,7 +109,7 @@ type Options struct {
 	// Pass is the set of unusual packets to pass, although no QUIC client sends them.
 	Pass Unusual
 
-	// Packets of Allowed clients are never dropped. Those of Denied clients always are,
+	// Allowed clients' packets are never dropped. Denied clients' packets always are,
 	// unless the client is also allowed. Gateway.Allowed and Gateway.Denied change the
 	// lists.
 	Allowed, Denied []netip.Prefix

@@ -23,7 +23,7 @@ type Options struct {
 	// project's own nodes.
 	Server netip.AddrPort
 	Kind   record.Attack
-	// The flood ends after either Frames or Duration.
+	// Frames or Duration ends the flood. Exactly one of them is set.
 	Frames   int
 	Duration time.Duration
 	Rate     float64       // frames per second; zero is as many as possible

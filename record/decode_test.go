@@ -103,7 +103,8 @@ func TestGarbageIsRefused(t *testing.T) {
 	}
 }
 
-// If decodePlain decodes a line, the result is the same as from encoding/json.
+// FuzzDecode checks that a line that decodePlain decodes is the same record as from
+// encoding/json.
 func FuzzDecode(f *testing.F) {
 	for _, line := range frequent() {
 		f.Add(printed(f, line))

@@ -9,8 +9,9 @@ import (
 // SignedRank returns the two-sided p-value of Wilcoxon's signed-rank test of the
 // hypothesis that paired differences are symmetric around zero. It is exact: the share
 // of all 2^n choices of signs that are at least as extreme. Equal sizes get their mean
-// rank. Zeros have no sign and are dropped; if all differences are zero, the result is
-// 1. It is NaN if there are no differences or one is NaN. Infinities are the largest.
+// rank. Zeros have no sign and are dropped; the result is 1 if all differences are
+// zero. It is NaN if there are no differences or one is NaN. Infinities are the
+// largest.
 //
 // The smallest possible value is 2/2^n: 0.0625 with 5 blocks, 0.03125 with 6. The work
 // grows with the third power of n. Source: Wilcoxon, Biometrics Bulletin 1 (1945).
