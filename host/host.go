@@ -1,4 +1,4 @@
-// Package host reads what the kernel reports about this machine: CPUs, memory,
+// Package host reads the kernel's information about this machine: CPUs, memory,
 // capabilities, load. doctor checks it, orchestrate records it and waits for an idle
 // machine with it, and measure finds its CPUs with it. The package measure reads the
 // state of a process.

@@ -1,9 +1,9 @@
 // Package control lets a server in another process count its clients at a gateway, by a
 // line protocol over a Unix socket.
 //
-// The program equic-gateway consists of it and the package equic, and is for servers
-// that are not written in Go. docs/gateway.md describes the protocol. It imports equic
-// and no other package of this module.
+// The program equic-gateway combines it with the package equic, for servers that are
+// not written in Go. docs/gateway.md describes the protocol. It imports equic and no
+// other package of this module.
 package control
 
 import (
