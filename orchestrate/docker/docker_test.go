@@ -379,17 +379,20 @@ func TestTheContextOfTheDockerCommandIsUsed(t *testing.T) {
 
 func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
 	for name, c := range map[string]struct {
-		host func(t *testing.T) string
-		says string
+		host      string
+		component string // of an engine that answers
+		says      string
 	}{
 		"over SSH": {
-			func(*testing.T) string { return "ssh://me@elsewhere" },
-			"DOCKER_HOST names ssh://me@elsewhere: an engine over SSH",
+			host: "ssh://me@elsewhere", says: "DOCKER_HOST names ssh://me@elsewhere: an engine over SSH",
 		},
-		"Podman": {func(t *testing.T) string { return answering(t, "Podman Engine") }, "Podman answers at unix://"},
+		"Podman": {component: "Podman Engine", says: "Podman answers at unix://"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("DOCKER_HOST", c.host(t))
+			if c.component != "" {
+				c.host = answering(t, c.component)
+			}
+			t.Setenv("DOCKER_HOST", c.host)
 			_, err := New(t.Context(), "")
 			if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want one on %q", err, c.says)
