@@ -52,7 +52,7 @@ ladder: build ## where to turn a client away: five variants under two attacks, i
 	$(BIN)/equic-bench run scenarios/ladder-quick.yaml --runtime netns
 
 .PHONY: anchors
-anchors: build ## published costs of dropping packets beside ours, in namespaces (root; four minutes)
+anchors: build ## published costs of dropping packets beside ours, in namespaces (root; three minutes)
 	$(BIN)/equic-bench run scenarios/anchors.yaml --runtime netns
 	$(BIN)/equic-bench report --claims anchors
 

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/equic-bench/equic-bench/flood/wire"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -39,6 +40,14 @@ type Options struct {
 // mostFrames is the limit of every flood.
 const mostFrames = 1 << 32
 
+// frameBytes is the size of each frame. A socket does not pad short datagrams.
+func (o *Options) frameBytes() uint64 {
+	if o.Kind == record.Short && o.Interface == "" {
+		return wire.FrameBytes - payloadBytes + shortBytes
+	}
+	return wire.FrameBytes
+}
+
 func (o *Options) validate() error {
 	server := o.Server.Addr()
 	switch {
@@ -47,7 +56,7 @@ func (o *Options) validate() error {
 	case !server.IsPrivate() && !server.IsLoopback():
 		return fmt.Errorf("server %s is in a public network: a flood is for the nodes of its own trial", o.Server)
 	case !o.Kind.Flood():
-		return fmt.Errorf("unknown kind %q: want %s, %s or %s", o.Kind, record.HalfOpen, record.Spoofed, record.Junk)
+		return fmt.Errorf("unknown kind %q: want one of %q", o.Kind, record.Floods)
 	case o.Frames < 0 || o.Frames > mostFrames:
 		return fmt.Errorf("%d frames: want 1 to %d", o.Frames, mostFrames)
 	case o.Duration < 0 || o.Duration > time.Hour:

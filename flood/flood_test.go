@@ -193,6 +193,8 @@ func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 		{record.Spoofed, false, network.Contains},
 		{record.Spoofed, true, network.Contains},
 		{record.Junk, true, own},
+		{record.Short, false, own},
+		{record.Short, true, own},
 	} {
 		t.Run(fmt.Sprintf("%s, live %v", c.kind, c.live), func(t *testing.T) {
 			const count = 50
@@ -230,7 +232,11 @@ func TestFramesReachTheServersSocketFromTheAddressesThatTheyName(t *testing.T) {
 				if n == 0 { // the request for the hardware address
 					continue
 				}
-				if sources[from] = true; n != payloadBytes || !c.from(from.Addr()) {
+				want := payloadBytes
+				if c.kind == record.Short {
+					want = shortBytes
+				}
+				if sources[from] = true; n != want || !c.from(from.Addr()) {
 					t.Fatalf("%d bytes from %s", n, from)
 				}
 			}

@@ -99,7 +99,7 @@ func randomSource(network netip.Prefix) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address)), uint16(1024+rand.IntN(64512)))
 }
 
-// frame returns a datagram in UDP, IPv4 and Ethernet. Its UDP checksum is zero, which
+// frame returns a datagram in UDP, IPv4 and Ethernet, padded to wire.FrameBytes. Its UDP checksum is zero, which
 // means that there is none (RFC 768). Between nodes of one machine no checksum is
 // verified. If the hardware of an interface verifies checksums, the CPU does not do so
 // either.
@@ -116,7 +116,8 @@ func frame(fromMAC, toMAC net.HardwareAddr, from, to netip.AddrPort, payload []b
 	b = binary.BigEndian.AppendUint16(b, from.Port())
 	b = binary.BigEndian.AppendUint16(b, to.Port())
 	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
-	return append(append(b, 0, 0), payload...)
+	b = append(append(b, 0, 0), payload...)
+	return append(b, make([]byte, wire.FrameBytes-len(b))...)
 }
 
 // checksum returns the checksum of an IPv4 header (RFC 791, 3.1).

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/equic-bench/equic-bench/flood/wire"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -94,7 +93,7 @@ func (l *load) send(n int) error {
 	now := l.last()
 	now.ToNS = l.o.Clock.Now()
 	now.Frames += sent - l.sent.Load()
-	now.Bytes = now.Frames * wire.FrameBytes
+	now.Bytes = now.Frames * l.o.frameBytes()
 	l.sent.Store(sent)
 	return nil
 }

@@ -24,9 +24,12 @@ func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
 		count = min(count, o.Frames)
 	}
 	all := make([][]byte, count)
-	if o.Kind == record.Junk {
+	if o.Kind == record.Junk || o.Kind == record.Short {
 		for i := range all {
 			all[i] = junk()
+			if o.Kind == record.Short {
+				all[i] = short()
+			}
 		}
 		return all, nil
 	}
@@ -50,5 +53,19 @@ func junk() []byte {
 	b := make([]byte, payloadBytes)
 	_, _ = rand.Read(b) // never fails
 	b[0] &= 0x3f
+	return b
+}
+
+// shortBytes is the size of a datagram of kind Short: more than the headers of an Initial,
+// and less than any datagram with one has (RFC 9000, 14.1).
+const shortBytes = 100
+
+// short returns what begins as an Initial of QUIC version 1 with random connection IDs,
+// and is random after them.
+func short() []byte {
+	b := make([]byte, shortBytes)
+	_, _ = rand.Read(b) // never fails
+	copy(b, []byte{0xc0, 0, 0, 0, 1, idBytes})
+	b[6+idBytes] = idBytes
 	return b
 }

@@ -1,5 +1,7 @@
 package record
 
+import "slices"
+
 // Attack is the kind of load of an attacker (docs/method.md, Load). Empty is Requests.
 type Attack string
 
@@ -12,7 +14,13 @@ const (
 	HalfOpen Attack = "half-open"
 	Spoofed  Attack = "spoofed" // the same from random addresses
 	Junk     Attack = "junk"    // datagrams that are not QUIC, from the node's own address
+	// Short sends what would be an Initial if its datagram were not too short for one, from
+	// the node's own address.
+	Short Attack = "short"
 )
 
 // Flood reports whether an attacker sends only datagrams: it makes no requests.
-func (a Attack) Flood() bool { return a == HalfOpen || a == Spoofed || a == Junk }
+func (a Attack) Flood() bool { return slices.Contains(Floods, a) }
+
+// Floods are the kinds that send only datagrams.
+var Floods = []Attack{HalfOpen, Spoofed, Junk, Short}

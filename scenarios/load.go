@@ -248,7 +248,7 @@ func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 100
 
 // attackKinds are the kinds of attack.
 func attackKinds() (names []string) {
-	for _, a := range []record.Attack{record.Requests, record.Hold, record.HalfOpen, record.Spoofed, record.Junk} {
+	for _, a := range append([]record.Attack{record.Requests, record.Hold}, record.Floods...) {
 		names = append(names, string(a))
 	}
 	return names
@@ -284,7 +284,7 @@ func (d *decoder) attack(c *Clients, searched bool) reader {
 	f := d.clients(c)
 	f["kind"] = d.choice((*string)(&c.Kind), attackKinds()...).
 		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
-			"request, and floods the server with Initials, of its own address or of others, or with what is not QUIC " +
+			"request, and floods the server with Initials, of its own address or of others, with what is not QUIC, or with Initials that are too short " +
 			"(docs/method.md, Load).")
 	f["hold"] = d.duration(&c.Hold, time.Millisecond, time.Hour).
 		about("How long a connection stays open after its response, of kind hold.")

@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 	flags := flag.NewFlagSet("equic-flood", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	kind := flags.String("kind", string(record.HalfOpen), "half-open, spoofed or junk")
+	kind := flags.String("kind", string(record.HalfOpen), "half-open, spoofed, junk or short")
 	flags.IntVar(&o.Frames, "requests", 0, "number of frames; or give -duration")
 	flags.DurationVar(&o.Duration, "duration", 0, "send no frame this long after the first one's time, or later")
 	flags.Float64Var(&o.Rate, "rate", 0, "frames per second; 0: as many as possible")

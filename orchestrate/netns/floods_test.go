@@ -51,7 +51,7 @@ func playRoute() {
 }
 
 func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
-	for _, kind := range []record.Attack{record.HalfOpen, record.Spoofed, record.Junk} {
+	for _, kind := range record.Floods {
 		t.Run(string(kind), func(t *testing.T) {
 			s := spec("route", "flood "+string(kind))
 			s.Nodes[1].Flood, s.Nodes[1].Sources = true, floodSources
