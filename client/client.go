@@ -8,6 +8,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -67,9 +68,11 @@ type Options struct {
 	// Hold, for Parallel, is how long a connection stays open after its response. It
 	// counts as in flight during that time.
 	Hold        time.Duration
-	BodyBytes   int64       // size of a whole response to "/"
+	Path        string      // of what is requested; empty is "/"
+	BodyBytes   int64       // what a whole response has
 	KeyExchange KeyExchange // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string      // the node's name
+	Summary     bool        // print a Summary in place of the records
 	Clock       *record.Clock
 }
 
@@ -128,8 +131,9 @@ func (o *Options) more(i int, atNS int64) bool {
 
 // Run sends the load and prints its records to out: ready, then progress at most once a
 // second. At the end it prints every request, in the order of the schedule, and the
-// client's totals. Requests that fail are records, not errors. If ctx ends, the
-// requests in flight are canceled, and the records so far are printed.
+// client's totals; with o.Summary it prints only a Summary, at the end. Requests that
+// fail are records, not errors. If ctx ends, the requests in flight are canceled, and the
+// records so far are printed.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err := o.validate(); err != nil {
 		return err
@@ -139,13 +143,19 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = d.sockets.close() }()
+	l := newLoad(o, d.request)
+	if o.Summary {
+		l.run(ctx)
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(l.summary())
+	}
 	printer := record.NewPrinter(out)
 	ready := record.Ready{Node: o.Node, AtNS: o.Clock.Now()}
 	if err := printer.Print(record.Line{Ready: &ready}); err != nil {
 		return err
 	}
 
-	l := newLoad(o, d.request)
 	stop := printer.PrintProgress(l.progress)
 	l.run(ctx)
 	stop()

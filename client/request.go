@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,10 +45,13 @@ func newDialer(o Options) (*dialer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resolve server address %q: %w", o.Server, err)
 	}
+	if err := o.checkTarget(addr); err != nil {
+		return nil, err
+	}
 	return &dialer{
 		o:    o,
 		addr: addr,
-		url:  "https://" + o.Server + "/",
+		url:  "https://" + o.Server + cmp.Or(o.Path, "/"),
 		// The server's certificate is self-signed, so there is no name to verify.
 		// Verifying costs the client, not the server.
 		tls: &tls.Config{

@@ -61,6 +61,8 @@ type Options struct {
 	// reported, because the counts of half a run could be mistaken for those of the
 	// whole.
 	Alternate time.Duration
+	// Ready is for a command that prints no records; nil is one that does.
+	Ready *Readiness
 	// Stdout receives the command's standard output, then the records.
 	Stdout io.Writer
 	// Stderr is the command's standard error. Nil discards it.
@@ -133,7 +135,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	}
 	defer s.close()
 
-	err = observe(ctx, c, s, signals, calls, opts.Stdout)
+	err = observe(ctx, c, s, signals, calls, &opts)
 	end, reapErr := c.reap()
 	if err = errors.Join(err, reapErr); err != nil {
 		return ExitFailed, err
@@ -157,7 +159,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 // observe samples the child and forwards its output and its signals, until it has
 // ended. The child is not reaped yet, so its CPU clock still exists.
 func observe(
-	ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, stdout io.Writer,
+	ctx context.Context, c *child, s *sampler, signals <-chan os.Signal, calls *counter, o *Options,
 ) error {
 	stopKilling := context.AfterFunc(ctx, c.signalKill)
 	defer stopKilling()
@@ -167,7 +169,13 @@ func observe(
 	var tasks sync.WaitGroup
 	tasks.Go(func() { c.forward(ended, signals, calls) })
 	tasks.Go(func() { sampleErr = s.run(ended) })
-	tasks.Go(func() { outputErr = c.passOutput(stdout) })
+	tasks.Go(func() {
+		if o.Ready != nil {
+			outputErr = c.passLog(ended, o)
+		} else {
+			outputErr = c.passOutput(o.Stdout)
+		}
+	})
 	waitErr := c.awaitEnd()
 	end()
 	c.endOutput()

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,7 +115,9 @@ func strongest(c *results.Capacity) float64 {
 	if serving > has {
 		return has / serving
 	}
-	return 1 + (has-serving)/(c.ServingPerS*c.RefusingClientNS)
+	// A server that is not ours refuses nothing: what one more request costs its client is
+	// not known, and no more than one that is served.
+	return 1 + (has-serving)/(c.ServingPerS*cmp.Or(c.RefusingClientNS, c.ServingClientNS))
 }
 
 // tenths cuts a multiple to what a scenario would say.
@@ -154,6 +157,9 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s.Name, s.Text = "capacity", nil
 	s.Cell, s.Load, s.Point, s.ServerPoint, s.Set = "", "", "", "", nil
 	s.Variants, s.Repetitions, s.Again = []record.Variant{record.NoBlock, record.UserspaceBlock}, 1, false
+	if s.Server.Foreign() {
+		s.Variants = s.Variants[:1]
+	}
 	s.Server.Quota = 1 // all but one request of each client that is under way are refused
 	s.Search, s.Background, s.Sequential.Count, s.Neighbour.Count = nil, nil, 0, 0
 	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0

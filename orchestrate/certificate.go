@@ -10,7 +10,7 @@ import (
 )
 
 // makeCertificates makes what the servers of all trials present, one for each type of
-// key. The keys are never written to a file, so a run that is resumed makes others.
+// key. A run that is resumed makes others: no key outlives its run.
 func (r *runner) makeCertificates() error {
 	r.certificates = map[string]*tls.Certificate{}
 	for _, c := range r.scenario.Cells() {

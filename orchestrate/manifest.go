@@ -112,6 +112,9 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 	for _, c := range s.Background {
 		e.Background = append(e.Background, load(c))
 	}
+	if s.Server.Foreign() {
+		e.Command, e.Path = s.Server.Command, s.Server.Path
+	}
 	if s.Neighbour.Count > 0 {
 		e.Neighbour = load(s.Neighbour)
 	}

@@ -22,20 +22,23 @@ func Binaries() []string {
 // newSpec describes the nodes of one trial.
 func newSpec(
 	s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform,
+	files *serverFiles,
 ) (Spec, error) {
 	subnet, err := netip.ParsePrefix(s.Network.Subnet)
 	if err != nil {
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
 	}
 	cpus, _ := placeNodes(s, platform)
-	nodes := specBuilder{scenario: s, bin: platform.BinDir, wholeFrames: platform.WholeFrames}.nodes(p.Variant)
+	nodes := specBuilder{
+		scenario: s, bin: platform.BinDir, wholeFrames: platform.WholeFrames, files: files,
+	}.nodes(p.Variant)
 	for i := range nodes {
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
-		n.Env = []string{
-			record.EnvNode + "=" + n.Name,
-			record.EnvEpoch + "=" + strconv.FormatInt(epoch.UnixNano(), 10),
-		}
+		n.Env = append(n.Env,
+			record.EnvNode+"="+n.Name,
+			record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10),
+		)
 		if n.Flood {
 			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPort(s))
 		}
@@ -82,6 +85,7 @@ type specBuilder struct {
 	scenario    *scenarios.Scenario
 	bin         string
 	wholeFrames bool // of floods
+	files       *serverFiles
 }
 
 // server gives every variant the same process with the same capabilities: the
@@ -94,6 +98,9 @@ func (b specBuilder) server(variant string) NodeSpec {
 	}
 	if s.Trial.Alternate > 0 {
 		flags = append(flags, "--alternate", s.Trial.Alternate.String())
+	}
+	if s.Server.Foreign() {
+		return b.foreign(flags)
 	}
 	return NodeSpec{
 		Name:        results.RoleServer,
@@ -126,6 +133,9 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	}
 	if c.Hold > 0 {
 		end = append(end, "--hold", c.Hold.String())
+	}
+	if path := b.scenario.Server.Path; path != "" && path != "/" {
+		end = append(end, "--path", path)
 	}
 	return NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
@@ -204,6 +214,10 @@ var ErrRuntime = errors.New("the runtime cannot run this")
 // address only, and neighbours if it gives each node an address of its own.
 func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
+		if c.Server.Foreign() && !p.HostPrograms {
+			return fmt.Errorf("%w: server.command is a program of this machine, which the nodes of the runtime %s do not have: "+
+				"run with --runtime netns", ErrRuntime, p.Runtime.Name)
+		}
 		if c.Neighbour.Count > 0 && !p.SharedAddresses {
 			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
 				"own: run with --runtime netns, or leave neighbour out", ErrRuntime, p.Runtime.Name)

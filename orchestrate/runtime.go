@@ -73,6 +73,9 @@ type Platform struct {
 	WholeFrames bool
 	// SharedAddresses reports whether a node can have another's address (NodeSpec.Behind).
 	SharedAddresses bool
+	// HostPrograms reports whether nodes can run any program of this machine, and read its
+	// files.
+	HostPrograms bool
 	// NoMemoryLimit says that nodes get no memory limit, whatever is asked for.
 	NoMemoryLimit bool
 	// NoSwapLimit says that nodes at their memory limit can be swapped out.

@@ -134,12 +134,14 @@ func (t *trial) begin() (err error) {
 	r := t.runner
 	t.started = time.Now()
 	t.epoch = t.started.Add(t.startup())
-	t.spec, err = newSpec(t.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
+	t.spec, err = newSpec(t.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform(), r.files)
 	if err != nil {
 		return err
 	}
-	if err := giveCertificate(&t.spec.Nodes[0], r.certificates[t.scenario.Server.Key]); err != nil {
-		return err
+	if !t.scenario.Server.Foreign() {
+		if err := giveCertificate(&t.spec.Nodes[0], r.certificates[t.scenario.Server.Key]); err != nil {
+			return err
+		}
 	}
 	t.out, err = r.writer.BeginTrial(t.plan, t.attempt)
 	if err != nil {

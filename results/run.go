@@ -129,6 +129,9 @@ func (e *Experiment) SharesCPUs() bool {
 	return slices.ContainsFunc(e.ServerCPUs, func(cpu int) bool { return slices.Contains(e.ClientCPUs, cpu) })
 }
 
+// Foreign reports whether the server is not ours.
+func (e *Experiment) Foreign() bool { return len(e.Command) > 0 }
+
 // Floods reports whether an attack sends datagrams that are no requests.
 func (e *Experiment) Floods() bool {
 	is := func(l Load) bool { return l.Kind.Flood() }
@@ -163,6 +166,10 @@ type Experiment struct {
 	Neighbour Load    `json:"neighbour,omitzero"`
 	Search    *Search `json:"search,omitempty"`
 	BodyBytes int64   `json:"body_bytes"`
+	// Command runs the server, if it is not ours: such a server leaves no records but those
+	// of the probe. Path is what clients request; empty is "/".
+	Command []string `json:"server_command,omitempty"`
+	Path    string   `json:"path,omitempty"`
 	Quota     int     `json:"quota"`
 	// RequestTimeoutNS limits each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`

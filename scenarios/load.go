@@ -69,6 +69,9 @@ func (d *decoder) cell(c *cell) *Scenario {
 	if c.variants != nil {
 		d.readVariants(c.variants, s)
 	}
+	if _, given := d.keys["variants"]; s.Server.Foreign() && !given {
+		s.Variants = []record.Variant{record.NoBlock}
+	}
 	// Keys of all groups.
 	s.Parallel.share(s.Sequential)
 	for i := range s.Background {
@@ -103,6 +106,7 @@ func defaults() *Scenario {
 			Key:         "ecdsa-p256",
 			Memory:      2 << 30,
 			XDPMode:     "native",
+			Path:        "/",
 		},
 		Sequential: Clients{
 			MaxInFlight: 1,
@@ -147,6 +151,12 @@ func (d *decoder) scenario(s *Scenario) reader {
 				"hardware threads of that core stay idle."),
 			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
 				about("The server's limit, without swap; memory percentages are of it."),
+			"command": d.words(&s.Server.Command).about("A server of yours, in place of ours: its program and arguments, " +
+				"with {address}, {port}, {certificate}, {key} and {root} (docs/servers.md). It prints no records, so the " +
+				"figures that need them are left out. Runtime netns."),
+			"ready": d.text(&s.Server.Ready).about("With command: a text in the line of output with which the server is " +
+				"ready. Without it, the server is ready when it answers a QUIC handshake."),
+			"path": d.text(&s.Server.Path).about("What the clients request; the response has the size of body."),
 			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
 				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),

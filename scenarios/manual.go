@@ -58,6 +58,19 @@ clients:
   neighbour: {count: 1, duration: 30s, pace: 500ms}
 `
 
+// foreign is a scenario with a server that is not ours.
+const foreign = `name: my-server
+server:
+  command: [my-server, --listen, "{address}:{port}", --cert, "{certificate}", --key, "{key}", "{root}"]
+  ready: listening
+  path: /index.html
+  body: 16KiB
+  key: rsa-4096
+clients:
+  sequential: {count: 4, duration: 20s, pace: 100ms}
+  parallel: {count: 4, duration: 10s, rate: up to 2x, delay: 10s}
+`
+
 // together is a scenario with two groups of attackers.
 const together = `name: together
 clients:
@@ -89,11 +102,11 @@ func Manual() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
-		Shortest, Several, Searching, Shared, Together, Every string
-		Groups                                                []manualGroup
-		Room                                                  int
+		Shortest, Several, Searching, Shared, Together, Foreign, Every string
+		Groups                                                         []manualGroup
+		Room                                                           int
 	}{
-		shortest, several, searching, shared, together, string(everyKey),
+		shortest, several, searching, shared, together, foreign, string(everyKey),
 		manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
 		roomFor(24),
 	})

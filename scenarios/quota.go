@@ -6,19 +6,25 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// CheckQuota is an *Error if no client can live with the quota under one of the
-// variants: after Load, a flag may have chosen other variants.
-func (s *Scenario) CheckQuota() error {
-	if what, remedy := s.lethalQuota(); what != "" {
-		return &Error{[]Problem{{File: s.Path, What: what, Remedy: remedy}}}
+// CheckVariants is an *Error if the server cannot run one of the variants, or no client
+// can live with its quota under one: after Load, a flag may have chosen other variants.
+func (s *Scenario) CheckVariants() error {
+	for _, check := range []func() (what, remedy string){s.lethalQuota, s.strangeVariant} {
+		if what, remedy := check(); what != "" {
+			return &Error{[]Problem{{File: s.Path, What: what, Remedy: remedy}}}
+		}
 	}
 	return nil
 }
 
-func (d *decoder) checkQuota(s *Scenario) {
-	if what, remedy := s.lethalQuota(); what != "" {
-		d.problem(d.key("server.quota"), what, remedy)
+// strangeVariant is what is wrong with a variant under a server that is not ours.
+func (s *Scenario) strangeVariant() (what, remedy string) {
+	for _, v := range s.Variants {
+		if s.Server.Foreign() && v != record.NoBlock {
+			return fmt.Sprintf("variants: %s is our server's, and server.command runs another", v), "write variants: [no-block]"
+		}
 	}
+	return "", ""
 }
 
 // lethalQuota is what is wrong with a quota of 1 under policy client, and what to do.

@@ -70,7 +70,24 @@ type Server struct {
 	CPUs        []int  // none: the run chooses them (auto)
 	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
+	// Command runs a server that is not ours, with Placeholders; none is ours.
+	Command []string
+	Path    string // of a request
+	Ready   string // text in the line of Command's output with which it is ready; empty: it answers
 }
+
+// Foreign reports whether the server is not ours: it prints no records, and knows neither
+// quotas nor variants.
+func (s Server) Foreign() bool { return len(s.Command) > 0 }
+
+// Placeholders are what a run replaces in the words of Server.Command.
+const (
+	PlaceAddress     = "{address}"     // of the server
+	PlacePort        = "{port}"        // network.port
+	PlaceCertificate = "{certificate}" // a file (PEM)
+	PlaceKey         = "{key}"         // its private key (PEM)
+	PlaceRoot        = "{root}"        // a folder with index.html, of server.body bytes
+)
 
 // Clients is one group of clients.
 type Clients struct {

@@ -32,6 +32,25 @@ func (d *decoder) text(to *string) reader {
 	}}
 }
 
+// words reads a list of texts, in order.
+func (d *decoder) words(to *[]string) reader {
+	item := reader{schema: textSchema("")}
+	list := listSchema(item)
+	list.UniqueItems = false
+	return reader{schema: list, takes: "list of words", read: func(n *yaml.Node, path string) {
+		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+			d.wrong(n, path, "is not a list of words", "write the program and its arguments in brackets, such as [server, -p, \"{port}\"]")
+			return
+		}
+		*to = nil
+		for _, c := range n.Content {
+			if word, ok := d.scalar(c, path, "a word"); ok {
+				*to = append(*to, word)
+			}
+		}
+	}}
+}
+
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // name reads what becomes a part of file names.

@@ -12,7 +12,7 @@ import (
 )
 
 func listenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
-	// udp4: the quota and the XDP program of this version support only IPv4.
+	// udp4: nftables-block and the networks of scenarios support only IPv4.
 	socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp4", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on UDP %q: %w", address, err)

@@ -109,7 +109,7 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 		if s.Variants, err = scenarios.ParseVariants(o.variants); err != nil {
 			return nil, usage(c, "%w", err)
 		}
-		if err := s.CheckQuota(); err != nil {
+		if err := s.CheckVariants(); err != nil {
 			return nil, err
 		}
 	}

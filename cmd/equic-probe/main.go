@@ -54,6 +54,10 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 		opts.CPUs, err = parseCPUs(list)
 		return err
 	})
+	line := flags.String("ready-line", "",
+		"the command prints no records, and is ready when it prints a line with this `text`")
+	answers := flags.String("ready-address", "",
+		"the command prints no records, and is ready when it answers a QUIC handshake at this `address`")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(stderr, "usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
@@ -70,6 +74,9 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 	}
 	if opts.Command = flags.Args(); len(opts.Command) == 0 {
 		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
+	}
+	if *line != "" || *answers != "" {
+		opts.Ready = &measure.Readiness{Node: getenv(record.EnvNode), Line: *line, Answers: answering(*answers)}
 	}
 	if opts.Receivers, err = receivers(getenv(record.EnvReceivers)); err != nil {
 		return opts, err

@@ -92,6 +92,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 
 		WholeFrames:     true,
 		SharedAddresses: true,
+		HostPrograms:    true,
 
 		CPUs:    r.cpus,
 		Cores:   host.Local().Cores(),

@@ -76,6 +76,7 @@ func nodesAlive(e *evidence) (bool, string) {
 func Died(n *results.Node, when string) string {
 	switch {
 	case n.Ended != results.EndedItself && n.Ended != results.EndedAsked,
+		n.Ended == results.EndedAsked && n.Role == results.RoleServer && n.ExitCode == endedBySIGTERM,
 		n.ExitCode == 0 && (n.Role != results.RoleServer || n.Ended == results.EndedAsked):
 		return ""
 	case n.LastWords != "":
@@ -83,6 +84,10 @@ func Died(n *results.Node, when string) string {
 	}
 	return fmt.Sprintf("%s ended with %s%s", n.Name, exitText(n.ExitCode), when)
 }
+
+// endedBySIGTERM is the exit code of a server that knows no other end. Ours has one, and
+// leaves no records without it.
+const endedBySIGTERM = 128 + 15
 
 // exitText explains an exit code of the node protocol.
 func exitText(code int) string {

@@ -77,7 +77,7 @@ func (e *evidence) notMeasured() string {
 
 func (n *nodeEvidence) serverIncomplete(e *evidence) string {
 	switch {
-	case n.server == nil:
+	case n.server == nil && !e.experiment.Foreign():
 		return "left no server record"
 	case e.variant.Drops() && n.gateway == nil:
 		return "left no gateway record"
@@ -97,7 +97,7 @@ func (n *nodeEvidence) probeIncomplete() string {
 		return "left no probe record"
 	case !n.probeLast:
 		return "printed records after the probe's last"
-	case n.probe.ExitCode != 0:
+	case n.probe.ExitCode != 0 && (n.Role != results.RoleServer || n.probe.ExitCode != endedBySIGTERM):
 		return fmt.Sprintf("measured a process that ended with exit code %d", n.probe.ExitCode)
 	case len(n.usage) < 2 || len(n.usage) != n.probe.Samples:
 		return fmt.Sprintf("left %d samples, of %d taken; two are needed", len(n.usage), n.probe.Samples)
@@ -134,10 +134,16 @@ func interfaceKept(e *evidence) (bool, string) {
 	}, "no node's interface was taken away or changed"+e.notMeasured())
 }
 
+// notOurs is why a rule asks nothing of a server.
+const notOurs = "not asked: the server is not ours, and keeps no records"
+
 // servedAddsUp compares both ends, by address: a neighbour has its attacker's. A response
 // that was served may have come too late for its client, or have found it unable to send,
 // so served lies between ok and ok + timeouts + errors + local failures.
 func servedAddsUp(e *evidence) (bool, string) {
+	if e.experiment.Foreign() {
+		return true, notOurs
+	}
 	var ok, served int
 	seen := map[string]bool{}
 	holds, facts := each(e.clients(), func(n *nodeEvidence) string {
@@ -165,6 +171,9 @@ func servedAddsUp(e *evidence) (bool, string) {
 }
 
 func quotaHeld(e *evidence) (bool, string) {
+	if e.experiment.Foreign() {
+		return true, notOurs
+	}
 	s, quota := e.server().server, e.experiment.Quota
 	switch {
 	case s == nil:

@@ -86,19 +86,20 @@ func fasterAttack(part *analysis.Part) string {
 	if attack.RatePerSecond <= 0 {
 		return "the attack may be too weak for this machine: use more attackers."
 	}
+	rate := analysis.Number(attack.RatePerSecond).Short()
 	if attack.Reached > 0 {
-		return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this server. It is what the "+
-			"clients can make: give them more CPUs, or the server a key that costs it more.", attack.RatePerSecond)
+		return fmt.Sprintf("an attack of %s requests/s by each attacker may be too weak for this server. It is what the "+
+			"clients can make: give them more CPUs, or the server a key that costs it more.", rate)
 	}
-	return fmt.Sprintf("an attack of %g requests/s by each attacker may be too weak for this machine. "+
+	return fmt.Sprintf("an attack of %s requests/s by each attacker may be too weak for this machine. "+
 		"One that is faster, and as long: %s. "+
 		"If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",
-		attack.RatePerSecond, doubleRateFlags(key, &attack))
+		rate, doubleRateFlags(key, &attack))
 }
 
 // doubleRateFlags sets twice the rate of a load, for as long.
 func doubleRateFlags(key string, l *results.Load) string {
-	set := fmt.Sprintf("--set %s.parallel.rate=%g/s", key, 2*l.RatePerSecond)
+	set := fmt.Sprintf("--set %s.parallel.rate=%.4g/s", key, 2*l.RatePerSecond)
 	if l.Strength > 0 {
 		set = fmt.Sprintf("--set %s.parallel.rate=%gx", key, 2*l.Strength)
 	}

@@ -51,8 +51,12 @@ func ClaimsNotes(s *analysis.Summary) []string {
 			notes = append(notes, c.Label+": "+c.Caveat)
 		}
 	}
+	about := ", the paper's instrument: "
+	if !slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.Instrument.Known() }) {
+		about = ": " // the file has no instrument
+	}
 	for _, c := range s.Claims {
-		note := c.ID + ", the paper's instrument: " + c.InstrumentNote
+		note := c.ID + about + c.InstrumentNote
 		if c.Verdict != analysis.NotRun && !slices.Contains(notes, note) {
 			notes = append(notes, note)
 		}

@@ -146,6 +146,9 @@ func KnownLimits() []string {
 // Loads are what the groups of clients did, as names and values.
 func Loads(e *results.Experiment) [][2]string {
 	all := [][2]string{{"sequential clients", LoadWords(e.Sequential)}, {"attackers", LoadWords(e.Parallel)}}
+	if e.Foreign() {
+		all = append(all, [2]string{"server", "`" + strings.Join(e.Command, " ") + "`, which keeps no records: figures that need them are missing"})
+	}
 	for _, load := range e.Background {
 		all = append(all, [2]string{"attackers in the background", LoadWords(load)})
 	}

@@ -85,18 +85,24 @@ func SHA256(c *tls.Certificate) string {
 
 // Environment returns the variables that FromEnvironment reads, each as NAME=value.
 func Environment(c *tls.Certificate) ([]string, error) {
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	chain, key, err := PEM(c)
 	if err != nil {
-		return nil, fmt.Errorf("write the server's key: %w", err)
+		return nil, err
 	}
-	return []string{
-		EnvCertificate + "=" + asPEM("CERTIFICATE", c.Certificate[0]),
-		EnvKey + "=" + asPEM("PRIVATE KEY", key),
-	}, nil
+	return []string{EnvCertificate + "=" + string(chain), EnvKey + "=" + string(key)}, nil
 }
 
-func asPEM(kind string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+// PEM returns the certificate and its private key (PKCS #8) in PEM.
+func PEM(c *tls.Certificate) (chain, key []byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the server's key: %w", err)
+	}
+	return asPEM("CERTIFICATE", c.Certificate[0]), asPEM("PRIVATE KEY", der), nil
+}
+
+func asPEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
 // FromEnvironment returns the certificate of the environment, with its key, or nil if

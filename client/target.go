@@ -1,0 +1,27 @@
+package client
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// checkTarget refuses servers elsewhere. A client on its own is for addresses of this
+// machine, and a node of a trial also for the trial's private network.
+func (o *Options) checkTarget(server *net.UDPAddr) error {
+	address := server.AddrPort().Addr().Unmap()
+	if address.IsLoopback() || o.Node != "" && address.IsPrivate() {
+		return nil
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return fmt.Errorf("list the addresses of this machine: %w", err)
+	}
+	for _, a := range own {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == address {
+			return nil
+		}
+	}
+	return fmt.Errorf("server %s is not an address of this machine: a client is for servers that run here, or in its own trial",
+		server)
+}
