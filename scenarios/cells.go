@@ -12,19 +12,19 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// cell is one combination of a load and a value for each key of the matrix: a
-// document of its own, in which the rest of the file is repeated.
+// cell is one combination of a load with one value for each key of the matrix. Its
+// document repeats the rest of the file.
 type cell struct {
 	load   string
 	point  []string // the matrix's values
-	server []string // those of them that are not of a group of clients
+	server []string // those that do not belong to a group of clients
 	set    []string // the matrix's values, each as key=value
 	root   *yaml.Node
-	// variants are those of the load, if it does not have all of the scenario's.
+	// variants are those of the load; nil if it has all of the scenario's.
 	variants *yaml.Node
 }
 
-// cells takes a file apart. Without loads and matrix it is one cell.
+// cells splits a file into its cells. Without loads and matrix there is one.
 func (d *decoder) cells(root *yaml.Node) []cell {
 	if root.Kind != yaml.MappingNode {
 		return []cell{{root: root}}
@@ -43,8 +43,8 @@ func (d *decoder) cells(root *yaml.Node) []cell {
 	return all
 }
 
-// withLoads makes a cell of each named load: the load's groups become the clients,
-// beside the keys that both groups share.
+// withLoads makes a cell of each named load. The load's groups become the clients,
+// together with the keys that both groups share.
 func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 	if loads.Kind != yaml.MappingNode || len(loads.Content) == 0 {
 		d.wrong(loads, "loads", "is not a list of loads", "write a name, and under it the groups sequential and parallel")
@@ -76,7 +76,7 @@ func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 
 var validLabel = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,19}$`)
 
-// withClients is a copy of the file in which the clients are the groups of a load.
+// withClients returns a copy of the file in which the clients are the groups of a load.
 func withClients(root, load *yaml.Node) *yaml.Node {
 	root, load = clone(root), clone(load)
 	clients := take(root, "clients")
@@ -88,7 +88,7 @@ func withClients(root, load *yaml.Node) *yaml.Node {
 	return root
 }
 
-// isGroup reports whether a key of clients is a group of them.
+// isGroup reports whether a key of clients names a group.
 func isGroup(key string) bool { return slices.Contains(groups, key) }
 
 // groups are the keys of the groups of clients.
@@ -100,7 +100,7 @@ type axis struct {
 	values []*yaml.Node
 }
 
-// path is that of the key in a cell of a load; false if the key is another load's.
+// path returns the path of the key in a cell of a load; false if the key belongs to another load.
 func (a axis) path(load string) (path []string, is bool) {
 	path = strings.Split(a.key, ".")
 	if path[0] != "loads" {
@@ -109,7 +109,7 @@ func (a axis) path(load string) (path []string, is bool) {
 	return append([]string{"clients"}, path[2:]...), path[1] == load
 }
 
-// isLoadKey reports whether a key of the matrix is of a group of clients in one of the loads.
+// isLoadKey reports whether a key of the matrix belongs to a group of clients in one of the loads.
 func isLoadKey(key string, cells []cell) bool {
 	path := strings.Split(key, ".")
 	return len(path) > 3 && isGroup(path[2]) && slices.ContainsFunc(cells, func(c cell) bool { return c.load == path[1] })
@@ -140,7 +140,7 @@ func (d *decoder) axes(matrix *yaml.Node, loads []cell) []axis {
 	return all
 }
 
-// distinct are the items of a list of single values, none of them twice.
+// distinct returns the items of a list of single values, and reports duplicates.
 func (d *decoder) distinct(values *yaml.Node, path string) []*yaml.Node {
 	seen := map[string]bool{}
 	for _, v := range values.Content {
@@ -155,8 +155,8 @@ func (d *decoder) distinct(values *yaml.Node, path string) []*yaml.Node {
 	return values.Content
 }
 
-// times makes a cell of each of some cells and each value. The key of a load leaves the
-// cells of the others as they are.
+// times combines each cell with each value. A key of one load leaves the cells of other
+// loads as they are.
 func (a axis) times(cells []cell) []cell {
 	var all []cell
 	for _, c := range cells {
@@ -180,20 +180,20 @@ func (a axis) times(cells []cell) []cell {
 	return all
 }
 
-// notInLabel is what a part of a file name cannot have.
+// notInLabel matches what a part of a file name cannot contain.
 var notInLabel = regexp.MustCompile(`[^a-z0-9.]+`)
 
-// label is a value as a part of a trial's name.
+// label returns a value as a part of a trial's name.
 func label(value string) string {
 	return strings.Trim(notInLabel.ReplaceAllString(strings.ToLower(value), "-"), "-")
 }
 
-// name is what the trials of the cell are called by; empty if it is the only one.
+// name returns the cell's part of its trials' names; empty if it is the only cell.
 func (c *cell) name() string {
 	return strings.Trim(c.load+"-"+strings.Join(c.point, "-"), "-")
 }
 
-// path is a key of clients as the file has it: in a load, the load's.
+// path returns a key of clients as the file has it: in a load, the key of the load.
 func (d *decoder) path(key string) string {
 	if d.load == "" {
 		return key
@@ -220,7 +220,7 @@ func take(mapping *yaml.Node, name string) *yaml.Node {
 	return nil
 }
 
-// clone is a deep copy of a node; what an alias stands for is shared.
+// clone returns a deep copy of a node; the targets of aliases are shared.
 func clone(n *yaml.Node) *yaml.Node {
 	c := *n
 	c.Content = make([]*yaml.Node, len(n.Content))
@@ -230,10 +230,10 @@ func clone(n *yaml.Node) *yaml.Node {
 	return &c
 }
 
-// Cells are the scenario's cells: each combination of a load and of the values of
-// the matrix, complete by itself, with the scenario's repetitions and arms, and with the
-// variants that its load allows. A cell with no variant is left out. Without loads and
-// matrix it is the scenario.
+// Cells returns the scenario's cells: each combination of a load and values of the
+// matrix. Each cell is complete, with the scenario's repetitions and arms, and with the
+// variants that its load allows. A cell without variants is left out. Without loads and
+// matrix, the scenario itself is the only cell.
 func (s *Scenario) Cells() []*Scenario {
 	if s.cells == nil {
 		return []*Scenario{s}
@@ -249,7 +249,7 @@ func (s *Scenario) Cells() []*Scenario {
 	return all
 }
 
-// ofLoad are those of some variants that the cell's load has.
+// ofLoad returns those of the variants that the cell's load has.
 func (s *Scenario) ofLoad(variants []record.Variant) []record.Variant {
 	if s.loadVariants == nil {
 		return variants
@@ -271,7 +271,7 @@ func (d *decoder) readVariants(n *yaml.Node, s *Scenario) {
 	}
 }
 
-// CellNamed is the cell of that name, or nil.
+// CellNamed returns the cell of that name, or nil.
 func (s *Scenario) CellNamed(name string) *Scenario {
 	for _, c := range s.Cells() {
 		if c.Cell == name {
@@ -281,9 +281,9 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 	return nil
 }
 
-// SetRates gives each attack that is a multiple of the server's capacity its rate. Of a
-// ServerPoint, it needs the capacity, in requests per second, and the largest multiple
-// that the clients can start.
+// SetRates computes the rate of each attack that is given as a multiple of the server's
+// capacity. For each ServerPoint, it needs the capacity, in requests per second, and
+// the largest multiple that the clients can start.
 func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)) {
 	setRate := func(p *Clients, point string) {
 		if p.Strength == 0 || p.Count == 0 {
@@ -308,15 +308,15 @@ func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)
 	}
 }
 
-// Alone is the cell as a scenario of its own.
+// Alone returns the cell as a scenario of its own.
 func (s *Scenario) Alone() *Scenario {
 	alone := *s
 	alone.cells = nil
 	return &alone
 }
 
-// sortProblems puts problems in the order of their lines, each once: cells repeat
-// those of the keys that they share.
+// sortProblems sorts problems by line and removes duplicates: cells repeat the problems
+// of the keys that they share.
 func sortProblems(all []Problem) []Problem {
 	slices.SortStableFunc(all, func(a, b Problem) int {
 		return cmp.Or(a.Line-b.Line, a.Column-b.Column, strings.Compare(a.What, b.What))

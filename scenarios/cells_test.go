@@ -89,7 +89,7 @@ loads:
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("variants (-want +got):\n%s", diff)
 	}
-	s.Variants = []record.Variant{record.NoBlock} // as a flag may say
+	s.Variants = []record.Variant{record.NoBlock} // as a flag may set them
 	if cells := s.Cells(); len(cells) != 1 || cells[0].Cell != "all" {
 		t.Errorf("%d cells have a variant, want one", len(cells))
 	}

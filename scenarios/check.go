@@ -11,8 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// check holds the values against each other, as far as each of them is right
-// by itself.
+// check compares the values with each other, as far as each of them is valid by itself.
 func (d *decoder) check(s *Scenario) {
 	if len(d.problems) == 0 {
 		d.checkOverlap("sequential", s.Sequential, s)
@@ -34,7 +33,7 @@ func (d *decoder) check(s *Scenario) {
 	d.checkNetwork(s)
 }
 
-// checkOverlap: an attack after the load of honest clients measures nothing
+// checkOverlap refuses an attack after the load of honest clients: it measures nothing
 // (docs/method.md, Load).
 func (d *decoder) checkOverlap(group string, honest Clients, s *Scenario) {
 	end := honest.End()
@@ -47,7 +46,7 @@ func (d *decoder) checkOverlap(group string, honest Clients, s *Scenario) {
 		fmt.Sprintf("make the delay shorter than %s, or the %s load longer", end, group))
 }
 
-// checkNeighbour: a neighbour needs an attacker that uses its own address.
+// checkNeighbour refuses a neighbour without an attacker that uses its own address.
 func (d *decoder) checkNeighbour(s *Scenario) {
 	if s.Neighbour.Count == 0 {
 		return
@@ -63,8 +62,8 @@ func (d *decoder) checkNeighbour(s *Scenario) {
 	}
 }
 
-// longestSchedule is the longest of one trial. Nobody waits longer for one
-// number, and a run of the most trials ends while a time can still say when.
+// longestSchedule is the longest schedule of one trial. No useful measurement is
+// longer, and the end of a run with the most trials can still be represented as a time.
 const longestSchedule = 24 * time.Hour
 
 func (d *decoder) checkSchedule(path string, c Clients) {
@@ -77,7 +76,7 @@ func (d *decoder) checkSchedule(path string, c Clients) {
 		"write fewer requests, or a higher rate")
 }
 
-// checkKind looks at what only some kinds of attack have.
+// checkKind checks the keys that only some kinds of attack have.
 func (d *decoder) checkKind(path string, c Clients) {
 	refuse := func(key, what, remedy string) {
 		at := path + "." + key
@@ -100,7 +99,7 @@ func (d *decoder) checkKind(path string, c Clients) {
 	}
 }
 
-// checkServer looks at what only some servers can do.
+// checkServer checks what only some servers can do.
 func (d *decoder) checkServer(s *Scenario) {
 	refuse := func(key, what, remedy string) { d.problem(d.key(key), key+": "+what, remedy) }
 	if what, remedy := s.lethalQuota(); what != "" {
@@ -135,9 +134,8 @@ var (
 	placeholders = []string{PlaceAddress, PlacePort, PlaceCertificate, PlaceKey, PlaceRoot}
 )
 
-// ShortestStretch is the least of trial.alternate: of a shorter stretch too little
-// is left once what its begin disturbs is taken away (docs/method.md, The cost of
-// measuring).
+// ShortestStretch is the minimum of trial.alternate. Of a shorter stretch, too little
+// is left without its disturbed beginning (docs/method.md, The cost of measuring).
 const ShortestStretch = 300 * time.Millisecond
 
 func (d *decoder) checkAlternation(s *Scenario) {
@@ -154,8 +152,8 @@ func (d *decoder) checkAlternation(s *Scenario) {
 	}
 }
 
-// checkNetwork: the subnet is the run's own, so it is taken from the private
-// ranges (RFC 1918).
+// checkNetwork refuses public subnets. The subnet belongs to the run, so it must be in
+// the private ranges (RFC 1918).
 func (d *decoder) checkNetwork(s *Scenario) {
 	const example = "such as 172.31.99.0/24"
 	at := d.key("network.subnet", "network")
@@ -187,6 +185,6 @@ func (d *decoder) checkNetwork(s *Scenario) {
 	}
 }
 
-// roomFor is how many clients have an address in a subnet: its last address is
-// the broadcast.
+// roomFor returns how many clients have an address in a subnet; its last address is the
+// broadcast.
 func roomFor(bits int) int { return 1<<(32-bits) - 1 - firstClientHost }

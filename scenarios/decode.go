@@ -10,31 +10,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder reads the YAML nodes of one file and collects what is wrong.
+// decoder reads the YAML nodes of one file and collects the problems.
 type decoder struct {
 	file     string
 	problems []Problem
-	keys     map[string]position // of each that was read, by its path: "server.quota"
-	load     string              // of the cell that is read; "" if the file has no loads
+	keys     map[string]position // where each key is, by its path: "server.quota"
+	load     string              // of the current cell; "" if the file has no loads
 	searches bool                // the file has a search, which finds the rate of attacks
 }
 
-// position is a place in the file, from 1; a column of zero is the whole line, a
-// line of zero the whole file.
+// position is a place in the file, from 1. Column zero means the whole line, line zero
+// the whole file.
 type position struct{ line, column int }
 
 func positionOf(n *yaml.Node) position { return position{n.Line, n.Column} }
 
-// reader reads one value into the place that it was made for. The path is that
-// of the value's key. The schema says the same to an editor, and the words to
-// people (docs/scenario.md).
+// reader reads one value into a fixed destination. The path is that of the value's key.
+// The schema gives the same rules to editors, and the words to people
+// (docs/scenario.md).
 type reader struct {
 	read   func(n *yaml.Node, path string)
 	schema *jsonschema.Schema
 
-	takes    string // which values, such as "time, 1s to 10m"
-	what     string // for what, as a sentence
-	keys     fields // those of a mapping
+	takes    string // which values it accepts, such as "time, 1s to 10m"
+	what     string // what the key is for, as a sentence
+	keys     fields // the keys of a mapping
 	required []string
 }
 
@@ -45,7 +45,7 @@ func (d *decoder) problem(at position, what, remedy string) {
 	d.problems = append(d.problems, Problem{File: d.file, Line: at.line, Column: at.column, What: what, Remedy: remedy})
 }
 
-// because adds to what is wrong with a value why its key takes no other.
+// because adds the reason for a restriction to the problems with a value.
 func (d *decoder) because(r reader, why string) reader {
 	read := r.read
 	r.read = func(n *yaml.Node, path string) {
@@ -58,12 +58,12 @@ func (d *decoder) because(r reader, why string) reader {
 	return r
 }
 
-// wrong reports a value that its key does not take.
+// wrong reports a value that its key does not accept.
 func (d *decoder) wrong(n *yaml.Node, path, what, remedy string) {
 	d.problem(positionOf(n), path+": "+what, remedy)
 }
 
-// err is everything that was wrong, in the order of the lines, or nil.
+// err returns all problems, in the order of the lines, or nil.
 func (d *decoder) err() error {
 	if len(d.problems) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func (d *decoder) err() error {
 	return &Error{Problems: sortProblems(d.problems)}
 }
 
-// key is where a key is, or the nearest key above it where it is not given.
+// key returns the position of a key, or of the nearest key above it if it is not given.
 func (d *decoder) key(paths ...string) position {
 	for _, path := range paths {
 		if at, ok := d.keys[d.path(path)]; ok {
@@ -81,7 +81,7 @@ func (d *decoder) key(paths ...string) position {
 	return position{line: 1}
 }
 
-// read follows an alias to what it stands for, and reads it.
+// read follows an alias to its target, and reads it.
 func (d *decoder) read(n *yaml.Node, path string, r reader) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -89,7 +89,7 @@ func (d *decoder) read(n *yaml.Node, path string, r reader) {
 	r.read(n, path)
 }
 
-// mapping reads keys and their values. The required keys must be there.
+// mapping reads keys and their values. Missing required keys are reported.
 func (d *decoder) mapping(known fields, required ...string) reader {
 	schema := mappingSchema(known, required)
 	return reader{schema: schema, keys: known, required: required, read: func(n *yaml.Node, path string) {
@@ -109,7 +109,7 @@ func (d *decoder) mapping(known fields, required ...string) reader {
 	}}
 }
 
-// some has a mapping have at least so many of some keys, and at most so many.
+// some checks that a mapping has at least and at most a given number of some keys.
 func (d *decoder) some(r reader, least, most int, keys ...string) reader {
 	read := r.read
 	r.read = func(n *yaml.Node, path string) {

@@ -6,13 +6,12 @@ import (
 	"strings"
 )
 
-// Error is everything that is wrong with a scenario, in the order of its
-// lines.
+// Error lists all problems of a scenario, in the order of its lines.
 type Error struct {
 	Problems []Problem
 }
 
-// Error has one problem on each line.
+// Error returns one problem on each line.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -21,16 +20,16 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Problem is one thing that is wrong, and what to do about it.
+// Problem is one problem, and how to solve it.
 type Problem struct {
 	File   string
-	Line   int // from 1; zero where it is the whole file's
-	Column int // from 1; zero where it is the whole line's
+	Line   int // from 1; zero if it concerns the whole file
+	Column int // from 1; zero if it concerns the whole line
 	What   string
 	Remedy string
 }
 
-// String is "file:line:column: what; remedy".
+// String returns "file:line:column: what; remedy".
 func (p Problem) String() string {
 	where := p.File
 	if p.Line > 0 {
@@ -42,8 +41,8 @@ func (p Problem) String() string {
 	return fmt.Sprintf("%s: %s; %s", where, p.What, p.Remedy)
 }
 
-// nearest suggests what was meant by word: the known one that is at most two
-// typing errors away, or else all that are known.
+// nearest suggests the known word that is at most two typing errors away, or else all
+// known words.
 func nearest(word string, known []string) string {
 	slices.Sort(known)
 	best, distance := "", min(2, 1+len(word)/3)
@@ -58,7 +57,7 @@ func nearest(word string, known []string) string {
 	return "use one of " + strings.Join(known, ", ")
 }
 
-// edits is the Levenshtein distance of two words, in bytes.
+// edits returns the Levenshtein distance of two words, in bytes.
 func edits(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

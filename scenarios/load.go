@@ -19,8 +19,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Load reads and checks a scenario file. What is wrong with the file, its
-// absence included, is an *Error.
+// Load reads and checks a scenario file. Problems with the file, including its absence,
+// are an *Error.
 func Load(path string) (*Scenario, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -34,8 +34,8 @@ func Load(path string) (*Scenario, error) {
 	return Parse(path, text)
 }
 
-// Parse checks the text of a scenario and fills in the defaults. The name is
-// the file's, for errors. Everything wrong is reported at once, as an *Error.
+// Parse checks the text of a scenario and fills in the defaults. The name is the
+// file's, for errors. All problems are reported at once, as an *Error.
 func Parse(name string, text []byte) (*Scenario, error) {
 	d := &decoder{file: name}
 	root := d.document(text)
@@ -88,13 +88,13 @@ func (d *decoder) cell(c *cell) *Scenario {
 	return s
 }
 
-// share takes what the groups have in common from another.
+// share copies the values that all groups have in common from another group.
 func (c *Clients) share(from Clients) {
 	c.CPUs, c.Timeout, c.Start, c.KeyExchange = from.CPUs, from.Timeout, from.Start, from.KeyExchange
 }
 
-// defaults is the scenario before its file is read: the paper's figures where
-// the paper gives them.
+// defaults returns a scenario with the default values: the paper's if the paper gives
+// them.
 func defaults() *Scenario {
 	return &Scenario{
 		Variants:    []record.Variant{record.NoBlock, record.UserspaceBlock, record.XDPBlock},
@@ -126,7 +126,7 @@ func defaults() *Scenario {
 	}
 }
 
-// scenario says how each key of a scenario file is read.
+// scenario returns the reader of a scenario file: how each key is read.
 func (d *decoder) scenario(s *Scenario) reader {
 	return d.mapping(fields{
 		"name":        d.name(&s.Name).about("A part of the run directory's name: lower-case letters, digits and hyphens."),
@@ -233,8 +233,8 @@ func (d *decoder) sequential(c *Clients) reader {
 	return d.some(d.some(d.mapping(f, "count"), 1, 1, "requests", "duration"), 0, 1, "rate", "pace")
 }
 
-// loads and matrix are taken out of the file before a cell is read: here they are
-// for the schema and the manual.
+// loads reads the loads for the schema and the manual only: loads and matrix are taken
+// out of the file before a cell is read.
 func (d *decoder) loads() reader {
 	groups := fields{
 		"sequential": d.sequential(&Clients{}),
@@ -253,7 +253,7 @@ func (d *decoder) matrix() reader {
 	return reader{schema: schema, takes: "keys such as `server.key`, each with a list of values"}
 }
 
-// attacker has the defaults of an attack.
+// attacker returns the defaults of an attack.
 func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 1000} }
 
 // attackKinds are the kinds of attack.
@@ -264,8 +264,8 @@ func attackKinds() (names []string) {
 	return names
 }
 
-// attacks reads a group of attackers, or a list of groups. The rate that a search finds
-// is that of the first.
+// attacks reads a group of attackers, or a list of groups. A search finds the rate of
+// the first.
 func (d *decoder) attacks(s *Scenario) reader {
 	first := d.attack(&s.Parallel, d.searches)
 	list := &jsonschema.Schema{Type: "array", Items: first.schema, MinItems: new(1)}
@@ -312,11 +312,11 @@ func (d *decoder) attack(c *Clients, searched bool) reader {
 		required = []string{"count"}
 	}
 	r := d.some(d.mapping(f, required...), 1, 1, "requests", "duration")
-	r.schema.Required = []string{"count"} // that a rate is needed without a search, the schema does not say
+	r.schema.Required = []string{"count"} // the schema cannot express that a rate is required without a search
 	return r
 }
 
-// document is the root of the only YAML document of a file, or nil.
+// document returns the root of the only YAML document of a file, or nil.
 func (d *decoder) document(text []byte) *yaml.Node {
 	in := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
@@ -335,7 +335,7 @@ func (d *decoder) document(text []byte) *yaml.Node {
 	return first.Content[0]
 }
 
-// syntaxError takes the parser's errors apart.
+// syntaxError splits the parser's errors.
 var syntaxError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 func (d *decoder) syntax(err error) {

@@ -37,7 +37,7 @@ func TestBadScenariosAreRefusedWithEveryReason(t *testing.T) {
 }
 
 func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
-	limits := map[string]time.Duration{ // of a whole run, nodes made and removed
+	limits := map[string]time.Duration{ // of a whole run, including making and removing the nodes
 		"paper":  2 * time.Minute, // as the next, without the requests of its closed loop
 		"siege":  8 * time.Minute,
 		"shared": 2 * time.Minute,
@@ -113,7 +113,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 	}
 }
 
-// least is a scenario with nothing but the required keys.
+// least is a scenario with only the required keys.
 const least = `name: least
 clients:
   sequential: {count: 1, requests: 20, rate: 10/s}
@@ -293,7 +293,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		// What was accepted must be usable.
+		// Accepted values must be usable.
 		last := s.Network.ClientAddress(s.Sequential.Count + s.Parallel.Count - 1)
 		if !s.Network.ServerAddress().Less(last) {
 			t.Errorf("the last client has %s", last)

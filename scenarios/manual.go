@@ -28,7 +28,7 @@ clients:
   parallel: {count: 4, requests: 1000, rate: 100/s, delay: 30s}
 `
 
-// several is a scenario of several loads and a matrix.
+// several is a scenario with several loads and a matrix.
 const several = `name: several
 loads:
   mixed:
@@ -58,7 +58,7 @@ clients:
   neighbour: {count: 1, duration: 30s, pace: 500ms}
 `
 
-// foreign is a scenario with a server that is not ours.
+// foreign is a scenario with a foreign server, which is not one of our programs.
 const foreign = `name: my-server
 server:
   command: [my-server, --listen, "{address}:{port}", --cert, "{certificate}", --key, "{key}", "{root}"]
@@ -89,8 +89,8 @@ type manualGroup struct {
 // manualKey is one line of a table.
 type manualKey struct{ Name, Takes, Default, Example, What string }
 
-// Manual is docs/scenario.md: every key with its unit, range, default and an
-// example. Like Schema it is made of what Parse reads by.
+// Manual returns docs/scenario.md: every key with its unit, range, default and an
+// example. Like Schema, it is made from the readers that Parse uses.
 func Manual() ([]byte, error) {
 	var example yaml.Node
 	if err := yaml.Unmarshal(everyKey, &example); err != nil {
@@ -116,8 +116,8 @@ func Manual() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// manualGroups are the tables of a mapping and of those inside it. The keys
-// stand in the order of the example; what is not in it follows.
+// manualGroups returns the tables of a mapping and of the mappings inside it. The keys
+// are in the order of the example; keys that are not in it follow.
 func manualGroups(path string, r reader, example *yaml.Node) []manualGroup {
 	group := manualGroup{Path: path, What: r.what}
 	var inner []manualGroup
@@ -134,7 +134,7 @@ func manualGroups(path string, r reader, example *yaml.Node) []manualGroup {
 	return append([]manualGroup{group}, inner...)
 }
 
-// ordered are the keys of a mapping as the example has them, then the others.
+// ordered returns the keys of a mapping in the order of the example, then the others.
 func ordered(known fields, example *yaml.Node) []string {
 	var names []string
 	if example != nil {
@@ -150,7 +150,7 @@ func ordered(known fields, example *yaml.Node) []string {
 	return names
 }
 
-// child is the value of a key in a mapping, or nil.
+// child returns the value of a key in a mapping, or nil.
 func child(mapping *yaml.Node, name string) *yaml.Node {
 	if mapping == nil || mapping.Kind != yaml.MappingNode {
 		return nil
@@ -167,7 +167,7 @@ func takesOf(path string, r reader) string {
 	if r.keys == nil {
 		return r.takes
 	}
-	anchor := strings.ReplaceAll(path, ".", "") // as GitHub makes it of the heading
+	anchor := strings.ReplaceAll(path, ".", "") // as GitHub derives it from the heading
 	return fmt.Sprintf("[keys](#%s)", anchor)
 }
 
@@ -182,7 +182,7 @@ func defaultOf(r reader, required bool) string {
 	return code(strings.NewReplacer(`"`, "", ",", ", ").Replace(string(r.schema.Default)))
 }
 
-// exampleOf is a value of the example; a mapping has its own table.
+// exampleOf returns a value of the example; a mapping has its own table.
 func exampleOf(n *yaml.Node) string {
 	switch {
 	case n == nil || n.Kind == yaml.MappingNode:

@@ -6,8 +6,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// CheckVariants is an *Error if the server cannot run one of the variants, or no client
-// can live with its quota under one: after Load, a flag may have chosen other variants.
+// CheckVariants returns an *Error if the server cannot run one of the variants, or if no client can
+// complete a connection with its quota. Call it after Load if a flag has changed the variants.
 func (s *Scenario) CheckVariants() error {
 	for _, check := range []func() (what, remedy string){s.lethalQuota, s.strangeVariant} {
 		if what, remedy := check(); what != "" {
@@ -17,7 +17,7 @@ func (s *Scenario) CheckVariants() error {
 	return nil
 }
 
-// strangeVariant is what is wrong with a variant under a server that is not ours.
+// strangeVariant returns the problem with a variant and a foreign server.
 func (s *Scenario) strangeVariant() (what, remedy string) {
 	for _, v := range s.Variants {
 		if s.Server.Foreign() && v != record.NoBlock {
@@ -27,10 +27,10 @@ func (s *Scenario) strangeVariant() (what, remedy string) {
 	return "", ""
 }
 
-// lethalQuota is what is wrong with a quota of 1 under policy client, and what to do.
-// Under it every packet is dropped of a client that has as many connections as its quota,
-// those of the connections themselves included. So the first connection of a client
-// is cut off once it counts, and the next one meets the count of the last.
+// lethalQuota returns the problem with a quota of 1 under policy client, and the remedy. Under this
+// policy, all packets of a client with as many connections as its quota are dropped, including
+// those of the connections themselves. So the first connection of a client is cut off once it
+// counts, and the next one is dropped because of the first's count.
 func (s *Scenario) lethalQuota() (what, remedy string) {
 	if s.Server.Quota > 1 {
 		return "", ""

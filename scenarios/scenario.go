@@ -1,6 +1,5 @@
-// Package scenarios holds the experiments, one YAML file each, and loads
-// them: strictly, with defaults, and with errors that name file, line and
-// remedy.
+// Package scenarios holds the experiments, one YAML file each, and loads them:
+// strictly, with defaults, and with errors that name file, line and remedy.
 //
 // It is the first step of the pipeline: orchestrate plans trials from what
 // Load returns.
@@ -17,9 +16,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Scenario is one experiment: a server, its clients, and the variants to
-// compare. Load returns it complete: every default filled in, every value
-// checked.
+// Scenario is one experiment: a server, its clients, and the variants to compare. Load
+// returns it complete: every default filled in, every value checked.
 type Scenario struct {
 	Name        string
 	Description string
@@ -28,29 +26,29 @@ type Scenario struct {
 	Server      Server
 	Sequential  Clients
 	Parallel    Clients   // the attack; a count of zero is none
-	Background  []Clients // more groups of attackers, of which there are no figures
+	Background  []Clients // more groups of attackers, which no figures describe
 	Neighbour   Clients   // honest clients at the attackers' addresses; a count of zero is none
 	Network     Network
 	Trial       Trial
-	// Search varies the strength of the attack; nil is none. The strength of Parallel is
-	// then the strongest that is tried.
+	// Search varies the strength of the attack; nil means no search. Parallel then has
+	// the greatest strength to try.
 	Search *Search
-	// Again runs each variant twice in each block, as if it were two: what
-	// differs then is noise. No key asks for it, but the flag --aa of run.
+	// Again runs each variant twice in each block, as if it were two (A/A test): the
+	// difference is noise. It is set by the flag --aa of run, not by a key.
 	Again bool
 
-	// Cell names a combination of load and matrix values, and Load, Point and Set are
-	// what it is made of: the load's name, a label of the values, and each as
-	// key=value. All are empty for a scenario without loads and matrix.
+	// Cell names a combination of load and matrix values. Load, Point and Set are its
+	// parts: the load's name, a label of the values, and each value as key=value. All
+	// are empty for a scenario without loads and matrix.
 	Cell  string
 	Load  string
 	Point string
 	Set   []string
-	// ServerPoint is Point without the keys of groups of clients: cells that share it have
+	// ServerPoint is Point without the keys of groups of clients. Cells that share it have
 	// the same server, and so the same capacity.
 	ServerPoint string
 	cells       []*Scenario
-	// loadVariants are the variants of a cell's load; nil is all of the scenario's.
+	// loadVariants are the variants of a cell's load; nil means all of the scenario's.
 	loadVariants []record.Variant
 
 	// Path and Text are the file as given.
@@ -70,17 +68,17 @@ type Server struct {
 	CPUs        []int  // none: the run chooses them (auto)
 	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
-	// Command runs a server that is not ours, with Placeholders; none is ours.
+	// Command runs a foreign server, with Placeholders; none means our own.
 	Command []string
-	Path    string // of a request
-	Ready   string // text in the line of Command's output with which it is ready; empty: it answers
+	Path    string // of a request's URL
+	Ready   string // text in the line that Command prints when it is ready; empty: wait until it answers
 }
 
-// Foreign reports whether the server is not ours: it prints no records, and knows neither
-// quotas nor variants.
+// Foreign reports whether the server is not one of our programs: it prints no records,
+// and has neither quotas nor variants.
 func (s Server) Foreign() bool { return len(s.Command) > 0 }
 
-// Placeholders are what a run replaces in the words of Server.Command.
+// Placeholders are the words of Server.Command that a run replaces.
 const (
 	PlaceAddress     = "{address}"     // of the server
 	PlacePort        = "{port}"        // network.port
@@ -97,12 +95,12 @@ type Clients struct {
 	Requests    int           // per client; zero if Duration is given
 	Duration    time.Duration // how long each client starts requests; zero if Requests is given
 	Rate        float64       // per client and second; zero is a closed loop
-	Pace        time.Duration // of a closed loop: the least time from start to start
-	Max         bool          // of a flood: as many as possible, in place of Rate
+	Pace        time.Duration // of a closed loop: the least time between two starts
+	Max         bool          // of a flood: as many as possible, instead of Rate
 	Strength    float64       // Rate of all together, as a multiple of the server's capacity; zero if it is absolute
-	Weakest     float64       // of a search with bounds for this attack: From, and Strength is To
-	UpTo        bool          // less than Strength will do, where the clients cannot start as much
-	Reached     float64       // Strength, where that is less than it (UpTo); else zero
+	Weakest     float64       // lower bound if a search has bounds for this attack; Strength is then the upper bound
+	UpTo        bool          // accept less than Strength if the clients cannot start as much
+	Reached     float64       // the strength reached if it is less than Strength (UpTo); else zero
 	Delay       time.Duration // from the epoch
 	MaxInFlight int           // per client; 1 for sequential clients
 	Timeout     time.Duration // per request
@@ -123,7 +121,7 @@ const (
 	X25519         = "x25519"
 )
 
-// Phase is how much later than the first of its group client i starts.
+// Phase returns how much later than the first client of its group client i starts.
 func (c Clients) Phase(i int) time.Duration {
 	if c.Start != Staggered || c.Rate <= 0 {
 		return 0
@@ -131,9 +129,9 @@ func (c Clients) Phase(i int) time.Duration {
 	return time.Duration(float64(i) / (float64(c.Count) * c.Rate) * float64(time.Second))
 }
 
-// Scheduled is how long the schedule of one client lasts, from its first
-// intended start to one interval after its last. Zero for a closed loop that ends
-// with its last request.
+// Scheduled returns how long the schedule of one client lasts, from its first intended
+// start to one interval after its last. It is zero for a closed loop that ends with its
+// last request.
 func (c Clients) Scheduled() time.Duration {
 	switch {
 	case c.Duration > 0:
@@ -144,18 +142,18 @@ func (c Clients) Scheduled() time.Duration {
 	return time.Duration(float64(c.Requests) / c.Rate * float64(time.Second))
 }
 
-// Earliest is when the last request starts at the earliest, from the epoch.
+// Earliest returns the earliest time at which the last request can start, from the epoch.
 func (c Clients) Earliest() time.Duration {
 	return max(c.End(), c.Delay+time.Duration(c.Requests)*c.Pace)
 }
 
-// End is when the schedule ends, from the epoch.
+// End returns when the schedule ends, from the epoch.
 func (c Clients) End() time.Duration { return c.Delay + c.Scheduled() }
 
-// ClosedLoop reports whether a request starts only when the one before has ended.
+// ClosedLoop reports whether a request starts only after the previous one has ended.
 func (c Clients) ClosedLoop() bool { return c.Rate == 0 && c.Strength == 0 && !c.Max }
 
-// MostRequests is the most that one client can start.
+// MostRequests returns the most requests that one client can start.
 func (c Clients) MostRequests() int {
 	switch {
 	case c.Count == 0:
@@ -170,11 +168,11 @@ func (c Clients) MostRequests() int {
 	return mostRequests
 }
 
-// mostRequests bounds what nobody can know before: a client that starts one request
-// after the other for some time.
+// mostRequests bounds an unknown number: the requests that a client starts one after
+// the other for some time.
 const mostRequests = 1_000_000
 
-// mostInFlight is how many requests of one client are in flight at once when each
+// mostInFlight returns how many requests of one client are in flight at once if each
 // takes as long as it may.
 func (c Clients) mostInFlight() int {
 	return min(c.MostRequests(), int(math.Ceil(c.Rate*(c.Timeout+c.Hold).Seconds())))
@@ -186,21 +184,21 @@ type Network struct {
 	Port   int
 }
 
-// The places of the nodes in their subnet.
+// Host numbers of the nodes in their subnet.
 const (
 	serverHost      = 2
 	firstClientHost = 11
 )
 
-// ServerAddress is the server's address. The subnet must be a checked one.
+// ServerAddress returns the server's address. The subnet must have been checked.
 func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
 
-// ClientAddress is the address of a client. Clients count from zero: first
-// the sequential ones, then the parallel ones. A neighbour has a parallel one's.
+// ClientAddress returns the address of a client. Clients count from zero: first the sequential
+// ones, then the parallel ones. A neighbour has the address of a parallel client.
 func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
 
-// FloodSources is a private network apart from the subnet, in which the sources of
-// spoofed packets are.
+// FloodSources returns a private network outside the subnet, for the sources of spoofed
+// packets.
 func (n Network) FloodSources() netip.Prefix {
 	sources := netip.MustParsePrefix("10.192.0.0/12")
 	if sources.Overlaps(netip.MustParsePrefix(n.Subnet)) {
@@ -217,27 +215,26 @@ func (n Network) host(number int) netip.Addr {
 
 // Trial bounds and samples one trial.
 type Trial struct {
-	Startup        time.Duration // from the start of the nodes to the epoch, as a rule at most
+	Startup        time.Duration // limit from the start of the nodes to the epoch, as a rule
 	SampleInterval time.Duration
 	Drain          time.Duration // longest wait for clients after their schedules and time-outs
-	// Settle is the longest wait before a trial until the CPUs are idle; zero
-	// is none.
+	// Settle is the longest wait before a trial until the CPUs are idle; zero means no
+	// wait.
 	Settle time.Duration
-	// Syscalls has the server's system calls counted.
+	// Syscalls turns on counting of the server's system calls.
 	Syscalls bool
-	// Alternate measures the server in one half of the stretches of that length
-	// only; zero is all the time.
+	// Alternate measures the server only in every other stretch of that length; zero
+	// means all the time.
 	Alternate time.Duration
 }
 
-// ExpectedTrial is how long a trial lasts from the start of its nodes to the
-// end of its schedules. Settling, and making and removing the nodes, come on
-// top, and so does the time of sequential clients in a closed loop: nobody knows
-// it before.
+// ExpectedTrial returns how long a trial lasts from the start of its nodes to the end
+// of its schedules. It does not include settling, making and removing the nodes, and
+// the time of sequential clients in a closed loop, which is not known before.
 func (s *Scenario) ExpectedTrial() time.Duration { return s.Trial.Startup + s.Schedule() }
 
-// Schedule is how long the clients start requests, from the epoch on; in a
-// closed loop, where nobody knows that before, only when they begin.
+// Schedule returns how long the clients start requests, from the epoch on. The duration
+// of a closed loop is not known before, so only its start is counted.
 func (s *Scenario) Schedule() time.Duration {
 	end := max(s.Sequential.End(), s.Neighbour.End())
 	for _, attack := range s.Attacks() {
@@ -246,7 +243,7 @@ func (s *Scenario) Schedule() time.Duration {
 	return end
 }
 
-// Attacks are all groups of attackers, that of which there are figures first.
+// Attacks returns all groups of attackers, first the group that the figures describe.
 func (s *Scenario) Attacks() []Clients {
 	if s.Parallel.Count == 0 {
 		return nil
@@ -254,7 +251,7 @@ func (s *Scenario) Attacks() []Clients {
 	return append([]Clients{s.Parallel}, s.Background...)
 }
 
-// Groups are all groups of clients.
+// Groups returns all groups of clients.
 func (s *Scenario) Groups() []Clients {
 	return append([]Clients{s.Sequential, s.Parallel, s.Neighbour}, s.Background...)
 }
@@ -269,8 +266,8 @@ func (s *Scenario) NeedsCapacity() bool {
 // (docs/method.md, Statistics).
 const fewestForInterval = 6
 
-// Warnings are the properties of a scenario that are allowed, but that make
-// its figures say less than they seem to. Those of one cell begin with its name.
+// Warnings returns properties of a scenario that are allowed, but make its figures mean
+// less than they seem to. Those of one cell begin with its name.
 func (s *Scenario) Warnings() []string {
 	if s.cells == nil {
 		return s.warnings()

@@ -10,10 +10,10 @@ import (
 	"github.com/google/jsonschema-go/jsonschema"
 )
 
-// Schema is the JSON Schema of a scenario file (draft 2020-12), for editors: the
-// keys, their units, ranges and defaults. It is made of what Parse reads by, so
-// it cannot say anything else. What depends on more than one key (the attack
-// must overlap the load, the subnet must have room) only Parse checks.
+// Schema returns the JSON Schema of a scenario file (draft 2020-12), for editors: the
+// keys, their units, ranges and defaults. It is made from the readers that Parse uses,
+// so the two always agree. Only Parse checks rules over several keys (the attack must
+// overlap the load, the subnet must have room).
 func Schema() ([]byte, error) {
 	schema := new(decoder).scenario(defaults()).schema
 	schema.Schema = "https://json-schema.org/draft/2020-12/schema"
@@ -25,8 +25,8 @@ func Schema() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// about says in words what a key is for. Where the schema has a pattern only, an
-// editor is told in words which values it stands for.
+// about describes in words what a key is for. If the schema has only a pattern, it also
+// describes the accepted values in words.
 func (r reader) about(text string) reader {
 	r.what, r.schema.Description = text, text
 	if r.schema.Pattern != "" {
@@ -35,8 +35,7 @@ func (r reader) about(text string) reader {
 	return r
 }
 
-// withDefault notes what a key is where the file does not say it. A zero value is
-// no default.
+// withDefault notes the default of a key. A zero value is no default.
 func withDefault[T any](r reader, value []T) reader {
 	if len(value) > 0 {
 		r.schema.Default = asJSON(value)
@@ -44,7 +43,7 @@ func withDefault[T any](r reader, value []T) reader {
 	return r
 }
 
-// asJSON writes a value of a type that always can be.
+// asJSON encodes a value of a type that can always be encoded.
 func asJSON(v any) json.RawMessage {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -72,7 +71,7 @@ func listSchema(item reader) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "array", Items: item.schema, MinItems: &least, UniqueItems: true}
 }
 
-// autoSchema takes the word Auto, which is the default, or a list.
+// autoSchema accepts the word Auto, which is the default, or a list.
 func autoSchema(list *jsonschema.Schema) *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{Auto}}, list}, Default: asJSON(Auto)}
 }

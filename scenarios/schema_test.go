@@ -76,8 +76,8 @@ func TestOurScenariosFollowTheSchemaAndNameIt(t *testing.T) {
 	}
 }
 
-// What the loader refuses for more than one key's sake, or because YAML cannot
-// say it twice, the schema cannot see.
+// The schema cannot express rules over several keys, or rules of YAML about duplicate
+// keys. Only the loader checks these.
 func TestTheSchemaRefusesWhatTheLoaderRefuses(t *testing.T) {
 	schema := resolved(t)
 	for _, name := range []string{

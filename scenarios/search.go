@@ -12,18 +12,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Search is how the breaking point of each cell and variant is looked for: the strongest
-// attack that the server withstands, which means that the sequential clients are served
-// nearly as before it (docs/method.md, The breaking point).
+// Search defines how to find the breaking point of each cell and variant: the strongest
+// attack that the server withstands. It withstands an attack if the sequential clients
+// are served nearly as well as before it (docs/method.md, The breaking point).
 type Search struct {
 	From, To    float64 // the weakest and the strongest attack, as multiples of the server's capacity
-	Factor      float64 // how far apart the bounds may be at the end
-	KeepPercent float64 // least throughput of the sequential clients, of that before the attack
-	Lost        int     // most of their requests that may be lost
+	Factor      float64 // largest ratio between the bounds at the end
+	KeepPercent float64 // least throughput of the sequential clients, in % of that before the attack
+	Lost        int     // maximum number of their lost requests
 	P99         float64 // largest p99 of their response time, as a multiple of that before the attack
 }
 
-// search reads a search, whose keys all have defaults.
+// search reads a search; all of its keys have defaults.
 func (d *decoder) search(to **Search) reader {
 	s := &Search{From: 0.25, To: 8, Factor: 1.25, KeepPercent: 99, P99: 3}
 	r := d.mapping(fields{
@@ -50,13 +50,13 @@ func (d *decoder) search(to **Search) reader {
 	return r
 }
 
-// The weakest and the strongest attack of a search, which may be a flood.
+// The weakest and the strongest attack of a search; the attack may be a flood.
 const (
 	weakest   = 0.01
 	strongest = 100_000
 )
 
-// bounds reads those of one attack, in place of its rate: "1x to 1000x".
+// bounds reads the bounds of one attack, which replace its rate: "1x to 1000x".
 func (d *decoder) bounds(c *Clients) reader {
 	return reader{read: func(n *yaml.Node, path string) {
 		from, to, _ := strings.Cut(n.Value, " to ")
@@ -75,7 +75,7 @@ func multiple(text string) (float64, error) {
 	return strconv.ParseFloat(strings.TrimSuffix(text, "x"), 64)
 }
 
-// bound gives the attack the strongest strength that is tried, and the search the bounds
+// bound gives the attack the greatest strength to try, and gives the search the bounds
 // of the attack, if it has some.
 func (s *Scenario) bound() {
 	if attack := &s.Parallel; attack.Weakest > 0 {
@@ -86,7 +86,7 @@ func (s *Scenario) bound() {
 	s.Parallel.Strength, s.Parallel.UpTo = s.Search.To, true
 }
 
-// number reads a number with a unit behind it, with a space between them or without.
+// number reads a number followed by a unit, with or without a space between them.
 func (d *decoder) number(to *float64, unit string, low, high float64) reader {
 	write := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) + unit }
 	expected := fmt.Sprintf("a number from %s to %s", write(low), write(high))
@@ -113,8 +113,8 @@ func (d *decoder) number(to *float64, unit string, low, high float64) reader {
 // forP99 is how many requests a p99 needs (docs/method.md, Metrics).
 const forP99 = 441
 
-// checkSearch: the sequential clients have to show a p99 before the attack and during
-// it, and every attack lasts as long as the others.
+// checkSearch checks that the sequential clients start enough requests for a p99 before
+// and during the attack, and that all attacks last equally long.
 func (d *decoder) checkSearch(s *Scenario) {
 	search, honest, attack := s.Search, s.Sequential, s.Parallel
 	if search == nil {
@@ -142,8 +142,8 @@ func (d *decoder) checkSearch(s *Scenario) {
 	}
 }
 
-// expected is how many requests a group of clients starts in so many seconds, if none
-// is slow.
+// expected returns how many requests a group of clients starts in that many seconds, if
+// none is slow.
 func (c Clients) expected(seconds float64) float64 {
 	rate := c.Rate
 	if c.Pace > 0 {
@@ -152,7 +152,8 @@ func (c Clients) expected(seconds float64) float64 {
 	return float64(c.Count) * rate * seconds
 }
 
-// At is the scenario with an attack of that strength, whose search has its rate (SetRates).
+// At returns the scenario with an attack of that strength. The scenario must have its rate
+// (SetRates).
 func (s *Scenario) At(strength float64) *Scenario {
 	at := *s
 	attack := &at.Parallel

@@ -8,12 +8,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// LoadWith is Load of a file in which some keys get other values: each change is
-// "key=value", the key as a path ("clients.parallel.rate=200/s"), the value as in
-// YAML. The scenario's Text is then the file's with these changes, comments
-// included; what is wrong with a change is an *Error, too, with its line there.
+// LoadWith loads a file with changed values. Each change is "key=value", with the key
+// as a path ("clients.parallel.rate=200/s") and the value as in YAML. The scenario's
+// Text is the file's with these changes, including comments. Problems with a change are
+// an *Error, too, with the line in that text.
 func LoadWith(path string, changes []string) (*Scenario, error) {
-	s, err := Load(path) // first as it is: its own errors have its own lines
+	s, err := Load(path) // first unchanged: its own errors have its own lines
 	if err != nil || len(changes) == 0 {
 		return s, err
 	}
@@ -28,7 +28,7 @@ func LoadWith(path string, changes []string) (*Scenario, error) {
 	return s, nil
 }
 
-// set is the text of a scenario with the changes in it.
+// set returns the text of a scenario with the changes applied.
 func set(text []byte, changes []string) ([]byte, error) {
 	var file yaml.Node
 	if err := yaml.Unmarshal(text, &file); err != nil {
@@ -52,8 +52,8 @@ func set(text []byte, changes []string) ([]byte, error) {
 	return changed.Bytes(), e.Close()
 }
 
-// put gives the key at a path another value, and makes it where there is none. Of a list
-// of groups, the first has the key.
+// put changes the value of the key at a path, and adds the key if it is missing. In a
+// list of groups, it changes the first.
 func put(in *yaml.Node, path []string, value *yaml.Node) {
 	if in.Kind == yaml.SequenceNode && len(in.Content) > 0 {
 		in = in.Content[0]

@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// scalar is the text of a single value. Anything else is reported, with what
-// was expected there.
+// scalar returns the text of a single value. Anything else is reported, with what was
+// expected there.
 func (d *decoder) scalar(n *yaml.Node, path, expected string) (string, bool) {
 	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" || n.Value == "" {
 		d.wrong(n, path, "has no single value", "write "+expected)
@@ -53,7 +53,7 @@ func (d *decoder) words(to *[]string) reader {
 
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
-// name reads what becomes a part of file names.
+// name reads a value that becomes a part of file names.
 func (d *decoder) name(to *string) reader {
 	const remedy = "use at most 40 lower-case letters, digits and hyphens, such as paper"
 	const takes = "name of at most 40 lower-case letters, digits and hyphens"
@@ -145,7 +145,7 @@ func (d *decoder) duration(to *time.Duration, low, high time.Duration) reader {
 	}}
 }
 
-// brief is a duration without its zero parts: 10m, not 10m0s.
+// brief returns a duration without its zero parts: 10m, not 10m0s.
 func brief(t time.Duration) string {
 	text := t.String()
 	if strings.HasSuffix(text, "m0s") {
@@ -179,7 +179,7 @@ func (d *decoder) size(to *int64, low, high int64) reader {
 	}}
 }
 
-// units are those of sizes, the largest first.
+// units are the units of sizes, the largest first.
 var units = []struct {
 	name  string
 	shift uint
@@ -201,8 +201,8 @@ func ParseSize(text string) (int64, error) {
 	return 0, fmt.Errorf("parse size %q: not a whole number of B, KiB, MiB or GiB", text)
 }
 
-// Size writes a number of bytes as ParseSize reads it, in the largest unit
-// that keeps it whole.
+// Size formats a number of bytes as ParseSize reads it, in the largest unit that keeps
+// it whole.
 func Size(bytes int64) string {
 	for _, unit := range units {
 		if bytes != 0 && bytes%(1<<unit.shift) == 0 {
@@ -311,8 +311,7 @@ func (d *decoder) variants(to *[]record.Variant) reader {
 	return withDefault(d.list(func() { *to = nil }, item), before)
 }
 
-// ParseVariants checks names of variants: at least one, each known, none
-// twice.
+// ParseVariants checks names of variants: at least one, each known, and no duplicates.
 func ParseVariants(names []string) ([]record.Variant, error) {
 	var variants []record.Variant
 	for _, name := range names {
