@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 //
-// What the gateway is measured against (equic/bench); no user of the
-// library loads it. `algorithm1` is Algorithm 1 of the paper as published: it
-// takes an Ethernet frame with IPv4 and UDP apart, looks the source address up
-// in a hash map of connection counts, and drops the packet if the count is
-// above the quota. What it leaves out is left out here: ports, VLAN tags, IPv6,
-// IP options, fragments, QUIC, counters. The published program also reads the
-// clock for each packet and does nothing with the time.
+// The baseline for measurements of the gateway (equic/bench). Users of the
+// library do not load it. `algorithm1` is Algorithm 1 of the paper as
+// published: it takes an Ethernet frame with IPv4 and UDP apart, looks the
+// source address up in a hash map of connection counts, and drops the packet if
+// the count is above the quota. Like the original, it leaves out: ports, VLAN
+// tags, IPv6, IP options, fragments, QUIC, counters. The published program also
+// reads the clock for each packet and does nothing with the time.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -16,9 +16,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* A full-period generator of the numbers below a power of two (its factor is 1
- * modulo 4, its addend odd), and an odd factor that spreads them over all
- * addresses, each to another one; equic/bench holds the same. */
+/* A full-period generator of the numbers below a power of two (its factor is
+ * 1 modulo 4, its addend odd), and an odd factor that spreads them over all
+ * addresses, each to a different one. equic/bench uses the same values. */
 #define TURN_FACTOR 1664525
 #define TURN_ADDEND 1013904223
 #define SPREAD 2654435761
@@ -72,12 +72,12 @@ int algorithm1(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* Gives each run of a burst another IPv4 source, then runs the program that is
- * measured. Without it the kernel's test run repeats one packet, whose client
- * is in the CPU's first cache whatever the size of the map. The clock is read
- * because that waits for all loads before it: or the CPU would begin with the
- * next packets while this one's client comes from memory, which it cannot do
- * behind a driver. */
+/* Gives each run of a burst a different IPv4 source, then runs the measured
+ * program. Without it, the kernel's test run repeats one packet, whose
+ * client is always in the CPU's first-level cache. Reading the clock waits
+ * for all earlier loads. Otherwise the CPU would begin with the next packets
+ * while this one's client is loaded from memory, which it cannot do behind a
+ * driver. */
 SEC("xdp")
 int rotate(struct xdp_md *ctx)
 {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0
 //
 // The data plane of the eQUIC gateway. User space counts the connections of
-// each client in the map `clients`, which it has in its own memory; these programs
-// read the count if a packet's policy asks for it, and drop the packets of a
-// client that is at its quota:
+// each client in the map `clients`, which it maps into its memory. These
+// programs read the count if a packet's policy asks for it, and drop the
+// packets of a client that is at its quota:
 //
 //   POLICY_CLIENT  every packet of the client: Algorithm 1 of the paper
 //   POLICY_NEW     those that open a connection; established ones live on
 //
 // There is one program for each hook of the receive path, and one verdict: only
-// one of them is loaded. Only UDP packets to a protected port are judged. They fail
-// closed: they drop what no honest QUIC client sends and what they cannot read
-// although the stack behind could (fragments, IPv4 options, too many headers). What
-// the stack cannot read either is passed, for the stack to drop. No clock is read
-// unless there is a rate limit.
+// one of them is loaded. Only UDP packets to a protected port are judged. They
+// fail closed: they drop packets that no honest QUIC client sends, and packets
+// that only the stack behind them can read (fragments, IPv4 options, too many
+// headers). Packets that the stack cannot read either are passed, and the stack
+// drops them. The clock is read only for a rate limit.
 #include "verdict.h"
 
 /* In the driver, or in its generic form in front of the stack. */

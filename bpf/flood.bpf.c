@@ -4,16 +4,16 @@
 // counts those that arrive at another (count_marked).
 //
 // The kernel's test run in its mode of live frames (BPF_F_TEST_XDP_LIVE_FRAMES)
-// runs `send` for each frame and sends what it redirects. A veth interface takes
-// such a frame only if its peer has a native XDP program: of frames that it does
-// not take nobody hears. If the peer is a bridge port, it gets `let_through`.
+// runs `send` for each frame and sends what it redirects. A veth interface
+// accepts such a frame only if its peer has a native XDP program; it drops
+// others silently. If the peer is a bridge port, it gets `let_through`.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-/* flood/wire holds the same. */
+/* flood/wire has the same. */
 #define FRAME_BYTES 1242 /* Ethernet, IPv4, UDP, and a datagram of 1200 bytes */
 #define MARK 0xac /* the second byte of an IPv4 header */
 

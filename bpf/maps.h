@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0
  *
- * What the gateway's programs share with user space: the reasons, the settings and
- * the maps.
+ * The interface of the gateway's programs to user space: the reasons, the
+ * settings and the maps.
  */
 #ifndef EQUIC_MAPS_H
 #define EQUIC_MAPS_H
@@ -12,7 +12,7 @@
 
 #define MAX_APPLICATIONS 64
 
-/* Why a program ended; equic/stats.go holds the same list. */
+/* Why a program ended; equic/stats.go has the same list. */
 enum reason {
 	PASS_MALFORMED,
 	PASS_NOT_IP,
@@ -48,14 +48,14 @@ static __always_inline int is_drop(enum reason why)
 
 enum policy { POLICY_CLIENT, POLICY_NEW };
 
-/* What is dropped unless user space says otherwise. */
+/* Packets that are dropped unless user space lets them pass. */
 enum unusual { UNUSUAL_FRAGMENTS = 1, UNUSUAL_OPTIONS = 2, UNUSUAL_DEEP = 4 };
 
 /* Which lists are not empty: an empty one costs no lookup. */
 enum lists { LIST_ALLOWED = 1, LIST_DENIED = 2 };
 
 /* An IPv6 address in network order, or an IPv4 address mapped into one. The
- * bytes are for people who dump a map. */
+ * bytes make map dumps readable. */
 struct address {
 	union {
 		__u8 bytes[16];
@@ -63,15 +63,15 @@ struct address {
 	};
 };
 
-/* A client of one application: its address, cut to the prefix by which clients
- * are told apart, and the port. */
+/* A client of one application: its address, masked with the prefix length
+ * that separates clients, and the port. */
 struct key {
 	struct address prefix;
 	__u16 port; /* host order */
 	__u16 zero;
 };
 
-/* A client's place in the table. User space writes it, but for `dropped`. */
+/* A client's place in the table. User space writes it, except `dropped`. */
 struct slot {
 	__u64 hash; /* of its key; zero is a free place */
 	__u32 connections; /* open ones, and handshakes in progress that count */
@@ -127,7 +127,7 @@ const volatile __u64 event_burst_ns = 0;
  * Set by user space before loading. */
 volatile __u8 application_of[65536];
 
-/* Whether a packet may be several datagrams of one sender, with one header (GSO,
+/* Set if a packet may be several datagrams of one sender with one header (GSO,
  * GRO). User space clears it in native mode, where every packet is one datagram. */
 const volatile __u8 merges = 1;
 
@@ -140,8 +140,8 @@ struct {
 	__type(value, struct application);
 } applications SEC(".maps");
 
-/* Each client has a place in one of two buckets, which its hash names. A client
- * that is absent is below its quota. */
+/* Each client has a place in one of two buckets, which its hash selects. A
+ * client without a place is below its quota. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -152,12 +152,12 @@ struct {
 
 #define RATE_WORDS 8 /* in a cache line */
 
-/* The token buckets of the rate limit. A client has two words of one cache line,
- * each of which it may share with others, and is over its rate if both are empty (as
- * in a count-min sketch). Each word is the time at which its bucket is full again
- * (the virtual scheduling form of ITU-T I.371's generic cell rate algorithm); its
- * lowest bit is set from the first dropped packet until one passes. The flag aligns
- * the words to cache lines. */
+/* The token buckets of the rate limit. A client has two words of one cache
+ * line and may share each with others. It is over its rate if both are empty
+ * (as in a count-min sketch). Each word is the time at which its bucket is
+ * full again (the virtual scheduling form of ITU-T I.371's generic cell rate
+ * algorithm); its lowest bit is set from the first dropped packet until one
+ * passes. The flag aligns the words to cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -166,8 +166,8 @@ struct {
 	__type(value, __u64);
 } rates SEC(".maps");
 
-/* The value is one. All of IPv4 is there with a zero, unless it is listed: it
- * would be part of ::/0 else. */
+/* The value is one. All of IPv4 is in the list with a zero, unless it is
+ * listed: otherwise it would be part of ::/0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

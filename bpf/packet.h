@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0
  *
- * Reads a packet as far as its verdict needs it, at any hook.
+ * Reads the parts of a packet that its verdict needs, at any hook.
  *
  * The program in the driver reads headers of the usual lengths in place, at offsets
  * that the compiler knows. All else is read by a helper: a variable offset into a
@@ -31,7 +31,7 @@
 
 enum hook { HOOK_XDP, HOOK_TC, HOOK_NETFILTER, HOOK_SOCKET };
 
-/* A packet as a hook has it. Offsets are from its Ethernet header, at
+/* A packet at a hook. Offsets are from its Ethernet header, at
  * HOOK_NETFILTER from its IP header, at HOOK_SOCKET from its UDP header. */
 struct view {
 	enum hook hook; /* known to the compiler */
@@ -76,8 +76,8 @@ static __always_inline __u32 end_of(const struct view *v)
 	}
 }
 
-/* What is read of a UDP datagram: its header (RFC 768) and the first six bytes of
- * a long header, which every version has (RFC 8999, 5.1). */
+/* The parts of a UDP datagram that are read: its header (RFC 768) and the
+ * first six bytes of a long header, which every version has (RFC 8999, 5.1). */
 struct start {
 	__be16 source;
 	__be16 destination;
@@ -106,9 +106,9 @@ struct datagram {
 	__u8 options; /* IPv4 options are in front of it */
 };
 
-/* The packet in the driver, at a constant offset, as a pointer that the compiler
- * knows nothing of: or it would merge the code of several offsets into a variable
- * one. */
+/* The packet in the driver, at a constant offset, as a pointer that is
+ * opaque to the compiler. Otherwise the compiler would merge the code of
+ * several offsets into a variable one. */
 static __always_inline void *at(const struct view *v, const __u32 offset)
 {
 	void *p = (void *)(long)((struct xdp_md *)v->ctx)->data + offset;
@@ -122,9 +122,9 @@ static __always_inline void *data_end(const struct view *v)
 	return (void *)(long)((struct xdp_md *)v->ctx)->data_end;
 }
 
-/* Takes the datagram at an offset apart; REASONS says that it was read. Over
+/* Parses the datagram at an offset; returns REASONS if it was read. Over
  * IPv6, a length of zero is that of a jumbogram, which ends with its packet
- * (RFC 2675, 4): Linux takes it at any size. */
+ * (RFC 2675, 4): Linux accepts it at any size. */
 static __always_inline enum reason take(const struct view *v, __u32 offset, struct datagram *d,
 					const struct start *start, __u8 readable)
 {
@@ -160,7 +160,7 @@ static __always_inline enum reason read_slowly(const struct view *v, __u32 offse
 	return PASS_MALFORMED;
 }
 
-/* Reads the datagram that starts at an offset, in place if it is whole. */
+/* Reads the datagram that starts at an offset, in place if it is complete. */
 static __always_inline enum reason read_datagram(const struct view *v, const __u32 offset, struct datagram *d)
 {
 	struct start *start;
@@ -184,8 +184,8 @@ static __always_inline enum reason too_deep(void)
 }
 
 /* Reads the datagram of a first fragment. Its headers must be within the IP
- * packet: a frame may be longer, and what is behind the packet in it is not part
- * of what the stack reassembles. */
+ * packet: a frame may be longer, and the stack does not reassemble what
+ * follows the packet. */
 static __always_inline enum reason read_fragment(const struct view *v, __u32 offset, __u32 end, struct datagram *d)
 {
 	enum reason why = PASS_MALFORMED;
@@ -277,8 +277,8 @@ static __always_inline int walk(const struct view *v, __u32 offset, __u32 next, 
 		} else {
 			offset += (e.length + 1) * 8;
 		}
-		/* Not the last byte of the header, but the first one behind it: what
-		 * ends with the fragment may go on in the next. */
+		/* Not the last byte of the header, but the first one behind it: a
+		 * header that ends with the fragment may go on in the next. */
 		if ((found & FOUND_FRAGMENT) && offset > end)
 			return incomplete();
 		next = e.next;
@@ -342,7 +342,7 @@ static __always_inline enum reason read_extended(const struct view *v, __u32 off
 static __always_inline void take_ipv6_source(const struct in6_addr *source, struct datagram *d)
 {
 	__builtin_memcpy(&d->source, source, sizeof(d->source));
-	/* A client behind NAT64 is its IPv4 address. */
+	/* A client behind NAT64 is identified by its IPv4 address. */
 	if (d->source.words[0] == bpf_htonl(NAT64_PREFIX) && !d->source.words[1] && !d->source.words[2]) {
 		d->source.words[0] = 0;
 		d->source.words[2] = bpf_htonl(0xffff);
@@ -413,7 +413,7 @@ static __always_inline enum reason read_frame(const struct view *v, struct datag
 	return too_deep();
 }
 
-/* Reads a frame of which the kernel has taken the first tag off already: one more. */
+/* Reads a frame from which the kernel has already removed the first tag: one more. */
 static __always_inline enum reason read_untagged(const struct view *v, __be16 type, struct datagram *d)
 {
 	if (!is_vlan(type))

@@ -4,8 +4,8 @@
 //
 // User space runs `watch` once; from then on the first child of that process
 // that completes an exec is the watched one, with all its threads, until the
-// programs are detached. Both are told by the kernel's own process ids, so it
-// does not matter in which pid namespace they live.
+// programs are detached. Both are identified by the kernel's own process ids,
+// so their pid namespaces do not matter.
 
 #include <stddef.h>
 
@@ -33,7 +33,7 @@ typedef __u32 __wsum;
 #define MAX_SYSCALLS 512 /* numbers 0 .. 511 */
 #define MAX_ERRNO 4095 /* a return value of -4095 .. -1 is an error */
 
-/* The kernel's own, cut to what is read; field offsets are relocated at load. */
+/* The kernel's own, cut to the fields we read; field offsets are relocated at load. */
 struct task_struct {
 	struct task_struct *real_parent;
 	int tgid;
@@ -48,8 +48,8 @@ struct count {
 
 /*
  * The system call that a thread is in; start_ns is zero outside of one. While
- * the thread is off its CPU, left_ns says since when; its return moves start_ns
- * on by the time that it was away.
+ * the thread is off its CPU, left_ns is the time when it left. Its return adds
+ * the time off the CPU to start_ns.
  */
 struct call {
 	__u64 start_ns;
@@ -74,9 +74,9 @@ struct total {
 } __attribute__((aligned(64)));
 
 /*
- * By the number of the CPU, and as large as user space makes it. It is read
- * often, for a series over time, from user space's own memory: without a system
- * call, where a map per CPU needs one.
+ * Indexed by CPU number; user space sets the size. User space reads it often,
+ * for a series over time, from its own memory: without the system call that a
+ * per-CPU map needs.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

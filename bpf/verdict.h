@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0
  *
- * What becomes of a datagram to a protected port, and the counters.
+ * The verdict on a datagram to a protected port, and the counters.
  */
 #ifndef EQUIC_VERDICT_H
 #define EQUIC_VERDICT_H
@@ -23,7 +23,7 @@
 #define QUIC_MIN_CLIENT_CHOSEN 8
 #define QUIC_MAX_ID 20
 
-/* What a datagram's first QUIC packet is. */
+/* The kind of a datagram's first QUIC packet. */
 enum kind {
 	KIND_UNREADABLE,
 	KIND_ESTABLISHED, /* it opens no connection */
@@ -58,7 +58,7 @@ static __always_inline enum kind kind_of_initial(const struct view *v, const str
 
 	if (d->id_length >= QUIC_MIN_CLIENT_CHOSEN)
 		return KIND_INITIAL;
-	/* What ends too early no server can read either. */
+	/* No server can read a datagram that ends too early either. */
 	if (offset >= d->length || load(v, d->payload + offset, &length, 1) || length > QUIC_MAX_ID)
 		return established(d);
 	offset += 1 + length;
@@ -96,11 +96,11 @@ static __always_inline enum kind kind_of(const struct view *v, const struct data
 	return type == QUIC_0RTT ? KIND_0RTT : established(d);
 }
 
-/* Takes a token of a bucket; returns 0 if there is none. A bucket that is emptier
- * than these settings can make it is from before a change of them: it becomes one
- * that is just empty, or its client would wait for tokens of the old rate. The
- * lowest bit of the word is not part of the time; it is one on return if there
- * was no token. */
+/* Takes a token from a bucket; returns 0 if there is none. A bucket that is
+ * emptier than these settings allow was filled before a change of the
+ * settings: it becomes just empty, or its client would wait for tokens of
+ * the old rate. The lowest bit of the word is not part of the time; it is
+ * one on return if there was no token. */
 static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 interval, __u64 burst, int *was_empty)
 {
 	for (int i = 0; i < RATE_ATTEMPTS; i++) {
@@ -187,9 +187,9 @@ static __always_inline void make_key(const struct datagram *d, struct key *k)
 		v2 = ROTATE(v2, 32);   \
 	} while (0)
 
-/* SipHash-1-3 of the two words of an address, with the port as part of the key: a
- * message of a fixed length needs no padding. Nobody without the key can choose
- * addresses that meet in the table. equic/hash.go is the same. */
+/* SipHash-1-3 of the two words of an address, with the port as part of the key:
+ * a message of a fixed length needs no padding. Without the key, an attacker
+ * cannot choose addresses that collide in the table. equic/hash.go is the same. */
 static __always_inline __u64 hash_of(const struct key *k)
 {
 	__u64 high = (__u64)k->prefix.words[1] << 32 | k->prefix.words[0];
@@ -214,8 +214,8 @@ static __always_inline __u64 hash_of(const struct key *k)
 	return v0 ? v0 : 1; /* zero is a free place */
 }
 
-/* The client's place, if it has one. Both of its buckets are in one page of memory,
- * so that the processor has one address to translate. */
+/* The client's place, if it has one. Both of its buckets are in one page of
+ * memory, so that the processor translates only one address. */
 static __always_inline struct slot *find(__u64 hash)
 {
 	__u32 group = ((hash >> 16) & (groups - 1)) * GROUP_BUCKETS;
@@ -239,8 +239,8 @@ static __always_inline struct slot *find(__u64 hash)
 	return NULL;
 }
 
-/* Whether a handshake from a source port is in progress, or from another of the same
- * bit. equic/table.go is the same. */
+/* Returns whether a handshake is in progress from a source port, or from
+ * another port with the same bit. equic/table.go is the same. */
 static __always_inline int in_progress(const struct slot *s, __u16 port)
 {
 	__u32 ports = s->ports[0] | s->ports[1] << 8 | s->ports[2] << 16;
@@ -273,8 +273,8 @@ struct pair {
 	__u64 *first, *second;
 };
 
-/* Finds them, and reads one at once, so that they come from memory while the client's
- * place in the table does. */
+/* Finds them, and reads one of them early, so that they are loaded from
+ * memory together with the client's place in the table. */
 static __always_inline void find_rate(__u64 hash, struct pair *p)
 {
 	__u32 line = ((hash >> 32) & (rate_lines - 1)) * RATE_WORDS;
@@ -343,8 +343,8 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 	return within_rate(v, &k, &rate, a) ? why : DROP_RATE;
 }
 
-/* Judges a packet that was read (REASONS), or not, and counts it; returns whether it is
- * to be dropped. */
+/* Judges a packet that was read (REASONS) or not, and counts it; returns
+ * whether to drop it. */
 static __always_inline int is_dropped(const struct view *v, enum reason why, const struct datagram *d)
 {
 	struct application *a;
