@@ -47,7 +47,7 @@ func printRemoved(w io.Writer, removed []string, asJSON bool) error {
 	return nil
 }
 
-// clean removes what dead runs left, and names it.
+// clean removes the leftovers of dead runs, and returns their names.
 func clean(c *cobra.Command, images bool) (removed []string, err error) {
 	for _, k := range slices.Backward(runtimeKinds) {
 		tidy := k.cleanAlone
@@ -60,8 +60,8 @@ func clean(c *cobra.Command, images bool) (removed []string, err error) {
 	return removed, err
 }
 
-// cleanAlone leaves everything alone while a run measures: what that has just
-// made looks like what a killed one left.
+// cleanAlone removes nothing while a run measures: new resources of a run look like
+// leftovers of a killed one.
 func (k runtimeKind) cleanAlone(c *cobra.Command) (removed []string, err error) {
 	release, err := lockMachine(c.Context())
 	if errors.Is(err, errBusy) {
@@ -75,7 +75,7 @@ func (k runtimeKind) cleanAlone(c *cobra.Command) (removed []string, err error) 
 	return k.cleaner.Clean(c.Context())
 }
 
-// cleanOpened removes, with images, what the runtime made for all runs too.
+// cleanOpened also removes, with images, the resources that the runtime shares between runs.
 func (k runtimeKind) cleanOpened(c *cobra.Command, images bool) (removed []string, err error) {
 	rt, err := k.open(c.Context(), "")
 	if errors.Is(err, k.absent) {
@@ -94,7 +94,7 @@ func (k runtimeKind) cleanOpened(c *cobra.Command, images bool) (removed []strin
 	return removed, err
 }
 
-// removeImages keeps other runs from starting meanwhile: they share the images.
+// removeImages prevents other runs from starting meanwhile: they share the images.
 func removeImages(c *cobra.Command, rt orchestrate.Runtime) (removed []string, err error) {
 	release, err := lockMachine(c.Context())
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestImagesStayWhileARunMeasures uses an engine that knows nothing but that it
-// is there: no image is asked for.
+// TestImagesStayWhileARunMeasures uses an engine that only answers pings: no image is
+// requested.
 func TestImagesStayWhileARunMeasures(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "engine.sock")
 	var config net.ListenConfig
@@ -28,7 +28,7 @@ func TestImagesStayWhileARunMeasures(t *testing.T) {
 		if strings.HasSuffix(r.URL.Path, "/info") || strings.HasSuffix(r.URL.Path, "/version") {
 			body = `{"OSType":"linux"}`
 		}
-		_, _ = w.Write([]byte(body)) // the client sees that it broke off
+		_, _ = w.Write([]byte(body)) // the client sees that the connection broke off
 	})}
 	go func() { _ = server.Serve(l) }() // until Close
 	t.Cleanup(func() { _ = server.Close() })

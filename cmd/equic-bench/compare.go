@@ -14,13 +14,13 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// What compare found, where that is not "no regression".
+// The results of compare other than "no regression".
 var (
 	errRegression = errors.New("a regression")
 	errUnsure     = errors.New("unsure")
 )
 
-// compareFormats write a comparison, by name.
+// compareFormats maps names of formats to writers of a comparison.
 var compareFormats = map[string]func(*compare.Comparison, io.Writer) error{
 	"text":     func(c *compare.Comparison, w io.Writer) error { return c.Text(w, terminalWidth(w)) },
 	"markdown": (*compare.Comparison).Markdown, "json": (*compare.Comparison).JSON,
@@ -100,7 +100,7 @@ Metrics:
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// outcome is the error of a comparison that is not fine.
+// outcome returns the error for a comparison that found a regression or is inconclusive.
 func outcome(c *compare.Comparison) error {
 	switch c.Verdict {
 	case compare.Regression:

@@ -13,8 +13,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// tinyRun is a run directory whose trials have one figure, the peak of the
-// memory, in MiB.
+// tinyRun makes a run directory whose trials have one figure, the peak memory, in MiB.
 func tinyRun(t *testing.T, day int, kernel string, peaks ...int64) string {
 	t.Helper()
 	started := time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC)

@@ -73,7 +73,7 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 		}}}
 	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
-	if s.Parallel.Strength > 0 { // nothing measures the capacity here
+	if s.Parallel.Strength > 0 { // the capacity is not measured here
 		for _, n := range nodes {
 			if i := slices.Index(n.Command, "--rate"); n.Role == results.RoleParallel && i >= 0 {
 				n.Command[i+1] = composeRate
@@ -86,16 +86,16 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 	return nil
 }
 
-// composeVariant has the variant come from the environment.
+// composeVariant takes the variant from the environment.
 const composeVariant = "${EQUIC_VARIANT:-xdp-block}"
 
-// composeRate has the rate of an attack come from the environment, if the scenario has
-// it follow from the capacity of the server. The default is twice what the server with
-// RSA-4096 serves on one CPU of the machine that the project was made on, of four
-// attackers.
+// composeRate takes the rate of an attack from the environment, if the scenario gives
+// it as a multiple of the server's capacity. The default, with four attackers, is twice
+// the rate that the server with RSA-4096 serves on one CPU of the project's development
+// machine.
 const composeRate = "${EQUIC_ATTACK_RATE:-70}"
 
-// composeFile is what the template is filled with.
+// composeFile is the data for the template.
 type composeFile struct {
 	*scenarios.Scenario
 	ServerNode orchestrate.NodeSpec

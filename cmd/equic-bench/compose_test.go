@@ -16,7 +16,7 @@ import (
 
 func composed(t *testing.T, name string) []byte {
 	t.Helper()
-	t.Chdir("../..") // the file names its scenario as a user in the root does
+	t.Chdir("../..") // the file names its scenario relative to the root
 	s, err := scenarios.Load("scenarios/" + name + ".yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func TestTheComposeFileIsThatOfThePaperScenario(t *testing.T) {
 	}
 }
 
-// service is what a test reads of a Compose service.
+// service holds the fields of a Compose service that a test reads.
 type service struct {
 	Image    string
 	CPUSet   string   `yaml:"cpuset"`
@@ -93,7 +93,7 @@ func TestDockerComposeReadsTheFile(t *testing.T) {
 	}
 }
 
-// composeTool is the command of the installed Compose, or nil.
+// composeTool returns the command of the installed Compose, or nil.
 func composeTool(ctx context.Context) []string {
 	for _, command := range [][]string{{"docker-compose"}, {"docker", "compose"}} {
 		if exec.CommandContext(ctx, command[0], append(command[1:], "version")...).Run() == nil {

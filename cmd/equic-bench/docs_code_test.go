@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// What an example takes for granted is a parameter here.
+// The names that an example assumes are parameters here.
 const exampleFrame = `package example%d
 
 import (
@@ -39,7 +39,7 @@ func TestTheGoExamplesOfTheDocumentsCompile(t *testing.T) {
 	replace := map[string]string{}
 	var packages []string
 	dir := t.TempDir()
-	texts := documents(t) // from here on in the root
+	texts := documents(t) // also changes to the root
 	root, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)

@@ -45,8 +45,8 @@ func TestWhatTheDocumentsNameInTheSourceExists(t *testing.T) {
 	}
 }
 
-// declarations are what our packages declare outside of tests, by the package's
-// name: "report.figure6", "report.figure.write".
+// declarations returns the names that our packages declare outside of tests, with the
+// package's name: "report.figure6", "report.figure.write".
 func declarations(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	all := map[string]map[string]bool{}
@@ -103,8 +103,8 @@ func declaredNames(d ast.Decl) (names []string) {
 	return names
 }
 
-// The keys that CFF 1.2.0 demands, and those without which this citation would
-// say nothing.
+// The keys that CFF 1.2.0 requires, and those without which this citation would be
+// useless.
 func TestTheCitationFileHasWhatItNeeds(t *testing.T) {
 	type work struct {
 		Type, Title string
@@ -131,7 +131,7 @@ func TestTheCitationFileHasWhatItNeeds(t *testing.T) {
 		t.Fatal(err)
 	}
 	decoder := yaml.NewDecoder(strings.NewReader(string(text)))
-	decoder.KnownFields(true) // a key of no version of CFF is a typing error
+	decoder.KnownFields(true) // a key that CFF does not have is a typing error
 	if err := decoder.Decode(&citation); err != nil {
 		t.Fatal(err)
 	}

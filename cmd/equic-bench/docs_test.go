@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// documents are the texts that users read, by their paths from the root of the
+// documents returns the texts that users read, by their paths from the root of the
 // repository, which becomes the working directory.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
@@ -39,11 +39,11 @@ type block struct{ language, text string }
 
 var indented = regexp.MustCompile(`(?m)^(?:    .*\n)+`)
 
-// blocks takes a document apart, in its order. What is left of it has no code
-// blocks.
+// blocks returns the code blocks of a document, in order, and the rest of the document
+// without them.
 func blocks(text string) (all []block, rest string) {
 	at := map[int]block{}
-	mask := []byte(text) // as long as the text, without what was found
+	mask := []byte(text) // as long as the text, with the blocks blanked out
 	take := func(language string, m []int) {
 		at[m[0]] = block{language, text[m[len(m)-2]:m[len(m)-1]]}
 		for i := m[0]; i < m[1]; i++ {
@@ -64,11 +64,11 @@ func blocks(text string) (all []block, rest string) {
 	return all, string(mask)
 }
 
-// programs are the first words that make a line of an indented block a command;
-// what programs print, and protocols, stand in such blocks too.
+// programs matches the first words that make a line of an indented block a command;
+// such blocks also contain output of programs, and protocols.
 var programs = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:\w+=\$\()?(make|go|git|docker|bpftool|nsenter|tar|sha256sum|(?:bin/)?equic-\w+) `)
 
-// commands are those of a block, without prompts and comments.
+// commands returns the commands of a block, without prompts and comments.
 func commands(b block) []string {
 	var all []string
 	for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
@@ -95,8 +95,8 @@ func commands(b block) []string {
 	return all
 }
 
-// elsewhere are the commands that no test of the documents executes, with the
-// place that does, or the reason. A command ends at a space or the line's end.
+// elsewhere returns the commands that no test of the documents executes, with the place
+// that does, or the reason. A command ends at a space or at the end of the line.
 func elsewhere() map[string]string {
 	const (
 		trials = "whole trials: trials_test.go and .ci/run"
@@ -134,7 +134,7 @@ func TestEveryCommandInTheDocumentsIsExecutedSomewhere(t *testing.T) {
 	seen, executed := 0, 0
 	for path, text := range documents(t) {
 		if path == "docs/architecture.md" {
-			continue // its synopsis has a test of its own
+			continue // its synopsis has its own test
 		}
 		all, _ := blocks(text)
 		for _, b := range all {
@@ -171,8 +171,8 @@ func checkMake(t *testing.T, path, command, makefile string) {
 	}
 }
 
-// execute runs a command of ours that is cheap and changes nothing. It says
-// whether it did; the arguments of the others are checked.
+// execute runs a command of ours that is cheap and changes nothing, and reports whether
+// it did. For other commands it only checks the arguments.
 func execute(t *testing.T, path, command string) bool {
 	t.Helper()
 	args := ourArguments(command)
@@ -186,15 +186,15 @@ func execute(t *testing.T, path, command string) bool {
 	}
 	var out, log bytes.Buffer
 	code := run(t.Context(), nil, args, &out, &log)
-	machine := args[0] == "doctor" && code == exitMachine // true of this machine
+	machine := args[0] == "doctor" && code == exitMachine // depends on this machine
 	if code != exitFine && !machine || out.Len() == 0 {
 		t.Errorf("%s: `%s`: exit code %d\n%s%s", path, command, code, &out, &log)
 	}
 	return true
 }
 
-// ourArguments are those of an equic-bench command, without redirection and with
-// a scenario for its placeholder; nil for other programs.
+// ourArguments returns the arguments of an equic-bench command, without redirection and
+// with a scenario in place of its placeholder; nil for other programs.
 func ourArguments(command string) []string {
 	command, _, _ = strings.Cut(command, " >")
 	command, _, _ = strings.Cut(command, " |")
@@ -210,7 +210,7 @@ func ourArguments(command string) []string {
 	return words[1:]
 }
 
-// checkArguments fails unless the command line takes the arguments.
+// checkArguments fails unless the command line accepts the arguments.
 func checkArguments(t *testing.T, path, command string, args []string) {
 	t.Helper()
 	root := rootCommand(nil)

@@ -25,10 +25,10 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// errMachine says that this machine cannot run what was asked for.
+// errMachine means that this machine cannot run the scenario.
 var errMachine = errors.New("this machine cannot run it")
 
-// roomBytes is what a results folder should have free: a few large runs.
+// roomBytes is how much free space a results folder should have: enough for a few large runs.
 const roomBytes = 512 << 20
 
 func doctorCommand() *cobra.Command {
@@ -52,7 +52,7 @@ While a run measures it is refused.`,
 				}
 				need = needOf(s, localPlatform())
 			}
-			// What is tried would disturb a run that measures.
+			// The attempts would disturb a run that measures.
 			release, err := lockMachine(c.Context())
 			if err != nil {
 				return err
@@ -69,7 +69,7 @@ While a run measures it is refused.`,
 	return c
 }
 
-// needOf is what a scenario needs: the CPUs that it names, or that a run on a platform
+// needOf returns what a scenario needs: its CPUs, or those that a run on a platform
 // would choose.
 func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 	server, clients := orchestrate.Place(s, p)
@@ -85,7 +85,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 	}
 }
 
-// placesOf are the places at which the variants of a scenario drop packets.
+// placesOf returns the places where the variants of a scenario drop packets.
 func placesOf(s *scenarios.Scenario) (places []string) {
 	for _, v := range s.Variants {
 		if v.Drops() {
@@ -95,13 +95,13 @@ func placesOf(s *scenarios.Scenario) (places []string) {
 	return places
 }
 
-// localPlatform is where nodes run on this machine without an engine.
+// localPlatform describes nodes that run on this machine without an engine.
 func localPlatform() orchestrate.Platform {
-	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
+	cpus, _ := host.Affinity() // none: there are more than the kernel's set can hold
 	return orchestrate.Platform{CPUs: cpus, Cores: host.Local().Cores()}
 }
 
-// examine looks at everything, for nodes that will run in a runtime.
+// examine makes all checks, for nodes that will run in a runtime.
 func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
 	checks := doctor.Machine(host.Local(), need)
 	places, usable := runtimeChecks(ctx)
@@ -120,7 +120,7 @@ func openFilesCheck(need doctor.Need, engineSets bool) doctor.Check {
 	return doctor.OpenFiles(limit, need, engineSets)
 }
 
-// verdict is an error that names what is missing, with the remedy.
+// verdict returns an error that lists what is missing, with the remedy.
 func verdict(checks []doctor.Check) error {
 	var missing []string
 	for _, c := range checks {
@@ -134,8 +134,8 @@ func verdict(checks []doctor.Check) error {
 	return fmt.Errorf("%w: %s", errMachine, strings.Join(missing, "; "))
 }
 
-// triedChecks are what only trying tells. Without root they are left to the
-// nodes, which have the capabilities that an engine gives them.
+// triedChecks are the checks that have to try something. Without root they are left to
+// the nodes, which have the capabilities that an engine gives them.
 func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
 	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
@@ -146,7 +146,7 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 		}
 		return []doctor.Check{native, calls}
 	}
-	lessRights := granted && !doctor.AllRights(host.Local()) // than the nodes
+	lessRights := granted && !doctor.AllRights(host.Local()) // than the nodes have
 	if err := inThrowAwayNetwork(tryXDP); err != nil {
 		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
@@ -160,9 +160,9 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	return []doctor.Check{native, calls}
 }
 
-// failedTry is a check whose try failed. Root in a container may have fewer rights
-// than the engine gives to its nodes: what these are for says nothing of those.
-// What fails with all rights fails in a node, too.
+// failedTry is the check for a failed attempt. Root in a container may have fewer
+// rights than the nodes get from the engine; a failure then proves nothing about the
+// nodes. An attempt that fails with all rights also fails in a node.
 func failedTry(c doctor.Check, err error, needed, lessRights bool) doctor.Check {
 	c.Status, c.Found = doctor.Warning, oneLine(err)
 	switch {
@@ -183,8 +183,8 @@ func tryXDP() error {
 	return g.Close()
 }
 
-// runtimeChecks are of the places where nodes can run: one is enough. They come
-// with the runtimes that open.
+// runtimeChecks checks the places where nodes can run; one is enough. It also returns
+// the runtimes that can be opened.
 func runtimeChecks(ctx context.Context) (checks []doctor.Check, usable []runtimeKind) {
 	var left leftovers
 	for _, k := range runtimeKinds {
@@ -214,7 +214,7 @@ func (k runtimeKind) look(ctx context.Context, left *leftovers) (c doctor.Check,
 	return doctor.Check{Name: k.check.Name, Status: doctor.OK, Found: k.found(rt.Platform().Runtime)}, true
 }
 
-// leftovers is what killed runs left, in the order in which clean removes it.
+// leftovers lists what killed runs left, in the order in which clean removes it.
 type leftovers struct {
 	names, unasked []string
 	err            error
@@ -243,7 +243,7 @@ func (l *leftovers) check() doctor.Check {
 	return c
 }
 
-// resultsCheck sees that a run can be written.
+// resultsCheck checks that a run can be written.
 func resultsCheck(root string) doctor.Check {
 	c := doctor.Check{Name: "results", Status: doctor.OK}
 	dir := existing(root)
@@ -257,7 +257,7 @@ func resultsCheck(root string) doctor.Check {
 		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "it may be full"
 		return c
 	}
-	free := int64(fs.Bavail) * fs.Bsize // no file system is that large
+	free := int64(fs.Bavail) * fs.Bsize // no file system is larger than that
 	c.Found = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
 	if free < roomBytes {
 		c.Status, c.Means = doctor.Warning, "a long run may fill the disk; its whole trials stay"
@@ -266,8 +266,7 @@ func resultsCheck(root string) doctor.Check {
 	return c
 }
 
-// existing is the nearest folder above a path, or the path itself, that is
-// there.
+// existing returns the path, or the nearest folder above it that exists.
 func existing(path string) string {
 	for {
 		if info, err := os.Stat(path); err == nil && info.IsDir() {
@@ -286,13 +285,13 @@ func writable(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, 4096)) // a full disk has room for a name
+	_, err = f.Write(make([]byte, 4096)) // even a full disk has room for a name
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// printChecks prints the checks, with what to do below each that is not well.
+// printChecks prints the checks, each failed one followed by the remedy.
 func printChecks(w io.Writer, checks []doctor.Check, asJSON bool) error {
 	if asJSON {
 		e := json.NewEncoder(w)
@@ -303,7 +302,7 @@ func printChecks(w io.Writer, checks []doctor.Check, asJSON bool) error {
 	return err
 }
 
-// checksText is the checks for a terminal of so many columns; zero is no limit.
+// checksText returns the checks for a terminal with that many columns; zero means no limit.
 func checksText(checks []doctor.Check, width int) string {
 	const indent = 24
 	var b strings.Builder
@@ -318,7 +317,7 @@ func checksText(checks []doctor.Check, width int) string {
 	return b.String()
 }
 
-// wrapped breaks a text between its words, so that it fits behind an indent.
+// wrapped breaks a text between words, so that it fits after an indent.
 func wrapped(s string, indent, width int) string {
 	if width <= 0 {
 		return s

@@ -91,7 +91,7 @@ func TestFaultADiskThatFillsUpKeepsWholeTrials(t *testing.T) {
 	r := startFaultRun(t, root)
 	server := r.attempt()
 	r.verdict()
-	r.attempt() // it has its files
+	r.attempt() // it has opened its files
 	filler := fill(t, filepath.Dir(root))
 	r.checkSays(exitMachine, "no space left on device")
 	r.checkNothingLeft()

@@ -16,17 +16,17 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// privateEngine is a Docker engine of the test's own, which it may stop. It lives in
-// namespaces of its own: with it end its containers, interfaces and mounts, as if
-// its host lost power.
+// privateEngine is a Docker engine of the test's own, which the test may stop. It lives
+// in its own namespaces: its containers, interfaces and mounts end with it, as if its
+// host lost power.
 type privateEngine struct {
 	dir  string
 	args []string
 	log  bytes.Buffer
-	cmd  *exec.Cmd // nil: it is stopped
+	cmd  *exec.Cmd // nil if it is stopped
 }
 
-// startPrivateEngine lets this test's commands use an engine of its own.
+// startPrivateEngine makes this test's commands use an engine of its own.
 func startPrivateEngine(t *testing.T) *privateEngine {
 	t.Helper()
 	needRoot(t)
@@ -75,8 +75,8 @@ func (e *privateEngine) start(t *testing.T) {
 	})
 }
 
-// stop sends the engine a signal and waits for its end. What it keeps for its
-// life alone goes with it, as in a restart of its host.
+// stop sends the engine a signal and waits for its end. State that the engine keeps
+// only while it runs is lost, as in a restart of its host.
 func (e *privateEngine) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()
 	all := processes()
@@ -86,7 +86,7 @@ func (e *privateEngine) stop(t *testing.T, signal syscall.Signal) {
 	} else if err := syscall.Kill(all[i].pid, signal); err != nil {
 		t.Errorf("stop the engine: %v", err)
 	}
-	_ = e.cmd.Wait() // it was told to end
+	_ = e.cmd.Wait() // it was asked to end
 	e.cmd = nil
 	if t.Failed() {
 		t.Logf("the engine said:\n%s", &e.log)
@@ -96,7 +96,7 @@ func (e *privateEngine) stop(t *testing.T, signal syscall.Signal) {
 	}
 }
 
-// remove removes the engine's folder and what control groups it left.
+// remove removes the engine's folder and its remaining control groups.
 func (e *privateEngine) remove(t *testing.T) {
 	t.Helper()
 	if err := os.RemoveAll(e.dir); err != nil {
@@ -113,7 +113,7 @@ func (e *privateEngine) remove(t *testing.T) {
 	}
 }
 
-// removeGroups removes a control group and those in it, which have no process.
+// removeGroups removes a control group and its subgroups, which have no processes.
 func removeGroups(t *testing.T, root string) {
 	t.Helper()
 	var groups []string
@@ -154,7 +154,7 @@ func TestFaultAnEngineThatStopsInATrialEndsTheRun(t *testing.T) {
 				t.Errorf("clean: exit code %d", code)
 			}
 			r.checkNothingLeft()
-			for _, trial := range trialsOf(t, r.root) { // one that is asked to end still tells how its nodes ended
+			for _, trial := range trialsOf(t, r.root) { // when asked to end, it still records how its nodes ended
 				if trial.Valid && trial.Epoch.Equal(server.epoch) {
 					t.Errorf("%s is valid, and its engine was stopped", trial.Name())
 				}

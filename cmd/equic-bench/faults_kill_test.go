@@ -15,14 +15,14 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// phases are those of a trial, in their order.
+// phases are the phases of a trial, in order.
 var phases = []string{
 	orchestrate.PhaseStart, orchestrate.PhaseBefore, orchestrate.PhaseAttack, orchestrate.PhaseAfter,
 	orchestrate.PhaseStop,
 }
 
-// reach waits for a phase of an attempt, by the times in faults.yaml. It keeps
-// the phase "stop" from ending: a server that sleeps cannot print its records.
+// reach waits for a phase of an attempt, by the times in faults.yaml. It also keeps the
+// phase "stop" from ending: a stopped server cannot print its records.
 func (r *faultRun) reach(server faultNode, phase string) {
 	r.t.Helper()
 	switch phase {
@@ -49,9 +49,9 @@ func TestFaultAKilledNodeMakesItsTrialInvalidInEveryPhase(t *testing.T) {
 	}{
 		"the server":         {"xdp-block", "server", phases, func(n faultNode) int { return n.program }},
 		"the server's probe": {"xdp-block", "server", phases, func(n faultNode) int { return n.probe }},
-		// it has ended by "stop"
+		// it has ended by the phase "stop"
 		"a sequential client": {"no-block", "sequential-1", phases[:4], func(n faultNode) int { return n.program }},
-		// and this one by "after"
+		// and this one by the phase "after"
 		"a client's probe too": {"no-block", "parallel-1", phases[:3], func(n faultNode) int { return n.probe }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -110,8 +110,8 @@ func TestFaultAKilledRunLeavesWholeTrialsOnly(t *testing.T) {
 	}
 }
 
-// A server that sleeps does not end when it is asked to: the first interrupt would
-// wait for it, the second does not.
+// A stopped server does not react to a request to end: the run waits for it after the
+// first interrupt, but not after the second.
 func TestFaultASecondInterruptKillsWhatDoesNotEnd(t *testing.T) {
 	needRoot(t)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -146,8 +146,7 @@ func killAtTheSecond(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// strikeOnce sends a signal to the server of an attempt, in a phase that it
-// reaches.
+// strikeOnce sends a signal to the server of an attempt, in a phase that it reaches.
 func (r *faultRun) strikeOnce(phase string, signal syscall.Signal) faultNode {
 	r.t.Helper()
 	for range orchestrate.Attempts {
@@ -162,8 +161,8 @@ func (r *faultRun) strikeOnce(phase string, signal syscall.Signal) faultNode {
 	return faultNode{}
 }
 
-// trialsOf are the whole trials of the only run under a results folder; none
-// where the run has left no folder.
+// trialsOf returns the complete trials of the only run under a results folder; none if
+// the run has left no folder.
 func trialsOf(t *testing.T, root string) []*results.Trial {
 	t.Helper()
 	if dirs, err := os.ReadDir(root); err != nil || len(dirs) == 0 {
@@ -172,8 +171,8 @@ func trialsOf(t *testing.T, root string) []*results.Trial {
 	return openRun(t, root).Trials
 }
 
-// killed kills the run, cleans up as the user is told to, and asserts that no
-// trial came of it.
+// killed kills the run, cleans up as the documentation describes, and asserts that no
+// trial was written.
 func (r *faultRun) killed() {
 	r.t.Helper()
 	r.hit(r.cmd.Process.Pid, syscall.SIGKILL)
@@ -194,7 +193,7 @@ func (r *faultRun) killed() {
 	}
 }
 
-// What a run measures before its first trial is not kept, even if it is killed.
+// Measurements before the first trial are not kept, even if the run is killed.
 func TestARunKilledWhileItMeasuresTheCapacityLeavesNothing(t *testing.T) {
 	needRoot(t)
 	root, file := t.TempDir(), filepath.Join(t.TempDir(), "capacity.yaml")
@@ -217,10 +216,10 @@ func TestARunKilledWhileItMeasuresTheCapacityLeavesNothing(t *testing.T) {
 	}
 	again := startFaultRun(t, root, "--variants", "no-block")
 	again.exit()
-	openRun(t, root) // there is nothing else
+	openRun(t, root) // there is no other folder
 }
 
-// awaitNodes waits for the nodes, which end with their run.
+// awaitNodes waits until the nodes end, as they do with their run.
 func (r *faultRun) awaitNodes() {
 	r.t.Helper()
 	testkit.AwaitFor(r.t, 10*time.Second, "the end of the nodes", func() bool {
@@ -233,8 +232,8 @@ func (r *faultRun) awaitNodes() {
 	})
 }
 
-// resumes asserts that the run can be continued to its end, and that nothing of
-// its half trial is left then.
+// resumes asserts that the run can be continued to its end, and that nothing of its
+// incomplete trial is left then.
 func (r *faultRun) resumes() {
 	r.t.Helper()
 	run := openRun(r.t, r.root)

@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// wrongClient is a folder of the nodes' binaries in which parallel-1 runs a
-// script in place of its program. $REAL is the program.
+// wrongClient makes a folder of the nodes' binaries in which parallel-1 runs a script
+// instead of its program. $REAL is the program.
 func wrongClient(t *testing.T, script string) string {
 	t.Helper()
 	bin, err := filepath.Abs(filepath.Dir(binary))
@@ -43,7 +43,7 @@ func TestFaultAClientGoneWrongMakesItsTrialInvalid(t *testing.T) {
 	needRoot(t)
 	const ready = `echo '{"ready":{"node":"parallel-1","at_ns":'$(($(date +%s%N) - EQUIC_EPOCH))'}}'`
 	for name, test := range map[string]struct{ script, rule, says string }{
-		// the shell waits for a child
+		// the shell waits for a child process
 		"it never gets ready":      {"sleep 300; echo", "completed", "parallel-1 is not ready by the epoch"},
 		"it is late for the epoch": {`sleep 1.3; exec "$REAL" "$@"`, "ready-before-epoch", "parallel-1 was ready 0."},
 		"its clock is wrong": {
@@ -99,7 +99,7 @@ func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
 			}
 			r := startFaultRun(t, t.TempDir(), "--variants", test.variant, "--runtime", test.runtime)
 			server := r.strike(func(server faultNode) bool {
-				// So late that the load still ends in time: every rule of the load holds.
+				// So late that the load still ends in time: every rule of the load passes.
 				until(server.epoch.Add(1750 * time.Millisecond))
 				return r.takeInterface(server)
 			})
@@ -110,9 +110,9 @@ func TestFaultAnInterfaceTakenAwayMakesItsTrialInvalid(t *testing.T) {
 	}
 }
 
-// broken waits for the end of an attempt in which nothing came before the fault
-// of its client, which is wrong in every attempt. An attempt can be over before
-// its nodes are seen.
+// broken waits for the end of an attempt in which the fault of its client came first.
+// The client is wrong in every attempt. An attempt can be over before its nodes are
+// seen.
 func (r *faultRun) broken() faultNode {
 	r.t.Helper()
 	for n := range orchestrate.Attempts {
@@ -126,8 +126,8 @@ func (r *faultRun) broken() faultNode {
 	return faultNode{}
 }
 
-// strike does something to an attempt, and returns its server. An attempt that
-// the machine's load has ended before is left for the next.
+// strike does something to an attempt, and returns its server. If the load of the
+// machine has ended an attempt before, strike uses the next.
 func (r *faultRun) strike(hit func(server faultNode) bool) faultNode {
 	r.t.Helper()
 	for range orchestrate.Attempts {
@@ -142,8 +142,8 @@ func (r *faultRun) strike(hit func(server faultNode) bool) faultNode {
 	return faultNode{}
 }
 
-// late says whether an attempt ended because a node that nothing was done to was
-// not ready in time.
+// late reports whether an attempt ended because an untouched node was not ready in
+// time.
 func (r *faultRun) late(server faultNode) bool {
 	r.t.Helper()
 	for _, trial := range openRun(r.t, r.root).Trials {
@@ -162,8 +162,8 @@ func (r *faultRun) late(server faultNode) bool {
 	return false
 }
 
-// takeInterface deletes the interface of a server. It says false where the
-// server has ended before.
+// takeInterface deletes the interface of a server. It returns false if the server has
+// already ended.
 func (r *faultRun) takeInterface(server faultNode) bool {
 	r.t.Helper()
 	out, err := exec.CommandContext(r.t.Context(), "nsenter", "--net", "--target", strconv.Itoa(server.program),

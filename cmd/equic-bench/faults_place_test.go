@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// copyProgram copies equic-bench and the nodes' binaries to a folder that
-// everybody may read.
+// copyProgram copies equic-bench and the nodes' binaries to a folder that all users may
+// read.
 func copyProgram(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -133,7 +133,7 @@ func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 	}
 }
 
-// engineGroup is the group that may use the engine's socket.
+// engineGroup returns the group that may use the engine's socket.
 func engineGroup(t *testing.T) uint32 {
 	t.Helper()
 	path := "/var/run/docker.sock"

@@ -7,7 +7,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// Who runs `equic-bench run 2>&1 | tee log` and presses Ctrl-C ends tee as well.
+// Ctrl-C during `equic-bench run 2>&1 | tee log` also ends tee.
 func TestFaultARunWhoseReaderIsGoneEndsInOrder(t *testing.T) {
 	needRoot(t)
 	for name, interrupted := range map[string]bool{"and is interrupted then": true, "and goes on to its end": false} {

@@ -21,34 +21,34 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// The fault matrix: runs of the built binaries that suffer something. Each case
-// holds that no number came from a broken trial, that nothing is left, and the
-// exit code. A trial may be invalid for the machine's load as well: a case looks
-// at the attempt that it broke, and no other.
+// The fault matrix: runs of the built binaries, each with an injected fault. Each case
+// asserts that no broken trial gave a number, that nothing is left, and the exit code.
+// A trial may also be invalid because of the machine's load: a case checks only the
+// attempt that it broke.
 
-// faults is a scenario of two seconds for each trial.
+// faults is a scenario with two seconds for each trial.
 const faults = "testdata/faults.yaml"
 
-// faultRun is a run that something is done to.
+// faultRun is a run in which a fault is injected.
 type faultRun struct {
 	*bench
 	runtime string
 	root    string          // the results folder
 	epochs  map[string]bool // of the attempts whose nodes were seen
 	spaces  map[string]bool // their network namespaces
-	// punctual are the nodes that nothing is done to before they are ready: where
-	// one is late for all that, the machine is busy.
+	// punctual are the nodes that are untouched until they are ready. If one is late
+	// anyway, the machine is busy.
 	punctual []string
 }
 
-// needRoot skips a case that root alone can make.
+// needRoot skips a case that needs root.
 func needRoot(t *testing.T) {
 	t.Helper()
 	testkit.NeedRoot(t)
 	needBinary(t)
 }
 
-// startFaultRun starts a run in network namespaces, or in what args say.
+// startFaultRun starts a run in network namespaces, or as args specify.
 func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
 	t.Helper()
 	r := &faultRun{
@@ -74,13 +74,13 @@ func awaitMachine(t *testing.T) {
 		var d net.Dialer
 		c, err := d.DialContext(t.Context(), "unix", lockName)
 		if err == nil {
-			_ = c.Close() // it was opened for a look only
+			_ = c.Close() // it was opened only for a check
 		}
 		return err != nil
 	})
 }
 
-// until waits for a moment.
+// until waits until a point in time.
 func until(moment time.Time) { <-time.After(time.Until(moment)) }
 
 // faultNode is a node of a run: the probe and the program that it measures.
@@ -89,14 +89,14 @@ type faultNode struct {
 	epoch          time.Time
 }
 
-// attempt waits for the server of the next attempt, and tells its epoch to the
-// other nodes.
+// attempt waits for the server of the next attempt: one with an epoch that was not seen
+// yet.
 func (r *faultRun) attempt() faultNode {
 	r.t.Helper()
 	return r.find(results.RoleServer, func(epoch string) bool { return !r.epochs[epoch] })
 }
 
-// sibling waits for another node of the attempt that a node is of.
+// sibling waits for another node of the same attempt.
 func (r *faultRun) sibling(of faultNode, name string) faultNode {
 	r.t.Helper()
 	return r.find(name, func(epoch string) bool { return epoch == strconv.FormatInt(of.epoch.UnixNano(), 10) })
@@ -108,7 +108,7 @@ func (r *faultRun) find(name string, wanted func(epoch string) bool) (n faultNod
 	testkit.AwaitFor(r.t, 15*time.Second, "the node "+name, func() bool {
 		select {
 		case <-r.read:
-			r.exit() // tells what it said
+			r.exit() // prints its output
 			r.t.Fatalf("equic-bench ended before it started %s", name)
 		default:
 		}
@@ -131,14 +131,14 @@ func (r *faultRun) find(name string, wanted func(epoch string) bool) (n faultNod
 	return n
 }
 
-// owns says whether a probe is of this run: no other may be harmed.
+// owns reports whether a probe belongs to this run: no other may be harmed.
 func (r *faultRun) owns(p process) bool {
 	if r.runtime == runtimeNetns {
 		return p.parent == r.cmd.Process.Pid
 	}
 	run, err := results.Newest(r.root)
 	if err != nil {
-		dirs, _ := filepath.Glob(filepath.Join(r.root, "*")) // the first trial is not whole yet
+		dirs, _ := filepath.Glob(filepath.Join(r.root, "*")) // the first trial is not complete yet
 		if len(dirs) != 1 {
 			return false
 		}
@@ -154,8 +154,8 @@ func (r *faultRun) owns(p process) bool {
 		func(id string) bool { return bytes.Contains(groups, []byte(id)) })
 }
 
-// hit sends a signal to a process of the run. It says false where there is none
-// any more: the machine's load has ended the attempt before.
+// hit sends a signal to a process of the run. It returns false if the process is gone:
+// the load of the machine has ended the attempt before.
 func (r *faultRun) hit(pid int, signal syscall.Signal) bool {
 	r.t.Helper()
 	if pid <= 0 {
@@ -174,7 +174,7 @@ func (r *faultRun) verdict() {
 	r.waitForAny(": valid", ": invalid (")
 }
 
-// waitForAny reads progress until a line has one of the texts.
+// waitForAny reads progress until a line contains one of the texts.
 func (r *faultRun) waitForAny(texts ...string) {
 	r.t.Helper()
 	for line := range r.lines {
@@ -186,7 +186,7 @@ func (r *faultRun) waitForAny(texts ...string) {
 	r.t.Fatalf("equic-bench ended without %q on standard error:\n%s", texts, &r.stderr)
 }
 
-// giveUp interrupts the run and waits for its end in order.
+// giveUp interrupts the run and waits for its orderly end.
 func (r *faultRun) giveUp() {
 	r.t.Helper()
 	r.hit(r.cmd.Process.Pid, syscall.SIGINT)
@@ -195,8 +195,8 @@ func (r *faultRun) giveUp() {
 	}
 }
 
-// checkInvalid asserts that the attempt with an epoch is invalid, and that a
-// broken rule and its evidence name what they should.
+// checkInvalid asserts that the attempt with an epoch is invalid, with the expected
+// broken rule and evidence.
 func (r *faultRun) checkInvalid(of faultNode, rule, says string) {
 	r.t.Helper()
 	for _, trial := range openRun(r.t, r.root).Trials {
@@ -217,7 +217,7 @@ func (r *faultRun) checkInvalid(of faultNode, rule, says string) {
 	r.t.Errorf("no trial has the epoch %v", of.epoch)
 }
 
-// checkExit asserts the exit code of a run that came to its end: fine if each
+// checkExit asserts the exit code of a run that reached its end: success if each
 // planned trial is valid once.
 func (r *faultRun) checkExit() {
 	r.t.Helper()
@@ -233,8 +233,8 @@ func (r *faultRun) checkExit() {
 	}
 }
 
-// checkNothingLeft asserts that the run left nothing behind, half trials
-// included.
+// checkNothingLeft asserts that the run left nothing behind, including incomplete
+// trials.
 func (r *faultRun) checkNothingLeft() {
 	r.t.Helper()
 	r.checkMachine()
@@ -249,8 +249,8 @@ func (r *faultRun) checkNothingLeft() {
 	}
 }
 
-// checkMachine asserts that no process, namespace, control group, container or
-// network is left. What the kernel ends by itself may take a moment.
+// checkMachine asserts that no process, namespace, control group, container or network
+// is left. Resources that the kernel frees by itself may take a moment.
 func (r *faultRun) checkMachine() {
 	r.t.Helper()
 	testkit.AwaitFor(r.t, 10*time.Second, "the end of the run's processes", func() bool {
@@ -278,10 +278,10 @@ func (r *faultRun) checkMachine() {
 	}
 }
 
-// ids are those of the runs in the results folder.
+// ids returns the IDs of the runs in the results folder.
 func (r *faultRun) ids() []string {
 	var ids []string
-	dirs, _ := os.ReadDir(r.root) // none where the folder is gone
+	dirs, _ := os.ReadDir(r.root) // none if the folder is gone
 	for _, d := range dirs {
 		ids = append(ids, d.Name())
 	}

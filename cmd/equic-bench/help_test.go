@@ -33,7 +33,7 @@ func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 	}
 }
 
-// commandNames are the commands that a user sees.
+// commandNames returns the commands that a user sees.
 func commandNames() []string {
 	var names []string
 	for _, c := range rootCommand(nil).Commands() {

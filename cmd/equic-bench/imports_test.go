@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// What is measured links only what it needs, and what draws runs on any laptop
-// (docs/architecture.md, rules 4 and 6). The linter holds direct imports; this
-// holds what comes with them.
+// Measured programs link only what they need, and drawing works on any laptop
+// (docs/architecture.md, rules 4 and 6). The linter checks direct imports; this test
+// checks indirect ones.
 func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 	const (
 		docker   = "github.com/docker/docker"

@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errBusy says that another run measures on this machine.
+// errBusy means that another run is measuring on this machine.
 var errBusy = errors.New("another run is measuring on this machine")
 
-// lockName is an abstract socket: it belongs to the machine (strictly, to its
-// network namespace), holds no file, and goes with the process that has it.
+// lockName is an abstract socket. It belongs to the machine (strictly, to its network
+// namespace), leaves no file, and disappears with its process.
 const lockName = "@equic-bench"
 
 // lockMachine keeps other runs from measuring beside this one, until release.
@@ -33,7 +33,7 @@ func lockMachine(ctx context.Context) (release func() error, err error) {
 	return nil, fmt.Errorf("%w: both would be wrong; wait for its end", errBusy)
 }
 
-// lockHolder is the process that has the lock; zero if it cannot be told.
+// lockHolder returns the process that has the lock; zero if it is not known.
 func lockHolder(ctx context.Context) int {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", lockName)

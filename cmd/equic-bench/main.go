@@ -1,6 +1,6 @@
-// Command equic-bench runs the experiments and reports on them: flags in, exit
-// code out. It joins the packages of the pipeline (scenarios, orchestrate with
-// a runtime, report) and is the only one to know them all.
+// Command equic-bench runs the experiments and reports on them: flags in, exit code
+// out. It joins the packages of the pipeline (scenarios, orchestrate with a runtime,
+// report), and only this package imports them all.
 //
 // Standard output is data, standard error is progress.
 package main
@@ -15,8 +15,8 @@ import (
 )
 
 func main() {
-	// A reader that has gone, such as tee or head, must not end a run before it
-	// has removed what it made: what is written to it fails, and that is all.
+	// A closed reader, such as tee or head, must not end a run before it has removed
+	// what it made. Writes to it fail, with no other effect.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	second := &secondSignal{come: make(chan struct{})}
@@ -24,13 +24,13 @@ func main() {
 	os.Exit(run(ctx, second, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// interrupt ends the program in order at the first signal. At the second a run
-// kills what it would wait for, and any other command ends as it is. At the
-// third a run too ends with what it has not removed yet.
+// interrupt ends the program in order at the first signal. At the second, a run kills
+// its nodes instead of waiting for them, and any other command ends at once. At the
+// third, a run also ends at once, without removing what is left.
 func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
+	if !signal.Ignored(syscall.SIGHUP) { // it is ignored under nohup
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	<-signals
@@ -45,15 +45,14 @@ func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	os.Exit(exitInterrupted)
 }
 
-// secondSignal is for a command that does not end at a second signal, but
-// hurries up.
+// secondSignal is for a command that hurries up at a second signal instead of ending.
 type secondSignal struct {
-	come   chan struct{} // closed when it comes
+	come   chan struct{} // closed when the signal arrives
 	wanted atomic.Bool
 }
 
-// hurry is closed when a second signal comes, which then does not end the
-// program. Without main's signals, s is nil and so is the channel: none comes.
+// hurry returns a channel that is closed when a second signal arrives. The signal then
+// does not end the program. Without main's signals, s and the channel are nil.
 func (s *secondSignal) hurry() <-chan struct{} {
 	if s == nil {
 		return nil

@@ -21,10 +21,9 @@ var (
 	whole    = flag.Bool("whole", false, "with -newcomer: no run is shortened to one repetition (an hour and a half)")
 )
 
-// TestANewcomersPath does what README.md says, from its first block to its last,
-// in a fresh clone. Unless -whole is given, runs of many repetitions are cut to
-// one, and the tests are left to those who run this one. Each command that is run
-// is printed.
+// TestANewcomersPath follows README.md, from its first block to its last, in a fresh
+// clone. Unless -whole is given, runs of many repetitions are cut to one, and the tests
+// are not run. It prints each command.
 func TestANewcomersPath(t *testing.T) {
 	if !*newcomer {
 		t.Skip("runs every command of README.md: `make newcomer`")
@@ -38,7 +37,7 @@ func TestANewcomersPath(t *testing.T) {
 		t.Fatalf("git clone: %s, %v", out, err)
 	}
 	path := &newcomersPath{t: t, dir: clone, env: append(os.Environ(), "CI=")}
-	defer path.end() // while the test's context lives
+	defer path.end() // before the test's context ends
 	all, _ := blocks(readme)
 	var done []string
 	for _, b := range all {
@@ -72,10 +71,10 @@ type newcomersPath struct {
 	said *bytes.Buffer
 }
 
-// repetitions is the flag that says how long a run takes.
+// repetitions matches the flag that determines how long a run takes.
 var repetitions = regexp.MustCompile(`--repetitions \d+`)
 
-// here is a command as it is run on this machine, and as long as it may take.
+// here adapts a command to this machine and to the time available.
 func here(t *testing.T, command string) string {
 	t.Helper()
 	if !*whole {
@@ -85,13 +84,13 @@ func here(t *testing.T, command string) string {
 		}
 	}
 	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
-		command = strings.Replace(command, "docker compose", "docker-compose", 1) // as the README says
+		command = strings.Replace(command, "docker compose", "docker-compose", 1) // as the README describes
 	}
 	return command
 }
 
-// run runs a command to its end, or the one that does not end, compose up, until
-// it is told to go down.
+// run runs a command to its end. Compose up does not end; it runs until it is asked to
+// go down.
 func (p *newcomersPath) run(command string) {
 	p.t.Helper()
 	start := time.Now()
@@ -102,7 +101,7 @@ func (p *newcomersPath) run(command string) {
 		return
 	}
 	if strings.Contains(command, "compose.yaml down") {
-		p.end() // Ctrl-C, as the README says
+		p.end() // Ctrl-C, as the README describes
 	}
 	out, err := cmd.CombinedOutput()
 	p.t.Logf("$ %s\n%s(%s)", command, lastLines(string(out), 12), time.Since(start).Round(time.Second))
@@ -111,8 +110,8 @@ func (p *newcomersPath) run(command string) {
 	}
 }
 
-// up starts what does not end, and waits until its server has attached its XDP
-// program: its map is there.
+// up starts a command that does not end, and waits until its server has attached its
+// XDP program: its map exists.
 func (p *newcomersPath) up(cmd *exec.Cmd) {
 	p.t.Helper()
 	var said bytes.Buffer
@@ -125,13 +124,13 @@ func (p *newcomersPath) up(cmd *exec.Cmd) {
 	})
 }
 
-// end ends what was left running.
+// end ends the command that is still running.
 func (p *newcomersPath) end() {
 	if p.node == nil {
 		return
 	}
 	_ = syscall.Kill(-p.node.Process.Pid, syscall.SIGINT) // it may have ended
-	_ = p.node.Wait()                                     // with the code of an interruption
+	_ = p.node.Wait()                                     // it returns the code of an interruption
 	p.t.Logf("$ %s\n%s", p.node.Args[len(p.node.Args)-1], lastLines(p.said.String(), 12))
 	p.node = nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// The figures of a packed run are those of the run, to the byte.
+// The report of a packed run is identical to that of the run.
 func TestAPackedRunHasTheSameReport(t *testing.T) {
 	testkit.Slow(t, "draws a report four times")
 	t.Parallel()

@@ -27,8 +27,8 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 		return json.NewEncoder(w).Encode(struct {
 			Scenario   string                 `json:"scenario"`
 			Seed       uint64                 `json:"seed"`
-			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop; of a search the most
-			Trials     []results.PlannedTrial `json:"trials"`      // of a search the first round
+			ExpectedNS *time.Duration         `json:"expected_ns"` // null in a closed loop; for a search the maximum
+			Trials     []results.PlannedTrial `json:"trials"`      // for a search the first round
 			MostTrials int                    `json:"most_trials,omitempty"`
 		}{s.Name, o.seed, expected(s, plan, most), plan, mostOfSearch})
 	}
@@ -53,7 +53,7 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 	return t.Flush()
 }
 
-// trials says how many trials there are: of a search at most.
+// trials returns the number of trials in words; for a search, the maximum.
 func trials(s *scenarios.Scenario, seed uint64) string {
 	plan, most := orchestrate.PlanAfter(s, seed, nil)
 	if most > len(plan) {
@@ -90,8 +90,8 @@ func describeCell(line func(format string, args ...any), s *scenarios.Scenario) 
 	}
 }
 
-// duration is how long the trials of a plan take, of which there will be so many at most,
-// in words.
+// duration returns in words how long the trials of a plan take. There will be at most
+// that many.
 func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) string {
 	var least time.Duration
 	for _, p := range plan {
@@ -115,7 +115,7 @@ func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) stri
 	return fmt.Sprintf(" of %s, %s in all", clock(s.ExpectedTrial()), clock(*all))
 }
 
-// cpuText names CPUs as a scenario does; a run chooses those of none.
+// cpuText formats CPUs as a scenario does; without CPUs, the run chooses them.
 func cpuText(cpus []int) string {
 	if len(cpus) == 0 {
 		return scenarios.Auto
@@ -123,8 +123,8 @@ func cpuText(cpus []int) string {
 	return host.FormatCPUs(cpus)
 }
 
-// expected is how long the trials take by schedule; nil if one has a closed loop,
-// which has none. The first round of a search has one trial of each kind.
+// expected returns how long the trials take by schedule; nil if one has a closed loop,
+// which has no schedule. The first round of a search has one trial of each kind.
 func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *time.Duration {
 	var all time.Duration
 	for _, p := range plan {
@@ -138,13 +138,13 @@ func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *tim
 	return &all
 }
 
-// endsByItself reports whether only the run shows when a group is done: it has a number of
-// requests, and no rate that is known before.
+// endsByItself reports whether the end of a group is known only during the run: it has a
+// number of requests, and no rate that is known before.
 func endsByItself(c scenarios.Clients) bool {
 	return c.Count > 0 && c.Duration == 0 && (c.ClosedLoop() || c.Strength > 0)
 }
 
-// settles says how long the machine may take to settle.
+// settles returns in words how long the machine may take to settle.
 func settles(s *scenarios.Scenario) string {
 	if s.Trial.Settle <= 0 {
 		return ""
@@ -180,7 +180,7 @@ func load(c scenarios.Clients) string {
 	return fmt.Sprintf("%s at %g/s, from %s to %s", who, c.Rate, clock(c.Delay), clock(c.End()))
 }
 
-// clock is a time as people read it on one: "1:45".
+// clock formats a time as a clock does: "1:45".
 func clock(t time.Duration) string {
 	seconds := int(t.Round(time.Second) / time.Second)
 	if seconds < 3600 {

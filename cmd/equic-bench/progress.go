@@ -13,24 +13,24 @@ import (
 )
 
 const (
-	// quietest is the longest silence of a progress that cannot redraw its line.
+	// quietest is the longest silence of a progress display that cannot redraw its line.
 	quietest = 10 * time.Second
-	// rateSpan is the time over which rates are taken. Clients report once a
-	// second, each at its own moment.
+	// rateSpan is the time over which rates are computed. Clients report once a second,
+	// each at its own time.
 	rateSpan = 3 * time.Second
 )
 
-// progress shows where a run is: on a terminal one line, drawn again and
-// again; elsewhere a line for each phase, and one every ten seconds.
+// progress shows the state of a run: on a terminal in one line that is redrawn;
+// elsewhere with a line for each phase, and one every ten seconds.
 type progress struct {
 	out   io.Writer
 	quiet bool
-	width int // of the terminal, in columns; zero is no terminal
+	width int // of the terminal, in columns; zero if there is none
 	now   func() time.Time
 
 	last  orchestrate.Event
 	at    time.Time // of the last line
-	drawn bool      // the cursor stands behind a line that may be redrawn
+	drawn bool      // the cursor is after a line that may be redrawn
 	rates rates
 	left  timeLeft
 }
@@ -39,7 +39,7 @@ func newProgress(out io.Writer, quiet bool) *progress {
 	return &progress{out: out, quiet: quiet, now: time.Now, width: terminalWidth(out)}
 }
 
-// terminalWidth is how many columns a terminal has; zero where w is none.
+// terminalWidth returns how many columns a terminal has; zero if w is not a terminal.
 func terminalWidth(w io.Writer) int {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -74,7 +74,7 @@ func (p *progress) event(e orchestrate.Event) {
 	p.line(p.status(e))
 }
 
-// say prints a line of its own.
+// say prints a separate line.
 func (p *progress) say(format string, args ...any) {
 	if !p.quiet {
 		p.line(fmt.Sprintf(format, args...))
@@ -89,7 +89,7 @@ func (p *progress) end() {
 	}
 }
 
-// line prints text, in place of a line that was drawn.
+// line prints text, and replaces a line that was drawn.
 func (p *progress) line(text string) {
 	if p.drawn {
 		p.write("\r\x1b[K")
@@ -105,11 +105,11 @@ func (p *progress) draw(text string) {
 }
 
 func (p *progress) write(text string) {
-	_, _ = io.WriteString(p.out, text) // progress: nothing depends on it
+	_, _ = io.WriteString(p.out, text) // only progress: an error does not matter
 }
 
-// status is an event in one line of ASCII: what a terminal has no room for is
-// left out from its end.
+// status returns an event as one line of ASCII. Parts that do not fit on the terminal
+// are left out, from the end.
 func (p *progress) status(e orchestrate.Event) string {
 	parts := []string{where(e) + e.Phase}
 	add := func(when bool, format string, args ...any) {
@@ -134,8 +134,8 @@ func (p *progress) status(e orchestrate.Event) string {
 	return fit(parts, p.width)
 }
 
-// fit joins parts with commas, as many as the width has room for; zero is room
-// for all. A first part that is too long is cut.
+// fit joins as many parts with commas as fit into the width; zero means no limit. If
+// the first part is too long, it is cut.
 func fit(parts []string, width int) string {
 	if width == 0 {
 		return strings.Join(parts, ", ")
@@ -152,7 +152,7 @@ func fit(parts []string, width int) string {
 	return line
 }
 
-// where names the trial of an event: "2 of 3, xdp-block: ". It is empty before
+// where returns the name of an event's trial: "2 of 3, xdp-block: ". It is empty before
 // the first trial.
 func where(e orchestrate.Event) string {
 	if e.Trial.Index == 0 {
@@ -165,7 +165,7 @@ func where(e orchestrate.Event) string {
 	return fmt.Sprintf("%d of %s%d, %s: ", e.Trial.Index, atMost, e.Trials, e.Trial.Label())
 }
 
-// rates tell how fast requests start and end, from the tallies of the last few
+// rates computes how fast requests start and end, from the tallies of the last few
 // seconds of one trial.
 type rates struct {
 	trial int
@@ -192,7 +192,7 @@ func (r *rates) take(now time.Time, e *orchestrate.Event) {
 	}
 }
 
-// known says whether a second or more was seen.
+// known reports whether the tallies span at least a second.
 func (r *rates) known() bool { return len(r.at) > 1 && r.at[len(r.at)-1].Sub(r.at[0]) >= time.Second }
 
 func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
@@ -200,8 +200,8 @@ func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
 	return float64(count(&r.live[last])-count(&r.live[0])) / r.at[last].Sub(r.at[0]).Seconds()
 }
 
-// serverBusy is the busy share, in 0..1, of the server's CPUs. The kernel counts
-// in ticks, of which a shorter time has too few.
+// serverBusy returns the busy share, in 0..1, of the server's CPUs. The kernel counts
+// in ticks; a shorter span has too few.
 func (r *rates) serverBusy() (float64, bool) {
 	if !r.known() {
 		return 0, false
@@ -211,12 +211,12 @@ func (r *rates) serverBusy() (float64, bool) {
 	return busy, from.All > 0 && to.All > from.All
 }
 
-// timeLeft estimates when a run ends: all of its trials take as long. What comes
-// around a schedule is taken from the trials that are over.
+// timeLeft estimates when a run ends, assuming that all of its trials take equally
+// long. The time around a schedule is taken from the finished trials.
 type timeLeft struct {
 	begun  time.Time // of the first trial seen
 	first  int       // its index
-	over   int       // trials since
+	over   int       // finished trials since then
 	around time.Duration
 }
 
@@ -231,8 +231,8 @@ func (t *timeLeft) take(now time.Time, e *orchestrate.Event) {
 	}
 }
 
-// of is the time left at an event; false before the schedule is known, and in a
-// closed loop before a first trial has shown how long it takes.
+// of returns the remaining time at an event. It returns false before the schedule is
+// known and, in a closed loop, before the first trial has ended.
 func (t *timeLeft) of(e *orchestrate.Event) (time.Duration, bool) {
 	if e.Trial.Index == 0 || e.Expected == 0 || e.ClosedLoop && t.over == 0 {
 		return 0, false

@@ -13,7 +13,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// aTrial is what a run tells of one trial, and when.
+// aTrial returns the events of one trial, with their times.
 func aTrial() (events []orchestrate.Event, at []time.Duration) {
 	add := func(after time.Duration, e orchestrate.Event) {
 		if e.Phase != orchestrate.PhasePrepare {
@@ -132,7 +132,7 @@ func TestClockReadsAsOnAWatch(t *testing.T) {
 	}
 }
 
-// Nobody knows how long a closed loop takes before one has ended.
+// The duration of a closed loop is not known before one has ended.
 func TestProgressOfAClosedLoopKnowsWhatItHasSeen(t *testing.T) {
 	start := time.Unix(1000, 0)
 	event := func(trial int, elapsed time.Duration) *orchestrate.Event {

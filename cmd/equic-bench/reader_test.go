@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// unreadPipe is a pipe whose reader is gone.
+// unreadPipe returns a pipe whose reader is gone.
 func unreadPipe(t *testing.T) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -34,9 +34,9 @@ func TestACommandWhoseReaderIsGoneEndsQuietly(t *testing.T) {
 	}
 	tests := map[string]struct {
 		args           []string
-		noOut, noError bool // what nobody reads
+		noOut, noError bool // the streams that have no reader
 		code           int
-		says           string // where somebody does
+		says           string // on the stream that has a reader
 	}{
 		"data that nobody reads":              {[]string{"schema"}, true, false, exitUnread, ""},
 		"progress that nobody reads":          {[]string{"validate", warned}, false, true, exitFine, warned + ": valid\n"},
@@ -47,7 +47,7 @@ func TestACommandWhoseReaderIsGoneEndsQuietly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var said bytes.Buffer
 			cmd := exec.CommandContext(t.Context(), self, test.args...)
-			cmd.Args[0] = "equic-bench" // TestMain is that program then
+			cmd.Args[0] = "equic-bench" // TestMain then runs that program
 			cmd.Stdout, cmd.Stderr = &said, &said
 			if test.noOut {
 				cmd.Stdout = unreadPipe(t)
@@ -55,7 +55,7 @@ func TestACommandWhoseReaderIsGoneEndsQuietly(t *testing.T) {
 			if test.noError {
 				cmd.Stderr = unreadPipe(t)
 			}
-			_ = cmd.Run() // its exit code is what is asked for
+			_ = cmd.Run() // the test checks the exit code
 			if code := cmd.ProcessState.ExitCode(); code != test.code || said.String() != test.says {
 				t.Errorf("%s and %q, want exit code %d and %q", cmd.ProcessState, &said, test.code, test.says)
 			}

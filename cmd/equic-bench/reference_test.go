@@ -14,12 +14,12 @@ import (
 // referenceRun is the run whose figures the README shows.
 const referenceRun = "results/reference/paper"
 
-// mostReference bounds its records in the repository, in bytes.
+// mostReference limits the size of its records in the repository, in bytes.
 const mostReference = 10_000_000
 
-// TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run
-// anew: each byte of its report follows from the records, and so does each line
-// that the README quotes.
+// TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run again:
+// each byte of its report follows from the records, and so does each line that the
+// README quotes.
 func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	testkit.Slow(t, "draws the reference run twice")
 	readme := documents(t)["README.md"]
@@ -82,7 +82,7 @@ func checkQuotes(t *testing.T, document, command, output string) {
 }
 
 func TestTheReferenceRunIsSmallEnough(t *testing.T) {
-	documents(t) // goes to the root of the repository
+	documents(t) // changes to the root of the repository
 	var size int64
 	testkit.Must(t, filepath.WalkDir(referenceRun, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || strings.HasPrefix(path, filepath.Join(referenceRun, "report")) {

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// The formats in which report prints.
+// The output formats of report.
 const (
 	formatText    = "text"
 	formatGoBench = "gobench"
@@ -77,7 +77,7 @@ tables do.`,
 			if err != nil {
 				return err
 			}
-			if err := results.SweepReports(run); err != nil { // this one is whole
+			if err := results.SweepReports(run); err != nil { // this report is complete
 				c.PrintErrln("warning:", oneLine(err))
 			}
 			dir := filepath.Join(run, results.ReportDir)
@@ -124,7 +124,7 @@ func (o *reportOptions) read(c *cobra.Command) (*claims.File, error) {
 	return f, nil
 }
 
-// print prints what the report in a folder says.
+// print prints the report in a folder.
 func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error {
 	switch {
 	case o.json:
@@ -140,7 +140,7 @@ func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error
 	return tables.Text(w, s, terminalWidth(w))
 }
 
-// chosenRun is the run that was named, or the newest.
+// chosenRun returns the run that was named, or the newest.
 func chosenRun(root string, args []string) (string, error) {
 	if len(args) == 1 {
 		return args[0], nil

@@ -31,7 +31,7 @@ const (
 	exitRegression  = 5
 	exitUnsure      = 6
 	exitInterrupted = 130
-	exitUnread      = 141 // as shells say of a program that SIGPIPE has ended
+	exitUnread      = 141 // as shells return for a program that SIGPIPE has ended
 )
 
 const about = `equic-bench measures what it costs a QUIC server to turn a client away, and
@@ -57,13 +57,13 @@ func run(ctx context.Context, second *secondSignal, args []string, stdout, stder
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !unread(err) {
-		_, _ = fmt.Fprintln(stderr, message(err)) // nowhere else to say it
+		_, _ = fmt.Fprintln(stderr, message(err)) // no other place to report it
 	}
 	return exitCode(err)
 }
 
-// fitHelp breaks the lines of flags for a terminal of so many columns; zero is
-// not broken at all.
+// fitHelp breaks the lines of flags for a terminal with that many columns; zero means
+// no limit.
 func fitHelp(root *cobra.Command, width int) {
 	if width > 0 {
 		wrapped := fmt.Sprintf("Flags.FlagUsagesWrapped %d", width)
@@ -108,7 +108,7 @@ func usage(c *cobra.Command, format string, args ...any) error {
 	return &usageError{err: fmt.Errorf(format, args...), command: c.CommandPath()}
 }
 
-// arguments takes between least and most arguments.
+// arguments accepts between least and most arguments.
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch {
@@ -121,7 +121,7 @@ func arguments(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// message is what the user reads of an error.
+// message returns the text of an error for the user.
 func message(err error) string {
 	if wrong, ok := errors.AsType[*usageError](err); ok {
 		return fmt.Sprintf("equic-bench: %v; see `%s --help`", err, wrong.command)
@@ -151,7 +151,7 @@ func exitCode(err error) int {
 		return exitMachine
 	case isAny(err, orchestrate.ErrInvalid, errUnverified):
 		return exitTrial
-	case errors.Is(err, compare.ErrIncomparable): // behind a run that may not be read
+	case errors.Is(err, compare.ErrIncomparable): // after a run that may not be read
 		return exitUsage
 	case errors.Is(err, errRegression):
 		return exitRegression
@@ -167,9 +167,9 @@ func isAny(err error, targets ...error) bool {
 	return slices.ContainsFunc(targets, func(target error) bool { return errors.Is(err, target) })
 }
 
-// unread says whether all that went wrong is that nobody reads the program's
-// output any more, as behind `| head`: whoever is not there needs no message. A
-// broken pipe elsewhere, such as to an engine, is an error like others.
+// unread reports whether err is only EPIPE on our own stdout or stderr, as behind `|
+// head`: without a reader, no message is needed. A broken pipe elsewhere, such as to an
+// engine, is an ordinary error.
 func unread(err error) bool {
 	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(all.Unwrap(), func(e error) bool { return !unread(e) })

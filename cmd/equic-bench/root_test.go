@@ -16,7 +16,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// noReader is what a write to a pipe says whose reader is gone.
+// noReader returns the error of a write to a pipe without a reader.
 func noReader(name string) error {
 	return &fs.PathError{Op: "write", Path: name, Err: syscall.EPIPE}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// defaultResults is where runs are kept.
+// defaultResults is the folder of runs.
 const defaultResults = "results/runs"
 
 // runOptions are the flags of run.
@@ -90,7 +90,7 @@ func runCommand(second *secondSignal) *cobra.Command {
 	return c
 }
 
-// scenario loads a scenario and puts in what the flags say otherwise.
+// scenario loads a scenario and applies the flags.
 func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
 	if names := runtimeNames(); !slices.Contains(names, o.runtime) {
 		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(names, ", "))
@@ -126,8 +126,8 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	return s, nil
 }
 
-// resumed loads the scenario that a run keeps, and its seed: what runs is what
-// was planned, in the folder where the run is.
+// resumed loads the scenario and the seed that a run recorded. It executes the recorded
+// plan, in the folder of the run.
 func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
@@ -141,13 +141,13 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(run.Dir) // "." has a folder above it, too
+	dir, err := filepath.Abs(run.Dir) // "." too has a folder above it
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", run.Dir, err)
 	}
 	o.results = filepath.Dir(dir)
 	s, err := scenarios.Load(filepath.Join(run.Dir, results.ScenarioFile))
-	if err != nil { // as text: its remedies are for the file of a new run, this one must stay as it is
+	if err != nil { // as text: its remedies are for the file of a new run, this one must not change
 		return nil, fmt.Errorf("%w %s: %s: start a new run", orchestrate.ErrResume, run.Dir, err.Error())
 	}
 	if s.Variants, err = scenarios.ParseVariants(run.Manifest.Experiment.Variants); err != nil {
@@ -184,7 +184,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		return usage(c, "--keep needs the runtime %s: %s", runtimeThatKeeps, why)
 	}
 
-	// From here on nobody else measures: even a look at the machine would disturb it.
+	// From here on no other process may measure: even a look at the machine would disturb it.
 	release, err := lockMachine(ctx)
 	if err != nil {
 		return err
@@ -232,8 +232,8 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }
 
-// conclude writes the report of a run, unless the run broke off, and shows what it came
-// to, as far as it got: nothing if no trial of it is valid.
+// conclude writes the report of a run, unless the run broke off, and shows its results
+// so far. It shows nothing if no trial is valid.
 func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken bool) error {
 	if !slices.ContainsFunc(outcome.Trials, func(t results.Trial) bool { return t.Valid && t.Arm == results.Plain }) {
 		return nil
@@ -266,7 +266,7 @@ func (o *runOptions) report(dir string, broken bool) (*analysis.Report, error) {
 	return claims.Read(run)
 }
 
-// settled is the wait before each trial, in words; nothing where there was none.
+// settled returns the wait before each trial, in words; "" if there was none.
 func settled(wait time.Duration) string {
 	if wait == 0 {
 		return ""
@@ -286,7 +286,7 @@ func (o *runOptions) binaries() (string, error) {
 	return filepath.Dir(self), nil
 }
 
-// print says where the results of a run are, as far as it got.
+// print prints where the results of a run are, even if it is incomplete.
 func (o *runOptions) print(w io.Writer, outcome orchestrate.Outcome) error {
 	if outcome.Dir == "" {
 		return nil
@@ -304,7 +304,7 @@ func (o *runOptions) print(w io.Writer, outcome orchestrate.Outcome) error {
 	return json.NewEncoder(w).Encode(struct {
 		Run     string `json:"run"`
 		Seed    uint64 `json:"seed"`
-		Trials  int    `json:"trials"` // attempts included
+		Trials  int    `json:"trials"` // including repeated attempts
 		Invalid int    `json:"invalid_trials"`
 	}{outcome.Dir, o.seed, len(outcome.Trials), invalid})
 }

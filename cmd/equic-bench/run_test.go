@@ -42,7 +42,7 @@ func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
 	}
 }
 
-// startedRun is a run directory with nothing but a scenario and a manifest.
+// startedRun makes a run directory with only a scenario and a manifest.
 func startedRun(t *testing.T, root, scenario string) *results.Writer {
 	t.Helper()
 	text, err := os.ReadFile(scenario)

@@ -13,7 +13,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// This file alone knows which runtimes there are (docs/extending.md, A runtime).
+// Only this file depends on which runtimes exist (docs/extending.md, A runtime).
 
 // The values of --runtime.
 const (
@@ -27,7 +27,7 @@ const (
 	noRuntimeRemedy  = "start a Docker engine, or run as root"
 )
 
-// runtimeKind is a runtime that nodes can run in, and the words for it.
+// runtimeKind is a runtime that nodes can run in, and its descriptions.
 type runtimeKind struct {
 	name string
 	open func(ctx context.Context, bin string) (orchestrate.Runtime, error)
@@ -36,12 +36,12 @@ type runtimeKind struct {
 	absence string // in words
 	// grants is true if nodes may get rights that this process does not have.
 	grants bool
-	// cleaner finds leftovers without open, while no run measures; nil if only an
-	// open runtime can.
+	// cleaner finds leftovers without open, while no run measures; nil if this needs an
+	// open runtime.
 	cleaner orchestrate.Cleaner
 	leaves  string // what killed runs leave
-	unasked string // doctor's finding on leftovers if there is neither
-	// check is doctor's if open fails, found what it finds otherwise.
+	unasked string // doctor's finding on leftovers if it has neither
+	// check is doctor's check if open fails, and found its finding otherwise.
 	check doctor.Check
 	found func(results.Runtime) string
 }
@@ -88,16 +88,15 @@ func runtimeNames() []string {
 	return names
 }
 
-// place is a runtime that was chosen, and the words for it.
+// place is the chosen runtime, and its descriptions.
 type place struct {
 	orchestrate.Runtime
 
 	name string
-	why  string // it was chosen; empty where it was asked for
+	why  string // the reason for the choice; empty if the user named it
 }
 
-// openRuntime opens the runtime of a name. "auto" takes the first that this
-// machine has.
+// openRuntime opens a runtime by name. "auto" chooses the first that this machine has.
 func openRuntime(ctx context.Context, name, bin string) (place, error) {
 	var why string
 	var errs []error
@@ -118,7 +117,7 @@ func openRuntime(ctx context.Context, name, bin string) (place, error) {
 	return place{}, errors.Join(errs...)
 }
 
-// String is the runtime's name, and why it was chosen.
+// String returns the runtime's name, and why it was chosen.
 func (p place) String() string {
 	if p.why == "" {
 		return p.name
@@ -135,10 +134,10 @@ func grantsRights(name string, usable []runtimeKind) bool {
 	return slices.ContainsFunc(runtimeKinds, func(k runtimeKind) bool { return k.name == name && k.grants })
 }
 
-// runtimeFails reports whether an error is a runtime's about this machine.
+// runtimeFails reports whether an error comes from a runtime and concerns this machine.
 func runtimeFails(err error) bool {
 	return isAny(err, docker.ErrNoEngine, docker.ErrSubnetTaken, docker.ErrOpenFiles, netns.ErrNotRoot)
 }
 
-// inThrowAwayNetwork calls f in a network namespace such as a node's (netns.Try).
+// inThrowAwayNetwork calls f in a network namespace like that of a node (netns.Try).
 func inThrowAwayNetwork(f func() error) error { return netns.Try(f) }

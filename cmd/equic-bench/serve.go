@@ -19,13 +19,13 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// defaultAddress is where --serve listens where it is not told.
+// defaultAddress is the address of --serve without a value.
 const defaultAddress = "127.0.0.1:8080"
 
-// showOptions is how report.html is to be shown.
+// showOptions defines how to show report.html.
 type showOptions struct {
 	open  bool
-	serve string // an address to listen on; empty is none
+	serve string // an address to listen on; empty means none
 }
 
 func (o *showOptions) flags(c *cobra.Command) {
@@ -35,14 +35,14 @@ func (o *showOptions) flags(c *cobra.Command) {
 	c.Flags().Lookup("serve").NoOptDefVal = defaultAddress
 }
 
-// arguments takes at most one run, and the address of --serve where it stands
-// apart from the flag.
+// arguments accepts at most one run, and the address of --serve if it is separate from
+// the flag.
 func (o *showOptions) arguments(c *cobra.Command, args []string) error {
 	return arguments(0, 1)(c, o.rest(args))
 }
 
-// rest is the arguments without an address of --serve, which it takes: a flag
-// that may stand without a value has it only behind a "=".
+// rest returns the arguments without an address of --serve, and stores that address: a
+// flag with an optional value accepts one only after "=".
 func (o *showOptions) rest(args []string) []string {
 	if o.serve == "" {
 		return args
@@ -52,7 +52,7 @@ func (o *showOptions) rest(args []string) []string {
 			continue
 		}
 		if _, err := os.Stat(arg); err == nil {
-			continue // a run
+			continue // this is a run
 		}
 		o.serve = arg
 		return append(args[:i:i], args[i+1:]...)
@@ -60,7 +60,7 @@ func (o *showOptions) rest(args []string) []string {
 	return args
 }
 
-// check says what is wrong before any work is done.
+// check reports problems before any work is done.
 func (o *showOptions) check(c *cobra.Command) error {
 	if o.serve != "" {
 		_, port, err := net.SplitHostPort(o.serve)
@@ -127,7 +127,7 @@ func (o *showOptions) serveReport(c *cobra.Command, dir string) error {
 	return nil
 }
 
-// listen listens on an address: on loopback where it names no host.
+// listen listens on an address: on loopback if it has no host.
 func listen(c *cobra.Command, address string) (net.Listener, error) {
 	if strings.HasPrefix(address, ":") {
 		address = "127.0.0.1" + address
@@ -139,8 +139,8 @@ func listen(c *cobra.Command, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// folder serves the files of a report's folder; its start is report.html. The
-// folder is opened anew each time, as each report replaces it.
+// folder serves the files of a report's folder; its index is report.html. The folder is
+// reopened for each request, as each report replaces it.
 func folder(dir string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		root, err := os.OpenRoot(dir)
@@ -164,8 +164,8 @@ func folder(dir string) http.Handler {
 	})
 }
 
-// browse opens a file or URL in the browser of the desktop. It waits for what
-// opens it, but not for a browser that this turns into.
+// browse opens a file or URL in the browser of the desktop. It waits for the opener,
+// but not if the opener becomes the browser.
 func browse(ctx context.Context, what string) error {
 	opener, err := exec.LookPath("xdg-open")
 	if err != nil {
@@ -184,7 +184,7 @@ func browse(ctx context.Context, what string) error {
 				errMachine, exit.ExitCode(), what)
 		}
 		return err
-	case <-time.After(3 * time.Second): // by then what has failed has said so
+	case <-time.After(3 * time.Second): // by then an opener that fails has printed its error
 	case <-ctx.Done():
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// reportFolder is a run with a report, a file beside it, and a link to that.
+// reportFolder makes a run with a report, a file next to it, and a link to that file.
 func reportFolder(t *testing.T) string {
 	t.Helper()
 	run := t.TempDir()
@@ -36,7 +36,7 @@ func reportFolder(t *testing.T) string {
 	return dir
 }
 
-// get is the status and the body of a path, sent as it stands.
+// get returns the status and the body of a path, sent unchanged.
 func get(t *testing.T, method, base, path string) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, base, nil)

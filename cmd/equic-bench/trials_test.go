@@ -45,19 +45,19 @@ func needBinary(t *testing.T) {
 
 const binary = "../../bin/equic-bench"
 
-// bench is one command under test.
+// bench is one running command under test.
 type bench struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	stdout bytes.Buffer
-	stderr bytes.Buffer // of what waitFor has read
+	stderr bytes.Buffer // output that waitFor has read
 	lines  chan string
-	read   chan struct{} // closed when standard error is at its end, or was closed
-	pipe   io.Closer     // the end of standard error that is read
+	read   chan struct{} // closed when standard error has ended or was closed
+	pipe   io.Closer     // the reading end of standard error
 }
 
-// startBench starts equic-bench. A test that fails half-way interrupts it, so
-// that it removes its containers.
+// startBench starts equic-bench. If the test fails before its end, the command is
+// interrupted, so that it removes its containers.
 func startBench(t *testing.T, args ...string) *bench {
 	t.Helper()
 	return startCommand(t, exec.Command(binary, args...)) //nolint:noctx // startCommand ends it
@@ -82,7 +82,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *bench {
 		cancel()
 		for range b.lines { // until it has ended
 		}
-		_ = b.cmd.Wait() // an error only repeats what the test has said
+		_ = b.cmd.Wait() // an error only repeats what the test has reported
 		stop()
 	})
 	return b
@@ -96,7 +96,7 @@ func (b *bench) scan(r io.Reader) {
 	}
 }
 
-// waitFor reads progress until a line has the text.
+// waitFor reads progress until a line contains the text.
 func (b *bench) waitFor(text string) {
 	b.t.Helper()
 	for line := range b.lines {
@@ -115,12 +115,12 @@ func (b *bench) exit() int {
 		b.stderr.WriteString(line + "\n")
 	}
 	<-b.read
-	_ = b.cmd.Wait() // its exit code is what is asked for
+	_ = b.cmd.Wait() // the test checks the exit code
 	b.t.Logf("standard error:\n%s", &b.stderr)
 	return b.cmd.ProcessState.ExitCode()
 }
 
-// openRun opens the only run under a results folder, ended or not.
+// openRun opens the only run under a results folder, complete or not.
 func openRun(t *testing.T, root string) *results.Run {
 	t.Helper()
 	dirs, err := os.ReadDir(root)
@@ -134,8 +134,8 @@ func openRun(t *testing.T, root string) *results.Run {
 	return r
 }
 
-// nothingLeft asserts that the engine holds nothing of a run, and the run's
-// folder no half trial.
+// nothingLeft asserts that the engine has no resources of a run, and that the run's
+// folder has no incomplete trial.
 func nothingLeft(t *testing.T, r *results.Run) {
 	t.Helper()
 	filter := "label=equic-bench.run=" + r.Manifest.ID
@@ -161,7 +161,7 @@ func TestTheSmokeScenarioRunsInEveryVariant(t *testing.T) {
 	}
 }
 
-// The others of places.yaml are tested without trials, in equic and server.
+// The other places of places.yaml are tested without trials, in equic and server.
 func TestPlacesRunInTrials(t *testing.T) {
 	testkit.NeedRoot(t)
 	testkit.Slow(t, "four trials")
@@ -170,7 +170,7 @@ func TestPlacesRunInTrials(t *testing.T) {
 		"userspace-retry,app-drop-block-new,nftables-block,tc-block-new")
 }
 
-// runAll runs a scenario, of which each trial must be valid.
+// runAll runs a scenario; each trial must be valid.
 func runAll(t *testing.T, scenario, runtime string, more ...string) {
 	t.Helper()
 	root := t.TempDir()
@@ -210,7 +210,7 @@ func runAll(t *testing.T, scenario, runtime string, more ...string) {
 	checkReport(t, r.Dir)
 }
 
-// checkTrial asserts what must be true of a valid trial of each variant.
+// checkTrial asserts the properties of a valid trial of each variant.
 func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 	t.Helper()
 	var refusals, syscalls int
@@ -261,8 +261,8 @@ func checkTrial(t *testing.T, r *results.Run, trial *results.Trial) {
 	}
 }
 
-// checkReport asserts that the report has its figures and comes out the same
-// when it is made again.
+// checkReport asserts that the report has its figures and is the same when it is made
+// again.
 func checkReport(t *testing.T, dir string) {
 	t.Helper()
 	if code := startBench(t, "report", dir).exit(); code != 0 {
@@ -322,7 +322,7 @@ func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
 	if len(r.Trials) < 2 {
 		t.Fatal("the trial whose server was killed was not repeated")
 	}
-	// On a slow machine the nodes of an attempt before it were late.
+	// On a slow machine, the nodes of earlier attempts were late.
 	killed := r.Trials[len(r.Trials)-2]
 	if killed.Valid {
 		t.Fatal("the trial whose server was killed is valid")
@@ -335,7 +335,7 @@ func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
 	}
 }
 
-// containerOf is the id of a run's running container with a role.
+// containerOf returns the id of a run's running container with a role.
 func containerOf(t *testing.T, r *results.Run, role string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "docker", "ps", "--quiet",

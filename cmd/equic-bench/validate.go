@@ -46,7 +46,7 @@ func sharedCores(s *scenarios.Scenario, here orchestrate.Platform) []string {
 	return orchestrate.SharedCores(server, clients, here.Cores)
 }
 
-// printValidity prints what was found in a scenario file.
+// printValidity prints the findings on a scenario file.
 func printValidity(w io.Writer, path string, warnings []string, found error) error {
 	type problem struct {
 		Line   int    `json:"line,omitempty"`
@@ -73,6 +73,6 @@ func printValidity(w io.Writer, path string, warnings []string, found error) err
 // warn prints warnings, one on each line.
 func warn(w io.Writer, warnings []string) {
 	for _, text := range warnings {
-		_, _ = fmt.Fprintf(w, "warning: %s\n", text) // progress: nothing depends on it
+		_, _ = fmt.Fprintf(w, "warning: %s\n", text) // only progress: an error does not matter
 	}
 }

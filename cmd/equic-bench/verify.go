@@ -18,10 +18,10 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// errUnverified says that a run is not what it says it is.
+// errUnverified means that a check of the run failed.
 var errUnverified = errors.New("not verified")
 
-// mostFaults is how many files of one check are printed; --json has them all.
+// mostFaults limits the files printed per check; --json has them all.
 const mostFaults = 20
 
 // verifyOptions are the flags of verify.
@@ -100,7 +100,7 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 	return append(findings, drawn, results.VerifyBinaries(v.Manifest, with)), nil
 }
 
-// print prints the findings and the verdict, which is also its error.
+// print prints the findings and the verdict, and returns the verdict as an error.
 func (o *verifyOptions) print(w io.Writer, run string, findings []results.Finding) error {
 	failed := brokenChecks(findings)
 	var verdict error
@@ -119,7 +119,7 @@ func (o *verifyOptions) print(w io.Writer, run string, findings []results.Findin
 	}{run, len(failed) == 0, findings}), verdict)
 }
 
-// brokenChecks names the checks that failed.
+// brokenChecks returns the names of the failed checks.
 func brokenChecks(findings []results.Finding) []string {
 	var names []string
 	for _, f := range findings {
@@ -130,15 +130,15 @@ func brokenChecks(findings []results.Finding) []string {
 	return names
 }
 
-// printFindings prints a line for each check; below it, where it is not well,
-// the files and what that means; and at last the verdict.
+// printFindings prints a line for each check and, at the end, the verdict. Below a
+// failed check, it lists the files and explains the failure.
 func printFindings(w io.Writer, run string, findings []results.Finding, failed int) error {
 	_, err := io.WriteString(w, findingsText(run, findings, failed, terminalWidth(w)))
 	return err
 }
 
-// findingsText is the findings for a terminal of so many columns; zero is no
-// limit.
+// findingsText returns the findings for a terminal with that many columns; zero means
+// no limit.
 func findingsText(run string, findings []results.Finding, failed, width int) string {
 	const indent = 28
 	b := new(strings.Builder)

@@ -19,9 +19,9 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// smallRun makes a sealed run of one short trial, made by code and not
-// measured, and a folder with the program that it names. The trial is valid by
-// its records; change may record something else.
+// smallRun makes a sealed run of one short trial, generated and not measured, and a
+// folder with the program that it names. The trial is valid by its records; change may
+// record something else.
 func smallRun(t *testing.T, change ...func(*results.Trial)) (run, bin string) {
 	t.Helper()
 	bin = t.TempDir()
@@ -122,8 +122,8 @@ func TestVerifyOfAWholeRun(t *testing.T) {
 	}
 }
 
-// Raw files, report and checksums alike: a bit is flipped in each file, near its
-// end, and verify names the file and exits 4.
+// Covers raw files, report and checksums alike. A bit is flipped near the end of each
+// file; verify names the file and exits 4.
 func TestVerifyNamesTheChangedFile(t *testing.T) {
 	testkit.Slow(t, "draws a report for each file of a run")
 	t.Parallel()
@@ -132,7 +132,7 @@ func TestVerifyNamesTheChangedFile(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	files := readTree(t, dir)
-	if len(files) < 19 { // 5 raw files, 14 or more of the report
+	if len(files) < 19 { // 5 raw files, and at least 14 of the report
 		t.Errorf("only %d files", len(files))
 	}
 	for name, whole := range files {
@@ -150,8 +150,8 @@ func TestVerifyNamesTheChangedFile(t *testing.T) {
 	}
 }
 
-// A verdict that was changed before the run was sealed: no checksum shows it. The
-// run that is packed is judged in the same way.
+// A verdict that was changed before the run was sealed: no checksum shows it. A packed
+// run is judged in the same way.
 func TestVerifyNamesARecordedVerdictThatTheRulesDoNotGive(t *testing.T) {
 	dir, _ := smallRun(t, func(trial *results.Trial) {
 		i := slices.IndexFunc(trial.Checks, func(c results.Check) bool { return c.Rule == validity.RuleQuota })

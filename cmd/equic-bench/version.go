@@ -30,8 +30,8 @@ func versionCommand() *cobra.Command {
 	return c
 }
 
-// version is set by the linker (see Makefile). Without it, the Go command's own
-// stamp is taken.
+// version is set by the linker (see Makefile). Otherwise, the version that the Go
+// command recorded is used.
 var version string
 
 func programVersion() string {

@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// The lists of doctor and verify, as tables of other commands, fit the terminal.
+// The lists of doctor and verify, and the tables of other commands, fit the terminal.
 func TestListsAreAsKeptAndFitTheirTerminal(t *testing.T) {
 	checks := []doctor.Check{
 		{Name: "kernel", Status: doctor.OK, Found: "Linux 6.18.0"},

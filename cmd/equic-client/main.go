@@ -20,7 +20,7 @@ import (
 )
 
 // moreGarbage is by how much the heap may grow between two collections, in %: the
-// generator must not be the bottleneck, and nobody measures its memory.
+// generator must not be the bottleneck, and its memory use is not measured.
 const moreGarbage = 400
 
 func main() {

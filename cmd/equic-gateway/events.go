@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// eventRoom is how many events wait for a slow reader before any is lost.
+	// eventRoom is how many events are buffered for a slow reader before events are lost.
 	eventRoom = 4096
-	// eventPatience is how long the end waits for events to be written.
+	// eventPatience is how long shutdown waits for events to be written.
 	eventPatience = time.Second
 )
 
@@ -38,8 +38,8 @@ func startEvents(to io.Writer, log *slog.Logger) *eventWriter {
 	return w
 }
 
-// run writes until the channel is closed. Where nobody reads any more it says so
-// once, and drops what comes.
+// run writes until the channel is closed. After a write error, such as a closed pipe,
+// it logs once and drops further events.
 func (w *eventWriter) run(to io.Writer) {
 	defer close(w.done)
 	lines := json.NewEncoder(to)
@@ -55,8 +55,8 @@ func (w *eventWriter) run(to io.Writer) {
 	}
 }
 
-// stop writes what is there. Call it when the gateway is closed, and so sends
-// nothing more. A reader that does not read is not waited for: the process ends.
+// stop writes the buffered events. Call it after the gateway is closed, when it sends
+// no more. If the reader does not read, stop does not wait: the process ends.
 func (w *eventWriter) stop() {
 	close(w.in)
 	select {

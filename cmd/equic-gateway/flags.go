@@ -16,9 +16,9 @@ import (
 
 const defaultSocket = "/run/equic-gateway.sock"
 
-// flags are the command line as it was given.
+// flags holds the command line as given.
 type flags struct {
-	gateway         equic.Options // what needs no parsing
+	gateway         equic.Options // options that need no parsing
 	mode, policy    string
 	ports           []string
 	allowed, denied []string
@@ -58,7 +58,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
 	set.BoolVar(&f.events, "events", false, "write events to standard output, as JSON lines")
 	set.Var(goneValue{}, "pin", "")
-	_ = set.MarkHidden("pin") // it is there
+	_ = set.MarkHidden("pin") // the flag exists
 	set.VisitAll(func(flag *pflag.Flag) {
 		if _, repeatable := flag.Value.(pflag.SliceValue); !repeatable {
 			flag.Value = &onceValue{Value: flag.Value}
@@ -66,8 +66,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	})
 }
 
-// onceValue is a flag that may be given once: of two interfaces, say, only the last
-// would be protected.
+// onceValue is a flag that may be given only once: of two interfaces, for example, only
+// the last would be protected.
 type onceValue struct {
 	pflag.Value
 	given bool
@@ -91,7 +91,7 @@ func (goneValue) Set(string) error {
 		"(tryinc, inc, dec)")
 }
 
-// options are the command line, parsed.
+// options holds the parsed command line.
 type options struct {
 	gateway equic.Options
 	socket  string
@@ -112,7 +112,7 @@ func (f *flags) parse() (options, error) {
 		return o, err
 	}
 	if g.HoldDown == 0 {
-		g.HoldDown = -1 // zero is the default there
+		g.HoldDown = -1 // zero means the default there
 	}
 	var err error
 	if g.Mode, err = equic.ParseMode(f.mode); err != nil {
@@ -147,12 +147,12 @@ func (f *flags) parse() (options, error) {
 	return o, loopback(f.metrics)
 }
 
-// unusuals are what --pass names.
+// unusuals maps the names in --pass.
 var unusuals = map[string]equic.Unusual{
 	"fragments": equic.Fragments, "options": equic.IPv4Options, "deep": equic.DeepHeaders,
 }
 
-// refuseZeros holds back zeros that equic.Options would take for the default.
+// refuseZeros refuses zeros that equic.Options would replace by the default.
 func (f *flags) refuseZeros() error {
 	o := f.gateway
 	for name, n := range map[string]int{
@@ -166,8 +166,8 @@ func (f *flags) refuseZeros() error {
 	return nil
 }
 
-// parsePort reads PORT or PORT=QUOTA. What is not given there is filled in, for
-// `status` to show.
+// parsePort reads PORT or PORT=QUOTA. Missing values are filled in, so that `status`
+// can show them.
 func parsePort(text string, o equic.Options) (equic.Port, error) {
 	p := equic.Port{Quota: o.Quota, Policy: o.Policy, InitialsPerSecond: o.InitialsPerSecond, Burst: o.Burst}
 	number, quota, given := strings.Cut(text, "=")
@@ -196,8 +196,8 @@ func prefixes(texts []string) ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// loopback holds back an address that others than this machine reach: the
-// metrics have no protection of their own.
+// loopback refuses an address that other machines can reach: the metrics have no access
+// control.
 func loopback(address string) error {
 	if address == "" {
 		return nil

@@ -85,7 +85,7 @@ func TestHandshakesThatAServerBeganCountInTheKernel(t *testing.T) {
 	s, other := p.dial(t), p.dial(t)
 	s.want(t, "begin a "+clientAddress+":50000 validated", "ok")
 	other.want(t, "begin a "+clientAddress+":50001 validated", "ok")
-	p.awaitCount(t, client, equic.PassUnderQuota) // until the ClientHellos are there
+	p.awaitCount(t, client, equic.PassUnderQuota) // until the ClientHellos have arrived
 	s.want(t, "hello a", "ok")
 	other.want(t, "hello a", "ok")
 	p.awaitCount(t, client, equic.DropOverQuota)
@@ -157,7 +157,7 @@ func TestItEndsWithoutItsInterface(t *testing.T) {
 	if got := p.status(t); got.Attached || got.Reason == "" {
 		t.Errorf("status %+v, want that it is detached, and why", got)
 	}
-	_ = p.Wait() // after detachedFor; its end is judged by its state
+	_ = p.Wait() // after detachedFor; the test checks its state
 	if code := p.ProcessState.ExitCode(); code != exitMachine || !strings.Contains(p.log.String(), "no such interface") {
 		t.Errorf("exit code %d, want %d; log:\n%s", code, exitMachine, p.log)
 	}
@@ -179,14 +179,14 @@ func TestASecondOneIsRefused(t *testing.T) {
 	}
 }
 
-// fails runs a program that ends by itself. Its output may be long: it is read
+// fails runs a program that ends by itself. Its output may be long, so it is read
 // first.
 func fails(t *testing.T, p program) (code int, said string) {
 	t.Helper()
 	testkit.Must(t, p.Start())
 	_, err := io.Copy(io.Discard, p.out)
 	testkit.Must(t, err)
-	_ = p.Wait() // its end is judged by its state
+	_ = p.Wait() // the test checks its state
 	return p.ProcessState.ExitCode(), p.log.String()
 }
 
@@ -215,8 +215,8 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 	})
 }
 
-// asNobody is the program as a user without rights, with its socket in a folder
-// where it may make one.
+// asNobody returns the program as a user without privileges, with its socket in a
+// folder in which that user may create one.
 func asNobody(t *testing.T) program {
 	t.Helper()
 	const nobody = 65534
@@ -240,7 +240,7 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 		return url != nil
 	})
 	var d net.Dialer
-	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // by this thread: it is in the namespace
+	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // on this thread: it is in the namespace
 	testkit.Must(t, err)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url[1], nil)
 	testkit.Must(t, err)

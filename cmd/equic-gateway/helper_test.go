@@ -18,7 +18,7 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// programVariable makes the test binary the program itself.
+// programVariable makes the test binary run as the program itself.
 const programVariable = "EQUIC_GATEWAY_TEST_PROGRAM"
 
 // TestMain runs the tests, or the program for one of them.
@@ -35,8 +35,8 @@ const (
 	clientAddress   = netkit.ClientAddress
 )
 
-// newPair leaves the test in the server's namespace of a pair, and returns a
-// socket in the client's that sends to the server's port 443.
+// newPair leaves the test in the server's namespace of a veth pair. It returns a socket
+// in the client's namespace that sends to the server's port 443.
 func newPair(t *testing.T) (client net.Conn) {
 	t.Helper()
 	p := netkit.NewPair(t)
@@ -50,16 +50,16 @@ func newPair(t *testing.T) (client net.Conn) {
 	return conn
 }
 
-// attached says whether the server's interface has an XDP program.
+// attached reports whether the server's interface has an XDP program.
 func attached(t *testing.T) bool {
 	t.Helper()
 	xdp := netkit.Link(t, serverInterface).Attrs().Xdp
 	return xdp != nil && xdp.Attached
 }
 
-// sendInitial sends what looks like the begin of a QUIC v1 connection.
+// sendInitial sends a datagram that looks like the beginning of a QUIC v1 connection.
 func sendInitial(client net.Conn) {
-	// ECONNREFUSED tells of an earlier one: nobody listens at the server.
+	// ECONNREFUSED comes from an earlier one: no process listens at the server.
 	_, _ = client.Write(append([]byte{0xc0, 0, 0, 0, 1, 8}, make([]byte, 1194)...))
 }
 
@@ -72,8 +72,8 @@ type program struct {
 	log    *buffer       // standard error
 }
 
-// command is the program, with arguments that most tests want. Call it on the
-// test's own thread, not in t.Run: others are not in the namespace.
+// command returns the program, with arguments that most tests want. Call it on the
+// test's own thread, not in t.Run: other threads are not in the namespace.
 func command(t *testing.T, arguments ...string) program {
 	t.Helper()
 	return commandAt(t, filepath.Join(t.TempDir(), "socket"), arguments...)
@@ -82,7 +82,7 @@ func command(t *testing.T, arguments ...string) program {
 func commandAt(t *testing.T, socket string, arguments ...string) program {
 	t.Helper()
 	arguments = append([]string{"--interface", serverInterface, "--port", "443", "--socket", socket}, arguments...)
-	// Not os.Args[0]: another user may not reach the folder it is in.
+	// Not os.Args[0]: another user may not be able to reach its folder.
 	p := program{Cmd: exec.CommandContext(t.Context(), "/proc/self/exe", arguments...), socket: socket, log: new(buffer)}
 	p.Env = append(os.Environ(), programVariable+"=1")
 	p.Stderr = p.log
@@ -92,7 +92,7 @@ func commandAt(t *testing.T, socket string, arguments ...string) program {
 	return p
 }
 
-// start runs the program until the test ends, and waits until it protects.
+// start runs the program until the test ends, and waits until the gateway is attached.
 func start(t *testing.T, arguments ...string) program {
 	t.Helper()
 	p := command(t, arguments...)
@@ -112,14 +112,14 @@ func (p program) start(t *testing.T) {
 			t.Logf("the program's log:\n%s", p.log)
 		}
 	})
-	_ = p.status(t) // answered once it is attached
+	_ = p.status(t) // answers once it is attached
 }
 
-// end sends a signal, and returns the exit code; negative if it was killed.
+// end sends a signal, and returns the exit code; negative if the program was killed.
 func (p program) end(t *testing.T, signal os.Signal) int {
 	t.Helper()
 	testkit.Must(t, p.Process.Signal(signal))
-	_ = p.Wait() // its end is judged by its state
+	_ = p.Wait() // the test checks its state
 	return p.ProcessState.ExitCode()
 }
 
@@ -160,7 +160,7 @@ func (s server) want(t *testing.T, line, reply string) {
 	}
 }
 
-// state is what tests read of `status`.
+// state holds the fields of `status` that tests read.
 type state struct {
 	Mode, Reason             string
 	Attached                 bool
@@ -185,8 +185,8 @@ func (p program) status(t *testing.T) (s state) {
 	return s
 }
 
-// awaitCount sends Initials until the program has counted one by a reason. The
-// first may wait for the neighbour's address.
+// awaitCount sends Initials until the program has counted one for a reason. The first
+// may wait until the neighbour's address is resolved.
 func (p program) awaitCount(t *testing.T, client net.Conn, reason string) {
 	t.Helper()
 	before := p.status(t).Packets[reason]
@@ -196,7 +196,7 @@ func (p program) awaitCount(t *testing.T, client net.Conn, reason string) {
 	})
 }
 
-// buffer takes what a process writes while a test reads it.
+// buffer collects the output of a process while a test reads it.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

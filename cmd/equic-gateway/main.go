@@ -14,7 +14,7 @@ import (
 )
 
 func main() {
-	// A log or an event that nobody reads any more must not end the protection.
+	// A log or an event without a reader must not end the protection.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := untilSignal(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -22,8 +22,8 @@ func main() {
 	os.Exit(code)
 }
 
-// untilSignal ends a context by SIGTERM, or by SIGINT with the cause
-// errInterrupted. A second signal ends the process at once.
+// untilSignal cancels a context on SIGTERM, or on SIGINT with the cause errInterrupted.
+// A second signal ends the process at once.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)

@@ -50,8 +50,8 @@ func startMetrics(ctx context.Context, address string, g *equic.Gateway, log *sl
 	return m, nil
 }
 
-// stop ends the server, and the requests that are under way.
+// stop ends the server and the requests in progress.
 func (m *metricsServer) stop() {
-	_ = m.server.Close() // nobody to tell
+	_ = m.server.Close() // nobody to report it to
 	<-m.done
 }

@@ -14,9 +14,9 @@ import (
 	"github.com/equic-bench/equic-bench/equic/control"
 )
 
-// protect attaches the gateway and answers its socket until the context ends.
-// The socket comes first: one that is alive tells of a gateway that already
-// runs, before anything of that one is touched.
+// protect attaches the gateway and serves its socket until the context ends. It opens
+// the socket first: a live socket shows that a gateway already runs, before anything of
+// that gateway is changed.
 func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	socket, err := control.Listen(ctx, o.socket)
@@ -50,8 +50,8 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	return serve(ctx, g, o.gateway.Ports, socket, log)
 }
 
-// serve answers the socket until the context ends. The error says if that was by
-// SIGINT.
+// serve serves the socket until the context ends. It returns the cause if that is
+// SIGINT or a machineError.
 func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net.Listener, log *slog.Logger) error {
 	server := control.NewServer(control.Options{
 		Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: ports, Log: log,
@@ -67,11 +67,11 @@ func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net
 	return nil
 }
 
-// detachedFor is how long the gateway waits for an interface that is gone, as when
-// its driver is loaded again, before it ends.
+// detachedFor is how long the gateway waits for an interface that has disappeared, for
+// example while its driver is reloaded, before it ends.
 const detachedFor = 10 * time.Second
 
-// watcher logs what becomes of the attachment, and ends the program if there is none
+// watcher logs changes of the attachment, and ends the program if nothing is attached
 // for too long.
 type watcher struct {
 	log *slog.Logger
@@ -81,7 +81,7 @@ type watcher struct {
 	timer *time.Timer // runs while nothing is attached
 }
 
-// changed is the gateway's OnAttachment.
+// changed is called by the gateway (OnAttachment).
 func (w *watcher) changed(now equic.Attachment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +106,7 @@ func (w *watcher) stop() {
 	}
 }
 
-// explain tells wrong options from what the machine lacks.
+// explain distinguishes wrong options from features that the machine lacks.
 func explain(err error) error {
 	if errors.Is(err, equic.ErrOptions) {
 		return usageError{err}

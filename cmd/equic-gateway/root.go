@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, message(err)) // nowhere else to say it
+		_, _ = fmt.Fprintln(stderr, message(err)) // no other place to report it
 	}
 	return exitCode(err)
 }
@@ -101,12 +101,12 @@ func wrong(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// machineError is what this machine lacks.
+// machineError is a feature that this machine lacks.
 type machineError struct{ error }
 
 func (e machineError) Unwrap() error { return e.error }
 
-// message is what the user reads of an error.
+// message returns the text of an error for the user.
 func message(err error) string {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return fmt.Sprintf("equic-gateway: %v; see `equic-gateway --help`", err)
@@ -130,8 +130,8 @@ func exitCode(err error) int {
 	return exitInternal
 }
 
-// version is set by the linker (see Makefile). Without it, the Go command's own
-// stamp is taken.
+// version is set by the linker (see Makefile). Otherwise, the version that the Go
+// command recorded is used.
 var version string
 
 func programVersion() string {

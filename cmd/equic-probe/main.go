@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// exitUsage is the exit code for a command line that makes no sense.
+// exitUsage is the exit code for an invalid command line.
 const exitUsage = 2
 
 func main() {
@@ -97,7 +97,7 @@ func parseCPUs(list string) ([]int, error) {
 	return cpus, nil
 }
 
-// receivers reads process ids that are separated by commas.
+// receivers parses process ids that are separated by commas.
 func receivers(list string) (pids []int, err error) {
 	for text := range strings.SplitSeq(list, ",") {
 		if text == "" {

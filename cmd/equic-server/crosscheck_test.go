@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// These tests hold what the programs say against what the kernel's network
-// interfaces have counted, and the server's records against the clients'.
+// These tests compare the records of the programs with the counters of the kernel's
+// network interfaces, and the server's records with the clients'.
 
 // docs/method.md, gateway: "Seen and dropped are exactly what the interface's
 // driver counts (`ethtool -S`)", as xdp_packets and xdp_drops: both count every
@@ -23,7 +23,7 @@ func TestCrossCheckDropsWithTheInterface(t *testing.T) {
 			server := w.startServer(t, "--variant", variant, "--quota", "2", "--idle-timeout", "1s", "--body", "4000000")
 			// One after the other, so that all pass.
 			w.startClient(t, 0, "--requests", "10", "--timeout", "10s", "--body", "4000000").wait(t)
-			// Faster than they are served, so that the client is often at its quota.
+			// Faster than the server can serve them, so that the client is often at its quota.
 			w.startClient(t, 0, "--mode", "parallel", "--requests", "200", "--rate", "200", "--timeout", "2s", "--body",
 				"4000000").wait(t)
 			server.stop(t)
@@ -43,8 +43,8 @@ func TestCrossCheckDropsWithTheInterface(t *testing.T) {
 	}
 }
 
-// Of a datagram that carries a body, with an Ethernet header of 14 bytes, an
-// IPv4 header of 20 and a UDP header of 8 around it.
+// The overhead of a datagram that carries a body, with an Ethernet header of 14 bytes,
+// an IPv4 header of 20 and a UDP header of 8 around it.
 const (
 	lowerHeaders = 14 + 20 + 8
 	// quic-go never sends more than maxDatagram bytes of UDP payload, and full
@@ -61,8 +61,8 @@ const (
 // %, and 8 KiB for each connection, 3 %: a handshake of three datagrams, its
 // acknowledgements, HTTP/3's settings, and two probes of the path's MTU.
 //
-// And udp: it "receives at most 1 % more packets than there are datagrams". Those
-// that arrive when the server has stopped are none.
+// And udp: it "receives at most 1 % more packets than there are datagrams". Packets
+// that arrive after the server has stopped are not counted as datagrams.
 func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	w := newWire(t)
 	server := w.startServer(t, "--variant", "no-block")
@@ -92,21 +92,21 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	agree(t, "datagrams", at.samples[len(at.samples)-1].UDPInDatagrams, wire.RxPackets, 0.01)
 }
 
-// docs/method.md, load: "Each request ends in one outcome". What a client calls
-// ok its server has served, exactly. Behind XDP a response may be served and not
-// arrive in time: there it is at least as many, at most the lost ones more.
+// docs/method.md, load: "Each request ends in one outcome". The server has served exactly those
+// requests that a client reports as ok. Behind XDP, a response may be served and not arrive in
+// time. Then the server has served at least as many, and at most the lost ones more.
 //
-// What a client calls refused the server has refused, exactly after a handshake.
-// Before it the server can tell two attempts apart by the port alone, and counts
-// one refusal where a port is drawn again within 100 ms (0.2 % at 500/s). It
-// counts one more for each time that its transport dropped an answer and the
-// client tried again, as often as the client's own times tell: within 2 %.
+// The server has refused exactly those requests that a client reports as refused after
+// a handshake. Before it, the server can distinguish two attempts only by the port, and
+// counts one refusal if a port is drawn again within 100 ms (0.2 % at 500/s). It counts
+// one more each time that its transport dropped an answer and the client tried again.
+// The client's own times give that number: within 2 %.
 func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	for _, test := range []struct {
 		variant, requests, rate, body string
 		turnsAway, loses, early       bool
 	}{
-		// At a rate that a slow machine serves: from 32 connections on that nobody has
+		// At a rate that a slow machine can serve: from 32 connections on that are not
 		// accepted yet, the transport refuses by itself.
 		{"no-block", "60", "30", "262144", false, false, false},
 		{"userspace-block", "200", "300", "262144", true, false, false},
@@ -115,7 +115,7 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	} {
 		t.Run(test.variant, func(t *testing.T) {
 			w := newWire(t)
-			// XDP is in front of the first client only: on the interface to it.
+			// XDP is only in front of the first client: on the interface to it.
 			server := w.startServer(t, "--variant", test.variant, "--quota", "2", "--idle-timeout", "1s", "--body", test.body)
 			nodes := [...]*node{
 				w.startClient(t, 0, "--mode", "parallel", "--requests", test.requests, "--rate", test.rate, "--timeout", "3s",
@@ -155,9 +155,9 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	}
 }
 
-// retries is how often a client without an answer to its first packets has sent
+// retries returns how often a client without an answer to its first packets has sent
 // them again: after 200 ms, then after twice the last wait (RFC 9002, 6.2; the
-// transport takes 100 ms for the time of a round trip that it does not know).
+// transport assumes 100 ms for an unknown round-trip time).
 func (n *node) retries() int {
 	count := 0
 	for _, l := range n.records {
@@ -176,7 +176,7 @@ func (n *node) retries() int {
 	return count
 }
 
-// agree fails where two counts are further apart than a share of the second.
+// agree fails if two counts differ by more than a share of the second.
 func agree[N int | int64 | uint64](t *testing.T, what string, ours, theirs N, tolerance float64) {
 	t.Helper()
 	t.Logf("%s: ours %d, theirs %d", what, ours, theirs)
@@ -185,7 +185,7 @@ func agree[N int | int64 | uint64](t *testing.T, what string, ours, theirs N, to
 	}
 }
 
-// sums is what the records of a node add up to.
+// sums holds the totals of a node's records.
 type sums struct {
 	outcomes        map[record.Outcome]int
 	served, refused map[string]int // by the client's address
@@ -194,7 +194,7 @@ type sums struct {
 	gateway         *record.Gateway
 }
 
-// collect adds the records of a node up, once it has ended.
+// collect adds up the records of a node, once it has ended.
 func (n *node) collect() *sums {
 	s := &sums{outcomes: map[record.Outcome]int{}, served: map[string]int{}, refused: map[string]int{}}
 	for _, l := range n.records {

@@ -24,9 +24,9 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// wire is a server's network namespace and two clients', each joined to it by a
-// veth pair, and the programs that run there. Both ends of a pair are its eth0
-// but for the second at the server, eth1.
+// wire is a server's network namespace and two clients', each joined to it by a veth
+// pair, and the programs that run there. Both ends of a pair are named eth0, except for
+// the second at the server, eth1.
 type wire struct {
 	server  netns.NsHandle
 	clients [2]netns.NsHandle
@@ -60,8 +60,8 @@ func newWire(t *testing.T) *wire {
 	return w
 }
 
-// newNamespace leaves the test in a namespace without IPv6, whose multicast
-// would be traffic that no program sent.
+// newNamespace leaves the test in a namespace without IPv6. IPv6 multicast would be
+// traffic that no program sent.
 func newNamespace(t *testing.T) netns.NsHandle {
 	t.Helper()
 	ns := netkit.NewNamespace(t)
@@ -74,16 +74,16 @@ func newNamespace(t *testing.T) netns.NsHandle {
 	return ns
 }
 
-// setUp has the kernel cut what a program sends at once into packets before it
-// counts them (gso_max_segs), as it would be on a wire.
+// setUp makes the kernel split what a program sends at once into packets before it
+// counts them (gso_max_segs), as they would be on a wire.
 func setUp(t *testing.T, name, address string) netlink.Link {
 	t.Helper()
 	testkit.Must(t, netlink.LinkSetGSOMaxSegs(netkit.Link(t, name), 1))
 	return netkit.SetUp(t, name, address+"/24")
 }
 
-// introduce tells one end of a pair the other's hardware address, so that no
-// ARP is among the packets, at moments of the kernel's choice.
+// introduce gives one end of a pair the other's hardware address. Otherwise the kernel
+// would send ARP packets at arbitrary times.
 func introduce(t *testing.T, link netlink.Link, address string, other netlink.Link) {
 	t.Helper()
 	testkit.Must(t, netlink.NeighAdd(&netlink.Neigh{
@@ -94,15 +94,14 @@ func introduce(t *testing.T, link netlink.Link, address string, other netlink.Li
 	}))
 }
 
-// counters are those that the kernel keeps of the server's interface to the
-// first client.
+// counters returns the kernel's counters of the server's interface to the first client.
 func (w *wire) counters(t *testing.T) netlink.LinkStatistics {
 	t.Helper()
 	netkit.Enter(t, w.server)
 	return *netkit.Link(t, "eth0").Attrs().Statistics
 }
 
-// driverCounters are those of `ethtool -S`, added up over the queues.
+// driverCounters returns the counters of `ethtool -S`, summed over the queues.
 func (w *wire) driverCounters(t *testing.T) map[string]uint64 {
 	t.Helper()
 	netkit.Enter(t, w.server)
@@ -123,11 +122,11 @@ func (w *wire) driverCounters(t *testing.T) map[string]uint64 {
 	return sums
 }
 
-// node is a program that runs, and the records it has printed so far.
+// node is a running program, and the records it has printed so far.
 type node struct {
 	cmd     *exec.Cmd
 	ready   chan struct{}
-	end     chan struct{} // closed once all is read
+	end     chan struct{} // closed once all output is read
 	records []record.Line
 	stderr  bytes.Buffer
 }

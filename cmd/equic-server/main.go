@@ -1,7 +1,6 @@
-// Command equic-server is the measured server of a trial: HTTP/3 with a quota
-// of simultaneous connections per client address. It prints records (JSON
-// lines) on standard output and logs on standard error, and ends in order on
-// SIGTERM and SIGINT.
+// Command equic-server is the measured server of a trial: HTTP/3 with a quota of
+// simultaneous connections per client address. It prints records (JSON lines) on
+// standard output and logs on standard error. It ends in order on SIGTERM and SIGINT.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package man writes the manual pages of our programs from their own help, so
-// that neither can say what the other does not.
+// Package man writes the manual pages of our programs from their own help, so that the
+// two always agree.
 package man
 
 import (
@@ -16,9 +16,9 @@ import (
 // (reproducible-builds.org, SOURCE_DATE_EPOCH).
 const envDate = "SOURCE_DATE_EPOCH"
 
-// Command is `man DIR`, which is not in the help: it writes the pages of the
-// program that it is added to, one for each command. The program says how it
-// takes one argument, as its wrong usage has an exit code.
+// Command is `man DIR`, which is not in the help: it writes the pages of the program
+// that it is added to, one for each command. The program provides the check for one
+// argument, as wrong usage has its own exit code.
 func Command(one cobra.PositionalArgs) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIR",
@@ -45,7 +45,7 @@ func write(root *cobra.Command, dir, seconds string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("make the manual's folder: %w", err)
 	}
-	root.DisableAutoGenTag = true // it has a date of its own
+	root.DisableAutoGenTag = true // the page has its own date
 	header := &doc.GenManHeader{Section: "1", Source: "equic-bench", Manual: "equic-bench", Date: &date}
 	if err := doc.GenManTree(root, header, dir); err != nil {
 		return fmt.Errorf("write the manual pages to %s: %w", dir, err)

@@ -17,7 +17,7 @@ func program() *cobra.Command {
 	return root
 }
 
-// pages are the files of a folder by name.
+// pages returns the files of a folder by name.
 func pages(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -35,7 +35,7 @@ func pages(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// written are the pages that the program writes.
+// written returns the pages that the program writes.
 func written(t *testing.T) map[string]string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "man1")
