@@ -15,31 +15,30 @@ import (
 )
 
 // ErrCapacity is the error of a run whose attack is a multiple of a capacity that
-// cannot be measured, or that the clients cannot reach.
+// cannot be measured, or is more than the clients can start.
 var ErrCapacity = errors.New("capacity")
 
 const (
 	// capacityLoad is how long the server is kept busy, and capacityWarmUp how much of
-	// the begin of that is left out.
+	// its beginning is left out.
 	capacityLoad   = 4 * time.Second
 	capacityWarmUp = time.Second
-	// capacityClients have capacityInFlight requests each under way.
+	// capacityClients have capacityInFlight requests in flight each.
 	capacityClients  = 4
 	capacityInFlight = 4
-	// capacityRate is more than a client gets through: what holds it back is
-	// capacityInFlight, so that the load is a closed loop.
+	// capacityRate is more than a client can complete: capacityInFlight limits it, so
+	// that the load is a closed loop.
 	capacityRate = 2000
-	// busyServer is how busy a server is that has nothing left to give: its throughput
-	// is then its capacity, and must agree with its CPU time to within agreement.
+	// busyServer is the busy share of a saturated server: its throughput is then its
+	// capacity, and must agree with its CPU time to within agreement.
 	busyServer = 0.95
 	agreement  = 0.10
-	// generatorLimit is how busy an attack may keep the clients' CPUs.
+	// generatorLimit is the largest busy share of the clients' CPUs during an attack.
 	generatorLimit = 0.90
 )
 
-// withCapacity gives the scenario's attacks their rates, if some are multiples of
-// the server's capacity. What that is, is given, measured, or that of the run that
-// is resumed.
+// withCapacity sets the rates of the scenario's attacks, if some are multiples of the
+// server's capacity. The capacity is given, measured, or that of the resumed run.
 func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) ([]results.Capacity, error) {
 	var all []results.Capacity
 	if o.Resume != "" {
@@ -81,7 +80,7 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 	return nil
 }
 
-// reaches is an error if the clients cannot make the attack that a cell asks for.
+// reaches returns an error if the clients cannot start the attack of a cell.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	most := tenths(strongest(c))
 	if s.Search != nil && most < s.Search.From {
@@ -91,7 +90,7 @@ func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	}
 	asked, upTo := 0.0, false
 	for _, attack := range s.Attacks() {
-		if !attack.Kind.Flood() { // a datagram costs its sender next to nothing
+		if !attack.Kind.Flood() { // a datagram costs its sender almost nothing
 			asked, upTo = asked+attack.Strength, upTo || attack.UpTo
 		}
 	}
@@ -103,10 +102,10 @@ func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 		ErrCapacity, c.ServingPerS, c.ClientCPUs, most, asked, most, asked)
 }
 
-// strongest is the strongest attack that the clients can make, as a multiple of the
-// server's capacity: a request up to the capacity costs them what a served one does, any
-// other what a refused one does. It is infinite if nothing is known of the clients, or
-// if they have no CPU of their own.
+// strongest returns the strongest attack that the clients can start, as a multiple of
+// the server's capacity. A request up to the capacity costs them as much as a served
+// one, any other as much as a refused one. The result is infinite if nothing is known
+// about the clients, or if they have no CPU of their own.
 func strongest(c *results.Capacity) float64 {
 	if c.Given || c.Shared {
 		return math.Inf(1)
@@ -115,16 +114,16 @@ func strongest(c *results.Capacity) float64 {
 	if serving > has {
 		return has / serving
 	}
-	// A server that is not ours refuses nothing: what one more request costs its client is
-	// not known, and no more than one that is served.
+	// A foreign server refuses nothing. The cost of one more request to its client is not
+	// known, but at most that of a served one.
 	return 1 + (has-serving)/(c.ServingPerS*cmp.Or(c.RefusingClientNS, c.ServingClientNS))
 }
 
-// tenths cuts a multiple to what a scenario would say.
+// tenths rounds a multiple down to one decimal, as in a scenario.
 func tenths(multiple float64) float64 { return math.Floor(10*multiple) / 10 }
 
-// measureCapacity keeps a server busy for some seconds, once serving and once
-// refusing, in a run of its own that leaves nothing.
+// measureCapacity keeps a server busy for some seconds, once serving and once refusing.
+// It does so in a separate run that leaves nothing.
 func measureCapacity(
 	ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options,
 ) (_ *results.Capacity, err error) {
@@ -141,7 +140,7 @@ func measureCapacity(
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	outcome, err := Run(ctx, saturating(cell), rt,
 		Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
-	if err != nil && !errors.Is(err, ErrInvalid) { // too busy is what it is meant to be
+	if err != nil && !errors.Is(err, ErrInvalid) { // the server is too busy on purpose
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
 	run, err := results.Open(outcome.Dir)
@@ -151,7 +150,7 @@ func measureCapacity(
 	return readCapacity(run, cell.ServerPoint)
 }
 
-// saturating is a load of a few seconds that keeps the server of a scenario busy.
+// saturating returns a load of a few seconds that keeps the server of a scenario busy.
 func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	s := *cell
 	s.Name, s.Text = "capacity", nil
@@ -160,7 +159,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	if s.Server.Foreign() {
 		s.Variants = s.Variants[:1]
 	}
-	s.Server.Quota = 1 // all but one request of each client that is under way are refused
+	s.Server.Quota = 1 // all but one of each client's requests in flight are refused
 	s.Search, s.Background, s.Sequential.Count, s.Neighbour.Count = nil, nil, 0, 0
 	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
@@ -171,11 +170,11 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	return s.Alone()
 }
 
-// load is what a server and its clients did in the window of a saturating trial.
+// saturated holds the totals of a server and its clients in the window of a saturating trial.
 type saturated struct {
 	seconds                 float64
 	served, refused         float64
-	serverCPUNS, serverBusy float64 // of the process, and of its CPUs with all that ran on them
+	serverCPUNS, serverBusy float64 // of the process, and of its CPUs including everything that ran on them
 	clientCPUNS             float64
 	serverCPUs, clientCPUs  int
 }
@@ -205,7 +204,7 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 		ClientCPUs:      serving.clientCPUs,
 		ServingClientNS: serving.clientCPUNS / serving.served,
 	}
-	// With CPU to spare the clients were the limit, and CPU time counts.
+	// If the server had CPU time to spare, the clients were the limit, so use the CPU time.
 	c.ServingPerS = c.ByCPUTimePerS
 	if c.Shared = run.Manifest.Experiment.SharesCPUs(); c.Shared {
 		c.ServingPerS = c.ThroughputPerS
@@ -265,7 +264,7 @@ func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
 	return s, nil
 }
 
-// count takes note of a request that ended within the window.
+// count counts a request that ended within the window.
 func (s *saturated) count(r *record.Request, from, to int64) {
 	if end := r.StartNS + r.EndNS; end < from || end >= to {
 		return

@@ -13,15 +13,15 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// saturatedMachine is what requests cost in a run whose capacity is known. Times are in ms.
+// saturatedMachine defines the costs of requests in a run whose capacity is known. Times are in ms.
 type saturatedMachine struct {
 	serve, refuse             float64 // of the server's CPU
 	clientServe, clientRefuse float64 // of the clients' CPU
 	serverBusy                float64 // in 0..1
-	foreign                   float64 // of the server's CPU, by something else
+	foreign                   float64 // of the server's CPU, by another process
 }
 
-// write makes the run that the machine leaves when it is saturated.
+// write writes the run of the saturated machine.
 func (m saturatedMachine) write(t *testing.T) *results.Run {
 	t.Helper()
 	w, err := results.Create(t.TempDir(), "capacity", time.Now())
@@ -35,7 +35,7 @@ func (m saturatedMachine) write(t *testing.T) *results.Run {
 	return run
 }
 
-// trial keeps the server busy for 5 s; in userspace-block three requests in four are
+// trial keeps the server busy for 5 s; in userspace-block, three of four requests are
 // refused.
 func (m saturatedMachine) trial(t *testing.T, w *results.Writer, p results.PlannedTrial) {
 	t.Helper()

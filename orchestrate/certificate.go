@@ -9,8 +9,8 @@ import (
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// makeCertificates makes what the servers of all trials present, one for each type of
-// key. A run that is resumed makes others: no key outlives its run.
+// makeCertificates makes the certificates that the servers of all trials present, one
+// for each type of key. A resumed run makes new ones: no key outlives its run.
 func (r *runner) makeCertificates() error {
 	r.certificates = map[string]*tls.Certificate{}
 	for _, c := range r.scenario.Cells() {
@@ -27,8 +27,8 @@ func (r *runner) makeCertificates() error {
 	return nil
 }
 
-// recordCertificates names the certificates in the manifest, after those of the run
-// before it was resumed.
+// recordCertificates records the certificates in the manifest, after those from before
+// the run was resumed.
 func (r *runner) recordCertificates() {
 	for _, key := range slices.Sorted(maps.Keys(r.certificates)) {
 		r.manifest.Certificates = append(r.manifest.Certificates, results.Certificate{

@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// presented is the fingerprint of the certificate that a server is given; a client
-// must be given none.
+// presented returns the fingerprint of the certificate that a server is given; a client
+// must not be given one.
 func presented(t *testing.T, s Spec) string {
 	t.Helper()
 	var fingerprint string
@@ -71,7 +71,7 @@ func TestTheServersOfARunPresentOneCertificate(t *testing.T) {
 	})
 }
 
-// hasKey reports whether any file has the first line of a key's text.
+// hasKey reports whether any file contains the first line of a key's text.
 func hasKey(t *testing.T, dir fs.FS, key string) (found bool) {
 	t.Helper()
 	line := []byte(strings.Split(key, "\n")[1])

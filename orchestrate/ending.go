@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// kill ends what still runs of a broken trial, and waits until all output has
+// kill ends the running nodes of a broken trial, and waits until all output has
 // arrived.
 func (t *trial) kill(ctx context.Context) error {
 	for _, m := range t.members {
@@ -33,16 +33,16 @@ func (t *trial) kill(ctx context.Context) error {
 	}
 }
 
-// signal sends a signal, for stopLimit at most: what takes signals may hang.
+// signal sends a signal, for stopLimit at most: the runtime may hang.
 func (t *trial) signal(ctx context.Context, m *member, signal syscall.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	return t.nodes.Signal(ctx, m.spec.Name, signal)
 }
 
-// dismiss asks the nodes of an interrupted trial to end, and waits for that as
-// long as for any node that is told to stop, or until the run is to hurry: what
-// runs still is then killed by its removal.
+// dismiss asks the nodes of an interrupted trial to end, and waits as long as for any
+// node that is asked to stop, or until the run is to hurry. The removal then kills
+// nodes that still run.
 func (t *trial) dismiss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
@@ -70,8 +70,8 @@ func (t *trial) dismiss(ctx context.Context) error {
 	return nil
 }
 
-// teardown lets go of the nodes: it removes them, or with Options.Keep leaves
-// them to the next trial, if there may be one.
+// teardown gives up the nodes: it removes them or, with Options.Keep, leaves them to
+// the next trial, if there may be one.
 func (t *trial) teardown(ctx context.Context) error {
 	if t.runner.options.Keep && ctx.Err() == nil {
 		t.nodes.Detach()

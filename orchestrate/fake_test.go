@@ -26,15 +26,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fakeRuntime runs nodes as goroutines. Without further orders they behave
-// like a calm server and its clients.
+// fakeRuntime runs nodes as goroutines. By default they behave like a calm server and
+// its clients.
 type fakeRuntime struct {
 	Runtime  // nil: the trial loop neither cleans nor closes
 	scenario *scenarios.Scenario
 	platform Platform
 	prepare  func(ctx context.Context) error
 	open     func(ctx context.Context, s Spec) error
-	// start and signal come before a node is started or signalled to.
+	// start and signal are called before a node is started or signalled.
 	start, signal func(ctx context.Context, name string) error
 	// arrived is how many frames of floods reached the server; zero is unknown.
 	arrived uint64
@@ -71,7 +71,7 @@ func (r *fakeRuntime) Open(ctx context.Context, s Spec) (Nodes, error) {
 	return n, nil
 }
 
-// left is how many trials' nodes have not been removed.
+// left returns for how many trials the nodes have not been removed.
 func (r *fakeRuntime) left() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -166,7 +166,7 @@ func (n *fakeNodes) Remove(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// program is what a node does; it returns its exit code.
+// program is the behaviour of a node; it returns the exit code.
 type program func(p *process) int
 
 // process is one running node.
@@ -230,8 +230,8 @@ func (p *process) epoch() time.Time {
 
 func (p *process) now() int64 { return time.Since(p.epoch()).Nanoseconds() }
 
-// until waits for a time after the epoch, or for a signal, whose exit code it
-// returns.
+// until waits until a time after the epoch, or for a signal, and returns the signal's
+// exit code.
 func (p *process) until(at time.Duration) (code int, interrupted bool) {
 	timer := time.NewTimer(time.Until(p.epoch().Add(at)))
 	defer timer.Stop()
@@ -243,7 +243,7 @@ func (p *process) until(at time.Duration) (code int, interrupted bool) {
 	}
 }
 
-// calmServer is ready at once, serves everybody, and stops when it is told to.
+// calmServer is ready at once, serves all clients, and stops when it is asked to.
 func calmServer(p *process) int {
 	ready := record.Ready{Node: p.spec.Name, AtNS: p.now()}
 	xdp := record.Variant(p.trial.Trial.Variant).InKernel()
@@ -272,7 +272,7 @@ func calmServer(p *process) int {
 	return 0
 }
 
-// calmClient keeps its schedule, and every request of it takes 5 ms.
+// calmClient keeps its schedule; each of its requests takes 5 ms.
 func calmClient(p *process) int {
 	c := p.group(p.spec.Role)
 	p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now()}})
@@ -309,8 +309,8 @@ func (p *process) probe() {
 	p.print(record.Line{Probe: &record.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
 }
 
-// testScenario is a small experiment: four seconds of load, and an attack of
-// one second in it.
+// testScenario is a small experiment: four seconds of load, with an attack of one
+// second.
 func testScenario() *scenarios.Scenario {
 	return &scenarios.Scenario{
 		Name:        "test",

@@ -15,11 +15,11 @@ import (
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// serverFiles are what servers that are not ours find in files: their certificate, its
-// key, and what they serve.
+// serverFiles are the files that foreign servers read: their certificate, its key, and
+// the content that they serve.
 type serverFiles struct{ dir string }
 
-// makeServerFiles makes the files of all cells; nil if every server is ours.
+// makeServerFiles makes the files of all cells; it returns nil if every server is ours.
 func makeServerFiles(s *scenarios.Scenario, certificates map[string]*tls.Certificate) (_ *serverFiles, err error) {
 	var f *serverFiles
 	for _, c := range s.Cells() {
@@ -46,7 +46,7 @@ func (f *serverFiles) add(c *scenarios.Scenario, pair *tls.Certificate) error {
 		return err
 	}
 	root := f.root(c)
-	if err := os.MkdirAll(root, 0o755); err != nil { // a server may give up its rights
+	if err := os.MkdirAll(root, 0o755); err != nil { // a server may drop its privileges
 		return err
 	}
 	return errors.Join(
@@ -76,8 +76,8 @@ func (f *serverFiles) remove() error {
 	return os.RemoveAll(f.dir)
 }
 
-// foreign is the node of a server that is not ours. It has the environment that its
-// program is looked up in, and that many programs expect.
+// foreign returns the node of a foreign server. Its environment is the one in which its
+// program is looked up, and which many programs expect.
 func (b specBuilder) foreign(flags []string) NodeSpec {
 	s := b.scenario
 	if s.Server.Ready != "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// foreign is a scenario with a server that is not ours.
+// foreign returns a scenario with a foreign server.
 func foreign() *scenarios.Scenario {
 	s := oneTrial(record.NoBlock)
 	s.Server.Body = 1000

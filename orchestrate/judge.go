@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// judge makes trial.json. early is why the trial was given up, or empty.
+// judge makes trial.json. early is the reason why the trial was given up, or empty.
 func (t *trial) judge(early string) (*results.Trial, error) {
 	whole := t.record(early)
 	verdict, err := validity.Judge(t.runner.manifest, whole, t.readRecords)
@@ -27,7 +27,7 @@ func (t *trial) judge(early string) (*results.Trial, error) {
 	return whole, nil
 }
 
-// record is the trial without what its records show.
+// record returns the part of trial.json that does not depend on the records.
 func (t *trial) record(early string) *results.Trial {
 	trial := &results.Trial{
 		PlannedTrial: t.plan,
@@ -53,14 +53,14 @@ func (t *trial) record(early string) *results.Trial {
 	return trial
 }
 
-// wallStep is how far the wall clock moved between two readings of time.Now
-// against the monotonic clock.
+// wallStep returns how far the wall clock moved against the monotonic clock between two
+// readings of time.Now.
 func wallStep(from, to time.Time) time.Duration {
 	return to.Round(0).Sub(from.Round(0)) - to.Sub(from) // Round(0) strips the monotonic reading
 }
 
-// readRecords reads back the records of a node. The recorder has kept out of the
-// file what is no record, so an error is the disk's.
+// readRecords reads back the records of a node. The recorder writes only records to the
+// file, so an error is a disk error.
 func (t *trial) readRecords(n *results.Node, yield func(*record.Line) error) (err error) {
 	f, err := os.Open(t.out.Path(n.Records))
 	if err != nil {

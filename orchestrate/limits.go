@@ -7,8 +7,8 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// limits bound what a node may print, so that a node gone wrong costs neither
-// memory nor disk.
+// limits bounds the output of a node, so that a broken node costs neither memory nor
+// disk space.
 type limits struct {
 	lineBytes int
 	bytes     int64
@@ -18,19 +18,19 @@ type limits struct {
 const (
 	leastLines = 1_000_000
 	leastBytes = 64 << 20
-	// slack is how many times what it is asked for a node may print.
+	// slack is the factor between the limit and the expected output of a node.
 	slack = 4
-	// usualLine is more bytes than records have in the mean.
+	// usualLine is larger than the mean size of a record, in bytes.
 	usualLine = 256
-	// otherLines are those that no request and no sample has: the totals, and a
-	// line for each system call.
+	// otherLines is for lines other than requests and samples: the totals, and a line
+	// for each system call.
 	otherLines = 1000
-	// sampledLoad is the longest load whose samples are allowed for. That of a
-	// closed loop may last a thousand times longer, if no request is answered.
+	// sampledLoad is the longest load whose samples are allowed for. A closed loop may
+	// last a thousand times longer, if no request is answered.
 	sampledLoad = 24 * time.Hour
 )
 
-// nodeLimits are several times what a node of a role prints in a scenario.
+// nodeLimits returns several times the output of a node of a role in a scenario.
 func nodeLimits(s *scenarios.Scenario, role string) limits {
 	lines := slack * expectedLines(s, role)
 	return limits{
@@ -40,8 +40,8 @@ func nodeLimits(s *scenarios.Scenario, role string) limits {
 	}
 }
 
-// expectedLines is how many records a node prints: a client one for each
-// request, the server a connection and, in user space, a refusal for each
+// expectedLines returns how many records a node prints: a client prints one for each
+// request; the server prints a connection and, in user space, a refusal for each
 // request of all clients. Each prints its samples, and its progress once a second.
 func expectedLines(s *scenarios.Scenario, role string) int {
 	span := longestStartup*s.Trial.Startup + min(longestLoad(s), sampledLoad) + s.Trial.Drain + stopLimit
@@ -63,7 +63,7 @@ func expectedLines(s *scenarios.Scenario, role string) int {
 	return 2*mostRequests(s) + timed + otherLines
 }
 
-// mostRequests is the most that all clients of a scenario can start.
+// mostRequests returns the most requests that all clients of a scenario can start.
 func mostRequests(s *scenarios.Scenario) (all int) {
 	for _, c := range s.Groups() {
 		all += c.Count * c.MostRequests()

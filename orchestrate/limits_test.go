@@ -9,7 +9,7 @@ import (
 )
 
 func TestANodeMayPrintWhatItsScenarioAsksFor(t *testing.T) {
-	const recordBytes = 200 // of a connection with all that it may say
+	const recordBytes = 200 // of a connection with all optional fields
 	tests := map[string]struct {
 		change func(s *scenarios.Scenario)
 		role   string

@@ -5,12 +5,12 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Live is how the load of a trial does at a moment, as clients last said: they
-// say so at most once a second.
+// Live is the state of a trial's load at one time, from the clients' last reports.
+// Clients report at most once a second.
 type Live struct {
 	Sequential, Attack Tally // over the clients of each group; neighbours are in neither
-	// ServerCPUs are the times of the server's CPUs, whatever is busy on them; all
-	// zero where they are not known.
+	// ServerCPUs are the times of the server's CPUs, for all processes; all zero if
+	// they are not known.
 	ServerCPUs host.CPUTimes
 	// Since the epoch, connections that the server refused and packets that its
 	// XDP program dropped.
@@ -20,7 +20,7 @@ type Live struct {
 // Tally counts the requests of a group since the epoch.
 type Tally struct{ Started, Done, OK int }
 
-// live is how the load does. Nobody may be listening: then nothing is read.
+// live returns the state of the load; nil if there is no OnEvent.
 func (t *trial) live() *Live {
 	if t.runner.options.OnEvent == nil {
 		return nil
@@ -31,7 +31,7 @@ func (t *trial) live() *Live {
 		group := &l.Sequential
 		switch m.spec.Role {
 		case results.RoleServer:
-			l.Refused, l.Dropped = p.Refused, int(p.Dropped) // no trial has so many packets
+			l.Refused, l.Dropped = p.Refused, int(p.Dropped) // no trial has that many packets
 			continue
 		case results.RoleParallel, results.RoleBackground:
 			group = &l.Attack

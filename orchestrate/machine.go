@@ -26,7 +26,7 @@ func readMachine(h host.Host) results.Machine {
 	}
 }
 
-// busyMachine warns of work that is not ours.
+// busyMachine returns a warning if other work runs on the machine.
 func busyMachine(m results.Machine) string {
 	if m.Load1 < float64(m.CPUs)/2 {
 		return ""

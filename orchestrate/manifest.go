@@ -18,7 +18,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// newManifest says all that is known before a run starts.
+// newManifest returns a manifest with everything that is known before a run starts.
 func newManifest(
 	s *scenarios.Scenario, plan []results.PlannedTrial, o Options, now time.Time,
 ) (*results.Manifest, error) {
@@ -49,7 +49,7 @@ func newManifest(
 	return m, nil
 }
 
-// experiments are the cells of a scenario; the only one has no name.
+// experiments returns the cells of a scenario; an only cell has no name.
 func experiments(s *scenarios.Scenario) []results.Cell {
 	var all []results.Cell
 	for _, c := range s.Cells() {
@@ -59,7 +59,7 @@ func experiments(s *scenarios.Scenario) []results.Cell {
 	return all
 }
 
-// digests are the SHA-256 of the nodes' binaries, by name.
+// digests returns the SHA-256 of the nodes' binaries, by name.
 func digests(dir string) (map[string]string, error) {
 	sums := map[string]string{}
 	for _, name := range Binaries() {
@@ -72,7 +72,7 @@ func digests(dir string) (map[string]string, error) {
 	return sums, nil
 }
 
-// modules are the versions linked into this program.
+// modules returns the versions of the modules linked into this program.
 func modules() map[string]string {
 	versions := map[string]string{}
 	info, ok := debug.ReadBuildInfo()
@@ -88,7 +88,7 @@ func modules() map[string]string {
 	return versions
 }
 
-// experiment is the scenario as readers of the records need it.
+// experiment returns the parts of the scenario that readers of the records need.
 func experiment(s *scenarios.Scenario) results.Experiment {
 	e := results.Experiment{
 		Sequential:        load(s.Sequential),
@@ -162,7 +162,7 @@ func union(a, b []int) []int {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// limits says what the nodes are bound to.
+// limits describes the limits of the nodes.
 func (p placement) limits(memoryBytes int64, swap bool) []string {
 	all := []string{
 		"server on CPUs " + cpuText(p.server),

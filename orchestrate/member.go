@@ -21,9 +21,9 @@ type member struct {
 	over     bool
 	overAt   time.Time
 	exitCode int
-	err      error // of waiting for it
-	stopped  bool  // asked to end: with exit code 0 that is no failure
-	killed   bool  // by us: no exit code is a failure
+	err      error // from waiting for it
+	stopped  bool  // asked to end: exit code 0 is then no failure
+	killed   bool  // by the run: no exit code is then a failure
 }
 
 func newMember(spec NodeSpec, l limits, out *results.TrialWriter, notify func()) (*member, error) {
@@ -44,9 +44,9 @@ func newMember(spec NodeSpec, l limits, out *results.TrialWriter, notify func())
 
 func recordsFile(node string) string { return node + ".jsonl" }
 
-// failure says why the trial cannot go on, in the node's words where it left
-// any. An error means that the runtime lost sight of the node, or that its
-// records cannot be written.
+// failure returns why the trial cannot continue, with the node's last log line if there
+// is one. An error means that the runtime lost track of the node, or that its records
+// cannot be written.
 func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	err := m.records.seen().err
 	node := m.node(epoch)
@@ -111,7 +111,7 @@ func (m *member) ended() bool {
 
 func (m *member) ready() bool { return m.records.seen().readies > 0 }
 
-// requests is how many requests of a client have ended, as it last said.
+// requests returns how many requests of a client have ended, as of its last report.
 func (m *member) requests() int {
 	seen := m.records.seen()
 	if seen.client != nil {
@@ -120,7 +120,7 @@ func (m *member) requests() int {
 	return seen.progress.Done
 }
 
-// node is what is recorded of the member once it has ended.
+// node returns the member as it is recorded after its end.
 func (m *member) node(epoch time.Time) results.Node {
 	seen := m.records.seen()
 	m.mu.Lock()

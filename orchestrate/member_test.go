@@ -10,7 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// endlessMember is a client whose records go to a file that takes nothing.
+// endlessMember is a client whose records go to a file that accepts no writes.
 func endlessMember(t *testing.T) *member {
 	t.Helper()
 	open := func(name string) *os.File {
@@ -18,7 +18,7 @@ func endlessMember(t *testing.T) *member {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Close(); err != nil { // so every write fails, as on a full disk
+		if err := f.Close(); err != nil { // so that every write fails, as on a full disk
 			t.Fatal(err)
 		}
 		return f
@@ -33,8 +33,8 @@ func endlessMember(t *testing.T) *member {
 func TestADiskThatTakesNothingIsSaidOnceAndAtOnce(t *testing.T) {
 	m := endlessMember(t)
 	for range 10_000 {
-		_, _ = m.records.Write([]byte(`{"progress":{"at_ns":1}}` + "\n")) // it never fails
-		_, _ = m.log.Write([]byte("a line\n"))                            // neither
+		_, _ = m.records.Write([]byte(`{"progress":{"at_ns":1}}` + "\n")) // Write never fails
+		_, _ = m.log.Write([]byte("a line\n"))                            // nor does this one
 	}
 	_, failure := m.failure(time.Now(), 1)
 	for name, err := range map[string]error{

@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// Binaries names the programs that run in the nodes.
+// Binaries returns the names of the programs that run in the nodes.
 func Binaries() []string {
 	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood"}
 }
@@ -46,9 +46,9 @@ func newSpec(
 	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil
 }
 
-// NodeSpecs describes the nodes of a scenario as they are in every trial of a
-// variant: the server first, then the sequential and the parallel clients, those in the
-// background, and the neighbours. The binaries are in the folder bin.
+// NodeSpecs describes the nodes of a scenario as they are in every trial of a variant:
+// the server first, then the sequential, the parallel and the background clients, and
+// the neighbours. The binaries are in the folder bin.
 func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 	return specBuilder{scenario: s, bin: bin}.nodes(variant)
 }
@@ -88,8 +88,8 @@ type specBuilder struct {
 	files       *serverFiles
 }
 
-// server gives every variant the same process with the same capabilities: the
-// system calls are counted in all of them, or in none.
+// server gives every variant the same process with the same capabilities: the system
+// calls are counted in all of them, or in none.
 func (b specBuilder) server(variant string) NodeSpec {
 	s := b.scenario
 	var flags []string
@@ -164,7 +164,7 @@ func (b specBuilder) attacker(role string, i int, c scenarios.Clients) NodeSpec 
 	return b.client(role, i, c)
 }
 
-// flood is an attacker that makes no request.
+// flood returns the node of an attacker that makes no requests.
 func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 	rate := c.Rate
 	if c.Max {
@@ -194,12 +194,12 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 	return n
 }
 
-// serverPort is where the clients find the server.
+// serverPort returns the address and port of the server.
 func serverPort(s *scenarios.Scenario) string {
 	return netip.AddrPortFrom(s.Network.ServerAddress(), uint16(s.Network.Port)).String()
 }
 
-// endOf is what ends a client's load.
+// endOf returns the flags that limit a client's load.
 func endOf(c scenarios.Clients) []string {
 	if c.Duration > 0 {
 		return []string{"--duration", c.Duration.String()}
@@ -207,11 +207,11 @@ func endOf(c scenarios.Clients) []string {
 	return []string{"--requests", strconv.Itoa(c.Requests)}
 }
 
-// ErrRuntime is the error of a scenario with clients that the runtime cannot make.
+// ErrRuntime is the error of a scenario with clients that the runtime does not support.
 var ErrRuntime = errors.New("the runtime cannot run this")
 
-// checkRuntime refuses spoofed packets if a runtime lets nodes send from their own
-// address only, and neighbours if it gives each node an address of its own.
+// checkRuntime refuses spoofed packets if nodes of the runtime can send only from their
+// own address, and neighbours if each node has an address of its own.
 func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
 		if c.Server.Foreign() && !p.HostPrograms {
@@ -236,7 +236,7 @@ func (b specBuilder) probe(flags ...string) []string {
 	return append(append(argv, flags...), "--")
 }
 
-// placement is which CPUs each group of nodes may use; an empty set is all.
+// placement lists the CPUs that each group of nodes may use; an empty set means all.
 type placement struct {
 	server, sequential, parallel []int
 }
@@ -251,7 +251,7 @@ func (p placement) of(role string) []int {
 	return p.parallel
 }
 
-// all is the CPUs of all nodes together; none is all there are.
+// all returns the CPUs of all nodes together; none means all that there are.
 func (p placement) all() []int {
 	if len(p.server) == 0 || len(p.sequential) == 0 || len(p.parallel) == 0 {
 		return nil
@@ -261,10 +261,10 @@ func (p placement) all() []int {
 
 func (p placement) size() int { return len(p.server) + len(p.sequential) + len(p.parallel) }
 
-// placeNodes chooses CPUs for the nodes, fits the scenario's own sets to those that
-// nodes may use (none: unknown), and warns where the nodes get others than the scenario
-// asks for, or share cores. Their numbers may have gaps: a CPU can be offline, or kept
-// from this process.
+// placeNodes chooses CPUs for the nodes, and fits the scenario's own sets to the CPUs
+// that nodes may use (none: unknown). It warns if the nodes get other CPUs than the
+// scenario asks for, or share cores. CPU numbers may have gaps: a CPU can be offline,
+// or not be available to this process.
 func placeNodes(s *scenarios.Scenario, p Platform) (placement, []string) {
 	usable := p.CPUs
 	asked := chooseCPUs(placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}, p)

@@ -2,16 +2,16 @@ package orchestrate
 
 import "github.com/equic-bench/equic-bench/scenarios"
 
-// otherFiles are those of a client besides its sockets: standard streams, what the Go
-// runtime polls with, and a margin.
+// otherFiles is the number of a client's files other than its sockets: standard
+// streams, the pollers of the Go runtime, and a margin.
 const otherFiles = 64
 
 // floodPorts is how many sockets a flood opens (package flood, mostPorts).
 const floodPorts = 1024
 
-// openFiles is how many files a client may have open at once, or zero if there is no
-// such client. This is the only estimate of it: a client opens a socket for each request
-// that is under way (client, dialer.exchange). If it shares sockets, change it here.
+// openFiles returns how many files a client may have open at once, or zero if there is no such
+// client. This is the only estimate of that number: a client opens a socket for each request in
+// flight (client, dialer.exchange). If clients share sockets, change it here.
 func openFiles(c scenarios.Clients) int {
 	if c.Count == 0 {
 		return 0
@@ -22,7 +22,7 @@ func openFiles(c scenarios.Clients) int {
 	return min(c.MaxInFlight, c.MostRequests()) + otherFiles
 }
 
-// OpenFiles is how many files a node of a scenario must be able to open.
+// OpenFiles returns how many files a node of a scenario must be able to open.
 func OpenFiles(s *scenarios.Scenario) int {
 	most := 0
 	for _, c := range s.Cells() {

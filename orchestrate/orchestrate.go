@@ -1,9 +1,9 @@
-// Package orchestrate decides when things happen: it plans the trials of a
-// scenario, runs them one after the other, and checks each of them.
+// Package orchestrate decides when things happen: it plans the trials of a scenario,
+// runs them one after the other, and checks each of them.
 //
-// It stands between scenarios, which say what to run, and results, which keep
-// what came out. Where the nodes run is the business of a Runtime: this package
-// knows neither containers nor namespaces. See docs/architecture.md, A trial.
+// It is between scenarios, the input, and results, the output. A Runtime runs the
+// nodes: this package depends on neither containers nor namespaces. See
+// docs/architecture.md, A trial.
 package orchestrate
 
 import (
@@ -19,44 +19,44 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// ErrInvalid says that a trial stayed invalid after all its attempts.
+// ErrInvalid means that a trial was still invalid after all its attempts.
 var ErrInvalid = errors.New("trial invalid")
 
-// ErrNoBinary says that a node's program is not where it should be.
+// ErrNoBinary means that the program of a node is missing.
 var ErrNoBinary = errors.New("no binary for the nodes")
 
-// Attempts is how often a trial is run until it is valid.
+// Attempts is the maximum number of attempts at a trial until it is valid.
 const Attempts = 3
 
 // The phases of a run, as events name them.
 const (
-	PhasePrepare  = "prepare"       // make what all trials share
+	PhasePrepare  = "prepare"       // make the resources that all trials share
 	PhaseCapacity = "capacity"      // measure what the server can serve
 	PhaseSettle   = "settle"        // wait until the CPUs are idle
 	PhaseStart    = "start"         // nodes start, up to the epoch
 	PhaseBefore   = "before attack" // load without attack
-	PhaseLoad     = "load"          // of a scenario without attack
+	PhaseLoad     = "load"          // in a scenario without attack
 	PhaseAttack   = "attack"        // the parallel clients' schedule
 	PhaseAfter    = "after attack"
 	PhaseStop     = "stop"  // the server prints its records
 	PhaseCheck    = "check" // records are checked and written
-	PhaseDone     = "done"  // the trial is written; Message says how it went
+	PhaseDone     = "done"  // the trial is written; Message describes its outcome
 )
 
-// Event says how far a run is.
+// Event reports the progress of a run.
 type Event struct {
 	Trial  results.PlannedTrial // zero while the run is prepared
-	Trials int                  // planned; at most so many of a search
-	Search bool                 // more trials follow from what these show
+	Trials int                  // planned; for a search the maximum
+	Search bool                 // the results of these trials determine more trials
 	Phase  string
-	// Elapsed is the time since the trial's start, Expected how long it takes to
-	// the end of its schedules; in a ClosedLoop to the begin of its load, as
-	// nobody knows how long that takes.
+	// Elapsed is the time since the trial's start. Expected is how long the trial takes
+	// up to the end of its schedules; in a ClosedLoop up to the beginning of its load,
+	// as the duration of the load is not known.
 	Elapsed, Expected time.Duration
 	ClosedLoop        bool
-	// Requests is how many have ended in this trial, as clients last said.
+	// Requests is how many have ended in this trial, as of the clients' last reports.
 	Requests, RequestsTotal int
-	// Live is how the load does; nil but between the epoch and the end of the
+	// Live is the state of the load; nil except between the epoch and the end of the
 	// clients.
 	Live *Live
 	// Message is for the reader: a warning, or why a trial is invalid.
@@ -67,55 +67,52 @@ type Event struct {
 type Options struct {
 	Results string // folder of the run directories
 	Seed    uint64
-	// Resume is the directory of a run to continue, at its first trial that is
-	// not whole, with its own plan. Results and Seed then say nothing.
+	// Resume is the directory of a run to continue, with its own plan, at its first
+	// incomplete trial. Results and Seed are then ignored.
 	Resume string
 	// Keep leaves the last trial's nodes and network in place, for inspection.
 	Keep bool
-	// Hurry, once closed, has an interrupted run kill its nodes, which it asks to
-	// end otherwise; nil is never.
+	// Hurry makes an interrupted run kill its nodes once it is closed; otherwise the
+	// run asks them to end. Nil means never.
 	Hurry <-chan struct{}
-	// OnEvent is called from Run's own goroutine; nil is silence.
+	// OnEvent is called from Run's own goroutine; nil means no events.
 	OnEvent func(Event)
-	// Command and Version are recorded: the command line, and the program's
-	// version.
+	// Command and Version are recorded: the command line, and the program's version.
 	Command []string
 	Version string
 	// BinDir is the folder of the nodes' binaries, whose digests are recorded.
 	BinDir string
-	// Capacity is the server's, in requests per second; zero has it measured if the
-	// scenario's attacks are multiples of it.
+	// Capacity is the server's, in requests per second. If it is zero, it is measured
+	// if the scenario's attacks are multiples of it.
 	Capacity float64
-	// Once has an invalid trial not repeated.
+	// Once turns off the repetition of invalid trials.
 	Once bool
-	// JudgeAttack is needed for a search.
+	// JudgeAttack is required for a search.
 	JudgeAttack JudgeAttack
-	// CPUTimes reads the times of some CPUs, or of all where none is given, to
-	// know when they are idle; nil asks the kernel.
+	// CPUTimes reads the times of some CPUs, or of all if none is given, to detect when
+	// they are idle. If it is nil, they are read from the kernel.
 	CPUTimes func(cpus []int) (host.CPUTimes, error)
 }
 
-// Outcome is what a run left.
+// Outcome is the result of a run.
 type Outcome struct {
 	Dir    string          // the run directory
-	Trials []results.Trial // whole trials in the order in which they ran, invalid ones too
-	// Overhead is the median over trials of the time that is not the scenario's
-	// own.
+	Trials []results.Trial // complete trials in the order in which they ran, including invalid ones
+	// Overhead is the median over trials of the time outside the scenario's schedule.
 	Overhead time.Duration
-	// Settled is the median over trials of the wait before each, which is not
-	// in Overhead.
+	// Settled is the median over trials of the wait before each. Overhead does not
+	// include it.
 	Settled time.Duration
 }
 
-// Run plans a scenario, runs every trial, and writes a run directory. An
-// invalid trial is run again, up to Attempts times; if it stays invalid, the
-// other trials are run still, and the error is ErrInvalid.
+// Run plans a scenario, runs every trial, and writes a run directory. An invalid trial
+// is run again, up to Attempts times; if it is still invalid, the other trials are run
+// anyway, and the error is ErrInvalid.
 //
-// When ctx ends, Run asks its nodes to end, or kills them if it is to Hurry,
-// removes everything that it started, seals the run directory with the trials
-// that are whole, and returns the context's error.
-// The Outcome is true whether or not there is an error. A run without a whole
-// trial leaves no run directory.
+// When ctx ends, Run asks its nodes to end, or kills them if it is to Hurry. It removes
+// everything that it started, seals the run directory with the complete trials, and
+// returns the context's error. The Outcome is correct even with an error. A run without
+// a complete trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {
 	if err := checkRuntime(s, rt.Platform()); err != nil {
 		return Outcome{}, err
@@ -163,7 +160,7 @@ type runner struct {
 	runtime  Runtime
 	options  Options
 	plan     []results.PlannedTrial
-	most     int      // trials that the plan may have in the end
+	most     int      // trials in the plan at the end, at most
 	verdicts Verdicts // of a search
 	// capacities are those of the scenario's attacks.
 	capacities []results.Capacity
@@ -171,17 +168,17 @@ type runner struct {
 	manifest   *results.Manifest
 	trials     []results.Trial
 	programs   *programs
-	// certificates, by the type of their key, are the same in all trials: a key takes
-	// seconds to make.
+	// certificates, by the type of their key, are the same in all trials: generating a
+	// key takes seconds.
 	certificates map[string]*tls.Certificate
 	files        *serverFiles // nil if every server is ours
 	kept         Nodes // of the last trial, with Options.Keep
-	// slowest is the longest that the nodes of a trial of this run have taken
-	// until all were ready; zero before the first.
+	// slowest is the longest time that the nodes of a trial of this run took until all
+	// were ready; zero before the first.
 	slowest time.Duration
 }
 
-// create makes the run directory, with a manifest from the first moment on.
+// create makes the run directory, with a manifest from the start.
 func (r *runner) create() (err error) {
 	r.manifest, err = newManifest(r.scenario, r.plan, r.options, time.Now())
 	if err != nil {
@@ -204,7 +201,7 @@ func (r *runner) create() (err error) {
 	return nil
 }
 
-// describe records in a manifest what is known of the platform by now.
+// describe records what is known of the platform so far in a manifest.
 func (r *runner) describe(m *results.Manifest) {
 	platform := r.runtime.Platform()
 	cpus, warnings := placeNodes(r.scenario, platform)
@@ -221,7 +218,7 @@ func (r *runner) describe(m *results.Manifest) {
 	}
 }
 
-// finish seals the run directory, or discards it where no trial is whole.
+// finish seals the run directory, or discards it if no trial is complete.
 func (r *runner) finish() error {
 	if r.kept != nil {
 		r.kept.Detach()
@@ -244,7 +241,7 @@ func settledNS(t *results.Trial) int64 {
 	return t.Settling.WaitNS
 }
 
-// median is that of a value over trials.
+// median returns the median of a value over trials.
 func median(trials []results.Trial, of func(*results.Trial) int64) int64 {
 	all := make([]int64, len(trials))
 	for i := range trials {
@@ -262,7 +259,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.runtime.Prepare(ctx, r.writer.ID); err != nil {
 		return fmt.Errorf("prepare the run: %w", err)
 	}
-	if err := r.programs.check(); err != nil { // an image is made of what was there a moment ago
+	if err := r.programs.check(); err != nil { // an image has just been made of these files
 		return fmt.Errorf("prepare the run: %w", err)
 	}
 	var invalid []error
@@ -280,7 +277,7 @@ func (r *runner) run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
 		}
-		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // how strong clients are is an answer of a search
+		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // in a search, the clients' limit is a result
 			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s",
 				ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
 		}
@@ -318,7 +315,7 @@ func (r *runner) emit(e Event) {
 	}
 }
 
-// verdict says in one line how a trial went.
+// verdict returns the outcome of a trial in one line.
 func verdict(t *results.Trial) string {
 	if t.Valid {
 		return "valid"
@@ -326,7 +323,7 @@ func verdict(t *results.Trial) string {
 	return fmt.Sprintf("invalid (attempt %d of %d): %s", t.Attempt, Attempts, whyInvalid(t))
 }
 
-// whyInvalid is the first rule that a trial breaks, with its evidence.
+// whyInvalid returns the first rule that a trial breaks, with its evidence.
 func whyInvalid(t *results.Trial) string {
 	for _, c := range t.Checks {
 		if !c.OK {

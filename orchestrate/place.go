@@ -9,16 +9,16 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// fastShare is how fast a core is at least, compared with the fastest of those that
-// are left, to be one of the clients' cores: 85 %. Favoured cores of one kind are up to
-// 12 % faster than others, efficiency cores a fifth slower or more. Clients on cores of
-// two kinds would differ from trial to trial.
+// fastShare is the minimum speed of a core for clients, in % of the fastest remaining
+// core: 85 %. Favoured cores of one kind are up to 12 % faster than others; efficiency
+// cores are a fifth slower or more. Clients on cores of two kinds would differ from
+// trial to trial.
 const fastShare = 85
 
 // chooseCPUs fills in the CPUs that a scenario leaves to the run (`cpus: auto`). The
-// server gets one CPU, the first thread of the fastest core, and the clients all other
-// fast cores. The other threads of the server's core stay idle, unless no other CPU is
-// left for the clients. A set that cannot be filled stays empty.
+// server gets one CPU, the first thread of the fastest core, and the clients get all
+// other fast cores. The other threads of the server's core stay idle, unless no other
+// CPU is left for the clients. A set that cannot be filled stays empty.
 func chooseCPUs(asked placement, p Platform) placement {
 	cores := usableCores(p)
 	if len(asked.server) == 0 {
@@ -49,8 +49,8 @@ func clientCPUs(cores []host.Core, server []int) (cpus []int) {
 	return cpus
 }
 
-// usableCores are a platform's cores, the fastest first, with the threads that nodes
-// may use. A CPU of an unknown core is one by itself.
+// usableCores returns a platform's cores, the fastest first, with the threads that
+// nodes may use. A CPU of an unknown core counts as a core.
 func usableCores(p Platform) (cores []host.Core) {
 	rest := slices.Clone(p.CPUs)
 	for _, c := range p.Cores {
@@ -68,14 +68,14 @@ func usableCores(p Platform) (cores []host.Core) {
 	return cores
 }
 
-// coresWithout are the cores of which no thread is in a set.
+// coresWithout returns the cores that have no thread in a set.
 func coresWithout(cores []host.Core, set []int) []host.Core {
 	return slices.DeleteFunc(slices.Clone(cores), func(c host.Core) bool {
 		return slices.ContainsFunc(c.CPUs, func(cpu int) bool { return slices.Contains(set, cpu) })
 	})
 }
 
-// cpusWithout are the cores without the threads that are in a set.
+// cpusWithout returns the threads of the cores, without those in a set.
 func cpusWithout(cores []host.Core, set []int) (rest []host.Core) {
 	for _, c := range cores {
 		c.CPUs = slices.DeleteFunc(slices.Clone(c.CPUs), func(cpu int) bool { return slices.Contains(set, cpu) })
@@ -86,7 +86,7 @@ func cpusWithout(cores []host.Core, set []int) (rest []host.Core) {
 	return rest
 }
 
-// SharedCores warns of clients that run on other threads of the server's cores.
+// SharedCores warns if clients run on other threads of the server's cores.
 func SharedCores(server, clients []int, cores []host.Core) []string {
 	shared := slices.DeleteFunc(host.Siblings(cores, server), func(cpu int) bool { return !slices.Contains(clients, cpu) })
 	if len(shared) == 0 {
@@ -103,14 +103,13 @@ func (p placement) sharedCores(cores []host.Core) []string {
 func (p placement) clients() []int { return union(p.sequential, p.parallel) }
 
 // Place returns the CPUs of the server and the clients of a scenario: those that it
-// names, or that a run on the platform would choose. None is all.
+// names, or that a run on the platform would choose. None means all.
 func Place(s *scenarios.Scenario, p Platform) (server, clients []int) {
 	chosen := chooseCPUs(placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}, p)
 	return chosen.server, chosen.clients()
 }
 
-// recordPlacement records how the CPUs were chosen, and those that the run chose by
-// itself.
+// recordPlacement records how the CPUs were chosen, and which the run chose.
 func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement, p Platform) {
 	m.Placement = &results.Placement{
 		ServerAuto:     len(s.Server.CPUs) == 0,
@@ -121,7 +120,7 @@ func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement,
 	for i := range m.Cells {
 		all = append(all, &m.Cells[i].Experiment)
 	}
-	for _, e := range all { // what a cell names stays
+	for _, e := range all { // CPUs that a cell names are not changed
 		if len(e.ServerCPUs) == 0 {
 			e.ServerCPUs = orAll(cpus.server, p.CPUs)
 		}
@@ -131,7 +130,7 @@ func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement,
 	}
 }
 
-// orAll is a set of CPUs, of which an empty one is all.
+// orAll returns a set of CPUs; an empty one means all.
 func orAll(set, all []int) []int {
 	if len(set) == 0 {
 		return all

@@ -17,8 +17,8 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// coresOf are the cores of a machine with these threads, one list for each core, and
-// their highest frequencies.
+// coresOf returns the cores of a machine with these threads, one list for each core,
+// and their highest frequencies.
 func coresOf(lists []string, frequencies ...string) []host.Core {
 	root := fstest.MapFS{}
 	for i, list := range lists {

@@ -7,9 +7,9 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// Plan lists the trials of a scenario in randomised complete blocks: each of
-// its Repetitions is one block, and holds every variant once in each cell and arm, in
-// an order drawn from the seed. Of a search, it has the first round (PlanAfter). Plan is
+// Plan lists the trials of a scenario in randomised complete blocks. Each of its
+// Repetitions is one block, with every variant once in each cell and arm, in an order
+// drawn from the seed. For a search, Plan lists the first round (PlanAfter). Plan is
 // pure: the same scenario and seed give the same trials.
 func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 	if s.Search != nil {
@@ -36,7 +36,7 @@ func Plan(s *scenarios.Scenario, seed uint64) []results.PlannedTrial {
 	return plan
 }
 
-// arms are those that a scenario asks for besides the plain one.
+// arms returns the arms of a scenario besides the plain one.
 func arms(s *scenarios.Scenario) []results.Arm {
 	if s.Again {
 		return []results.Arm{results.Again}

@@ -22,7 +22,7 @@ func TestARunEndsWhereItsBinariesAreNoLongerThoseOfTheManifest(t *testing.T) {
 	tests := map[string]struct {
 		change func(bin string)
 		image  string // of the runtime
-		says   string // of the error; empty: the run goes on
+		says   string // in the error; empty if the run goes on
 	}{
 		"one is built anew": {
 			func(bin string) { rebuild(bin, "equic-server", "new") }, "",
@@ -85,7 +85,7 @@ func TestABinaryThatIsTheSameFileIsNotReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Who reads it would see this: the file looks as before, but for its content.
+	// Reading the file would show the change: its metadata are as before, but not its content.
 	if err := errors.Join(os.WriteFile(path, []byte("EQUIC-server"), 0o600),
 		os.Chtimes(path, time.Time{}, info.ModTime())); err != nil {
 		t.Fatal(err)

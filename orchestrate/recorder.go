@@ -13,10 +13,10 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// recorder takes the standard output of one node. It writes whole records to
-// the node's file, and keeps what the trial must know while the node runs.
+// recorder receives the standard output of one node. It writes complete records to the
+// node's file, and keeps what the trial needs while the node runs.
 //
-// After the first fault it swallows the rest: the file holds records only.
+// After the first fault it discards the rest: the file contains only records.
 type recorder struct {
 	limits limits
 	notify func() // called after each record that changes the state
@@ -24,7 +24,7 @@ type recorder struct {
 	mu      sync.Mutex
 	file    *os.File
 	out     *bufio.Writer
-	partial []byte // a line whose end has not come yet
+	partial []byte // a line whose end has not arrived yet
 	state   recorded
 }
 
@@ -37,16 +37,16 @@ type recorded struct {
 	readyAt  time.Time // when it arrived here
 	progress record.Progress
 	client   *record.Client
-	fault    string // why the output is not a list of records; empty: it is
-	err      error  // the file's first: what comes after it is not written
+	fault    string // why the output is not a list of records; empty if it is
+	err      error  // the file's first; later output is not written
 }
 
 func newRecorder(f *os.File, l limits, notify func()) *recorder {
 	return &recorder{limits: l, notify: notify, file: f, out: bufio.NewWriter(f)}
 }
 
-// Write takes output in pieces of any size. It never fails: a node must not
-// block or die for what becomes of its output.
+// Write accepts output in pieces of any size. It never fails: a node must not block or
+// die because its output cannot be recorded.
 func (r *recorder) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take keeps one line.
+// take handles one line.
 func (r *recorder) take(line []byte) {
 	record := new(record.Line)
 	if err := json.Unmarshal(line, record); err != nil || keys(record) != 1 {
@@ -78,7 +78,7 @@ func (r *recorder) take(line []byte) {
 		r.fail("more than %d lines or %d bytes", r.limits.lines, r.limits.bytes)
 		return
 	}
-	r.state.lines++ // of the file, which is verified against it
+	r.state.lines++ // lines of the file, for its verification
 	r.state.bytes += size
 	r.note(record)
 	if _, r.state.err = r.out.Write(line); r.state.err == nil {
@@ -111,7 +111,7 @@ func (r *recorder) fail(format string, args ...any) {
 	r.notify()
 }
 
-// seen is the state so far.
+// seen returns the state so far.
 func (r *recorder) seen() recorded {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +142,7 @@ func keys(l *record.Line) int {
 	return n
 }
 
-// quote shows the beginning of a line, printable.
+// quote returns the beginning of a line, printable.
 func quote(line []byte) string {
 	const show = 120
 	if len(line) > show {
@@ -151,10 +151,10 @@ func quote(line []byte) string {
 	return fmt.Sprintf("%q", line)
 }
 
-// logLimit bounds a node's log; what comes after it is dropped.
+// logLimit limits a node's log, in bytes; the rest is dropped.
 const logLimit = 4 << 20
 
-// logFile takes the standard error of one node, and keeps its last line.
+// logFile receives the standard error of one node, and keeps its last line.
 type logFile struct {
 	mu   sync.Mutex
 	file *os.File
@@ -163,7 +163,7 @@ type logFile struct {
 	err  error
 }
 
-// Write takes log text. Like recorder.Write it never fails.
+// Write accepts log text. Like recorder.Write, it never fails.
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -179,7 +179,7 @@ func (l *logFile) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// tail is the last line that the node logged.
+// tail returns the last line that the node logged.
 func (l *logFile) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

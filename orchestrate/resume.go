@@ -14,11 +14,11 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// ErrResume says that a run cannot be continued.
+// ErrResume means that a run cannot be continued.
 var ErrResume = errors.New("cannot resume")
 
-// resume opens a run that ended early, to continue it with the plan that it
-// recorded. What would run must be what ran.
+// resume opens a run that ended early, to continue it with the plan that it recorded.
+// Programs, machine and scenario must be the same.
 func (r *runner) resume() error {
 	run, err := results.Open(r.options.Resume)
 	if err != nil {
@@ -56,9 +56,9 @@ func (r *runner) resume() error {
 	return err
 }
 
-// differences are why two manifests are not of one run. Capabilities are not
-// compared: which of them an engine knows shows in the first trial, and follows
-// from its version and the kernel.
+// differences returns why two manifests do not belong to one run. Capabilities are not
+// compared: which of them an engine supports is known only after the first trial, and
+// follows from its version and the kernel.
 func differences(was, is *results.Manifest) []string {
 	var all []string
 	differ := func(what, was, is string) {
@@ -66,7 +66,7 @@ func differences(was, is *results.Manifest) []string {
 			all = append(all, fmt.Sprintf("%s was %s and is %s", what, was, cmp.Or(is, "unknown")))
 		}
 	}
-	ifKnown := func(what, was, is string) { // by the manifest
+	ifKnown := func(what, was, is string) { // if the manifest has it
 		if was != "" {
 			differ(what, was, is)
 		}
@@ -83,7 +83,7 @@ func differences(was, is *results.Manifest) []string {
 	differ("the version of the rules for a valid trial", strconv.Itoa(validity.VersionOf(was)),
 		strconv.Itoa(validity.VersionOf(is)))
 	differ("the runtime", was.Runtime.Name, is.Runtime.Name)
-	if was.Runtime.Name == is.Runtime.Name { // else all of it differs
+	if was.Runtime.Name == is.Runtime.Name { // else everything differs
 		ifKnown("the runtime's version", was.Runtime.Version, is.Runtime.Version)
 		ifKnown("the control groups' mode", was.Runtime.CgroupMode, is.Runtime.CgroupMode)
 		if limits := was.Runtime.Limits; len(limits) > 0 {
@@ -97,14 +97,14 @@ func differences(was, is *results.Manifest) []string {
 	return all
 }
 
-// without is the texts of a list that are not in another.
+// without returns the texts of a list that are not in another.
 func without(list, other []string) string {
 	rest := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
 	return cmp.Or(strings.Join(rest, ", "), "nothing")
 }
 
-// next is the index in the plan of the first trial that is neither valid nor
-// tried to the end.
+// next returns the index in the plan of the first trial that is neither valid nor out
+// of attempts.
 func (r *runner) next() int {
 	for i, p := range r.plan {
 		if _, over := r.tried(p); !over {
@@ -114,7 +114,7 @@ func (r *runner) next() int {
 	return len(r.plan)
 }
 
-// tried is how often a planned trial was run, and whether that is enough.
+// tried returns how often a planned trial was run, and whether that is enough.
 func (r *runner) tried(p results.PlannedTrial) (attempts int, over bool) {
 	for _, t := range r.trials {
 		if t.Index != p.Index {
@@ -126,7 +126,7 @@ func (r *runner) tried(p results.PlannedTrial) (attempts int, over bool) {
 	return attempts, over
 }
 
-// last is the last attempt at a planned trial.
+// last returns the last attempt at a planned trial.
 func (r *runner) last(p results.PlannedTrial) *results.Trial {
 	var last *results.Trial
 	for i := range r.trials {

@@ -37,7 +37,7 @@ func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
 		s, o := testScenario(), testOptions(t)
 		o.Resume = interruptedRun(t, s, o)
 		before := checkSealed(t, o.Resume)
-		// What the power took: half a trial, and the seal.
+		// Lost with the power: half a trial, and the seal.
 		half := filepath.Join(o.Resume, results.TrialsDir, ".partial-002-x")
 		if err := errors.Join(os.Mkdir(half, 0o755), os.Remove(filepath.Join(o.Resume, results.ChecksumsFile))); err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 			})
 		})
 	}
-	t.Run("another governor", func(t *testing.T) { // which no test can choose
+	t.Run("another governor", func(t *testing.T) { // a test cannot change the governor
 		was := &results.Manifest{Machine: results.Machine{Governor: "performance"}}
 		is := &results.Manifest{Machine: results.Machine{Governor: "powersave"}}
 		want := []string{"the CPUs' governor was performance and is powersave"}

@@ -74,7 +74,7 @@ func TestEventsTellPhasesAndRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{PhasePrepare, PhaseStart, PhaseBefore, PhaseAttack, PhaseAfter, PhaseStop, PhaseCheck, PhaseDone}
-		// A loaded host may add a warning, which is an event of PhasePrepare too.
+		// A loaded host may add a warning, which is also an event of PhasePrepare.
 		if !slices.Equal(phases, want) {
 			t.Errorf("phases %q, want %q", phases, want)
 		}
@@ -84,8 +84,7 @@ func TestEventsTellPhasesAndRequests(t *testing.T) {
 	})
 }
 
-// nodeFault is a node that does something else than it should, and the rule
-// which that breaks.
+// nodeFault is a node that misbehaves, and the rule that it breaks.
 type nodeFault struct {
 	node    string
 	program program
@@ -197,8 +196,8 @@ func expectBroken(t *testing.T, trial *results.Trial, rule, says string) {
 	t.Errorf("%s: rule %s is not broken with %q in its evidence: %+v", trial.Name(), rule, says, trial.Checks)
 }
 
-// expectFacts sees that evidence names a node, or a group of them, and a number,
-// or says what was none at all.
+// expectFacts checks that evidence names a node, or a group of them, and a number, or
+// states that there was none at all.
 func expectFacts(t *testing.T, c results.Check) {
 	t.Helper()
 	node := regexp.MustCompile(`\b(server|clients|(sequential|parallel)(-\d+)?)\b`)
@@ -217,7 +216,7 @@ func TestABrokenTrialEndsLongBeforeItsSchedule(t *testing.T) {
 		s.Sequential.Requests = 36000 // an hour
 		rt := newFake(s)
 		rt.programs = map[string]program{"parallel-1": func(*process) int { return 1 }}
-		start := time.Now() // of the bubble's clock, which only waiting moves
+		start := time.Now() // of the bubble's clock, which advances only while waiting
 		if _, err := Run(t.Context(), s, rt, o); !errors.Is(err, ErrInvalid) {
 			t.Fatalf("error %v, want ErrInvalid", err)
 		}

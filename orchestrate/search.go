@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// Verdicts are what the trials of a search say, by their index in the plan; a trial that
-// was not run, or has attempts left, has none.
+// Verdicts are the results of a search's trials, by their index in the plan. A trial
+// that was not run, or has attempts left, has none.
 type Verdicts map[int]results.Verdict
 
 // JudgeAttack judges whether the server withstood the attack of a finished trial of a search.
@@ -23,9 +23,9 @@ type JudgeAttack func(run *results.Run, t *results.Trial) (results.Verdict, erro
 // errUnjudged is the error of a search that Options.JudgeAttack cannot decide.
 var errUnjudged = errors.New("a search needs a judgement of its trials")
 
-// PlanAfter is the plan of a scenario whose first trials have these verdicts: all trials
-// that are known by now, and how many there will be at most. Without a search it is Plan.
-// It is pure: the same scenario, seed and verdicts give the same trials.
+// PlanAfter returns the plan of a scenario whose first trials have these verdicts: all
+// trials that are known so far, and the maximum number of trials. Without a search it is
+// Plan. PlanAfter is pure: the same scenario, seed and verdicts give the same trials.
 func PlanAfter(s *scenarios.Scenario, seed uint64, verdicts Verdicts) (plan []results.PlannedTrial, most int) {
 	if s.Search == nil {
 		plan = Plan(s, seed)
@@ -34,8 +34,8 @@ func PlanAfter(s *scenarios.Scenario, seed uint64, verdicts Verdicts) (plan []re
 	return planSearch(experiments(s), seed, verdicts)
 }
 
-// planSearch makes rounds: each has one trial of every cell and variant that is not yet
-// decided, in an order drawn from the seed. A block begins when the one before is decided.
+// planSearch makes rounds. Each has one trial of every cell and variant that is not decided yet, in
+// an order drawn from the seed. A block begins when the previous one is decided.
 func planSearch(cells []results.Cell, seed uint64, verdicts Verdicts) (plan []results.PlannedTrial, most int) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	repetitions := cells[0].Experiment.Search.Repetitions
@@ -54,8 +54,8 @@ func planSearch(cells []results.Cell, seed uint64, verdicts Verdicts) (plan []re
 	return plan, len(plan)
 }
 
-// playRound is the next trial of each search that is not decided. If all of them have a
-// verdict, the searches take it; else the round is still open.
+// playRound returns the next trial of each search that is not decided. If all of them
+// have a verdict, the searches advance; otherwise the round is still open.
 func playRound(
 	searches []*bisection, random *rand.Rand, before int, verdicts Verdicts,
 ) (round []results.PlannedTrial, open bool) {
@@ -77,7 +77,7 @@ func playRound(
 	return round, open
 }
 
-// left is how many trials some searches need at most.
+// left returns how many trials the searches still need at most.
 func left(searches []*bisection) int {
 	n := 0
 	for _, b := range searches {
@@ -91,7 +91,8 @@ func left(searches []*bisection) int {
 type bisection struct {
 	of   results.PlannedTrial // without index and strength
 	grid []float64
-	// The attack held at low, and not at high. They are -1 and len(grid) if that is not known.
+	// The server held against low, and not against high. They are -1 and len(grid) if that is not
+	// known.
 	low, high int
 }
 
@@ -107,9 +108,9 @@ func newBisections(cells []results.Cell, block int) []*bisection {
 	return all
 }
 
-// strengths are those that a search may try: from the first to the last by the same factor,
-// which is not larger than that of the search, and not beyond what the clients can start.
-// They have three digits, for people.
+// strengths returns the strengths that a search may try: from the first to the last by the
+// same factor. The factor is at most that of the search, and no strength is beyond what the
+// clients can start. They have three digits, for readability.
 func strengths(e *results.Experiment) []float64 {
 	s := e.Search
 	const rounding = 1e-9
@@ -125,11 +126,11 @@ func strengths(e *results.Experiment) []float64 {
 }
 
 func threeDigits(v float64) float64 {
-	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // it is a number
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64) // it is a valid number
 	return rounded
 }
 
-// next is the index of the strength to try.
+// next returns the index of the strength to try.
 func (b *bisection) next() int {
 	switch {
 	case b.low < 0:
@@ -157,7 +158,7 @@ func (b *bisection) take(v results.Verdict) {
 	}
 }
 
-// left is how many trials the search needs at most.
+// left returns how many trials the search still needs at most.
 func (b *bisection) left() int {
 	n, low := 0, b.low
 	if low < 0 && !b.decided() {
@@ -170,10 +171,10 @@ func (b *bisection) left() int {
 	return n + halvings(b.high-low)
 }
 
-// halvings is how often a range of n steps is halved until one is left.
+// halvings returns how often a range of n steps is halved until one is left.
 func halvings(n int) int { return bits.Len(uint(max(1, n) - 1)) }
 
-// judgeAttacks gives each trial of a search that is over its verdict, from the run's records
+// judgeAttacks sets the verdict of each finished trial of a search, from the run's records
 // in a directory.
 func (r *runner) judgeAttacks(dir string) (err error) {
 	if r.scenario.Search == nil {
@@ -196,7 +197,8 @@ func (r *runner) judgeAttacks(dir string) (err error) {
 	return nil
 }
 
-// replan lets a search go on by what its trials say, and returns whether the plan has grown.
+// replan continues a search with the verdicts of its trials, and returns whether the plan has
+// grown.
 func (r *runner) replan(dir string) (grown bool, err error) {
 	if r.scenario.Search == nil {
 		return false, nil
@@ -210,8 +212,8 @@ func (r *runner) replan(dir string) (grown bool, err error) {
 	return len(r.plan) > before, nil
 }
 
-// grow is replan in a run that goes on: a plan that has grown is written first, so that what
-// is run was always planned.
+// grow is replan in a run in progress. A plan that has grown is written first, so that every
+// trial is in the plan before it runs.
 func (r *runner) grow() (bool, error) {
 	grown, err := r.replan(r.writer.Dir)
 	if err != nil || !grown {
@@ -220,7 +222,7 @@ func (r *runner) grow() (bool, error) {
 	return true, r.writer.WriteManifest(r.manifest)
 }
 
-// VerifySearch checks that the trials of a search are those that follow from their verdicts.
+// VerifySearch checks that the trials of a search follow from their verdicts.
 func VerifySearch(run *results.Run, judge JudgeAttack) results.Finding {
 	m := &run.Manifest
 	verdicts, faults := verdictsOf(run, judge)
@@ -239,7 +241,7 @@ func VerifySearch(run *results.Run, judge JudgeAttack) results.Finding {
 		"of its trials do not follow from those before them", "the bounds of its breaking points may be wrong")
 }
 
-// verdictsOf judges the last attempt at each trial that is over.
+// verdictsOf judges the last attempt at each finished trial.
 func verdictsOf(run *results.Run, judge JudgeAttack) (verdicts Verdicts, faults []results.Fault) {
 	verdicts = Verdicts{}
 	for _, t := range run.Trials {
@@ -255,7 +257,7 @@ func verdictsOf(run *results.Run, judge JudgeAttack) (verdicts Verdicts, faults 
 	return verdicts, faults
 }
 
-// cellsOf are the cells of a run, with one for a run without loads and matrix.
+// cellsOf returns the cells of a run, with one for a run without loads and matrix.
 func cellsOf(m *results.Manifest) []results.Cell {
 	if len(m.Cells) > 0 {
 		return m.Cells

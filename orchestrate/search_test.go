@@ -27,7 +27,7 @@ func searchScenario(t *testing.T) (*scenarios.Scenario, Options) {
 	return s, o
 }
 
-// holdsUpTo judges as if no-block held against attacks up to one strength, and
+// holdsUpTo returns a judgement in which no-block holds up to one strength, and
 // userspace-block up to another.
 func holdsUpTo(noBlock, userspaceBlock float64) JudgeAttack {
 	return func(_ *results.Run, t *results.Trial) (results.Verdict, error) {
@@ -44,8 +44,8 @@ func holdsUpTo(noBlock, userspaceBlock float64) JudgeAttack {
 	}
 }
 
-// found is where a search ended: the strongest attack that held and the weakest that did
-// not, and in how many trials. Zero is none.
+// found is the result of a search: the strongest attack that held and the weakest that
+// did not, and the number of trials. Zero means none.
 type found struct {
 	holds, fails float64
 	trials       int
@@ -116,7 +116,7 @@ func TestTheBreakingPointOfAKnownServerIsFound(t *testing.T) {
 			if got != test.want {
 				t.Errorf("found %+v, want %+v", got, test.want)
 			}
-			if got.holds > 0 && got.fails > 1.25*1.01*got.holds { // of three digits
+			if got.holds > 0 && got.fails > 1.25*1.01*got.holds { // strengths have three digits
 				t.Errorf("the bounds %+v are too far apart", got)
 			}
 		})
@@ -144,7 +144,7 @@ func TestTheOrderOfASearchFollowsFromItsSeed(t *testing.T) {
 	}
 }
 
-// Between 2x and 3x this server holds or breaks by chance.
+// Between 2x and 3x, this server holds or breaks at random.
 func TestANoisyEdgeIsFoundSomewhereInIt(t *testing.T) {
 	for seed := range uint64(50) {
 		s, _ := searchScenario(t)
@@ -240,7 +240,7 @@ func TestASearchIsResumedInItsMiddle(t *testing.T) {
 		if f := VerifySearch(half, o.JudgeAttack); f.Status != results.Holds {
 			t.Errorf("%+v", f)
 		}
-		o.Resume, o.Seed = outcome.Dir, 99 // its seed is that of the run
+		o.Resume, o.Seed = outcome.Dir, 99 // the run has its own seed
 		other := o
 		other.JudgeAttack = holdsUpTo(0.1, 0.1)
 		if _, err := Run(t.Context(), s, newFake(s), other); !errors.Is(err, ErrResume) {

@@ -10,23 +10,23 @@ import (
 )
 
 const (
-	// settleInterval is the time between two readings of the CPUs' times. They
-	// count in ticks of 10 ms, so on two CPUs a tick is 2.5 % of an interval.
+	// settleInterval is the time between two readings of the CPUs' times. They count in
+	// ticks of 10 ms, so on two CPUs a tick is 2.5 % of an interval.
 	settleInterval = 200 * time.Millisecond
-	// settleQuiet is how many intervals in a row must be quiet: less than
-	// settleBusy of the CPUs' time busy, softirq included, and less than
-	// settleSoftIRQ in softirq. A process that wakes up now and then is always
-	// there; one that works takes half of two CPUs.
+	// settleQuiet is how many intervals in a row must be quiet: less than settleBusy of
+	// the CPUs' time busy, softirq included, and less than settleSoftIRQ in softirq.
+	// Some process always wakes up now and then; a process that computes uses half of
+	// two CPUs.
 	settleQuiet   = 3
 	settleBusy    = 0.10
 	settleSoftIRQ = 0.05
 )
 
-// cpuReader reads the times of some CPUs; none is all.
+// cpuReader reads the times of some CPUs; none means all.
 type cpuReader func(cpus []int) (host.CPUTimes, error)
 
-// settle waits until CPUs are quiet, at most for limit. An error is the
-// context's: what cannot be read is noted, and waited for no longer.
+// settle waits until CPUs are quiet, at most for limit. The only error is the
+// context's: a read error is recorded, and ends the wait.
 func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader) (*results.Settling, error) {
 	start := time.Now()
 	s := &results.Settling{LimitNS: limit.Nanoseconds()}
@@ -57,7 +57,7 @@ func settle(ctx context.Context, cpus []int, limit time.Duration, read cpuReader
 	return s, nil
 }
 
-// settleWarning is what a reader should know of the wait before a trial.
+// settleWarning returns a warning about the wait before a trial.
 func settleWarning(s *results.Settling) string {
 	switch {
 	case s == nil || s.Quiet:

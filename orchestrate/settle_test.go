@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// readings is a reader of two CPUs: each reading is 40 ticks after the last, of
-// which so many were busy and in softirq. The last of them is repeated.
+// readings returns a reader of two CPUs. Each reading is 40 ticks after the last; the
+// given numbers of ticks were busy and in softirq. The last reading is repeated.
 func readings(t *testing.T, ticks ...[2]int64) cpuReader {
 	t.Helper()
 	var sum host.CPUTimes

@@ -2,22 +2,22 @@ package orchestrate
 
 import "time"
 
-// quietBeforeLoad is how long the nodes of a trial are to be ready, and idle,
-// before its epoch: what started them is then done with that.
+// quietBeforeLoad is how long the nodes of a trial should be ready, and idle, before
+// its epoch: the work of starting them is then over.
 const quietBeforeLoad = time.Second
 
-// longestStartup is how many times trial.startup a machine gets that needs it.
+// longestStartup limits the start-up time for slow machines, as a multiple of trial.startup.
 const longestStartup = 4
 
-// startup is the time from the start of the trial to its epoch: what its nodes
-// need, where that is known, and no more than the scenario says unless they have
+// startup returns the time from the start of the trial to its epoch. It is what the
+// nodes need, if that is known. It is at most the scenario's limit, unless nodes have
 // been later than that.
 func (t *trial) startup() time.Duration {
 	r := t.runner
 	most := r.mostStartup()
 	own := r.runtime.Platform().Startup
 	switch {
-	case t.attempt == Attempts: // whatever is known of them was wrong
+	case t.attempt == Attempts: // the earlier estimates were wrong
 		return most
 	case own != nil:
 		needed := own(nodeCount(t.scenario))
@@ -31,10 +31,10 @@ func (t *trial) startup() time.Duration {
 	return most
 }
 
-// learntStartup is half as much again as the slowest nodes have taken.
+// learntStartup returns one and a half times the slowest start-up so far.
 func (r *runner) learntStartup() time.Duration { return r.slowest + r.slowest/2 + quietBeforeLoad }
 
-// mostStartup is what the scenario says, or more where that was too little.
+// mostStartup returns the scenario's limit, or more if that was too little.
 func (r *runner) mostStartup() time.Duration {
 	asked := r.scenario.Trial.Startup
 	if r.slowest <= asked {
@@ -43,8 +43,8 @@ func (r *runner) mostStartup() time.Duration {
 	return min(r.learntStartup(), longestStartup*asked)
 }
 
-// learnStartup takes note of how long the nodes of a trial have taken until all
-// were ready, or, where they never were, until it was given up.
+// learnStartup records how long the nodes of a trial took until all were ready, or, if
+// they never were, until the trial was given up.
 func (t *trial) learnStartup() {
 	ready := t.allReady
 	if ready.IsZero() {

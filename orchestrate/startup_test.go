@@ -39,7 +39,7 @@ func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 		rt := newFake(s)
 		rt.platform.Startup = func(int) time.Duration { return time.Second }
 		rt.open = func(context.Context, Spec) error {
-			time.Sleep(5 * time.Second) // in a bubble: no time passes
+			time.Sleep(5 * time.Second) // in a bubble: no real time passes
 			return nil
 		}
 		outcome, err := Run(t.Context(), s, rt, o)
@@ -56,15 +56,15 @@ func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 	})
 }
 
-// slowNodes is a run of so many trials of ten seconds' start-up, in which
-// making the nodes takes what took says, by opening.
+// slowNodes is a run of that many trials with a start-up of ten seconds. Making the
+// nodes takes the times in took, in the order of opening.
 func slowNodes(t *testing.T, repetitions int, took ...time.Duration) []results.Trial {
 	t.Helper()
 	s, o := oneTrial(record.NoBlock), testOptions(t)
 	s.Repetitions, s.Trial.Startup = repetitions, 10*time.Second
 	rt, opened := newFake(s), 0
 	rt.open = func(context.Context, Spec) error {
-		time.Sleep(took[opened]) // in a bubble: no time passes
+		time.Sleep(took[opened]) // in a bubble: no real time passes
 		opened++
 		return nil
 	}
@@ -109,8 +109,8 @@ func TestARunLearnsHowLongItsNodesTake(t *testing.T) {
 	}
 }
 
-// What the scenario says is for a usual machine. On a slower one a run loses an
-// attempt, and not all of its trials.
+// The scenario's limit is for a usual machine. On a slower one, a run loses an attempt,
+// but not all of its trials.
 func TestARunTakesTheTimeThatASlowMachineNeeds(t *testing.T) {
 	tests := map[string]struct{ took, want []time.Duration }{
 		"after one attempt": {
@@ -144,7 +144,7 @@ func TestARunTakesTheTimeThatASlowMachineNeeds(t *testing.T) {
 	}
 }
 
-// repetitionsOf is how many of the attempts have time enough.
+// repetitionsOf returns how many of the attempts have enough time.
 func repetitionsOf(took, given []time.Duration) int {
 	n := 0
 	for i := range took {
@@ -155,7 +155,7 @@ func repetitionsOf(took, given []time.Duration) int {
 	return n
 }
 
-// A trial that was too late for what was learnt teaches more than its next attempt.
+// A trial that was later than the estimate improves it more than its next attempt.
 func TestARunLearnsFromATrialThatWasLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := startups(slowNodes(t, 3, time.Second, 5*time.Second, time.Second, 5*time.Second))
@@ -166,7 +166,7 @@ func TestARunLearnsFromATrialThatWasLate(t *testing.T) {
 	})
 }
 
-// What was learnt is a guess: where it was wrong, the scenario's word counts.
+// The learnt time is an estimate: if it was wrong, the scenario's limit counts.
 func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trials := slowNodes(t, 2, time.Second, 5*time.Second, 5*time.Second)
@@ -184,14 +184,14 @@ func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 	})
 }
 
-// An engine that is slow is no engine that is gone.
+// A slow engine is not treated as one that is gone.
 func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := oneTrial(record.NoBlock), testOptions(t)
 		rt := newFake(s)
 		rt.open = func(_ context.Context, spec Spec) error {
 			if spec.Attempt == 1 {
-				time.Sleep(s.Trial.Startup + time.Second) // from the begin of the trial
+				time.Sleep(s.Trial.Startup + time.Second) // from the beginning of the trial
 			}
 			return nil
 		}

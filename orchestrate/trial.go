@@ -17,10 +17,10 @@ import (
 )
 
 const (
-	// readyGrace is how long after the epoch a node's word that it was ready
-	// in time may arrive here.
+	// readyGrace is how long after the epoch the message of a node that it was ready in
+	// time may arrive here.
 	readyGrace = time.Second
-	// stopLimit bounds the sending of a signal, and the end of a node after it.
+	// stopLimit bounds the sending of a signal, and the wait for a node's end after it.
 	stopLimit = 10 * time.Second
 )
 
@@ -31,23 +31,23 @@ type trial struct {
 	// scenario is the trial's cell of the run's scenario.
 	scenario *scenarios.Scenario
 	attempt  int
-	settled  *results.Settling // nil where the scenario asks for none
+	settled  *results.Settling // nil if the scenario asks for none
 	started  time.Time
 	epoch    time.Time
 	spec     Spec
 	out      *results.TrialWriter
 	nodes    Nodes
 	members  []*member // the server first
-	// allReady is when the last node was; zero where the trial ended before.
+	// allReady is when the last node was ready; zero if the trial ended before.
 	allReady time.Time
-	// arrived is how many frames of floods came to the server; nil if nobody knows.
+	// arrived is how many frames of floods came to the server; nil if that is not known.
 	arrived *uint64
-	// stopping says that the load is over and the server told to stop.
+	// stopping is set once the load is over and the server has been asked to stop.
 	stopping bool
 
-	changed  chan struct{}  // holds a token when a member's state has changed
+	changed  chan struct{}  // has a token when a member's state has changed
 	watchers sync.WaitGroup // one per started node
-	leftover error          // of removing the nodes: it does not spoil the records
+	leftover error          // from removing the nodes: it does not affect the records
 }
 
 // brokenError ends a trial early: it is invalid, and the run goes on.
@@ -55,8 +55,8 @@ type brokenError struct{ reason string }
 
 func (e *brokenError) Error() string { return e.reason }
 
-// trial runs one attempt. The trial is nil where it is not whole; else it is
-// written, and an error says that something else went wrong.
+// trial runs one attempt. The trial is nil if it is incomplete; otherwise it is
+// written, and an error reports another problem.
 func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int) (*results.Trial, error) {
 	t := &trial{runner: r, plan: p, attempt: attempt, changed: make(chan struct{}, 1)}
 	if t.scenario = r.scenario.CellNamed(p.Cell); t.scenario == nil {
@@ -78,7 +78,7 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 		return nil, err
 	}
 	early, err := t.execute(ctx)
-	if closeErr := t.closeFiles(); err == nil { // else a full disk says the same for each node
+	if closeErr := t.closeFiles(); err == nil { // else a full disk reports the same for each node
 		err = closeErr
 	}
 	if err != nil {
@@ -95,7 +95,7 @@ func (r *runner) trial(ctx context.Context, p results.PlannedTrial, attempt int)
 	return whole, t.leftover
 }
 
-// removeKept makes room for the next trial where Options.Keep left nodes.
+// removeKept makes room for the next trial if Options.Keep left nodes.
 func (r *runner) removeKept(ctx context.Context) error {
 	if r.kept == nil {
 		return nil
@@ -109,7 +109,7 @@ func (r *runner) removeKept(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until the last trial's work, and that of others, has died away.
+// settle waits until the last trial's work, and that of other processes, has died away.
 func (t *trial) settle(ctx context.Context) (err error) {
 	r := t.runner
 	if t.scenario.Trial.Settle <= 0 {
@@ -121,7 +121,7 @@ func (t *trial) settle(ctx context.Context) (err error) {
 	return err
 }
 
-// readCPUs reads the times of CPUs as the caller of Run wants it.
+// readCPUs reads the times of CPUs, with Options.CPUTimes if it is set.
 func (r *runner) readCPUs(cpus []int) (host.CPUTimes, error) {
 	if read := r.options.CPUTimes; read != nil {
 		return read(cpus)
@@ -173,16 +173,15 @@ func (t *trial) closeFiles() error {
 	return errors.Join(errs...)
 }
 
-// execute makes the nodes, runs the load, and removes the nodes. It returns why
-// the trial ended early, or an error where the runtime or the caller's context
-// ended it.
+// execute makes the nodes, runs the load, and removes the nodes. It returns why the
+// trial ended early, or an error if the runtime or the caller's context ended it.
 func (t *trial) execute(ctx context.Context) (early string, err error) {
 	t.emit(PhaseStart)
 	t.nodes, err = t.runner.runtime.Open(ctx, t.spec)
 	if err != nil {
 		return "", err
 	}
-	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted trial's nodes are seen to end
+	watch, unwatch := context.WithCancel(context.WithoutCancel(ctx)) // lasts until an interrupted trial's nodes end
 	defer func() {
 		if ctx.Err() != nil {
 			t.leftover = t.dismiss(watch)
@@ -200,7 +199,7 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 	return "", err
 }
 
-// countArrivals takes note of how many frames of floods came to the server.
+// countArrivals records how many frames of floods came to the server.
 func (t *trial) countArrivals() error {
 	frames, known, err := t.nodes.Arrived()
 	if known {
@@ -209,8 +208,8 @@ func (t *trial) countArrivals() error {
 	return err
 }
 
-// load starts the server, then the clients, waits for their end, and stops the
-// server. Watchers live as long as the context watch.
+// load starts the server, then the clients, waits for their end, and stops the server.
+// Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
 		return &brokenError{fmt.Sprintf(
@@ -234,7 +233,7 @@ func (t *trial) load(ctx, watch context.Context) error {
 		return err
 	}
 	t.allReady = time.Now()
-	if err := t.runner.checkPrograms(); err != nil { // again: now that each node has been started
+	if err := t.runner.checkPrograms(); err != nil { // again, now that each node has been started
 		return err
 	}
 	deadline := t.deadline()
@@ -253,9 +252,9 @@ func (t *trial) load(ctx, watch context.Context) error {
 		fmt.Sprintf("still running %s after SIGTERM", stopLimit))
 }
 
-// start starts nodes, all at once, and watches each until it ends. One that starts
-// after the epoch is late, and its trial invalid; what takes longer than making
-// the nodes may does not answer.
+// start starts nodes, all at once, and watches each until it ends. A node that starts
+// after the epoch is late, and its trial invalid. A start that takes longer than the
+// limit for making the nodes counts as no answer.
 func (t *trial) start(ctx, watch context.Context, members ...*member) error {
 	ctx, cancel := context.WithTimeout(ctx, t.spec.Limit())
 	defer cancel()
@@ -277,8 +276,8 @@ func (t *trial) start(ctx, watch context.Context, members ...*member) error {
 	return g.Wait()
 }
 
-// await blocks until done holds for all members. It returns a brokenError as
-// soon as any node fails, or when the time is up; late then says what is wrong.
+// await blocks until done returns true for all members. It returns a brokenError as
+// soon as any node fails, or when the time is up; late then describes the problem.
 func (t *trial) await(
 	ctx context.Context, until time.Time, members []*member, done func(*member) bool, late string,
 ) error {
@@ -306,7 +305,7 @@ func (t *trial) await(
 	}
 }
 
-// failure is the first failure of a node, if any has failed.
+// failure returns the first failure of a node, if any has failed.
 func (t *trial) failure() error {
 	for _, m := range t.members {
 		if reason, err := m.failure(t.epoch, len(t.members)); err != nil {
@@ -318,8 +317,8 @@ func (t *trial) failure() error {
 	return nil
 }
 
-// deadline is when the last client must have ended: its schedule, the time-out
-// of its last request, and the scenario's patience.
+// deadline returns when the last client must have ended: its schedule, the time-out of
+// its last request, and the scenario's drain time.
 func (t *trial) deadline() time.Time {
 	s := t.scenario
 	return t.epoch.Add(longestLoad(s) + s.Trial.Drain)
@@ -333,8 +332,8 @@ func longestLoad(s *scenarios.Scenario) time.Duration {
 	return most
 }
 
-// longest is how long a group of clients may take: its schedule, the time-out of
-// the last request, and how long its connection is held. In a closed loop every request may take its
+// longest returns how long a group of clients may take: its schedule, the time-out of the last
+// request, and how long its connection is held. In a closed loop every request may take up to its
 // time-out.
 func longest(c scenarios.Clients) time.Duration {
 	if c.Count == 0 {
@@ -348,10 +347,10 @@ func longest(c scenarios.Clients) time.Duration {
 	return c.Delay + time.Duration(rounds)*max(c.Timeout, c.Pace)
 }
 
-// unscheduled reports whether nothing but the requests of a group ends it.
+// unscheduled reports whether a group ends only with its requests.
 func unscheduled(c scenarios.Clients) bool { return c.Count > 0 && c.Scheduled() == 0 }
 
-// phase is where in the scenario's schedule a moment lies.
+// phase returns the phase of the scenario's schedule at a given time.
 func (t *trial) phase(now time.Time) string {
 	attack := t.scenario.Parallel
 	at := now.Sub(t.epoch)
@@ -398,7 +397,7 @@ func (t *trial) emit(phase string) {
 	t.runner.emit(e)
 }
 
-// firstNot is the first member for which done does not hold, or nil.
+// firstNot returns the first member for which done returns false, or nil.
 func firstNot(members []*member, done func(*member) bool) *member {
 	for _, m := range members {
 		if !done(m) {
