@@ -11,9 +11,9 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// attach takes a container's output. The SDK heeds the context only while it
-// dials: an engine that accepts and says nothing would hold it for ever, so the
-// connection is closed when the context ends before there is an answer.
+// attach attaches to a container's output. The SDK respects the context only while it
+// dials: an engine that accepts and does not answer would block it for ever. So the
+// connection is closed if the context ends before there is an answer.
 func attach(ctx context.Context, engine *client.Client, id string) (types.HijackedResponse, error) {
 	var c connection
 	answered := context.AfterFunc(ctx, c.close)
@@ -22,7 +22,7 @@ func attach(ctx context.Context, engine *client.Client, id string) (types.Hijack
 	if answered() {
 		return output, err
 	}
-	if err == nil { // in the same moment
+	if err == nil { // at the same moment
 		output.Close()
 	}
 	return types.HijackedResponse{}, ctx.Err()
@@ -40,7 +40,7 @@ func (c *connection) take(dialed net.Conn) {
 	defer c.mu.Unlock()
 	c.dialed = dialed
 	if c.closed {
-		_ = dialed.Close() // nobody uses it yet
+		_ = dialed.Close() // it is not in use yet
 	}
 }
 
@@ -49,15 +49,15 @@ func (c *connection) close() {
 	defer c.mu.Unlock()
 	c.closed = true
 	if c.dialed != nil {
-		_ = c.dialed.Close() // who waits for an answer sees it
+		_ = c.dialed.Close() // a call that waits for an answer sees it
 	}
 }
 
 // dialedKey is the context's key for the connection of an attach.
 type dialedKey struct{}
 
-// tellDialed has a client's dialer give a connection to the attach that asked
-// for it. The SDK dials in a way of its own where it speaks TLS, and does not.
+// tellDialed makes a client's dialer pass a connection to the attach that asked for it.
+// With TLS, the SDK dials in a different way, and the connection is not passed.
 func tellDialed(c *client.Client) error {
 	transport, ok := c.HTTPClient().Transport.(*http.Transport)
 	if !ok || transport.DialContext == nil {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Clean removes the containers and networks of runs whose process is gone, and
-// names them.
+// Clean removes the containers and networks of runs whose process is gone, and returns
+// their names.
 func (r *Runtime) Clean(ctx context.Context) (removed []string, err error) {
 	before, err := r.Leftovers(ctx)
 	if err != nil || len(before) == 0 {
@@ -27,11 +27,11 @@ func (r *Runtime) Clean(ctx context.Context) (removed []string, err error) {
 	return removed, errors.Join(cleanErr, err)
 }
 
-// dead reports whether the run with these labels is over, by its process.
+// dead reports whether the process of the run with these labels has ended.
 func dead(labels map[string]string) bool { return !alive(labels[labelOwner]) }
 
-// remove removes the containers, then the networks, that carry all of the
-// labels ("name" or "name=value") and that chosen picks.
+// remove removes the containers, then the networks, that have all of the labels ("name"
+// or "name=value") and that chosen selects.
 func (r *Runtime) remove(ctx context.Context, chosen func(labels map[string]string) bool, labels ...string) error {
 	return errors.Join(r.removeContainers(ctx, chosen, labels), r.removeNetworks(ctx, chosen, labels))
 }
@@ -82,7 +82,7 @@ func labelled(labels []string) filters.Args {
 	return args
 }
 
-// Leftovers names what Clean would remove.
+// Leftovers returns the names of what Clean would remove.
 func (r *Runtime) Leftovers(ctx context.Context) ([]string, error) {
 	var names []string
 	containers, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled([]string{labelRun})})

@@ -13,16 +13,16 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// capabilities let a node load eBPF programs, trace system calls and attach
-// XDP to its own interface.
+// capabilities let a node load eBPF programs, trace system calls and attach XDP to its
+// own interface.
 func capabilities() []string { return []string{"BPF", "NET_ADMIN", "PERFMON"} }
 
-// olderCapabilities are for engines and kernels from before CAP_BPF, which was
+// olderCapabilities are for engines and kernels from before CAP_BPF, which was then
 // part of CAP_SYS_ADMIN.
 func olderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
 
-// createContainer makes one node, with fewer, larger capabilities where the
-// engine is too old for the smaller ones.
+// createContainer makes one node, with fewer, larger capabilities if the engine is too
+// old for the smaller ones.
 func (r *Runtime) createContainer(
 	ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string,
 ) (string, error) {
@@ -36,8 +36,7 @@ func (r *Runtime) createContainer(
 	return id, nil
 }
 
-// fallBack chooses the older capabilities; false means that they have been
-// chosen before.
+// fallBack chooses the older capabilities; it returns false if they were chosen before.
 func (r *Runtime) fallBack() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,8 +47,8 @@ func (r *Runtime) fallBack() bool {
 	return true
 }
 
-// unknownCapability knows the engine's complaint by its words: it has no code
-// of its own.
+// unknownCapability recognises the engine's error by its text: it has no code of its
+// own.
 func unknownCapability(err error) bool {
 	text := strings.ToLower(err.Error())
 	return strings.Contains(text, "capability") || strings.Contains(text, "capadd")
@@ -82,8 +81,8 @@ func (r *Runtime) create(
 	return made.ID, err
 }
 
-// hostConfig takes everything from a node that it does not need. Output goes
-// to us alone: a log driver would write it to disk a second time.
+// hostConfig removes everything that a node does not need. Output goes only to us: a
+// log driver would write it to disk a second time.
 func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.HostConfig {
 	return &container.HostConfig{
 		NetworkMode:    container.NetworkMode(net),
@@ -102,7 +101,7 @@ func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.
 	}
 }
 
-// leastOpenFiles is the usual limit of a process: a node is given no less.
+// leastOpenFiles is the usual limit of a process: a node never gets less.
 const leastOpenFiles = 1024
 
 // ulimits set the number of open files explicitly: an engine's default may be lower.
@@ -114,8 +113,8 @@ func ulimits(openFiles int) []*container.Ulimit {
 	return []*container.Ulimit{{Name: "nofile", Soft: n, Hard: n}}
 }
 
-// limited adds the remedy to the error of an engine that may not set a limit, as one
-// without root. It has no code of its own.
+// limited adds the remedy to the error of an engine that may not set a limit, such as
+// one without root. The error has no code of its own.
 func limited(err error, openFiles int) error {
 	if !strings.Contains(strings.ToLower(err.Error()), "rlimit") {
 		return err

@@ -1,8 +1,8 @@
-// Package docker runs the nodes of a trial as containers of a local engine. It
-// is an orchestrate.Runtime, and the only importer of the Docker SDK.
+// Package docker runs the nodes of a trial as containers of a local engine. It is an
+// orchestrate.Runtime, and the only importer of the Docker SDK.
 //
-// All that it makes carries the label equic-bench.run. Nothing is downloaded:
-// the nodes' image is made of three static binaries.
+// All of its resources have the label equic-bench.run. Nothing is downloaded: the
+// nodes' image is made of three static binaries.
 package docker
 
 import (
@@ -24,16 +24,16 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// ErrNoEngine says that no Docker engine answers here.
+// ErrNoEngine means that no Docker engine answers here.
 var ErrNoEngine = errors.New("no Docker engine")
 
-// ErrSubnetTaken says that another network has the scenario's subnet.
+// ErrSubnetTaken means that another network has the scenario's subnet.
 var ErrSubnetTaken = errors.New("subnet is taken")
 
 // ErrOpenFiles means that the engine may not raise the limit of open files.
 var ErrOpenFiles = errors.New("the engine cannot set the limit of open files")
 
-// answerLimit bounds the first words with an engine.
+// answerLimit bounds the first exchange with an engine.
 const answerLimit = 10 * time.Second
 
 // Runtime makes containers on one engine. Its methods may be called from
@@ -46,16 +46,16 @@ type Runtime struct {
 	mu       sync.Mutex
 	platform orchestrate.Platform
 	image    string
-	// kernel holds the capabilities that let a node load eBPF programs; older
-	// says that they are those for engines that do not know CAP_BPF.
+	// kernel lists the capabilities that let a node load eBPF programs; older reports
+	// that they are the ones for engines without CAP_BPF.
 	kernel []string
 	older  bool
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
 
-// New connects to the engine that the docker command would use. bin is the folder of the nodes' static binaries; only
-// Prepare needs it. The error is ErrNoEngine where none answers.
+// New connects to the engine that the docker command would use. bin is the folder of the nodes'
+// static binaries; only Prepare needs it. The error is ErrNoEngine if none answers.
 func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 	engine, err := newClient()
 	if err != nil {
@@ -99,8 +99,7 @@ func noEngine(tried string, err error) error {
 		"or root)", ErrNoEngine, tried, err)
 }
 
-// lost adds to an error that the engine has stopped answering, where it means
-// that.
+// lost adds to an error that the engine has stopped answering, if that is its cause.
 func (r *Runtime) lost(err error) error {
 	if !silent(err) {
 		return err
@@ -109,8 +108,8 @@ func (r *Runtime) lost(err error) error {
 		ErrNoEngine, r.engine.DaemonHost(), err)
 }
 
-// silent says that an error means an engine that is gone, or that hangs: it is
-// given more time than one that works takes.
+// silent reports whether an error means that the engine is gone or hangs. The time
+// limits are longer than a working engine needs.
 func silent(err error) bool {
 	is := func(broken error) bool { return errors.Is(err, broken) }
 	return client.IsErrConnectionFailed(err) ||
@@ -160,7 +159,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 	return p
 }
 
-// Prepare makes the nodes' image, unless the engine has it already.
+// Prepare makes the nodes' image, unless the engine already has it.
 func (r *Runtime) Prepare(ctx context.Context, _ string) error {
 	id, err := r.buildImage(ctx)
 	if err != nil {
@@ -172,5 +171,5 @@ func (r *Runtime) Prepare(ctx context.Context, _ string) error {
 	return nil
 }
 
-// Close ends the connection to the engine. It removes no node.
+// Close closes the connection to the engine. It removes no node.
 func (r *Runtime) Close() error { return r.engine.Close() }

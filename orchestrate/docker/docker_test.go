@@ -121,7 +121,7 @@ func TestCleanRemovesWhatADeadRunLeft(t *testing.T) {
 
 func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 	self := thisProcess()
-	with := func(parts ...any) string { // self with other parts
+	with := func(parts ...any) string { // this process with other parts
 		all := strings.Split(self, "/")
 		for i := 0; i < len(parts); i += 2 {
 			all[parts[i].(int)] = parts[i+1].(string)
@@ -139,7 +139,7 @@ func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 		"a process on another host":                {with(0, "another-host", 1, "another-boot"), true},
 		"a process in another pid namespace":       {with(2, "pid:[1]"), true},
 		"no process":                               {"", false},
-		"a process that may not be looked at":      {with(4, ""), true}, // as if: it is this one
+		"a process that may not be looked at":      {with(4, ""), true}, // treated as this one
 		"a number that no process can have":        {with(3, "4194305", 4, ""), false},
 		"no number of a process":                   {with(3, "-1", 4, ""), false},
 	} {
@@ -298,7 +298,7 @@ func TestTheImageIsMadeOnceForEqualBinaries(t *testing.T) {
 	}
 }
 
-// answering is an engine that only says what it is.
+// answering is an engine that only answers what it is.
 func answering(t *testing.T, component string) (host string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "engine.sock")
@@ -373,7 +373,7 @@ func TestTheContextOfTheDockerCommandIsUsed(t *testing.T) {
 	try("it has no engine")
 	t.Setenv("DOCKER_CONTEXT", "unknown")
 	try(`read the context "unknown"`)
-	t.Setenv("DOCKER_HOST", host) // which counts before any context
+	t.Setenv("DOCKER_HOST", host) // which takes precedence over any context
 	try("")
 }
 

@@ -18,8 +18,8 @@ import (
 	"github.com/docker/docker/client"
 )
 
-// newClient makes a client of the engine that the docker command would use: that of
-// DOCKER_HOST, of DOCKER_CONTEXT, of the current context, or the local one.
+// newClient makes a client of the engine that the docker command would use: from
+// DOCKER_HOST, DOCKER_CONTEXT, the current context, or the local one.
 func newClient() (*client.Client, error) {
 	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if host := os.Getenv(client.EnvOverrideHost); host != "" {
@@ -49,7 +49,7 @@ func checkHost(source, host string) error {
 		"use the local engine (docker context use default, and no DOCKER_HOST)", ErrNoEngine, source, host)
 }
 
-// contextOptions are those of the docker command's context, none for the default one.
+// contextOptions returns the options of the docker command's context, none for the default one.
 func contextOptions() ([]client.Opt, error) {
 	dir := cmp.Or(os.Getenv("DOCKER_CONFIG"), filepath.Join(os.Getenv("HOME"), ".docker"))
 	name := os.Getenv("DOCKER_CONTEXT")

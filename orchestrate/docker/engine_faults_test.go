@@ -38,7 +38,7 @@ func TestTheEnginesVersionOfTheAPIIsSpoken(t *testing.T) {
 		"Engine 20.10 offers 1.41":           {"1.41", "1.41"},
 		"an engine of 2018 offers 1.37":      {"1.37", "1.37"},
 		"a later engine than ours can speak": {"1.99", api.DefaultVersion},
-		"an engine that does not say":        {"", "1.24"}, // the first with versions
+		"an engine that does not say":        {"", "1.24"}, // the first API with versions
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := startFakeEngine(t, test.offered, "")
@@ -101,7 +101,7 @@ func TestAnUnknownCapabilityIsReplacedByTheOlderOnes(t *testing.T) {
 	}
 }
 
-// fakeRun is a run on a fake engine whose clients never end by themselves.
+// fakeRun runs on a fake engine with clients that never end by themselves.
 func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate.Outcome, _ error) {
 	t.Helper()
 	s, err := scenarios.Load("../../scenarios/smoke.yaml")
@@ -153,7 +153,7 @@ func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
 		return n.runtime.lost(err)
 	}
 	for name, test := range map[string]struct {
-		at string // the end of the path to which there is no answer
+		at string // the end of the path that is not answered
 		do func(ctx context.Context, n *nodes) error
 	}{
 		"when it lists networks":        {"/networks", network},

@@ -18,20 +18,20 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
-// fakeEngine speaks the part of the engine's API that this package uses, as
-// Docker Engine 20.10 answers it, on a Unix socket of its own. Its containers
-// say that they are ready, and run until they are killed or the engine dies.
+// fakeEngine implements the part of the engine's API that this package uses, as Docker
+// Engine 20.10 answers it, on a Unix socket of its own. Its containers report that they
+// are ready, and run until they are killed or the engine dies.
 type fakeEngine struct {
 	api     string // the version that it offers
-	unknown string // a capability that it does not know, such as "CAP_BPF"
+	unknown string // a capability that it does not support, such as "CAP_BPF"
 	socket  string
 	server  *http.Server
 
 	mu         sync.Mutex
-	hang       string              // how the paths end to which there is no answer; empty: all are answered
+	hang       string              // the end of paths that are not answered; empty: all are answered
 	paths      []string            // of all requests
-	created    []createdContainer  // asked for, refused ones too
-	ready      map[string]string   // the node that a container says is ready, when it starts
+	created    []createdContainer  // requested containers, including refused ones
+	ready      map[string]string   // the node that a container reports as ready, when it starts
 	epoch      map[string]int64    // by container
 	attached   map[string]net.Conn // by container
 	images     []string            // their names
@@ -40,7 +40,7 @@ type fakeEngine struct {
 	networks   map[string]bool
 }
 
-// createdContainer is what this package asks for that tests look at.
+// createdContainer holds the parts of a request that tests check.
 type createdContainer struct {
 	Env        []string
 	HostConfig struct {
@@ -72,19 +72,19 @@ func startFakeEngine(t *testing.T, api, unknown string) *fakeEngine {
 	return e
 }
 
-// hangAt has the engine take requests to some paths and never answer.
+// hangAt makes the engine accept requests to some paths and never answer.
 func (e *fakeEngine) hangAt(end string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hang = end
 }
 
-// die ends the engine as a crash does: every connection breaks.
+// die ends the engine like a crash: every connection breaks.
 func (e *fakeEngine) die() {
-	_ = e.server.Close() // the second time it is closed already
+	_ = e.server.Close() // the second time it is already closed
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for id, c := range e.attached { // the server does not know them any more
+	for id, c := range e.attached { // the server no longer tracks them
 		_ = c.Close()
 		delete(e.attached, id)
 	}
@@ -120,7 +120,7 @@ func (e *fakeEngine) routes() http.Handler {
 		hangs := e.hang != "" && strings.HasSuffix(r.URL.Path, e.hang)
 		e.mu.Unlock()
 		if hangs {
-			_, _ = io.Copy(io.Discard, r.Body) // else the end of the client is not seen
+			_, _ = io.Copy(io.Discard, r.Body) // else the end of the client is not noticed
 			<-r.Context().Done()
 			return
 		}
@@ -132,11 +132,11 @@ func answer(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body) // the client sees that it broke off
+		_, _ = io.WriteString(w, body) // the client sees that the connection broke off
 	}
 }
 
-// list lists what exists, whatever the filters: all of it is one run's.
+// list lists all resources and ignores the filters: all of them belong to one run.
 func (e *fakeEngine) list(all map[string]bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		e.mu.Lock()
@@ -177,7 +177,7 @@ func (e *fakeEngine) create(w http.ResponseWriter, r *http.Request) {
 	e.created = append(e.created, asked)
 	for _, c := range asked.HostConfig.CapAdd {
 		if "CAP_"+strings.TrimPrefix(c, "CAP_") == e.unknown {
-			// The words of 20.10.
+			// The text of 20.10.
 			answer(http.StatusBadRequest, fmt.Sprintf(`{"message":"invalid CapAdd: unknown capability: \"%s\""}`, e.unknown))(w,
 				r)
 			return
@@ -196,7 +196,7 @@ func (e *fakeEngine) create(w http.ResponseWriter, r *http.Request) {
 	answer(http.StatusCreated, fmt.Sprintf(`{"Id":%q}`, id))(w, r)
 }
 
-// attach takes the connection over, as the engine does.
+// attach takes over the connection, as the engine does.
 func (e *fakeEngine) attach(w http.ResponseWriter, r *http.Request) {
 	c, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -209,7 +209,7 @@ func (e *fakeEngine) attach(w http.ResponseWriter, r *http.Request) {
 	e.attached[r.PathValue("id")] = c
 }
 
-// wait answers its header at once, and the rest never: no container ends.
+// wait sends its header at once, and the rest never: no container ends.
 func (e *fakeEngine) wait(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 	_ = http.NewResponseController(w).Flush() // or the client sees it
@@ -250,7 +250,7 @@ func (e *fakeEngine) start(w http.ResponseWriter, r *http.Request) {
 	answer(http.StatusNoContent, "")(w, r)
 }
 
-// asked are the paths that were asked for so far, and the containers.
+// asked returns the requested paths so far, and the containers.
 func (e *fakeEngine) asked() ([]string, []createdContainer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

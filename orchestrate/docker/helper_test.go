@@ -126,7 +126,7 @@ func (n running) wait(t *testing.T) int {
 	return code
 }
 
-// found is what the node said of its surroundings.
+// found returns the node's report of its surroundings.
 func (n running) found(t *testing.T) map[string]string {
 	t.Helper()
 	var said map[string]string
@@ -136,8 +136,8 @@ func (n running) found(t *testing.T) map[string]string {
 	return said
 }
 
-// wantCapabilities is the mask (capabilities(7)) of what the runtime says that
-// it gave.
+// wantCapabilities returns the mask (capabilities(7)) of the capabilities that the
+// runtime reports to have granted.
 func wantCapabilities(r *Runtime) string {
 	if r.older {
 		return "0000000000201000" // SYS_ADMIN 21, NET_ADMIN 12
@@ -145,7 +145,7 @@ func wantCapabilities(r *Runtime) string {
 	return "000000c000001000" // BPF 39, PERFMON 38, NET_ADMIN 12
 }
 
-// deadProcess names a process that has ended.
+// deadProcess returns the name of a process that has ended.
 func deadProcess(t *testing.T) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "cat")

@@ -24,7 +24,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// repository names the nodes' image; its tag is a digest of what is in it.
+// repository names the nodes' image; its tag is a digest of its contents.
 const repository = "equic-bench/node"
 
 // file is one file of the image's build context.
@@ -33,8 +33,8 @@ type file struct {
 	data []byte
 }
 
-// buildImage makes the image of the nodes from their binaries and returns its
-// ID. An image of the same binaries is used again.
+// buildImage makes the image of the nodes from their binaries and returns its ID. An
+// existing image of the same binaries is reused.
 func (r *Runtime) buildImage(ctx context.Context) (string, error) {
 	files, err := buildContext(r.bin)
 	if err != nil {
@@ -70,7 +70,7 @@ func (r *Runtime) buildImage(ctx context.Context) (string, error) {
 	return made.ID, nil
 }
 
-// Unprepare removes the nodes' images of all builds but those that a container
+// Unprepare removes the nodes' images of all builds, except those that a container
 // uses.
 func (r *Runtime) Unprepare(ctx context.Context) (removed []string, err error) {
 	all, err := r.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
@@ -109,7 +109,7 @@ func buildContext(dir string) ([]file, error) {
 	return files, nil
 }
 
-// static says why a binary cannot run in an image that holds nothing else.
+// static returns an error if a binary cannot run in an image that contains nothing else.
 func static(binary []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(binary))
 	if err != nil {
@@ -123,17 +123,17 @@ func static(binary []byte) error {
 	return nil
 }
 
-// digest tells one set of files from another.
+// digest identifies a set of files.
 func digest(files []file) string {
 	h := sha256.New()
 	for _, f := range files {
 		sum := sha256.Sum256(f.data)
-		_, _ = fmt.Fprintf(h, "%s %x\n", f.name, sum) // a hash takes everything
+		_, _ = fmt.Fprintf(h, "%s %x\n", f.name, sum) // writing to a hash never fails
 	}
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// pack makes a tar archive, equal for equal files.
+// pack makes a tar archive, identical for equal files.
 func pack(files []file) (io.Reader, error) {
 	archive := new(bytes.Buffer)
 	w := tar.NewWriter(archive)
@@ -149,8 +149,8 @@ func pack(files []file) (io.Reader, error) {
 	return archive, w.Close()
 }
 
-// buildError reads what the builder says to its end. The engine answers 200 OK
-// before it builds: an error is in the stream or nowhere.
+// buildError reads the builder's output to its end. The engine answers 200 OK before it
+// builds, so an error can only be in the stream.
 func buildError(stream io.Reader) error {
 	for d := json.NewDecoder(stream); ; {
 		var said struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// The labels of all that a run makes.
+// The labels of all resources of a run.
 const (
 	labelRun     = "equic-bench.run"   // the run's ID
 	labelOwner   = "equic-bench.owner" // the process of the run, see thisProcess
@@ -39,46 +39,46 @@ func (r *Runtime) labels(spec orchestrate.Spec, role string) map[string]string {
 	return l
 }
 
-// trialID tells the trials and attempts of a run apart.
+// trialID identifies a trial and attempt of a run.
 func trialID(spec orchestrate.Spec) string {
 	return fmt.Sprintf("%d.%d", spec.Trial.Index, spec.Attempt)
 }
 
-// resourceName is short and unlike any other run's: "equic-3f2a9c-server".
+// resourceName returns a short name that is unique to the run: "equic-3f2a9c-server".
 func resourceName(spec orchestrate.Spec, what string) string {
 	sum := sha256.Sum256([]byte(spec.Run))
 	return "equic-" + hex.EncodeToString(sum[:3]) + "-" + what
 }
 
-// thisProcess names this process so that it can be told from any other, a
-// later one with the same number included.
+// thisProcess returns a name that distinguishes this process from any other, including
+// a later one with the same number.
 func thisProcess() string {
 	return processName(strconv.Itoa(os.Getpid()))
 }
 
-// processName is "<host>/<boot>/<pid namespace>/<pid>/<start>", with the start
-// in clock ticks since boot (proc(5), stat). A part is empty where the host does
-// not tell it, or the process does not exist.
+// processName returns "<host>/<boot>/<pid namespace>/<pid>/<start>", with the start in
+// clock ticks since boot (proc(5), stat). A part is empty if the host does not report
+// it, or if the process does not exist.
 func processName(pid string) string {
-	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty serves as well
+	boot, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // empty works as well
 	space, _ := os.Readlink("/proc/self/ns/pid")
 	return strings.Join([]string{hostName(os.DirFS("/")), strings.TrimSpace(string(boot)), space, pid, processStart(pid)},
 		"/")
 }
 
-// hostName is the machine's ID (machine-id(5)), as several hosts that use one
-// engine may have one name; the name where there is none.
+// hostName returns the machine's ID (machine-id(5)), as several hosts that use one
+// engine may have the same name. Without an ID, it returns the name.
 func hostName(root fs.FS) string {
 	id, _ := fs.ReadFile(root, "etc/machine-id")
 	if text := strings.TrimSpace(string(id)); len(text) == 32 { // else not set yet
 		return text
 	}
-	name, _ := os.Hostname() // empty serves as well
+	name, _ := os.Hostname() // empty works as well
 	return name
 }
 
-// processStart is field 22 of a process's stat, counted behind its name, which
-// may hold anything but ends with the last parenthesis.
+// processStart returns field 22 of a process's stat. Fields are counted from after the
+// process name, which may contain any characters but ends with the last parenthesis.
 func processStart(pid string) string {
 	stat, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
 	if err != nil {
@@ -91,8 +91,8 @@ func processStart(pid string) string {
 	return fields[22-3]
 }
 
-// alive says whether the process that a label names may still run. One that
-// cannot be seen from here, on another host or in another pid namespace, may.
+// alive reports whether the process in a label may still run. A process that cannot be
+// seen from here, on another host or in another pid namespace, may still run.
 func alive(owner string) bool {
 	named := strings.Split(owner, "/")
 	if len(named) != 5 {
@@ -110,8 +110,8 @@ func alive(owner string) bool {
 	}
 }
 
-// mayRun says whether the process with this number and start may run here. One
-// that may not be looked at (proc(5), hidepid) may be it.
+// mayRun reports whether the process with this number and start may run here. A process
+// whose details are not readable (proc(5), hidepid) may be the one.
 func mayRun(pid, start string) bool {
 	if seen := processStart(pid); seen != "" && start != "" {
 		return seen == start

@@ -10,7 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// createNetwork makes the trial's own network: a bridge that leads nowhere.
+// createNetwork makes the trial's own network: a bridge without a route to other networks.
 func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (string, error) {
 	if err := r.subnetFree(ctx, spec.Subnet); err != nil {
 		return "", err
@@ -30,7 +30,7 @@ func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (str
 	return made.ID, nil
 }
 
-// subnetFree says which network is in the way of a subnet.
+// subnetFree returns an error that names the network that overlaps with a subnet.
 func (r *Runtime) subnetFree(ctx context.Context, subnet netip.Prefix) error {
 	all, err := r.engine.NetworkList(ctx, network.ListOptions{})
 	if err != nil {

@@ -41,9 +41,8 @@ type node struct {
 
 // Open makes the network, then all containers at once, and starts none.
 //
-// The caller's context is looked at before and after, not while the engine is
-// at work: an engine that is interrupted may complete a creation that nobody
-// knows of.
+// The caller's context is checked before and after, but not while the engine works: an
+// interrupted engine may complete a creation that we would not notice.
 func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrate.Nodes, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -84,14 +83,14 @@ func (n *nodes) create(ctx context.Context) error {
 	return g.Wait()
 }
 
-// abandon removes what an Open that went wrong has made.
+// abandon removes the resources of an Open that failed.
 func (n *nodes) abandon(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.spec.Limit())
 	defer cancel()
 	return n.Remove(ctx)
 }
 
-// Start attaches to a node's output, then starts it: nothing is missed.
+// Start attaches to a node's output, then starts it, so that no output is missed.
 func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	node, engine := n.byName[name], n.runtime.engine
 	output, err := attach(ctx, engine, node.id)
@@ -133,7 +132,7 @@ func (n *node) follow(
 	}
 }
 
-// exitError is what kept the engine from telling an exit code.
+// exitError returns the error that kept the engine from reporting an exit code.
 func exitError(e container.WaitResponse) error {
 	if e.Error == nil {
 		return nil
@@ -169,10 +168,10 @@ func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) 
 	return nil
 }
 
-// Arrived knows nothing: the other ends of the containers' interfaces are out of reach.
+// Arrived returns no count: the other ends of the containers' interfaces are not accessible.
 func (*nodes) Arrived() (frames uint64, known bool, err error) { return 0, false, nil }
 
-// Detach leaves the containers and forgets their output.
+// Detach leaves the containers and stops copying their output.
 func (n *nodes) Detach() {
 	for _, node := range n.byName {
 		node.detach()
@@ -190,8 +189,8 @@ func (n *node) detach() {
 	<-n.done
 }
 
-// Remove kills what still runs and removes containers and network: those that
-// this process made, as another may be running, or continuing, the same run.
+// Remove kills the running nodes and removes containers and network. It removes only those that
+// this process made, as another process may be running, or continuing, the same run.
 func (n *nodes) Remove(ctx context.Context) error {
 	n.Detach()
 	all := func(map[string]string) bool { return true }

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind keeps the calling thread, and what it starts, on CPUs; none is all.
+// bind restricts the calling thread, and its children, to CPUs; none means all.
 func bind(cpus []int) error {
 	if len(cpus) == 0 {
 		return nil

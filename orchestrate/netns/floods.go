@@ -16,15 +16,15 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// floods is what a network needs for nodes that send whole frames, the same in every
+// floods is the network set-up for nodes that send whole frames, the same in every
 // variant: an empty XDP program at the bridge port of each, without which nearly all of
-// its frames are lost, and a counter at that of the server.
+// its frames are lost, and a counter at the server's port.
 type floods struct {
 	ports   []io.Closer
 	arrived *wire.Counter
 }
 
-// openFloods returns nil if no node floods.
+// openFloods returns nil if no node sends a flood.
 func openFloods(n *network, nodes []orchestrate.NodeSpec) (*floods, error) {
 	if !slices.ContainsFunc(nodes, func(s orchestrate.NodeSpec) bool { return s.Flood }) {
 		return nil, nil
@@ -65,8 +65,8 @@ func (f *floods) open(nodes []orchestrate.NodeSpec) error {
 	return nil
 }
 
-// routeAnswers routes what the server sends to the sources of floods to the first node
-// that has such, in which it ends without an ICMP error.
+// routeAnswers routes the server's packets to the sources of floods to the first node
+// with such sources. There they are dropped without an ICMP error.
 func routeAnswers(n *network, nodes []orchestrate.NodeSpec) error {
 	i := slices.IndexFunc(nodes, func(s orchestrate.NodeSpec) bool { return s.Sources.IsValid() })
 	if i < 0 {

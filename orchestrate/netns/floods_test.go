@@ -15,7 +15,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// floodFrames is how many frames a node sends that plays a flood, or a few more.
+// floodFrames is the minimum number of frames that a node sends as a flood.
 const floodFrames = 5000
 
 var floodSources = netip.MustParsePrefix("10.192.0.0/12")
@@ -36,7 +36,7 @@ func playFlood(kind string) int {
 	return 0
 }
 
-// playRoute sends to a source of a flood, and reports what it hears.
+// playRoute sends to a source of a flood, and reports whether it gets no answer.
 func playRoute() {
 	conn, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(10, 200, 1, 2), Port: 1})
 	if err != nil {

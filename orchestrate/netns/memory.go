@@ -16,7 +16,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
-// groupPrefix begins the name of every control group that this package makes.
+// groupPrefix begins the name of every control group of this package.
 const groupPrefix = "equic-bench-"
 
 const (
@@ -24,10 +24,10 @@ const (
 	legacy  = "/sys/fs/cgroup/memory" // version 1, also on hybrid hosts
 )
 
-// memoryControl is the version of the memory control group that this process can
-// limit memory with, empty where there is none, and whether it limits swap too. A
-// group can often be made where the controller is kept from it, so one is made
-// whole, and let go.
+// memoryControl returns the version of the memory control group with which this process
+// can limit memory, and whether it also limits swap. The version is empty if there is
+// none. A group can often be made even if the controller is not available, so
+// memoryControl makes a complete one and removes it.
 func memoryControl() (version string, swap bool) {
 	switch cgroups.Mode() {
 	case cgroups.Unified:
@@ -41,11 +41,11 @@ func memoryControl() (version string, swap bool) {
 	if err != nil {
 		return "", false
 	}
-	_ = probe.remove() // it was just made, and is empty
+	_ = probe.remove() // it is new and empty
 	return version, swap
 }
 
-// probeLimit is a limit in bytes that nothing is held to.
+// probeLimit is a limit in bytes that is not enforced on any process.
 const probeLimit = 64 << 20
 
 // memoryGroup limits the memory of the processes in it.
@@ -54,8 +54,8 @@ type memoryGroup interface {
 	remove() error
 }
 
-// newMemoryGroup makes a control group with a limit in bytes, and no swap where
-// the kernel can tell: swap says whether it can.
+// newMemoryGroup makes a control group with a limit in bytes, and without swap if the
+// kernel accounts swap: swap reports that.
 func newMemoryGroup(version, name string, limit int64) (group memoryGroup, swap bool, err error) {
 	if version == "v2" {
 		return newGroupV2(unified, name, limit)
@@ -69,7 +69,7 @@ func newMemoryGroup(version, name string, limit int64) (group memoryGroup, swap 
 		c, err = make1(&specs.LinuxMemory{Limit: &limit})
 	}
 	if err != nil {
-		_ = os.Remove(filepath.Join(legacy, name)) // it may be there without its limit
+		_ = os.Remove(filepath.Join(legacy, name)) // it may exist without its limit
 		return nil, false, fmt.Errorf("make control group %s: %w", name, err)
 	}
 	return groupV1{c}, swap, nil
@@ -88,7 +88,7 @@ func newGroupV2(root, name string, limit int64) (group memoryGroup, swap bool, e
 	return groupV2{m}, swap, nil
 }
 
-// memoryHierarchy is the memory controller alone.
+// memoryHierarchy returns only the memory controller.
 func memoryHierarchy() ([]cgroup1.Subsystem, error) {
 	return []cgroup1.Subsystem{cgroup1.NewMemory(filepath.Dir(legacy))}, nil
 }
@@ -103,16 +103,16 @@ type groupV2 struct{ *cgroup2.Manager }
 func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) }
 func (g groupV2) remove() error     { return g.Delete() }
 
-// dyingLimit bounds the wait for the processes of a run that was killed: they
-// leave their group a little after their death.
+// dyingLimit bounds the wait for the processes of a killed run: they leave their group
+// shortly after their death.
 const dyingLimit = 2 * time.Second
 
 // Groups are the control groups that killed runs left: an orchestrate.Cleaner that
-// needs no Runtime. No run may be about to start a node: its groups are as empty.
+// needs no Runtime. No run may be about to start a node: its groups are empty, too.
 type Groups struct{}
 
-// Clean removes the empty control groups, and names them. Those of nodes that run
-// have processes in them, and stay.
+// Clean removes the empty control groups, and returns their names. Groups of running
+// nodes contain processes, and stay.
 func (Groups) Clean(context.Context) (removed []string, err error) {
 	limit := time.Now().Add(dyingLimit)
 	for _, path := range runGroups() {
@@ -124,7 +124,7 @@ func (Groups) Clean(context.Context) (removed []string, err error) {
 	return removed, err
 }
 
-// Leftovers names what Clean would remove.
+// Leftovers returns the names of what Clean would remove.
 func (Groups) Leftovers(context.Context) ([]string, error) {
 	var names []string
 	for _, path := range runGroups() {
@@ -135,7 +135,7 @@ func (Groups) Leftovers(context.Context) ([]string, error) {
 	return names, nil
 }
 
-// runGroups are the control groups of all runs.
+// runGroups returns the control groups of all runs.
 func runGroups() []string {
 	var paths []string
 	for _, root := range []string{unified, legacy} {
@@ -152,8 +152,8 @@ func runGroups() []string {
 	return paths
 }
 
-// removeEmpty removes a control group if no process is in it by the limit, and
-// says whether it did.
+// removeEmpty removes a control group if it has no processes by the limit, and reports
+// whether it did.
 func removeEmpty(path string, limit time.Time) (bool, error) {
 	for busy(path) {
 		if time.Now().After(limit) {
@@ -168,7 +168,7 @@ func removeEmpty(path string, limit time.Time) (bool, error) {
 	return err == nil, nil
 }
 
-// busy says whether processes are in a control group.
+// busy reports whether a control group contains processes.
 func busy(path string) bool {
 	pids, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 	return err == nil && len(pids) > 0

@@ -59,11 +59,11 @@ func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 }
 
 func TestAMemoryGroupOfVersion2IsMadeWholeOrNotAtAll(t *testing.T) {
-	// Files stand in for the kernel's: what cannot be written to is a folder, or
-	// is not there.
+	// Files stand in for the kernel's. A folder, or a missing file, stands in for one
+	// that cannot be written.
 	for name, test := range map[string]struct {
 		files, folders       []string
-		limited, swap, fails bool // swap: it is limited, too
+		limited, swap, fails bool // swap: swap is limited, too
 	}{
 		"the kernel has all": {files: []string{"cgroup.subtree_control"}, limited: true, swap: true},
 		"it does not account swap": {

@@ -1,11 +1,11 @@
-// Package netns runs the nodes of a trial as processes in network namespaces,
-// without a daemon and without an image. It is an orchestrate.Runtime, and the
-// only importer of netlink but for tests. It needs root.
+// Package netns runs the nodes of a trial as processes in network namespaces, without a
+// daemon and without an image. It is an orchestrate.Runtime, and the only importer of
+// netlink except for tests. It needs root.
 //
-// The namespaces have no names: the kernel frees them, and all interfaces in
-// them, with the last process and file descriptor that refers to them. The nodes
-// die with this process, whatever ends it. So a killed run leaves no network and
-// no process; an empty memory control group may stay, until Clean.
+// The namespaces have no names: the kernel frees them, and all interfaces in them, with
+// the last process and file descriptor that refers to them. The nodes die with this
+// process, however it ends. So a killed run leaves no network and no process; an empty
+// memory control group may stay, until Clean.
 package netns
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// ErrNotRoot says that this user may not make network namespaces.
+// ErrNotRoot means that this user may not make network namespaces.
 var ErrNotRoot = errors.New("network namespaces need root")
 
 // Runtime makes namespaces on this machine. Its methods may be called from
@@ -33,17 +33,17 @@ type Runtime struct {
 	Groups
 
 	bin    string // an absolute path
-	memory string // how memory is limited; empty is not at all
-	swap   bool   // is limited with it
+	memory string // how memory is limited; empty means not at all
+	swap   bool   // also limited
 	kernel string // its release
-	cpus   []int  // that this process may use, and so its nodes
+	cpus   []int  // that this process, and so its nodes, may use
 	apart  error  // why nodes have no receiving threads of their own; nil if they have
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
 
-// New looks at what this machine can do. bin is the folder of the nodes'
-// binaries. The error is ErrNotRoot where the user may not make namespaces.
+// New checks what this machine supports. bin is the folder of the nodes' binaries. The
+// error is ErrNotRoot if the user may not make namespaces.
 func New(bin string) (*Runtime, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: run as root, or start a Docker engine", ErrNotRoot)
@@ -56,7 +56,7 @@ func New(bin string) (*Runtime, error) {
 		return nil, fmt.Errorf("%w, and this root may not: %w; a container needs CAP_SYS_ADMIN and CAP_NET_ADMIN",
 			ErrNotRoot, err)
 	}
-	cpus, _ := host.Affinity() // none: more than the kernel's set has room for
+	cpus, _ := host.Affinity() // none: there are more than the kernel's set can hold
 	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus}
 	r.memory, r.swap = memoryControl()
 	r.apart = Try(func() error {
@@ -70,7 +70,7 @@ func New(bin string) (*Runtime, error) {
 	return r, nil
 }
 
-// tryNamespace makes a namespace and lets it go.
+// tryNamespace makes a namespace and releases it.
 func tryNamespace() error {
 	ns, err := newNamespace()
 	if err != nil {
@@ -120,12 +120,12 @@ func (r *Runtime) Platform() orchestrate.Platform {
 	return p
 }
 
-// startup is several times what nodes took on two CPUs.
+// startup returns several times what nodes took on two CPUs.
 func startup(nodes int) time.Duration {
 	return 700*time.Millisecond + time.Duration(nodes)*50*time.Millisecond
 }
 
-// Prepare sees that the binaries are there.
+// Prepare checks that the binaries exist.
 func (r *Runtime) Prepare(context.Context, string) error {
 	var missing []string
 	for _, name := range orchestrate.Binaries() {
@@ -140,8 +140,8 @@ func (r *Runtime) Prepare(context.Context, string) error {
 	return nil
 }
 
-// Unprepare finds nothing: Prepare makes nothing.
+// Unprepare does nothing, as Prepare makes nothing.
 func (*Runtime) Unprepare(context.Context) ([]string, error) { return nil, nil }
 
-// Close does nothing: what a run made went with its trials.
+// Close does nothing: the resources of a run ended with its trials.
 func (*Runtime) Close() error { return nil }

@@ -26,7 +26,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// roleVariable makes the test binary a node, or a run that is killed.
+// roleVariable makes the test binary run as a node, or as a run that is killed.
 const roleVariable = "EQUIC_NETNS_TEST"
 
 const serverAddress, clientAddress = "172.31.77.2", "172.31.77.10"
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// play is what a helper process does; its output is what the tests read.
+// play runs a helper process; its output is what the tests read.
 func play(role string) int {
 	switch role {
 	case "describe":
@@ -133,7 +133,7 @@ func runAndBeKilled() int {
 	select {}
 }
 
-// spec is a server and a client that play their roles.
+// spec is a server and a client with the given roles.
 func spec(server string, client ...string) orchestrate.Spec {
 	node := func(name, address, role string) orchestrate.NodeSpec {
 		kind := results.RoleServer
@@ -325,7 +325,7 @@ func groups(t *testing.T, run string) []string {
 }
 
 func TestNodesDieWithAKilledRun(t *testing.T) {
-	open(t, spec("describe")) // or skip
+	open(t, spec("describe")) // skips the test if it must
 	run := exec.CommandContext(t.Context(), "/proc/self/exe")
 	run.Env = []string{roleVariable + "=run and be killed"}
 	out, err := run.StdoutPipe()
@@ -346,7 +346,7 @@ func TestNodesDieWithAKilledRun(t *testing.T) {
 	testkit.Await(t, "the end of a node whose run was killed", func() bool { return gone(pid) })
 }
 
-// gone says whether a process has ended; a zombie has, too.
+// gone reports whether a process has ended; a zombie has, too.
 func gone(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -19,20 +19,20 @@ import (
 // nodeInterface is the interface of a node in its namespace.
 const nodeInterface = "eth0"
 
-// network is the namespaces of one trial: one with a bridge, and one for each
-// node, joined to it by a veth pair. A bridge in the host's own namespace would
-// be filtered by a Docker engine's rules.
+// network is the namespaces of one trial: one with a bridge, and one for each node,
+// joined to it by a veth pair. A Docker engine's rules would filter a bridge in the
+// host's own namespace.
 type network struct {
 	bridge netns.NsHandle
 	nodes  map[string]netns.NsHandle
-	// receivers are the kernel's threads that receive for the server; none if the CPUs
-	// of the senders do.
+	// receivers are the kernel threads that receive for the server; none if the CPUs of
+	// the senders do.
 	receivers []int
-	floods    *floods // nil if no node is one
+	floods    *floods // nil if no node sends a flood
 }
 
 // newNetwork makes the network of a trial, in which each node receives on its own CPUs
-// if the machine can. Where it returns an error, it leaves nothing behind.
+// if the machine supports that. If it returns an error, it leaves nothing behind.
 func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 	n := &network{bridge: netns.None(), nodes: make(map[string]netns.NsHandle)}
 	defer func() {
@@ -54,7 +54,7 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 	}
 	for i, node := range spec.Nodes {
 		if node.Behind != "" {
-			continue // it is in the other's namespace
+			continue // it is in the other node's namespace
 		}
 		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
@@ -101,7 +101,7 @@ func (n *network) join(
 	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
 }
 
-// receiveApart has a node receive in threads on its own CPUs.
+// receiveApart makes a node receive in threads on its own CPUs.
 func (n *network) receiveApart(i int, node orchestrate.NodeSpec) ([]int, error) {
 	if err := sendToThread(n.bridge, portOf(i)); err != nil {
 		return nil, fmt.Errorf("port of %s: %w", node.Name, err)
@@ -109,7 +109,7 @@ func (n *network) receiveApart(i int, node orchestrate.NodeSpec) ([]int, error) 
 	return receiveApart(n.nodes[node.Name], node.CPUs)
 }
 
-// portOf is the bridge's end of the i-th node's pair.
+// portOf returns the bridge's end of the i-th node's pair.
 func portOf(i int) string { return "node" + strconv.Itoa(i) }
 
 // bringUp sets an interface up, with an address if there is one.
@@ -127,8 +127,7 @@ func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
 	return h.LinkSetUp(link)
 }
 
-// close lets go of the namespaces. The kernel frees them once no process is in
-// them any more.
+// close releases the namespaces. The kernel frees them once they contain no process.
 func (n *network) close() error {
 	err := n.floods.close()
 	n.floods = nil
@@ -136,14 +135,14 @@ func (n *network) close() error {
 		err = errors.Join(err, ns.Close())
 		delete(n.nodes, name)
 	}
-	if n.bridge.IsOpen() { // closing closes it for good
+	if n.bridge.IsOpen() { // closing it resets the handle
 		err = errors.Join(err, n.bridge.Close())
 	}
 	return err
 }
 
-// newNamespace makes a network namespace without a name. IPv6 is off in it, as in
-// a container: its multicast would be traffic that no node sent.
+// newNamespace makes a network namespace without a name. IPv6 is off in it, as in a
+// container: IPv6 multicast would be traffic that no node sent.
 func newNamespace() (netns.NsHandle, error) {
 	type made struct {
 		ns  netns.NsHandle
@@ -151,7 +150,7 @@ func newNamespace() (netns.NsHandle, error) {
 	}
 	done := make(chan made)
 	go func() {
-		// Not unlocked: the thread ends with the goroutine, and nothing else runs
+		// Not unlocked: the thread ends with the goroutine, so that nothing else runs
 		// in the new namespace by mistake.
 		runtime.LockOSThread()
 		ns, err := netns.New()
@@ -179,8 +178,8 @@ func disableIPv6() error {
 	return nil
 }
 
-// Try calls f in a throw-away network namespace whose interface eth0 is one end
-// of a veth pair, as every node's is.
+// Try calls f in a temporary network namespace whose interface eth0 is one end of a
+// veth pair, as in every node.
 func Try(f func() error) error {
 	result := make(chan error)
 	go func() {

@@ -40,7 +40,7 @@ var _ orchestrate.Nodes = (*nodes)(nil)
 type node struct {
 	spec  orchestrate.NodeSpec
 	ns    netns.NsHandle
-	group memoryGroup   // nil for no limit
+	group memoryGroup   // nil if there is no limit
 	done  chan struct{} // closed when a started node has ended and its output is copied
 
 	mu      sync.Mutex
@@ -95,9 +95,9 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	return nil
 }
 
-// run is the life of a node. The thread is the node's alone: it carries the
-// namespace and the CPUs to the process, which dies with it, and is never used
-// for anything else.
+// run runs a node from start to end. It has a thread of its own: the thread gives the
+// namespace and the CPUs to the process, which dies with it, and is never used for
+// anything else.
 func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 	runtime.LockOSThread()
 	command, err := n.start(stdout, stderr)
@@ -116,10 +116,10 @@ func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 	close(n.done)
 }
 
-// sweep waits for the end of a node's process and kills what it left in its
-// process group, as the end of a container's first process does: a program that
-// lives on would hold the node's output open. The process is not reaped yet, so
-// the group's number cannot be that of others.
+// sweep waits for the end of a node's process and kills what is left of its process
+// group, as the end of a container's first process does. Otherwise a surviving program
+// would keep the node's output open. The process is not reaped yet, so its group's
+// number cannot be reused.
 func sweep(pid int) error {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -152,7 +152,7 @@ func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
 		Ptrace:    n.group != nil, // stops at its first instruction
 	}
 	if command.Env == nil {
-		command.Env = []string{} // nil would be ours
+		command.Env = []string{} // nil would mean ours
 	}
 	if err := command.Start(); err != nil {
 		return nil, err
@@ -168,8 +168,8 @@ func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
 	return command, nil
 }
 
-// limit puts a stopped process into its control group, before it has children
-// that would not be moved with it, and lets it run.
+// limit puts a stopped process into its control group, and then lets it run. Children
+// that it already had would not be moved with it.
 func (n *node) limit(pid int) error {
 	var status unix.WaitStatus
 	for {
@@ -204,7 +204,7 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// exitCode is 128 + signal where a signal ended the process.
+// exitCode returns 128 + signal if a signal ended the process.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())
@@ -246,7 +246,7 @@ func (n *node) signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Arrived counts what leaves through the server's bridge port.
+// Arrived returns the count of frames that left through the server's bridge port.
 func (n *nodes) Arrived() (frames uint64, known bool, err error) {
 	if n.network.floods == nil {
 		return 0, false, nil
@@ -255,11 +255,11 @@ func (n *nodes) Arrived() (frames uint64, known bool, err error) {
 	return frames, err == nil, err
 }
 
-// Detach leaves the nodes alone until this process ends, which ends them too.
+// Detach leaves the nodes running until this process ends, which also ends them.
 func (*nodes) Detach() {}
 
-// Remove kills what still runs, and lets go of namespaces and control groups. A
-// second call finds nothing to do.
+// Remove kills the running nodes, and releases namespaces and control groups. A second
+// call does nothing.
 func (n *nodes) Remove(ctx context.Context) error {
 	var err error
 	for _, node := range n.byName {
@@ -292,8 +292,8 @@ func (n *node) remove(ctx context.Context, name string) error {
 	return nil
 }
 
-// emptied removes a control group as soon as nothing is in it: a process that
-// was killed leaves it a little after its death.
+// emptied removes a control group as soon as it is empty: a killed process leaves it
+// shortly after its death.
 func emptied(ctx context.Context, group memoryGroup) error {
 	ctx, cancel := context.WithTimeout(ctx, groupLimit)
 	defer cancel()

@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// On veth the sender's CPU receives a packet, up to the socket's queue or to the program
-// that drops it: the clients would pay for what the server's kernel does, and the server
-// for what its answers cost the clients. So each node's interface receives in a kernel
-// thread of its own, on the node's CPUs, in every variant (threaded NAPI). veth supports
-// this only with GRO on, and only for packets from a sender with TSO off.
+// On veth, the sender's CPU receives a packet, up to the socket's queue or to the program that
+// drops it. The clients would pay for the work of the server's kernel, and the server for the cost
+// of its answers to the clients. So each node's interface receives in a kernel thread of its own,
+// on the node's CPUs, in every variant (threaded NAPI). veth supports this only with GRO on, and
+// only for packets from a sender with TSO off.
 
-// sendToThread has the bridge's port to a node hand its packets to the node's receiving
-// threads.
+// sendToThread makes the bridge's port to a node hand its packets to the node's
+// receiving threads.
 func sendToThread(bridge netns.NsHandle, port string) error {
 	return within(bridge, func() error { return setOffload(port, segmentOffload, 0) })
 }
 
-// receiveApart has the interface of a node receive in threads on CPUs (none: any), and
-// returns their numbers.
+// receiveApart makes the interface of a node receive in threads on CPUs (none: any),
+// and returns their numbers.
 func receiveApart(ns netns.NsHandle, cpus []int) (threads []int, err error) {
 	err = within(ns, func() (err error) {
 		threads, err = makeReceivers(cpus)
@@ -90,7 +90,7 @@ func setOffload(name string, offload, value uint32) error {
 	request := struct {
 		name  [unix.IFNAMSIZ]byte
 		value unsafe.Pointer
-		_     [16]byte // of a union that is larger
+		_     [16]byte // the rest of a larger union
 	}{value: unsafe.Pointer(&command)}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL,
@@ -114,7 +114,8 @@ func mountSysfs() error {
 	return nil
 }
 
-// receivers are the kernel threads that receive for interfaces of a node's name.
+// receivers returns the kernel threads that receive for interfaces with the name of a node's
+// interface.
 func receivers() (pids []int, err error) {
 	names, err := filepath.Glob("/proc/[0-9]*/comm")
 	if err != nil {

@@ -44,7 +44,7 @@ func TestTheServersCPUsReceiveItsPackets(t *testing.T) {
 	}
 }
 
-// ran is how long a thread has run, in ns.
+// ran returns how long a thread has run, in ns.
 func ran(t *testing.T, pid int) (ns int64) {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))

@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A node reads the wall clock once, when it starts (record.Clock), as orchestrate
-// does for the epoch. A step of the clock in between shifts all times of the node,
-// and nothing else shows it.
+// A node reads the wall clock once, when it starts (record.Clock), as orchestrate does
+// for the epoch. A step of the clock in between shifts all times of the node, and is
+// not visible otherwise.
 const (
-	// readyAhead is how far the time of a node's word that it is ready may lie
-	// after its arrival, if one clock gives both.
+	// readyAhead is how far the time at which a node reports to be ready may lie after
+	// its arrival, if both come from one clock.
 	readyAhead = 100 * time.Millisecond
-	// clockStep is how far the wall clock of this machine may move while nodes
-	// start against the monotonic one.
+	// clockStep is how far the wall clock of this machine may move against the
+	// monotonic one while nodes start.
 	clockStep = 100 * time.Millisecond
 )
 
-// readyBehind is how far it may lie before, of so many nodes: a loaded machine
-// delivers late. It is 3 s for up to nine.
+// readyBehind returns how far a node's time may lie before the arrival of its message,
+// for that many nodes: a loaded machine delivers late. It is 3 s for up to nine.
 func readyBehind(nodes int) time.Duration { return 3 * time.Second * time.Duration(max(nodes, 9)) / 9 }
 
-// ClockMoved explains why the time at which one of so many nodes was ready, by its
-// own clock, cannot be right, given when its word arrived here by the monotonic
-// clock, both from the epoch. It is empty if the time can be right, or the arrival
-// is unknown (zero).
+// ClockMoved explains why the time at which a node was ready, by its own clock, cannot
+// be right. It is compared with the arrival of the node's message here by the monotonic
+// clock; both are from the epoch, in ns. The result is empty if the time can be right,
+// or if the arrival is unknown (zero).
 func ClockMoved(readyNS, arrivedNS int64, nodes int) string {
 	ahead := time.Duration(readyNS - arrivedNS)
 	if arrivedNS == 0 || -readyBehind(nodes) <= ahead && ahead <= readyAhead {
@@ -34,7 +34,7 @@ func ClockMoved(readyNS, arrivedNS int64, nodes int) string {
 		fromEpoch(readyNS), fromEpoch(arrivedNS), Seconds(ahead.Abs().Nanoseconds()))
 }
 
-// fromEpoch shows a time relative to the epoch.
+// fromEpoch formats a time relative to the epoch.
 func fromEpoch(ns int64) string {
 	if ns < 0 {
 		return Seconds(-ns) + " before the epoch"
@@ -42,8 +42,8 @@ func fromEpoch(ns int64) string {
 	return Seconds(ns) + " after the epoch"
 }
 
-// stepped reports that the clock of the machine was set while nodes started; it is
-// empty if it was not.
+// stepped returns the evidence that the clock of the machine was set while nodes
+// started; it is empty if it was not.
 func stepped(stepNS int64) string {
 	step := time.Duration(stepNS)
 	if step.Abs() <= clockStep {
@@ -58,5 +58,5 @@ func stepped(stepNS int64) string {
 		way, Seconds(step.Abs().Nanoseconds()))
 }
 
-// Seconds shows a time to the millisecond.
+// Seconds formats a time to the millisecond.
 func Seconds(ns int64) string { return fmt.Sprintf("%.3f s", float64(ns)/1e9) }

@@ -33,7 +33,7 @@ func TestTheTimeOfAReadyNodeIsHeldAgainstItsArrival(t *testing.T) {
 func TestAClockThatIsSetWhileNodesStartBreaksTheTrial(t *testing.T) {
 	for name, test := range map[string]struct {
 		step time.Duration
-		says string // empty: the rule holds
+		says string // empty: the rule is met
 	}{
 		"it is not set":             {0, ""},
 		"it is set by a little":     {-100 * time.Millisecond, ""},

@@ -9,13 +9,13 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// evidence is what the rules look at: the manifest, trial.json, and the records of
-// the trial, reduced to what the rules need.
+// evidence is the input of the rules: the manifest, trial.json, and the records of the
+// trial, reduced to what the rules need.
 type evidence struct {
 	experiment *results.Experiment
 	trial      *results.Trial
 	variant    record.Variant
-	// unmeasured: nothing was to measure the server.
+	// unmeasured: the server ran without a probe.
 	unmeasured bool
 	nodes      []*nodeEvidence // the server first
 }
@@ -32,18 +32,18 @@ type nodeEvidence struct {
 	gateway   *record.Gateway
 	probe     *record.Probe
 	probeLast bool
-	// open: how many requests the client starts shows only when it ends.
+	// open: how many requests the client starts is known only when it ends.
 	open bool
 
 	flooded window // from the first frame of a flood to its last
 	frames  uint64
-	floods  int // records of them
+	floods  int // number of their records
 
 	requests []span
 	outcomes map[record.Outcome]int
 	local    string // the error of the first request that ended as record.Local
 	distinct []bool // by sequence number
-	strange  int    // requests whose number repeats or is not planned, or whose outcome is unknown
+	strange  int    // requests with a repeated or unplanned number, or with an unknown outcome
 
 	served map[string]int // responses of a server, by client address
 	usage  []usage
@@ -52,8 +52,8 @@ type nodeEvidence struct {
 	last   record.Sample
 }
 
-// span is one request in time, relative to the epoch, with its connection as long as
-// that is held.
+// span is one request in time, relative to the epoch, including the time that its
+// connection is held.
 type span struct{ scheduled, start, end int64 }
 
 // usage is the busy time of a node's CPUs, softirq included, since boot.
@@ -157,13 +157,13 @@ func (e *evidence) server() *nodeEvidence { return e.nodes[0] }
 
 func (e *evidence) clients() []*nodeEvidence { return e.nodes[1:] }
 
-// countsSyscalls reports whether the server's system calls were to be counted all
-// the time.
+// countsSyscalls reports whether the server's system calls were to be counted all the
+// time.
 func (e *evidence) countsSyscalls() bool {
 	return e.experiment.Syscalls != nil && *e.experiment.Syscalls && e.experiment.AlternateNS == 0
 }
 
-// group is the load of the i-th node; a server has none.
+// group returns the load of the i-th node; none for a server.
 func (e *evidence) group(i int) results.Load {
 	switch e.trial.Nodes[i].Role {
 	case results.RoleSequential:
@@ -178,7 +178,7 @@ func (e *evidence) group(i int) results.Load {
 	return results.Load{}
 }
 
-// background is the load of the i-th node, one of those in the background.
+// background returns the load of the i-th node, one of those in the background.
 func (e *evidence) background(i int) results.Load {
 	before := 0
 	for _, n := range e.trial.Nodes[:i] {
@@ -195,7 +195,7 @@ func (e *evidence) background(i int) results.Load {
 	return results.Load{}
 }
 
-// requests are those of all clients of a role, in the order of their start.
+// requests returns the requests of all clients of a role, in the order of their start.
 func (e *evidence) requests(role string) []span {
 	var all []span
 	for _, n := range e.nodes {
@@ -212,8 +212,8 @@ type window struct{ from, to int64 }
 
 func (w window) ns() int64 { return max(0, w.to-w.from) }
 
-// starts is the window from the first to the last actual start of a role's
-// requests, or frames; ok is false where there are none.
+// starts returns the window from the first to the last actual start of a role's
+// requests, or frames; ok is false if there are none.
 func (e *evidence) starts(role string) (w window, ok bool) {
 	all := e.requests(role)
 	if len(all) == 0 {
@@ -222,7 +222,7 @@ func (e *evidence) starts(role string) (w window, ok bool) {
 	return window{all[0].start, all[len(all)-1].start}, true
 }
 
-// flooded is the window in which the floods of a role sent.
+// flooded returns the window in which the floods of a role sent.
 func (e *evidence) flooded(role string) (w window, ok bool) {
 	for _, n := range e.nodes {
 		if n.Role != role || n.floods == 0 {
@@ -236,7 +236,7 @@ func (e *evidence) flooded(role string) (w window, ok bool) {
 	return w, ok
 }
 
-// lastEnd is when the last request, or flood, of any client ended.
+// lastEnd returns when the last request, or flood, of any client ended.
 func (e *evidence) lastEnd() int64 {
 	var end int64
 	for _, n := range e.clients() {
@@ -248,9 +248,8 @@ func (e *evidence) lastEnd() int64 {
 	return end
 }
 
-// busy is the share of a node's CPUs that was busy in a window, from 0 to 1, as
-// far as samples cover it. Between two samples the busy time is taken to grow
-// evenly.
+// busy returns the share of a node's CPUs that was busy in a window, from 0 to 1, as
+// far as samples cover it. Between two samples the busy time is assumed to grow evenly.
 func (n *nodeEvidence) busy(w window) float64 {
 	if n.probe == nil || len(n.probe.CPUs) == 0 || len(n.usage) == 0 {
 		return 0
@@ -262,7 +261,7 @@ func (n *nodeEvidence) busy(w window) float64 {
 	return (n.busyAt(w.to) - n.busyAt(w.from)) / float64(w.ns()) / float64(len(n.probe.CPUs))
 }
 
-// busyAt is the busy time at a moment that samples cover.
+// busyAt returns the busy time at a time that samples cover.
 func (n *nodeEvidence) busyAt(at int64) float64 {
 	i, _ := slices.BinarySearchFunc(n.usage, at, func(u usage, at int64) int { return int(u.at - at) })
 	if i == 0 {

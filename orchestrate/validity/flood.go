@@ -5,8 +5,8 @@ import "fmt"
 // floodLoss is the share of a flood's frames that may be lost on their way.
 const floodLoss = 0.01
 
-// floodArrived compares what floods sent to what came to the server: a kernel can throw
-// frames away that it has counted as sent.
+// floodArrived compares the frames that floods sent with those that came to the server:
+// a kernel can drop frames that it has counted as sent.
 func floodArrived(e *evidence) (bool, string) {
 	var sent uint64
 	for _, n := range e.clients() {

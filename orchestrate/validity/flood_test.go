@@ -14,7 +14,7 @@ func newFlood() *synth {
 	return s
 }
 
-// flood has the attackers send a thousand frames each, all of which arrive.
+// flood makes the attackers send a thousand frames each, all of which arrive.
 func (s *synth) flood() {
 	s.manifest.Experiment.Parallel.Kind = record.Junk
 	s.trial.FloodFrames = new(uint64(2000))

@@ -12,29 +12,29 @@ import (
 const (
 	secondNS = int64(1e9)
 
-	// leastOverlap is the share of the attack during which sequential requests
-	// must have been starting.
+	// leastOverlap is the share of the attack during which sequential requests must
+	// have been starting.
 	leastOverlap = 0.5
 	// Saturation: clients whose CPUs are busier than generatorBusy while the
 	// server's are below serverIdle, for more than generatorShare of the attack.
 	generatorBusy  = 0.95
 	serverIdle     = 0.80
 	generatorShare = 0.2
-	// A sequential start is late from lateNS on; more than lateShare of the
-	// quiet starts, or one later than tooLateNS, spoil the trial.
+	// A sequential start is late from lateNS on. More than lateShare of the quiet
+	// starts, or one later than tooLateNS, makes the trial invalid.
 	lateNS    = int64(100e6)
 	tooLateNS = int64(1e9)
 	lateShare = 0.01
-	// localShare is the share of the requests of a group that may fail on the
-	// clients' own machine.
+	// localShare is the share of the requests of a group that may fail on the clients'
+	// own machine.
 	localShare = 0.01
-	// leastRate is the share of the scheduled attack that must be achieved
-	// without a warning.
+	// leastRate is the share of the scheduled attack rate below which there is a
+	// warning.
 	leastRate = 0.95
 )
 
-// attackOverlapsLoad uses actual starts on both sides: a closed loop of fast
-// requests can be over before the attack begins.
+// attackOverlapsLoad uses actual starts on both sides: a closed loop of fast requests
+// can be over before the attack begins.
 func attackOverlapsLoad(e *evidence) (bool, string) {
 	attack, attacked := e.starts(results.RoleParallel)
 	load, loaded := e.starts(results.RoleSequential)
@@ -54,13 +54,13 @@ func attackOverlapsLoad(e *evidence) (bool, string) {
 		Seconds(attack.from), Seconds(attack.to), Seconds(load.from), Seconds(load.to), 100*share)
 }
 
-// attackPlanned reports whether an attack was to meet the load of other clients.
+// attackPlanned reports whether an attack was to overlap the load of other clients.
 func attackPlanned(e *evidence) bool {
 	return e.experiment.Parallel.Clients > 0 && e.experiment.Sequential.Clients > 0
 }
 
-// saturation counts the slices of the attack, of about one second each, in
-// which clients were saturated.
+// saturation counts the slices of the attack, of about one second each, in which
+// clients were saturated.
 type saturation struct{ slices, clientsOnly, both int }
 
 func (e *evidence) saturation() saturation {
@@ -84,9 +84,9 @@ func (e *evidence) saturation() saturation {
 	return s
 }
 
-// busiestClient is the busy share of the CPUs of sequential or of parallel
-// clients, whichever is larger. All clients of a role share their CPUs: one
-// node's samples stand for them all.
+// busiestClient returns the busy share of the CPUs of sequential or of parallel
+// clients, whichever is larger. All clients of a role share their CPUs, so one node's
+// samples represent them all.
 func (e *evidence) busiestClient(w window) float64 {
 	var most float64
 	role := results.RoleServer
@@ -115,7 +115,7 @@ func generatorNotBottleneck(e *evidence) (bool, string) {
 	return float64(s.clientsOnly) <= generatorShare*float64(s.slices), facts
 }
 
-// attackRate sets the achieved rate of the attack beside the scheduled one.
+// attackRate returns the achieved and the scheduled rate of the attack.
 func (e *evidence) attackRate() string {
 	achieved, scheduled := e.attackRates()
 	switch {
@@ -129,8 +129,8 @@ func (e *evidence) attackRate() string {
 	return fmt.Sprintf("attack: %.0f/s achieved of %.0f/s scheduled", achieved, scheduled)
 }
 
-// attackRates are per second, over all attackers; achieved is zero where there
-// are fewer than two requests or frames.
+// attackRates are per second, over all attackers; achieved is zero if there are fewer
+// than two requests or frames.
 func (e *evidence) attackRates() (achieved, scheduled float64) {
 	attack, _ := e.starts(results.RoleParallel)
 	n := 0
@@ -145,9 +145,9 @@ func (e *evidence) attackRates() (achieved, scheduled float64) {
 	return achieved, e.experiment.Parallel.RatePerSecond * float64(e.experiment.Parallel.Clients)
 }
 
-// sequentialOnTime looks at the phases before and after the attack. A request
-// is late only if its client was free to start it: waiting for the one before
-// is the server's doing.
+// sequentialOnTime checks the phases before and after the attack. A request is late
+// only if its client was free to start it: the server causes the wait for the previous
+// one.
 func sequentialOnTime(e *evidence) (bool, string) {
 	attack := e.attackSpan()
 	var quiet, late int
@@ -173,8 +173,8 @@ func sequentialOnTime(e *evidence) (bool, string) {
 		late, quiet, Seconds(worst), who)
 }
 
-// fewLocalFailures sees that all groups sent what they counted: requests that
-// fail on the clients' own machine are no load.
+// fewLocalFailures checks that all groups sent what they counted: requests that fail on
+// the clients' own machine are no load.
 func fewLocalFailures(e *evidence) (bool, string) {
 	holds := true
 	var facts []string
@@ -201,7 +201,7 @@ func fewLocalFailures(e *evidence) (bool, string) {
 	return holds, strings.Join(facts, "; ") + " (allowed: 1 %)"
 }
 
-// attackSpan is the window from the first attacking request to the end of the
+// attackSpan returns the window from the first attacking request to the end of the
 // last.
 func (e *evidence) attackSpan() window {
 	attack := e.requests(results.RoleParallel)
@@ -218,7 +218,7 @@ func (e *evidence) attackSpan() window {
 	return w
 }
 
-// lateness is how late each request outside a window started, after both its
+// lateness returns how late each request outside a window started, after both its
 // schedule and the end of the request before it.
 func (n *nodeEvidence) lateness(except window) []int64 {
 	ordered := slices.Clone(n.requests)
@@ -234,7 +234,7 @@ func (n *nodeEvidence) lateness(except window) []int64 {
 	return late
 }
 
-// warnings are what a reader should know of a trial that is valid all the same.
+// warnings returns warnings about a trial that is valid nevertheless.
 func (e *evidence) warnings() []string {
 	var all []string
 	if achieved, scheduled := e.attackRates(); achieved > 0 && achieved < leastRate*scheduled {
@@ -257,18 +257,17 @@ func (e *evidence) warnings() []string {
 	return all
 }
 
-// turnedAway reports whether the server or its XDP program turned any client away.
+// turnedAway reports whether the server or its XDP program refused or dropped any client.
 func (n *nodeEvidence) turnedAway() bool {
 	return n.server.Refusals > 0 || n.gateway != nil && n.gateway.Dropped > 0
 }
 
-// mostForeign is the share of the server's CPUs that other processes may use
-// without a word.
+// mostForeign is the share of the server's CPUs that other processes may use without a
+// warning.
 const mostForeign = 0.1
 
-// foreign is the share of a node's CPUs, from 0 to 1, that neither the measured
-// process nor the kernel's packet processing used, from the first sample to the
-// last.
+// foreign returns the share of a node's CPUs, from 0 to 1, used by neither the measured
+// process nor the kernel's packet processing, from the first sample to the last.
 func (n *nodeEvidence) foreign() float64 {
 	wall := n.last.AtNS - n.first.AtNS
 	if n.probe == nil || len(n.probe.CPUs) == 0 || wall <= 0 {

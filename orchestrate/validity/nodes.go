@@ -7,8 +7,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// The rules of this file are about what only the run could observe; trial.json
-// has it (results.Trial.GivenUp, ClockStepNS and fields of results.Node).
+// The rules of this file check what only the run could observe. It is recorded in
+// trial.json (results.Trial.GivenUp, ClockStepNS and fields of results.Node).
 
 // observed lists them.
 var observed = []string{RuleCompleted, RuleReady, RuleAlive, RuleReadable}
@@ -28,8 +28,7 @@ func completed(e *evidence) (bool, string) {
 	}, "all clients ended, then the server")
 }
 
-// readyBeforeEpoch holds if each node was ready in time, by clocks that can be
-// believed.
+// readyBeforeEpoch passes if each node was ready in time, by plausible clocks.
 func readyBeforeEpoch(e *evidence) (bool, string) {
 	if set := stepped(e.trial.ClockStepNS); set != "" {
 		return false, set
@@ -70,9 +69,9 @@ func nodesAlive(e *evidence) (bool, string) {
 	return true, "no node died or started twice"
 }
 
-// Died returns how and when (", 1 s after the epoch", or empty) a node ended, with
-// its last words, if that was not its part in the trial: a server runs until it
-// is stopped, a client until its load is done.
+// Died returns how, when and with what last words a node ended, if that was not part of
+// the trial: a server runs until it is stopped, a client until its load is done. when
+// is ", 1 s after the epoch", for example, or empty.
 func Died(n *results.Node, when string) string {
 	switch {
 	case n.Ended != results.EndedItself && n.Ended != results.EndedAsked,
@@ -85,8 +84,8 @@ func Died(n *results.Node, when string) string {
 	return fmt.Sprintf("%s ended with %s%s", n.Name, exitText(n.ExitCode), when)
 }
 
-// endedBySIGTERM is the exit code of a server that knows no other end. Ours has one, and
-// leaves no records without it.
+// endedBySIGTERM is the exit code of a server that does not handle SIGTERM. Ours does,
+// and leaves no records otherwise.
 const endedBySIGTERM = 128 + 15
 
 // exitText explains an exit code of the node protocol.

@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// each collects what is wrong with nodes; if nothing is, it returns fine.
+// each collects the problems of nodes; if there are none, it returns fine.
 func each(nodes []*nodeEvidence, wrong func(*nodeEvidence) string, fine string) (bool, string) {
 	var all []string
 	for _, n := range nodes {
@@ -67,7 +67,7 @@ func (n *nodeEvidence) floodIncomplete() string {
 	return n.probeIncomplete()
 }
 
-// notMeasured explains why a rule asks nothing of the server; empty: it does ask.
+// notMeasured explains why a rule does not apply to the server; empty if it does.
 func (e *evidence) notMeasured() string {
 	if !e.unmeasured {
 		return ""
@@ -123,8 +123,8 @@ func notSwapped(e *evidence) (bool, string) {
 	}, "no node had memory swapped out"+e.notMeasured())
 }
 
-// interfaceKept finds nodes that lost their way to the others: every request then
-// times out, and nothing else distinguishes that from the effect of an attack.
+// interfaceKept finds nodes that lost their connection to the others: every request
+// then times out, as under an attack, with no other difference.
 func interfaceKept(e *evidence) (bool, string) {
 	return each(e.nodes, func(n *nodeEvidence) string {
 		if n.probe != nil && len(n.probe.LostInterfaces) > 0 {
@@ -134,12 +134,12 @@ func interfaceKept(e *evidence) (bool, string) {
 	}, "no node's interface was taken away or changed"+e.notMeasured())
 }
 
-// notOurs is why a rule asks nothing of a server.
+// notOurs is why a rule does not apply to a server.
 const notOurs = "not asked: the server is not ours, and keeps no records"
 
-// servedAddsUp compares both ends, by address: a neighbour has its attacker's. A response
-// that was served may have come too late for its client, or have found it unable to send,
-// so served lies between ok and ok + timeouts + errors + local failures.
+// servedAddsUp compares both ends, by address: a neighbour has its attacker's. A served
+// response may have been too late for its client, or have found it unable to send. So
+// served lies between ok and ok + timeouts + errors + local failures.
 func servedAddsUp(e *evidence) (bool, string) {
 	if e.experiment.Foreign() {
 		return true, notOurs
@@ -191,14 +191,14 @@ func quotaHeld(e *evidence) (bool, string) {
 // at its quota (equic.Stats).
 const overQuota = "drop_over_quota"
 
-// kernelBlocked checks that packets were dropped where the variant says: the server
-// enforces the quota on whatever gets through, and would hide a place that fails.
+// kernelBlocked checks that packets were dropped in the place that the variant names. The server
+// enforces the quota on all connections that get through, and would hide a place that fails.
 //
-// Under policy client, whoever is at the quota loses the next packet of any of
-// its connections. Under policy new it loses only packets that open one. If it sends
-// none while it is at the quota, the server refuses nothing either. The connections that
-// the server does refuse were under way when the quota was reached, and there are fewer
-// of them than of packets that are dropped.
+// Under policy client, a client at the quota loses the next packet of any of its
+// connections. Under policy new, it loses only packets that open one. If it sends none
+// while it is at the quota, the server refuses nothing either. The connections that the
+// server does refuse were in progress when the quota was reached. They are fewer than
+// the dropped packets.
 func kernelBlocked(e *evidence) (bool, string) {
 	g, s := e.server().gateway, e.server().server
 	switch {

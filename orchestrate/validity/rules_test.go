@@ -10,7 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// seq1 and server say whose record it is.
+// seq1 and server report whether a record is of that node.
 func seq1(n *results.Node) bool   { return n.Name == "sequential-1" }
 func server(n *results.Node) bool { return n.Role == results.RoleServer }
 func attacker(n *results.Node) bool {
@@ -22,7 +22,7 @@ type fault struct {
 	variant record.Variant
 	change  func(*synth)
 	broken  rules
-	says    string // of one of them
+	says    string // in the evidence of one of them
 }
 
 type rules []string
@@ -32,7 +32,7 @@ func edited(edit func(n *results.Node, l *record.Line) bool) func(*synth) {
 	return func(s *synth) { s.edit(edit) }
 }
 
-// recordFaults are of the records, and so of what the nodes did.
+// recordFaults are faults in the records, and so in the behaviour of the nodes.
 func recordFaults() map[string]fault {
 	return map[string]fault{
 		"a request is missing": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
@@ -223,8 +223,8 @@ func recordFaults() map[string]fault {
 	}
 }
 
-// otherFaults are of what else a trial is judged by: the manifest, and what the run
-// observed.
+// otherFaults are faults in the other evidence: the manifest, and the observations of
+// the run.
 func otherFaults() map[string]fault {
 	node := func(name string, change func(*results.Node)) func(*synth) {
 		return func(s *synth) { change(s.named(name)) }
@@ -314,7 +314,7 @@ func TestEachFaultBreaksItsRulesAndNoOther(t *testing.T) {
 	}
 }
 
-// differing are the rules that a finding names.
+// differing returns the rules that a finding names.
 func differing(f results.Finding) []string {
 	var names []string
 	for _, fault := range f.Faults {
@@ -336,8 +336,8 @@ func expectBroken(t *testing.T, v *Verdict, says string, rules ...string) {
 	t.Errorf("none of %q is broken with %q in its evidence: %+v", rules, says, v.Checks)
 }
 
-// expectFacts sees that evidence names a node, or a group of them, and a number,
-// or that there was none at all.
+// expectFacts checks that evidence names a node, or a group of them, and a number, or
+// states that there was none at all.
 func expectFacts(t *testing.T, c results.Check) {
 	t.Helper()
 	node := regexp.MustCompile(`\b(server|clients|(sequential|parallel)(-\d+)?)\b`)
@@ -435,7 +435,7 @@ func TestATrialOfASearchIsJudgedByItsOwnStrength(t *testing.T) {
 		}
 		return true
 	})
-	// That a weak attack turns nobody away is no news there.
+	// It is no news that the server refuses no client of a weak attack.
 	if w := s.judge(t).Warnings; !slices.Equal(w, []string{"attack: 41/s achieved of 80/s scheduled"}) {
 		t.Errorf("warnings %q", w)
 	}

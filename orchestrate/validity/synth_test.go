@@ -9,8 +9,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// synth is a run of one valid trial, made by code and not measured: four seconds
-// of load, and an attack of one second in it.
+// synth is a run of one valid trial, generated and not measured: four seconds of load,
+// with an attack of one second.
 type synth struct {
 	manifest *results.Manifest
 	trial    *results.Trial
@@ -63,7 +63,7 @@ func (s *synth) node(name, role string, ended results.NodeEnd) {
 	s.records[name] = append(lines, probed()...)
 }
 
-// probed are samples of a node whose CPU is half busy, and the probe's end.
+// probed returns samples of a node whose CPU is half busy, and the probe's end.
 func probed() []record.Line {
 	var lines []record.Line
 	for at := int64(-1e9); at < 4e9; at += 1e8 {
@@ -123,7 +123,7 @@ func (s *synth) named(node string) *results.Node {
 	return &s.trial.Nodes[slices.IndexFunc(s.trial.Nodes, func(n results.Node) bool { return n.Name == node })]
 }
 
-// judge judges the trial as it is.
+// judge judges the trial in its current state.
 func (s *synth) judge(t *testing.T) *Verdict {
 	t.Helper()
 	v, err := Judge(s.manifest, s.trial, s.read)
@@ -133,7 +133,7 @@ func (s *synth) judge(t *testing.T) *Verdict {
 	return v
 }
 
-// recorded is the run with the verdict on it as it is.
+// recorded returns the run with the verdict on its current state.
 func (s *synth) recorded(t *testing.T) *synth {
 	t.Helper()
 	v := s.judge(t)

@@ -15,7 +15,7 @@ func TestAnUnmeasuredServerIsAskedForWhatCanBeKnown(t *testing.T) {
 	e := &evidence{variant: record.XDPBlock, unmeasured: true}
 	for name, test := range map[string]struct {
 		node nodeEvidence
-		says string // nothing: it is complete
+		says string // empty if it is complete
 	}{
 		"it is complete without a probe": {whole, ""},
 		"it was measured":                {measured, "was measured, against the plan"},

@@ -1,8 +1,8 @@
 // Package validity decides whether a trial is valid, by the rules of
 // docs/method.md, "A trial is invalid, and says why".
 //
-// orchestrate judges each trial at its end, `equic-bench verify` those of a
-// finished run: from the manifest, trial.json and the records alone.
+// orchestrate judges each trial at its end, `equic-bench verify` those of a finished
+// run: from the manifest, trial.json and the records alone.
 package validity
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Version is the version of the rules for new runs. A change of a rule that can
-// change the outcome for a recorded trial needs a new one.
+// Version is the version of the rules for new runs. A change of a rule that can change
+// the outcome for a recorded trial needs a new version.
 const Version = 3
 
 // The rules, as trial.json names them.
@@ -39,17 +39,17 @@ const (
 	RuleFlood      = results.FloodRule
 )
 
-// rule is one condition of a valid trial. It returns whether the condition
-// holds, and the facts that show it.
+// rule is one condition of a valid trial. It returns whether the condition is met, and
+// the facts that show it.
 type rule struct {
 	name string
-	// always: it applies to a trial that was given up, too.
+	// always: the rule also applies to a trial that was given up.
 	always bool
 	hold   func(*evidence) (bool, string)
 }
 
-// versions are the rules by version, in the order of trial.json. A run is judged
-// by those of its own version.
+// versions are the rules by version, in the order of trial.json. A run is judged by the
+// rules of its own version.
 var versions = map[int][]rule{1: rules1, 2: rules2, 3: rules3}
 
 var (
@@ -94,21 +94,21 @@ type Records func(n *results.Node, yield func(*record.Line) error) error
 // Verdict is the outcome of all rules for one trial.
 type Verdict struct {
 	Checks []results.Check
-	// Warnings are what a reader should know of a trial that was not given up,
-	// even if it is valid.
+	// Warnings are notes for readers about a trial that was not given up, even if it is
+	// valid.
 	Warnings  []string
 	LoadEndNS int64 // when the last request ended, relative to the epoch
 }
 
-// Valid reports whether every rule holds.
+// Valid reports whether every rule is met.
 func (v *Verdict) Valid() bool { return valid(v.Checks) }
 
 func valid(checks []results.Check) bool {
 	return !slices.ContainsFunc(checks, func(c results.Check) bool { return !c.OK })
 }
 
-// Judge judges a trial by the rules of its run. Of the trial it reads the plan,
-// the nodes and what was observed during the run, but no recorded check.
+// Judge judges a trial by the rules of its run. From the trial it reads the plan, the
+// nodes and the observations during the run, but no recorded check.
 func Judge(m *results.Manifest, t *results.Trial, read Records) (*Verdict, error) {
 	rules, known := versions[VersionOf(m)]
 	if !known {

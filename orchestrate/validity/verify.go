@@ -13,9 +13,9 @@ import (
 // TrialRecords is Records for any trial of a run.
 type TrialRecords func(t *results.Trial, n *results.Node, yield func(*record.Line) error) error
 
-// Verify judges the trials of a run again and compares the outcome of each rule
-// with the recorded one; evidence may differ. A run without manifest (nil), or with
-// rules of an unknown version, is not checked.
+// Verify judges the trials of a run again and compares the outcome of each rule with
+// the recorded one; evidence may differ. A run without a manifest (nil), or with rules
+// of an unknown version, is not checked.
 func Verify(m *results.Manifest, trials []*results.Trial, read TrialRecords) results.Finding {
 	const check = "verdicts"
 	if why, means := unjudgeable(m, trials); why != "" {
@@ -42,7 +42,7 @@ func Verify(m *results.Manifest, trials []*results.Trial, read TrialRecords) res
 		"records or verdicts were changed, or the trials were judged by other rules: take no figure from them")
 }
 
-// unjudgeable explains why no trial can be judged, and what that means.
+// unjudgeable returns why no trial can be judged, and what that means.
 func unjudgeable(m *results.Manifest, trials []*results.Trial) (why, means string) {
 	switch {
 	case m == nil:
@@ -56,7 +56,7 @@ func unjudgeable(m *results.Manifest, trials []*results.Trial) (why, means strin
 	return "", ""
 }
 
-// differences are the rules whose outcome is not the recorded one, and why.
+// differences returns the rules with an outcome other than the recorded one, and why.
 func differences(m *results.Manifest, t *results.Trial, read Records) []string {
 	asRun, asTrial := backfilled(*m, *t)
 	verdict, err := Judge(&asRun, &asTrial, read)
@@ -100,14 +100,14 @@ func validText(valid bool) string {
 	return "invalid"
 }
 
-// older reports whether a trial is older than the fields for what was observed
-// during the run. Its records alone may break such a rule; if they do not, the
-// recorded outcome is kept.
+// older reports whether a trial is older than the fields for observations during the
+// run. Its records alone may break such a rule; if they do not, the recorded outcome is
+// kept.
 func older(t *results.Trial) bool { return len(t.Nodes) > 0 && t.Nodes[0].Ended == "" }
 
-// backfilled takes from the recorded checks what an older run did not record
-// otherwise: whether system calls were to be counted, whether the trial was given
-// up, and, if not, how its nodes ended.
+// backfilled takes from the recorded checks what an older run did not record otherwise:
+// whether system calls were to be counted, whether the trial was given up, and, if not,
+// how its nodes ended.
 func backfilled(m results.Manifest, t results.Trial) (results.Manifest, results.Trial) {
 	broken := func(rule string) (string, bool) {
 		i := slices.IndexFunc(t.Checks, func(c results.Check) bool { return c.Rule == rule && !c.OK })

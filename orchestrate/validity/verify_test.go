@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// olderSynth is a run from before what the run observed was in trial.json.
+// olderSynth is a run from before observations of the run were in trial.json.
 func olderSynth(t *testing.T) *synth {
 	t.Helper()
 	s := newSynth(record.NoBlock)
@@ -182,7 +182,7 @@ func TestWhatCannotBeJudgedIsNotChecked(t *testing.T) {
 	}
 }
 
-// The words of old verdicts come out as they were recorded, too.
+// The evidence of old verdicts also matches the recorded texts.
 func TestTheReferenceRunIsJudgedAsItWas(t *testing.T) {
 	run, err := results.Open("../../results/reference/paper")
 	if err != nil {

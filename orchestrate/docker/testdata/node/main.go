@@ -1,5 +1,5 @@
-// Command node stands in for the nodes' binaries in tests: it says what it
-// finds around itself, then does what its argument says.
+// Command node stands in for the nodes' binaries in tests: it reports its surroundings,
+// then does what its argument specifies.
 package main
 
 import (
