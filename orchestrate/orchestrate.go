@@ -277,7 +277,7 @@ func (r *runner) run(ctx context.Context) error {
 		if err != nil {
 			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
 		}
-		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // in a search, the clients' limit is a result
+		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // the clients' limit can end a search
 			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s",
 				ErrInvalid, last.Attempt, p.Index, p.Label(), whyInvalid(last)))
 		}
