@@ -102,7 +102,7 @@ func TestNoiseIsTheDifferenceBetweenTheSameTwice(t *testing.T) {
 				math.Abs(float64(l.Largest-l.Measured)) > 1e-9 {
 				t.Errorf("the largest change of a block is %v %%, and the typical one %v", float64(l.Largest), float64(l.Measured))
 			}
-			// The calls are the same in both: not even one block differs.
+			// The calls are the same in both: no block differs.
 			if same := noiseOf(t, s, "syscalls", "no-block"); same.Measured != 0 || same.Largest != 0 || same.Called() {
 				t.Errorf("calls of no-block %+v, want no change", same)
 			}

@@ -74,7 +74,7 @@ func TestBlocksDecideWhatIsSaidAboutChance(t *testing.T) {
 	}
 }
 
-// verdictOf is the verdict on a pair; "" where it is not there.
+// verdictOf returns the verdict on a pair; "" if it is missing.
 func verdictOf(s *analysis.Report, metric, with, without string) analysis.Verdict {
 	for _, p := range s.Pairs {
 		if p.Metric == metric && p.With == with && p.Without == without {
@@ -96,8 +96,8 @@ func pairOf(t *testing.T, s *analysis.Report, with, without string) analysis.Pai
 	return analysis.Pair{}
 }
 
-// The blocks differ by up to 20 %, the variants by a constant factor: only when
-// paired by block is the change the same in each.
+// The blocks differ by up to 20 %, the variants by a constant factor. The change is the
+// same in each block only if the values are paired by block.
 func TestPairingTakesOutWhatABlockSharesByItsNumber(t *testing.T) {
 	s := synth.ShortBlocks(6)
 	s.Trials[s.Find("xdp-block", 2)].Invalid = "the server was throttled"

@@ -27,7 +27,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// browser is a real Chromium without a network, and what it complains about.
+// browser is a real Chromium without a network, and its errors.
 type browser struct {
 	ctx context.Context
 	dir string // of the run
@@ -43,7 +43,7 @@ func openPage(t *testing.T, dir string) *browser {
 	b := &browser{dir: dir}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.ProxyServer("127.0.0.1:1"), // where nothing listens: no network
+		chromedp.ProxyServer("127.0.0.1:1"), // no server listens there: no network
 		chromedp.Flag("disable-dev-shm-usage", true))
 	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
@@ -57,8 +57,8 @@ func openPage(t *testing.T, dir string) *browser {
 	return b
 }
 
-// chromium is the path of the browser. Without one the test is skipped, but not
-// in continuous integration, which installs it.
+// chromium returns the path of the browser. Without a browser the test is skipped,
+// except in continuous integration, which installs it.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -74,7 +74,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// listen notes errors, and every request but that of the page.
+// listen records errors, and every request except that of the page.
 func (b *browser) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -104,7 +104,7 @@ func call[P, R any](t *testing.T, b *browser, command cdp.Command[P, R], params 
 	testkit.Must(t, err)
 }
 
-// media makes the page believe in a medium and a colour scheme; empty is its own.
+// media sets the medium and colour scheme of the page; empty means its own.
 func (b *browser) media(t *testing.T, medium, scheme string) {
 	t.Helper()
 	params := emulation.SetEmulatedMediaParams{Media: medium}
@@ -114,7 +114,7 @@ func (b *browser) media(t *testing.T, medium, scheme string) {
 	call(t, b, emulation.SetEmulatedMedia, params)
 }
 
-// ask is the value of an expression on the page.
+// ask returns the value of an expression on the page.
 func ask[T any](t *testing.T, b *browser, expression string) T {
 	t.Helper()
 	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
@@ -195,8 +195,8 @@ func (b *browser) followsTheColourScheme(t *testing.T) {
 	b.media(t, "", "")
 }
 
-// settle scrolls to a figure. Scrolling hides the tip, so it must be over: two
-// frames later it is.
+// settle scrolls to a figure. Scrolling hides the tip, so settle waits for its end: two
+// frames later it is over.
 func (b *browser) settle(t *testing.T, id string) {
 	t.Helper()
 	ask[bool](t, b, `new Promise((done) => {
@@ -205,8 +205,8 @@ func (b *browser) settle(t *testing.T, id string) {
 	})`)
 }
 
-// tellsValues points at where figure 3 must have a bin of userspace-block, by its
-// data and the labels of the axes, and reads the tip.
+// tellsValues points at the place of a bin of userspace-block in figure 3, computed
+// from its data and the labels of the axes, and reads the tip.
 func (b *browser) tellsValues(t *testing.T) {
 	want := analysis.Unknown()
 	for line := range strings.Lines(string(reported(t, b.dir, "figure-3.csv"))) {
@@ -282,8 +282,8 @@ func (b *browser) prints(t *testing.T) {
 	b.media(t, "", "")
 }
 
-// needsNoScripts loads the page anew in a browser that runs none: what can be read
-// must be there, and what needs a script must not be offered.
+// needsNoScripts reloads the page in a browser without scripts. All readable content
+// must be there, and nothing that needs a script may be offered.
 func (b *browser) needsNoScripts(t *testing.T) {
 	call(t, b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	b.do(t, chromedp.Reload())

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// outline is what a parser finds in a page.
+// outline is the content of a page, as a parser finds it.
 type outline struct {
 	text     string // without tags, scripts and styles
 	ids      []string
@@ -26,8 +26,8 @@ type outline struct {
 	wrong    []string
 }
 
-// outlineOf reads a page tag by tag and notes what is not well-formed, and each
-// attribute by which a browser would ask for something else.
+// outlineOf reads a page tag by tag. It records what is not well-formed, and each
+// attribute that would make a browser load something else.
 func outlineOf(page []byte) *outline {
 	o := &outline{elements: map[string]int{}}
 	void := []string{"meta", "link", "br", "hr", "img", "input"}
@@ -78,7 +78,7 @@ func (o *outline) element(t html.Token) {
 	}
 }
 
-// says checks that the page has a text, however it is broken into lines.
+// says checks that the page contains a text, with any line breaks.
 func (o *outline) says(t *testing.T, what, text string) {
 	t.Helper()
 	if text = strings.Join(strings.Fields(text), " "); !strings.Contains(o.text, text) {
@@ -125,12 +125,12 @@ func TestPageIsWholeAndAsksForNothing(t *testing.T) {
 	}
 }
 
-// hasAll checks that the page has everything that the summary has.
+// hasAll checks that the page contains everything in the summary.
 func hasAll(t *testing.T, o *outline, s *analysis.Report) {
 	t.Helper()
 	want := 7
 	if slices.ContainsFunc(s.Claims, func(c analysis.Claim) bool { return c.Verdict != analysis.NotRun }) {
-		want++ // that of the claims
+		want++ // the table of the claims
 	}
 	if o.elements["figure"] != want {
 		t.Errorf("%d figures, want %d", o.elements["figure"], want)

@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/tables"
 )
 
-// A change that is unsure is still shown.
+// A change with verdict unsure is still shown.
 func TestAnAttackThatHurtNobodyIsSaidFirst(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

@@ -24,14 +24,14 @@ import (
 )
 
 const (
-	// bothExact is how far apart two computations of one value may be,
-	// relative to it: they add in different orders.
+	// bothExact is the largest relative difference between two computations of one
+	// value: they add in different orders.
 	bothExact = 1e-9
 	// sixDigits is the same for a value that was written by Number.String.
 	sixDigits = 5.0001e-6
 )
 
-// recomputed is what testdata/recompute.py prints.
+// recomputed is the output of testdata/recompute.py.
 type recomputed struct {
 	Variants map[string]map[string][3]analysis.Number `json:"variants"` // median, low, high
 	Claims   map[string]recomputedChange              `json:"claims"`
@@ -72,7 +72,7 @@ func recompute(t *testing.T, dir string) *recomputed {
 	return r
 }
 
-// runPython returns what a script of testdata prints about a run.
+// runPython returns the output of a script in testdata for a run.
 func runPython(t *testing.T, script, dir string) []byte {
 	t.Helper()
 	python, err := exec.LookPath("python3")
@@ -121,7 +121,7 @@ func TestASecondImplementationFindsTheSameFigures(t *testing.T) {
 		},
 		"throughput at the edge of what is recovered, and an attack that ends with a request": func() *synth.Run {
 			s := synth.ShortBlocks(2)
-			s.Experiment.Parallel.Requests = 51 // the last starts at 11 s, as do others
+			s.Experiment.Parallel.Requests = 51 // the last starts at 11 s, as others do
 			for i := range s.Trials {
 				s.Trials[i].Request, s.Trials[i].Server = synth.Losing(i%2), synth.NotAllAdmitted()
 			}
@@ -202,7 +202,7 @@ func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
 	s := write(t, dir)
 	rates := map[string]map[string][]float64{} // by variant and width of the bin
 	for _, row := range dataOf(t, dir, "figure-3.csv") {
-		if row[1] == "" { // no bin
+		if row[1] == "" { // it has no bin
 			continue
 		}
 		rate, err := strconv.ParseFloat(row[4], 64)
@@ -222,7 +222,7 @@ func TestTheBinsOfOneTrialGiveItsThroughput(t *testing.T) {
 	}
 }
 
-// dataOf is the rows of a figure's data, without their head.
+// dataOf returns the rows of a figure's data, without their header.
 func dataOf(t *testing.T, dir, figure string) [][]string {
 	t.Helper()
 	rows, err := csv.NewReader(bytes.NewReader(reported(t, dir, figure))).ReadAll()
@@ -306,8 +306,8 @@ func (r *recomputed) expectCost(t *testing.T, c *analysis.Cost, tolerance float6
 	}
 }
 
-// countedAsTheyAre are the parts of a summary that repeat what a record says,
-// or count records: nothing is computed.
+// countedAsTheyAre reports whether a part of a summary repeats a record, or counts
+// records: nothing is computed.
 func countedAsTheyAre(key string) bool {
 	part, _, _ := strings.Cut(key, ".")
 	switch part {
@@ -355,8 +355,8 @@ func (r *recomputedChange) expect(t *testing.T, name string, measured analysis.N
 	expectNumber(t, name+", p by Holm", e.PHolm, r.PHolm, tolerance)
 }
 
-// expectNumber compares what the Go code says to what was recomputed. JSON has
-// no infinities, so all that is not finite is alike.
+// expectNumber compares the value from the Go code with the recomputed one. JSON has no
+// infinities, so all values that are not finite are treated as equal.
 func expectNumber(t *testing.T, name string, want, got analysis.Number, tolerance float64) {
 	t.Helper()
 	switch w, g := float64(want), float64(got); {
@@ -367,7 +367,7 @@ func expectNumber(t *testing.T, name string, want, got analysis.Number, toleranc
 	}
 }
 
-// flatten is the numbers of a struct under their keys in JSON, joined by dots.
+// flatten returns the numbers of a struct under their keys in JSON, joined by dots.
 func flatten(key string, v reflect.Value) map[string]analysis.Number {
 	all := map[string]analysis.Number{}
 	add := func(name string, field reflect.Value) {
@@ -392,7 +392,7 @@ func flatten(key string, v reflect.Value) map[string]analysis.Number {
 	return all
 }
 
-// expectRows compares the rows of a figure's data to those recomputed.
+// expectRows compares the rows of a figure's data with the recomputed ones.
 func expectRows(t *testing.T, name string, rows [][]string, want [][]any) {
 	t.Helper()
 	if len(rows) != len(want) {

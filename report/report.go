@@ -1,10 +1,10 @@
 // Package report writes the report of a run, and verifies one: the paper's claims
-// against what was measured, its figures 3 to 6 and three beside them with their data,
-// table I, summary.json, report.md and report.html.
+// against the measurements, its figures 3 to 6 and three more with their data, table I,
+// summary.json, report.md and report.html.
 //
-// It is the end of the pipeline, and joins its packages: analysis (records to
-// numbers), claims, figures, tables and page. It needs no root, engine or network,
-// and the same records always give the same bytes.
+// It is the end of the pipeline, and joins its packages: analysis (records to numbers),
+// claims, figures, tables and page. It needs no root, engine or network, and the same
+// records always give the same bytes.
 package report
 
 import (
@@ -27,23 +27,22 @@ const (
 	SummaryFile  = "summary.json"
 	MarkdownFile = "report.md"
 	HTMLFile     = "report.html"
-	ClaimsFile   = "claims.yaml" // those that were given, else there is none
+	ClaimsFile   = "claims.yaml" // the given claims; missing if none were given
 )
 
 // Options of a report.
 type Options struct {
-	// Lang is the language of the figures' texts, their captions and the values
-	// shown on hover: one of figures.Languages, "" is English. Tables, words around
-	// them and the figures' data (CSV) are in English whatever it is.
+	// Lang is the language of the figures' texts, their captions and the values shown
+	// on hover: one of figures.Languages; "" is English. Tables, the surrounding text
+	// and the figures' data (CSV) are always in English.
 	Lang string
-	// Claims are judged by the run; nil are those of the paper eQUIC Gateway.
+	// Claims are judged by the run; nil means those of the paper eQUIC Gateway.
 	Claims *claims.File
 }
 
-// Write regenerates the report of a run directory from its raw records, and
-// returns its numbers. The old report stays until the new one is whole. A run
-// without a single valid trial gives an error that wraps analysis.ErrNoTrials
-// and says what is wrong with the trials there are.
+// Write regenerates the report of a run directory from its raw records, and returns its
+// numbers. The old report stays until the new one is complete. If a run has no valid
+// trial, the error wraps analysis.ErrNoTrials and describes the problems of its trials.
 func Write(runDir string, o Options) (*analysis.Report, error) {
 	summary, drawn, err := drawIn(runDir, runDir, o)
 	if err != nil {
@@ -55,8 +54,8 @@ func Write(runDir string, o Options) (*analysis.Report, error) {
 	return summary, nil
 }
 
-// drawIn writes the report of a run into a new folder, which it makes in place
-// and which is the caller's then.
+// drawIn writes the report of a run into a new folder, which it makes in place. The
+// caller then owns the folder.
 func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {
@@ -90,7 +89,7 @@ func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	return summary, dir, nil
 }
 
-// replace gives the folder tmp the name dir, in place of what was there.
+// replace renames the folder tmp to dir, and replaces what was there.
 func replace(dir, tmp string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove the old report: %w", err)

@@ -25,7 +25,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// write reports on a run that must have something to report.
+// write reports on a run that must have valid trials.
 func write(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	s, err := Write(dir, Options{})
@@ -96,7 +96,7 @@ func TestReportReplacesAnOldOneWhole(t *testing.T) {
 	}
 }
 
-// The public code of the paper draws the CPU samples as memory too.
+// The public code of the paper also draws the CPU samples as memory.
 func TestMemoryDistributionIsOfMemory(t *testing.T) {
 	s := synth.OneBlock()
 	const resident = 64 << 20
@@ -263,7 +263,7 @@ func TestClosedLoopWithoutAttack(t *testing.T) {
 	s.Experiment.Parallel = results.Load{}
 	sum := summarise(t, s.Write(t))
 	v := sum.Variants[0]
-	// 500 requests of about 9 ms each: a window of 4 s and a bit.
+	// 500 requests of about 9 ms each: a window of slightly over 4 s.
 	if v.Throughput.ZeroBins != 0 || !(v.Throughput.Harmonic > 400 && v.Throughput.Harmonic < 480) {
 		t.Errorf("throughput %+v", v.Throughput)
 	}
@@ -286,7 +286,7 @@ func TestWithoutMemoryLimitThereIsNoPercentage(t *testing.T) {
 	}
 }
 
-// Every value of the synthetic run below can be worked out by hand.
+// Every value of the synthetic run below can be calculated by hand.
 func TestFiguresThatCanBeWorkedOutByHand(t *testing.T) {
 	s := synth.OneBlock()
 	flat := func(role string, q *record.Request) {

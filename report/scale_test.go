@@ -27,15 +27,15 @@ var (
 	scaleBinary = flag.String("binary", "", "the equic-bench that -scale measures")
 )
 
-// scaleCase is one run, and what reporting on it may cost.
+// scaleCase is one run, and the limits for its report.
 type scaleCase struct {
 	synth.Bulk
 	goal      time.Duration
 	goalBytes int64
 }
 
-// A histogram makes the memory independent of the number of requests, so ten
-// million may take no more of it than one million.
+// A histogram makes the memory independent of the number of requests, so ten million
+// may take no more of it than one million.
 func scaleCases() []scaleCase {
 	const most = 300e6
 	return []scaleCase{
@@ -45,12 +45,11 @@ func scaleCases() []scaleCase {
 	}
 }
 
-// scaleRounds is how often each run is reported on; goals are judged by the worst.
+// scaleRounds is how often the report of each run is made; goals are judged by the worst.
 const scaleRounds = 3
 
-// TestScale is the benchmark of `make bench-report`. It fails where a report
-// cannot be made; whether a goal is met is said in the table alone, since that
-// depends on the machine.
+// TestScale is the benchmark of `make bench-report`. It fails if a report cannot be
+// made. Only the table shows whether a goal is met, since that depends on the machine.
 func TestScale(t *testing.T) {
 	if *scaleFile == "" {
 		t.Skip("a benchmark: make bench-report")
@@ -71,10 +70,10 @@ func TestScale(t *testing.T) {
 	}
 }
 
-// measure makes the run, reports on it, and returns the row of the table.
+// measure makes the run and its report, and returns the row of the table.
 func (c scaleCase) measure(t *testing.T) string {
 	t.Helper()
-	root := t.TempDir() // removed with all that is in it
+	root := t.TempDir() // removed with all of its contents
 	needSpace(t, root, int64(c.Requests)*500)
 	dir := c.Write(t, root)
 	size := folderBytes(t, dir)
@@ -98,9 +97,9 @@ func (c scaleCase) measure(t *testing.T) string {
 		c.goal.Seconds(), float64(c.goalBytes)/1e6, met)
 }
 
-// reportOnce runs the program on a run directory. The peak of memory that the
-// kernel tells holds that of the parent before the exec: this test keeps no
-// records, and stays well below it.
+// reportOnce runs the program on a run directory. The kernel's peak of memory includes
+// that of the parent before the exec: this test keeps no records, and stays well below
+// it.
 func reportOnce(t *testing.T, dir string) (time.Duration, *syscall.Rusage) {
 	t.Helper()
 	if *scaleBinary == "" {

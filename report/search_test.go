@@ -48,7 +48,7 @@ func TestReportOfASearchIsAsKept(t *testing.T) {
 func TestTheBreakingPointsOfAKnownRunAreFound(t *testing.T) {
 	for repetitions, edit := range map[int]func(*synth.Run){
 		1: func(*synth.Run) {},
-		2: func(run *synth.Run) { // the second search is not whole
+		2: func(run *synth.Run) { // the second search is incomplete
 			run.Trials = run.Trials[:len(run.Trials)-1]
 		},
 	} {

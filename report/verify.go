@@ -18,10 +18,9 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Verify draws the report of a run anew, in a temporary folder outside of it,
-// and compares each file with that of the run, byte for byte. A run whose report
-// was not drawn yet is not checked. The error is not the run's: this machine has
-// no room to draw in.
+// Verify draws the report of a run again, in a temporary folder outside of it, and
+// compares each file with that of the run, byte for byte. A run without a report is not
+// checked. An error concerns not the run but this machine: it has no space to draw in.
 func Verify(runDir string) (f results.Finding, err error) {
 	f = results.Finding{Check: "report", Status: results.NotChecked, Evidence: "not drawn"}
 	info, err := os.Lstat(filepath.Join(runDir, results.ReportDir))
@@ -49,20 +48,20 @@ func Verify(runDir string) (f results.Finding, err error) {
 	return compareReports(f.Check, runDir, drawn)
 }
 
-// drawnIn is the language of a report's figures; English where it does not say.
+// drawnIn returns the language of a report's figures; English if it is not recorded.
 func drawnIn(runDir string) string {
 	var s struct {
 		FiguresLang string `json:"figures_lang"`
 	}
 	text, err := os.ReadFile(filepath.Join(runDir, results.ReportDir, SummaryFile))
 	if err != nil || json.Unmarshal(text, &s) != nil || !slices.Contains(figures.Languages(), s.FiguresLang) {
-		return figures.English // the comparison says what is wrong with the file
+		return figures.English // the comparison reports the problem with the file
 	}
 	return s.FiguresLang
 }
 
-// claimsOf is the file of claims that a report was made with; nil if it has none, or
-// none that can be read: the comparison finds that.
+// claimsOf returns the file of claims that a report was made with; nil if it has none,
+// or no readable one: the comparison finds that.
 func claimsOf(runDir string) *claims.File {
 	f, err := claims.Load(filepath.Join(runDir, results.ReportDir, ClaimsFile))
 	if err != nil {
@@ -71,7 +70,7 @@ func claimsOf(runDir string) *claims.File {
 	return f
 }
 
-// broken is the finding of a report that cannot follow from the records.
+// broken returns the finding for a report that cannot follow from the records.
 func broken(f results.Finding, why string) results.Finding {
 	f.Status, f.Evidence = results.Broken, "there is one, but none can be drawn from the records"
 	f.Faults = []results.Fault{{File: results.ReportDir, Fault: why}}
@@ -79,7 +78,7 @@ func broken(f results.Finding, why string) results.Finding {
 	return f
 }
 
-// compareReports holds the report of a run against one that was drawn anew.
+// compareReports compares the report of the run with one that was drawn again.
 func compareReports(check, runDir, drawn string) (results.Finding, error) {
 	is, faults := reportFiles(os.DirFS(filepath.Join(runDir, results.ReportDir)))
 	want, unreadable := reportFiles(os.DirFS(drawn))
@@ -98,7 +97,7 @@ func compareReports(check, runDir, drawn string) (results.Finding, error) {
 		"they or the records were changed, or another version drew them; if the records hold, `equic-bench report "+runDir+"` draws them anew"), nil
 }
 
-// difference says how a file of two reports differs; empty: it does not.
+// difference describes how a file of two reports differs; empty if it does not.
 func difference(is, want map[string][]byte, name string) string {
 	a, there := is[name]
 	b, drawn := want[name]
@@ -117,8 +116,8 @@ func difference(is, want map[string][]byte, name string) string {
 	return fmt.Sprintf("differs from byte %d on", at+1)
 }
 
-// reportFiles reads all files below a report's folder, and gives as faults what
-// is not one or cannot be read.
+// reportFiles reads all files below a report's folder. It returns entries that are not
+// files, or cannot be read, as faults.
 func reportFiles(fsys fs.FS) (map[string][]byte, []results.Fault) {
 	files, faults := map[string][]byte{}, []results.Fault(nil)
 	wrong := func(name, why string) {

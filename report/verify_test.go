@@ -22,7 +22,7 @@ func verified(t *testing.T, dir string) results.Finding {
 	return f
 }
 
-// quick is a run whose report is drawn fast.
+// quick returns a run whose report is drawn fast.
 func quick(t *testing.T) string {
 	t.Helper()
 	s := synth.OneBlock()
@@ -73,8 +73,8 @@ func TestAReportWithClaimsOfItsOwnFollowsFromThem(t *testing.T) {
 	}
 }
 
-// One bit of many bytes of each file of a report, its first and last byte
-// among them, is flipped in turn.
+// Flips one bit of many bytes of each file of a report in turn, including its first and
+// last byte.
 func TestAChangedByteInAReportIsFoundAndNamed(t *testing.T) {
 	dir := quick(t)
 	drawn := filepath.Join(t.TempDir(), "drawn")

@@ -13,24 +13,24 @@ import (
 	"github.com/equic-bench/equic-bench/report/tables"
 )
 
-// drawing is a figure in report.html: legend and panels as SVG inside the page,
-// title and notes as text.
+// drawing is a figure in report.html: legend and panels as SVG inside the page, title
+// and notes as text.
 type drawing struct {
 	ID, Title     string
 	Notes         []string
 	Width, Height float64 // of the SVG's own coordinates, in points
-	Pixels        int     // the width of those
-	Narrow        bool    // the figure is of one column
+	Pixels        int     // the width in pixels
+	Narrow        bool    // the figure is one column wide
 	SVG           template.HTML
-	Marks         template.JS // JSON: what the page's script shows on hover
+	Marks         template.JS // JSON: the values that the page's script shows on hover
 	Table         template.HTML
 }
 
-// onPage is pixels per point: a browser's page is wider than a paper's, and read
+// onPage is pixels per point: a page in a browser is wider than a paper's, and is read
 // from further away.
 const onPage = 1.85
 
-// drawFigure draws the figure for the page, and notes its colours in the palette.
+// drawFigure draws the figure for the page, and adds its colours to the palette.
 func drawFigure(f *figures.Figure, colours palette) (drawing, error) {
 	svg, hovers, err := f.Page()
 	if err != nil {
@@ -45,13 +45,13 @@ func drawFigure(f *figures.Figure, colours palette) (drawing, error) {
 		Width: f.Width.Points(), Height: f.Height.Points(), Pixels: int(f.Width.Points() * onPage),
 		Narrow: f.Width < figures.TwoColumns,
 		SVG:    template.HTML(inner(svg, colours)), // drawn here; vgsvg escapes its text
-		Marks:  template.JS(marks),                 // encoding/json escapes what could end the script
+		Marks:  template.JS(marks),                 // encoding/json escapes anything that could end the script
 		Table:  tableHTML(pivot(f.PageData())),
 	}, nil
 }
 
-// inner is what stands inside the svg element, with its colours by name and the
-// page's type.
+// inner returns the content of the svg element, with its colours by name and the page's
+// type.
 func inner(svg string, colours palette) string {
 	_, svg, _ = strings.Cut(svg, "<svg")
 	_, svg, _ = strings.Cut(svg, ">")
@@ -65,10 +65,10 @@ func inner(svg string, colours palette) string {
 	})
 }
 
-// palette is the colours of the figures: the page gives each a dark twin.
+// palette maps names to the colours of the figures: the page gives each a dark twin.
 type palette map[string]color.RGBA
 
-// name is the CSS variable of a colour.
+// name returns the CSS variable of a colour.
 func (p palette) name(hex string) string {
 	hex = strings.ToLower(hex)
 	var c color.RGBA
@@ -78,7 +78,7 @@ func (p palette) name(hex string) string {
 	return "--c" + hex
 }
 
-// css declares the colours, as they are or for a dark page.
+// css declares the colours, unchanged or for a dark page.
 func (p palette) css(dark bool) template.CSS {
 	var names []string
 	for hex := range p {
@@ -96,8 +96,8 @@ func (p palette) css(dark bool) template.CSS {
 	return template.CSS(b.String())
 }
 
-// inverted is a colour of the same hue and saturation with its lightness turned
-// round: white becomes the dark page's card, black its ink.
+// inverted returns a colour of the same hue and saturation with inverted lightness:
+// white becomes the dark page's card, black its ink.
 func inverted(c color.RGBA) color.RGBA {
 	const darkest, lightest = 27, 236 // white, black
 	least, most := int(min(c.R, c.G, c.B)), int(max(c.R, c.G, c.B))
@@ -113,9 +113,9 @@ func inverted(c color.RGBA) color.RGBA {
 	return color.RGBA{R: channel(c.R), G: channel(c.G), B: channel(c.B), A: 255}
 }
 
-// pivot turns rows of series, key, value into a table with a row for each key and
-// a column for each series, both in the order in which they come. The first row
-// names the columns.
+// pivot turns rows of series, key, value into a table with a row for each key and a
+// column for each series, both in their original order. The first row has the names of
+// the columns.
 func pivot(data [][]string) tables.Titled {
 	var keys [][]string
 	var columns []string
@@ -153,12 +153,12 @@ func pivot(data [][]string) tables.Titled {
 	return t
 }
 
-// tableHTML is a table as an HTML element. Its text is escaped.
+// tableHTML returns a table as an HTML element. Its text is escaped.
 func tableHTML(t tables.Titled) template.HTML {
 	t.Style().HTML.EscapeText = true
 	t.SetHTMLCSSClass("data")
 	return template.HTML(effectCell.ReplaceAllString(t.RenderHTML(), `<td$1 class="$2">$2</td>`))
 }
 
-// effectCell is a cell with what an attack does, which has a colour of its own.
+// effectCell matches a cell with the effect of an attack, which has a colour of its own.
 var effectCell = regexp.MustCompile(`<td([^>]*)>(holds|degrades|fails)</td>`)

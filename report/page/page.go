@@ -1,8 +1,8 @@
 // Package page writes report.html: one file with figures, tables and verdicts that
-// asks for nothing from outside.
+// loads nothing from outside.
 //
-// It is the last step of a report, and shows what the packages claims, figures and
-// tables made.
+// It is the last step of a report, and shows the results of the packages claims,
+// figures and tables.
 package page
 
 import (
@@ -26,7 +26,7 @@ import (
 //go:embed page.html style.css script.js
 var pageFiles embed.FS
 
-// document is what the page's template shows.
+// document is the data for the page's template.
 type document struct {
 	Summary  *analysis.Summary
 	Title    string
@@ -38,7 +38,7 @@ type document struct {
 	Notes    []string // on the claims
 	Words    []string
 	Claims   template.HTML // their table
-	Answer   *shown        // of a search or a ladder, in place of verdicts; nil of other runs
+	Answer   *shown        // of a search or a ladder, in place of verdicts; nil for other runs
 	Figures  []drawing
 	Sections []shown
 	Warnings []string
@@ -68,7 +68,7 @@ type shown struct {
 	Items     []string
 }
 
-// HTML is report.html: one file that asks for nothing from outside.
+// HTML returns report.html: one file that loads nothing from outside.
 func HTML(r *analysis.Report, figures []*figures.Figure) ([]byte, error) {
 	style, err := pageFiles.ReadFile("style.css")
 	if err != nil {
@@ -130,7 +130,7 @@ func newDocument(r *analysis.Report) *document {
 	return d
 }
 
-// question is what was run, in a sentence.
+// question describes what was run, in a sentence.
 func question(s *analysis.Summary) string {
 	var names []string
 	for _, v := range s.Variants {
@@ -146,7 +146,7 @@ func question(s *analysis.Summary) string {
 	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", analysis.Sentence(names), blocks, s.Seed)
 }
 
-// facts answer what was run, on what, and how sure the report is.
+// facts returns what was run, on which machine, and how certain the report is.
 func facts(r *analysis.Report) []fact {
 	s, m := r.Summary, r.Manifest
 	e := &m.Experiment
@@ -174,7 +174,7 @@ func facts(r *analysis.Report) []fact {
 	}
 }
 
-// loads are what the clients did, or the names of several cells.
+// loads describes what the clients did, or lists the names of several cells.
 func loads(r *analysis.Report) []string {
 	if len(r.Parts) == 1 {
 		e := &r.Manifest.Experiment
@@ -191,7 +191,7 @@ func loads(r *analysis.Report) []string {
 	return []string{fmt.Sprintf("%d cells: %s", len(names), strings.Join(names, ", "))}
 }
 
-// trialCount says how many trials count.
+// trialCount returns in words how many trials count.
 func trialCount(s *analysis.Summary) string {
 	valid := 0
 	for _, t := range s.Trials {
@@ -204,7 +204,7 @@ func trialCount(s *analysis.Summary) string {
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// marked is text as HTML, with its `code`, **weight** and *emphasis*.
+// marked returns text as HTML, with its `code`, **weight** and *emphasis*.
 func marked(text string) template.HTML {
 	text = html.EscapeString(text)
 	for _, m := range [][2]string{{"`([^`]+)`", "code"}, {`\*\*([^*]+)\*\*`, "strong"}, {`\*([^*]+)\*`, "em"}} {

@@ -20,7 +20,7 @@ type verdictRow struct {
 	Strip          strip
 }
 
-// strip places the values on a scale from -100 % to +100 %, in units of the picture,
+// strip positions the values on a scale from -100 % to +100 %, in units of the picture,
 // which is 200 wide.
 type strip struct {
 	Paper, Measured, Low, High         float64
@@ -29,7 +29,7 @@ type strip struct {
 	Label                              string
 }
 
-// verdicts are the claims as rows.
+// verdicts returns the claims as rows.
 func verdicts(s *analysis.Summary) []verdictRow {
 	var rows []verdictRow
 	for i := range s.Claims {
@@ -64,14 +64,14 @@ func stripOf(row *verdictRow) strip {
 	return s
 }
 
-// onStrip is the place of a value in %: 0 % in the middle, what is beyond +-100 % at
-// the end.
+// onStrip returns the position of a value in %: 0 % is in the middle, values beyond
+// +-100 % are at the ends.
 func onStrip(percent analysis.Number) float64 {
 	at := 100 + 0.9*max(-105, min(105, float64(percent)))
 	return math.Round(at*10) / 10
 }
 
-// kind is a verdict as one word.
+// kind returns a verdict as one word.
 func kind(v analysis.Verdict) string {
 	switch v {
 	case analysis.Consistent, analysis.Contradicted:

@@ -7,8 +7,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// armSections are those on the other arms of the run; their tables are empty
-// where it has none.
+// armSections returns the sections on the other arms of the run; their tables are empty
+// if it has none.
 func armSections(s *analysis.Summary) []Section {
 	cost := Section{Titled: costTable(s), After: []string{costNote(s)}}
 	noise := Section{Titled: noiseTable(s)}
@@ -40,10 +40,10 @@ func costNote(s *analysis.Summary) string {
 		"both, so what that costs is in neither." + asked + " " + spareTime(s))
 }
 
-// busyServer is how busy, in %, the CPUs of a server are that has no time to spare.
+// busyServer is the busy share, in %, from which a server's CPUs have no spare time.
 const busyServer = 90
 
-// spareTime says of the variants whose cost is asked how busy their servers were.
+// spareTime describes how busy the servers were, for the variants whose cost is measured.
 func spareTime(s *analysis.Summary) string {
 	if s.Cost == nil {
 		return ""

@@ -10,10 +10,10 @@ import (
 	"github.com/equic-bench/equic-bench/report/claims"
 )
 
-// Brief writes one table: each headline figure of each variant, and its change
-// from the first variant; and those on each variant against itself, where the run
-// was made for them. Intervals, and what they mean, are in the report. Of a search it writes
-// the breaking points, and of a ladder what each attack does.
+// Brief writes one table: each headline figure of each variant, and its change from the
+// first variant. If the run has an A/A test, the table also has the figures of each variant
+// against itself. Intervals and their meaning are in the report. For a search it writes the
+// breaking points, and for a ladder the effect of each attack.
 func Brief(w io.Writer, r *analysis.Report, width int) error {
 	if r.Searched() {
 		t := BreakingTable(r)
@@ -75,7 +75,7 @@ func briefOf(w io.Writer, p *analysis.Part, width int) error {
 	return nil
 }
 
-// briefCell is a figure with its change from the first variant, paired by block.
+// briefCell returns a figure with its change from the first variant, paired by block.
 func briefCell(v, first *analysis.Variant, m *analysis.Metric) string {
 	figure := m.Show(v)
 	if v.Name == first.Name || !m.Value(v.Metrics).Known() {

@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// pairsTable is every two variants.
+// pairsTable returns the table of every two variants.
 func pairsTable(s *analysis.Summary) Titled {
 	t := NewTitled("Every two variants, paired by block", 3, "metric", "variant", "against", "change", "95 % interval",
 		"p", "p, corrected", "verdict")
@@ -22,7 +22,7 @@ func pairsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// noiseTable is the noise floor.
+// noiseTable returns the table of the noise floor.
 func noiseTable(s *analysis.Summary) Titled {
 	t := NewTitled("Noise floor (each variant against itself)", 2, "metric", "variant", "change", "95 % interval", "p",
 		"largest in a block", "called different")
@@ -41,7 +41,7 @@ func noiseTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// costTable is the cost of measuring.
+// costTable returns the table of the cost of measuring.
 func costTable(s *analysis.Summary) Titled {
 	t := NewTitled("Cost of measuring (the server with probe and system-call counter against without)", 2,
 		"variant", "metric", "without", "with", "change", "95 % interval", "p", "goal: under 1 %")

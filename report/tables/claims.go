@@ -9,8 +9,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// ClaimsTable is the paper against what was measured; without rows if the run was not
-// to have the variants that its claims compare.
+// ClaimsTable returns the paper's values against the measured ones. It has no rows if
+// the run was not meant to have the variants that its claims compare.
 func ClaimsTable(s *analysis.Summary) Titled {
 	t := NewTitled(s.Paper+": paper against measured", 1, "claim", "paper", "paper's instrument", "measured", "verdict")
 	t.rightAlign(2, 4)
@@ -25,7 +25,7 @@ func ClaimsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// ClaimsNotes are what to know with the table of the claims, a line each: what was not
+// ClaimsNotes returns the notes for the table of the claims, a line each: what was not
 // run, how many blocks a verdict needs, and what the paper's instrument does.
 func ClaimsNotes(s *analysis.Summary) []string {
 	var notes []string
@@ -64,7 +64,7 @@ func ClaimsNotes(s *analysis.Summary) []string {
 	return notes
 }
 
-// blocksNote says how many blocks a verdict needs, and why.
+// blocksNote describes how many blocks a verdict needs, and why.
 func blocksNote(s *analysis.Summary) string {
 	tests := 0
 	for _, c := range s.Claims {
@@ -79,7 +79,7 @@ func blocksNote(s *analysis.Summary) string {
 		"all tests (%d); this run has %d", s.BlocksNeeded, tests, s.Blocks)
 }
 
-// ClaimsWords are how the claims are put and judged.
+// ClaimsWords describes how the claims are stated and judged.
 func ClaimsWords() []string {
 	return []string{
 		"Each claim is put in the paper's unit: the change in % from one variant to the other, or a share of the time " +

@@ -11,13 +11,13 @@ import (
 )
 
 // GoBench writes the figures of each valid trial in the Go benchmark format
-// (https://go.dev/design/14313-benchmark-format), for benchstat: a line for each
-// trial, named by its variant. Times are in seconds and sizes in bytes, which
-// benchstat scales. A value that was not measured is left out.
+// (https://go.dev/design/14313-benchmark-format), for benchstat: a line for each trial,
+// named by its variant. Times are in seconds and sizes in bytes, which benchstat
+// scales. Missing values are left out.
 //
-// benchstat compares only where all configuration is the same, so that holds
-// what must be alike for a comparison to mean something. What a comparison may
-// be about (the version) or is of one run (its name) stands in a comment.
+// benchstat compares only results with equal configuration. So the configuration
+// contains what must be equal for a meaningful comparison. The possible subject of a
+// comparison (the version) and the identity of a run (its name) are in a comment.
 func GoBench(w io.Writer, r *analysis.Report) error {
 	b, s := new(bytes.Buffer), r.Summary
 	m := s.Manifest
@@ -53,7 +53,7 @@ func GoBench(w io.Writer, r *analysis.Report) error {
 	return err
 }
 
-// benchLine is one trial; empty where nothing was measured.
+// benchLine returns the line of one trial; empty if nothing was measured.
 func benchLine(name string, trial *analysis.Metrics) string {
 	var values strings.Builder
 	for _, m := range benchMetrics() {
@@ -67,10 +67,10 @@ func benchLine(name string, trial *analysis.Metrics) string {
 	return fmt.Sprintf("BenchmarkTrial%s 1%s\n", name, values.String())
 }
 
-// benchMetrics are the metrics that benchstat is given.
+// benchMetrics returns the metrics for benchstat.
 func benchMetrics() []*analysis.Metric {
 	return analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Bench != "" })
 }
 
-// oneLine is text without ends of line, which would begin another key.
+// oneLine returns text without line breaks, which would begin another key.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

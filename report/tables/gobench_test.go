@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// benchmarks reads Go benchmark text as benchstat does; no line may be wrong.
+// benchmarks reads Go benchmark text as benchstat does; every line must be valid.
 func benchmarks(t *testing.T, text []byte) ([]*benchfmt.Result, benchfmt.UnitMetadataMap) {
 	t.Helper()
 	r := benchfmt.NewReader(bytes.NewReader(text), "trials")
@@ -125,7 +125,7 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 
-// judged judgeds a run directory and judges the claims by it.
+// judged reads a run directory and judges the claims by it.
 func judged(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
 	run, err := results.Open(dir)

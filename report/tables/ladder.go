@@ -11,8 +11,9 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// LadderTable has a row for each variant and a column for each attack, with what the attack
-// does to the sequential clients. It has no row in a run of the paper's variants alone.
+// LadderTable returns a table with a row for each variant and a column for each attack, with the
+// effect of the attack on the sequential clients. It has no row if a run has only the paper's
+// variants.
 func LadderTable(r *analysis.Report) Titled {
 	parts := ladderParts(r)
 	header := []any{"variant"}
@@ -34,7 +35,7 @@ func LadderTable(r *analysis.Report) Titled {
 	return t
 }
 
-// ladderCostTable has what an attempt of each attack costs either side.
+// ladderCostTable returns the cost of an attempt of each attack, for either side.
 func ladderCostTable(r *analysis.Report) Titled {
 	parts := ladderParts(r)
 	header := []any{
@@ -58,8 +59,8 @@ func ladderCostTable(r *analysis.Report) Titled {
 	return t
 }
 
-// neighbourTable has what honest clients at the attackers' addresses bear; no row without
-// such clients.
+// neighbourTable returns the effect on honest clients at the attackers' addresses; it has
+// no row without such clients.
 func neighbourTable(r *analysis.Report) Titled {
 	t := NewTitled("Honest clients at the attackers' addresses, as behind one NAT", 2,
 		"attack", "variant", "throughput kept (%)", "requests lost", "served again after the attack (s)")
@@ -79,8 +80,8 @@ func neighbourTable(r *analysis.Report) Titled {
 	return t
 }
 
-// LadderAnswer is the run's answer in two sentences: which variants hold against which
-// attack, and which turns an attempt away at the least cost.
+// LadderAnswer returns the run's answer in two sentences: which variants hold against
+// which attack, and which variant turns an attempt away at the lowest cost.
 func LadderAnswer(r *analysis.Report) []string {
 	parts := ladderParts(r)
 	if len(parts) == 0 {
@@ -97,7 +98,7 @@ func LadderAnswer(r *analysis.Report) []string {
 	return answer
 }
 
-// LadderWords say what the effects mean.
+// LadderWords explains the effects.
 func LadderWords(r *analysis.Report) []string {
 	if !r.Ladder() {
 		return nil
@@ -108,7 +109,7 @@ func LadderWords(r *analysis.Report) []string {
 		100*analysis.FailsKept))
 }
 
-// plainWords are words without emphasis, for a terminal.
+// plainWords removes the emphasis from words, for a terminal.
 func plainWords(words []string) []string {
 	var all []string
 	for _, w := range words {
@@ -117,7 +118,7 @@ func plainWords(words []string) []string {
 	return all
 }
 
-// ladderParts are the cells of a ladder that show what an attack does.
+// ladderParts returns the cells of a ladder that show the effect of an attack.
 func ladderParts(r *analysis.Report) []*analysis.Part {
 	if !r.Ladder() {
 		return nil
@@ -135,7 +136,7 @@ func variantOf(p *analysis.Part, name string) *analysis.Variant {
 	return &p.Summary.Variants[i]
 }
 
-// attackName is a cell's attack for reading.
+// attackName returns a cell's attack for reading.
 func attackName(p *analysis.Part) string {
 	name := p.Cell.Name
 	if name == "" {
@@ -155,7 +156,7 @@ func scheduled(p *analysis.Part) string {
 	return have[0].Attack.ScheduledRPS.Short() + "/s"
 }
 
-// effects are the variants of a cell by what the attack does.
+// effects groups the variants of a cell by the effect of the attack.
 func effects(p *analysis.Part) string {
 	var all []string
 	for _, effect := range []analysis.Effect{analysis.Holds, analysis.Degrades, analysis.Fails, analysis.UnknownEffect} {
@@ -173,7 +174,7 @@ func effects(p *analysis.Part) string {
 	return strings.Join(all, ", ")
 }
 
-// plural is the verb for so many variants.
+// plural returns the verb for that many variants.
 func plural(effect analysis.Effect, n int) string {
 	switch {
 	case effect == analysis.UnknownEffect:
@@ -184,8 +185,8 @@ func plural(effect analysis.Effect, n int) string {
 	return strings.TrimSuffix(string(effect), "s")
 }
 
-// cheapest names the variants with the least and the greatest cost of an attempt to the
-// server, of those that do not fail: with the others the server's CPUs are the limit.
+// cheapest returns the variants with the lowest and the highest cost of an attempt to the server.
+// Variants that fail are excluded: for these, the server's CPUs are the limit.
 func cheapest(p *analysis.Part) string {
 	have := slices.DeleteFunc(p.Summary.Measured(), func(v analysis.Variant) bool {
 		return !(v.Attack.ServerPerAttemptUS > 0) || v.Effect() == analysis.Fails

@@ -11,11 +11,10 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Picture is a figure in report.md: its file's name without extension, and the
-// words about it.
+// Picture is a figure in report.md: its file's name without extension, and its texts.
 type Picture struct{ Name, Title, Caption string }
 
-// Markdown is report.md.
+// Markdown returns report.md.
 func Markdown(r *analysis.Report, pictures []Picture) []byte {
 	s := r.Summary
 	b := new(markdownText)
@@ -54,7 +53,7 @@ func (b *markdownText) list(items []string) {
 	b.printf("\n")
 }
 
-// section is a table, what it means, and a list where it has one.
+// section writes a table, its explanation, and a list if it has one.
 func (b *markdownText) section(of Section) {
 	b.table(of.Titled)
 	b.paragraphs(of.After)
@@ -96,7 +95,7 @@ func (b *markdownText) pictures(pictures []Picture) {
 	}
 }
 
-// checks says which trials count, and why the others do not.
+// checks lists which trials count, and why the others do not.
 func (b *markdownText) checks(s *analysis.Summary) {
 	b.printf("## Validity\n\n| trial | valid | checks passed | why not |\n|:--- |:--- | ---:|:--- |\n")
 	for _, t := range s.Trials {
@@ -123,7 +122,7 @@ func (b *markdownText) limits() {
 	b.list(KnownLimits())
 }
 
-// what says what was run on what.
+// what describes what was run, and on which machine.
 func (b *markdownText) what(p *analysis.Part) {
 	b.printf("## %s\n\n| | |\n|:--- |:--- |\n", NewTitled("What was run, on what", 0).of(p).Title)
 	for _, row := range SetUp(p.Summary) {
@@ -138,7 +137,7 @@ func (b *markdownText) reproduce(s *analysis.Summary) {
 	b.printf("This report alone, from the records that are here: `equic-bench report .` in the run's folder.\n")
 }
 
-// cell makes text fit for a cell of a Markdown table.
+// cell escapes text for a cell of a Markdown table.
 func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ").Replace(s)
 }

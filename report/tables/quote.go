@@ -7,9 +7,9 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// Quote returns a run in one sentence: how many of the paper's claims got which verdict,
-// and the first of them; the first metric of each variant if no claim was judged; the
-// breaking points of a search; what each attack of a ladder does.
+// Quote summarises a run in one sentence: the number of the paper's claims for each
+// verdict, and the first of them; the first metric of each variant if no claim was
+// judged; the breaking points of a search; the effect of each attack of a ladder.
 func Quote(r *analysis.Report) string {
 	if r.Searched() {
 		return quoteSearch(r)
@@ -48,7 +48,7 @@ func Quote(r *analysis.Report) string {
 		blocksOf(r), first.Label, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
 }
 
-// quoteFigures is the first metric of each variant, in the first cell with valid trials.
+// quoteFigures returns the first metric of each variant, in the first cell with valid trials.
 func quoteFigures(r *analysis.Report) string {
 	i := slices.IndexFunc(r.Parts, func(p *analysis.Part) bool { return len(p.Series) > 0 })
 	p := r.Parts[i]

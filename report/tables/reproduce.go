@@ -9,10 +9,10 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// Reproduction is how to run the same again.
+// Reproduction describes how to run the same again.
 type Reproduction struct {
 	Command  string // steps for a shell
-	Report   string // what draws this report anew, in the run's folder
+	Report   string // a command that draws this report again, in the run's folder
 	Warnings []string
 	Scenario string // SHA-256 of the scenario
 	Binaries []binary

@@ -9,8 +9,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// BreakingTable has the breaking points of a search, of all cells. It has no row in any
-// other run.
+// BreakingTable returns the breaking points of a search, for all cells. It has no row
+// in any other run.
 func BreakingTable(r *analysis.Report) Titled {
 	header := []any{"variant", "breaking point", "attempts/s", "breaks at", "why"}
 	blocks, cells := r.Blocks > 1, len(r.Parts) > 1
@@ -37,7 +37,7 @@ func BreakingTable(r *analysis.Report) Titled {
 	return t
 }
 
-// BreakingWords say what the table of breaking points means.
+// BreakingWords explains the table of breaking points.
 func BreakingWords(r *analysis.Report) []string {
 	s := r.Manifest.Experiment.Search
 	if s == nil {
@@ -53,7 +53,7 @@ func BreakingWords(r *analysis.Report) []string {
 	}
 }
 
-// attackTrialsTable has each trial of a search in one cell.
+// attackTrialsTable returns a table with each trial of a search in one cell.
 func attackTrialsTable(s *analysis.Summary) Titled {
 	t := NewTitled("Trials of the search", 1, "trial", "strength", "scheduled (attempts/s)", "achieved (attempts/s)",
 		"throughput kept (%)", "p99 (multiple)", "requests lost", "the server")
@@ -68,7 +68,7 @@ func attackTrialsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// breaksAt is the weakest attack that is known to break the server.
+// breaksAt returns the weakest attack that is known to break the server.
 func breaksAt(b *analysis.BreakingPoint) string {
 	if b.FailsBy != results.AttackBroke {
 		return multiple(analysis.Unknown())
@@ -83,7 +83,7 @@ func multiple(n analysis.Number) string {
 	return n.Short() + "x"
 }
 
-// quoteSearch is the breaking points of the first cell in a sentence.
+// quoteSearch returns the breaking points of the first cell in a sentence.
 func quoteSearch(r *analysis.Report) string {
 	p := r.Parts[0]
 	where := "The"

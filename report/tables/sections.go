@@ -13,16 +13,16 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Section is a table and what is to be known with it: the same in report.md and
-// in report.html. Its text may hold `code`, *emphasis* and **weight**.
+// Section is a table and its explanation: the same in report.md and in report.html. Its
+// text may contain `code`, *emphasis* and **weight**.
 type Section struct {
 	Titled
 	After []string // paragraphs under the table
 	Items []string // a list under them
 }
 
-// Sections are all tables but that of the claims, in the order of the report, cell
-// by cell. Those that have no row are left out.
+// Sections returns all tables except that of the claims, in the order of the report,
+// cell by cell. Tables without a row are left out.
 func Sections(r *analysis.Report) []Section {
 	all := []Section{
 		{Titled: BreakingTable(r), After: BreakingWords(r)},
@@ -61,7 +61,7 @@ func sectionsOf(s *analysis.Summary) []Section {
 	})
 }
 
-// notes says over which window and of what the figures are.
+// notes describes the window of the figures, and what their percentages refer to.
 func notes(s *analysis.Summary) []string {
 	end := "each trial's last sequential request (closed loop)"
 	if s.Window.LoadEndS.Known() {
@@ -87,8 +87,8 @@ func notes(s *analysis.Summary) []string {
 	)
 }
 
-// bracketsNote says what the brackets behind a median are; nothing where there
-// are none.
+// bracketsNote explains the brackets behind a median; it returns nothing if there are
+// none.
 func bracketsNote(s *analysis.Summary) []string {
 	var sizes []int
 	for _, v := range s.Measured() {
@@ -128,7 +128,7 @@ func syscallNames(s *analysis.Summary) []string {
 	return items
 }
 
-// KnownLimits are what the figures cannot show.
+// KnownLimits describes what the figures cannot show.
 func KnownLimits() []string {
 	return []string{
 		"On a veth pair a packet is already a socket buffer when native XDP sees it, and the sender's CPU does the " +
@@ -143,7 +143,7 @@ func KnownLimits() []string {
 	}
 }
 
-// Loads are what the groups of clients did, as names and values.
+// Loads returns what the groups of clients did, as names and values.
 func Loads(e *results.Experiment) [][2]string {
 	all := [][2]string{{"sequential clients", LoadWords(e.Sequential)}, {"attackers", LoadWords(e.Parallel)}}
 	if e.Foreign() {
@@ -158,7 +158,7 @@ func Loads(e *results.Experiment) [][2]string {
 	return all
 }
 
-// SetUp says what was run on what, as names and values.
+// SetUp returns what was run, and on which machine, as names and values.
 func SetUp(s *analysis.Summary) [][2]string {
 	m, e := s.Manifest, &s.Manifest.Experiment
 	return append(Loads(e), [][2]string{
@@ -198,7 +198,7 @@ func LoadWords(l results.Load) string {
 	return fmt.Sprintf("%d%s, each %s %s, from %g s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS))
 }
 
-// Command is what runs the same again, seed included, for a shell.
+// Command returns a shell command that runs the same again, with the same seed.
 func Command(s *analysis.Summary) string {
 	args := slices.Clone(s.Manifest.Command)
 	if len(args) == 0 {
@@ -214,7 +214,7 @@ func Command(s *analysis.Summary) string {
 	return strings.Join(args, " ")
 }
 
-// quoted is an argument as a shell needs it.
+// quoted returns an argument with shell quoting.
 func quoted(arg string) string {
 	odd := func(r rune) bool {
 		plain := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./,:=@+%", r)
@@ -226,7 +226,7 @@ func quoted(arg string) string {
 	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
 }
 
-// Validity says whether the trial counts.
+// Validity describes whether the trial counts.
 func Validity(t *analysis.Trial) string {
 	if t.Valid {
 		return "yes"
@@ -234,7 +234,7 @@ func Validity(t *analysis.Trial) string {
 	return "no"
 }
 
-// ChecksPassed says how many checks the trial passed.
+// ChecksPassed returns in words how many checks the trial passed.
 func ChecksPassed(t *analysis.Trial) string {
 	passed := 0
 	for _, c := range t.Checks {

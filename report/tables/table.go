@@ -1,7 +1,7 @@
 // Package tables writes the tables of a report: for a terminal, in Markdown
 // (report.md), and as Go benchmark lines.
 //
-// It shows what the packages analysis and claims computed.
+// It shows the results of the packages analysis and claims.
 package tables
 
 import (
@@ -15,34 +15,34 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// rightAlign sets columns, counted from 1, to the right.
+// rightAlign aligns columns, counted from 1, to the right.
 func (t *Titled) rightAlign(from, to int) {
 	t.numbers = [2]int{from, to}
 	t.SetColumnConfigs(t.columns(nil))
 }
 
-// Table is a table of text whose lines are as wide as a terminal has room for.
+// Table is a table of text whose lines fit the width of a terminal.
 type Table struct{ t Titled }
 
-// NewTable is a table without rows. The columns from the one to the other,
-// counted from 1, hold numbers.
+// NewTable returns a table without rows. The columns from `from` to `to`, counted from
+// 1, contain numbers.
 func NewTable(from, to int, header ...any) *Table {
 	t := NewTitled("", from-1, header...)
 	t.rightAlign(from, to)
 	return &Table{t}
 }
 
-// AppendRow adds a row of as many cells as the header has.
+// AppendRow adds a row with as many cells as the header.
 func (t *Table) AppendRow(cells ...any) { t.t.AppendRow(cells) }
 
-// Text renders the table with no line longer than width; zero is no limit.
+// Text renders the table with no line longer than width; zero means no limit.
 func (t *Table) Text(width int) string { return t.t.fit(width) }
 
 // Markdown renders the table in Markdown.
 func (t *Table) Markdown() string { return t.t.RenderMarkdown() }
 
-// columns are the settings of columns, with the most characters that each may
-// have, where widths say.
+// columns returns the settings of columns, with the maximum width of each if widths are
+// given.
 func (t *Titled) columns(widths []int) []table.ColumnConfig {
 	var all []table.ColumnConfig
 	for i := 1; i <= max(len(widths), t.numbers[1]); i++ {
@@ -58,7 +58,7 @@ func (t *Titled) columns(widths []int) []table.ColumnConfig {
 	return all
 }
 
-// AppendRow keeps the row's cells, too, for fit.
+// AppendRow also keeps the row's cells for fit.
 func (t *Titled) AppendRow(row table.Row) {
 	var cells []string
 	for _, cell := range row {
@@ -68,9 +68,9 @@ func (t *Titled) AppendRow(row table.Row) {
 	t.Writer.AppendRow(row)
 }
 
-// fit renders the table with no line longer than width; zero is no limit. Cells
-// are broken between their words, the widest columns first. Where that is not
-// enough, each row becomes a sentence.
+// fit renders the table with no line longer than width; zero means no limit. Cells are
+// broken between words, the widest columns first. If that is not enough, each row
+// becomes a sentence.
 func (t *Titled) fit(width int) string {
 	if width <= 0 || t.width(t.widths()) <= width {
 		return t.Render()
@@ -109,7 +109,7 @@ func (t *Titled) tighten() {
 	}
 }
 
-// width is that of a frame around columns of some widths.
+// width returns the width of a frame around columns of the given widths.
 func (t *Titled) width(widths []int) int {
 	box := t.Style().Box
 	total := 1 // the frame
@@ -119,17 +119,17 @@ func (t *Titled) width(widths []int) int {
 	return total
 }
 
-// widths are those of the columns with no cell broken.
+// widths returns the widths of the columns without broken cells.
 func (t *Titled) widths() []int {
 	return t.longest(func(cell string) []string { return []string{cell} })
 }
 
-// longestWords are the least widths that break no word.
+// longestWords returns the smallest widths that break no word.
 func (t *Titled) longestWords() []int {
 	return t.longest(func(cell string) []string { return strings.Split(cell, " ") })
 }
 
-// longest is, for each column, the length of the longest part of its cells.
+// longest returns, for each column, the length of the longest part of its cells.
 func (t *Titled) longest(parts func(cell string) []string) []int {
 	widths := make([]int, len(t.header))
 	for _, row := range append([][]string{t.header}, t.rows...) {
@@ -142,8 +142,8 @@ func (t *Titled) longest(parts func(cell string) []string) []int {
 	return widths
 }
 
-// sentences is each row as one: its text columns, then its numbers by their
-// headers.
+// sentences returns each row as a sentence: its text columns, then its numbers with
+// their headers.
 func (t *Titled) sentences(width int) string {
 	var b strings.Builder
 	for _, row := range t.rows {
@@ -170,18 +170,18 @@ type Titled struct {
 	Title string
 	table.Writer
 	below   []string // lines under the table
-	numbers [2]int   // the first and the last column that is set to the right
+	numbers [2]int   // the first and the last right-aligned column
 	header  []string
 	rows    [][]string
 }
 
-// text is the table with its title and the lines under it.
+// text returns the table with its title and the lines under it.
 func (t *Titled) text(width int) string {
 	lines := append([]string{t.Title, t.fit(width)}, t.below...)
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// of is the table of one cell of a run, with its name in the title.
+// of returns the table for one cell of a run, with the cell's name in the title.
 func (t Titled) of(p *analysis.Part) Titled {
 	if title := p.Title(); title != "" {
 		t.Title = title + ": " + t.Title
@@ -189,7 +189,7 @@ func (t Titled) of(p *analysis.Part) Titled {
 	return t
 }
 
-// NewTitled is a table whose columns after the first n are numbers.
+// NewTitled returns a table whose columns after the first n are numbers.
 func NewTitled(title string, n int, header ...any) Titled {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleLight)

@@ -35,8 +35,8 @@ func TestTablesFitTheirTerminal(t *testing.T) {
 	}
 }
 
-// narrow asserts that no table is wider than it should be. Sentences are broken
-// by the terminal.
+// narrow asserts that no table is wider than it should be. Sentences are wrapped by the
+// terminal.
 func narrow(t *testing.T, text string, width int) {
 	t.Helper()
 	for line := range strings.Lines(text) {

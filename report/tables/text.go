@@ -17,8 +17,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Text writes the report's tables for a terminal of so many columns; zero is as
-// wide as they are.
+// Text writes the report's tables for a terminal with that many columns; zero means no
+// limit.
 func Text(w io.Writer, r *analysis.Report, width int) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "run %s, scenario %s, seed %d: %s\n\n", r.Run, r.Scenario, r.Seed, r.Interval)
@@ -55,7 +55,7 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	return err
 }
 
-// textTables are those of a cell.
+// textTables returns the tables of a cell.
 func textTables(s *analysis.Summary) []Titled {
 	if len(s.BreakingPoints) > 0 {
 		return []Titled{attackTrialsTable(s)}
@@ -65,7 +65,8 @@ func textTables(s *analysis.Summary) []Titled {
 	}
 }
 
-// metricsTable has a column for each variant, and a row for each figure that one of them has.
+// metricsTable returns a table with a column for each variant, and a row for each figure that one
+// of them has.
 func metricsTable(s *analysis.Summary) Titled {
 	have := s.Measured()
 	header := []any{"metric"}
@@ -91,7 +92,7 @@ func metricsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// valueCell is the value of a variant, with the interval where there is one.
+// valueCell returns the value of a variant, with the interval if there is one.
 func valueCell(m *analysis.Metric, v *analysis.Variant) string {
 	value := m.Show(v)
 	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
@@ -100,7 +101,7 @@ func valueCell(m *analysis.Metric, v *analysis.Variant) string {
 	return fmt.Sprintf("%s [%s, %s]", value, m.ShowEnd(v.Low), m.ShowEnd(v.High))
 }
 
-// syscallsTable is table I.
+// syscallsTable returns table I.
 func syscallsTable(s *analysis.Summary) Titled {
 	t := NewTitled("Table I: system calls of the server", 1, "variant", "calls", "errors", "time (s)",
 		"calls per admitted", "calls per offered")
@@ -132,7 +133,7 @@ func requestsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// shownOutcomes are all outcomes, but local failures only if there were any.
+// shownOutcomes returns all outcomes, without local failures if there were none.
 func shownOutcomes(s *analysis.Summary) []record.Outcome {
 	return slices.DeleteFunc(slices.Clone(record.Outcomes), func(o record.Outcome) bool {
 		return o == record.Local && !slices.ContainsFunc(s.Measured(), func(v analysis.Variant) bool {
@@ -165,7 +166,7 @@ func gatewayTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// invalid lists the trials that are kept but not in the figures, with reasons.
+// invalidTrials lists the trials that are kept but not in the figures, with reasons.
 func invalidTrials(s *analysis.Summary) []string {
 	var list []string
 	for _, t := range s.Trials {
@@ -176,7 +177,7 @@ func invalidTrials(s *analysis.Summary) []string {
 	return list
 }
 
-// Warnings are those of the run and of its valid trials.
+// Warnings returns the warnings of the run and of its valid trials.
 func Warnings(s *analysis.Summary) []string {
 	list := slices.Clone(s.Warnings)
 	for _, t := range s.Trials {
