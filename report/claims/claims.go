@@ -1,6 +1,6 @@
 // Package claims judges the claims of a paper by a run's numbers.
 //
-// It follows analysis, whose Report it completes: each claim is a row of a file, and
+// It follows analysis, and completes its Report: each claim is a row of a file, and
 // this package has the rules for a verdict and the premises that claims need.
 package claims
 
@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// level is the one at which a corrected p-value decides.
+// level is the significance level for a corrected p-value.
 const level = 0.05
 
 // Read reads and summarises a run, and judges the claims of eQUIC Gateway by it.
@@ -30,9 +30,9 @@ func (f *File) Read(run *results.Run) (*analysis.Report, error) {
 	return r, nil
 }
 
-// Judge judges every claim by the load of its experiment, at each point of a matrix.
-// The report gets no claims if the run is a search, or was to have no pair of variants that
-// they compare.
+// Judge judges every claim by the load of its experiment, at each point of a matrix. The
+// report gets no claims if the run is a search, or if it was not meant to have a pair of
+// variants that they compare.
 func (f *File) Judge(r *analysis.Report) {
 	r.Claims = []analysis.Claim{}
 	if r.Searched() || !f.compares(r.Summary) {
@@ -62,8 +62,8 @@ func (f *File) Judge(r *analysis.Report) {
 	r.Unmet = unmetPremises(r.Claims)
 }
 
-// compares reports whether the run was to have a pair of variants of some claim, with
-// valid trials or not.
+// compares reports whether the run was meant to have a pair of variants of some claim,
+// even if they have no valid trials.
 func (f *File) compares(s *analysis.Summary) bool {
 	planned := func(name string) bool {
 		return slices.ContainsFunc(s.Variants, func(v analysis.Variant) bool { return v.Name == name })
@@ -73,9 +73,9 @@ func (f *File) compares(s *analysis.Summary) bool {
 	})
 }
 
-// blocksFor returns the smallest number of blocks with which the p-value of each of so
-// many tests can be significant after Holm's correction: with n blocks none is below
-// 2/2^n.
+// blocksFor returns the smallest number of blocks with which the p-value of each of
+// that many tests can be significant after Holm's correction: with n blocks none is
+// below 2/2^n.
 func blocksFor(tests int) int {
 	n := analysis.FewestBlocks
 	for float64(max(1, tests))*2/math.Pow(2, float64(n)) > level {
@@ -84,8 +84,8 @@ func blocksFor(tests int) int {
 	return n
 }
 
-// measure is the claim at a point, once for each pair of variants, with all but the
-// verdict; once in all if its experiment was not run.
+// measure returns the claim at a point, once for each pair of variants, without the
+// verdict; only once if its experiment was not run.
 func (d *definition) measure(p *analysis.Point) []analysis.Claim {
 	part, lacks := p.Mixed(), "needs a load with sequential clients"
 	if d.Experiment == parallel {
@@ -120,7 +120,7 @@ func labelOf(point, id string) string {
 	return point + ": " + id
 }
 
-// empty is the claim for two variants, without what was measured.
+// empty returns the claim for two variants, without measured values.
 func (d *definition) empty(with, against string) analysis.Claim {
 	metric, unknown := analysis.MetricByID(d.Metric), analysis.Unknown()
 	return analysis.Claim{
@@ -132,7 +132,7 @@ func (d *definition) empty(with, against string) analysis.Claim {
 	}
 }
 
-// compare is the claim with what was measured of two variants in a cell.
+// compare returns the claim with the measured values of two variants in a cell.
 func (d *definition) compare(part *analysis.Part, withName, againstName string) analysis.Claim {
 	c := d.empty(withName, againstName)
 	with, against := part.Summary.Variant(withName), part.Summary.Variant(againstName)
@@ -164,7 +164,7 @@ func (d *definition) compare(part *analysis.Part, withName, againstName string) 
 	return c
 }
 
-// inUnit sets what was measured, by us and in the paper's way, in the claim's unit.
+// inUnit sets the values measured by us and in the paper's way, in the claim's unit.
 func (d *definition) inUnit(c *analysis.Claim, metric *analysis.Metric, with, against *analysis.Variant) {
 	instrument := analysis.FindMetric(d.Instrument)
 	if d.Unit == analysis.PercentChange {
@@ -183,7 +183,7 @@ func (d *definition) inUnit(c *analysis.Claim, metric *analysis.Metric, with, ag
 	}
 }
 
-// shown is the typical figure of a variant with its unit.
+// shown returns the typical figure of a variant with its unit.
 func shown(m *analysis.Metric, v *analysis.Variant) string {
 	if m.Censored != nil && m.Censored(v.Metrics) {
 		return m.Show(v) + " " + m.Unit

@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// variantOf is a variant with these trials, one for each block.
+// variantOf returns a variant with these trials, one for each block.
 func variantOf(name record.Variant, trials ...*analysis.Metrics) analysis.Variant {
 	v := analysis.Variant{Name: string(name), TrialMetrics: trials}
 	for i := range trials {
@@ -21,7 +21,7 @@ func variantOf(name record.Variant, trials ...*analysis.Metrics) analysis.Varian
 	return v
 }
 
-// partOf is a cell of those variants, with an attack; sequential clients are in it
+// partOf returns a cell of those variants, with an attack; it has sequential clients
 // unless it is the parallel experiment.
 func partOf(experiment string, variants ...analysis.Variant) *analysis.Part {
 	m := &results.Manifest{Experiment: results.Experiment{Parallel: results.Load{Clients: 4}}}
@@ -35,7 +35,7 @@ func reportOf(parts ...*analysis.Part) *analysis.Report {
 	return &analysis.Report{Summary: parts[0].Summary, Parts: parts}
 }
 
-// claimed is the claim of that ID, judged by a cell.
+// claimed returns the claim of that ID, judged by a cell.
 func claimed(t *testing.T, id string, part *analysis.Part) analysis.Claim {
 	t.Helper()
 	f := EQUIC()
@@ -48,7 +48,7 @@ func claimed(t *testing.T, id string, part *analysis.Part) analysis.Claim {
 	return r.Claims[0]
 }
 
-// times is n trials with these throughputs, one after the other, as often as needed.
+// times returns n trials with these throughputs, repeated in order as needed.
 func times(n int, rates ...float64) []*analysis.Metrics {
 	var all []*analysis.Metrics
 	for i := range n {
@@ -61,7 +61,7 @@ func times(n int, rates ...float64) []*analysis.Metrics {
 	return all
 }
 
-// turnsAway are the outcomes of an attack of which that share was refused.
+// turnsAway returns the outcomes of an attack with that share of refusals.
 func turnsAway(share analysis.Number) map[string]map[string]analysis.Number {
 	return map[string]map[string]analysis.Number{results.RoleParallel: {"ok": 100 * (1 - share), "refused": 100 * share}}
 }
@@ -171,8 +171,8 @@ func TestClaimsOfADirection(t *testing.T) {
 	}
 }
 
-// The CPU claims are shares of the time of one variant; the other decides only which
-// way the difference goes.
+// The CPU claims are shares of the time of one variant; the other variant only decides
+// the direction of the difference.
 func TestAShareOfTheTimeIsJudgedAsOne(t *testing.T) {
 	cpu := func(name record.Variant, below, above float64) analysis.Variant {
 		var all []*analysis.Metrics
@@ -226,8 +226,8 @@ func TestAShareOfTheTimeIsJudgedAsOne(t *testing.T) {
 	}
 }
 
-// recovering is a variant whose trials recover after so many seconds; +Inf is never,
-// watched for 70 s.
+// recovering returns a variant whose trials recover after these seconds; +Inf means
+// never, with 70 s observed.
 func recovering(name record.Variant, after ...float64) analysis.Variant {
 	var all []*analysis.Metrics
 	for i := range 10 {
@@ -329,8 +329,8 @@ func TestPValuesOfTheClaimsAreCorrectedTogether(t *testing.T) {
 	}
 }
 
-// Each point of a matrix has all claims, and all of them are tests that are corrected
-// for together.
+// Each point of a matrix has all claims, and the correction covers all of these tests
+// together.
 func TestEachPointOfAMatrixIsJudged(t *testing.T) {
 	var parts []*analysis.Part
 	for _, point := range []string{"rsa-2048", "rsa-4096"} {

@@ -6,7 +6,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// details are what a reader of a claim needs besides the two figures, by its ID.
+// details are further facts for readers of a claim, by its ID.
 var details = map[string]func(with, against *analysis.Variant) string{
 	"throughput": func(with, against *analysis.Variant) string {
 		return fmt.Sprintf("arithmetic means %s and %s requests/s",

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// File is the claims of one paper (docs/extending.md, The claims of a paper).
+// File contains the claims of one paper (docs/extending.md, The claims of a paper).
 type File struct {
 	Paper  string       `yaml:"paper"`
 	Claims []definition `yaml:"claims"`
@@ -57,18 +57,18 @@ func (n *names) UnmarshalYAML(node *yaml.Node) error {
 	return node.Decode((*[]string)(n))
 }
 
-// The experiments of the paper, by the loads that they have.
+// The experiments of the paper, by their loads.
 const (
 	mixed    = "mixed"
 	parallel = "parallel"
 )
 
-// embedded are the files of claims that are part of the program.
+// embedded contains the files of claims that are part of the program.
 //
 //go:embed *.yaml
 var embedded embed.FS
 
-// EQUIC is the claims of the paper eQUIC Gateway.
+// EQUIC returns the claims of the paper eQUIC Gateway.
 func EQUIC() *File {
 	f, err := Load("equic")
 	if err != nil {
@@ -77,8 +77,8 @@ func EQUIC() *File {
 	return f
 }
 
-// Load reads claims: an embedded file by its name, equic or anchors, or else that at the
-// path.
+// Load reads claims: an embedded file by its name, equic or anchors, otherwise the file
+// at the path.
 func Load(path string) (*File, error) {
 	if text, err := embedded.ReadFile(path + ".yaml"); err == nil {
 		return Parse(path+".yaml", text)
@@ -93,8 +93,7 @@ func Load(path string) (*File, error) {
 // Text returns the file as it was read.
 func (f *File) Text() []byte { return f.text }
 
-// Parse reads claims strictly. The error has a line for each fault, with file and
-// line.
+// Parse reads claims strictly. The error has a line for each fault, with file and line.
 func Parse(name string, text []byte) (*File, error) {
 	f := &File{text: text}
 	d := yaml.NewDecoder(bytes.NewReader(text))
@@ -112,7 +111,7 @@ func Parse(name string, text []byte) (*File, error) {
 	return f, f.check(name, linesOf(&root))
 }
 
-// located puts the name of the file before each line number of an error of yaml.
+// located adds the name of the file before each line number of a yaml error.
 func located(name string, err error) error {
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s:1: the file is empty", name)
@@ -172,7 +171,7 @@ func (f *File) check(name string, lines []int) error {
 	return errors.Join(faults...)
 }
 
-// faults returns what is wrong with a claim, each as a clause.
+// faults returns the faults of a claim, each as a clause.
 func (d *definition) faults() []string {
 	var all []string
 	wrong := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
@@ -206,7 +205,7 @@ func (d *definition) faults() []string {
 	return append(all, d.wrongMetrics()...)
 }
 
-// wrongMetrics returns what is wrong with the metrics of a claim and its value.
+// wrongMetrics returns the faults of the metrics of a claim and its value.
 func (d *definition) wrongMetrics() []string {
 	var all []string
 	for _, id := range []string{d.Metric, d.Otherwise, d.Instrument} {

@@ -86,7 +86,7 @@ func TestAFileOfClaimsIsReadStrictly(t *testing.T) {
 	}
 }
 
-// Both figures of a sentence can be worked out from the paper's own numbers.
+// The paper's own numbers give both figures of a sentence.
 func TestTheValuesAreThePapers(t *testing.T) {
 	want := map[string]float64{
 		"throughput": 30.9, "recovery": 100 * (float64(22-5)/(27-5) - 1), "duration": -65, "block-time": -26.4,

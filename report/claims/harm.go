@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// PremiseWords says what the attack of each cell failed to do, which claims are unsure
-// for that or for another premise, and what can be done about it: a paragraph each.
+// PremiseWords describes which effects the attack of each cell did not have, which claims are
+// unsure because of that or of another premise, and the possible remedies: a paragraph each.
 func PremiseWords(r *analysis.Report) []string {
 	found := slices.Clone(r.Unmet)
 	var advice []string
@@ -50,8 +50,8 @@ func PremiseWords(r *analysis.Report) []string {
 	return append(words, advice...)
 }
 
-// harmless returns what an attack did not do that an attack should: harm somebody, and
-// be turned away by each variant that blocks.
+// harmless returns the expected effects that an attack did not have: to harm some
+// client, and to be turned away by each variant that blocks.
 func harmless(part *analysis.Part) []string {
 	s := part.Summary
 	all := slices.Concat(losesThroughput(s), slowsResponses(s))
@@ -61,8 +61,8 @@ func harmless(part *analysis.Part) []string {
 	return all
 }
 
-// attackAdvice says which attack would be felt: a longer one in the throughput, which
-// is counted by the second, a faster one in all.
+// attackAdvice describes which attack would have an effect: a longer one on the
+// throughput, which is counted in 1 s bins, a faster one on everything.
 func attackAdvice(part *analysis.Part) []string {
 	s := part.Summary
 	var words []string
@@ -77,7 +77,7 @@ func attackAdvice(part *analysis.Part) []string {
 	return append(words, in(part, fasterAttack(part)))
 }
 
-// fasterAttack is a way to double the rate of an attack.
+// fasterAttack returns a way to double the rate of an attack.
 func fasterAttack(part *analysis.Part) string {
 	attack, key := part.Summary.Manifest.Experiment.Parallel, "clients"
 	if part.Cell.Load != "" {
@@ -97,7 +97,7 @@ func fasterAttack(part *analysis.Part) string {
 		rate, doubleRateFlags(key, &attack))
 }
 
-// doubleRateFlags sets twice the rate of a load, for as long.
+// doubleRateFlags doubles the rate of a load, for the same duration.
 func doubleRateFlags(key string, l *results.Load) string {
 	set := fmt.Sprintf("--set %s.parallel.rate=%.4g/s", key, 2*l.RatePerSecond)
 	if l.Strength > 0 {

@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// byChanceS is how many seconds under 90 % of the throughput before the attack
-	// are put down to chance, such as a pause of the machine.
+	// byChanceS is how many seconds under 90 % of the throughput before the attack are
+	// attributed to chance, such as a pause of the machine.
 	byChanceS = 1
-	// felt is by which factor the median response time must rise.
+	// felt is the factor by which the median response time must rise.
 	felt = 1.10
-	// mostOf the attack's requests must be turned away.
+	// mostOf is the share of the attack's requests that must be turned away.
 	mostOf = 0.5
 )
 
-// premise returns why a cell, or one of two variants in it, does not show what a claim
-// is about: each reason is a clause. Nothing if it does, or if that is not known.
+// premise returns why a cell, or one of two variants in it, does not show the subject of a claim:
+// each reason is a clause. It returns nothing if the cell shows it, or if that is not known.
 type premise func(part *analysis.Part, with, against *analysis.Variant) []string
 
 // needsRecovery is the name of the premise without which nothing can be compared.
 const needsRecovery = "recovers"
 
-// premises by the names that a file of claims uses. An attack is a premise of all.
+// premises are by the names in a file of claims. An attack is a premise of all claims.
 var premises = map[string]premise{
 	"loses-throughput": func(p *analysis.Part, _, _ *analysis.Variant) []string { return losesThroughput(p.Summary) },
 	"slows-responses":  func(p *analysis.Part, _, _ *analysis.Variant) []string { return slowsResponses(p.Summary) },
@@ -55,7 +55,7 @@ func (d *definition) unmet(part *analysis.Part, with, against *analysis.Variant)
 	return all
 }
 
-// in puts the name of a cell before a clause about it.
+// in adds the name of a cell before a clause about it.
 func in(part *analysis.Part, clause string) string {
 	if title := part.Title(); title != "" {
 		return title + ": " + clause
@@ -63,7 +63,7 @@ func in(part *analysis.Part, clause string) string {
 	return clause
 }
 
-// unmetPremises are those of all claims, each with its claims.
+// unmetPremises returns the unmet premises of all claims, each with its claims.
 func unmetPremises(claims []analysis.Claim) []analysis.Unmet {
 	var all []analysis.Unmet
 	for _, c := range claims {
@@ -92,7 +92,7 @@ func losesThroughput(s *analysis.Summary) []string {
 		byChanceS, withoutUnprotected(s))}
 }
 
-// slowsResponses: the same of the response time.
+// slowsResponses: the same for the response time.
 func slowsResponses(s *analysis.Summary) []string {
 	slowed := func(v analysis.Variant) bool { return !(v.Typical(slowdown) <= felt) }
 	if slices.ContainsFunc(s.Measured(), slowed) {
@@ -102,8 +102,8 @@ func slowsResponses(s *analysis.Summary) []string {
 		withoutUnprotected(s)}
 }
 
-// slowdown is the median response time during the attack over that before. If too few
-// requests were answered during it for a median, it was felt without bound.
+// slowdown returns the median response time during the attack divided by that before
+// it. It is infinite if too few requests were answered during the attack for a median.
 func slowdown(m *analysis.Metrics) analysis.Number {
 	if m.Duration.Before.P50.Known() && !m.Duration.During.P50.Known() {
 		return analysis.Number(math.Inf(1))
@@ -111,7 +111,7 @@ func slowdown(m *analysis.Metrics) analysis.Number {
 	return m.Duration.During.P50 / m.Duration.Before.P50
 }
 
-// lasted is how long the longest attack was, from its first to its last start.
+// lasted returns the duration of the longest attack, from its first to its last start.
 func lasted(s *analysis.Summary) analysis.Number {
 	var longest analysis.Number
 	for _, v := range s.Measured() {
@@ -120,12 +120,12 @@ func lasted(s *analysis.Summary) analysis.Number {
 	return longest
 }
 
-// tooShort reports whether a second more or less, which is chance, is a large part of
-// the attack.
+// tooShort reports whether a difference of one second, which can be chance, is a large
+// part of the attack.
 func tooShort(s *analysis.Summary) bool { return !(lasted(s) >= 2*byChanceS) }
 
-// withoutUnprotected says that the variant was not run that would feel the attack
-// most.
+// withoutUnprotected returns a note if the run lacks the variant on which the attack
+// has the greatest effect.
 func withoutUnprotected(s *analysis.Summary) string {
 	if s.Variant(string(record.NoBlock)) != nil {
 		return ""
@@ -134,7 +134,7 @@ func withoutUnprotected(s *analysis.Summary) string {
 }
 
 // serves: a variant that answers most of the attack does more work than one that does
-// not, wherever they block. no-block turns away nothing by design.
+// not, at any place. no-block turns away nothing by design.
 func serves(v *analysis.Variant) []string {
 	share := v.Typical(turnedAway)
 	if v.Name == string(record.NoBlock) || !(share < mostOf) {
@@ -144,7 +144,7 @@ func serves(v *analysis.Variant) []string {
 		v.Name, (share * 100).Short())}
 }
 
-// turnedAway is the share of the attack's requests that were not served, in 0..1.
+// turnedAway returns the share of the attack's requests that were not served, in 0..1.
 func turnedAway(m *analysis.Metrics) analysis.Number {
 	var all, ok analysis.Number
 	for outcome, n := range m.Requests[results.RoleParallel] {

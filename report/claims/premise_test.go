@@ -10,8 +10,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// attacked is a trial in which the sequential clients lost throughput for so many
-// seconds, their responses were slower by a factor, and so many of a hundred
+// attacked returns a trial in which the sequential clients lost throughput for that
+// many seconds, their responses were slower by a factor, and that many of a hundred
 // requests of an attack of 8 s were served.
 func attacked(belowS, slower, served analysis.Number) *analysis.Metrics {
 	return &analysis.Metrics{
@@ -122,7 +122,7 @@ func TestAScheduleHidesTheTotalTime(t *testing.T) {
 	}
 }
 
-// Nobody is told to make an attack faster that is as fast as the clients can make it.
+// If an attack is as fast as the clients can make it, there is no advice to make it faster.
 func TestAnAttackAtTheClientsLimitCannotBeFaster(t *testing.T) {
 	none, without, with := attacked(1, 1, 90), attacked(0, 1, 90), attacked(0, 1, 0)
 	for _, m := range []*analysis.Metrics{none, without, with} {
@@ -137,15 +137,15 @@ func TestAnAttackAtTheClientsLimitCannotBeFaster(t *testing.T) {
 	}
 }
 
-// A short attack that hurts is not called too weak for the machine, and one that is
-// too short to judge is not said to have done no harm.
+// A short attack that hurts is not called too weak for the machine. One that is too
+// short to judge is not called harmless.
 func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 	const short, weak = "Use a longer attack", "An attack of "
 	for _, tt := range []struct {
 		name                string
 		lasts               analysis.Number
 		none, without, with *analysis.Metrics
-		want                []string // how each piece of advice begins
+		want                []string // the beginning of each piece of advice
 	}{
 		{"short", 0.8, attacked(1, 30, 60), attacked(0, 9, 3), attacked(0, 1, 0), []string{short}},
 		{"short, and slows nothing", 0.8, attacked(1, 1, 90), attacked(0, 1, 3), attacked(0, 1, 0), []string{short, weak}},
@@ -176,7 +176,7 @@ func TestTheAdviceIsOnWhatTheAttackLacks(t *testing.T) {
 	}
 }
 
-// Premises are about every variant, not only those that the paper compares.
+// Premises concern every variant, not only those that the paper compares.
 func TestVariantsThatThePaperDoesNotHaveAreLookedAtToo(t *testing.T) {
 	part := partOf(mixed, variantOf(record.UserspaceEarly, attacked(9, 9, 80)),
 		variantOf(record.XDPBlockNew, attacked(9, 9, 0)))

@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// decide sets the verdict on a claim, with the reason, once the p-values of all are
-// corrected.
+// decide sets the verdict on a claim, with the reason, once the p-values of all claims
+// are corrected.
 func (d *definition) decide(c *analysis.Claim, blocksNeeded int) {
 	if c.Verdict == analysis.NotRun {
 		return
@@ -27,7 +27,7 @@ func (d *definition) decide(c *analysis.Claim, blocksNeeded int) {
 	}
 }
 
-// verdict returns the verdict on a claim, and why if it is not one on the paper.
+// verdict returns the verdict on a claim, and the reason if the verdict leaves the claim open.
 func (d *definition) verdict(c *analysis.Claim, blocksNeeded int) (analysis.Verdict, string) {
 	switch {
 	case len(c.Unmet) > 0:

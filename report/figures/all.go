@@ -6,16 +6,16 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// All makes the figures of the report, in its order: those of one point of the
-// matrix after those of the other. A figure is of the load that the paper used for
-// it, if the run has several; what needs sequential clients is left out without. A search
-// has one of its own, and no other; a ladder and a sweep have one of their own in front.
+// All makes the figures of the report, in its order, one point of the matrix after the
+// other. If the run has several loads, each figure shows the load that the paper used for
+// it. Figures that need sequential clients are left out without them. A search has one
+// figure of its own, and no other; a ladder and a sweep have one of their own in front.
 func All(r *analysis.Report) []*Figure {
 	var all []*Figure
 	for _, point := range r.Points() {
 		drawn := ofPoint(point, claimsOf(r, point))
 		for _, f := range drawn {
-			if f.empty() { // an empty picture has to give the reason
+			if f.empty() { // an empty picture must give the reason
 				f.legend = append(f.legend, key{label: f.say(noValues)})
 			}
 			if point.Label != "" {
@@ -40,7 +40,7 @@ func All(r *analysis.Report) []*Figure {
 	return all
 }
 
-// claimsOf are the claims whose experiment was run, at a point of the matrix.
+// claimsOf returns the claims whose experiment was run, at a point of the matrix.
 func claimsOf(r *analysis.Report, p *analysis.Point) []analysis.Claim {
 	return slices.DeleteFunc(slices.Clone(r.Claims),
 		func(c analysis.Claim) bool { return c.Point != p.Label || c.Verdict == analysis.NotRun })

@@ -13,8 +13,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// figureAttempt is what an attempt of an attack costs the server with each variant, and
-// the attacker: a panel for each attack of a ladder, and a row for each variant.
+// figureAttempt shows the cost of an attempt of an attack to the server, with each variant, and to
+// the attacker. It has a panel for each attack of a ladder, and a row for each variant.
 func figureAttempt(r *analysis.Report) *Figure {
 	f := newFigure(r.Summary, "figure-attempt", attemptTitle, TwoColumns, 0)
 	f.stacked = true
@@ -70,15 +70,15 @@ func (f *Figure) attemptPanel(part *analysis.Part, have []analysis.Variant, cost
 // attemptCosts are the marks of a panel.
 type attemptCosts []attemptCost
 
-// attemptCost is one mark: what an attempt costs one side.
+// attemptCost is one mark: the cost of an attempt to one side.
 type attemptCost struct {
 	us, row float64
 	mark    draw.GlyphStyle
 	label   string
 }
 
-// attemptCosts has two marks for each variant. A cost that is not above zero, which is noise,
-// has none.
+// attemptCosts returns two marks for each variant. A cost that is zero or less, which is
+// noise, has no mark.
 func (f *Figure) attemptCosts(part *analysis.Part, have []analysis.Variant) (all attemptCosts) {
 	for i := range have {
 		v := &have[i]

@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// grid is thin horizontal lines behind the data.
+// grid returns thin horizontal lines behind the data.
 func grid() *plotter.Grid {
 	g := plotter.NewGrid()
 	g.Vertical.Color = nil
@@ -20,7 +20,7 @@ func grid() *plotter.Grid {
 	return g
 }
 
-// names puts names along the x axis in place of numbers.
+// names puts names along the x axis instead of numbers.
 func names(p *plot.Plot, all []string) {
 	var ticks plot.ConstantTicks
 	for i, name := range all {
@@ -31,8 +31,8 @@ func names(p *plot.Plot, all []string) {
 	p.X.Min, p.X.Max = -0.5, max(0.5, float64(len(all))-0.5)
 }
 
-// variantNames are the names of variants; in two lines where there are more than
-// three, or they would touch.
+// variantNames returns the names of variants. If there are more than three, they are in
+// two lines, or they would touch.
 func variantNames(have []analysis.Variant) []string {
 	var all []string
 	for _, v := range have {
@@ -45,8 +45,8 @@ func variantNames(have []analysis.Variant) []string {
 	return all
 }
 
-// logarithmic makes an axis count the powers of ten around positive values.
-// (A plot.LogScale would do, but for the room that it makes for the label.)
+// logarithmic makes an axis count the powers of ten around positive values. (A
+// plot.LogScale would also do, except for the space that it leaves for the label.)
 func (f *Figure) logarithmic(a *plot.Axis, least, most float64) {
 	a.Tick.Marker = decades{f.lang}
 	a.Min, a.Max = math.Log10(least)-0.2, math.Log10(most)+0.35 // room for marks and labels
@@ -95,8 +95,8 @@ func (s every) Ticks(least, most float64) []plot.Tick {
 	return ticks
 }
 
-// niceStep is a step of 1, 2 or 5 times a power of ten that divides a range
-// into at most n parts.
+// niceStep returns a step of 1, 2 or 5 times a power of ten that divides a range into
+// at most n parts.
 func (f *Figure) niceStep(length float64, n int) every {
 	if !(length > 0) {
 		return every{1, f.lang}
@@ -110,8 +110,8 @@ func (f *Figure) niceStep(length float64, n int) every {
 	return every{10 * power, f.lang}
 }
 
-// scale makes an axis logarithmic where its values span more than a decade, and
-// reports whether it did.
+// scale makes an axis logarithmic if its values span more than a decade, and reports
+// whether it did.
 func (f *Figure) scale(a *plot.Axis, least, most float64) bool {
 	switch {
 	case math.IsInf(least, 0) || math.IsInf(most, 0):

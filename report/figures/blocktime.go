@@ -9,8 +9,8 @@ import (
 
 const extraName = "extra time of the server's CPUs per client turned away"
 
-// figureBlockTime is what a client turned away costs all in all, asked the same
-// way of every variant.
+// figureBlockTime shows the total cost of turning a client away, measured in the same
+// way for every variant.
 func figureBlockTime(s *analysis.Summary) *Figure {
 	f := newFigure(s, "figure-block-time", blockTimeFairTitle, oneColumn, 2.5*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}

@@ -15,7 +15,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// figureBreaking is the breaking point of each variant, a panel for each cell of a search.
+// figureBreaking shows the breaking point of each variant, with a panel for each cell of a search.
 func figureBreaking(r *analysis.Report) *Figure {
 	s, search := r.Summary, r.Manifest.Experiment.Search
 	height := (0.7 + 1.7*vg.Length(len(r.Parts))) * vg.Inch
@@ -44,7 +44,7 @@ func figureBreaking(r *analysis.Report) *Figure {
 	return f
 }
 
-// breakingPanel is the panel of a cell, with its name if there are several.
+// breakingPanel returns the panel of a cell, with its name if there are several.
 func (f *Figure) breakingPanel(part *analysis.Part, panel int, marks *dots) *plot.Plot {
 	title := ""
 	if part.Cell.Name != "" {
@@ -56,8 +56,8 @@ func (f *Figure) breakingPanel(part *analysis.Part, panel int, marks *dots) *plo
 	return p
 }
 
-// breakingDots has one mark for each variant of a cell: of several searches, that of the
-// one in the middle.
+// breakingDots returns one mark for each variant of a cell: of several searches, that of
+// the one in the middle.
 func (f *Figure) breakingDots(part *analysis.Part) *dots {
 	marks := &dots{log: true}
 	for i, v := range part.Summary.Variants {
@@ -100,7 +100,7 @@ func (f *Figure) breakingRows(cell string, b *analysis.BreakingPoint) {
 	}
 }
 
-// breakingDot is the mark of the middle one of some breaking points.
+// breakingDot returns the mark of the middle one of some breaking points.
 func (f *Figure) breakingDot(found []*analysis.BreakingPoint) dot {
 	slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int { return cmp.Compare(a.Estimate(), b.Estimate()) })
 	b := found[(len(found)-1)/2]
@@ -123,7 +123,7 @@ func (f *Figure) breakingDot(found []*analysis.BreakingPoint) dot {
 	return d
 }
 
-// breakingKeys are the entries of the legend that some mark needs.
+// breakingKeys adds the entries of the legend that some mark needs.
 func (f *Figure) breakingKeys(all *dots, searches int) {
 	add := func(when func(dot) bool, label string, thumb plot.Thumbnailer) {
 		if slices.ContainsFunc(all.values, when) {
@@ -146,7 +146,7 @@ func drawBelow(c draw.Canvas, at vg.Point, clr color.Color) {
 	c.StrokeLine2(st, at.X+2, tip+3, at.X, tip)
 }
 
-// downwardThumb is the arrow of a value below what was tried in a legend.
+// downwardThumb is the arrow of a value below the tried range in a legend.
 type downwardThumb struct{}
 
 // Thumbnail implements plot.Thumbnailer.

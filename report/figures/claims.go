@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// mostChange is where the axis of changes ends, in %.
+	// mostChange is the end of the axis of changes, in %.
 	mostChange = 100
 	// statPublished marks a value of the paper in a figure's data.
 	statPublished = "published"
 )
 
-// figureClaims compares three readings of each claim: the paper's, that of the
-// paper's instrument on these trials, and ours. It returns nothing if the run
-// measured no claim.
+// figureClaims compares three readings of each claim: the paper's, that of the paper's
+// instrument on these trials, and ours. It returns nothing if the run measured no
+// claim.
 func figureClaims(s *analysis.Summary, claims []analysis.Claim) []*Figure {
 	if !slices.ContainsFunc(claims, func(c analysis.Claim) bool { return !math.IsNaN(float64(c.Measured)) }) {
 		return nil
@@ -71,8 +71,8 @@ func claimReadings() [3]claimReading {
 	}
 }
 
-// addClaim draws the row of a claim and notes its data and marks. Intervals reports
-// whether any claim has one.
+// addClaim draws the row of a claim and adds its data and marks. intervals is whether
+// any claim has one.
 func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, intervals bool) {
 	reason := claimRow{row, f.unjudged(c, intervals)}
 	p.Add(reason)
@@ -103,7 +103,7 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, interval
 	}
 }
 
-// claimKeys are the entries of the legend.
+// claimKeys adds the entries of the legend.
 func (f *Figure) claimKeys(claims []analysis.Claim) {
 	for _, r := range claimReadings() {
 		f.legend = append(f.legend, key{f.say(r.label), []plot.Thumbnailer{markThumb(r.mark)}})
@@ -121,7 +121,7 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 }
 
 // unjudged returns in short why the trials do not decide a claim; "" if they may, or if
-// a note tells it of all claims.
+// a note gives the reason for all claims.
 func (f *Figure) unjudged(c *analysis.Claim, intervals bool) string {
 	switch {
 	case math.IsNaN(float64(c.Measured)):
@@ -140,7 +140,7 @@ func (f *Figure) unjudged(c *analysis.Claim, intervals bool) string {
 	return ""
 }
 
-// reading is a value of a claim for reading.
+// reading formats a value of a claim for reading.
 func (f *Figure) reading(c *analysis.Claim, n analysis.Number) string {
 	if c.Unit != analysis.PercentChange {
 		return f.lang.localise(n.Short()) + " %"
@@ -151,7 +151,7 @@ func (f *Figure) reading(c *analysis.Claim, n analysis.Number) string {
 	return f.lang.localise(n.Percent())
 }
 
-// within is where a change is on the axis: one beyond it is at its end.
+// within returns the position of a change on the axis: one beyond it is at its end.
 func within(n analysis.Number) float64 { return max(-mostChange, min(mostChange, float64(n))) }
 
 // change draws one reading with its interval and its number.
@@ -214,14 +214,14 @@ func drawArrow(c draw.Canvas, from vg.Point) vg.Length {
 	return tip
 }
 
-// claimRow draws the line below a claim's row and, right of the panel, why the
+// claimRow draws the line below a claim's row and, to the right of the panel, why the
 // claim is not judged.
 type claimRow struct {
 	y      float64
 	reason string
 }
 
-// gapBeside is between a panel and the text right of it.
+// gapBeside is the gap between a panel and the text to its right.
 const gapBeside = 8
 
 func (r claimRow) style() draw.TextStyle {
@@ -230,7 +230,7 @@ func (r claimRow) style() draw.TextStyle {
 	return st
 }
 
-// width is how much room the reason takes beside the panel.
+// width returns how much space the reason takes beside the panel.
 func (r claimRow) width() vg.Length { return gapBeside + r.style().Width(r.reason) }
 
 // Plot implements plot.Plotter.
@@ -271,7 +271,7 @@ func (changeIntervalThumb) Thumbnail(c *draw.Canvas) {
 	drawChangeInterval(*c, c.Center().Y, c.Min.X+4, c.Max.X-4)
 }
 
-// beyondThumb is the arrow of what is beyond an axis in a legend.
+// beyondThumb is the arrow of a value beyond an axis in a legend.
 type beyondThumb struct{}
 
 // Thumbnail implements plot.Thumbnailer.

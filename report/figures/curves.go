@@ -15,8 +15,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// overTime is a panel of curves over time, the attack shaded. Time is zero as the
-// attack begins, or at the epoch if there is none.
+// overTime returns a panel of curves over time, with the attack shaded. Time is zero at
+// the beginning of the attack, or at the epoch if there is none.
 func (f *Figure) overTime(s *analysis.Summary, lastS float64, title, unit string) *plot.Plot {
 	p := newPanel(title, f.say(sinceEpoch), unit)
 	lastS = max(1, lastS)
@@ -31,7 +31,7 @@ func (f *Figure) overTime(s *analysis.Summary, lastS float64, title, unit string
 	return p
 }
 
-// binName is the stretch of time of a bin, for reading.
+// binName returns the time span of a bin, for reading.
 func (f *Figure) binName(bin, widthS int) string {
 	from := float64(bin*widthS) - f.zeroS
 	return f.say(fromTo, f.num(analysis.Number(from)), f.num(analysis.Number(from+float64(widthS))))
@@ -42,21 +42,21 @@ type binned struct {
 	curve  *analysis.Curve
 	look   look
 	widthS float64
-	zeroS  float64 // where the axis has its zero
+	zeroS  float64 // the zero of the axis
 	log    bool    // the axis counts powers of ten
 	top    float64
-	steps  bool // level over each bin, else straight from middle to middle
-	// A glyph stands in every so many bins, from the first on; 0 is every bin.
+	steps  bool // level over each bin, otherwise straight from middle to middle
+	// A glyph is drawn every glyphEvery bins, from glyphFirst on; 0 means every bin.
 	glyphEvery, glyphFirst int
 }
 
-// middle is where the middle of a bin is on the axis.
+// middle returns the position of a bin's middle on the axis.
 func (b *binned) middle(bin int) float64 { return (float64(bin)+0.5)*b.widthS - b.zeroS }
 
 // shows reports whether a value can be drawn.
 func (b *binned) shows(v float64) bool { return !math.IsNaN(v) && (!b.log || v > 0) }
 
-// points are the values over their bins, in stretches without gaps.
+// points returns the values over their bins, in pieces without gaps.
 func (b *binned) points(values []float64) []plotter.XYs {
 	var all []plotter.XYs
 	open := false
@@ -78,7 +78,7 @@ func (b *binned) points(values []float64) []plotter.XYs {
 	return all
 }
 
-// glyphs are where the curve has its glyphs.
+// glyphs returns the positions of the curve's glyphs.
 func (b *binned) glyphs() plotter.XYs {
 	var all plotter.XYs
 	for i := b.glyphFirst; i < len(b.curve.Median); i += max(1, b.glyphEvery) {
@@ -89,7 +89,7 @@ func (b *binned) glyphs() plotter.XYs {
 	return all
 }
 
-// height is where a value is on the axis; what is above the top is cut.
+// height returns the position of a value on the axis; a value above the top is cut.
 func (b *binned) height(v float64) float64 {
 	if b.log {
 		return math.Log10(v)
@@ -100,8 +100,8 @@ func (b *binned) height(v float64) float64 {
 	return v
 }
 
-// behind draws what stands behind all curves: the band of the interval, or the
-// curve of each trial.
+// behind draws the background of all curves: the band of the interval, or the curve of
+// each trial.
 func (b *binned) behind(p *plot.Plot) {
 	if b.curve.Single() {
 		for _, trial := range b.curve.Trials {
@@ -116,8 +116,8 @@ func (b *binned) behind(p *plot.Plot) {
 	}
 }
 
-// drawCurves adds curves to a panel. Lines and marks of one are not hidden by
-// those of another with the same values: what is solid or large comes first.
+// drawCurves adds curves to a panel. Solid lines and large marks are drawn first, so
+// that they do not hide those of other curves with the same values.
 func drawCurves(p *plot.Plot, all []binned) {
 	for i := range all {
 		all[i].behind(p)
@@ -136,8 +136,8 @@ func drawCurves(p *plot.Plot, all []binned) {
 	}
 }
 
-// curveRows adds what is drawn of a curve to the figure's data: the key's
-// columns, width and start of the bin, statistic, value.
+// curveRows adds what is drawn of a curve to the figure's data: the key's columns,
+// width and start of the bin, statistic, value.
 func (f *Figure) curveRows(v *analysis.Series, c *analysis.Curve, widthS int, key ...string) {
 	put := func(statistic string, values []float64) {
 		for i, value := range values {
@@ -157,8 +157,8 @@ func (f *Figure) curveRows(v *analysis.Series, c *analysis.Curve, widthS int, ke
 	}
 }
 
-// ribbon is a band between two lines, with an edge so that bands can be told
-// apart where they overlap.
+// ribbon is a band between two lines. It has an edge, so that overlapping bands can be
+// distinguished.
 type ribbon struct {
 	low, high plotter.XYs
 	look      look
@@ -182,10 +182,10 @@ func (r ribbon) Plot(c draw.Canvas, p *plot.Plot) {
 	c.FillPolygon(r.look.veil(), slices.Concat(low, high))
 }
 
-// shade is the colour of the attack.
+// shade returns the colour of the attack.
 func shade() color.Color { return color.RGBA{R: 236, G: 232, B: 220, A: 255} }
 
-// stretch shades a stretch of the x axis, with a line at either end.
+// stretch shades a part of the x axis, with a line at either end.
 type stretch struct{ from, to float64 }
 
 // Plot implements plot.Plotter.

@@ -13,30 +13,29 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// dot is one marked value with its number above it, and what its trials say
-// about chance.
+// dot is one marked value with its number above it, and the spread of its trials.
 type dot struct {
 	x, y    float64
 	mark    draw.GlyphStyle
 	low     analysis.Number // the ends of its interval
 	high    analysis.Number // both are unknown without one
 	trials  []float64       // each trial's value, drawn as a small point
-	beyond  []bool          // which of them are, as outside; nil: none
+	beyond  []bool          // which of them are beyond, as outside; nil: none
 	label   string
-	outside bool // y is where observation ended: the value is beyond
+	outside bool // y is the end of the observation: the value is beyond
 	below   bool // the value is less than y
-	// As of a figure's mark; without a group it is none.
+	// As in a mark of the figure; without a group there is no mark.
 	group, series, value string
 }
 
-// dots draws marked values: what bars are on a linear axis, on any axis. With
-// log set the axis counts powers of ten, as logarithmic makes it.
+// dots draws marked values: like bars on a linear axis, but on any axis. If log is set,
+// the axis counts powers of ten, as logarithmic makes it.
 type dots struct {
 	values []dot
 	log    bool
 }
 
-// at is where a value is on the axis.
+// at returns the position of a value on the axis.
 func (d *dots) at(y float64) float64 {
 	if d.log {
 		return math.Log10(y)
@@ -84,7 +83,7 @@ func (v *dot) draw(c draw.Canvas, at vg.Point, height func(float64) vg.Length) v
 	return top
 }
 
-// drawLabel writes a value's number, higher where it would cover others.
+// drawLabel writes a value's number, higher if it would cover others.
 func drawLabel(c draw.Canvas, at vg.Point, text string, others []vg.Rectangle) []vg.Rectangle {
 	if text == "" {
 		return others
@@ -104,12 +103,12 @@ func overlap(a, b vg.Rectangle) bool {
 	return a.Min.X < b.Max.X && b.Min.X < a.Max.X && a.Min.Y < b.Max.Y && b.Min.Y < a.Max.Y
 }
 
-// trialGlyph is the small point of one trial.
+// trialGlyph returns the small point of one trial.
 func trialGlyph(c color.Color) draw.GlyphStyle {
 	return draw.GlyphStyle{Color: c, Radius: 1.5, Shape: draw.RingGlyph{}}
 }
 
-// aside is how far right of their mark the points of trials stand.
+// aside returns how far to the right of their mark the points of trials are.
 func aside(i, n int) vg.Length {
 	return 6 + vg.Length(i)*min(2.6, 13/vg.Length(max(1, n-1)))
 }
@@ -123,7 +122,7 @@ func drawInterval(c draw.Canvas, x, low, high vg.Length) {
 	c.StrokeLine2(st, x-half, high, x+half, high)
 }
 
-// drawBeyond draws an arrow upwards, and returns where it ends.
+// drawBeyond draws an arrow upwards, and returns its end.
 func drawBeyond(c draw.Canvas, at vg.Point, clr color.Color) vg.Length {
 	st := draw.LineStyle{Color: clr, Width: 0.8}
 	tip := at.Y + 8
@@ -133,7 +132,7 @@ func drawBeyond(c draw.Canvas, at vg.Point, clr color.Color) vg.Length {
 	return tip
 }
 
-// marks are the dots as marks of a panel.
+// marks returns the dots as marks of a panel.
 func (d *dots) marks(panel int) []mark {
 	var all []mark
 	for _, v := range d.values {
@@ -145,8 +144,8 @@ func (d *dots) marks(panel int) []mark {
 	return all
 }
 
-// span is the least and the greatest value that is drawn; infinite where there
-// is none.
+// span returns the smallest and the largest value that is drawn; infinite if there is
+// none.
 func (d *dots) span() (least, most float64) {
 	least, most = math.Inf(1), math.Inf(-1)
 	take := func(y float64) {
@@ -168,7 +167,7 @@ func (d *dots) span() (least, most float64) {
 	return least, most
 }
 
-// dot is a spread as a marked value, with its number.
+// dot returns a spread as a marked value, with its number.
 func (f *Figure) dot(x float64, s *analysis.Spread, glyph draw.GlyphStyle, group, series string, unit phrase) dot {
 	return dot{
 		x: x, y: float64(s.Median), mark: glyph, low: s.Low, high: s.High, trials: s.Single(false),

@@ -1,7 +1,7 @@
 // Package figures draws the figures of a report: the paper's claims, its figures 3 to 6, and
-// those beside them, each as SVG, PDF, PNG and its data as CSV.
+// further ones, each as SVG, PDF, PNG and its data as CSV.
 //
-// It draws what package analysis computed. The same numbers give the same bytes.
+// It draws the results of package analysis. The same numbers give the same bytes.
 package figures
 
 import (
@@ -29,9 +29,9 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// Figure is one figure of the report, of the size and type of a paper's: a
-// legend in a strip of its own, so that it never covers data, and panels. Its
-// title and notes are no part of the picture: in a paper they are its caption.
+// Figure is one figure of the report, with the size and type of a paper's. It has
+// panels, and a legend in a strip of its own that never covers data. Its title and
+// notes are not part of the picture: in a paper they are its caption.
 type Figure struct {
 	lang   Language
 	Name   string // file name without extension: "figure-3"
@@ -41,10 +41,10 @@ type Figure struct {
 	panels []*plot.Plot // side by side
 	// stacked puts the panels below each other.
 	stacked bool
-	attack  bool      // is shaded
+	attack  bool      // shaded
 	zeroS   float64   // from the epoch to the zero of a time axis
-	right   vg.Length // room for text beside the panels
-	// data is what is drawn in numbers, header first.
+	right   vg.Length // space for text beside the panels
+	// data contains the drawn values, header first.
 	data [][]string
 	// table is what a page shows instead of data, if data is too much to read.
 	table         [][]string
@@ -52,11 +52,11 @@ type Figure struct {
 	Width, Height vg.Length
 }
 
-// mark is a point of a figure that tells its value when it is pointed at.
+// mark is a point of a figure that shows its value on hover.
 type mark struct {
 	panel  int
 	x, y   float64 // on the panel's axes
-	group  string  // what it has in common with others: "25 to 30 s"
+	group  string  // shared with other marks: "25 to 30 s"
 	series string  // "xdp-block"
 	value  string  // with its unit
 }
@@ -73,7 +73,7 @@ const (
 	lineHeight = 11 * vg.Length(1)
 )
 
-// sans is Liberation Sans at a size in points.
+// sans returns Liberation Sans at a size in points.
 func sans(size vg.Length, weight xfont.Weight) font.Font {
 	return font.Font{Typeface: "Liberation", Variant: "Sans", Weight: weight, Size: size}
 }
@@ -82,7 +82,7 @@ func style(size vg.Length, c color.Color, weight xfont.Weight) text.Style {
 	return text.Style{Color: c, Font: sans(size, weight), Handler: plot.DefaultTextHandler, YAlign: draw.YTop}
 }
 
-// newPanel is a plot in the report's type and lines.
+// newPanel returns a plot in the report's type and lines.
 func newPanel(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
@@ -101,22 +101,21 @@ func newPanel(title, x, y string) *plot.Plot {
 	return p
 }
 
-// statisticColumn is the column of a figure's data that says of which trials a
-// value is.
+// statisticColumn is the column of a figure's data that names the trials of a value.
 const statisticColumn = "statistic"
 
-// newFigure is a figure without anything on it.
+// newFigure returns an empty figure.
 func newFigure(s *analysis.Summary, name string, title phrase, width, height vg.Length) *Figure {
 	lang := Language(s.FiguresLang)
 	return &Figure{lang: lang, Name: name, Title: lang.say(title), Width: width, Height: height}
 }
 
-// panelTitle is the title of a panel, with its letter.
+// panelTitle returns the title of a panel, with its letter.
 func (f *Figure) panelTitle(panel int, title phrase) string {
 	return fmt.Sprintf("(%c) %s", 'a'+panel, f.say(title))
 }
 
-// Caption is the notes in one line.
+// Caption returns the notes in one line.
 func (f *Figure) Caption() string { return strings.Join(f.Notes, " ") }
 
 // add appends a row to the figure's data.
@@ -146,7 +145,7 @@ func (f *Figure) svg() ([]byte, error) {
 	c := vgsvg.New(f.Width, f.Height)
 	f.draw(draw.New(c))
 	svg, err := written(c)
-	// For those who cannot see it.
+	// For readers who cannot see it.
 	words := fmt.Sprintf("<title>%s</title>\n<desc>%s</desc>\n<g ", html.EscapeString(f.Title),
 		html.EscapeString(f.Caption()))
 	return []byte(measured(strings.Replace(string(svg), "<g ", words, 1))), err
@@ -180,8 +179,8 @@ func written(w io.WriterTo) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// draw draws the legend and, below it, the panels, and returns where each panel
-// has its data.
+// draw draws the legend and, below it, the panels, and returns the data area of each
+// panel.
 func (f *Figure) draw(c draw.Canvas) []draw.Canvas {
 	c.FillPolygon(color.White, corners(c.Rectangle))
 	c = draw.Crop(c, margin, -margin, margin, -margin)
@@ -189,8 +188,8 @@ func (f *Figure) draw(c draw.Canvas) []draw.Canvas {
 	return f.drawPanels(draw.Crop(c, 0, -f.right, 0, bottom-5-c.Max.Y))
 }
 
-// drawPanels draws the panels, the axes of a row at the same heights and those
-// of a column at the same place from the left.
+// drawPanels draws the panels, with the axes of a row at the same heights and those of
+// a column at the same distance from the left.
 func (f *Figure) drawPanels(c draw.Canvas) []draw.Canvas {
 	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 14, PadY: 8}
 	if f.stacked {

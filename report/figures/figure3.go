@@ -12,10 +12,10 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// laneHeight is the part of figure 3's axis that one variant's lane takes.
+// laneHeight is the share of figure 3's axis for one variant's lane.
 const laneHeight = 0.07
 
-// figure3 is the throughput of the sequential clients over time.
+// figure3 shows the throughput of the sequential clients over time.
 func figure3(s *analysis.Summary, all []*analysis.Series) *Figure {
 	f := newFigure(s, "figure-3", figure3Title, TwoColumns, 3.5*vg.Inch)
 	f.data = [][]string{{"variant", "bin_width_s", "bin_start_s", statisticColumn, "requests_per_s"}}
@@ -49,7 +49,7 @@ func figure3(s *analysis.Summary, all []*analysis.Series) *Figure {
 }
 
 // heights returns the top of the axis's data and the highest value. Clients that were
-// held up catch up in bursts, which would flatten all the rest: bins of 1 s are cut a
+// delayed catch up in bursts, which would flatten the rest: bins of 1 s are cut a
 // quarter above the highest bin of 5 s.
 func heights(s *analysis.Summary, all []*analysis.Series) (top, highest float64) {
 	for _, v := range all {
@@ -70,8 +70,8 @@ func heights(s *analysis.Summary, all []*analysis.Series) (top, highest float64)
 	return top, highest
 }
 
-// addThroughput draws the bins of 1 s, with a mark every few seconds, and notes their
-// data and marks. The paper's bins of 5 s are in the data only.
+// addThroughput draws the bins of 1 s, with a mark every few seconds, and adds their
+// data and marks. The paper's bins of 5 s are only in the data.
 func (f *Figure) addThroughput(p *plot.Plot, all []*analysis.Series, top float64) {
 	var lines []binned
 	for i, v := range all {
@@ -95,8 +95,8 @@ func (f *Figure) addThroughput(p *plot.Plot, all []*analysis.Series, top float64
 	drawCurves(p, lines)
 }
 
-// addQuiet draws the median throughput before the attack, and how far from it counts
-// as recovered.
+// addQuiet draws the median throughput before the attack, and the band around it that
+// counts as recovered.
 func (f *Figure) addQuiet(p *plot.Plot, s *analysis.Summary, all []*analysis.Series) {
 	if !f.attack {
 		return
@@ -117,8 +117,8 @@ func (f *Figure) addQuiet(p *plot.Plot, s *analysis.Summary, all []*analysis.Ser
 	}
 }
 
-// recoveryLanes show above the data when each variant was attacked and when it
-// recovered.
+// recoveryLanes returns the lanes that show above the data when each variant was
+// attacked and when it recovered.
 func (f *Figure) recoveryLanes(s *analysis.Summary, all []*analysis.Series) []recoveryLane {
 	if !f.attack {
 		return nil
@@ -148,11 +148,11 @@ func (f *Figure) recoveryLanes(s *analysis.Summary, all []*analysis.Series) []re
 	return lanes
 }
 
-// quiet is a throughput before the attack. Bands are opaque, so that those of several
-// variants are one if they are equal.
+// quiet is a throughput before the attack. Bands are opaque, so that equal bands of
+// several variants look like one.
 type quiet float64
 
-// band draws how far from it counts as recovered, between two heights.
+// band draws, between two heights, the band that counts as recovered.
 func (q quiet) band(c draw.Canvas, r vg.Rectangle) {
 	edge := draw.LineStyle{Color: color.Gray{Y: 130}, Width: 0.4}
 	c.FillPolygon(color.Gray{Y: 238}, corners(r))
@@ -177,8 +177,8 @@ func (q quiet) Plot(c draw.Canvas, p *plot.Plot) {
 	c.StrokeLine2(q.line(), c.Min.X, toY(float64(q)), c.Max.X, toY(float64(q)))
 }
 
-// recoveryLane shows when a variant was attacked, as a bar, and by a mark when it
-// recovered.
+// recoveryLane shows when a variant was attacked, as a bar, and when it recovered, as a
+// mark.
 type recoveryLane struct {
 	from, to, recovered analysis.Number
 	y                   float64
@@ -208,7 +208,7 @@ func (l recoveryLane) Plot(c draw.Canvas, p *plot.Plot) {
 	l.write(c, from, max(x(l.to), x(l.recovered)), y)
 }
 
-// write writes the label before the lane, or after it if there is no room.
+// write writes the label before the lane, or after it if there is no space.
 func (l recoveryLane) write(c draw.Canvas, from, to, y vg.Length) {
 	const gap = 6
 	st := style(textSize, color.Black, xfont.WeightNormal)

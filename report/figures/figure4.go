@@ -12,8 +12,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// figure4 is the mean throughput, and the time to turn a client away where each
-// variant does it.
+// figure4 shows the mean throughput, and the time to turn a client away at the place
+// where each variant does it.
 func figure4(s, blocked *analysis.Summary) *Figure {
 	f := newFigure(s, "figure-4", figure4Title, TwoColumns, 2.7*vg.Inch)
 	f.data = [][]string{{"variant", "metric", "unit", statisticColumn, "value"}}
@@ -35,7 +35,7 @@ const (
 	paperUserspaceUS = paperKernelUS / (1 - 0.264)
 )
 
-// throughputPanel shows the harmonic mean as a bar and the arithmetic beside.
+// throughputPanel shows the harmonic mean as a bar and the arithmetic mean beside it.
 func throughputPanel(f *Figure, s *analysis.Summary) *plot.Plot {
 	p := newPanel(f.panelTitle(0, throughputTitle), "", f.say(requestsPerSecond))
 	p.Add(grid())
@@ -66,8 +66,8 @@ func throughputPanel(f *Figure, s *analysis.Summary) *plot.Plot {
 	return p
 }
 
-// addPaperBar draws the paper's throughput of xdp-block, of which it gives the ratio
-// to userspace-block only, beside ours, and returns its height.
+// addPaperBar draws the paper's throughput of xdp-block beside ours, and returns its
+// height. The paper gives only its ratio to userspace-block.
 func (f *Figure) addPaperBar(p *plot.Plot, s *analysis.Summary, have []analysis.Variant, marks *dots) float64 {
 	without := s.Variant(string(record.UserspaceBlock))
 	at := slices.IndexFunc(have, func(v analysis.Variant) bool { return v.Name == string(record.XDPBlock) })
@@ -88,15 +88,15 @@ func (f *Figure) addPaperBar(p *plot.Plot, s *analysis.Summary, have []analysis.
 	return float64(value)
 }
 
-// paperGlyph is the mark of a value of the paper.
+// paperGlyph returns the mark of a value of the paper.
 func paperGlyph() draw.GlyphStyle {
 	return draw.GlyphStyle{Color: color.Black, Radius: 2.6, Shape: hollow{draw.BoxGlyph{}}}
 }
 
-// paperLook is the look of what the paper published.
+// paperLook returns the look of the paper's values.
 func paperLook() look { return look{color: color.RGBA{A: 255}, dashes: []vg.Length{2, 1.5}} }
 
-// cost is a way to ask what turning a client away takes; in us.
+// cost is a way to measure what turning a client away takes; in us.
 type cost struct {
 	label phrase
 	name  string // in the figure's data
@@ -104,9 +104,9 @@ type cost struct {
 	value func(*analysis.Metrics) analysis.Number
 }
 
-// costs are those of the place where the variant turns clients away. What a
-// variant that drops packets in the kernel still refuses in user space, because
-// it was under way already, is not what it is asked about here.
+// costs returns the costs at the place of the variant. A variant that drops packets in
+// the kernel still refuses connections in user space that were already in progress.
+// That cost is not included here.
 func costs(v *analysis.Variant) []cost {
 	if v.BlockTime.DropNS.Known() {
 		return []cost{{
@@ -166,7 +166,7 @@ func blockTimePanel(f *Figure, s *analysis.Summary) *plot.Plot {
 	return p
 }
 
-// publishedUS is the paper's time to block a client where a variant does it.
+// publishedUS returns the paper's time to block a client at the variant's place.
 func publishedUS(variant string) analysis.Number {
 	switch record.Variant(variant) {
 	case record.UserspaceBlock:
@@ -177,7 +177,7 @@ func publishedUS(variant string) analysis.Number {
 	return analysis.Unknown()
 }
 
-// published is a value of the paper as a mark, beside ours of a variant.
+// published returns a value of the paper as a mark, beside ours for a variant.
 func (f *Figure) published(x float64, value analysis.Number, glyph draw.GlyphStyle, variant string, unit phrase) dot {
 	return dot{
 		x: x, y: float64(value), mark: glyph, low: analysis.Unknown(), high: analysis.Unknown(),
@@ -185,8 +185,8 @@ func (f *Figure) published(x float64, value analysis.Number, glyph draw.GlyphSty
 	}
 }
 
-// turningAway are the variants with a value of what turning a client away
-// takes. The others are left out, and named in a note.
+// turningAway returns the variants that have a value for turning a client away. The
+// others are left out, and named in a note.
 func (f *Figure) turningAway(s *analysis.Summary, value func(*analysis.Metrics) analysis.Number) []analysis.Variant {
 	var have []analysis.Variant
 	for _, v := range s.Measured() {

@@ -9,7 +9,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// figure5 is the duration of the sequential requests.
+// figure5 shows the duration of the sequential requests.
 func figure5(s *analysis.Summary) *Figure {
 	f := newFigure(s, "figure-5", figure5Title, TwoColumns, 4.4*vg.Inch)
 	f.stacked = true
@@ -49,8 +49,8 @@ func durationValues() []durationValue {
 	}
 }
 
-// durationPanel groups the variants by value. The caller scales its y axis, and
-// the marks with it.
+// durationPanel groups the variants by value. The caller scales its y axis, and the
+// marks with it.
 func durationPanel(f *Figure, s *analysis.Summary, panel int, kind string, title phrase,
 	of func(*analysis.Metrics) *analysis.Statistics,
 ) (*plot.Plot, *dots) {

@@ -15,10 +15,10 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// mostSteps of a distribution are drawn: more than the picture has columns.
+// mostSteps is the most steps of a distribution that are drawn: more than the picture has columns.
 const mostSteps = 4000
 
-// figure6 is the empirical distribution of the server's CPU and memory use.
+// figure6 shows the empirical CDF of the server's CPU and memory use.
 func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 	f := newFigure(s, "figure-6", figure6Title, TwoColumns, 3.2*vg.Inch)
 	f.data = [][]string{{"variant", "resource", "unit", statisticColumn, "share_at_or_below", "value"}}
@@ -53,7 +53,7 @@ func figure6(s *analysis.Summary, all []*analysis.Series) *Figure {
 	return f
 }
 
-// resource is what a distribution is of.
+// resource is the quantity of a distribution.
 type resource struct {
 	name, unit   string
 	title, label phrase
@@ -64,7 +64,7 @@ type resource struct {
 	at           func(*analysis.Series) *analysis.Curve
 }
 
-// x is where a value is on the axis.
+// x returns the position of a value on the axis.
 func (r *resource) x(value float64) float64 {
 	if r.log {
 		return math.Log10(max(value, 1e-3))
@@ -72,7 +72,7 @@ func (r *resource) x(value float64) float64 {
 	return value
 }
 
-// statement is what the paper states of a variant's use: a point of its distribution.
+// statement is a value that the paper states for a variant's use: a point of its distribution.
 type statement struct {
 	variant      record.Variant
 	value, share float64
@@ -82,7 +82,7 @@ func statedCPU() []statement {
 	return []statement{{record.XDPBlock, 40, 0.9}, {record.UserspaceBlock, 90, 0.2}}
 }
 
-// statedMemory is in % of something that the paper does not name: here, of the limit.
+// statedMemory is in % of a total that the paper does not name: here, of the limit.
 func statedMemory(s *analysis.Summary) []statement {
 	limit := float64(s.Window.MemoryBytes) / (1 << 20)
 	if limit == 0 {
@@ -91,8 +91,8 @@ func statedMemory(s *analysis.Summary) []statement {
 	return []statement{{record.XDPBlock, 0.3 * limit, 0.9}, {record.UserspaceBlock, 0.9 * limit, 0.9}}
 }
 
-// ecdfPanel draws one empirical distribution for each variant as steps, and
-// behind it the band or the trials.
+// ecdfPanel draws one empirical CDF for each variant as steps, and behind it the band
+// or the trials.
 func ecdfPanel(f *Figure, s *analysis.Summary, panel int, all []*analysis.Series, of resource) *plot.Plot {
 	p := newPanel(f.panelTitle(panel, of.title), f.say(of.label), f.say(shareOfTime))
 	p.Add(grid())
@@ -122,7 +122,7 @@ func ecdfPanel(f *Figure, s *analysis.Summary, panel int, all []*analysis.Series
 	return p
 }
 
-// scaleUse makes the axis hold all samples and statements.
+// scaleUse makes the axis include all samples and statements.
 func (f *Figure) scaleUse(a *plot.Axis, all []*analysis.Series, of resource) {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, v := range all {
@@ -144,7 +144,7 @@ func (f *Figure) scaleUse(a *plot.Axis, all []*analysis.Series, of resource) {
 	f.logarithmic(a, max(least, 1e-3), most)
 }
 
-// addStated marks what the paper states of the variants that the run has.
+// addStated marks the paper's statements on the variants that the run has.
 func (f *Figure) addStated(p *plot.Plot, s *analysis.Summary, of resource) {
 	for _, stated := range of.stated {
 		name := string(stated.variant)
@@ -158,7 +158,7 @@ func (f *Figure) addStated(p *plot.Plot, s *analysis.Summary, of resource) {
 	}
 }
 
-// statedKeys are the entries of the legend for what the paper states.
+// statedKeys adds the entries of the legend for the paper's statements.
 func (f *Figure) statedKeys(s *analysis.Summary) {
 	with, without := statedCPUWith, statedCPUWithout
 	if s.Window.MemoryBytes > 0 {
@@ -174,7 +174,7 @@ func (f *Figure) statedKeys(s *analysis.Summary) {
 	}
 }
 
-// target is the mark of a point that the variant's curve should reach.
+// target returns the mark of a point that the variant's curve should reach.
 func (l look) target() draw.GlyphStyle {
 	return draw.GlyphStyle{Color: l.color, Radius: 4, Shape: ringed{l.glyph}}
 }
@@ -215,8 +215,8 @@ func (f *Figure) addSteps(p *plot.Plot, v *analysis.Series, of resource, steps [
 	p.Add(&plotter.Scatter{XYs: tenths, GlyphStyle: l.onCurve()})
 }
 
-// distributionBehind draws from which to which value the trials' distributions
-// reach at each share: the interval, or each trial.
+// distributionBehind draws the range of the trials' distributions at each share: the
+// interval, or each trial.
 func (f *Figure) distributionBehind(p *plot.Plot, v *analysis.Series, of resource) {
 	c, l := of.at(v), lookOf(v.Variant)
 	line := func(statistic string, values []float64) plotter.XYs {
@@ -238,8 +238,7 @@ func (f *Figure) distributionBehind(p *plot.Plot, v *analysis.Series, of resourc
 	}
 }
 
-// shareMarks are the values that the use stays at or below for each 5 % of the
-// time.
+// shareMarks returns, for each 5 % of the time, the value that the use does not exceed.
 func (f *Figure) shareMarks(steps []stats.Step, m mark, of resource) []mark {
 	var all []mark
 	for percent := 5; percent <= 100; percent += 5 {

@@ -26,7 +26,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// drawnFigures are the figures of a run, in a language.
+// drawnFigures returns the figures of a run, in a language.
 func drawnFigures(t *testing.T, run *synth.Run, lang string) (*analysis.Report, []*Figure) {
 	t.Helper()
 	opened, err := results.Open(run.Write(t))
@@ -37,7 +37,7 @@ func drawnFigures(t *testing.T, run *synth.Run, lang string) (*analysis.Report, 
 	return s, All(s)
 }
 
-// texts are all texts of a figure's picture.
+// texts returns all texts of a figure's picture.
 func texts(t *testing.T, f *Figure) []string {
 	t.Helper()
 	var c recorder.Canvas
@@ -89,7 +89,7 @@ func TestFiguresAreOfAPapersSizeAndType(t *testing.T) {
 			t.Errorf("%s.svg has no %s", name, want)
 		}
 		for _, size := range regexp.MustCompile(`font-size:([^;"]+)`).FindAllStringSubmatch(svg, -1) {
-			if size[1] != "8px" { // of a picture that is measured in points
+			if size[1] != "8px" { // in a picture that is measured in points
 				t.Errorf("%s.svg has type of %s", name, size[1])
 			}
 		}
@@ -124,8 +124,8 @@ func TestVariantsDifferInBlackAndWhite(t *testing.T) {
 	}
 }
 
-// Each mark is where its value was drawn (the page's test in a browser sees
-// that), and each drawn median is one.
+// Each mark is at the position of its value (checked by the page's test in a browser),
+// and each drawn median has one.
 func TestDataIsWhatIsDrawn(t *testing.T) {
 	for name, run := range synth.RunsToDraw() {
 		t.Run(name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestDataIsWhatIsDrawn(t *testing.T) {
 	}
 }
 
-// column gives a figure's values by all that stands before them in their row.
+// column returns a figure's values, by the cells in front of them in their row.
 func column(t *testing.T, dir, figure string) map[string]string {
 	t.Helper()
 	rows, err := csv.NewReader(bytes.NewReader(drawn(t, dir, figure+".csv"))).ReadAll()
@@ -245,7 +245,7 @@ func TestFiguresHaveIntervalsFromSixBlocksOn(t *testing.T) {
 func TestAFigureWithoutValuesSaysSo(t *testing.T) {
 	_, all := drawnFigures(t, synth.RunsToDraw()["no attack, no memory limit"], "")
 	for _, f := range all {
-		// no attack, and under 5 s
+		// no attack, and less than 5 s
 		empty := f.Name == "figure-recovery" || f.Name == "figure-block-time" || f.Name == "figure-latency"
 		if says := slices.Contains(texts(t, f), f.say(noValues)); says != empty {
 			t.Errorf("%s says that it is empty: %v", f.Name, says)
@@ -280,7 +280,7 @@ func TestRecoveryThatDidNotHappenIsDrawnAsTheTimeThatWasLeft(t *testing.T) {
 func TestFigure4DoesNotShowWhatTheKernelLetThrough(t *testing.T) {
 	run := synth.OneBlock()
 	run.Trials[2].Server = func(line *record.Line) {
-		if line.Connection != nil { // a record more than there is place for, but of no client
+		if line.Connection != nil { // a record more than there is space for, but not of a client
 			line.Connection, line.Refusal = nil, &record.Refusal{Stage: "accepted", CPUNS: 5000, WallNS: 9000}
 		}
 	}

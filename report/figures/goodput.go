@@ -14,9 +14,9 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// figureGoodput is how much of their throughput the sequential clients keep during attacks
-// of several strengths: a panel for each load of a sweep, and a line for each variant. It
-// returns nil if the run has no sweep.
+// figureGoodput shows how much of their throughput the sequential clients keep during
+// attacks of several strengths: a panel for each load of a sweep, and a line for each
+// variant. It returns nil if the run has no sweep.
 func figureGoodput(r *analysis.Report) *Figure {
 	sweeps := sweepsOf(r)
 	if len(sweeps) == 0 {
@@ -38,7 +38,7 @@ func figureGoodput(r *analysis.Report) *Figure {
 	return f
 }
 
-// sweepsOf are the cells that differ in the strength of their attack alone, by strength.
+// sweepsOf returns the cells that differ only in the strength of their attack, by strength.
 func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 	var all [][]*analysis.Part
 	for _, p := range r.Parts {
@@ -61,7 +61,7 @@ func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 }
 
 // sameSweep reports whether the cells have the same load, and the same values of the
-// matrix but for the strength of the attack.
+// matrix except for the strength of the attack.
 func sameSweep(a, b *analysis.Part) bool {
 	others := func(p *analysis.Part) []string {
 		return slices.DeleteFunc(slices.Clone(p.Cell.Set), func(set string) bool {
@@ -72,7 +72,7 @@ func sameSweep(a, b *analysis.Part) bool {
 	return a.Cell.Load == b.Cell.Load && slices.Equal(others(a), others(b))
 }
 
-// strengthOf is the strength that the attack of a cell reached.
+// strengthOf returns the strength that the attack of a cell reached.
 func strengthOf(p *analysis.Part) float64 { return p.Summary.Manifest.Experiment.Parallel.Strongest() }
 
 func (f *Figure) goodputPanel(parts []*analysis.Part, names *[]string) *plot.Plot {
@@ -103,7 +103,7 @@ func (f *Figure) goodputPanel(parts []*analysis.Part, names *[]string) *plot.Plo
 	return p
 }
 
-// goodputOf is the line of a variant, and its data and marks.
+// goodputOf returns the line of a variant, and adds its data and marks.
 func (f *Figure) goodputOf(parts []*analysis.Part, name string) (line plotter.XYs) {
 	for _, p := range parts {
 		i := slices.IndexFunc(p.Summary.Variants, func(v analysis.Variant) bool { return v.Name == name && v.Metrics != nil })

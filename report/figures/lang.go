@@ -11,10 +11,10 @@ import (
 // The languages of the figures. Everything else of a report is in English.
 const (
 	English    = "en"
-	Portuguese = "pt" // that of the paper
+	Portuguese = "pt" // the language of the paper
 )
 
-// Languages are those that figures can be drawn in.
+// Languages returns the languages in which figures can be drawn.
 func Languages() []string { return []string{English, Portuguese} }
 
 // Language is one of Languages; "" is English.
@@ -31,7 +31,7 @@ func ParseLanguage(name string) (Language, error) {
 	return Language(name), nil
 }
 
-// say is a phrase in the language, with its numbers filled in.
+// say returns a phrase in the language, with its numbers filled in.
 func (l Language) say(p phrase, args ...any) string {
 	text := phrases[p]
 	if l == Portuguese {
@@ -40,7 +40,7 @@ func (l Language) say(p phrase, args ...any) string {
 	return fmt.Sprintf(text.en, args...)
 }
 
-// number is a value for reading.
+// number formats a value for reading.
 func (l Language) number(n analysis.Number) string { return l.localise(n.Short()) }
 
 // localise swaps comma and point in a number if the language is Portuguese.
@@ -57,7 +57,7 @@ func (f *Figure) num(n analysis.Number) string { return f.lang.number(n) }
 
 func (f *Figure) note(p phrase, args ...any) { f.Notes = append(f.Notes, f.say(p, args...)) }
 
-// noteTrials says what so many trials of each variant allow.
+// noteTrials adds a note on what that many trials of each variant allow.
 func (f *Figure) noteTrials(s *analysis.Summary) {
 	switch {
 	case s.Blocks == 1:
@@ -71,7 +71,7 @@ func (f *Figure) noteTrials(s *analysis.Summary) {
 	}
 }
 
-// phrase is one text of the figures; the row of phrases that says it.
+// phrase is one text of the figures: a row of phrases.
 type phrase int
 
 const (

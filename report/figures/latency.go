@@ -11,7 +11,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// figureLatency is the response time of the sequential clients over time.
+// figureLatency shows the response time of the sequential clients over time.
 func figureLatency(s *analysis.Summary, all []*analysis.Series) *Figure {
 	f := newFigure(s, "figure-latency", latencyTitle, TwoColumns, 4.2*vg.Inch)
 	f.stacked = true
@@ -27,8 +27,8 @@ func figureLatency(s *analysis.Summary, all []*analysis.Series) *Figure {
 	return f
 }
 
-// noteFailed says how many requests have no response time: a variant that fails
-// the slow ones would look fast.
+// noteFailed adds a note on how many requests have no response time: a variant that
+// fails the slow ones would look fast.
 func (f *Figure) noteFailed(s *analysis.Summary) {
 	for _, v := range s.Measured() {
 		if n := v.Typical(failed); n > 0 {
@@ -37,7 +37,7 @@ func (f *Figure) noteFailed(s *analysis.Summary) {
 	}
 }
 
-// failed is how many sequential requests of a trial are not ok.
+// failed returns how many sequential requests of a trial are not ok.
 func failed(m *analysis.Metrics) analysis.Number {
 	n := analysis.Number(0)
 	for outcome, of := range m.Requests[results.RoleSequential] {
@@ -48,8 +48,8 @@ func failed(m *analysis.Metrics) analysis.Number {
 	return n
 }
 
-// latencyPanel draws one quantile of the bins of 5 s, on a logarithmic axis where
-// it spans more than a decade.
+// latencyPanel draws one quantile of the bins of 5 s, on a logarithmic axis if it spans
+// more than a decade.
 func (f *Figure) latencyPanel(s *analysis.Summary, all []*analysis.Series, panel int, title phrase, name string,
 	of func(*analysis.Series) *analysis.Curve,
 ) *plot.Plot {

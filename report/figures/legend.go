@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// spreadKeys are the entries of the legend for what the trials say about chance.
+// spreadKeys adds the entries of the legend for the spread of the trials.
 func (f *Figure) spreadKeys(s *analysis.Summary, always bool) {
 	interval, single := false, false
 	for _, v := range s.Measured() {
@@ -34,8 +34,8 @@ func (f *Figure) spreadKeys(s *analysis.Summary, always bool) {
 	f.keyOneTrial(s)
 }
 
-// curveKeys are the entries of the legend that tell the variants apart, and what
-// stands around a curve.
+// curveKeys adds the entries of the legend for the variants, and for the band or trials
+// of a curve.
 func (f *Figure) curveKeys(s *analysis.Summary, all []*analysis.Series, of func(*analysis.Series) *analysis.Curve) {
 	for _, v := range all {
 		l := lookOf(v.Variant)
@@ -59,7 +59,7 @@ func (f *Figure) curveKeys(s *analysis.Summary, all []*analysis.Series, of func(
 	f.keyOneTrial(s)
 }
 
-// keyOneTrial says where nothing can be said about chance.
+// keyOneTrial adds an entry if a single trial gives no spread.
 func (f *Figure) keyOneTrial(s *analysis.Summary) {
 	if s.Blocks == 1 {
 		f.legend = append(f.legend, key{label: f.say(oneTrialEach)})
@@ -72,7 +72,7 @@ type key struct {
 	thumbs []plot.Thumbnailer
 }
 
-// thumbWidth is the width of the key's picture: a mark takes less than a line.
+// thumbWidth returns the width of the key's picture: a mark is narrower than a line.
 func (k key) thumbWidth() vg.Length {
 	for _, t := range k.thumbs {
 		switch t.(type) {
@@ -84,7 +84,7 @@ func (k key) thumbWidth() vg.Length {
 	return 10
 }
 
-// keyOnce adds a mark to the legend if it is not there.
+// keyOnce adds a mark to the legend if it is not in it yet.
 func (f *Figure) keyOnce(p phrase, glyph draw.GlyphStyle) {
 	label := f.say(p)
 	if !slices.ContainsFunc(f.legend, func(k key) bool { return k.label == label }) {
@@ -92,8 +92,8 @@ func (f *Figure) keyOnce(p phrase, glyph draw.GlyphStyle) {
 	}
 }
 
-// drawLegend draws the entries from left to right, in as many rows as they
-// need, and returns the bottom of the last.
+// drawLegend draws the entries from left to right, in as many rows as they need, and
+// returns the bottom of the last.
 func (f *Figure) drawLegend(c draw.Canvas, top vg.Length) vg.Length {
 	const gap, space = 4, 12
 	if len(f.legend) == 0 {

@@ -11,19 +11,19 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// look is how a variant is told apart: by colour (Okabe and Ito's palette, safe
-// for the colour-blind), and in black and white by dash, glyph and hatching.
+// look is how a variant is drawn: its colour (Okabe and Ito's palette, safe for the
+// colour-blind) and, for black and white, its dash, glyph and hatching.
 type look struct {
 	color  color.RGBA
 	dashes []vg.Length
 	glyph  draw.GlyphDrawer
-	// size of the glyph against others. Curves often coincide: the larger are
+	// size is the relative size of the glyph. Curves often coincide: larger glyphs are
 	// drawn first, so that all stay visible.
 	size  vg.Length
 	hatch record.Hatch
 }
 
-// lookOf is the look of a variant, the same in every figure and every run.
+// lookOf returns the look of a variant, the same in every figure and every run.
 func lookOf(variant string) look {
 	of := record.Variant(variant).Spec().Look
 	l := look{
@@ -90,28 +90,28 @@ func (l look) line(width vg.Length) draw.LineStyle {
 	return draw.LineStyle{Color: l.color, Width: width, Dashes: l.dashes}
 }
 
-// thin is a line that stands behind others: of one trial, or of one second.
+// thin returns a line in the background of others: of one trial, or of one second.
 func (l look) thin() draw.LineStyle { return draw.LineStyle{Color: l.faint(), Width: 0.5} }
 
 func (l look) mark(radius vg.Length) draw.GlyphStyle {
 	return draw.GlyphStyle{Color: l.color, Radius: radius, Shape: l.glyph}
 }
 
-// onCurve is the mark of a curve's values.
+// onCurve returns the mark of a curve's values.
 func (l look) onCurve() draw.GlyphStyle { return l.mark(2.1 * l.size) }
 
-// faint is the colour mixed with white.
+// faint returns the colour mixed with white.
 func (l look) faint() color.RGBA {
 	mix := func(v uint8) uint8 { return uint8((int(v) + 255) / 2) }
 	return color.RGBA{R: mix(l.color.R), G: mix(l.color.G), B: mix(l.color.B), A: 255}
 }
 
-// veil is the colour so thin that others show through.
+// veil returns the colour, transparent enough that others show through.
 func (l look) veil() color.NRGBA {
 	return color.NRGBA{R: l.color.R, G: l.color.G, B: l.color.B, A: 45}
 }
 
-// hollow is a glyph of which only the outline has its colour.
+// hollow is a glyph with only its outline in its colour.
 type hollow struct{ shape draw.GlyphDrawer }
 
 // DrawGlyph implements draw.GlyphDrawer.
@@ -137,7 +137,7 @@ func fillHatch(h record.Hatch, c draw.Canvas, r vg.Rectangle, clr color.Color) {
 	if h != record.Rising && h != record.Falling && h != record.Crossed {
 		return
 	}
-	// Each line is where x - y is a constant, cut at the sides.
+	// On each line x - y is constant; the sides cut it.
 	for d := apart - size.Y; d < size.X; d += apart {
 		from := vg.Point{X: max(0, d), Y: max(0, -d)}
 		to := vg.Point{X: min(size.X, size.Y+d), Y: min(size.Y, size.X-d)}
@@ -170,7 +170,7 @@ func (l look) swatch(c draw.Canvas, r vg.Rectangle) {
 	c.FillPolygon(l.veil(), corners(r))
 	fillHatch(l.hatch, c, r, l.color)
 	edge := l.line(0.8)
-	if l.hatch != "" { // is enough to tell it apart
+	if l.hatch != "" { // the hatching suffices to identify it
 		edge.Dashes = nil
 	}
 	c.StrokeLines(edge, append(corners(r), r.Min))
@@ -211,7 +211,7 @@ func (intervalThumb) Thumbnail(c *draw.Canvas) {
 	drawInterval(*c, c.Center().X, c.Min.Y, c.Max.Y)
 }
 
-// upwardThumb is the arrow of a value beyond what was observed in a legend.
+// upwardThumb is the arrow of a value beyond the observed range in a legend.
 type upwardThumb struct{}
 
 // Thumbnail implements plot.Thumbnailer.
@@ -219,5 +219,5 @@ func (upwardThumb) Thumbnail(c *draw.Canvas) {
 	drawBeyond(*c, vg.Point{X: c.Center().X, Y: c.Min.Y}, grey().color)
 }
 
-// grey is the colour of what belongs to no variant.
+// grey returns the colour of elements that belong to no variant.
 func grey() look { return look{color: color.RGBA{R: 90, G: 90, B: 90, A: 255}} }

@@ -15,9 +15,9 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// pdfCanvas draws on a page of PDF. vg has one too, but that writes the time of
-// day and its fonts in any order, so no two files would be the same; it also
-// embeds whole fonts, and knows no µ.
+// pdfCanvas draws on a page of PDF. vg has one too, but that writes the current time,
+// and its fonts in random order, so no two files would be the same. It also embeds
+// whole fonts, and does not support µ.
 type pdfCanvas struct {
 	doc   *fpdf.Fpdf
 	w, h  vg.Length
@@ -43,8 +43,8 @@ func newPDF(w, h vg.Length, title, subject string) *pdfCanvas {
 	return c
 }
 
-// op writes an operator of PDF. Its axes are those of vg: from the bottom left,
-// in points.
+// op writes an operator of PDF. Its axes are those of vg: from the bottom left, in
+// points.
 func (c *pdfCanvas) op(format string, args ...any) { c.doc.RawWriteStr(fmt.Sprintf(format, args...)) }
 
 // Size implements vg.CanvasSizer.
@@ -181,7 +181,7 @@ func (c *pdfCanvas) FillString(face font.Face, at vg.Point, text string) {
 	c.doc.Text(at.X.Points(), (c.h - at.Y).Points(), text)
 }
 
-// DrawImage implements vg.Canvas, for no caller: figures have no images.
+// DrawImage implements vg.Canvas, but is not called: figures have no images.
 func (c *pdfCanvas) DrawImage(vg.Rectangle, image.Image) {
 	c.err = fmt.Errorf("draw an image in a PDF: figures have none")
 }

@@ -1,7 +1,7 @@
 package figures
 
-// phrases is every text of the figures. Names of variants are not translated:
-// they are identifiers. The Portuguese terms are the paper's where it has one.
+// phrases contains every text of the figures. Names of variants are not translated:
+// they are identifiers. The Portuguese terms are the paper's if it has one.
 var phrases = [phraseCount]words{
 	claimsTitle: {
 		"The paper's claims: its values, what its instrument reads on these trials, and ours",

@@ -6,9 +6,9 @@ import (
 	"hash/crc32"
 )
 
-// withResolution says in a PNG how large its pixels are, so that it has the
-// same size on paper as the other formats: a chunk pHYs after the header
-// (Portable Network Graphics, 3rd ed., 11.3.4.3).
+// withResolution adds the size of the pixels to a PNG, so that it has the same size on
+// paper as the other formats: a chunk pHYs after the header (Portable Network Graphics,
+// 3rd ed., 11.3.4.3).
 func withResolution(png []byte, dpi float64) []byte {
 	const header = 8 + 4 + 4 + 13 + 4 // signature; length, type, data and checksum of IHDR
 	perMetre := uint32(dpi/0.0254 + 0.5)

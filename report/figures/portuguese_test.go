@@ -28,8 +28,8 @@ func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 	}
 }
 
-// portuguese recognises what may stand in a Portuguese figure: its phrases,
-// numbers, and the names of variants and claims.
+// portuguese matches what a Portuguese figure may contain: its phrases, numbers, and
+// the names of variants and claims.
 func portuguese(claims []analysis.Claim) *regexp.Regexp {
 	number := `[-+<>]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
 	parts := []string{number}

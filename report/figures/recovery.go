@@ -10,8 +10,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// figureRecovery is how long the throughput of the sequential clients stays
-// away, each trial as a point.
+// figureRecovery shows how long the throughput of the sequential clients is reduced,
+// with each trial as a point.
 func figureRecovery(s *analysis.Summary) *Figure {
 	f := newFigure(s, "figure-recovery", recoveryTitle, TwoColumns, 2.4*vg.Inch)
 	f.data = [][]string{{"variant", "metric", statisticColumn, "value"}}
@@ -52,8 +52,8 @@ func recoveryPanel(f *Figure, s *analysis.Summary, panel int, title phrase, of f
 	return p
 }
 
-// onset is the seconds until a variant recovered. Where it did not, that is the
-// time that was left, with an arrow.
+// onset returns the mark of the seconds until a variant recovered. If it did not
+// recover, that is the remaining time, with an arrow.
 func (f *Figure) onset(v *analysis.Variant) dot {
 	onset := v.Spread(analysis.RecoveryTime)
 	f.recoveryRows(v, "until recovered (s)", onset)
@@ -72,7 +72,7 @@ func (f *Figure) onset(v *analysis.Variant) dot {
 	return d
 }
 
-// below is the seconds below 90 % of the throughput before the attack.
+// below returns the mark of the seconds below 90 % of the throughput before the attack.
 func (f *Figure) below(v *analysis.Variant) dot {
 	below := v.Spread(func(m *analysis.Metrics) analysis.Number { return m.Recovery.BelowS })
 	f.recoveryRows(v, "below 90 % of the throughput before the attack (s)", below)

@@ -24,7 +24,7 @@ type Hover struct {
 	Value  string  `json:"v"`
 }
 
-// tenth is a length in tenths of a point, in which compilers agree.
+// tenth rounds a length to tenths of a point, so that the results of all compilers agree.
 func tenth(l vg.Length) float64 {
 	v, err := strconv.ParseFloat(strconv.FormatFloat(l.Points(), 'f', 1, 64), 64)
 	if err != nil {
@@ -33,8 +33,8 @@ func tenth(l vg.Length) float64 {
 	return v
 }
 
-// measured gives every text the length that the layout counted with, so that
-// nothing overlaps where a reader has another typeface.
+// measured fixes the length of every text to that in the layout, so that nothing
+// overlaps if a reader has another typeface.
 func measured(svg string) string {
 	text := regexp.MustCompile(`(style="[^"]*font-weight:(\w+);[^"]*font-size:([\d.]+)px[^"]*")>([^<]+)</text>`)
 	return text.ReplaceAllStringFunc(svg, func(found string) string {
@@ -52,8 +52,8 @@ func measured(svg string) string {
 	})
 }
 
-// Page draws the figure for a page: as SVG, and the marks that tell their values
-// when they are pointed at.
+// Page draws the figure for a page: as SVG, and the marks that show their values on
+// hover.
 func (f *Figure) Page() (svg string, marks []Hover, err error) {
 	c := vgsvg.New(f.Width, f.Height)
 	panels := f.draw(draw.New(c))
@@ -64,7 +64,7 @@ func (f *Figure) Page() (svg string, marks []Hover, err error) {
 	return measured(string(text)), f.hovers(panels), nil
 }
 
-// hovers puts the marks where the panels were drawn.
+// hovers computes the positions of the marks in the drawn panels.
 func (f *Figure) hovers(panels []draw.Canvas) []Hover {
 	all := []Hover{}
 	for _, m := range f.marks {
@@ -77,7 +77,7 @@ func (f *Figure) hovers(panels []draw.Canvas) []Hover {
 	return all
 }
 
-// PageData is the figure in numbers as a page shows it: series, key, value.
+// PageData returns the figure's values as a page shows them: series, key, value.
 func (f *Figure) PageData() [][]string {
 	if f.table != nil {
 		return f.table

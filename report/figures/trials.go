@@ -6,11 +6,11 @@ import (
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
-// validTrials is how many valid trials the variants have, for reading: "6", or "4 to
-// 6" if some have more than others.
+// validTrials returns how many valid trials the variants have, for reading: "6", or "4
+// to 6" if some have more than others.
 func validTrials(s *analysis.Summary, lang Language) string { return trialsFrom(s, 1, lang) }
 
-// trialsWithInterval is the same of those variants that have enough for an interval.
+// trialsWithInterval is validTrials for the variants that have enough for an interval.
 func trialsWithInterval(s *analysis.Summary, lang Language) string {
 	return trialsFrom(s, analysis.FewestBlocks, lang)
 }
