@@ -8,27 +8,27 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// SkippedNS of each stretch are left out: its programs are attached or detached
-// then, and requests end that began before.
+// SkippedNS is the part of each stretch that is left out, in ns: its programs are
+// attached or detached then, and requests that began earlier end.
 const SkippedNS = int64(100e6)
 
-// half is one half of the stretches of a trial: those in which the server was
-// measured, or the others.
+// half is one half of the stretches of a trial: those in which the server was measured,
+// or the others.
 type half struct {
-	done     int // ok sequential requests that were completed in it
+	done     int // ok sequential requests that were completed in this half
 	response tally
 }
 
 // alternation divides the completions of one trial between its two halves.
 type alternation struct {
 	stretchNS int64
-	pairs     int64 // of stretches, while every client has requests left
+	pairs     int64 // of stretches in which every client has requests left
 
 	measured, unmeasured half
 }
 
-// readAlternation reads the sequential requests of a trial, twice: only at their
-// end it is known when the first client had none left.
+// readAlternation reads the sequential requests of a trial, twice: only after the first
+// pass is it known when the first client had none left.
 func readAlternation(run *results.Run, trial *results.Trial) (*alternation, error) {
 	a := &alternation{stretchNS: run.Manifest.Experiment.AlternateNS}
 	endNS := int64(math.MaxInt64)
@@ -72,7 +72,7 @@ func (a *alternation) take(line *record.Line) {
 	of.response.add(q.ResponseNS())
 }
 
-// metrics are those of one half that measuring may change; the others are zero.
+// metrics returns the metrics of one half that measuring may change; the others are zero.
 func (a *alternation) metrics(h *half) *Metrics {
 	m := new(Metrics)
 	m.Throughput.Arithmetic = Ratio(float64(h.done), float64(a.pairs)*Seconds(a.stretchNS-SkippedNS))
@@ -80,7 +80,7 @@ func (a *alternation) metrics(h *half) *Metrics {
 	return m
 }
 
-// costOfAlternation sets the two halves of each valid trial against each other.
+// costOfAlternation compares the two halves of each valid trial.
 func (s *Summary) costOfAlternation(run *results.Run) (*Cost, error) {
 	var all []bothWays
 	for _, name := range run.Manifest.Experiment.Variants {
@@ -103,7 +103,7 @@ func (s *Summary) costOfAlternation(run *results.Run) (*Cost, error) {
 	return s.cost(all), nil
 }
 
-// alternationWarning says what the other figures of such a run are of.
+// alternationWarning describes what the other figures of such a run include.
 func alternationWarning(stretchNS int64) string {
 	return fmt.Sprintf("the server was measured in half of the stretches of %g s only, to tell what that costs: CPU "+
 		"and memory are of those, and its system calls are not told", Seconds(stretchNS))

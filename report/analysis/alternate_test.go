@@ -7,8 +7,8 @@ import (
 	"github.com/equic-bench/equic-bench/report/internal/synth"
 )
 
-// What comes before a stretch has settled, after the first client's end, or in half
-// a pair is in neither half.
+// Completions before a stretch has settled, after the first client's end, or in half a
+// pair are in neither half.
 func TestAnAlternationLeavesOutWhatIsInNeitherHalf(t *testing.T) {
 	const ms = synth.Second / 1000
 	a := &alternation{stretchNS: 500 * ms, pairs: 2}

@@ -18,9 +18,9 @@ import (
 // ErrNoTrials is the error of a run that has no valid trial to report on.
 var ErrNoTrials = errors.New("no valid trial")
 
-// Analyse reads every valid trial of a run and summarises it, without a judgement
-// of the claims: that is package claims. A run without a valid trial gives an error
-// that wraps ErrNoTrials.
+// Analyse reads every valid trial of a run and summarises it. It does not judge the
+// claims: package claims does. If a run has no valid trial, the error wraps
+// ErrNoTrials.
 func Analyse(run *results.Run) (*Summary, []*Series, error) {
 	s := newSummary(run)
 	if run.Manifest.Experiment.Search != nil {
@@ -56,8 +56,8 @@ func Analyse(run *results.Run) (*Summary, []*Series, error) {
 	return s, all, nil
 }
 
-// readVariant reads the valid trials of a variant in one arm: its figures, and
-// what each trial is drawn from.
+// readVariant reads the valid trials of a variant in one arm: its figures, and the data
+// for drawing each trial.
 func (s *Summary) readVariant(run *results.Run, name string, arm results.Arm) (Variant, []*Series, error) {
 	v := Variant{Name: name}
 	var drawn []*Series
@@ -83,7 +83,7 @@ func (v *Variant) addTrial(m *Metrics, t *results.Trial) {
 	v.TrialMetrics, v.Blocks, v.Names = append(v.TrialMetrics, m), append(v.Blocks, t.Block), append(v.Names, t.Name())
 }
 
-// Summarise takes the median of the variant's trials, and its interval.
+// Summarise computes the median of the variant's trials, and its interval.
 func (v *Variant) Summarise() {
 	v.Trials = len(v.TrialMetrics)
 	v.Note = TrialsNote(v.Trials)
@@ -96,8 +96,8 @@ func (v *Variant) Summarise() {
 	}
 }
 
-// fillIn gives each trial the counts that only others have: what was counted and
-// never seen is zero, and the median over the trials is over all of them.
+// fillIn gives each trial the counts that only other trials have, as zero. The median
+// of a count is then over all trials.
 func (v *Variant) fillIn() {
 	calls, packets, outcomes := map[string]SyscallLine{}, map[string]Number{}, map[string]Number{}
 	for _, m := range v.TrialMetrics {
@@ -120,7 +120,7 @@ func (v *Variant) fillIn() {
 	}
 }
 
-// withKeys is a map with the keys of another; what it did not have is zero.
+// withKeys returns a map with the added keys of another map; their values are zero.
 func withKeys[V any](m, other map[string]V) map[string]V {
 	all := map[string]V{}
 	for key := range other {
@@ -129,7 +129,7 @@ func withKeys[V any](m, other map[string]V) map[string]V {
 	return all
 }
 
-// sharedCPUs is what must be known first of a run whose server has no CPU of its own.
+// sharedCPUs is the first warning of a run whose server has no CPU of its own.
 const sharedCPUs = "server and clients shared CPUs: the server's figures depend on how much its clients and " +
 	"attackers worked, and " +
 	"the rules for a valid trial that need CPUs of the server's own were not applied"

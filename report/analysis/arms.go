@@ -4,8 +4,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// compareArms sets each variant against itself: in the other arms of the run,
-// which are in no other figure or table, and in the halves of an alternation.
+// compareArms compares each variant with itself: in the other arms of the run, which
+// are in no other figure or table, and in the halves of an alternation.
 func (s *Summary) compareArms(run *results.Run) error {
 	for _, arm := range run.Manifest.Experiment.Arms {
 		var others []Variant

@@ -7,7 +7,7 @@ import (
 // tickUS is the step of the busy time of a CPU in /proc/stat (USER_HZ is 100).
 const tickUS = 10_000
 
-// blockTime is the cost of turning a client away, in the three ways of
+// blockTime returns the cost of turning a client away, in the three ways of
 // docs/method.md.
 func (r *reading) blockTime() BlockTime {
 	b := BlockTime{
@@ -26,7 +26,7 @@ func (r *reading) blockTime() BlockTime {
 	b.WallMeanUS, b.WallP50US = r.refusalWall.meanAndMedian()
 	if g := r.gateway; g != nil {
 		b.DroppedPackets = Number(g.Dropped)
-		if g.DropNS != 0 { // nftables cannot tell
+		if g.DropNS != 0 { // nftables cannot measure it
 			b.DropNS = Number(g.DropNS)
 		}
 		if g.EmptyNS != 0 { // the application has no empty program
@@ -38,19 +38,19 @@ func (r *reading) blockTime() BlockTime {
 	}
 	switch {
 	case !r.blocks() || r.experiment.Parallel.Kind.Flood():
-		// Without a limiter, nobody decides that a request times out; of a flood's
-		// datagrams, nobody hears.
+		// Without a limiter, a time-out is not a decision of the server. The outcome of
+		// a flood's datagrams is not known.
 		b.TurnedAway = Unknown()
-	case 2*r.turnedAway >= r.attackStarts && len(r.experiment.Background) == 0: // else the extra time is mostly that of serving the rest
+	case 2*r.turnedAway >= r.attackStarts && len(r.experiment.Background) == 0: // else most of it serves the rest
 		b.TickPerTurnedAwayUS = Ratio(tickUS*float64(r.cpus()), float64(r.turnedAway))
 		b.ExtraPerTurnedAwayUS = Ratio(float64(b.ExtraBusyMS)*1e3, float64(r.turnedAway))
 	}
 	return b
 }
 
-// headline is the one figure that stands for a variant: ns per dropped packet
-// where the kernel blocks, else mean CPU time per refusal; in us. Unknown where
-// nothing is turned away.
+// headline returns the one figure that represents a variant: ns per dropped packet if
+// the kernel blocks, else mean CPU time per refusal; in us. It is unknown if nothing is
+// turned away.
 func (b *BlockTime) headline() Number {
 	if b.DroppedPackets.Known() {
 		return b.DropNS / 1e3
@@ -61,8 +61,8 @@ func (b *BlockTime) headline() Number {
 // blocks reports whether the server turned clients away.
 func (r *reading) blocks() bool { return r.server != nil && r.variant != record.NoBlock }
 
-// extraBusyMS is the busy time of the server's CPUs in the attack beyond what
-// the rate of the quiet time before it would have made, in ms.
+// extraBusyMS returns the busy time of the server's CPUs in the attack, in ms, minus
+// that at the rate of the quiet time before it.
 func (r *reading) extraBusyMS() Number {
 	if r.attack.empty() {
 		return Unknown()
@@ -75,8 +75,8 @@ func (r *reading) extraBusyMS() Number {
 	return Number((float64(busy) - float64(quiet)*float64(attackNS)/float64(quietNS)) / 1e6)
 }
 
-// busyIn is the busy time between the first and the last sample in a span, and
-// the time between the two; false where there are not two.
+// busyIn returns the busy time between the first and the last sample in a span, and the
+// time between the two; false if there are fewer than two.
 func (r *reading) busyIn(s span) (busy, lengthNS int64, ok bool) {
 	var first, last *record.Sample
 	for i := range r.samples {

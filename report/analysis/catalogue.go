@@ -9,8 +9,8 @@ const (
 	Lower  Direction = "lower"
 )
 
-// Metric is one row of the catalogue: a figure of a trial, as docs/method.md
-// defines it, and who shows it.
+// Metric is one row of the catalogue: a figure of a trial, as docs/method.md defines
+// it, and the reports that show it.
 type Metric struct {
 	ID     string // on the command line and in summary.json
 	Label  string // what it is, in words
@@ -20,17 +20,17 @@ type Metric struct {
 	Value func(*Metrics) Number
 	// Censored reports whether Value is only a lower bound; nil if it never is.
 	Censored func(*Metrics) bool
-	// ZeroIsNoSize marks a figure whose zero is not the smallest of its sizes, but the
-	// lack of one: two zeros are not equal, and cannot be compared.
+	// ZeroIsNoSize marks a figure whose zero is not its smallest size, but the lack of
+	// one: two zeros are not equal, and cannot be compared.
 	ZeroIsNoSize bool
 
-	Headline bool    // pairs, noise and outliers are by it
-	Compared bool    // two runs can be compared by it; by headline figures they always can
-	Default  bool    // and are, if no metric is named
-	Row      string  // its name in the table of figures by variant; "" is none
-	Bench    string  // its unit in the Go benchmark format; "" is none
-	BenchPer float64 // how many units of Value are one of Bench; 0 is 1
-	Cost     string  // its name in the table of what measuring costs; "" is none
+	Headline bool    // used for pairs, noise and outliers
+	Compared bool    // available for comparing two runs; headline figures always are
+	Default  bool    // used if no metric is named
+	Row      string  // its name in the table of figures by variant; "" means not in it
+	Bench    string  // its unit in the Go benchmark format; "" means not in it
+	BenchPer float64 // how many units of Value are one of Bench; 0 means 1
+	Cost     string  // its name in the table of what measuring costs; "" means not in it
 	Goal     bool    // measuring should change it by less than 1 %
 }
 
@@ -41,7 +41,7 @@ const mebibyte = 1 << 20
 var catalogue = []Metric{
 	{
 		ID: "throughput", Label: "harmonic mean of 1 s bins, empty ones included", Unit: "requests/s", Better: Higher,
-		Value: func(m *Metrics) Number { return m.Throughput.Harmonic }, ZeroIsNoSize: true, // by one empty second
+		Value: func(m *Metrics) Number { return m.Throughput.Harmonic }, ZeroIsNoSize: true, // if one second is empty
 		Headline: true, Row: "throughput, harmonic mean of 1 s bins (requests/s)", Bench: "requests/s",
 	},
 	{
@@ -343,8 +343,8 @@ var catalogue = []Metric{
 		Value: func(m *Metrics) Number { return m.Probe.CPUPercent },
 		Row:   "the probe's own CPU time (% of the server's CPUs)",
 	},
-	// What the paper's instrument gives. They stand beside the claims, not in the table
-	// of the figures.
+	// The values of the paper's instrument. They are beside the claims, not in the
+	// table of the figures.
 	{
 		ID: "instrument-throughput", Label: "connections per second by the paper's instrument", Unit: "connections/s",
 		Better: Higher, Value: func(m *Metrics) Number { return m.Instrument.RequestsPerS },

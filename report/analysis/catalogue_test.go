@@ -15,7 +15,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// One entry is all that a metric needs to be shown.
+// A metric needs only one entry to be shown.
 func TestAMetricThatIsAddedIsShownEverywhere(t *testing.T) {
 	analysis.AddMetric(t, analysis.Metric{
 		ID: "recoveries", Label: "trials that recovered", Unit: "trials", Better: analysis.Higher,

@@ -1,16 +1,16 @@
 package analysis
 
-// Censoring is what lower bounds make of a change: a bound as well, or nothing.
+// Censoring is the effect of lower bounds on a change: the change is a bound as well, or unknown.
 type Censoring string
 
-// A change is at most, or at least, what was computed; or it can be anything.
+// A change is at most, or at least, the computed one; or it can be anything.
 const (
 	AtMost  Censoring = "<"
 	AtLeast Censoring = ">"
 	NoBound Censoring = "?"
 )
 
-// Open reports whether a change could have the other sign, as it is censored.
+// Open reports whether a change could have the other sign, because it is censored.
 func (e *Evidence) Open(change Number) bool {
 	return e.Censored == NoBound || e.Censored == AtMost && change > 0 || e.Censored == AtLeast && change < 0
 }
@@ -26,7 +26,7 @@ func (e *Evidence) ShowChange(change Number) string {
 	return change.Bound()
 }
 
-// censoring is that of a change from one variant to the other.
+// censoring returns the censoring of a change from one variant to the other.
 func (m *Metric) censoring(with, without *Variant) Censoring {
 	if m.Censored == nil {
 		return ""

@@ -1,19 +1,19 @@
 package analysis
 
-// Verdict is what became of a claim, or of a comparison of two variants.
+// Verdict is the outcome of a claim, or of a comparison of two variants.
 type Verdict string
 
-// Claim is one claim of a paper against what was measured: a figure of the variant
+// Claim is one claim of a paper against the measured value: a figure of the variant
 // With, compared with that of the variant Against.
 type Claim struct {
-	// Point and Load are the cell by which it is judged; empty if the run has one.
+	// Point and Load are the cell by which the claim is judged; empty if the run has only one.
 	Point string `json:"point,omitempty"`
 	Load  string `json:"load,omitempty"`
 	ID    string `json:"id"`
-	// Label is the ID, with what tells it from other claims of that ID.
+	// Label is the ID, with the difference from other claims of that ID.
 	Label      string `json:"label"`
 	Where      string `json:"where"`     // in the paper
-	Published  string `json:"published"` // its words
+	Published  string `json:"published"` // in the paper's words
 	Statement  string `json:"statement"` // the same in English
 	Experiment string `json:"experiment"`
 	Metric     string `json:"metric"`
@@ -22,21 +22,21 @@ type Claim struct {
 	// Direction of the claimed difference from Against to With: More or Less.
 	Direction Verdict `json:"direction"`
 
-	// Paper, Measured and Instrument are in Unit: the change in % from Against to
-	// With, or the figure of With itself. Paper is null if only a direction is claimed.
+	// Paper, Measured and Instrument are in Unit: the change in % from Against to With,
+	// or the figure of With itself. Paper is null if only a direction is claimed.
 	Unit     string `json:"unit"`
 	Paper    Number `json:"paper"`
 	Measured Number `json:"measured"`
 	// The 95 % interval of Measured; null if the blocks are too few.
 	MeasuredLow  Number `json:"measured_low"`
 	MeasuredHigh Number `json:"measured_high"`
-	// Instrument is what the paper's way to measure gives, null if it is not known,
-	// and InstrumentNote what that way does to the claim.
+	// Instrument is the value that the paper's way to measure gives, null if it is not
+	// known. InstrumentNote describes the effect of that way on the claim.
 	Instrument     Number `json:"instrument"`
 	InstrumentNote string `json:"instrument_note"`
 
-	// Change is from Against to With, in %, and decides the direction. The evidence
-	// is on it.
+	// Change is from Against to With, in %, and decides the direction. The evidence is
+	// for it.
 	Change Number `json:"change"`
 	Evidence
 	Verdict Verdict `json:"verdict"`
@@ -44,11 +44,11 @@ type Claim struct {
 	Note    string  `json:"note"` // on chance: "one trial, no interval"
 	// Caveat is set if another metric than the claim's had to be judged.
 	Caveat string `json:"caveat,omitempty"`
-	// Unmet are the premises that the run does not meet: with any, the claim is
-	// unsure, whatever the change.
+	// Unmet are the premises that the run does not meet: if there are any, the claim is
+	// unsure, regardless of the change.
 	Unmet []string `json:"unmet_premises,omitempty"`
 
-	// What is compared, the figures of the two variants, and their unit.
+	// The compared quantity, the figures of the two variants, and their unit.
 	Quantity     string `json:"quantity"`
 	ValueUnit    string `json:"value_unit"`
 	AgainstValue Number `json:"against_value"`
@@ -99,7 +99,7 @@ func (c *Claim) ShowInterval() string {
 // Unmet is a premise that the run does not meet.
 type Unmet struct {
 	What   string   `json:"what"`
-	Claims []string `json:"claims"` // those that are unsure for it
+	Claims []string `json:"claims"` // those that are unsure because of it
 }
 
 // The verdicts of docs/method.md on a claim.
@@ -113,7 +113,7 @@ const (
 	NotRun       Verdict = "not run"
 )
 
-// Verdicts are those on a claim, in the order in which they are counted.
+// Verdicts are the verdicts on a claim, in the order in which they are counted.
 var Verdicts = []Verdict{Consistent, Stronger, Weaker, Contradicted, Unsure, EstimateOnly, NotRun}
 
 // The verdicts on a pair of variants, besides Unsure.

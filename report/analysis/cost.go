@@ -7,8 +7,7 @@ import (
 // goalPercent is the change that measuring may make, up or down.
 const goalPercent = 1
 
-// Goal is what became of the goal that measuring changes a figure by less than
-// 1 %.
+// Goal is the result for the goal that measuring changes a figure by less than 1 %.
 type Goal string
 
 // The verdicts on the goal.
@@ -20,14 +19,14 @@ const (
 	GoalTooFew  Goal = "too few blocks"
 )
 
-// Cost is what measuring the server changes: every variant with the server
-// under probe and system-call counter against the same without them, in trials of
-// its own (an arm) or in stretches of the same trial (an alternation).
+// Cost is how much measuring changes the server. Every variant with the server under
+// probe and system-call counter is compared with the same without them. The two are in
+// separate trials (an arm) or in stretches of the same trial (an alternation).
 type Cost struct {
 	Lines []CostLine `json:"lines"`
 }
 
-// CostLine is one figure of one variant with and without.
+// CostLine is one figure of one variant, with and without measuring.
 type CostLine struct {
 	Variant string `json:"variant"`
 	Metric  string `json:"metric"`
@@ -38,14 +37,14 @@ type CostLine struct {
 	// Change is from unmeasured to measured, in %, paired by block.
 	Change Number `json:"change"`
 	Evidence
-	// Goal is empty where none is set.
+	// Goal is empty if there is none for the figure.
 	Goal Goal `json:"goal,omitempty"`
 }
 
-// bothWays is one variant with its server measured and without.
+// bothWays is one variant with its server measured and not measured.
 type bothWays struct{ with, without *Variant }
 
-// costOfArms sets the variants of the arm that nothing measures against the plain.
+// costOfArms compares the variants of the unmeasured arm with the plain ones.
 func (s *Summary) costOfArms(unmeasured []Variant) *Cost {
 	var all []bothWays
 	for i := range unmeasured {
@@ -81,7 +80,7 @@ func (s *Summary) cost(variants []bothWays) *Cost {
 	return c
 }
 
-// goal holds a change against the goal.
+// goal compares a change with the goal.
 func goal(change Number, e *Evidence) Goal {
 	switch {
 	case !e.HasInterval():

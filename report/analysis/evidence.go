@@ -12,44 +12,43 @@ const (
 	// Confidence of every interval.
 	Confidence = 0.95
 	// FewestBlocks is the smallest number of blocks with an interval at that
-	// confidence: with 5, the exact signed-rank test can't give less than
-	// 0.0625.
+	// confidence: with 5, the smallest p-value of the exact signed-rank test is 0.0625.
 	FewestBlocks = 6
 )
 
-// Evidence is what the blocks say about a change, in %. It is of ratios paired
-// by block (docs/method.md, Statistics); all but Blocks is null or empty where
-// the blocks are too few for an interval.
+// Evidence is the statistical evidence of the blocks for a change, in %. It uses ratios
+// paired by block (docs/method.md, Statistics). All fields except Blocks are null or
+// empty if there are too few blocks for an interval.
 type Evidence struct {
 	// Blocks is how many have a valid trial, with a value, of both variants.
 	Blocks int    `json:"blocks"`
 	Low    Number `json:"interval_low"`
-	// High is null where there is an interval but no bound.
+	// High is null if there is an interval but no upper bound.
 	High Number `json:"interval_high"`
-	// Method is how the interval was made, and Coverage how often such an
-	// interval holds the truth, in 0..1: exact, and at least 0.95.
+	// Method is how the interval was made, and Coverage how often such an interval
+	// contains the true value, in 0..1: exact, and at least 0.95.
 	Method   string `json:"interval_method"`
 	Coverage Number `json:"interval_coverage"`
-	// P is of the exact signed-rank test that nothing changed. PHolm is
-	// corrected by Holm for all claims, or for all pairs of one metric.
+	// P is from the exact signed-rank test of no change. PHolm is corrected by Holm for
+	// all claims, or for all pairs of one metric.
 	P     Number `json:"p"`
 	PHolm Number `json:"p_holm"`
 	// Censored is set if a trial of a variant has only a lower bound for its value.
 	Censored Censoring `json:"censored,omitempty"`
 }
 
-// NoEvidence is the evidence of a change that cannot be computed.
+// NoEvidence returns the evidence of a change that cannot be computed.
 func NoEvidence() Evidence {
 	u := Unknown()
 	return Evidence{Low: u, High: u, Coverage: u, P: u, PHolm: u}
 }
 
-// HasInterval reports whether the blocks were enough for one.
+// HasInterval reports whether there were enough blocks for an interval.
 func (e *Evidence) HasInterval() bool { return e.Method != "" }
 
 // PairedChange compares a figure of two variants over the blocks in which both have a
-// valid trial. The change is from without to with, in %, typical over the
-// blocks; unknown where there are none.
+// valid trial. The change is from without to with, in %, typical over the blocks; it is
+// unknown if there are none.
 func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	var a, b []float64
 	m.eachPair(with, without, func(x, y Number) {
@@ -90,8 +89,8 @@ func (m *Metric) eachPair(with, without *Variant, take func(with, without Number
 	}
 }
 
-// inBlock is the figures of the variant's valid trial in a block, the last where
-// there are more; nil where there is none.
+// inBlock returns the figures of the variant's valid trial in a block, the last if
+// there are several; nil if there is none.
 func (v *Variant) inBlock(block int) *Metrics {
 	for i, b := range slices.Backward(v.Blocks) {
 		if b == block {
@@ -101,10 +100,10 @@ func (v *Variant) inBlock(block int) *Metrics {
 	return nil
 }
 
-// inPercent is a ratio as a change in %.
+// inPercent returns a ratio as a change in %.
 func inPercent(ratio float64) Number { return Number((ratio - 1) * 100) }
 
-// ApplyHolm fills in the corrected p-values of tests that are looked at together.
+// ApplyHolm fills in the corrected p-values of tests that are considered together.
 func ApplyHolm(tests []*Evidence) {
 	p := make([]float64, len(tests))
 	for i, e := range tests {
@@ -115,7 +114,7 @@ func ApplyHolm(tests []*Evidence) {
 	}
 }
 
-// Note says what the blocks allow to be said about chance.
+// Note describes what the blocks show about chance.
 func (e *Evidence) Note() string {
 	switch {
 	case e.HasInterval():
@@ -131,8 +130,8 @@ func (e *Evidence) Note() string {
 	return fmt.Sprintf("%d blocks, of which some change from zero and some to zero: no interval", e.Blocks)
 }
 
-// Brackets is the interval and the p-value for reading, in brackets; nothing
-// where there are none.
+// Brackets returns the interval and the p-value for reading, in brackets; "" if there
+// are none.
 func (e *Evidence) Brackets() string {
 	if !e.HasInterval() {
 		return ""
@@ -140,7 +139,7 @@ func (e *Evidence) Brackets() string {
 	return fmt.Sprintf(" (95 %% interval %s, p %s)", e.Interval(), e.P.Probability())
 }
 
-// Interval is the interval for reading; "–" where there is none.
+// Interval returns the interval for reading; "–" if there is none.
 func (e *Evidence) Interval() string {
 	switch {
 	case !e.HasInterval() || e.Censored == NoBound:
@@ -162,7 +161,7 @@ func (e *Evidence) Holds(change Number) bool {
 	return e.HasInterval() && e.Low <= change && change <= e.High
 }
 
-// FineInterval is the interval for reading if a tenth of a percent matters.
+// FineInterval returns the interval for reading if a tenth of a percent matters.
 func (e *Evidence) FineInterval() string {
 	if !e.Low.Known() || !e.High.Known() {
 		return e.Interval()

@@ -30,7 +30,7 @@ func TestAFloodHasARateAndNoOutcomes(t *testing.T) {
 	}
 }
 
-// A flood lasts from its first frame to its last.
+// The flood lasts from its first frame to its last.
 func TestAFloodOfASearchIsJudgedByTheRequestsThatMetIt(t *testing.T) {
 	for name, c := range map[string]struct {
 		frames uint64

@@ -10,7 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// Short is n for reading, with three digits or more and thousands set apart; a
+// Short formats n for reading, with three digits or more and separated thousands; a
 // dash if it is not finite.
 func (n Number) Short() string {
 	v := float64(n)
@@ -27,7 +27,7 @@ func (n Number) Short() string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// WithUnit is n for reading, with its unit.
+// WithUnit formats n for reading, with its unit.
 func (n Number) WithUnit(unit string) string {
 	switch {
 	case math.IsNaN(float64(n)):
@@ -40,10 +40,10 @@ func (n Number) WithUnit(unit string) string {
 	return n.Short() + " " + unit
 }
 
-// Mebibytes is n, in bytes, for reading in MiB.
+// Mebibytes formats n, in bytes, for reading in MiB.
 func (n Number) Mebibytes() string { return (n / mebibyte).Short() + " MiB" }
 
-// Percent is n, a change in %, for reading.
+// Percent formats n, a change in %, for reading.
 func (n Number) Percent() string {
 	if !n.Known() {
 		return n.Short()
@@ -58,7 +58,7 @@ func (n Number) Percent() string {
 	return fmt.Sprintf("%+.*f %%", digits, float64(n))
 }
 
-// Bound is n, a change in %, for reading; one that starts at zero has no size.
+// Bound formats n, a change in %, for reading; one that starts at zero has no size.
 func (n Number) Bound() string {
 	if math.IsInf(float64(n), 1) {
 		return "from zero"
@@ -66,7 +66,7 @@ func (n Number) Bound() string {
 	return n.Percent()
 }
 
-// Fine is n, a change in %, for reading if a tenth of a percent matters.
+// Fine formats n, a change in %, for reading if a tenth of a percent matters.
 func (n Number) Fine() string {
 	if !n.Known() {
 		return n.Bound()
@@ -74,7 +74,7 @@ func (n Number) Fine() string {
 	return fmt.Sprintf("%+.2f %%", float64(n))
 }
 
-// Change is n, a change in %, for reading, without a sign if it is none.
+// Change formats n, a change in %, for reading, without a sign if there is none.
 func (n Number) Change() string {
 	if math.Abs(float64(n)) < 0.05 {
 		return "0.0 %"
@@ -82,7 +82,7 @@ func (n Number) Change() string {
 	return n.Bound()
 }
 
-// Probability is n, a p-value, for reading.
+// Probability formats n, a p-value, for reading.
 func (n Number) Probability() string {
 	if n < 0.0001 {
 		return "below 0.0001"
@@ -90,7 +90,7 @@ func (n Number) Probability() string {
 	return n.Short()
 }
 
-// Capital is a text that begins with a capital letter.
+// Capital returns a text with its first letter in upper case.
 func Capital(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	if size == 0 || first == utf8.RuneError {
@@ -99,7 +99,7 @@ func Capital(text string) string {
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-// Sentence joins names as a sentence does: "a, b and c".
+// Sentence joins names as in a sentence: "a, b and c".
 func Sentence(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

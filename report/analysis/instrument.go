@@ -9,40 +9,39 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Instrument is what the paper's published code would have read of a trial. Its
-// figures are wrong on purpose: they explain the paper's results, and judge
-// nothing. docs/method.md, "The paper's instrument", defines each and numbers
-// the flaws that are cited here.
+// Instrument contains the values that the paper's published code would have read from a
+// trial. Its figures are wrong on purpose: they explain the paper's results, and are
+// not used to judge anything. docs/method.md, "The paper's instrument", defines each
+// and numbers the flaws that are cited here.
 //
-// System calls have no estimator: the code counts those of the whole system
-// (flaw 17), of which a trial has no record.
+// System calls have no estimator: the code counts those of the whole system (flaw 17),
+// and a trial has no record of these.
 type Instrument struct {
 	// RequestsPerS is the harmonic mean of the accepted connections per second, the
 	// attackers' included (flaw 5), over bins of 5 s from the server's start. Each
 	// bin is cut to a whole number, and deleted if that is zero (flaw 4).
 	RequestsPerS Number `json:"requests_per_second"`
-	Bins         Number `json:"bins"` // that are left
+	Bins         Number `json:"bins"` // that remain
 	DeletedBins  Number `json:"deleted_bins"`
 	// DurationMS is the harmonic mean, over the connections, of the time from the
 	// latest handshake of any client to the connection's end (flaws 6 and 20).
 	DurationMS    Number `json:"duration_ms"`
 	Durations     Number `json:"durations"`
 	ZeroDurations Number `json:"zero_durations"` // left out
-	// BlockTimeUS is, in user space, the harmonic mean of the wall time from the
-	// latest handshake of any client to the end of a refusal's close (flaws 6 and 7).
-	// In the kernel it is the time per drop, cut to whole microseconds, and unknown
-	// if that is zero (flaw 8). The debug print that the code times cannot be
-	// reproduced.
+	// BlockTimeUS is, in user space, the harmonic mean of the wall time from the latest
+	// handshake of any client to the end of a refusal's close (flaws 6 and 7). In the
+	// kernel it is the time per drop, cut to whole microseconds, and unknown if that is
+	// zero (flaw 8). The debug print that the code times cannot be reproduced.
 	BlockTimeUS Number `json:"block_time_us"`
-	// CPU is the normal distribution drawn for the CPU time (flaw 2), in % of one CPU
-	// whatever the server may use (flaw 18). Memory is the same, as its curve is drawn
-	// from the file of the CPU (flaw 1).
+	// CPU is the normal distribution drawn for the CPU time (flaw 2), in % of one CPU,
+	// however many the server may use (flaw 18). Memory is the same, as its curve is
+	// drawn from the file of the CPU (flaw 1).
 	CPU    NormalCurve `json:"cpu_percent"`
 	Memory NormalCurve `json:"memory_percent"`
-	// AttackBin is the bin of RequestsPerS in which the attack begins, and RecoveryBin
-	// the first after it within 10 % of the median before, both counted from the start
-	// of the run (flaw 21) without the deleted bins. RecoveryBin is infinite if there
-	// is none.
+	// AttackBin is the bin of RequestsPerS in which the attack begins. RecoveryBin is
+	// the first bin after it within 10 % of the median before. Both are counted from
+	// the start of the run (flaw 21), without the deleted bins. RecoveryBin is infinite
+	// if there is none.
 	AttackBin   Number `json:"attack_bin"`
 	RecoveryBin Number `json:"recovery_bin"`
 	// TotalS is from the epoch to the end of the last sequential request.
@@ -58,8 +57,8 @@ type NormalCurve struct {
 	AtLeast90 Number `json:"share_at_least_90"`
 }
 
-// loggedEvent is what the paper's server does at one instant. Of events at the
-// same instant, those that set its clock come first.
+// loggedEvent is an event that the paper's server logs. Of events at the same instant,
+// those that set its clock come first.
 type loggedEvent uint32
 
 const (
@@ -71,18 +70,18 @@ const (
 
 const (
 	eventBits = 2
-	// spanBits make a span of 2^30 ns, about one second: the offset of an event in
-	// it and its kind share 32 bits.
+	// spanBits make a span of 2^30 ns, about one second: the offset of an event in it
+	// and its kind share 32 bits.
 	spanBits = 32 - eventBits
 )
 
 // stageAccepted is the stage of a refusal after the handshake (record.Refusal), the
-// only one that the paper's server knows.
+// only one that the paper's server has.
 const stageAccepted = "accepted"
 
-// serverLog gathers the events that the paper's server prints, in any order: a
-// connection is recorded when it ends, and until then may have set the clock for
-// others that ended before. An event takes four bytes.
+// serverLog collects the events that the paper's server prints, in any order. A
+// connection is recorded when it ends; until then, it may have set the clock for others
+// that ended before. An event takes four bytes.
 type serverLog struct {
 	startNS int64 // of the server
 	spans   map[int64][]uint32
@@ -96,8 +95,8 @@ func (l *serverLog) add(event loggedEvent, atNS int64) {
 	l.spans[span] = append(l.spans[span], uint32(atNS)<<eventBits|uint32(event))
 }
 
-// addConnection ignores a connection without a handshake, of which the paper's
-// server does not learn, and the end of one that its own end cuts off.
+// addConnection ignores a connection without a handshake, which the paper's server does not notice.
+// It also ignores the end of a connection that the server's own end cuts off.
 func (l *serverLog) addConnection(c *record.Connection, variant record.Variant) {
 	if c.HandshakeNS == 0 {
 		return
@@ -129,14 +128,14 @@ func (l *serverLog) inOrder(f func(event loggedEvent, atNS int64)) {
 	}
 }
 
-// clockReadings are what the paper's server prints.
+// clockReadings are the values that the paper's server prints.
 type clockReadings struct {
 	bins      []int        // counted connections
 	durations harmonicMean // in us: it prints ms with three digits
 	blocks    harmonicMean // in ns: it prints us with three digits
 }
 
-// replay reads the one clock of the paper's server at each event.
+// replay reads the only clock of the paper's server at each event.
 func (l *serverLog) replay() *clockReadings {
 	r := new(clockReadings)
 	var clockNS int64
@@ -151,7 +150,7 @@ func (l *serverLog) replay() *clockReadings {
 		case connectionEnded:
 			r.durations.add((atNS - clockNS + 500) / 1000)
 		case refusalEnded:
-			if set { // a refusal's own connection does, if it is recorded
+			if set { // the connection of a refusal sets it, if it is recorded
 				r.blocks.add(atNS - clockNS)
 			}
 		}
@@ -159,7 +158,7 @@ func (l *serverLog) replay() *clockReadings {
 	return r
 }
 
-// bin is the number of the 5 s bin of an instant, from the server's start.
+// bin returns the number of the 5 s bin of an instant, from the server's start.
 func (l *serverLog) bin(atNS int64) int { return int(max(0, atNS-l.startNS) / paperBinNS) }
 
 func (r *clockReadings) count(bin int) {
@@ -169,7 +168,7 @@ func (r *clockReadings) count(bin int) {
 	r.bins[bin]++
 }
 
-// harmonicMean is of the values that are not zero.
+// harmonicMean is the harmonic mean of the values that are not zero.
 type harmonicMean struct {
 	n, zeros    int
 	reciprocals float64
@@ -218,7 +217,7 @@ func (r *reading) instrument() Instrument {
 	return i
 }
 
-// wholeRates are the bins as whole numbers per second, zeros deleted.
+// wholeRates returns the bins as whole numbers per second, with zeros deleted.
 func wholeRates(bins []int) []float64 {
 	var rates []float64
 	for _, n := range bins {
@@ -229,8 +228,8 @@ func wholeRates(bins []int) []float64 {
 	return rates
 }
 
-// recoveryBin leaves out the bin in which the attack begins: it is in part of the
-// time before.
+// recoveryBin leaves out the bin in which the attack begins: a part of it is before the
+// attack.
 func recoveryBin(rates []float64, attackBin int) Number {
 	usual := stats.Median(rates[:attackBin])
 	if math.IsNaN(usual) {
@@ -242,7 +241,7 @@ func recoveryBin(rates []float64, attackBin int) Number {
 	return Number(math.Inf(1))
 }
 
-// wholeDropUS is the kernel's time per drop as the paper's program prints it.
+// wholeDropUS returns the kernel's time per drop as the paper's program prints it.
 func (r *reading) wholeDropUS() Number {
 	if r.gateway == nil || r.gateway.DropNS < 1e3 {
 		return Unknown()
@@ -250,9 +249,9 @@ func (r *reading) wholeDropUS() Number {
 	return Number(math.Trunc(r.gateway.DropNS / 1e3))
 }
 
-// secondsPercent is the CPU time of the server as `pidstat 1` prints it, in % of
-// one CPU: from the first sample of each second to that of the next, from the
-// epoch to the end of the last request of any client.
+// secondsPercent returns the CPU time of the server as `pidstat 1` prints it, in % of
+// one CPU: from the first sample of each second to that of the next, from the epoch to
+// the end of the last request of any client.
 func (r *reading) secondsPercent() []float64 {
 	var percent []float64
 	var last *record.Sample
@@ -281,6 +280,6 @@ func normalCurve(samples []float64) NormalCurve {
 	}
 }
 
-// millionths rounds a share: the tail of a normal distribution has no more digits
-// that mean anything.
+// millionths rounds a share: further digits of the tail of a normal distribution have
+// no meaning.
 func millionths(share float64) Number { return Number(math.Round(share*1e6) / 1e6) }

@@ -13,8 +13,8 @@ import (
 
 const ms = int64(1e6)
 
-// connectionAt is a connection by the instants, in ms from the epoch, of its first
-// packet, its handshake and its end.
+// connectionAt returns a connection with the instants, in ms from the epoch, of its
+// first packet, its handshake and its end.
 func connectionAt(start, handshake, end int64, as record.ConnectionEnd) record.Line {
 	c := &record.Connection{StartNS: start * ms, HandshakeNS: (handshake - start) * ms, EndNS: (end - start) * ms, End: as}
 	return record.Line{Connection: c}
@@ -24,7 +24,7 @@ func refusalAt(at, closed int64, stage string) record.Line {
 	return record.Line{Refusal: &record.Refusal{AtNS: at * ms, WallNS: (closed - at) * ms, Stage: stage}}
 }
 
-// arrivals are so many connections in one second, each over before the next.
+// arrivals returns n connections in one second, each over before the next.
 func arrivals(n, second int64, as record.ConnectionEnd) []record.Line {
 	var lines []record.Line
 	for i := range n {
@@ -44,7 +44,7 @@ func request(start, end int64, outcome record.Outcome) record.Line {
 }
 
 // samplesOf are taken at 10 Hz from the second before the epoch on, 30 ms after each
-// tenth of a second, of a server that uses so much of one CPU in each second.
+// tenth of a second. The server uses the given share of one CPU in each second.
 func samplesOf(percent ...int64) []record.Line {
 	var lines []record.Line
 	used := int64(0)
@@ -124,7 +124,7 @@ func TestInstrumentReadsWhatThePublishedCodeWould(t *testing.T) {
 				connectionAt(25, 30, 40, refused), refusalAt(31, 35, "accepted"), // 5, but another's handshake is between
 				connectionAt(26, 34, 50, closed),
 				connectionAt(55, 60, 70, refused), refusalAt(60, 60, "accepted"), // 0: left out
-				refusalAt(68, 69, "early"), // the published server has none
+				refusalAt(68, 69, "early"), // the published server has no such event
 			},
 			want: map[string]float64{"block": 2 / (1/2000. + 1/1000.)},
 		},
@@ -169,7 +169,7 @@ func TestInstrumentReadsWhatThePublishedCodeWould(t *testing.T) {
 				[]record.Line{{Probe: &record.Probe{CPUs: []int{0, 1}}}}),
 			sequential: []record.Line{request(0, 2000, record.OK)},
 			parallel:   []record.Line{request(0, 4030, record.Timeout)},
-			// Of 20, 60, 20 and 60: 1 - F(90) is that of the standard normal distribution at 2.16506.
+			// Of 20, 60, 20 and 60: 1 - F(90) is that of the standard normal CDF at 2.16506.
 			want: map[string]float64{
 				"cpu": 40, "deviation": 20 * math.Sqrt(4/3.), "p90": 40 + 1.2815515655446004*20*math.Sqrt(4/3.),
 				"below 40": 0.5, "at least 90": 0.015191, "memory": 40,

@@ -8,17 +8,17 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Honest is what an attack does to the sequential clients.
+// Honest is the effect of an attack on the sequential clients.
 type Honest struct {
-	// Kept is their throughput during the attack, and P99 the p99 of their response time,
-	// each as a multiple of that before it, in the same trial.
+	// Kept is their throughput during the attack, and P99 the p99 of their response time.
+	// Each is a multiple of that before the attack, in the same trial.
 	Kept Number `json:"throughput_kept"`
 	P99  Number `json:"p99_ratio"`
 	// Lost is how many of their requests did not end as ok, in the whole trial.
 	Lost Number `json:"lost"`
 }
 
-// honest compares the time of the attack with that before it.
+// honest compares the time of the attack with the time before it.
 func (r *reading) honest() Honest {
 	h := Honest{Unknown(), Unknown(), Unknown()}
 	if r.attack.empty() || r.experiment.Sequential.Clients == 0 {
@@ -36,7 +36,7 @@ func (r *reading) honest() Honest {
 	return h
 }
 
-// during is the bins of 1 s of which most lies in the attack.
+// during returns the bins of 1 s that are mostly in the attack.
 func (r *reading) during(bins []float64) []float64 {
 	var all []float64
 	for i, v := range bins {
@@ -47,7 +47,7 @@ func (r *reading) during(bins []float64) []float64 {
 	return all
 }
 
-// Effect is how a variant bears an attack (docs/method.md, Holds, degrades, fails).
+// Effect is how a variant withstands an attack (docs/method.md, Holds, degrades, fails).
 type Effect string
 
 // The effects.
@@ -65,7 +65,7 @@ const (
 	FailsKept = 0.5
 )
 
-// Effect is that of the trials' medians.
+// Effect returns the effect by the trials' medians.
 func (v *Variant) Effect() Effect {
 	if v.Metrics == nil || !v.Honest.Kept.Known() {
 		return UnknownEffect
@@ -83,7 +83,7 @@ func (v *Variant) Effect() Effect {
 }
 
 // Ladder reports whether the run compares more places, or more kinds of attack, than the
-// paper's experiment, on sequential clients that show what the attack does.
+// paper's experiment, with sequential clients that show the effect of the attack.
 func (r *Report) Ladder() bool {
 	if r.Searched() {
 		return false

@@ -2,12 +2,12 @@ package analysis
 
 import "github.com/equic-bench/equic-bench/stats"
 
-// latencies are response times by the intended start, in bins of 5 s from the
-// epoch: the paper's bins, of which each holds enough requests for a p95 at
-// 18 requests/s and above.
+// latencies are response times by the intended start, in bins of 5 s from the epoch.
+// These are the paper's bins; at 18 requests/s and above, each has enough requests for
+// a p95.
 type latencies struct {
 	n     int
-	endNS int64 // of the window; zero where it is not known before all is read
+	endNS int64 // of the window; zero if it is known only after reading all
 	bins  []tally
 }
 
@@ -20,7 +20,7 @@ func (l *latencies) add(atNS, ns int64) {
 		l.bins = append(l.bins, make([]tally, missing)...)
 	}
 	l.bins[bin].add(ns)
-	// As a tally of all of them, their memory has an end.
+	// Like a tally of all of them, they use bounded memory.
 	switch l.n++; {
 	case l.n == exactBelow:
 		for i := range l.bins {
@@ -39,8 +39,8 @@ func (t *tally) compact() {
 	}
 }
 
-// quantiles are of each whole bin in the window, in ms; NaN where its sample
-// does not support them.
+// quantiles returns the quantile of each whole bin in the window, in ms; NaN if its
+// sample does not support it.
 func (l *latencies) quantiles(p float64, endNS int64) []float64 {
 	all := make([]float64, max(0, endNS/paperBinNS))
 	for i := range all {
@@ -53,8 +53,8 @@ func (l *latencies) quantiles(p float64, endNS int64) []float64 {
 	return all
 }
 
-// quantileIfSupported is the quantile in a unit given in ns; NaN where the
-// sample is too small for it.
+// quantileIfSupported returns the quantile in a unit given in ns; NaN if the sample is
+// too small for it.
 func (t *tally) quantileIfSupported(p, unitNS float64) Number {
 	switch {
 	case t.n < stats.Needed(p):

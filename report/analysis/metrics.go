@@ -61,8 +61,8 @@ func statistics(sorted []float64) Statistics {
 	}
 }
 
-// distribution summarises samples of one series: they are not independent, so
-// no size makes an interval, and every quantile is given.
+// distribution summarises samples of one series. They are not independent, so there is
+// no interval for any sample size, and every quantile is given.
 func distribution(x []float64) Distribution {
 	sorted := stats.Sorted(x)
 	return Distribution{
@@ -75,7 +75,7 @@ func distribution(x []float64) Distribution {
 	}
 }
 
-// inWindow is the samples from the epoch to the end of the window.
+// inWindow returns the samples from the epoch to the end of the window.
 func (r *reading) inWindow() []record.Sample {
 	var in []record.Sample
 	for _, s := range r.samples {
@@ -122,7 +122,7 @@ func (r *reading) cpu() CPU {
 	}
 }
 
-// resident is the resident set in bytes at each sample of the window.
+// resident returns the resident set in bytes at each sample of the window.
 func (r *reading) resident() []float64 {
 	var x []float64
 	for _, s := range r.inWindow() {
@@ -131,7 +131,7 @@ func (r *reading) resident() []float64 {
 	return x
 }
 
-// memoryPercent is the resident set in % of the limit; nothing without a limit.
+// memoryPercent returns the resident set in % of the limit; nothing without a limit.
 func (r *reading) memoryPercent() []float64 {
 	limit := float64(r.experiment.ServerMemoryBytes)
 	if limit <= 0 {
@@ -177,14 +177,14 @@ func (r *reading) syscallTotals() Syscalls {
 	}
 	t.PerAdmitted = Ratio(float64(t.Calls), float64(r.admitted))
 	t.PerOffered = Ratio(float64(t.Calls), float64(r.offered+len(r.neighbours)))
-	if len(r.experiment.Background) > 0 { // whose requests are not read
+	if len(r.experiment.Background) > 0 { // their requests are not read
 		t.PerOffered = Unknown()
 	}
 	t.PerSecond = r.rates(func(s *record.Sample) int64 { return int64(s.Syscalls) })
 	return t
 }
 
-// rates are what a counter gains per second before, during and after the
+// rates returns the increase of a counter per second before, during and after the
 // attack.
 func (r *reading) rates(counter func(*record.Sample) int64) Split {
 	if r.attack.empty() {
@@ -197,8 +197,8 @@ func (r *reading) rates(counter func(*record.Sample) int64) Split {
 	}
 }
 
-// rate is what a counter gains per second between the first and the last sample
-// of a stretch of time.
+// rate returns the increase of a counter per second between the first and the last
+// sample of a stretch of time.
 func (r *reading) rate(s span, counter func(*record.Sample) int64) Number {
 	var first, last *record.Sample
 	for i := range r.samples {
@@ -237,7 +237,7 @@ func (r *reading) attackTotals() Attack {
 		return a
 	}
 	attempts := float64(r.attackStarts)
-	if len(r.experiment.Background) == 0 { // else nobody knows whose the time is
+	if len(r.experiment.Background) == 0 { // else it is not known whose time it is
 		a.ServerPerAttemptUS = Ratio(float64(r.extraBusyMS())*1e3, attempts)
 	}
 	if r.attackerNS > 0 {
@@ -251,7 +251,7 @@ func (r *reading) attackTotals() Attack {
 	return a
 }
 
-// amplification is of the bytes at the server's interface, headers included, from the
+// amplification is the ratio of the bytes at the server's interface, headers included, from the
 // first sample to the last. With other clients it is unknown, as their share is.
 func (r *reading) amplification() Number {
 	if len(r.samples) == 0 || r.experiment.Sequential.Clients > 0 || r.experiment.Neighbour.Clients > 0 ||
@@ -265,8 +265,8 @@ func (r *reading) amplification() Number {
 	return Number(last.SentBytes-first.SentBytes) / Number(last.ReceivedBytes-first.ReceivedBytes)
 }
 
-// scheduledRate is the requests per second that a group is to start; unknown
-// for a closed loop.
+// scheduledRate returns the requests per second that a group is to start; unknown for a
+// closed loop.
 func scheduledRate(l results.Load) Number {
 	if l.RatePerSecond <= 0 {
 		return Unknown()
@@ -334,7 +334,7 @@ func (r *reading) probeCost() Probe {
 	return p
 }
 
-// Ratio is a/b, unknown where b is zero.
+// Ratio returns a/b, or unknown if b is zero.
 func Ratio(a, b float64) Number {
 	if b == 0 {
 		return Unknown()
@@ -342,7 +342,7 @@ func Ratio(a, b float64) Number {
 	return Number(a / b)
 }
 
-// Change is how much more with is than without, in %. From zero to something
+// Change returns how much larger with is than without, in %. From zero to another value
 // it is +Inf; from zero to zero it is NaN.
 func Change(with, without Number) Number {
 	if with == 0 && without == 0 {

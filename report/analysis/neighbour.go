@@ -6,21 +6,21 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Neighbour is what an attack, and the place that turns it away, do to honest clients at
-// the attackers' addresses.
+// Neighbour is the effect of an attack, and of the place that turns it away, on honest
+// clients at the attackers' addresses.
 type Neighbour struct {
 	// Kept is how many of their requests per second end as ok during the attack, as a
 	// multiple of those before it.
 	Kept Number `json:"throughput_kept"`
 	// Lost is how many of their requests did not end as ok, in the whole trial.
 	Lost Number `json:"lost"`
-	// AgainS is how long after the last start of the attack the next request of theirs ends
-	// as ok; +Inf where none does in the ObservedS that were left.
+	// AgainS is how long after the last start of the attack their next request ends as ok;
+	// +Inf if none does in the remaining ObservedS.
 	AgainS    Number `json:"served_again_s"`
 	ObservedS Number `json:"observed_s"`
 }
 
-// neighbour looks at all neighbours together.
+// neighbour combines all neighbours.
 func (r *reading) neighbour() Neighbour {
 	if r.attack.empty() || len(r.neighbours) == 0 {
 		return Neighbour{Unknown(), Unknown(), Unknown(), Unknown()}
@@ -48,8 +48,8 @@ func (r *reading) neighbour() Neighbour {
 	return n
 }
 
-// ServedAgain is how long after the attack a neighbour is served, in s, and the time that
-// was left where none was.
+// ServedAgain returns how long after the attack a neighbour is served, in s, or the
+// remaining time if none was served.
 func ServedAgain(m *Metrics) Number {
 	if NeverServedAgain(m) {
 		return m.Neighbour.ObservedS

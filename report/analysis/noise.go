@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// Noise is how large a difference nothing makes: every variant against itself,
-// run twice in each block as if it were two.
+// Noise is an A/A test: each variant runs twice per block, as if it were two variants,
+// to measure noise.
 type Noise struct {
 	Lines []NoiseLine `json:"lines"`
 	// Called is how many of the Tested lines, those with an interval, are called
-	// different. One in twenty is, by chance, at a level of 5 %.
+	// different. At a level of 5 %, one in twenty is by chance.
 	Called int `json:"called_different"`
 	Tested int `json:"tested"`
 }
@@ -47,7 +47,7 @@ func (s *Summary) noise(again []Variant) *Noise {
 	return n
 }
 
-// judge says which lines of one metric are called different.
+// judge sets which lines of one metric are called different.
 func (n *Noise) judge(lines []NoiseLine) {
 	var tests []*Evidence
 	for i := range lines {
@@ -67,13 +67,13 @@ func (n *Noise) judge(lines []NoiseLine) {
 // Called reports whether the line is called different.
 func (l *NoiseLine) Called() bool { return l.Verdict == More || l.Verdict == Less }
 
-// largest is the change in % of the block in which it is largest, up or down:
-// half is as far as double.
+// largest returns the change in % of the block in which it is largest, up or down: half
+// counts as much as double.
 func largest(with, without *Variant, m *Metric) Number {
 	far, most := Unknown(), -1.0
 	m.eachPair(with, without, func(a, b Number) {
 		if a == b {
-			a, b = 1, 1 // two zeros too are no difference
+			a, b = 1, 1 // two zeros are no difference either
 		}
 		c := Change(a, b)
 		if by := math.Abs(math.Log1p(float64(c) / 100)); by > most {
@@ -83,7 +83,7 @@ func largest(with, without *Variant, m *Metric) Number {
 	return far
 }
 
-// Said is the verdict in words.
+// Said returns the verdict in words.
 func (l *NoiseLine) Said() string {
 	switch {
 	case l.Called():

@@ -6,7 +6,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// TrialsNote says what so many trials of each variant allow.
+// TrialsNote describes what that many trials of each variant allow.
 func TrialsNote(n int) string {
 	switch {
 	case n == 0:
@@ -19,8 +19,8 @@ func TrialsNote(n int) string {
 	return fmt.Sprintf("median of %d trials", n)
 }
 
-// LeastTrials is how many valid trials the variant has that has the fewest, of
-// those that have as many as asked for.
+// LeastTrials returns the smallest number of valid trials of a variant, among those
+// that have at least the given number.
 func (s *Summary) LeastTrials(fewest int) int {
 	least := s.Blocks
 	for _, v := range s.Measured() {
@@ -31,7 +31,7 @@ func (s *Summary) LeastTrials(fewest int) int {
 	return least
 }
 
-// trialsNote says what the variants' trials allow, all together.
+// trialsNote describes what the trials of all variants together allow.
 func (s *Summary) trialsNote() string {
 	if s.LeastTrials(1) == s.Blocks {
 		return TrialsNote(s.Blocks)
@@ -43,7 +43,7 @@ func (s *Summary) trialsNote() string {
 	return note
 }
 
-// noTrials is the error of a run with nothing to report.
+// noTrials returns the error of a run with nothing to report.
 func noTrials(s *Summary) error {
 	var invalid []Trial
 	for _, t := range s.Trials {

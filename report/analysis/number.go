@@ -9,18 +9,18 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Number is one measured value. NaN means "not measured" or "not defined" and
-// an infinity "without bound"; JSON has neither, so both are null there.
+// Number is one measured value. NaN means "not measured" or "not defined" and an
+// infinity means "without bound"; JSON has neither, so both are null there.
 type Number float64
 
-// Unknown is a Number that was not measured.
+// Unknown returns a Number that was not measured.
 func Unknown() Number { return Number(math.NaN()) }
 
 // Known reports whether n is a finite number.
 func (n Number) Known() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
 
-// String is n with six significant digits, whole numbers in full, and "" where
-// n is not finite. Six digits also hide in which order a compiler adds.
+// String returns n with six significant digits, whole numbers in full, and "" if n is
+// not finite. Six digits also hide in which order a compiler adds.
 func (n Number) String() string {
 	v := float64(n)
 	switch {
@@ -38,7 +38,7 @@ func (n Number) String() string {
 	return strconv.FormatFloat(short, 'f', -1, 64)
 }
 
-// MarshalJSON writes the number as String does, and null where it is not finite.
+// MarshalJSON writes the number as String does, and null if it is not finite.
 func (n Number) MarshalJSON() ([]byte, error) {
 	if !n.Known() {
 		return []byte("null"), nil
@@ -55,11 +55,11 @@ func (n *Number) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*float64)(n))
 }
 
-// medianOf is the metrics of a variant: each Number the median of that Number
-// over the trials, those without it left out. It panics on no trials.
+// medianOf returns the metrics of a variant: each Number is the median of that Number
+// over the trials that have it. It panics if there are no trials.
 func medianOf(trials []*Metrics) *Metrics { return overTrials(trials, stats.Median) }
 
-// lowEnd and highEnd are the ends of the interval of a median.
+// lowEnd and highEnd return the ends of the interval of a median.
 func lowEnd(x []float64) float64 { return medianInterval(x).Low }
 
 func highEnd(x []float64) float64 { return medianInterval(x).High }
@@ -68,8 +68,8 @@ func medianInterval(x []float64) stats.Interval {
 	return stats.QuantileInterval(stats.Sorted(x), 0.5, Confidence)
 }
 
-// overTrials makes one Metrics of several: each Number by f from that Number in
-// each trial, those without it left out. It panics on no trials.
+// overTrials makes one Metrics of several: each Number is computed by f from that
+// Number in each trial that has it. It panics if there are no trials.
 func overTrials(trials []*Metrics, f func([]float64) float64) *Metrics {
 	if len(trials) == 0 {
 		panic("report: figures of no trials")
@@ -120,7 +120,7 @@ func reduceMap(dst reflect.Value, src []reflect.Value, f func([]float64) float64
 	}
 }
 
-// known is the values that are not NaN.
+// known returns the values that are not NaN.
 func known(src []reflect.Value) []float64 {
 	var x []float64
 	for _, v := range src {

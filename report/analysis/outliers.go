@@ -6,8 +6,8 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Outlier is a valid trial that is far from the others of its variant. It is
-// named so that somebody looks at it, and stays in every figure.
+// Outlier is a valid trial that is far from the others of its variant. It is listed so
+// that it gets attention, and stays in every figure.
 type Outlier struct {
 	Trial  string `json:"trial"`
 	Metric string `json:"metric"`
@@ -21,8 +21,8 @@ type Outlier struct {
 	Score Number `json:"score"`
 }
 
-// outliers names the trials that are far off in a headline figure. Below six
-// trials nothing is far off: the others do not tell how far is usual.
+// outliers returns the trials that are far off in a headline figure. With fewer than
+// six trials there are none: the others do not show how far is usual.
 func (s *Summary) outliers() []Outlier {
 	far := []Outlier{}
 	for _, v := range s.Measured() {
@@ -50,7 +50,7 @@ func (s *Summary) outliers() []Outlier {
 	return far
 }
 
-// String is the outlier for reading.
+// String formats the outlier for reading.
 func (o Outlier) String() string {
 	value := o.Value.WithUnit(o.Unit)
 	if o.LowerBound {

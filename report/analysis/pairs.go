@@ -8,13 +8,13 @@ type Pair struct {
 	Without  string `json:"without"`
 	Measured Number `json:"measured"`
 	Evidence
-	// Verdict is more or less if the interval excludes no change, else unsure; too few
-	// blocks if they are.
+	// Verdict is more or less if the interval excludes no change, else unsure; or too
+	// few blocks.
 	Verdict Verdict `json:"verdict"`
 }
 
-// pairs compares every two variants by every headline figure, if there are blocks
-// to pair. The p-values are corrected within each metric.
+// pairs compares every two variants by every headline figure, if there are blocks to
+// pair. The p-values are corrected within each metric.
 func (s *Summary) pairs() []Pair {
 	all := []Pair{}
 	if s.Blocks < 2 {
@@ -43,7 +43,7 @@ func (s *Summary) pairs() []Pair {
 	return all
 }
 
-// direction is in which direction a change goes for sure.
+// direction returns the certain direction of a change.
 func direction(change Number, e *Evidence) Verdict {
 	switch {
 	case e.Blocks < FewestBlocks:

@@ -10,8 +10,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// reading is one trial's records, reduced while they stream by to what the
-// metrics need. Times are in ns from the epoch, durations in ns.
+// reading is one trial's records, reduced during streaming to what the metrics need.
+// Times are in ns from the epoch, durations in ns.
 type reading struct {
 	experiment *results.Experiment
 	variant    record.Variant
@@ -21,7 +21,7 @@ type reading struct {
 
 	requests map[string]map[string]Number
 	offered  int
-	done     completions // ok sequential requests; how long they took is below
+	done     completions // ok sequential requests; their durations are below
 	response tally
 	service  tally
 	latency  latencies
@@ -34,11 +34,11 @@ type reading struct {
 	peakInFlight int
 	held         int
 	attackerNS   int64 // CPU time of the attackers from the epoch on
-	// Of the attacker whose records are read: before the epoch, and so far.
+	// Of the attacker whose records are being read: before the epoch, and so far.
 	nodeStartNS, nodeNS int64
 
-	// Of the paper's instrument; the ends are those of the last requests, whatever
-	// their outcome, and zero without any.
+	// Of the paper's instrument; the ends are those of the last requests, with any
+	// outcome, and zero without any.
 	log                            serverLog
 	sequentialEndNS, parallelEndNS int64
 
@@ -57,9 +57,9 @@ type span struct{ fromNS, toNS int64 }
 
 func (s span) empty() bool { return s.fromNS > s.toNS }
 
-// read streams the records of one trial. The server's and the clients' set
-// different fields, so they are read at the same time; each in one order, so
-// that the same records give the same figures.
+// read streams the records of one trial. The server's and the clients' records set
+// different fields, so they are read at the same time. Each is read in a fixed order,
+// so that the same records give the same figures.
 func read(run *results.Run, trial *results.Trial) (*reading, error) {
 	variant, err := record.ParseVariant(trial.Variant)
 	if err != nil {
@@ -81,7 +81,7 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 	var server error
 	var reads sync.WaitGroup
 	reads.Go(func() { server = readNodes(run, trial, results.RoleServer, r.takeServer) })
-	// The attackers come first: only they tell when the attack was.
+	// The attackers come first: only their records show when the attack was.
 	clients := readNodes(run, trial, results.RoleParallel, r.takeParallel)
 	if clients == nil {
 		clients = errors.Join(
@@ -109,7 +109,7 @@ func readNodes(run *results.Run, trial *results.Trial, role string, take func(*r
 	return nil
 }
 
-// loadEndNS is the scheduled end of the sequential load; zero for a closed loop.
+// loadEndNS returns the scheduled end of the sequential load; zero for a closed loop.
 func loadEndNS(l results.Load) int64 {
 	if l.Clients == 0 || l.ScheduledNS() == 0 {
 		return 0
@@ -117,8 +117,8 @@ func loadEndNS(l results.Load) int64 {
 	return l.DelayNS + l.ScheduledNS()
 }
 
-// noRequests has no count of local failures: older runs have none, and their
-// reports stay as they are.
+// noRequests has no count of local failures: older runs have none, and their reports
+// must not change.
 func noRequests() map[string]Number {
 	counts := map[string]Number{}
 	for _, o := range record.Outcomes {
@@ -164,7 +164,7 @@ func (r *reading) takeParallel(line *record.Line) {
 	}
 }
 
-// takeFlood takes note of datagrams, of which nobody knows what became.
+// takeFlood counts datagrams; their outcome is not known.
 func (r *reading) takeFlood(f *record.Flood) {
 	r.attackStarts += int(f.Frames)
 	r.attack.fromNS = min(r.attack.fromNS, f.FromNS)
@@ -177,8 +177,8 @@ func (r *reading) takeFlood(f *record.Flood) {
 	}
 }
 
-// attackEnd is when an attacker had its answer, from the epoch. A time-out is none:
-// the server is done with such a request, or never saw it.
+// attackEnd returns when an attacker had its answer, from the epoch. A time-out does
+// not count: the server has finished such a request, or never saw it.
 func attackEnd(q *record.Request) int64 {
 	if q.Outcome == record.Timeout {
 		return q.StartNS
@@ -219,8 +219,8 @@ func (r *reading) takeNeighbour(line *record.Line) {
 	}
 }
 
-// part is 0 before the attack, 1 during it and 2 after. Without an attack all
-// is before it.
+// part returns 0 before the attack, 1 during it and 2 after it. Without an attack it
+// returns 0.
 func (r *reading) part(atNS int64) int {
 	switch {
 	case r.attack.empty() || atNS < r.attack.fromNS:
@@ -257,7 +257,7 @@ func (r *reading) takeServer(line *record.Line) {
 	}
 }
 
-// cpus is how many CPUs the server may use: the denominator of percentages.
+// cpus returns how many CPUs the server may use: the denominator of percentages.
 func (r *reading) cpus() int {
 	if r.probe != nil && len(r.probe.CPUs) > 0 {
 		return len(r.probe.CPUs)
@@ -265,7 +265,7 @@ func (r *reading) cpus() int {
 	return max(1, len(r.experiment.ServerCPUs))
 }
 
-// fromHistogram reports whether a quantile of the trial is not of all values.
+// fromHistogram reports whether a quantile of the trial is not computed from all values.
 func (r *reading) fromHistogram() bool {
 	// No other kind is more frequent than these.
 	return r.response.counts != nil || r.refusalCPU.counts != nil

@@ -31,12 +31,12 @@ func (r *reading) recovery() Recovery {
 	return rec
 }
 
-// tenths is a time in s, to a tenth: bins are of a second, so how many ms after
-// its schedule the attack's first request started must make no difference.
+// tenths returns a time in s, rounded to tenths: bins are of a second, so it must make
+// no difference how many ms after its schedule the attack's first request started.
 func tenths(ns int64) Number { return Number(math.Round(Seconds(ns)*10) / 10) }
 
-// paperRecovery is the number of the first 5 s bin from the attack on that is
-// within the band again, counted from the start of the run; +Inf where none is.
+// paperRecovery returns the number of the first 5 s bin from the attack on that is
+// within the band again, counted from the start of the run; +Inf if there is none.
 func (r *reading) paperRecovery() Number {
 	bins := r.done.rates(paperBinNS, r.endNS)
 	usual := stats.Median(r.before(bins, paperBinNS))
@@ -50,8 +50,8 @@ func (r *reading) paperRecovery() Number {
 	return Number(bin)
 }
 
-// firstSteady is the first bin at or after from that begins n bins within the
-// band around usual; -1 where there is none.
+// firstSteady returns the first bin, at or after from, of n consecutive bins within the
+// band around usual; -1 if there is none.
 func firstSteady(bins []float64, from int, usual float64, n int) int {
 	run := 0
 	for i := from; i < len(bins); i++ {
@@ -66,8 +66,8 @@ func firstSteady(bins []float64, from int, usual float64, n int) int {
 	return -1
 }
 
-// RecoveryTime is the recovery from the onset in s, and the time that was left
-// where there was none.
+// RecoveryTime returns the recovery from the onset in s, or the remaining time if there
+// was none.
 func RecoveryTime(m *Metrics) Number {
 	if NeverRecovered(m) {
 		return m.Recovery.ObservedS

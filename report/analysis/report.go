@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Report is all that a run gives: the numbers of each of its cells. A run without
+// Report contains all results of a run: the numbers of each of its cells. A run without
 // loads and matrix has one.
 type Report struct {
 	// Summary is that of the first cell; its trials, outliers, warnings and claims are
@@ -17,18 +17,17 @@ type Report struct {
 	Parts []*Part
 }
 
-// Part is what one cell of a run gives: its numbers, and what its figures are drawn
-// from, for each variant that has a valid trial.
+// Part contains the results of one cell of a run: its numbers, and the data of its
+// figures, for each variant that has a valid trial.
 type Part struct {
 	Cell    results.Cell
 	Summary *Summary
 	Series  []*Series
 }
 
-// Read reads every valid trial of a run and summarises it by cell, without a
-// judgement of the claims: that is package claims. A run without a valid trial
-// gives an error that wraps ErrNoTrials; a cell without one is left out, with a
-// warning.
+// Read reads every valid trial of a run and summarises it by cell. It does not judge
+// the claims: package claims does. If a run has no valid trial, the error wraps
+// ErrNoTrials; a cell without one is left out, with a warning.
 func Read(run *results.Run) (*Report, error) {
 	r := new(Report)
 	var missing []error
@@ -80,14 +79,14 @@ func (r *Report) merge() {
 // reportSchema is the version of summary.json's layout if a run has cells.
 const reportSchema = 2
 
-// Title is the name of the cell, with a mark if its attack was weaker than it was to
-// be. It is empty for an only cell without a mark.
+// Title returns the name of the cell, with a mark if its attack was weaker than
+// planned. It is empty for an only cell without a mark.
 func (p *Part) Title() string { return marked(p.Cell.Name, p.attack()) }
 
-// Title is the label of the point, with a mark as that of a part.
+// Title returns the label of the point, with a mark like that of a part.
 func (p *Point) Title() string { return marked(p.Label, p.WeakAttack()) }
 
-// WeakAttack is an attack of the point that was weaker than it was to be; nil if none was.
+// WeakAttack returns an attack of the point that was weaker than planned; nil if there was none.
 func (p *Point) WeakAttack() *results.Load {
 	for _, part := range p.parts {
 		if attack := part.attack(); attack.Reached > 0 {
@@ -97,7 +96,8 @@ func (p *Point) WeakAttack() *results.Load {
 	return nil
 }
 
-// attack is that of the part; in a search, which has attacks of many strengths, an empty one.
+// attack returns the attack of the part; an empty one for a search, which has attacks of many
+// strengths.
 func (p *Part) attack() *results.Load {
 	e := &p.Summary.Manifest.Experiment
 	if e.Search != nil {
@@ -117,8 +117,8 @@ func marked(name string, attack *results.Load) string {
 	return name + ", " + mark
 }
 
-// Points are the parts that share the values of a matrix, in the order of the run. A
-// run without a matrix has one point.
+// Points returns the parts grouped by the values of a matrix, in the order of the run.
+// A run without a matrix has one point.
 func (r *Report) Points() []*Point {
 	var all []*Point
 	at := map[string]*Point{}
@@ -133,21 +133,21 @@ func (r *Report) Points() []*Point {
 	return all
 }
 
-// Point is the parts that differ in their load only.
+// Point is the parts that differ only in their load.
 type Point struct {
 	Label string // of the matrix's values; "" without a matrix
 	parts []*Part
 }
 
-// Mixed is the part whose load is that of the paper's mixed experiment: sequential
-// clients, and attackers if there are any. Parallel is that of its parallel
-// experiment: attackers alone. Each is nil if the run has no such part with a valid
+// Mixed returns the part with the load of the paper's mixed experiment: sequential
+// clients, and attackers if there are any. Parallel returns that of its parallel
+// experiment: only attackers. Each returns nil if the run has no such part with a valid
 // trial.
 func (p *Point) Mixed() *Part {
 	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients > 0 })
 }
 
-// Parallel is the part with attackers alone.
+// Parallel returns the part with only attackers.
 func (p *Point) Parallel() *Part {
 	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients == 0 && e.Parallel.Clients > 0 })
 }
@@ -161,7 +161,7 @@ func (p *Point) part(is func(*results.Experiment) bool) *Part {
 	return nil
 }
 
-// MarshalJSON is summary.json: the summary of the only cell, or the run and its
+// MarshalJSON returns summary.json: the summary of the only cell, or the run and its
 // cells.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	if len(r.Parts) == 1 {

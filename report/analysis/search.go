@@ -20,14 +20,14 @@ const (
 	CriterionP99        = "p99"
 )
 
-// BreakingPoint is what a search found of one variant in a cell: the strongest attack that
-// the server withstands (docs/method.md, The breaking point). Strengths are multiples of
-// its capacity; rates are those of all attackers, as scheduled.
+// BreakingPoint is the result of a search for one variant in a cell: the strongest attack
+// that the server withstands (docs/method.md, The breaking point). Strengths are multiples
+// of its capacity; rates are those of all attackers, as scheduled.
 type BreakingPoint struct {
 	Variant string `json:"variant"`
 	Block   int    `json:"block"`
 	// Holds is the strongest attack that the server withstood, and Fails the weakest that it
-	// did not: null if there is none.
+	// did not withstand: null if there is none.
 	Holds     Number `json:"holds"`
 	HoldsPerS Number `json:"holds_per_s"`
 	Fails     Number `json:"fails"`
@@ -35,13 +35,13 @@ type BreakingPoint struct {
 	// FailsBy is the verdict on the attack that Fails.
 	FailsBy results.Verdict `json:"fails_by,omitempty"`
 	Bound   Bound           `json:"bound,omitempty"`
-	// Why is what broke first, or the reason why there is only a bound.
+	// Why is what broke first, or why there is only a bound.
 	Why    string        `json:"why"`
 	Trials []AttackTrial `json:"trials"` // by strength
 }
 
-// Bound tells a breaking point beyond what was tried from one between Holds and Fails, which
-// is NotBound.
+// Bound distinguishes a breaking point beyond the tried range from one between Holds and
+// Fails, which is NotBound.
 type Bound string
 
 // The bounds.
@@ -52,7 +52,7 @@ const (
 	UnknownBounds Bound = "unknown"
 )
 
-// AttackTrial is what one trial of a search showed of the sequential clients.
+// AttackTrial is the effect on the sequential clients in one trial of a search.
 type AttackTrial struct {
 	Trial     string `json:"trial"`
 	Strength  Number `json:"strength"`
@@ -132,7 +132,7 @@ func (a *AttackTrial) judge(s *results.Search) {
 	}
 }
 
-// search makes the summary that of a search: it has breaking points, and no figures of
+// search makes the summary that of a search. It has breaking points, and no figures of
 // variants, as each trial has an attack of another strength.
 func (s *Summary) search(run *results.Run) error {
 	e := &run.Manifest.Experiment
@@ -154,7 +154,7 @@ func (s *Summary) search(run *results.Run) error {
 	return nil
 }
 
-// breakingPoint reads the search for one variant's in a block.
+// breakingPoint reads the search for one variant's breaking point in a block.
 func breakingPoint(run *results.Run, variant string, block int) (*BreakingPoint, error) {
 	b := &BreakingPoint{Variant: variant, Block: block, Trials: []AttackTrial{}}
 	for _, t := range lastAttempts(run.Trials) {
@@ -172,7 +172,7 @@ func breakingPoint(run *results.Run, variant string, block int) (*BreakingPoint,
 	return b, nil
 }
 
-// lastAttempts are the last attempts at each trial of the plan.
+// lastAttempts returns the last attempt at each trial of the plan.
 func lastAttempts(trials []*results.Trial) []*results.Trial {
 	var all []*results.Trial
 	for _, t := range trials {
@@ -187,7 +187,7 @@ func lastAttempts(trials []*results.Trial) []*results.Trial {
 	return all
 }
 
-// bracket finds the bounds among the trials, and what they mean.
+// bracket finds the bounds among the trials, and their meaning.
 func (b *BreakingPoint) bracket(e *results.Experiment) {
 	u := Unknown()
 	b.Holds, b.HoldsPerS, b.Fails, b.FailsPerS = u, u, u, u
@@ -213,7 +213,7 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 	b.Why = b.why(e, fails)
 }
 
-// why is what broke under the weakest attack that was too strong, or why there is none.
+// why returns what broke under the weakest attack that was too strong, or why there is none.
 func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 	const ended = "the run ended before the search did"
 	const rounding = 1.01 // of strengths
@@ -233,10 +233,10 @@ func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 	return fails.why()
 }
 
-// clientsLimited is why there is only a bound if the CPUs of the clients are the limit.
+// clientsLimited is the reason for a bound if the CPUs of the clients are the limit.
 const clientsLimited = "the clients can start no more"
 
-// why is what broke, or why the trial does not show it.
+// why returns what broke, or why the trial does not show it.
 func (a *AttackTrial) why() string {
 	switch {
 	case a.Verdict == results.AttackLimited && a.AchievedS.Known():
@@ -269,10 +269,10 @@ func (a *AttackTrial) p99Words() string {
 	return "p99 at " + a.P99.Short() + " times"
 }
 
-// Strength is the breaking point for reading, as a multiple of the capacity.
+// Strength formats the breaking point for reading, as a multiple of the capacity.
 func (b *BreakingPoint) Strength() string { return b.show(b.Holds, b.Fails, "x") }
 
-// PerS is the breaking point for reading, in attempts per second of all attackers.
+// PerS formats the breaking point for reading, in attempts per second of all attackers.
 func (b *BreakingPoint) PerS() string { return b.show(b.HoldsPerS, b.FailsPerS, "") }
 
 func (b *BreakingPoint) show(holds, fails Number, unit string) string {
@@ -287,7 +287,7 @@ func (b *BreakingPoint) show(holds, fails Number, unit string) string {
 	return Unknown().Short()
 }
 
-// Estimate is where the breaking point is drawn: at Holds, or at Fails if nothing held.
+// Estimate returns the value at which the breaking point is drawn: Holds, or Fails if nothing held.
 func (b *BreakingPoint) Estimate() Number {
 	if b.Bound == LessThan {
 		return b.Fails

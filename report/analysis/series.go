@@ -6,30 +6,30 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Series is what the figures of one variant are drawn from.
+// Series is the data for the figures of one variant.
 type Series struct {
 	Variant string
 	Trials  []string  // their names
 	Fine    Curve     // requests/s in bins of 1 s
 	Paper   Curve     // and of 5 s
 	P50     Curve     // response time in bins of 5 s by the intended start, ms
-	P95     Curve     // null where the bin is too small for it
+	P95     Curve     // null if the bin is too small for it
 	Attack  [2]Number // first and last start, s
 	CPU     []float64 // %, one for each sampling interval
 	Memory  []float64 // resident set in bytes, one for each sample
-	// The values that CPU and memory use stay at or below for each of shares.
+	// The values that CPU and memory use do not exceed for each of shares.
 	CPUAt, MemoryAt Curve
 }
 
-// Curve is a row of values: the median over the trials, NaN where none has one.
+// Curve is a row of values: the median over the trials, NaN if none has one.
 type Curve struct {
 	Median []float64
-	// Low and high end the 95 % interval of the median, NaN where there is none.
+	// Low and High are the ends of the 95 % interval of the median, NaN if there is none.
 	Low, High []float64
 	Trials    [][]float64 // each trial's own
 }
 
-// Shares are the parts of the time at which distributions are compared over
+// Shares returns the shares of the time at which distributions are compared over
 // trials.
 func Shares() []float64 {
 	all := make([]float64, 0, 99)
@@ -58,7 +58,7 @@ func (r *reading) series(variant string) *Series {
 	return s
 }
 
-// quantiles are the values at shares; none of none.
+// quantiles returns the values at shares; none if there are no values.
 func quantiles(x []float64) []float64 {
 	if len(x) == 0 {
 		return nil
@@ -71,8 +71,8 @@ func quantiles(x []float64) []float64 {
 	return all
 }
 
-// mergeSeries puts the trials of one variant together: a curve over all of each
-// of their curves, and the samples of all.
+// mergeSeries merges the trials of one variant: a curve over all of each of their
+// curves, and the samples of all.
 func mergeSeries(trials []*Series, names []string) *Series {
 	merged := &Series{Variant: trials[0].Variant, Trials: names}
 	over := func(of func(*Series) *Curve) Curve {
@@ -104,7 +104,7 @@ func mergeSeries(trials []*Series, names []string) *Series {
 	return merged
 }
 
-// curveOf is a curve over trials. Bins that not every trial has are left out.
+// curveOf returns a curve over trials. Bins that some trials lack are left out.
 func curveOf(trials ...[]float64) Curve {
 	n := len(trials[0])
 	for _, t := range trials {
@@ -135,10 +135,10 @@ func (c *Curve) HasInterval() bool {
 	return false
 }
 
-// Single is whether the trials are drawn one by one: for want of an interval.
+// Single reports whether the trials are drawn one by one, because there is no interval.
 func (c *Curve) Single() bool { return len(c.Trials) > 1 && !c.HasInterval() }
 
-// Span widens a range to hold all that is drawn of the curve.
+// Span extends a range to include everything that is drawn of the curve.
 func (c *Curve) Span(least, most float64) (low, high float64) {
 	rows := [][]float64{c.Median, c.Low, c.High}
 	if c.Single() {

@@ -15,7 +15,7 @@ func TestBandIsOfTheTrialsOfEachBin(t *testing.T) {
 		trials = append(trials, []float64{float64(i + 1), float64(10 * (10 - i)), math.NaN()})
 	}
 	trials[0][2] = 7
-	trials = append(trials[:9:9], append(trials[9], 99)) // one trial has a bin more
+	trials = append(trials[:9:9], append(trials[9], 99)) // one trial has an extra bin
 	c := curveOf(trials...)
 	want := Curve{Median: []float64{5.5, 55, 7}, Low: []float64{2, 20, math.NaN()}, High: []float64{9, 90, math.NaN()}}
 	for _, pair := range [][2][]float64{{c.Median, want.Median}, {c.Low, want.Low}, {c.High, want.High}} {

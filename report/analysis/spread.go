@@ -8,7 +8,7 @@ const (
 	StatHigh   = "interval_high"
 )
 
-// Spread is a figure of a variant and what its trials say about chance.
+// Spread is a figure of a variant and its variation over trials.
 type Spread struct {
 	Median    Number
 	Low, High Number // of its 95 % interval; unknown below six trials
@@ -16,7 +16,7 @@ type Spread struct {
 	names     []string
 }
 
-// Spread is of one figure of the variant.
+// Spread returns the spread of one figure of the variant.
 func (v *Variant) Spread(of func(*Metrics) Number) *Spread {
 	s := &Spread{Median: v.Typical(of), Low: Unknown(), High: Unknown(), names: v.Names}
 	if v.Low != nil {
@@ -30,8 +30,8 @@ func (v *Variant) Spread(of func(*Metrics) Number) *Spread {
 
 func (s *Spread) hasInterval() bool { return s.Low.Known() && s.High.Known() }
 
-// Single is each trial's value where these are drawn: beside a median of more
-// than one, and for want of an interval, or where all are wanted.
+// Single returns each trial's value if these are drawn: beside a median of more than
+// one trial, if there is no interval or if always is set.
 func (s *Spread) Single(always bool) []float64 {
 	if len(s.trials) < 2 || s.hasInterval() && !always {
 		return nil

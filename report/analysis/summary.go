@@ -7,22 +7,22 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// Summary is all that a run says in numbers: summary.json. It follows from the
+// Summary contains all results of a run in numbers: summary.json. It follows from the
 // raw records alone.
 type Summary struct {
 	Schema   int    `json:"schema"`
 	Run      string `json:"run"`
 	Scenario string `json:"scenario"`
 	Seed     uint64 `json:"seed"`
-	// Blocks is how often every variant was run, and Interval says in words
-	// what that allows to be said about chance.
+	// Blocks is how often every variant was run, and Interval describes in words what
+	// that shows about chance.
 	Blocks   int       `json:"blocks"`
 	Interval string    `json:"interval"`
 	Window   Window    `json:"window"`
 	Variants []Variant `json:"variants"`
 	// BreakingPoints are those of a search, whose variants have no other figures.
 	BreakingPoints []BreakingPoint `json:"breaking_points,omitempty"`
-	// Paper is the one whose Claims these are. A verdict on them needs as many blocks
+	// Paper is the paper that makes the Claims. A verdict on them needs as many blocks
 	// as BlocksNeeded.
 	Paper        string  `json:"paper,omitempty"`
 	Claims       []Claim `json:"claims"`
@@ -31,34 +31,34 @@ type Summary struct {
 	Unmet []Unmet `json:"unmet_premises,omitempty"`
 	// Pairs is empty if no variant has two valid trials.
 	Pairs []Pair `json:"pairs"`
-	// Noise and Cost are absent where the run has no such arm.
+	// Noise and Cost are absent if the run has no such arm.
 	Noise    *Noise    `json:"noise,omitempty"`
 	Cost     *Cost     `json:"cost,omitempty"`
 	Trials   []Trial   `json:"trials"`
 	Outliers []Outlier `json:"outliers"`
 	Warnings []string  `json:"warnings"`
-	// FiguresLang is the language of the figures' texts where it is not English.
+	// FiguresLang is the language of the figures' texts if it is not English.
 	FiguresLang string `json:"figures_lang,omitempty"`
 
 	Manifest *results.Manifest `json:"-"`
 	coarse   []string          // trials with quantiles from a histogram
 }
 
-// Window says over which time and in % of what the figures are.
+// Window describes the time span of the figures, and what their percentages refer to.
 type Window struct {
-	// From the epoch to LoadEndS, the scheduled end of the sequential load: the
-	// window of throughput, CPU and memory. Null for a closed loop, where it
-	// ends with each trial's last sequential request.
+	// LoadEndS is the scheduled end of the sequential load. The window of throughput,
+	// CPU and memory is from the epoch to LoadEndS. It is null for a closed loop, in
+	// which the window ends with each trial's last sequential request.
 	LoadEndS Number `json:"load_end_s"`
 	// The attack as scheduled; null without one.
 	AttackFromS Number `json:"attack_from_s"`
 	AttackToS   Number `json:"attack_to_s"`
-	// What 100 % is.
+	// What 100 % means.
 	CPUs        int   `json:"server_cpus"`
 	MemoryBytes int64 `json:"server_memory_bytes"` // zero: no limit, no percentage
 }
 
-// Trial is what became of one trial.
+// Trial is the outcome of one trial.
 type Trial struct {
 	Name    string `json:"name"`
 	Variant string `json:"variant"`
@@ -66,23 +66,23 @@ type Trial struct {
 	Arm     results.Arm `json:"arm,omitempty"`
 	Block   int         `json:"block"`
 	Attempt int         `json:"attempt"`
-	// Valid trials make the figures; the others are only listed, with Reasons.
+	// Valid trials are in the figures; the others are only listed, with Reasons.
 	Valid    bool            `json:"valid"`
 	Reasons  []string        `json:"reasons"`
 	Warnings []string        `json:"warnings"`
 	Checks   []results.Check `json:"checks"`
 }
 
-// Variant is the figures of one variant: each the median over its valid
-// trials, which is the value itself where there is one.
+// Variant contains the figures of one variant: each is the median over its valid
+// trials, or the value itself if there is only one.
 type Variant struct {
 	Name   string `json:"name"`
 	Trials int    `json:"trials"`
 	Note   string `json:"note"` // "one trial, no interval"
 	*Metrics
 	// Low and High are the ends of the 95 % interval of each median, by order
-	// statistics, with the keys of the figures; absent below six trials, and
-	// null for what fewer trials have.
+	// statistics, with the keys of the figures. They are absent below six trials, and
+	// null for figures that fewer trials have.
 	Low  *Metrics `json:"interval_low,omitempty"`
 	High *Metrics `json:"interval_high,omitempty"`
 
@@ -116,16 +116,16 @@ type Metrics struct {
 	Instrument  Instrument                   `json:"instrument"`
 }
 
-// Throughput is completed requests of the sequential clients per second, over
-// bins of 1 s from the epoch to the end of the window, empty bins included.
-// A rest shorter than a bin is left out.
+// Throughput is the number of completed requests of the sequential clients per second,
+// over bins of 1 s from the epoch to the end of the window, including empty bins. A
+// remainder shorter than a bin is left out.
 type Throughput struct {
 	Harmonic   Number `json:"harmonic"`
 	Arithmetic Number `json:"arithmetic"`
 	Min        Number `json:"min"`
 	ZeroBins   Number `json:"zero_bins"`
-	// Paper is the paper's estimator: harmonic mean of 5 s bins, the empty ones
-	// deleted.
+	// Paper is the paper's estimator: the harmonic mean of 5 s bins, without the empty
+	// ones.
 	Paper          Number `json:"paper"`
 	PaperZeroBins  Number `json:"paper_zero_bins"`
 	MedianBefore   Number `json:"median_before"` // the attack
@@ -135,25 +135,24 @@ type Throughput struct {
 	TotalS Number `json:"total_s"`
 }
 
-// Recovery is how long the throughput stays away. OnsetS is from the first
-// request of the attack to the start of the first 1 s bin with which five bins
-// within 10 % of the median before the attack begin; null where there is none
-// in the ObservedS that were left.
+// Recovery is how long the throughput is reduced. OnsetS is from the first request of
+// the attack to the start of the first 1 s bin that begins five bins within 10 % of the
+// median before the attack. It is null if there is none in the remaining ObservedS.
 type Recovery struct {
 	OnsetS    Number `json:"onset_s"`
 	Recovered Number `json:"recovered"` // 1 or 0; over trials, the median
 	ObservedS Number `json:"observed_s"`
-	// BelowS counts the 1 s bins from the attack on that are more than 10 %
-	// below that median, wherever they stand.
+	// BelowS counts the 1 s bins from the attack on that are more than 10 % below that
+	// median, at any position.
 	BelowS Number `json:"below_s"`
 	// PaperBin is the paper's figure: the number of the first 5 s bin, counted
 	// from the start of the run, that is within 10 % again.
 	PaperBin Number `json:"paper_bin"`
 }
 
-// Durations are of the ok requests of the sequential clients, in ms. The top
-// level is response time, from the intended start; Service is from the actual
-// start. A percentile is null where the sample is too small for it.
+// Durations are of the ok requests of the sequential clients, in ms. The top level is
+// response time, from the intended start; Service is from the actual start. A
+// percentile is null if the sample is too small for it.
 type Durations struct {
 	Statistics
 	Service Statistics `json:"service"`
@@ -182,7 +181,7 @@ type Statistics struct {
 	Max        Number `json:"max"`
 }
 
-// BlockTime is what turning one client away costs.
+// BlockTime is the cost of turning one client away.
 type BlockTime struct {
 	// In user space, from the decision to the end of the close.
 	Refusals    Number `json:"refusals"`
@@ -190,7 +189,7 @@ type BlockTime struct {
 	CPUMedianUS Number `json:"cpu_p50_us"`
 	WallMeanUS  Number `json:"wall_mean_us"`
 	WallP50US   Number `json:"wall_p50_us"`
-	// What the clocks of a refusal say of a span with nothing in it; in the figures
+	// The clocks of a refusal measured over an empty span; included in the figures
 	// above, not subtracted.
 	EmptyCPUNS  Number `json:"empty_cpu_ns"`
 	EmptyWallNS Number `json:"empty_wall_ns"`
@@ -198,13 +197,13 @@ type BlockTime struct {
 	DroppedPackets Number `json:"dropped_packets"`
 	DropNS         Number `json:"drop_ns"`
 	EmptyNS        Number `json:"empty_ns"` // already subtracted from DropNS
-	// Asked fairly of both: busy time of the server's CPUs, softirq included,
-	// during the attack and beyond the rate of the quiet time before it, per
-	// request of the attack that started then and was not served.
+	// The same measure for both: busy time of the server's CPUs, softirq included,
+	// during the attack and beyond the rate of the quiet time before it, per request of
+	// the attack that started then and was not served.
 	TurnedAway           Number `json:"turned_away"`
 	ExtraBusyMS          Number `json:"extra_busy_ms"`
 	ExtraPerTurnedAwayUS Number `json:"extra_busy_us_per_turned_away"`
-	// The kernel counts busy time in ticks: one of each CPU, per request turned away.
+	// The kernel counts busy time in ticks: one tick of each CPU, per request turned away.
 	TickPerTurnedAwayUS Number `json:"tick_us_per_turned_away"`
 }
 
@@ -214,7 +213,7 @@ type Distribution struct {
 	P90  Number `json:"p90"`
 	Max  Number `json:"max"`
 	Mean Number `json:"mean"`
-	// PaperP90 is that of a normal distribution with the samples' mean and standard
+	// PaperP90 is the p90 of a normal distribution with the samples' mean and standard
 	// deviation: the paper's estimator.
 	PaperP90 Number `json:"paper_p90"`
 }
@@ -248,8 +247,8 @@ type Syscalls struct {
 	Calls   Number `json:"calls"`
 	Errors  Number `json:"errors"`
 	Seconds Number `json:"seconds"` // CPU time from entry to exit, without waiting
-	// Per connection that was let in (handshake complete, not refused), and
-	// per request that any client started.
+	// Per admitted connection (handshake complete, not refused), and per request that
+	// any client started.
 	PerAdmitted Number `json:"calls_per_admitted"`
 	PerOffered  Number `json:"calls_per_offered"`
 	// Calls per second before the first start of the attack, from there to its
@@ -272,20 +271,20 @@ type SyscallLine struct {
 	Seconds Number `json:"seconds"`
 }
 
-// Attack is what the parallel clients were to do and did.
+// Attack is the planned and the achieved load of the parallel clients.
 type Attack struct {
 	ScheduledRPS Number `json:"scheduled_rps"`
-	AchievedRPS  Number `json:"achieved_rps"` // starts, from the first to the last
+	AchievedRPS  Number `json:"achieved_rps"` // of starts, from the first to the last
 	FirstStartS  Number `json:"first_start_s"`
 	LastStartS   Number `json:"last_start_s"`
 	PeakInFlight Number `json:"peak_in_flight"` // of one client
-	Held         Number `json:"held"`           // started late: max_in_flight was reached
-	// What an attempt of the attack costs either side: the busy time of the server's CPUs
-	// beyond the quiet rate, and the CPU time of the attackers' processes.
+	Held         Number `json:"held"`           // started late because max_in_flight was reached
+	// The cost of an attempt of the attack to either side: the busy time of the server's
+	// CPUs beyond the quiet rate, and the CPU time of the attackers' processes.
 	ServerPerAttemptUS   Number `json:"server_us_per_attempt"`
 	AttackerPerAttemptUS Number `json:"attacker_us_per_attempt"`
-	// Amplification is how many bytes the server sends for each that it receives, if the
-	// attackers are alone.
+	// Amplification is how many bytes the server sends for each byte that it receives,
+	// if there are only attackers.
 	Amplification Number `json:"amplification"`
 }
 
@@ -315,7 +314,7 @@ type UDP struct {
 	RcvbufErrors Number `json:"rcvbuf_errors"`
 }
 
-// Probe is what measuring the server cost.
+// Probe is the cost of measuring the server.
 type Probe struct {
 	Samples Number `json:"samples"`
 	Missed  Number `json:"missed"`
@@ -325,7 +324,7 @@ type Probe struct {
 	PercentOfServer Number `json:"percent_of_server"`
 }
 
-// Variant finds a variant that has figures; nil where there is none.
+// Variant returns a variant that has figures; nil if there is none.
 func (s *Summary) Variant(name string) *Variant {
 	for i := range s.Variants {
 		if s.Variants[i].Name == name && s.Variants[i].Metrics != nil {
@@ -335,7 +334,7 @@ func (s *Summary) Variant(name string) *Variant {
 	return nil
 }
 
-// Measured are the variants that have figures.
+// Measured returns the variants that have figures.
 func (s *Summary) Measured() []Variant {
 	var have []Variant
 	for _, v := range s.Variants {
@@ -349,7 +348,7 @@ func (s *Summary) Measured() []Variant {
 // summarySchema is the version of summary.json's layout.
 const summarySchema = 1
 
-// CountTrials counts the variant's trials for which a condition holds.
+// CountTrials counts the variant's trials for which a condition is true.
 func (v *Variant) CountTrials(is func(*Metrics) bool) int {
 	n := 0
 	for _, m := range v.TrialMetrics {
@@ -360,8 +359,8 @@ func (v *Variant) CountTrials(is func(*Metrics) bool) int {
 	return n
 }
 
-// Typical is the median of a figure over the variant's trials that have it. A
-// figure that is made of two has none that follows from the medians of these.
+// Typical returns the median of a figure over the variant's trials that have it. For a
+// figure that combines two others, it does not follow from the medians of these.
 func (v *Variant) Typical(value func(*Metrics) Number) Number {
 	var x []float64
 	for _, m := range v.TrialMetrics {

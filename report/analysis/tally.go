@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// exactBelow durations are kept; that many or more are counted in a histogram
-	// (docs/method.md, Metrics).
+	// exactBelow is the number from which durations are counted in a histogram instead
+	// of being kept (docs/method.md, Metrics).
 	exactBelow = 1_000_000
 	// significantDigits of the histogram: 1024 buckets for each power of two.
 	significantDigits = 3
-	// histogramErrorPercent is how much too high a quantile can be that is read
-	// from it, as it is the upper end of a bucket: 1/1024, rounded up.
+	// histogramErrorPercent is how much too high a quantile from the histogram can be,
+	// as it is the upper end of a bucket: 1/1024, rounded up.
 	histogramErrorPercent = 0.1
 )
 
-// tally gathers durations of one kind: all of them, or from exactBelow on their
-// histogram, beside which the means and the largest stay exact.
+// tally collects durations of one kind: all of them, or from exactBelow on their
+// histogram. The means and the largest stay exact.
 type tally struct {
 	values []int64 // ns; nil once there is a histogram
 	counts *hdrhistogram.Histogram
@@ -30,7 +30,7 @@ type tally struct {
 	n                int
 	sum, reciprocals float64 // of ns, and of 1/ns
 	largest          int64
-	negative         bool // one of them was: a clock went backwards
+	negative         bool // one of them is negative: a clock went backwards
 }
 
 func (t *tally) add(ns int64) {
@@ -57,11 +57,11 @@ func (t *tally) count(ns int64) {
 	t.reciprocals += 1 / float64(ns)
 	t.largest = max(t.largest, ns)
 	if err := t.counts.RecordValue(ns); err != nil {
-		t.negative = true // the histogram has room for all others
+		t.negative = true // the histogram supports all other values
 	}
 }
 
-// sorted is all durations in a unit given in ns, while they are kept.
+// sorted returns all durations in a unit given in ns, while they are kept.
 func (t *tally) sorted(unitNS float64) []float64 {
 	slices.Sort(t.values)
 	x := make([]float64, len(t.values))
@@ -98,7 +98,7 @@ func (t *tally) meanAndMedian() (mean, median Number) {
 	return Number(t.sum / float64(t.n) / unitNS), t.quantile(0.5, unitNS)
 }
 
-// harmonic is zero where one duration is, as stats.Harmonic.
+// harmonic is zero if one duration is zero, as in stats.Harmonic.
 func (t *tally) harmonic(unitNS float64) Number {
 	if t.negative {
 		return Unknown()
@@ -106,8 +106,8 @@ func (t *tally) harmonic(unitNS float64) Number {
 	return Number(float64(t.n) / t.reciprocals / unitNS)
 }
 
-// quantile is the histogram's. It holds no negative durations, so with one of
-// them no rank is known.
+// quantile returns the histogram's quantile. The histogram has no negative durations,
+// so if there is one, no rank is known.
 func (t *tally) quantile(p, unitNS float64) Number {
 	if t.negative {
 		return Unknown()
@@ -115,7 +115,7 @@ func (t *tally) quantile(p, unitNS float64) Number {
 	return Number(float64(t.counts.ValueAtPercentile(100*p)) / unitNS)
 }
 
-// histogramWarning says of trials that their quantiles are from a histogram.
+// histogramWarning warns that the quantiles of trials are from a histogram.
 func histogramWarning(trials []string) string {
 	return fmt.Sprintf("%d of the trials have a million durations of one kind or more (%s first): their median, p95 "+
 		"and p99 are read from a histogram and are up to %g %% too high; means and the largest are exact",

@@ -17,7 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/stats"
 )
 
-// durationShapes draw durations in ns, as requests may have them.
+// durationShapes returns generators of durations in ns, as requests may have them.
 func durationShapes() map[string]func(*rand.Rand) int64 {
 	return map[string]func(*rand.Rand) int64{
 		"around 9 ms, with a long tail": func(r *rand.Rand) int64 { return int64(9e6 * math.Exp(0.5*r.NormFloat64())) },

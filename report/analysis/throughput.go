@@ -9,16 +9,16 @@ const (
 	// paperBinNS is the width of the paper's bins (section VIII).
 	paperBinNS = 5 * secondNS
 
-	// Band around the median before the attack in which a throughput is recovered, if
-	// it stays there for steady bins of 1 s (docs/method.md, recovery).
+	// Band is the band around the median before the attack. A throughput is recovered
+	// if it stays in it for steady bins of 1 s (docs/method.md, recovery).
 	Band   = 0.10
 	steady = 5
 )
 
-// completions counts what was done in each second from the epoch on.
+// completions counts the completed requests in each second from the epoch on.
 type completions struct {
-	all     int   // those outside of the window too
-	endNS   int64 // of the window; zero where it is not known before all is read
+	all     int   // including those outside of the window
+	endNS   int64 // of the window; zero if it is known only after reading all
 	seconds []int
 }
 
@@ -34,15 +34,15 @@ func (c *completions) add(atNS int64) {
 	c.seconds[second]++
 }
 
-// rates are per second, in bins of the given width, whole seconds. Empty bins
-// are kept; a rest at the end that does not fill a bin is left out.
+// rates are per second, in bins of the given width, whole seconds. Empty bins are kept;
+// a remainder at the end that does not fill a bin is left out.
 func (c *completions) rates(widthNS, endNS int64) []float64 {
 	bins := make([]float64, max(0, endNS/widthNS))
 	width := int(widthNS / secondNS)
 	for i, n := range c.seconds {
 		if bin := i / width; bin < len(bins) {
-			// One at a time: n/width would round otherwise, and change the last
-			// digit of reports that are kept.
+			// One at a time: n/width would round differently, and change the last digit
+			// of existing reports.
 			for range n {
 				bins[bin] += 1 / float64(width)
 			}
@@ -73,7 +73,7 @@ func (r *reading) throughput() Throughput {
 	}
 }
 
-// total is when the last sequential request ended, from the epoch; unknown without one.
+// total returns when the last sequential request ended, from the epoch; unknown without one.
 func (r *reading) total() Number {
 	if r.sequentialEndNS == 0 {
 		return Unknown()
@@ -91,7 +91,7 @@ func zeros(bins []float64) Number {
 	return n
 }
 
-// before is the bins that end before the attack starts; all without an attack.
+// before returns the bins that end before the attack starts; all bins without an attack.
 func (r *reading) before(bins []float64, widthNS int64) []float64 {
 	if r.attack.empty() {
 		return bins

@@ -46,7 +46,7 @@ func TestFirstSteady(t *testing.T) {
 	}
 }
 
-// The counter gains 10 per 100 ms, and 50 during the attack from 1 s to 2 s.
+// The counter increases by 10 per 100 ms, and by 50 during the attack from 1 s to 2 s.
 func TestRatesAreOfTheSamplesWithinEachPart(t *testing.T) {
 	r := &reading{endNS: 4e9, attack: span{fromNS: 1e9, toNS: 2e9}}
 	var calls uint64

@@ -43,7 +43,7 @@ func TestACallThatATrialNeverMadeCountsAsZero(t *testing.T) {
 	}
 }
 
-// variantOf is a variant with these trials, one for each block.
+// variantOf returns a variant with these trials, one for each block.
 func variantOf(name string, trials ...*Metrics) Variant {
 	v := Variant{Name: name, TrialMetrics: trials}
 	for i := range trials {
