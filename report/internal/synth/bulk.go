@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Bulk is a run made by code that is as large as wanted: nodes print all that
-// real ones print, in the same proportions, and nothing of it is kept in memory.
+// Bulk is a generated run of any size: nodes print everything that real ones print, in
+// the same proportions, and nothing of it is kept in memory.
 type Bulk struct {
 	Requests int // of all clients and trials together, rounded down to whole clients
 	Blocks   int
@@ -26,8 +26,8 @@ const (
 	bulkInterval = Second / 10
 )
 
-// loads are the groups of each trial: half of the requests each, and the attack
-// in the middle of the sequential load.
+// loads returns the groups of each trial: half of the requests each, and the attack in
+// the middle of the sequential load.
 func (b Bulk) loads() (sequential, parallel results.Load) {
 	each := b.Requests / (b.Blocks * len(PaperVariants()) * 2 * bulkClients)
 	sequential = results.Load{Clients: bulkClients, Requests: each, RatePerSecond: 100, MaxInFlight: 1}
@@ -109,7 +109,7 @@ func (n *bulkNode) print(line record.Line) {
 	testkit.Must(n.t, n.encoder.Encode(&line))
 }
 
-// until prints the samples that are due before a time.
+// until prints the samples that are due before a given time.
 func (n *bulkNode) until(atNS int64) {
 	for s := &n.sampled; s.AtNS < atNS; n.samples++ {
 		used := int64(n.shape.cpu * (0.9 + 0.2*n.rng.Float64()) * float64(bulkInterval))
@@ -136,7 +136,7 @@ func (n *bulkNode) finish() {
 	n.samples = 0
 }
 
-// spread is a duration around a median, with a long tail.
+// spread returns a duration around a median, with a long tail.
 func (n *bulkNode) spread(medianMS float64) int64 {
 	return int64(medianMS * 1e6 * math.Exp(0.5*n.rng.NormFloat64()))
 }
@@ -163,7 +163,7 @@ func (n *bulkNode) client(role string, load results.Load) {
 	n.print(record.Line{Client: &record.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}})
 }
 
-// turnBulkAway is turnAway, with what a client prints beside the times.
+// turnBulkAway is turnAway, with the fields that a client prints besides the times.
 func turnBulkAway(q *record.Request, sh shape) {
 	turnAway(q, sh)
 	switch q.Outcome {

@@ -5,11 +5,11 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// What goes wrong in a synthetic trial, as the hooks of its records.
+// Faults in a synthetic trial, as the hooks of its records.
 
-// Losing lets sequential requests time out: after a second of the attack with
-// seven in ten, four bins have nine in ten, which is just inside the band, then
-// one has fewer, then all have nine in ten again; that many seconds later.
+// Losing makes sequential requests time out. After a second of the attack with seven in
+// ten, four bins have nine in ten, which is just inside the band. Then one has fewer,
+// then all have nine in ten again. All of this is shifted by later, in seconds.
 func Losing(later int) func(string, *record.Request) {
 	lost := map[int]int{10: 3, 11: 1, 12: 1, 13: 1, 14: 1, 15: 2}
 	return func(role string, q *record.Request) {
@@ -23,8 +23,8 @@ func Losing(later int) func(string, *record.Request) {
 	}
 }
 
-// NotAllAdmitted makes every fourth connection one that was refused, and every
-// fifth one that never completed its handshake.
+// NotAllAdmitted makes every fourth connection a refused one, and every fifth one that
+// never completed its handshake.
 func NotAllAdmitted() func(*record.Line) {
 	n := 0
 	return func(line *record.Line) {
@@ -39,8 +39,7 @@ func NotAllAdmitted() func(*record.Line) {
 	}
 }
 
-// Late makes the requests that start in the second from atNS on end only after
-// a wait.
+// Late delays the end of requests that start in the second from atNS on by a wait.
 func Late(atNS, waitNS int64) func(string, *record.Request) {
 	return func(role string, q *record.Request) {
 		if role == results.RoleSequential && q.StartNS >= atNS && q.StartNS < atNS+Second {

@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Blocks is three variants in each of n blocks, in an order drawn for each. The
+// Blocks returns three variants in each of n blocks, in an order drawn for each. The
 // machine is slower in some blocks, for all variants alike.
 func Blocks(n int) *Run {
 	s := OneBlock()
@@ -25,7 +25,7 @@ func Blocks(n int) *Run {
 	return s
 }
 
-// ShortBlocks is blocks with trials of 20 s, which are quicker to write and read.
+// ShortBlocks returns Blocks with trials of 20 s, which are quicker to write and read.
 func ShortBlocks(n int) *Run {
 	s := Blocks(n)
 	s.Experiment.Sequential.Requests, s.Experiment.Parallel.Requests = 200, 40
@@ -33,7 +33,7 @@ func ShortBlocks(n int) *Run {
 	return s
 }
 
-// slowed makes each request that is served take that many times as long.
+// slowed multiplies the duration of each served request.
 func slowed(factor float64) func(string, *record.Request) {
 	return func(_ string, q *record.Request) {
 		if q.Outcome == record.OK {
@@ -42,7 +42,7 @@ func slowed(factor float64) func(string, *record.Request) {
 	}
 }
 
-// Grown makes memory and the costs of turning away that many times as large.
+// Grown multiplies memory and the costs of turning away.
 func Grown(factor float64) func(*record.Line) {
 	times := func(n int64) int64 { return int64(float64(n) * factor) }
 	return func(line *record.Line) {
@@ -57,12 +57,12 @@ func Grown(factor float64) func(*record.Line) {
 	}
 }
 
-// Find is the index of a variant's trial in a block.
+// Find returns the index of a variant's trial in a block.
 func (s *Run) Find(variant string, block int) int {
 	return slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Variant == variant && t.Block == block })
 }
 
-// WithArm is a run in which each block has every variant once more, in another
+// WithArm returns a run in which each block has every variant a second time, in another
 // arm, faster or slower by chance, and by a factor.
 func WithArm(s *Run, arm results.Arm, factor float64) *Run {
 	s.Experiment.Arms = append(s.Experiment.Arms, arm)
@@ -84,7 +84,7 @@ func WithArm(s *Run, arm results.Arm, factor float64) *Run {
 	return s
 }
 
-// Unattacked is blocks of the variants in a closed loop, without an attack.
+// Unattacked returns blocks of the variants in a closed loop, without an attack.
 func Unattacked(n int) *Run {
 	s := ShortBlocks(n)
 	s.Experiment.Sequential.RatePerSecond, s.Experiment.Sequential.Requests = 0, 900
@@ -92,7 +92,7 @@ func Unattacked(n int) *Run {
 	return s
 }
 
-// Closed is blocks of one variant in a closed loop, without an attack.
+// Closed returns blocks of one variant in a closed loop, without an attack.
 func Closed(n int) *Run {
 	s := Unattacked(n)
 	s.Experiment.Variants = []string{"xdp-block"}
@@ -100,8 +100,8 @@ func Closed(n int) *Run {
 	return s
 }
 
-// Alternating measures the server of each trial in half of its stretches, in which
-// a request takes that share longer.
+// Alternating measures the server of each trial in half of its stretches; there a
+// request takes longer by that share.
 func Alternating(s *Run, cost float64) *Run {
 	s.Experiment.AlternateNS = Second / 2
 	for i := range s.Trials {
@@ -119,7 +119,7 @@ func Alternating(s *Run, cost float64) *Run {
 	return s
 }
 
-// FiveVariants is short trials of five variants in each of n blocks.
+// FiveVariants returns short trials of five variants in each of n blocks.
 func FiveVariants(n int) *Run {
 	s := ShortBlocks(n)
 	s.Experiment.Variants = record.VariantNames()[:5]
@@ -132,7 +132,7 @@ func FiveVariants(n int) *Run {
 	return s
 }
 
-// RunsToDraw are runs that differ in what their figures show.
+// RunsToDraw returns runs that differ in what their figures show.
 func RunsToDraw() map[string]*Run {
 	closed := OneBlock()
 	closed.Experiment.Sequential.RatePerSecond, closed.Experiment.Parallel, closed.Experiment.ServerMemoryBytes = 0,
@@ -151,8 +151,8 @@ func RunsToDraw() map[string]*Run {
 	}
 }
 
-// Served is a run whose sequential clients feel nothing of the attack, which some
-// variants serve.
+// Served returns a run in which the attack has no effect on the sequential clients, and
+// some variants serve it.
 func Served(s *Run, by ...string) *Run {
 	for i := range s.Trials {
 		whole := slices.Contains(by, s.Trials[i].Variant)
@@ -165,8 +165,8 @@ func Served(s *Run, by ...string) *Run {
 	return s
 }
 
-// TwoLoads is the paper's two experiments, each variant once: sequential clients in a
-// closed loop with a pace and an attack, and the attackers alone.
+// TwoLoads returns the paper's two experiments, each variant once: sequential clients
+// in a closed loop with a pace and an attack, and the attackers alone.
 func TwoLoads() *Run {
 	s := OneBlock()
 	s.Experiment.Sequential = results.Load{Clients: 4, Requests: 400, PaceNS: Second / 10, MaxInFlight: 1}

@@ -1,5 +1,5 @@
-// Package synth makes run directories by code, for the tests of a report: plausible,
-// the same on every machine, and not measured.
+// Package synth generates run directories for the tests of a report: plausible, the
+// same on every machine, and not measured.
 package synth
 
 import (
@@ -20,22 +20,21 @@ import (
 // Second in ns.
 const Second = int64(1e9)
 
-// Run is a run made by code: plausible, the same on every machine, and not
-// measured.
+// Run is a generated run: plausible, the same on every machine, and not measured.
 type Run struct {
 	Experiment results.Experiment
 	Cells      []results.Cell // none: the experiment is the only one
 	Trials     []Trial
 }
 
-// Trial is one trial of it; the hooks change its records.
+// Trial is one trial of a run; the hooks change its records.
 type Trial struct {
 	Variant string
 	Cell    string
 	arm     results.Arm
 	Block   int
 	Invalid string // the evidence of a failed check; "" is a valid trial
-	rule    string // that is broken then; "" is a usual one
+	rule    string // the broken rule; "" means a usual one
 	// strength is that of the attack in a search.
 	strength float64
 	Request  func(role string, q *record.Request)
@@ -72,10 +71,10 @@ func shapeOf(variant string) shape {
 	}
 }
 
-// PaperVariants are the three variants of the paper.
+// PaperVariants returns the three variants of the paper.
 func PaperVariants() []string { return []string{"no-block", "userspace-block", "xdp-block"} }
 
-// OneBlock is three variants, one trial each.
+// OneBlock returns three variants, one trial each.
 func OneBlock() *Run {
 	s := &Run{Experiment: results.Experiment{
 		Variants:   PaperVariants(),
@@ -164,7 +163,7 @@ func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial
 	testkit.Must(t, tw.Commit(meta))
 }
 
-// disturbed reports whether the attack is felt at a time.
+// disturbed reports whether the attack is felt at a given time.
 func (s *Run) disturbed(sh shape, atNS int64) bool {
 	from := s.Experiment.Parallel.DelayNS
 	return s.Experiment.Parallel.Clients > 0 && atNS >= from && atNS < from+sh.lastsS*Second
@@ -205,7 +204,7 @@ func (s *Run) clientRecords(t *testing.T, e *json.Encoder, trial Trial, role str
 	testkit.Must(t, e.Encode(record.Line{Client: &record.Client{Requests: load.Requests, PeakInFlight: load.MaxInFlight}}))
 }
 
-// turnAway makes a request of an attacker the one of a client over quota.
+// turnAway changes a request of an attacker to that of a client over quota.
 func turnAway(q *record.Request, sh shape) {
 	switch {
 	case sh.refuses:
@@ -275,7 +274,7 @@ func (s *Run) serverRecords(t *testing.T, e *json.Encoder, trial Trial, rng *ran
 	}})
 }
 
-// arrivalNS is when the server sees the first packet of the i-th request of a
+// arrivalNS returns when the server sees the first packet of the i-th request of a
 // load: those of its clients come one millisecond apart, in turn.
 func arrivalNS(load results.Load, i int) int64 {
 	rate := load.RatePerSecond
