@@ -309,7 +309,7 @@ func (p *process) probe() {
 	p.print(record.Line{Probe: &record.Probe{CPUs: []int{0}, Samples: n, SyscallCounter: true}})
 }
 
-// testScenario is a small experiment: four seconds of load, with an attack of one
+// testScenario returns a small experiment: four seconds of load, with an attack of one
 // second.
 func testScenario() *scenarios.Scenario {
 	return &scenarios.Scenario{
@@ -336,7 +336,7 @@ func testScenario() *scenarios.Scenario {
 	}
 }
 
-// oneTrial is testScenario with one variant.
+// oneTrial returns testScenario with one variant.
 func oneTrial(v record.Variant) *scenarios.Scenario {
 	s := testScenario()
 	s.Variants = []record.Variant{v}

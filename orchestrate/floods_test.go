@@ -14,7 +14,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// flooded is oneTrial with an attack by a flood.
+// flooded returns oneTrial with an attack by a flood.
 func flooded(kind record.Attack) *scenarios.Scenario {
 	s := oneTrial(record.NoBlock)
 	s.Parallel.Kind, s.Parallel.Requests, s.Parallel.Duration = kind, 0, 2*time.Second

@@ -146,7 +146,7 @@ func (m *member) node(epoch time.Time) results.Node {
 	return n
 }
 
-// howEnded is empty while the node runs.
+// howEnded returns how the node ended; empty while it runs.
 func (m *member) howEnded() results.NodeEnd {
 	switch {
 	case !m.started:

@@ -10,7 +10,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// endlessMember is a client whose records go to a file that accepts no writes.
+// endlessMember returns a client whose records go to a file that accepts no writes.
 func endlessMember(t *testing.T) *member {
 	t.Helper()
 	open := func(name string) *os.File {

@@ -15,7 +15,7 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// interruptedRun is a run of three trials that ended in its second.
+// interruptedRun makes a run of three trials that ended in its second.
 func interruptedRun(t *testing.T, s *scenarios.Scenario, o Options) (dir string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

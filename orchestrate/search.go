@@ -212,7 +212,7 @@ func (r *runner) replan(dir string) (grown bool, err error) {
 	return len(r.plan) > before, nil
 }
 
-// grow is replan in a run in progress. A plan that has grown is written first, so that every
+// grow is replan for a run in progress. It writes a plan that has grown first, so that every
 // trial is in the plan before it runs.
 func (r *runner) grow() (bool, error) {
 	grown, err := r.replan(r.writer.Dir)

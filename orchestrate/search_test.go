@@ -14,8 +14,8 @@ import (
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
-// searchScenario is testScenario with a search that tries 17 strengths, and a capacity of
-// 100 requests/s.
+// searchScenario returns testScenario with a search that tries 17 strengths, and a
+// capacity of 100 requests/s.
 func searchScenario(t *testing.T) (*scenarios.Scenario, Options) {
 	t.Helper()
 	s, o := testScenario(), testOptions(t)

@@ -56,8 +56,8 @@ func TestARuntimeThatIsWrongAboutItsNodesLearns(t *testing.T) {
 	})
 }
 
-// slowNodes is a run of that many trials with a start-up of ten seconds. Making the
-// nodes takes the times in took, in the order of opening.
+// slowNodes runs that many trials with a start-up of ten seconds. Making the nodes
+// takes the times in took, in the order of opening.
 func slowNodes(t *testing.T, repetitions int, took ...time.Duration) []results.Trial {
 	t.Helper()
 	s, o := oneTrial(record.NoBlock), testOptions(t)

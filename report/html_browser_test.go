@@ -97,7 +97,7 @@ func (b *browser) do(t *testing.T, actions ...chromedp.Action[chromedp.Void]) {
 	testkit.Must(t, chromedp.Do(b.ctx, actions...))
 }
 
-// call is one command of the browser's protocol.
+// call runs one command of the browser's protocol.
 func call[P, R any](t *testing.T, b *browser, command cdp.Command[P, R], params P) {
 	t.Helper()
 	_, err := chromedp.Call(b.ctx, command, params)

@@ -17,7 +17,7 @@ import (
 type cell struct {
 	load   string
 	point  []string // the matrix's values
-	server []string // those that do not belong to a group of clients
+	server []string // the values that do not belong to a group of clients
 	set    []string // the matrix's values, each as key=value
 	root   *yaml.Node
 	// variants are those of the load; nil if it has all of the scenario's.

@@ -256,7 +256,7 @@ func (d *decoder) matrix() reader {
 // attacker returns the defaults of an attack.
 func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 1000} }
 
-// attackKinds are the kinds of attack.
+// attackKinds returns the kinds of attack.
 func attackKinds() (names []string) {
 	for _, a := range append([]record.Attack{record.Requests, record.Hold}, record.Floods...) {
 		names = append(names, string(a))

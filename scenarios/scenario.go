@@ -1,4 +1,4 @@
-// Package scenarios holds the experiments, one YAML file each, and loads them:
+// Package scenarios contains the experiments, one YAML file each, and loads them:
 // strictly, with defaults, and with errors that name file, line and remedy.
 //
 // It is the first step of the pipeline: orchestrate plans trials from what
@@ -215,7 +215,7 @@ func (n Network) host(number int) netip.Addr {
 
 // Trial bounds and samples one trial.
 type Trial struct {
-	Startup        time.Duration // limit from the start of the nodes to the epoch, as a rule
+	Startup        time.Duration // longest time from the start of the nodes to the epoch, as a rule
 	SampleInterval time.Duration
 	Drain          time.Duration // longest wait for clients after their schedules and time-outs
 	// Settle is the longest wait before a trial until the CPUs are idle; zero means no

@@ -134,8 +134,8 @@ func verdict(checks []doctor.Check) error {
 	return fmt.Errorf("%w: %s", errMachine, strings.Join(missing, "; "))
 }
 
-// triedChecks are the checks that have to try something. Without root they are left to
-// the nodes, which have the capabilities that an engine gives them.
+// triedChecks makes the checks that have to try something. Without root they are left
+// to the nodes, which have the capabilities that an engine gives them.
 func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	native := doctor.Check{Name: "native XDP", Status: doctor.OK, Found: "attached to a veth pair"}
 	calls := doctor.Check{Name: "system calls", Status: doctor.OK, Found: "can be counted"}
@@ -160,7 +160,7 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	return []doctor.Check{native, calls}
 }
 
-// failedTry is the check for a failed attempt. Root in a container may have fewer
+// failedTry returns the check for a failed attempt. Root in a container may have fewer
 // rights than the nodes get from the engine; a failure then proves nothing about the
 // nodes. An attempt that fails with all rights also fails in a node.
 func failedTry(c doctor.Check, err error, needed, lessRights bool) doctor.Check {

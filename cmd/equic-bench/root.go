@@ -48,7 +48,7 @@ Standard output is data, standard error is progress. Exit codes:
   130  interrupted
   141  nobody reads its standard output any more`
 
-// run is the whole program: it returns the exit code.
+// run runs the whole program and returns the exit code.
 func run(ctx context.Context, second *secondSignal, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand(second) //nolint:contextcheck // its commands get theirs from ExecuteContext
 	root.SetArgs(args)

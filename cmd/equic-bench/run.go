@@ -274,7 +274,7 @@ func settled(wait time.Duration) string {
 	return fmt.Sprintf(", after %.1f s to settle", wait.Seconds())
 }
 
-// binaries is the folder of the nodes' binaries.
+// binaries returns the folder of the nodes' binaries.
 func (o *runOptions) binaries() (string, error) {
 	if o.bin != "" {
 		return o.bin, nil
@@ -286,7 +286,7 @@ func (o *runOptions) binaries() (string, error) {
 	return filepath.Dir(self), nil
 }
 
-// print prints where the results of a run are, even if it is incomplete.
+// print prints the location of a run's results, even if it is incomplete.
 func (o *runOptions) print(w io.Writer, outcome orchestrate.Outcome) error {
 	if outcome.Dir == "" {
 		return nil

@@ -79,7 +79,7 @@ var runtimeKinds = []runtimeKind{
 	},
 }
 
-// runtimeNames are the values of --runtime.
+// runtimeNames returns the values of --runtime.
 func runtimeNames() []string {
 	names := []string{runtimeAuto}
 	for _, k := range runtimeKinds {

@@ -52,6 +52,6 @@ func startMetrics(ctx context.Context, address string, g *equic.Gateway, log *sl
 
 // stop ends the server and the requests in progress.
 func (m *metricsServer) stop() {
-	_ = m.server.Close() // nobody to report it to
+	_ = m.server.Close() // there is nowhere to report it
 	<-m.done
 }

@@ -43,7 +43,7 @@ const examples = `  equic-gateway --interface eth0 --port 443
 // errInterrupted is the cause with which SIGINT ends the program.
 var errInterrupted = errors.New("interrupted")
 
-// run is the whole program: it returns the exit code.
+// run runs the whole program and returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand() //nolint:contextcheck // it gets its own from ExecuteContext
 	root.SetArgs(args)

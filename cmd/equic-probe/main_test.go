@@ -96,7 +96,7 @@ func TestParseFillsTheOptions(t *testing.T) {
 	}
 }
 
-// environment is that of a node with the given epoch.
+// environment returns the environment of a node with the given epoch.
 func environment(epoch string) func(string) string {
 	return func(name string) string {
 		if name == record.EnvEpoch {

@@ -17,8 +17,8 @@ import (
 // own interface.
 func capabilities() []string { return []string{"BPF", "NET_ADMIN", "PERFMON"} }
 
-// olderCapabilities are for engines and kernels from before CAP_BPF, which was then
-// part of CAP_SYS_ADMIN.
+// olderCapabilities returns those for engines and kernels from before CAP_BPF, which
+// was then part of CAP_SYS_ADMIN.
 func olderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
 
 // createContainer makes one node, with fewer, larger capabilities if the engine is too

@@ -298,7 +298,7 @@ func TestTheImageIsMadeOnceForEqualBinaries(t *testing.T) {
 	}
 }
 
-// answering is an engine that only answers what it is.
+// answering serves an engine that only reports what it is.
 func answering(t *testing.T, component string) (host string) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "engine.sock")

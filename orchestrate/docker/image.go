@@ -91,7 +91,7 @@ func (r *Runtime) Unprepare(ctx context.Context) (removed []string, err error) {
 	return removed, err
 }
 
-// buildContext is the nodes' binaries and the recipe.
+// buildContext returns the nodes' binaries and the recipe.
 func buildContext(dir string) ([]file, error) {
 	recipe := "FROM scratch\nCOPY " + strings.Join(orchestrate.Binaries(), " ") + " /\n"
 	files := []file{{"Dockerfile", []byte(recipe)}}

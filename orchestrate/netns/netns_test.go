@@ -117,7 +117,7 @@ func ask() int {
 	return 0
 }
 
-// runAndBeKilled is a run with one node, which never ends by itself.
+// runAndBeKilled runs one node, which never ends by itself.
 func runAndBeKilled() int {
 	rt, err := New(".")
 	if err == nil {
@@ -133,7 +133,7 @@ func runAndBeKilled() int {
 	select {}
 }
 
-// spec is a server and a client with the given roles.
+// spec returns a server and a client with the given roles.
 func spec(server string, client ...string) orchestrate.Spec {
 	node := func(name, address, role string) orchestrate.NodeSpec {
 		kind := results.RoleServer

@@ -129,8 +129,8 @@ func (e *evidence) attackRate() string {
 	return fmt.Sprintf("attack: %.0f/s achieved of %.0f/s scheduled", achieved, scheduled)
 }
 
-// attackRates are per second, over all attackers; achieved is zero if there are fewer
-// than two requests or frames.
+// attackRates returns rates per second, over all attackers; achieved is zero if there
+// are fewer than two requests or frames.
 func (e *evidence) attackRates() (achieved, scheduled float64) {
 	attack, _ := e.starts(results.RoleParallel)
 	n := 0

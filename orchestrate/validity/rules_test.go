@@ -32,7 +32,7 @@ func edited(edit func(n *results.Node, l *record.Line) bool) func(*synth) {
 	return func(s *synth) { s.edit(edit) }
 }
 
-// recordFaults are faults in the records, and so in the behaviour of the nodes.
+// recordFaults returns faults in the records, and so in the behaviour of the nodes.
 func recordFaults() map[string]fault {
 	return map[string]fault{
 		"a request is missing": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
@@ -223,8 +223,8 @@ func recordFaults() map[string]fault {
 	}
 }
 
-// otherFaults are faults in the other evidence: the manifest, and the observations of
-// the run.
+// otherFaults returns faults in the other evidence: the manifest, and the observations
+// of the run.
 func otherFaults() map[string]fault {
 	node := func(name string, change func(*results.Node)) func(*synth) {
 		return func(s *synth) { change(s.named(name)) }

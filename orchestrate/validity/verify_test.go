@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// olderSynth is a run from before observations of the run were in trial.json.
+// olderSynth returns a run whose trial.json has no observations of the run.
 func olderSynth(t *testing.T) *synth {
 	t.Helper()
 	s := newSynth(record.NoBlock)

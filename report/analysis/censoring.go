@@ -51,7 +51,7 @@ func (m *Metric) Show(v *Variant) string {
 	return ">" + v.Typical(m.Value).Short()
 }
 
-// ShowEnd is Show for an end of a variant's interval.
+// ShowEnd is like Show, for an end of a variant's interval.
 func (m *Metric) ShowEnd(end *Metrics) string {
 	if m.Censored == nil || !m.Censored(end) {
 		return m.Value(end).Short()

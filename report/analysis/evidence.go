@@ -64,8 +64,8 @@ func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	return inPercent(p.Ratio), e
 }
 
-// TypicalChange is PairedChange, or the change between the typical figures of the two
-// variants if they have fewer than two blocks in common.
+// TypicalChange returns PairedChange, or the change between the typical figures of the
+// two variants if they have fewer than two blocks in common.
 func TypicalChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	change, e := PairedChange(with, without, m)
 	if e.Blocks < 2 {

@@ -43,8 +43,8 @@ func request(start, end int64, outcome record.Outcome) record.Line {
 	return record.Line{Request: &record.Request{StartNS: start * ms, EndNS: (end - start) * ms, Outcome: outcome}}
 }
 
-// samplesOf are taken at 10 Hz from the second before the epoch on, 30 ms after each
-// tenth of a second. The server uses the given share of one CPU in each second.
+// samplesOf returns samples at 10 Hz from the second before the epoch on, 30 ms after
+// each tenth of a second. The server uses the given share of one CPU in each second.
 func samplesOf(percent ...int64) []record.Line {
 	var lines []record.Line
 	used := int64(0)

@@ -251,8 +251,8 @@ func (r *reading) attackTotals() Attack {
 	return a
 }
 
-// amplification is the ratio of the bytes at the server's interface, headers included, from the
-// first sample to the last. With other clients it is unknown, as their share is.
+// amplification returns bytes sent per byte received at the server's interface, headers included,
+// from the first sample to the last. With other clients it is unknown, as their share is.
 func (r *reading) amplification() Number {
 	if len(r.samples) == 0 || r.experiment.Sequential.Clients > 0 || r.experiment.Neighbour.Clients > 0 ||
 		len(r.experiment.Background) > 0 {

@@ -52,7 +52,7 @@ type reading struct {
 	probe       *record.Probe
 }
 
-// span is a stretch of time from the epoch; empty where from > to.
+// span is a stretch of time from the epoch; empty if from > to.
 type span struct{ fromNS, toNS int64 }
 
 func (s span) empty() bool { return s.fromNS > s.toNS }
@@ -117,8 +117,8 @@ func loadEndNS(l results.Load) int64 {
 	return l.DelayNS + l.ScheduledNS()
 }
 
-// noRequests has no count of local failures: older runs have none, and their reports
-// must not change.
+// noRequests returns zero counts without local failures: older runs have none, and
+// their reports must not change.
 func noRequests() map[string]Number {
 	counts := map[string]Number{}
 	for _, o := range record.Outcomes {

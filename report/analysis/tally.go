@@ -71,7 +71,7 @@ func (t *tally) sorted(unitNS float64) []float64 {
 	return x
 }
 
-// statistics are in ms.
+// statistics returns values in ms.
 func (t *tally) statistics() Statistics {
 	const unitNS = 1e6
 	if t.counts == nil {
@@ -88,7 +88,7 @@ func (t *tally) statistics() Statistics {
 	}
 }
 
-// meanAndMedian are in us.
+// meanAndMedian returns values in us.
 func (t *tally) meanAndMedian() (mean, median Number) {
 	const unitNS = 1e3
 	if t.counts == nil {
@@ -98,7 +98,7 @@ func (t *tally) meanAndMedian() (mean, median Number) {
 	return Number(t.sum / float64(t.n) / unitNS), t.quantile(0.5, unitNS)
 }
 
-// harmonic is zero if one duration is zero, as in stats.Harmonic.
+// harmonic returns the harmonic mean; zero if one duration is zero, as in stats.Harmonic.
 func (t *tally) harmonic(unitNS float64) Number {
 	if t.negative {
 		return Unknown()

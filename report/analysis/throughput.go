@@ -34,8 +34,8 @@ func (c *completions) add(atNS int64) {
 	c.seconds[second]++
 }
 
-// rates are per second, in bins of the given width, whole seconds. Empty bins are kept;
-// a remainder at the end that does not fill a bin is left out.
+// rates returns rates per second, in bins of the given width, whole seconds. Empty bins
+// are kept; a remainder at the end that does not fill a bin is left out.
 func (c *completions) rates(widthNS, endNS int64) []float64 {
 	bins := make([]float64, max(0, endNS/widthNS))
 	width := int(widthNS / secondNS)

@@ -82,7 +82,8 @@ func statedCPU() []statement {
 	return []statement{{record.XDPBlock, 40, 0.9}, {record.UserspaceBlock, 90, 0.2}}
 }
 
-// statedMemory is in % of a total that the paper does not name: here, of the limit.
+// statedMemory returns the paper's statements in % of a total that the paper does not name: here,
+// of the limit.
 func statedMemory(s *analysis.Summary) []statement {
 	limit := float64(s.Window.MemoryBytes) / (1 << 20)
 	if limit == 0 {

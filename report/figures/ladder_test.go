@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// sweep is a report of one load with attacks of several strengths.
+// sweep returns a report of one load with attacks of several strengths.
 func sweep(strengths ...float64) *analysis.Report {
 	r := new(analysis.Report)
 	for i, strength := range strengths {

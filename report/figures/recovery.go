@@ -28,7 +28,7 @@ func figureRecovery(s *analysis.Summary) *Figure {
 	return f
 }
 
-// recoveryPanel has one mark for each variant, on an axis of seconds.
+// recoveryPanel returns a panel with one mark for each variant, on an axis of seconds.
 func recoveryPanel(f *Figure, s *analysis.Summary, panel int, title phrase, of func(*analysis.Variant) dot) *plot.Plot {
 	p := newPanel(f.panelTitle(panel, title), "", f.say(inSecondsAxis))
 	marks := new(dots)

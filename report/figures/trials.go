@@ -10,7 +10,7 @@ import (
 // to 6" if some have more than others.
 func validTrials(s *analysis.Summary, lang Language) string { return trialsFrom(s, 1, lang) }
 
-// trialsWithInterval is validTrials for the variants that have enough for an interval.
+// trialsWithInterval is validTrials for only the variants that have enough for an interval.
 func trialsWithInterval(s *analysis.Summary, lang Language) string {
 	return trialsFrom(s, analysis.FewestBlocks, lang)
 }

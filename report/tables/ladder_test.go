@@ -12,7 +12,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// ladder is a report with two attacks.
+// ladder returns a report with two attacks.
 func ladder() *analysis.Report {
 	r := new(analysis.Report)
 	add := func(load string, kind record.Attack, variants ...analysis.Variant) {
@@ -28,7 +28,7 @@ func ladder() *analysis.Report {
 	return r
 }
 
-// rung is a variant with the effect of an attack, and its cost to the server.
+// rung returns a variant with the effect of an attack, and its cost to the server.
 func rung(name string, kept, p99, lost, us analysis.Number) analysis.Variant {
 	return analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
 		Honest: analysis.Honest{Kept: kept, P99: p99, Lost: lost},

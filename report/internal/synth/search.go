@@ -7,9 +7,9 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// Search is a search by bisection, made several times. no-block holds against 0.595 times the
-// capacity and not against 0.738, userspace-block not even against 0.25. userspace-early holds
-// against 1.76, beyond which the clients are the limit, and xdp-block against all of 8.
+// Search returns a search by bisection, made several times. no-block holds against 0.595 times
+// the capacity and not against 0.738, userspace-block not even against 0.25. userspace-early
+// holds against 1.76, beyond which the clients are the limit, and xdp-block against all of 8.
 func Search(repetitions int) *Run {
 	s := OneBlock()
 	s.Experiment.Variants = []string{"no-block", "userspace-block", "userspace-early", "xdp-block"}
