@@ -22,7 +22,7 @@ var phases = []string{
 }
 
 // reach waits for a phase of an attempt, by the times in faults.yaml. It also keeps the
-// phase "stop" from ending: a stopped server cannot print its records.
+// phase "stop" from ending: a server suspended by SIGSTOP cannot print its records.
 func (r *faultRun) reach(server faultNode, phase string) {
 	r.t.Helper()
 	switch phase {
@@ -110,7 +110,7 @@ func TestFaultAKilledRunLeavesWholeTrialsOnly(t *testing.T) {
 	}
 }
 
-// A stopped server does not react to a request to end: the run waits for it after the
+// A suspended server does not react to a request to end: the run waits for it after the
 // first interrupt, but not after the second.
 func TestFaultASecondInterruptKillsWhatDoesNotEnd(t *testing.T) {
 	needRoot(t)

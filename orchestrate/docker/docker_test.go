@@ -121,7 +121,7 @@ func TestCleanRemovesWhatADeadRunLeft(t *testing.T) {
 
 func TestOnlyTheVeryProcessCountsAsAlive(t *testing.T) {
 	self := thisProcess()
-	with := func(parts ...any) string { // this process with other parts
+	with := func(parts ...any) string { // self with other parts
 		all := strings.Split(self, "/")
 		for i := 0; i < len(parts); i += 2 {
 			all[parts[i].(int)] = parts[i+1].(string)
