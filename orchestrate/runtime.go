@@ -57,7 +57,7 @@ type Nodes interface {
 	// Detach stops copying output and leaves nodes and network as they are.
 	Detach()
 	// Remove ends the running nodes and removes all nodes and their network. After
-	// Detach or Remove, nothing is written to the writers.
+	// Detach and Remove, nothing is written to the writers.
 	Remove(ctx context.Context) error
 }
 
