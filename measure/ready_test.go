@@ -16,9 +16,9 @@ func TestACommandWithoutRecordsIsReadyWithALineOfItsOutput(t *testing.T) {
 		answers      func(context.Context) error
 		ready        bool
 	}{
-		"a line":            {"echo starting; echo it is ready now", "is ready", nil, true},
+		"a line":            {"echo starting; echo it is ready now; sleep 0.3", "is ready", nil, true},
 		"no such line":      {"echo starting", "is ready", nil, false},
-		"a line in pieces":  {"printf 'it is re'; sleep 0.1; echo ady", "is ready", nil, true},
+		"a line in pieces":  {"printf 'it is re'; sleep 0.1; echo ady; sleep 0.3", "is ready", nil, true},
 		"it answers":        {"sleep 0.2", "", func(context.Context) error { return nil }, true},
 		"it does not":       {"sleep 0.2", "", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, false},
 		"another's failure": {"sleep 0.2", "", func(context.Context) error { return errors.New("no") }, false},

@@ -134,7 +134,7 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	if c.Hold > 0 {
 		end = append(end, "--hold", c.Hold.String())
 	}
-	if path := b.scenario.Server.Path; path != "" && path != "/" {
+	if path := b.scenario.Server.Path; path != "" {
 		end = append(end, "--path", path)
 	}
 	return NodeSpec{

@@ -172,7 +172,7 @@ type runner struct {
 	// key takes seconds.
 	certificates map[string]*tls.Certificate
 	files        *serverFiles // nil if every server is ours
-	kept         Nodes // of the last trial, with Options.Keep
+	kept         Nodes        // of the last trial, with Options.Keep
 	// slowest is the longest time that the nodes of a trial of this run took until all
 	// were ready; zero before the first.
 	slowest time.Duration

@@ -170,7 +170,7 @@ type Experiment struct {
 	// of the probe. Path is what clients request; empty is "/".
 	Command []string `json:"server_command,omitempty"`
 	Path    string   `json:"path,omitempty"`
-	Quota     int     `json:"quota"`
+	Quota   int      `json:"quota"`
 	// RequestTimeoutNS limits each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`

@@ -108,14 +108,14 @@ func (d *decoder) checkServer(s *Scenario) {
 	if what, remedy := s.strangeVariant(); what != "" {
 		d.problem(d.key("variants", "server.command"), what, remedy)
 	}
-	if !strings.HasPrefix(s.Server.Path, "/") {
+	if path := s.Server.Path; path != "" && path[0] != '/' {
 		refuse("server.path", fmt.Sprintf("%q does not begin with a slash", s.Server.Path), "write one such as /index.html")
 	}
 	if !s.Server.Foreign() {
 		if s.Server.Ready != "" {
 			refuse("server.ready", "there is no server.command that prints it", "leave it out")
 		}
-		if s.Server.Path != "/" {
+		if s.Server.Path != "" {
 			refuse("server.path", "our server serves / only", "leave it out, or add server.command")
 		}
 		return

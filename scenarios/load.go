@@ -106,7 +106,6 @@ func defaults() *Scenario {
 			Key:         "ecdsa-p256",
 			Memory:      2 << 30,
 			XDPMode:     "native",
-			Path:        "/",
 		},
 		Sequential: Clients{
 			MaxInFlight: 1,
@@ -155,8 +154,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 				"with {address}, {port}, {certificate}, {key} and {root} (docs/servers.md). It prints no records, so the " +
 				"figures that need them are left out. Runtime netns."),
 			"ready": d.text(&s.Server.Ready).about("With command: a text in the line of output with which the server is " +
-				"ready. Without it, the server is ready when it answers a QUIC handshake."),
-			"path": d.text(&s.Server.Path).about("What the clients request; the response has the size of body."),
+				"ready. Without it, the server is ready when it answers QUIC."),
+			"path": d.text(&s.Server.Path).about("What the clients request, with command: / if it is left out. The response has the size of body."),
 			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
 				about("Where the XDP program runs: in the driver, or in the network stack."),
 		}).about("The measured server."),

@@ -28,7 +28,7 @@ func TestTheExamplesOfTheManualAreScenarios(t *testing.T) {
 	for name, text := range map[string]string{
 		"the short one": shortest, "several loads": several, "a search": searching,
 		"an address of two": shared, "attacks together": together,
-		"a server of yours": foreign,
+		"a server of yours":      foreign,
 		"the one with every key": string(everyKey),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 
 func TestAServerThatIsNotOursHasItsOwnRules(t *testing.T) {
 	for name, c := range map[string]struct{ from, to, says string }{
-		"it is right":            {"", "", ""},
+		"it is right":             {"", "", ""},
 		"a variant of our server": {"server:", "variants: [no-block, xdp-block]\nserver:", "xdp-block is our server's"},
 		"an unknown placeholder":  {"{root}", "{folder}", "{folder} is no placeholder; use {address}, {port}"},
 		"no list":                 {"command: [", "command: x # [", "is not a list of words"},

@@ -101,6 +101,7 @@ func elsewhere() map[string]string {
 	const (
 		trials = "whole trials: trials_test.go and .ci/run"
 		engine = "an engine: compose_test.go reads the file with docker-compose"
+		own    = "servers_test.go"
 		root   = "a running server of xdp-block, and root"
 	)
 	return map[string]string{
@@ -119,6 +120,9 @@ func elsewhere() map[string]string {
 		"bpftool map update pinned DIR/clients": "equic/control/manual_test.go and cmd/equic-gateway/pins_test.go",
 		"bpftool map dump pinned DIR/clients":   "cmd/equic-gateway/pins_test.go",
 		"equic-gateway --interface":             "cmd/equic-gateway's tests",
+		"bin/equic-server":                      own,
+		"bin/equic-client":                      own,
+		"kill %1":                               "the shell's own",
 		"go test":                               "tests run themselves",
 		"git clone":                             "the network",
 		"sha256sum -c":                          "a run or a release: results' tests, .ci/release-check",

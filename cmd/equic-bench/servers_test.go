@@ -1,9 +1,16 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/client"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
@@ -28,6 +35,9 @@ func TestAServerThatIsNotOursRuns(t *testing.T) {
 	nothingLeft(t, r)
 	for i := range r.Trials {
 		trial := r.Trials[i]
+		if !trial.Valid { // repeated
+			continue
+		}
 		served, samples := 0, 0
 		for j := range trial.Nodes {
 			n := &trial.Nodes[j]
@@ -44,5 +54,40 @@ func TestAServerThatIsNotOursRuns(t *testing.T) {
 		if served == 0 || samples == 0 {
 			t.Errorf("%s: %d requests were served, %d samples taken", trial.Label(), served, samples)
 		}
+	}
+}
+
+// The client is a load generator by itself, for servers of this machine (docs/servers.md).
+func TestTheClientMeasuresAServerOnItsOwn(t *testing.T) {
+	needBinary(t)
+	const address = "127.0.0.1:14433"
+	program := func(name string) string { return filepath.Join(filepath.Dir(binary), name) }
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	server := exec.CommandContext(ctx, program("equic-server"), "--listen", address, "--body", "16384")
+	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
+	stdout, err := server.StdoutPipe()
+	testkit.Must(t, err)
+	testkit.Must(t, server.Start())
+	_, err = bufio.NewReader(stdout).ReadString('\n') // it is ready
+	testkit.Must(t, err)
+	for name, load := range map[string][]string{
+		"open loop":   {"--mode", "parallel", "--rate", "50", "--duration", "1s"},
+		"closed loop": {"--requests", "50"},
+	} {
+		args := append([]string{"--server", address, "--body", "16384", "--summary"}, load...)
+		out, err := exec.CommandContext(ctx, program("equic-client"), args...).Output()
+		testkit.Must(t, err)
+		var s client.Summary
+		testkit.Must(t, json.Unmarshal(out, &s))
+		if s.Requests != 50 || s.Outcomes[record.OK] != 50 || s.Response.P50 == nil || s.Handshake.Max == nil {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+	cancel()
+	_ = server.Wait() // it was asked to end
+	elsewhere := exec.CommandContext(t.Context(), program("equic-client"), "--server", "198.51.100.1:443", "--requests", "1")
+	if out, err := elsewhere.CombinedOutput(); err == nil || !strings.Contains(string(out), "is not an address of this machine") {
+		t.Errorf("a server elsewhere: error %v\n%s", err, out)
 	}
 }

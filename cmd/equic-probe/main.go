@@ -57,7 +57,7 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 	line := flags.String("ready-line", "",
 		"the command prints no records, and is ready when it prints a line with this `text`")
 	answers := flags.String("ready-address", "",
-		"the command prints no records, and is ready when it answers a QUIC handshake at this `address`")
+		"the command prints no records, and is ready when it answers QUIC at this `address`")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Fprintln(stderr, "usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")

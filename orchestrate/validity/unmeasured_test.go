@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
 )
 
 // Runs of earlier versions have trials whose server ran without a probe.
@@ -12,7 +13,7 @@ func TestAnUnmeasuredServerIsAskedForWhatCanBeKnown(t *testing.T) {
 	whole := nodeEvidence{server: &record.Server{}, gateway: &record.Gateway{}}
 	measured, bare, counter := whole, whole, whole
 	measured.probe, bare.server, counter.gateway = &record.Probe{}, nil, nil
-	e := &evidence{variant: record.XDPBlock, unmeasured: true}
+	e := &evidence{experiment: new(results.Experiment), variant: record.XDPBlock, unmeasured: true}
 	for name, test := range map[string]struct {
 		node nodeEvidence
 		says string // empty if it is complete
