@@ -16,7 +16,8 @@ func PremiseWords(r *analysis.Report) []string {
 	for _, point := range r.Points() {
 		if attack := point.WeakAttack(); attack != nil {
 			found = append(found, analysis.Unmet{What: fmt.Sprintf("%s: the clients can start %g times what the server "+
-				"serves, and the scenario asks for %g times", point.Title(), attack.Reached, attack.Strength)})
+				"serves, and the scenario asks for %g times. Give the clients more CPUs, or the server a key that costs it more",
+				point.Title(), attack.Reached, attack.Strength)})
 		}
 	}
 	for _, part := range r.Parts {
@@ -74,6 +75,9 @@ func attackAdvice(part *analysis.Part) []string {
 			return words
 		}
 	}
+	if part.Summary.Manifest.Experiment.Parallel.Reached > 0 { // PremiseWords has the advice
+		return words
+	}
 	return append(words, in(part, fasterAttack(part)))
 }
 
@@ -87,10 +91,6 @@ func fasterAttack(part *analysis.Part) string {
 		return "the attack may be too weak for this machine: use more attackers."
 	}
 	rate := analysis.Number(attack.RatePerSecond).Short()
-	if attack.Reached > 0 {
-		return fmt.Sprintf("an attack of %s requests/s by each attacker may be too weak for this server. It is what the "+
-			"clients can make: give them more CPUs, or the server a key that costs it more.", rate)
-	}
 	return fmt.Sprintf("an attack of %s requests/s by each attacker may be too weak for this machine. "+
 		"One that is faster, and as long: %s. "+
 		"If the clients' CPUs become the limit, the trial is invalid and its checks have the reason.",

@@ -132,7 +132,7 @@ func TestAnAttackAtTheClientsLimitCannotBeFaster(t *testing.T) {
 	attack := &part.Summary.Manifest.Experiment.Parallel
 	attack.RatePerSecond, attack.Strength, attack.Reached = 100, 2, 1.2
 	words := strings.Join(PremiseWords(reportOf(part)), "\n")
-	if !strings.Contains(words, "It is what the clients can make") || strings.Contains(words, "--set") {
+	if !strings.Contains(words, "Give the clients more CPUs") || strings.Contains(words, "--set") {
 		t.Errorf("says %s", words)
 	}
 }

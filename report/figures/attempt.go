@@ -21,7 +21,7 @@ func figureAttempt(r *analysis.Report) *Figure {
 	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
 	f.note(attemptWhat)
 	f.noteTrials(r.Summary)
-	least, most, rows := math.Inf(1), math.Inf(-1), 0
+	least, most, rows := math.Inf(1), math.Inf(-1), vg.Length(0)
 	for _, part := range r.Parts {
 		have := part.Summary.Measured()
 		if len(have) == 0 || part.Summary.Manifest.Experiment.Sequential.Clients == 0 {
@@ -32,9 +32,10 @@ func figureAttempt(r *analysis.Report) *Figure {
 			least, most = min(least, c.us), max(most, c.us)
 		}
 		f.panels = append(f.panels, f.attemptPanel(part, have, costs))
-		rows += len(have)
+		f.lines = append(f.lines, len(have))
+		rows += vg.Length(len(have))
 	}
-	f.Height = (0.6 + 0.5*vg.Length(len(f.panels)) + 0.17*vg.Length(rows)) * vg.Inch
+	f.Height = (0.4+0.15*rows)*vg.Inch + vg.Length(len(f.panels))*(panelFrame+panelGap)
 	if math.IsInf(least, 0) {
 		least, most = 1, 1
 	}
@@ -75,7 +76,11 @@ type attemptCost struct {
 	us, row float64
 	mark    draw.GlyphStyle
 	label   string
+	before  bool // the label stands before the mark, as the attacker's is behind it
 }
+
+// labelSpan is by which factor a label extends beyond its mark.
+const labelSpan = 1.7
 
 // attemptCosts returns two marks for each variant. A cost that is zero or less, which is
 // noise, has no mark.
@@ -106,6 +111,8 @@ func (f *Figure) attemptCosts(part *analysis.Part, have []analysis.Variant) (all
 			c := attemptCost{us: float64(us), row: row, mark: side.mark}
 			if side.label == costsServer {
 				c.label = f.num(us)
+				attacker := v.Typical(func(m *analysis.Metrics) analysis.Number { return m.Attack.AttackerPerAttemptUS })
+				c.before = attacker > us && attacker < us*labelSpan
 			}
 			all = append(all, c)
 			f.marks = append(f.marks, mark{
@@ -126,7 +133,11 @@ func (all attemptCosts) Plot(c draw.Canvas, p *plot.Plot) {
 		at := vg.Point{X: toX(math.Log10(v.us)), Y: toY(v.row)}
 		c.DrawGlyphNoClip(v.mark, at)
 		if v.label != "" {
-			c.FillText(st, vg.Point{X: at.X + 6, Y: at.Y + 1}, v.label)
+			beside := at.X + 6
+			if v.before {
+				beside = at.X - 6 - st.Width(v.label)
+			}
+			c.FillText(st, vg.Point{X: beside, Y: at.Y + 1}, v.label)
 		}
 	}
 }

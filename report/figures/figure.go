@@ -43,6 +43,7 @@ type Figure struct {
 	stacked bool
 	attack  bool      // shaded
 	zeroS   float64   // from the epoch to the zero of a time axis
+	lines   []int     // of each stacked panel, if their heights follow from these
 	right   vg.Length // space for text beside the panels
 	// data contains the drawn values, header first.
 	data [][]string
@@ -191,11 +192,16 @@ func (f *Figure) draw(c draw.Canvas) []draw.Canvas {
 // drawPanels draws the panels, with the axes of a row at the same heights and those of
 // a column at the same distance from the left.
 func (f *Figure) drawPanels(c draw.Canvas) []draw.Canvas {
-	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 14, PadY: 8}
+	tiles := draw.Tiles{Rows: 1, Cols: len(f.panels), PadX: 14, PadY: panelGap}
 	if f.stacked {
 		tiles.Rows, tiles.Cols = tiles.Cols, tiles.Rows
 	}
-	tile := func(i int) draw.Canvas { return tiles.At(c, i%tiles.Cols, i/tiles.Cols) }
+	tile := func(i int) draw.Canvas {
+		if f.lines != nil {
+			return f.tileByRows(c, i)
+		}
+		return tiles.At(c, i%tiles.Cols, i/tiles.Cols)
+	}
 	left, bottom := make([]vg.Length, tiles.Cols), make([]vg.Length, tiles.Rows)
 	for i, p := range f.panels {
 		t := tile(i)
@@ -212,6 +218,29 @@ func (f *Figure) drawPanels(c draw.Canvas) []draw.Canvas {
 		all = append(all, p.DataCanvas(level))
 	}
 	return all
+}
+
+// Around the rows of a panel: the gap to the next panel, and the title and the axis.
+const (
+	panelGap   = 8 * vg.Length(1)
+	panelFrame = 0.42 * vg.Inch
+)
+
+// tileByRows returns the place of a stacked panel whose height follows from its number of
+// rows.
+func (f *Figure) tileByRows(c draw.Canvas, panel int) draw.Canvas {
+	all, before := 0, 0
+	for i, n := range f.lines {
+		all += n
+		if i < panel {
+			before += n
+		}
+	}
+	n := vg.Length(len(f.lines))
+	row := (c.Max.Y - c.Min.Y - (n-1)*panelGap - n*panelFrame) / vg.Length(all)
+	top := vg.Length(before)*row + vg.Length(panel)*(panelFrame+panelGap)
+	height := panelFrame + vg.Length(f.lines[panel])*row
+	return draw.Crop(c, 0, 0, c.Max.Y-c.Min.Y-top-height, -top)
 }
 
 func corners(r vg.Rectangle) []vg.Point {

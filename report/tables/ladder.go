@@ -8,6 +8,7 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
@@ -113,7 +114,7 @@ func LadderWords(r *analysis.Report) []string {
 func plainWords(words []string) []string {
 	var all []string
 	for _, w := range words {
-		all = append(all, strings.ReplaceAll(w, "*", ""))
+		all = append(all, strings.NewReplacer("*", "", "`", "").Replace(w))
 	}
 	return all
 }
@@ -168,10 +169,36 @@ func effects(p *analysis.Part) string {
 			}
 		}
 		if len(names) > 0 {
-			all = append(all, analysis.Sentence(names)+" "+plural(effect, len(names)))
+			words := shortened(names, have)
+			verb := plural(effect, len(names))
+			if len(words) == 1 && len(names) > 1 { // every place
+				verb = plural(effect, 1)
+			}
+			all = append(all, analysis.Sentence(words)+" "+verb)
 		}
 	}
 	return strings.Join(all, ", ")
+}
+
+// shortened replaces the places of a policy by one name, if all of a cell's are among the
+// names, and there are three or more.
+func shortened(names []string, have []analysis.Variant) []string {
+	words := slices.Clone(names)
+	for _, policy := range []record.Policy{record.PolicyClient, record.PolicyNew} {
+		var places []string
+		for _, v := range have {
+			if variant := record.Variant(v.Name); variant.Drops() && variant.Spec().Policy == policy {
+				places = append(places, v.Name)
+			}
+		}
+		missing := func(name string) bool { return !slices.Contains(names, name) }
+		if len(places) < 3 || slices.ContainsFunc(places, missing) {
+			continue
+		}
+		words = slices.DeleteFunc(words, func(name string) bool { return slices.Contains(places, name) })
+		words = append(words, fmt.Sprintf("every place under policy `%s`", policy))
+	}
+	return words
 }
 
 // plural returns the verb for that many variants.

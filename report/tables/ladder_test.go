@@ -63,6 +63,25 @@ func TestALadderHasItsAnswer(t *testing.T) {
 	}
 }
 
+func TestThePlacesOfAPolicyAreOneIfTheyAgree(t *testing.T) {
+	r := ladder()
+	s := r.Parts[0].Summary
+	s.Variants = nil
+	for _, place := range []string{"app-drop", "socket", "tc", "xdp"} {
+		s.Variants = append(s.Variants, rung(place+"-block", 0.1, 9, 1, 10), rung(place+"-block-new", 0.8, 2, 0, 10))
+	}
+	s.Variants = append(s.Variants, rung("userspace-block", 0.1, 9, 1, 10))
+	const want = "Requests at 140/s: every place under policy `new` degrades, userspace-block and every place under " +
+		"policy `client` fail; "
+	if got := LadderAnswer(r)[0]; !strings.HasPrefix(got, want) {
+		t.Errorf("answer %s\nwant %s…", got, want)
+	}
+	s.Variants[1].Honest.Kept = 0.1
+	if got := LadderAnswer(r)[0]; strings.Contains(got, "policy `new`") || !strings.Contains(got, "policy `client`") {
+		t.Errorf("one place differs: %s", got)
+	}
+}
+
 func TestTheVariantsOfThePaperMakeNoLadder(t *testing.T) {
 	r := ladder()
 	r.Parts = r.Parts[:1]
