@@ -49,7 +49,8 @@ func variantNames(have []analysis.Variant) []string {
 // plot.LogScale would also do, except for the space that it leaves for the label.)
 func (f *Figure) logarithmic(a *plot.Axis, least, most float64) {
 	a.Tick.Marker = decades{f.lang}
-	a.Min, a.Max = math.Log10(least)-0.2, math.Log10(most)+0.35 // room for marks and labels
+	low, high := math.Log10(least), math.Log10(most)
+	a.Min, a.Max = low-0.2, high+max(0.35, (high-low)/10) // room for marks and labels
 }
 
 // decades labels the powers of ten on an axis that counts them, and their multiples if
