@@ -253,7 +253,8 @@ func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
 			continue
 		}
 		span := float64(last.AtNS - first.AtNS)
-		used := float64(last.CPUNS-first.CPUNS) * float64(to-from) / span
+		// In network namespaces threads of their own receive for the server.
+		used := float64(last.CPUNS-first.CPUNS+last.ReceiveNS-first.ReceiveNS) * float64(to-from) / span
 		if n.Role != results.RoleServer {
 			s.clientCPUNS, s.clientCPUs = s.clientCPUNS+used, cpus
 			continue

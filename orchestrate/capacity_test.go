@@ -59,7 +59,9 @@ func (m saturatedMachine) trial(t *testing.T, w *results.Writer, p results.Plann
 	for ms := int64(0); ms <= 5000; ms += 100 {
 		at, elapsed := ms*1e6, float64(ms)*1e6
 		server = append(server, record.Line{Sample: &record.Sample{
-			AtNS: at, CPUNS: int64(own * elapsed), BusyNS: int64(m.serverBusy * elapsed),
+			AtNS: at, BusyNS: int64(m.serverBusy * elapsed),
+			// A tenth of its time it receives, in threads of the kernel.
+			CPUNS: int64(0.9 * own * elapsed), ReceiveNS: int64(0.1 * own * elapsed),
 		}})
 		perRequest := (1-refused)*m.clientServe + refused*m.clientRefuse
 		client = append(client, record.Line{Sample: &record.Sample{
