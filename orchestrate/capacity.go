@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -61,7 +62,11 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 	var unreachable []error
 	for _, c := range s.Cells() {
 		if c.NeedsCapacity() {
-			unreachable = append(unreachable, reaches(c, capacityOf(all, c.ServerPoint)))
+			err := reaches(c, capacityOf(all, c.ServerPoint))
+			same := func(other error) bool { return other.Error() == err.Error() }
+			if err != nil && !slices.ContainsFunc(unreachable, same) { // cells may ask for the same
+				unreachable = append(unreachable, err)
+			}
 		}
 	}
 	s.SetRates(func(point string) (capacity, most float64) {
