@@ -7,10 +7,15 @@ import (
 )
 
 // checkTarget refuses servers elsewhere. A client on its own is for addresses of this
-// machine, and a node of a trial also for the trial's private network.
+// machine, and a node of a trial also for the trial's private network, or a
+// documentation network (RFC 5737), as tests have.
 func (o *Options) checkTarget(server *net.UDPAddr) error {
 	address := server.AddrPort().Addr().Unmap()
-	if address.IsLoopback() || o.Node != "" && address.IsPrivate() {
+	ofTrial := address.IsPrivate()
+	for _, network := range []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"} {
+		ofTrial = ofTrial || netip.MustParsePrefix(network).Contains(address)
+	}
+	if address.IsLoopback() || o.Node != "" && ofTrial {
 		return nil
 	}
 	own, err := net.InterfaceAddrs()

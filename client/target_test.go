@@ -15,7 +15,8 @@ func TestAClientIsForServersOfItsOwnMachineOrTrial(t *testing.T) {
 		{"172.31.99.2:4433", "sequential-1", true},
 		{"172.31.99.2:4433", "", false},
 		{"203.0.113.5:4433", "", false},
-		{"203.0.113.5:4433", "sequential-1", false},
+		{"203.0.113.5:4433", "sequential-1", true},
+		{"100.64.0.1:4433", "sequential-1", false},
 	} {
 		server, err := net.ResolveUDPAddr("udp", c.address)
 		if err != nil {

@@ -137,6 +137,7 @@ func (w *wire) start(t *testing.T, ns netns.NsHandle, program string, args ...st
 	netkit.Enter(t, ns)
 	n := &node{ready: make(chan struct{}), end: make(chan struct{})}
 	n.cmd = exec.CommandContext(t.Context(), filepath.Join(w.bin, program), args...)
+	n.cmd.Env = append(os.Environ(), record.EnvNode+"="+program)
 	n.cmd.Stderr = &n.stderr
 	stdout, err := n.cmd.StdoutPipe()
 	testkit.Must(t, err)

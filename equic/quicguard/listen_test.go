@@ -33,10 +33,14 @@ type guardedServer struct {
 // the handshakes that it begins.
 func listenGuarded(
 	t *testing.T, tr *quic.Transport, config *quic.Config, counter Admission, begun *atomic.Int64,
+	watch ...func(*quic.ClientInfo),
 ) guardedServer {
 	t.Helper()
 	s := guardedServer{begun: begun}
-	tr.ConnContext = func(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	tr.ConnContext = func(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+		for _, seen := range watch {
+			seen(info)
+		}
 		s.begun.Add(1)
 		return ctx, nil
 	}
