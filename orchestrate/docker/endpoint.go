@@ -55,7 +55,10 @@ func contextOptions() ([]client.Opt, error) {
 	name := os.Getenv("DOCKER_CONTEXT")
 	if name == "" {
 		var config struct{ CurrentContext string }
-		if err := readJSON(filepath.Join(dir, "config.json"), &config); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := readJSON(filepath.Join(dir, "config.json"), &config)
+		// Another user's folder: the docker command goes on with the default, too.
+		absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)
+		if err != nil && !absent {
 			return nil, noContext("read the configuration of docker", err)
 		}
 		name = config.CurrentContext
