@@ -19,9 +19,7 @@ import (
 func TestAServerThatIsNotOursRuns(t *testing.T) {
 	testkit.NeedRoot(t)
 	needBinary(t)
-	if _, err := exec.LookPath("gtlsserver"); err != nil {
-		t.Skip("there is no gtlsserver (apt install ngtcp2-server)")
-	}
+	testkit.NeedTool(t, "gtlsserver") // Debian: ngtcp2-server
 	root := t.TempDir()
 	b := startBench(t, "run", "../../scenarios/servers/ngtcp2.yaml", "--results", root, "--runtime", runtimeNetns,
 		"--capacity", "50", "--set", "server.key=rsa-2048",
