@@ -108,7 +108,8 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Variants, s.Trial.Startup, s.Parallel.Delay = s.Variants[:1], 300*time.Millisecond, 1200*time.Millisecond
+	// A trial whose nodes are late is given up, and these do not end if they are killed.
+	s.Variants, s.Trial.Startup, s.Parallel.Delay = s.Variants[:1], 2*time.Second, 1200*time.Millisecond
 	root = t.TempDir()
 	bin := standIns(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
