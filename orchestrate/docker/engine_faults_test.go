@@ -110,6 +110,7 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 	}
 	// A trial whose nodes are late is given up, and these do not end if they are killed.
 	s.Variants, s.Trial.Startup, s.Parallel.Delay = s.Variants[:1], 2*time.Second, 1200*time.Millisecond
+	s.Parallel.Requests = 300 // each phase takes two seconds: an event comes once a second
 	root = t.TempDir()
 	bin := standIns(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -117,6 +118,7 @@ func fakeRun(t *testing.T, e *fakeEngine, at string) (root string, _ orchestrate
 	outcome, err := orchestrate.Run(ctx, s, openFake(t, bin), orchestrate.Options{
 		Results: root, BinDir: bin,
 		OnEvent: func(event orchestrate.Event) {
+			t.Log(event.Phase, event.Elapsed) // on failure, when each phase was
 			if event.Phase == at {
 				e.die()
 			}
