@@ -27,6 +27,6 @@ func (o *Options) checkTarget(server *net.UDPAddr) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("server %s is not an address of this machine: a client is for servers that run here, or in its own trial",
-		server)
+	return fmt.Errorf("server %s is not an address of this machine: a client is for servers that run here, or in "+
+		"its own trial", server)
 }

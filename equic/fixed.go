@@ -28,7 +28,7 @@ var (
 	_ attached = (*fixed)(nil)
 )
 
-// fixed is a program that stays where it is until it is closed. If somebody else
+// fixed is a program that stays attached until it is closed. If another process
 // detaches it (bpftool link detach), it still counts as attached.
 type fixed struct {
 	detach func() error

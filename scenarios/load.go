@@ -176,8 +176,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 				about("The attack: requests start on schedule, whether or not earlier ones have ended. Without it there is none. A " +
 					"list of such groups attacks together, and the figures are of the first."),
 			"neighbour": d.sequential(&s.Neighbour).
-				about("Honest clients at the attackers' addresses, as behind one NAT: the first at the first attacker's, and so " +
-					"on in turn. They show whom a place of blocking turns away besides the attackers (runtime netns)."),
+				about("Honest clients at the attackers' addresses, as behind one NAT: neighbour i has the address of attacker i, " +
+					"in turn. They show the harm of blocking to clients that share an address (runtime netns)."),
 		}), 1, 2, "sequential", "parallel").about("The groups of clients, and what they share."),
 		"loads": d.loads().about("Several loads, each in trials of its own, instead of the groups under clients. Their " +
 			"names are yours. A load can have some of the scenario's variants only."),

@@ -84,8 +84,10 @@ func TestTheClientMeasuresAServerOnItsOwn(t *testing.T) {
 	}
 	cancel()
 	_ = server.Wait() // it was asked to end
-	elsewhere := exec.CommandContext(t.Context(), program("equic-client"), "--server", "198.51.100.1:443", "--requests", "1")
-	if out, err := elsewhere.CombinedOutput(); err == nil || !strings.Contains(string(out), "is not an address of this machine") {
+	elsewhere := exec.CommandContext(t.Context(), program("equic-client"), "--server", "198.51.100.1:443",
+		"--requests", "1")
+	out, err := elsewhere.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "is not an address of this machine") {
 		t.Errorf("a server elsewhere: error %v\n%s", err, out)
 	}
 }

@@ -63,7 +63,8 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.DurationVar(&o.Hold, "hold", 0, "how long a parallel client's connection stays open after its response")
 	exchange := flags.String("key-exchange", string(client.X25519MLKEM768),
 		"what to offer in TLS: x25519mlkem768 or x25519")
-	flags.BoolVar(&o.Summary, "summary", false, "print one JSON summary (outcomes, rate, quantiles of times) in place of the records")
+	flags.BoolVar(&o.Summary, "summary", false,
+		"print one JSON summary (outcomes, rate, quantiles of times) in place of the records")
 	flags.StringVar(&o.Path, "path", "/", "what to request")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of a whole response in bytes")
 	if err := flags.Parse(args); err != nil {

@@ -29,7 +29,8 @@ func TestAQUICServerAnswersAndNothingElseDoes(t *testing.T) {
 	}
 	pair, err := certificate.SelfSigned(certificate.ECDSA)
 	testkit.Must(t, err)
-	listener, err := quic.Listen(socket, &tls.Config{Certificates: []tls.Certificate{*pair}, NextProtos: []string{"any"}}, nil)
+	config := &tls.Config{Certificates: []tls.Certificate{*pair}, NextProtos: []string{"any"}}
+	listener, err := quic.Listen(socket, config, nil)
 	testkit.Must(t, err)
 	defer listener.Close()
 	testkit.Must(t, answering(address)(t.Context()))
