@@ -176,6 +176,9 @@ type Experiment struct {
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
 	// ServerKey is the type of the key in the server's certificate.
 	ServerKey string `json:"server_key"`
+	// ServerRetry is when variants that answer with a Retry do: "always", or the number of
+	// handshakes in progress above which they do. Empty is the server's default.
+	ServerRetry string `json:"server_retry,omitempty"`
 	// ClientKeyExchange is what the clients offer in TLS. Empty, as in older runs, is
 	// x25519mlkem768.
 	ClientKeyExchange string `json:"client_key_exchange,omitempty"`

@@ -111,6 +111,9 @@ func (d *decoder) checkServer(s *Scenario) {
 	if path := s.Server.Path; path != "" && path[0] != '/' {
 		refuse("server.path", fmt.Sprintf("%q does not begin with a slash", s.Server.Path), "write one such as /index.html")
 	}
+	if s.Server.Foreign() && s.Server.Retry != "" {
+		refuse("server.retry", "server.command runs another server, which has its own rules for a Retry", "leave it out")
+	}
 	if !s.Server.Foreign() {
 		if s.Server.Ready != "" {
 			refuse("server.ready", "there is no server.command that prints it", "leave it out")

@@ -145,6 +145,10 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
 				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
 					"(docs/method.md, Load)."),
+			"retry": d.retry(&s.Server.Retry).about("When userspace-retry, and variants that drop packets under policy new, " +
+				"answer an attempt from an address that is not validated with a Retry: always, or while more handshakes than " +
+				"this number are in progress from such addresses, or more than quota from one. Without it, the number is 128 " +
+				"in total and 64 of one client."),
 			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
 				"fastest core, and the other " +
 				"hardware threads of that core stay idle."),

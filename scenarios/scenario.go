@@ -68,6 +68,10 @@ type Server struct {
 	CPUs        []int  // none: the run chooses them (auto)
 	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
+	// Retry is when variants that answer with a Retry do: RetryAlways, or the number of
+	// handshakes in progress from addresses that are not validated above which they do.
+	// Empty is the default of the server.
+	Retry string
 	// Command runs a foreign server, with Placeholders; none means our own.
 	Command []string
 	Path    string // of a request's URL
@@ -77,6 +81,9 @@ type Server struct {
 // Foreign reports whether the server is not one of our programs: it prints no records,
 // and has neither quotas nor variants.
 func (s Server) Foreign() bool { return len(s.Command) > 0 }
+
+// RetryAlways is a value of Server.Retry: every address is validated.
+const RetryAlways = "always"
 
 // Placeholders are the words of Server.Command that a run replaces.
 const (
@@ -325,6 +332,9 @@ func (s *Scenario) warnings() []string {
 	warn(attack && asksCost,
 		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that "+
 			"of both, with and without attack")
+	warn(s.Server.Retry != "" && !slices.ContainsFunc(s.Variants, record.Variant.Retries),
+		"server.retry has no effect: no variant answers with a Retry; %s does, and those that end in -block-new",
+		record.UserspaceRetry)
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)
