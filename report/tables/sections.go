@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
@@ -149,6 +150,9 @@ func Loads(e *results.Experiment) [][2]string {
 	if e.Foreign() {
 		all = append(all, [2]string{"server", "`" + strings.Join(e.Command, " ") + "`, which keeps no records: figures that need them are missing"})
 	}
+	if e.ServerRetry != "" {
+		all = append(all, [2]string{"Retry", retryWords(e.ServerRetry)})
+	}
 	for _, load := range e.Background {
 		all = append(all, [2]string{"attackers in the background", LoadWords(load)})
 	}
@@ -156,6 +160,14 @@ func Loads(e *results.Experiment) [][2]string {
 		all = append(all, [2]string{"clients at the attackers' addresses", LoadWords(e.Neighbour)})
 	}
 	return all
+}
+
+// retryWords describes when the server validates addresses.
+func retryWords(when string) string {
+	if _, err := strconv.Atoi(when); err == nil {
+		return "above " + when + " handshakes in progress from addresses that are not validated"
+	}
+	return when
 }
 
 // SetUp returns what was run, and on which machine, as names and values.
