@@ -56,6 +56,11 @@ anchors: build ## published costs of dropping packets beside ours, in namespaces
 	$(BIN)/equic-bench run scenarios/anchors.yaml --runtime netns
 	$(BIN)/equic-bench report --claims anchors
 
+.PHONY: servers
+servers: ## servers of others in bin/servers/, for scenarios/servers/ (a module of their own; minutes, the first time)
+	@mkdir -p $(BIN)/servers
+	CGO_ENABLED=0 $(GO) build -C scenarios/servers -trimpath -o ../../$(BIN)/servers/ ./...
+
 # The systems for which a server with the library must build.
 OTHERS := darwin/arm64 windows/amd64 linux/386 linux/s390x
 

@@ -40,6 +40,17 @@ const (
 	X25519         KeyExchange = "x25519"
 )
 
+// Protocol is what a client speaks above QUIC.
+type Protocol string
+
+// The protocols.
+const (
+	H3 Protocol = "h3"
+	// HQ is HTTP/0.9 on a QUIC stream: a line with the path, answered with the body. It is
+	// what QUIC implementations without HTTP/3 speak in tests of interoperability.
+	HQ Protocol = "hq-interop"
+)
+
 // curves returns the setting for crypto/tls. Nil is its default.
 func (k KeyExchange) curves() []tls.CurveID {
 	if k == X25519 {
@@ -69,6 +80,7 @@ type Options struct {
 	// counts as in flight during that time.
 	Hold        time.Duration
 	Path        string      // of what is requested; empty is "/"
+	Protocol    Protocol    // empty is H3
 	BodyBytes   int64       // what a whole response has
 	KeyExchange KeyExchange // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string      // the node's name
@@ -84,6 +96,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("unknown mode %q: want %s or %s", o.Mode, Sequential, Parallel)
 	case o.KeyExchange != "" && o.KeyExchange != X25519MLKEM768 && o.KeyExchange != X25519:
 		return fmt.Errorf("unknown key exchange %q: want %s or %s", o.KeyExchange, X25519MLKEM768, X25519)
+	case o.Protocol != "" && o.Protocol != H3 && o.Protocol != HQ:
+		return fmt.Errorf("unknown protocol %q: want %s or %s", o.Protocol, H3, HQ)
 	case o.Requests < 0:
 		return fmt.Errorf("%d requests: want at least 1", o.Requests)
 	case o.Duration < 0:

@@ -88,7 +88,7 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 // reaches returns an error if the clients cannot start the attack of a cell.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	most := tenths(strongest(c))
-	if s.Search != nil && most < s.Search.From {
+	if s.Search != nil && !s.Parallel.Kind.Flood() && most < s.Search.From {
 		return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
 			"most, not %g times: give the clients more CPUs, or write a lower search.from", ErrCapacity, c.ServingPerS,
 			c.ClientCPUs, most, s.Search.From)

@@ -16,13 +16,12 @@ import (
 
 // Binaries returns the names of the programs that run in the nodes.
 func Binaries() []string {
-	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood"}
+	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood", "equic-gateway"}
 }
 
 // newSpec describes the nodes of one trial.
 func newSpec(
 	s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform,
-	files *serverFiles,
 ) (Spec, error) {
 	subnet, err := netip.ParsePrefix(s.Network.Subnet)
 	if err != nil {
@@ -30,7 +29,7 @@ func newSpec(
 	}
 	cpus, _ := placeNodes(s, platform)
 	nodes := specBuilder{
-		scenario: s, bin: platform.BinDir, wholeFrames: platform.WholeFrames, files: files,
+		scenario: s, bin: platform.BinDir, filesDir: platform.FilesDir, wholeFrames: platform.WholeFrames,
 	}.nodes(p.Variant)
 	for i := range nodes {
 		n := &nodes[i]
@@ -47,8 +46,8 @@ func newSpec(
 }
 
 // NodeSpecs describes the nodes of a scenario as they are in every trial of a variant:
-// the server first, then the sequential, the parallel and the background clients, and
-// the neighbours. The binaries are in the folder bin.
+// the server first, then the sequential, the parallel and the background clients, the
+// neighbours, and a gateway in front of the server. The binaries are in the folder bin.
 func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 	return specBuilder{scenario: s, bin: bin}.nodes(variant)
 }
@@ -77,6 +76,9 @@ func (b specBuilder) nodes(variant string) []NodeSpec {
 		n.Behind, n.Address = attacker.Name, attacker.Address
 		nodes = append(nodes, n)
 	}
+	if record.Variant(variant) == record.Gateway {
+		nodes = append(nodes, b.gateway())
+	}
 	return nodes
 }
 
@@ -84,8 +86,8 @@ func (b specBuilder) nodes(variant string) []NodeSpec {
 type specBuilder struct {
 	scenario    *scenarios.Scenario
 	bin         string
+	filesDir    string
 	wholeFrames bool // of floods
-	files       *serverFiles
 }
 
 // server gives every variant the same process with the same capabilities: the system
@@ -100,7 +102,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 		flags = append(flags, "--alternate", s.Trial.Alternate.String())
 	}
 	if s.Server.Foreign() {
-		return b.foreign(flags)
+		return b.foreign(flags, record.Variant(variant))
 	}
 	return NodeSpec{
 		Name:        results.RoleServer,
@@ -136,6 +138,9 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	}
 	if path := b.scenario.Server.Path; path != "" {
 		end = append(end, "--path", path)
+	}
+	if protocol := b.scenario.Server.Protocol; protocol == scenarios.HQ {
+		end = append(end, "--protocol", protocol)
 	}
 	return NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
@@ -214,9 +219,16 @@ var ErrRuntime = errors.New("the runtime cannot run this")
 // own address, and neighbours if each node has an address of its own.
 func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
-		if c.Server.Foreign() && !p.HostPrograms {
+		switch {
+		case c.Server.Image != "" && !p.Images:
+			return fmt.Errorf("%w: server.image is that of a container, and the nodes of the runtime %s are none: run with "+
+				"--runtime docker, or leave image out", ErrRuntime, p.Runtime.Name)
+		case c.Server.Foreign() && c.Server.Image == "" && !p.HostPrograms:
 			return fmt.Errorf("%w: server.command is a program of this machine, which the nodes of the runtime %s do not have: "+
-				"run with --runtime netns", ErrRuntime, p.Runtime.Name)
+				"run with --runtime netns, or add server.image", ErrRuntime, p.Runtime.Name)
+		case c.Server.Image != "" && slices.ContainsFunc(c.Variants, record.Variant.InFront):
+			return fmt.Errorf("%w: a variant in front of the server needs the server's network namespace, which a container "+
+				"does not share: leave image out and run with --runtime netns, or write variants: [no-block]", ErrRuntime)
 		}
 		if c.Neighbour.Count > 0 && !p.SharedAddresses {
 			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
@@ -243,7 +255,7 @@ type placement struct {
 
 func (p placement) of(role string) []int {
 	switch role {
-	case results.RoleServer:
+	case results.RoleServer, results.RoleGateway:
 		return p.server
 	case results.RoleSequential:
 		return p.sequential

@@ -126,10 +126,6 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if err := r.makeCertificates(); err != nil {
 		return Outcome{}, err
 	}
-	if r.files, err = makeServerFiles(s, r.certificates); err != nil {
-		return Outcome{}, err
-	}
-	defer func() { err = errors.Join(err, r.files.remove()) }()
 	open := r.create
 	if o.Resume != "" {
 		open = r.resume
@@ -171,8 +167,7 @@ type runner struct {
 	// certificates, by the type of their key, are the same in all trials: generating a
 	// key takes seconds.
 	certificates map[string]*tls.Certificate
-	files        *serverFiles // nil if every server is ours
-	kept         Nodes        // of the last trial, with Options.Keep
+	kept         Nodes // of the last trial, with Options.Keep
 	// slowest is the longest time that the nodes of a trial of this run took until all
 	// were ready; zero before the first.
 	slowest time.Duration

@@ -73,9 +73,9 @@ type Platform struct {
 	WholeFrames bool
 	// SharedAddresses reports whether a node can have another's address (NodeSpec.Behind).
 	SharedAddresses bool
-	// HostPrograms reports whether nodes can run any program of this machine, and read its
-	// files.
-	HostPrograms bool
+	// HostPrograms reports whether nodes can run any program of this machine, and Images
+	// whether they can be made of any image.
+	HostPrograms, Images bool
 	// NoMemoryLimit reports that nodes get no memory limit, even if one is requested.
 	NoMemoryLimit bool
 	// NoSwapLimit reports that nodes at their memory limit can be swapped out.
@@ -86,8 +86,10 @@ type Platform struct {
 	// runtime has such an estimate. If it is nil, the scenario's upper bound and the
 	// run's trials so far are used.
 	Startup func(nodes int) time.Duration
-	// BinDir is the folder of the nodes' binaries, as the nodes see it.
+	// BinDir is the folder of the nodes' binaries, and FilesDir that of NodeSpec.Files, as
+	// the nodes see them.
 	BinDir   string
+	FilesDir string
 	Warnings []string
 }
 
@@ -125,6 +127,13 @@ type NodeSpec struct {
 	// OpenFiles is how many files the node must be able to open. The runtime sets the
 	// limit if it can; zero leaves it unchanged.
 	OpenFiles int
+	// Image is that of the container, if it is not made of our programs only. The runtime
+	// then puts equic-probe into Platform.FilesDir.
+	Image string
+	// Files are in Platform.FilesDir before the node starts.
+	Files []File
+	// Filter is enforced by nftables in front of the node; nil is none.
+	Filter *Filter
 	// Flood reports whether the node sends the marked frames of a flood. Sources is the network
 	// from which it sends besides its own address; replies to Sources go to the node.
 	Flood   bool
@@ -132,4 +141,18 @@ type NodeSpec struct {
 	// Kernel reports whether the node loads eBPF programs and attaches XDP to its
 	// interface. It then gets the capabilities for that; no other node has any.
 	Kernel bool
+}
+
+// File is a file of a node. Its name is relative to Platform.FilesDir.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Filter is what nftables lets through to a UDP port.
+type Filter struct {
+	Port      int
+	PerSecond float64 // packets that open a connection, per client address; zero is no limit
+	Burst     int     // such packets at once
+	Deny      []netip.Prefix
 }

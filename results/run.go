@@ -89,6 +89,8 @@ type Cell struct {
 	Load  string   `json:"load,omitempty"`
 	Point string   `json:"point,omitempty"` // label of the matrix's values
 	Set   []string `json:"set,omitempty"`   // each of these values as key=value
+	// Server is Point without the values of groups of clients: Capacity.Point.
+	Server string `json:"server,omitempty"`
 
 	Experiment Experiment `json:"experiment"`
 }
@@ -169,8 +171,13 @@ type Experiment struct {
 	// Command runs the server, if it is not ours: such a server leaves no records but those
 	// of the probe. Path is what clients request; empty is "/".
 	Command []string `json:"server_command,omitempty"`
+	Image   string   `json:"server_image,omitempty"` // of its container; empty: a program of this machine
 	Path    string   `json:"path,omitempty"`
-	Quota   int      `json:"quota"`
+	// Protocol is what the clients speak above QUIC; empty is HTTP/3.
+	Protocol string `json:"protocol,omitempty"`
+	// Limits are what the variants in front of the server enforce.
+	Limits *Limits `json:"limits,omitempty"`
+	Quota  int     `json:"quota"`
 	// RequestTimeoutNS limits each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
@@ -191,6 +198,13 @@ type Experiment struct {
 	// Syscalls reports whether the server's system calls are to be counted. It is nil
 	// in older runs, which did not record it.
 	Syscalls *bool `json:"syscalls,omitempty"`
+}
+
+// Limits are enforced in front of a foreign server.
+type Limits struct {
+	PerSecond float64  `json:"initials_per_second,omitempty"` // per client address
+	Burst     int      `json:"burst,omitempty"`
+	Deny      []string `json:"deny,omitempty"` // prefixes
 }
 
 // Certificate is the certificate of servers. Its key is not stored.
@@ -363,6 +377,7 @@ const (
 	RoleParallel   = "parallel"
 	RoleBackground = "background"
 	RoleNeighbour  = "neighbour"
+	RoleGateway    = "gateway" // in front of the server
 )
 
 // Trial is one execution of one variant: trial.json.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -48,6 +49,7 @@ func Parse(name string, text []byte) (*Scenario, error) {
 		s.Path, s.Text = name, text
 		all = append(all, s)
 	}
+	d.checkUsed(all)
 	if err := d.err(); err != nil {
 		return nil, err
 	}
@@ -69,8 +71,11 @@ func (d *decoder) cell(c *cell) *Scenario {
 	if c.variants != nil {
 		d.readVariants(c.variants, s)
 	}
-	if _, given := d.keys["variants"]; s.Server.Foreign() && !given {
+	if _, given := d.keys["variants"]; s.Server.Foreign() && !given && c.named == "" {
 		s.Variants = []record.Variant{record.NoBlock}
+	}
+	if c.named != "" {
+		s.only = slices.DeleteFunc(slices.Clone(s.allowed(s.Variants)), func(v record.Variant) bool { return !s.Server.Runs(v) })
 	}
 	// Keys of all groups.
 	s.Parallel.share(s.Sequential)
@@ -106,6 +111,7 @@ func defaults() *Scenario {
 			Key:         "ecdsa-p256",
 			Memory:      2 << 30,
 			XDPMode:     "native",
+			Protocol:    H3,
 		},
 		Sequential: Clients{
 			MaxInFlight: 1,
@@ -135,30 +141,9 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"repetitions": d.integer(&s.Repetitions, 1, MostRepetitions).
 			about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median " +
 				"needs six."),
-		"server": d.mapping(fields{
-			"body": d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
-			"quota": d.integer(&s.Server.Quota, 1, 1_000_000).
-				about("Connections that one client address may have at the same time."),
-			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).
-				about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that " +
-					"xdp-block blocks stays blocked."),
-			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
-				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
-					"(docs/method.md, Load)."),
-			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
-				"fastest core, and the other " +
-				"hardware threads of that core stay idle."),
-			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
-				about("The server's limit, without swap; memory percentages are of it."),
-			"command": d.words(&s.Server.Command).about("A server of yours, in place of ours: its program and arguments, " +
-				"with {address}, {port}, {certificate}, {key} and {root} (docs/servers.md). It prints no records, so the " +
-				"figures that need them are left out. Runtime netns."),
-			"ready": d.text(&s.Server.Ready).about("With command: a text in the line of output with which the server is " +
-				"ready. Without it, the server is ready when it answers QUIC."),
-			"path": d.text(&s.Server.Path).about("What the clients request, with command: / if it is left out. The response has the size of body."),
-			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
-				about("Where the XDP program runs: in the driver, or in the network stack."),
-		}).about("The measured server."),
+		"server": d.server(&s.Server).about("The measured server."),
+		"servers": d.servers().about("Several servers, each in trials of its own. Their names are yours. What they share " +
+			"stands under server. Each has those of the variants that exist for it."),
 		"clients": d.some(d.mapping(fields{
 			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they " +
 				"get all other fast cores; if " +

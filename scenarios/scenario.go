@@ -48,8 +48,9 @@ type Scenario struct {
 	// the same server, and so the same capacity.
 	ServerPoint string
 	cells       []*Scenario
-	// loadVariants are the variants of a cell's load; nil means all of the scenario's.
-	loadVariants []record.Variant
+	// only are the variants that the cell's load and server have; nil means all of the
+	// scenario's.
+	only []record.Variant
 
 	// Path and Text are the file as given.
 	Path string
@@ -58,34 +59,6 @@ type Scenario struct {
 
 // MostRepetitions is the most blocks of one run.
 const MostRepetitions = 1000
-
-// Server is the measured server and its limits.
-type Server struct {
-	Body        int64 // bytes of the response to "/"
-	Quota       int   // simultaneous connections admitted per client address
-	IdleTimeout time.Duration
-	Key         string // of its certificate: "ecdsa-p256", or "rsa-2048" or "rsa-4096"
-	CPUs        []int  // none: the run chooses them (auto)
-	Memory      int64  // bytes; zero is no limit
-	XDPMode     string
-	// Command runs a foreign server, with Placeholders; none means our own.
-	Command []string
-	Path    string // of a request's URL
-	Ready   string // text in the line that Command prints when it is ready; empty: wait until it answers
-}
-
-// Foreign reports whether the server is not one of our programs: it prints no records,
-// and has neither quotas nor variants.
-func (s Server) Foreign() bool { return len(s.Command) > 0 }
-
-// Placeholders are the words of Server.Command that a run replaces.
-const (
-	PlaceAddress     = "{address}"     // of the server
-	PlacePort        = "{port}"        // network.port
-	PlaceCertificate = "{certificate}" // a file (PEM)
-	PlaceKey         = "{key}"         // its private key (PEM)
-	PlaceRoot        = "{root}"        // a folder with index.html, of server.body bytes
-)
 
 // Clients is one group of clients.
 type Clients struct {

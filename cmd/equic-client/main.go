@@ -66,6 +66,8 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.BoolVar(&o.Summary, "summary", false,
 		"print one JSON summary (outcomes, rate, quantiles of times) in place of the records")
 	flags.StringVar(&o.Path, "path", "/", "what to request")
+	protocol := flags.String("protocol", string(client.H3),
+		"what to speak above QUIC: h3, or hq-interop (a plain request on a stream)")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of a whole response in bytes")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -73,7 +75,7 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	o.Mode, o.KeyExchange = client.Mode(*mode), client.KeyExchange(*exchange)
+	o.Mode, o.KeyExchange, o.Protocol = client.Mode(*mode), client.KeyExchange(*exchange), client.Protocol(*protocol)
 	o.Node = os.Getenv(record.EnvNode)
 	o.Clock, err = record.NewClock(os.Getenv)
 	return o, err

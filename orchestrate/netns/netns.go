@@ -96,8 +96,9 @@ func (r *Runtime) Platform() orchestrate.Platform {
 
 		CPUs:    r.cpus,
 		Cores:   host.Local().Cores(),
-		Startup: startup,
-		BinDir:  r.bin,
+		Startup:  startup,
+		BinDir:   r.bin,
+		FilesDir: filesDir(),
 	}
 	if r.apart == nil {
 		p.Runtime.Limits = append(p.Runtime.Limits, "each node's CPUs receive its packets (threaded NAPI)")

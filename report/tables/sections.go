@@ -27,6 +27,7 @@ func Sections(r *analysis.Report) []Section {
 	all := []Section{
 		{Titled: BreakingTable(r), After: BreakingWords(r)},
 		{Titled: LadderTable(r), After: LadderWords(r)},
+		{Titled: serversTable(r), After: serversWords()},
 		{Titled: ladderCostTable(r)},
 		{Titled: neighbourTable(r), After: []string{"These clients are honest, and share the address of an attacker. The " +
 			"policy `client` turns the whole address away; `new` only new connections above its quota."}},
@@ -147,7 +148,10 @@ func KnownLimits() []string {
 func Loads(e *results.Experiment) [][2]string {
 	all := [][2]string{{"sequential clients", LoadWords(e.Sequential)}, {"attackers", LoadWords(e.Parallel)}}
 	if e.Foreign() {
-		all = append(all, [2]string{"server", "`" + strings.Join(e.Command, " ") + "`, which keeps no records: figures that need them are missing"})
+		all = append(all, [2]string{"server", foreignWords(e)})
+	}
+	if e.Limits != nil {
+		all = append(all, [2]string{"in front of the server", limitWords(e.Limits)})
 	}
 	for _, load := range e.Background {
 		all = append(all, [2]string{"attackers in the background", LoadWords(load)})
@@ -156,6 +160,30 @@ func Loads(e *results.Experiment) [][2]string {
 		all = append(all, [2]string{"clients at the attackers' addresses", LoadWords(e.Neighbour)})
 	}
 	return all
+}
+
+// foreignWords describes a foreign server.
+func foreignWords(e *results.Experiment) string {
+	words := "`" + strings.Join(e.Command, " ") + "`"
+	if e.Image != "" {
+		words += " in a container of `" + e.Image + "`"
+	}
+	if e.Protocol != "" {
+		words += ", requests by " + e.Protocol
+	}
+	return words + "; it keeps no records, and the figures that need them are missing"
+}
+
+// limitWords describes what stands in front of a foreign server.
+func limitWords(l *results.Limits) string {
+	var all []string
+	if l.PerSecond > 0 {
+		all = append(all, fmt.Sprintf("%g packets/s that open a connection, of each client address, %d at once", l.PerSecond, l.Burst))
+	}
+	if len(l.Deny) > 0 {
+		all = append(all, "nothing from "+strings.Join(l.Deny, ", "))
+	}
+	return "gateway or nftables-limit lets through " + strings.Join(all, ", and ")
 }
 
 // SetUp returns what was run, and on which machine, as names and values.

@@ -32,6 +32,9 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	ladder := LadderTable(r)
 	ladder.below = plainWords(LadderWords(r))
 	all := []Titled{judged, breaking, ladder, ladderCostTable(r), neighbourTable(r)}
+	if servers := serversTable(r); servers.Length() > 1 {
+		all = append(all, servers)
+	}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
 			all = append(all, t.of(p))
