@@ -331,7 +331,7 @@ type Runtime struct {
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
-// Check is the result of one rule of docs/method.md for a trial.
+// Check is the result of one rule of validity (docs/method/definitions.md) for a trial.
 type Check struct {
 	Rule     string `json:"rule"`
 	OK       bool   `json:"ok"`
