@@ -66,10 +66,10 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}
 	s = s.Cells()[0]
-	if s.Neighbour.Count > 0 || len(s.Background) > 0 {
+	if s.Neighbour.Count > 0 || len(s.Background) > 0 || s.Server.Foreign() {
 		return &scenarios.Error{Problems: []scenarios.Problem{{
-			File: s.Path, What: "a Compose file has no neighbours and one group of attackers",
-			Remedy: "use `equic-bench run`, or a scenario without them",
+			File: s.Path, What: "a Compose file has our server, no neighbours, and one group of attackers",
+			Remedy: "use `equic-bench run`, or another scenario",
 		}}}
 	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")

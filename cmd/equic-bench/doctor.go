@@ -78,7 +78,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		ClientCPUs:  clients,
 		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
-		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
+		XDP:         slices.ContainsFunc(s.Variants, func(v record.Variant) bool { return v.InKernel() || v == record.Gateway }),
 		Places:      placesOf(s),
 		Syscalls:    s.Trial.Syscalls,
 		OpenFiles:   orchestrate.OpenFiles(s),
@@ -88,8 +88,11 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 // placesOf returns the places where the variants of a scenario drop packets.
 func placesOf(s *scenarios.Scenario) (places []string) {
 	for _, v := range s.Variants {
-		if v.Drops() {
+		switch {
+		case v.Drops():
 			places = append(places, string(v.Spec().Place))
+		case v == record.Gateway:
+			places = append(places, string(record.PlaceXDP))
 		}
 	}
 	return places

@@ -26,8 +26,11 @@ func recordsComplete(e *evidence) (bool, string) {
 	var requests int
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		requests += len(n.requests)
-		if n.Role == results.RoleServer {
+		switch n.Role {
+		case results.RoleServer:
 			return n.serverIncomplete(e)
+		case results.RoleGateway:
+			return n.probeIncomplete()
 		}
 		planned := n.load.Requests
 		if n.load.Kind.Flood() {
