@@ -2,11 +2,14 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,14 +28,30 @@ import (
 func Load(path string) (*Scenario, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		const remedy = "name a scenario such as scenarios/quick.yaml"
-		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: remedy}}}
+		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: similarFile(path)}}}
 	}
 	if err != nil {
 		const remedy = "name a readable file such as scenarios/quick.yaml"
 		return nil, &Error{[]Problem{{File: path, What: "cannot be read: " + err.Error(), Remedy: remedy}}}
 	}
 	return Parse(path, text)
+}
+
+// similarFile suggests a scenario with a similar name, in the same folder or in
+// scenarios/.
+func similarFile(path string) string {
+	byName := map[string]string{}
+	for _, dir := range []string{"scenarios", filepath.Dir(path)} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")) // the pattern is valid
+		for _, file := range files {
+			byName[filepath.Base(file)] = file
+		}
+	}
+	name := strings.TrimSuffix(filepath.Base(path), ".yaml") + ".yaml"
+	if file := byName[name]; file != "" {
+		return fmt.Sprintf("did you mean %q?", file)
+	}
+	return cmp.Or(DidYouMean(name, slices.Sorted(maps.Keys(byName))), "name a scenario such as scenarios/quick.yaml")
 }
 
 // Parse checks the text of a scenario and fills in the defaults. The name is the
