@@ -89,6 +89,8 @@ type Options struct {
 	Once bool
 	// JudgeAttack is required for a search.
 	JudgeAttack JudgeAttack
+	// Describe returns the main figures of a valid trial, for its message. It may be nil.
+	Describe func(run *results.Run, t *results.Trial) (string, error)
 	// CPUTimes reads the times of some CPUs, or of all if none is given, to detect when
 	// they are idle. If it is nil, they are read from the kernel.
 	CPUTimes func(cpus []int) (host.CPUTimes, error)
@@ -292,7 +294,7 @@ func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results
 		trial, err := r.trial(ctx, p, attempt)
 		if trial != nil {
 			r.trials = append(r.trials, *trial)
-			r.emit(Event{Trial: p, Phase: PhaseDone, Message: verdict(trial)})
+			r.emit(Event{Trial: p, Phase: PhaseDone, Message: r.verdict(trial)})
 			for _, w := range trial.Warnings {
 				r.emit(Event{Trial: p, Phase: PhaseDone, Message: "warning: " + w})
 			}
@@ -311,11 +313,24 @@ func (r *runner) emit(e Event) {
 }
 
 // verdict returns the outcome of a trial in one line.
-func verdict(t *results.Trial) string {
+func (r *runner) verdict(t *results.Trial) string {
 	if t.Valid {
-		return "valid"
+		return "valid" + r.figures(t)
 	}
 	return fmt.Sprintf("invalid (attempt %d of %d): %s", t.Attempt, Attempts, whyInvalid(t))
+}
+
+// figures returns the main figures of a trial, after a colon. A trial whose figures
+// cannot be read is no less valid: the report will say why.
+func (r *runner) figures(t *results.Trial) string {
+	if r.options.Describe == nil {
+		return ""
+	}
+	words, err := r.options.Describe(&results.Run{Dir: r.writer.Dir, Manifest: *r.manifest}, t)
+	if err != nil || words == "" {
+		return ""
+	}
+	return ": " + words
 }
 
 // whyInvalid returns the first rule that a trial breaks, with its evidence.
