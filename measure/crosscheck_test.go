@@ -60,7 +60,7 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	server, err := startChild(append([]string{
 		"strace", "-D", "-f", "-q", "-c", "-o", summary,
 		"sh", "-c", `read go <"$0"; exec "$@"`, gate,
-	}, serverCommand(bin, address, variant)...), os.Stderr)
+	}, serverCommand(bin, address, variant)...), os.Stderr, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func (b specBuilder) foreign(flags []string, variant record.Variant) NodeSpec {
 	for _, word := range s.Server.Command {
 		n.Command = append(n.Command, replaced.Replace(word))
 	}
-	if variant == record.NftablesLimit {
+	if variant == record.NftablesInFront {
 		l := s.Server.Limits
 		n.Filter = &Filter{Port: s.Network.Port, PerSecond: l.Rate, Burst: l.AtOnce(), Deny: l.Deny}
 	}
@@ -75,7 +75,7 @@ func (b specBuilder) foreign(flags []string, variant record.Variant) NodeSpec {
 // places returns the values of the placeholders.
 func (b specBuilder) places(variant record.Variant) map[string]string {
 	s, socket := b.scenario, ""
-	if variant == record.Gateway {
+	if variant == record.GatewayInFront {
 		socket = path.Join(b.filesDir, socketFile)
 	}
 	return map[string]string{

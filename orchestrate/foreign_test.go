@@ -100,7 +100,7 @@ func TestWhatStandsInFrontOfAServerThatIsNotOurs(t *testing.T) {
 // The gateway is ready before the server starts, and ends after it.
 func TestTheGatewayOutlivesTheServer(t *testing.T) {
 	s := foreign()
-	s.Variants = []record.Variant{record.Gateway}
+	s.Variants = []record.Variant{record.GatewayInFront}
 	s.Server.Limits.Rate = 20
 	rt := newFake(s)
 	rt.platform.HostPrograms = true

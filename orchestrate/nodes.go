@@ -76,7 +76,7 @@ func (b specBuilder) nodes(variant string) []NodeSpec {
 		n.Behind, n.Address = attacker.Name, attacker.Address
 		nodes = append(nodes, n)
 	}
-	if record.Variant(variant) == record.Gateway {
+	if record.Variant(variant) == record.GatewayInFront {
 		nodes = append(nodes, b.gateway())
 	}
 	return nodes

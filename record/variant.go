@@ -34,8 +34,8 @@ const (
 
 	// The variants of a foreign server: nothing counts its connections, unless it uses the
 	// gateway's socket.
-	Gateway       Variant = "gateway"
-	NftablesLimit Variant = "nftables-limit"
+	GatewayInFront  Variant = "gateway"
+	NftablesInFront Variant = "nftables-limit"
 )
 
 // Place is the place in the stack at which a client is refused.
@@ -221,6 +221,18 @@ var variants = []VariantSpec{
 		Name: GenericBlockNew, Place: PlaceGeneric, Policy: PolicyNew,
 		Look: Look{
 			Color: [3]uint8{110, 130, 40}, Dashes: []float64{9, 1, 1, 1}, Mark: Slab, Hollow: true, Size: 1.5, Hatch: Level,
+		},
+	},
+	{
+		Name: GatewayInFront, Place: PlaceGateway, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{0, 90, 140}, Dashes: []float64{9, 2, 3, 2}, Mark: Circle, Hollow: true, Size: 1.3, Hatch: Rising,
+		},
+	},
+	{
+		Name: NftablesInFront, Place: PlaceNftablesLimit, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{150, 60, 90}, Dashes: []float64{6, 1, 1, 1, 1, 1}, Mark: Diamond, Hollow: true, Size: 1.3, Hatch: Rising,
 		},
 	},
 }

@@ -79,7 +79,7 @@ func (s Server) Runs(v record.Variant) bool {
 	case !v.InFront():
 		return !s.Foreign()
 	}
-	return s.Foreign() && (s.Limits.Some() || v == record.Gateway && s.SharesCounts())
+	return s.Foreign() && (s.Limits.Some() || v == record.GatewayInFront && s.SharesCounts())
 }
 
 // Placeholders are the words of Server.Command that a run replaces. A foreign server
@@ -98,7 +98,9 @@ var Placeholders = []string{PlaceAddress, PlacePort, PlaceCertificate, PlaceKey,
 
 // PlaceVariable returns the environment variable with the value of a placeholder:
 // SERVER_ADDRESS for {address}.
-func PlaceVariable(place string) string { return "SERVER_" + strings.ToUpper(strings.Trim(place, "{}")) }
+func PlaceVariable(place string) string {
+	return "SERVER_" + strings.ToUpper(strings.Trim(place, "{}"))
+}
 
 func (d *decoder) server(s *Server) reader {
 	return d.mapping(fields{

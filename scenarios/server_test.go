@@ -73,7 +73,7 @@ func TestSeveralServersHaveTrialsOfTheirOwn(t *testing.T) {
 		variants[c.Cell] = c.Variants
 	}
 	ours := []record.Variant{record.NoBlock, record.UserspaceBlock}
-	theirs := []record.Variant{record.NoBlock, record.Gateway}
+	theirs := []record.Variant{record.NoBlock, record.GatewayInFront}
 	want := map[string][]record.Variant{
 		"a-ours-64mib": ours, "a-ours-128mib": ours, "a-theirs-64mib": theirs, "a-theirs-128mib": theirs,
 		"b-ours-64mib": ours, "b-ours-128mib": ours, "b-theirs-64mib": theirs, "b-theirs-128mib": theirs,
@@ -94,9 +94,9 @@ func TestSeveralServersHaveTrialsOfTheirOwn(t *testing.T) {
 		"a variant that none has": {
 			", limits: {rate: 20/s, burst: 50, deny: [10.0.0.0/8]}", "", "gateway exists for no load and server",
 		},
-		"a name that is none":     {"  ours:", "  Ours:", `"Ours" cannot name a server`},
-		"no keys":                 {"{quota: 7}", "7", "servers.ours: is not a list of keys"},
-		"an unknown key":          {"{quota: 7}", "{quotas: 7}", `unknown key "server.quotas"`},
+		"a name that is none": {"  ours:", "  Ours:", `"Ours" cannot name a server`},
+		"no keys":             {"{quota: 7}", "7", "servers.ours: is not a list of keys"},
+		"an unknown key":      {"{quota: 7}", "{quotas: 7}", `unknown key "server.quotas"`},
 	} {
 		_, err := Parse("x.yaml", []byte(strings.Replace(servers, c.from, c.to, 1)))
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x.yaml:") {

@@ -78,7 +78,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		ClientCPUs:  clients,
 		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
-		XDP:         slices.ContainsFunc(s.Variants, func(v record.Variant) bool { return v.InKernel() || v == record.Gateway }),
+		XDP:         slices.ContainsFunc(s.Variants, func(v record.Variant) bool { return v.InKernel() || v == record.GatewayInFront }),
 		Places:      placesOf(s),
 		Syscalls:    s.Trial.Syscalls,
 		OpenFiles:   orchestrate.OpenFiles(s),
@@ -91,7 +91,7 @@ func placesOf(s *scenarios.Scenario) (places []string) {
 		switch {
 		case v.Drops():
 			places = append(places, string(v.Spec().Place))
-		case v == record.Gateway:
+		case v == record.GatewayInFront:
 			places = append(places, string(record.PlaceXDP))
 		}
 	}

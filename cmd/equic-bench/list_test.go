@@ -100,7 +100,7 @@ func TestAShellCompletesRunsVariantsAndFiles(t *testing.T) {
 	}{
 		{[]string{"run", "--variants", "no-block,xdp"}, "no-block,xdp-block\n"},
 		{[]string{"run", "--runtime", ""}, "netns\n"},
-		{[]string{"run", "scen"}, "yaml\n:8\n"}, // a filter of files
+		{[]string{"run", "scen"}, "yaml\n:8\n"},  // a filter of files
 		{[]string{"report", "nowhere"}, ":16\n"}, // folders
 	} {
 		var out bytes.Buffer

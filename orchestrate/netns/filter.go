@@ -88,7 +88,9 @@ func opening() []expr.Any {
 	}
 }
 
-func equals(data ...byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: data} }
+func equals(data ...byte) expr.Any {
+	return &expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: data}
+}
 
 // family is a version of IP: its number in nftables, where a packet has its source
 // address, and the bits of it that make a client.

@@ -94,8 +94,8 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		SharedAddresses: true,
 		HostPrograms:    true,
 
-		CPUs:    r.cpus,
-		Cores:   host.Local().Cores(),
+		CPUs:     r.cpus,
+		Cores:    host.Local().Cores(),
 		Startup:  startup,
 		BinDir:   r.bin,
 		FilesDir: filesDir(),
