@@ -15,7 +15,8 @@ import (
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// plainServer answers requests of HTTP/0.9 on QUIC streams. It returns its address.
+// plainServer answers requests of HTTP/0.9 on QUIC streams. It returns its address. No
+// client may resume a session, although the server offers it.
 func plainServer(t *testing.T, body string) string {
 	t.Helper()
 	pair, err := certificate.SelfSigned(certificate.ECDSA)
@@ -31,6 +32,9 @@ func plainServer(t *testing.T, body string) string {
 			conn, err := l.Accept(t.Context())
 			if err != nil {
 				return
+			}
+			if conn.ConnectionState().TLS.DidResume {
+				t.Error("a request has no handshake of its own")
 			}
 			stream, err := conn.AcceptStream(t.Context())
 			if err != nil {
@@ -59,7 +63,7 @@ func TestAPlainRequestGetsTheBodyThatItAskedFor(t *testing.T) {
 	}{{"/a", 5, record.OK}, {"/a", 6, record.Failed}, {"/b", 5, record.Failed}} {
 		var out bytes.Buffer
 		testkit.Must(t, Run(t.Context(), Options{
-			Server: server, Mode: Sequential, Requests: 1, Timeout: 10 * time.Second, BodyBytes: test.bytes,
+			Server: server, Mode: Sequential, Requests: 2, Timeout: 10 * time.Second, BodyBytes: test.bytes,
 			Path: test.path, Protocol: HQ, Node: "sequential-1", Clock: testClock(t),
 		}, &out))
 		testkit.Must(t, record.ReadLines(&out, "client", func(l *record.Line) error {
