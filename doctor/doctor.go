@@ -39,6 +39,7 @@ type Need struct {
 	MemoryBytes            int64    // of the server; zero is no limit
 	XDP                    bool     // a variant attaches an eBPF program
 	Places                 []string // where the variants drop packets
+	Floods                 bool     // floods send whole frames, and are counted at the server
 	Syscalls               bool     // the server's system calls are counted
 	OpenFiles              int      // of one node
 }
@@ -46,16 +47,22 @@ type Need struct {
 // receiveBuffer is the size that quic-go requests, in bytes.
 const receiveBuffer = 7 << 20
 
-// least is the first kernel that supports a place to drop packets: bpf_xdp_load_bytes
-// came with 5.18, tcx with 6.6, and the functions of netfilter programs with 6.5. The
-// counter of system calls works on older ones.
+// least is the first kernel that supports a place to drop packets, or floods:
+// bpf_xdp_load_bytes came with 5.18, tcx, which also counts the frames of floods, with
+// 6.6, and the functions of netfilter programs with 6.5. The counter of system calls
+// works on older ones.
 type least struct {
-	place        string
+	what         string
 	major, minor int
 }
 
+// floods is the name of what needs a kernel and is no place.
+const floods = "floods in network namespaces"
+
 func leastKernels() []least {
-	return []least{{"xdp", 5, 18}, {"generic", 5, 18}, {"socket", 5, 18}, {"netfilter", 6, 5}, {"tc", 6, 6}}
+	return []least{
+		{"xdp", 5, 18}, {"generic", 5, 18}, {"socket", 5, 18}, {"netfilter", 6, 5}, {"tc", 6, 6}, {floods, 6, 6},
+	}
 }
 
 // Machine checks the kernel and the hardware.
@@ -83,7 +90,7 @@ func Worst(checks []Check) Status {
 
 type machine struct{ host.Host }
 
-// kernel checks which places the kernel lacks.
+// kernel checks which places the kernel lacks, and whether it can count floods.
 func (m machine) kernel(need Need) Check {
 	release := m.Kernel()
 	c := Check{Name: "kernel", Status: OK, Found: "Linux " + release}
@@ -92,22 +99,29 @@ func (m machine) kernel(need Need) Check {
 		c.Status, c.Means = Warning, "its version cannot be read"
 		return c
 	}
-	var lacks, wanted []string
+	var lacks, places, means, remedies []string
 	for _, l := range leastKernels() {
 		if major > l.major || major == l.major && minor >= l.minor {
 			continue
 		}
-		lacks = append(lacks, fmt.Sprintf("%s (Linux %d.%d)", l.place, l.major, l.minor))
-		if slices.Contains(need.Places, l.place) {
-			wanted = append(wanted, l.place)
+		lacks = append(lacks, fmt.Sprintf("%s (Linux %d.%d)", l.what, l.major, l.minor))
+		switch {
+		case l.what == floods && need.Floods:
+			means, remedies = []string{floods + " cannot run"}, []string{"leave floods out of the scenario"}
+		case slices.Contains(need.Places, l.what):
+			places = append(places, l.what)
 		}
 	}
 	if len(lacks) > 0 {
 		c.Found += ", too old for " + strings.Join(lacks, ", ")
 	}
-	if len(wanted) > 0 {
-		c.Status, c.Means = Missing, "variants that drop packets at "+strings.Join(wanted, ", ")+" cannot run"
-		c.Remedy = "use a newer kernel, or give --variants without them"
+	if len(places) > 0 {
+		means = append(means, "variants that drop packets at "+strings.Join(places, ", ")+" cannot run")
+		remedies = append(remedies, "give --variants without them")
+	}
+	if len(means) > 0 {
+		c.Status, c.Means = Missing, strings.Join(means, "; ")
+		c.Remedy = "use a newer kernel, or " + strings.Join(remedies, " and ")
 	}
 	return c
 }

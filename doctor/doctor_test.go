@@ -147,6 +147,37 @@ func TestAnOldKernelLacksSomePlacesOnly(t *testing.T) {
 	}
 }
 
+func TestAnOldKernelRunsNoFloods(t *testing.T) {
+	for name, test := range map[string]struct {
+		release string
+		need    Need
+		status  Status
+		means   string
+		remedy  string
+	}{
+		"none is wanted": {"6.1.0", Need{}, OK, "", ""},
+		"one is wanted": {
+			"6.5.0", Need{Floods: true}, Missing,
+			"floods in network namespaces cannot run", "use a newer kernel, or leave floods out of the scenario",
+		},
+		"and a place": {
+			"6.1.0", Need{Floods: true, Places: []string{"tc"}}, Missing,
+			"floods in network namespaces cannot run; variants that drop packets at tc cannot run",
+			"use a newer kernel, or leave floods out of the scenario and give --variants without them",
+		},
+		"new enough": {"6.6.0", Need{Floods: true}, OK, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := healthy()
+			files["proc/sys/kernel/osrelease"] = test.release
+			got := Machine(root(files), test.need)[0]
+			if got.Status != test.status || got.Means != test.means || got.Remedy != test.remedy {
+				t.Errorf("%+v, want %s: %s: %s", got, test.status, test.means, test.remedy)
+			}
+		})
+	}
+}
+
 func TestAKernelWithoutBTFStillRunsWhatCountsNoSystemCalls(t *testing.T) {
 	files := healthy()
 	delete(files, "sys/kernel/btf/vmlinux")

@@ -61,3 +61,30 @@ func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 		t.Errorf("after close: %v, %v; want ErrClosed", admitted, err)
 	}
 }
+
+func TestACounterInUserSpaceLimitsHandshakesInProgress(t *testing.T) {
+	const port = 443
+	u := NewUserSpace(10)
+	for _, bad := range []HalfOpenLimits{{Total: -1}, {PerClient: -1}} {
+		if err := u.LimitHalfOpen(bad); err == nil {
+			t.Errorf("%+v is accepted", bad)
+		}
+	}
+	if err := u.LimitHalfOpen(HalfOpenLimits{Total: 2}); err != nil {
+		t.Fatal(err)
+	}
+	other := netip.MustParseAddr("192.0.2.9")
+	for _, from := range []string{"192.0.2.1:1000", "192.0.2.2:1000"} {
+		if u.MustValidate(port, other) {
+			t.Errorf("a Retry, but only %+v are in progress", u.HalfOpen())
+		}
+		h, err := u.Begin(port, netip.MustParseAddrPort(from), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Cancel()
+	}
+	if !u.MustValidate(port, other) {
+		t.Errorf("no Retry, but %+v are in progress", u.HalfOpen())
+	}
+}

@@ -44,6 +44,17 @@ func (u *UserSpace) Begin(port uint16, from netip.AddrPort, validated bool) (Han
 	return h, nil
 }
 
+// LimitHalfOpen sets the limits on handshakes in progress from addresses that are not
+// validated. Call it before the first handshake begins.
+func (u *UserSpace) LimitHalfOpen(limits HalfOpenLimits) error {
+	limits = limits.complete()
+	if err := limits.validate(); err != nil {
+		return err
+	}
+	u.clients.halfOpen = limits
+	return nil
+}
+
 // HalfOpen returns the number of handshakes in progress.
 func (u *UserSpace) HalfOpen() HalfOpen { return u.clients.halfOpenNow() }
 

@@ -101,6 +101,23 @@ func TestOnlyTheServersProbeAlternates(t *testing.T) {
 	}
 }
 
+func TestOnlyVariantsThatAnswerWithARetryGetItsFlag(t *testing.T) {
+	s := testScenario()
+	for _, retry := range []string{"", "always", "64"} {
+		s.Server.Retry = retry
+		for variant, retries := range map[string]bool{"userspace-retry": true, "xdp-block-new": true, "xdp-block": false} {
+			command := NodeSpecs(s, variant, "/")[0].Command
+			i := slices.Index(command, "--retry")
+			if got := i > 0 && command[i+1] == retry; got != (retries && retry != "") {
+				t.Errorf("server.retry %q, %s: %q", retry, variant, command)
+			}
+		}
+		if e := experiment(s); e.ServerRetry != retry {
+			t.Errorf("the manifest has %q, want %q", e.ServerRetry, retry)
+		}
+	}
+}
+
 func TestWithoutCountingAndXDPTheServerNeedsNoCapability(t *testing.T) {
 	for name, test := range map[string]struct {
 		variants []record.Variant

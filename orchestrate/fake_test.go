@@ -36,8 +36,8 @@ type fakeRuntime struct {
 	open     func(ctx context.Context, s Spec) error
 	// start and signal are called before a node is started or signalled.
 	start, signal func(ctx context.Context, name string) error
-	// arrived is how many frames of floods reached the server; zero is unknown.
-	arrived uint64
+	// arrived is the frames of floods that reached the server; nil is unknown.
+	arrived *Arrivals
 	// programs replace the behaviour of nodes, by name.
 	programs map[string]program
 	// edit changes a record before it is printed; false drops it.
@@ -141,9 +141,7 @@ func (n *fakeNodes) Signal(ctx context.Context, name string, s syscall.Signal) e
 	return nil
 }
 
-func (n *fakeNodes) Arrived() (frames uint64, known bool, err error) {
-	return n.runtime.arrived, n.runtime.arrived > 0, nil
-}
+func (n *fakeNodes) Arrived() (*Arrivals, error) { return n.runtime.arrived, nil }
 
 func (n *fakeNodes) Detach() {
 	n.mu.Lock()

@@ -35,13 +35,14 @@ func calmFlood(p *process) int {
 
 func TestATrialWithAFloodIsValidIfItsFramesArrived(t *testing.T) {
 	for name, c := range map[string]struct {
-		arrived uint64 // zero: unknown
+		arrived *Arrivals // nil: unknown
 		valid   bool
 	}{
-		"all arrived":              {200, true},
-		"some were lost":           {190, false},
-		"nothing counts":           {0, true},
-		"more came than were sent": {250, false},
+		"all arrived":                   {&Arrivals{Frames: 200}, true},
+		"some were lost":                {&Arrivals{Frames: 190}, false},
+		"the server's queue lost some":  {&Arrivals{Frames: 200, Lost: new(uint64(10))}, true},
+		"nothing counts":                {nil, true},
+		"more came than were sent":      {&Arrivals{Frames: 250}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -55,8 +56,13 @@ func TestATrialWithAFloodIsValidIfItsFramesArrived(t *testing.T) {
 					t.Fatal(err)
 				}
 				trial := outcome.Trials[0]
-				if (trial.FloodFrames != nil) != (c.arrived > 0) {
-					t.Errorf("frames that arrived: %v", trial.FloodFrames)
+				if c.arrived == nil {
+					c.arrived = new(Arrivals)
+				} else if trial.FloodFrames == nil || *trial.FloodFrames != c.arrived.Frames {
+					t.Errorf("frames that arrived: %v, want %d", trial.FloodFrames, c.arrived.Frames)
+				}
+				if trial.QueueLost != c.arrived.Lost {
+					t.Errorf("frames that the queue lost: %v, want %v", trial.QueueLost, c.arrived.Lost)
 				}
 				for _, check := range trial.Checks {
 					if want := c.valid || check.Rule != validity.RuleFlood; check.OK != want {

@@ -39,7 +39,9 @@ func (t *trial) record(early string) *results.Trial {
 		GivenUp:      early,
 		ClockStepNS:  wallStep(t.started, cmp.Or(t.allReady, time.Now())).Nanoseconds(),
 		Settling:     t.settled,
-		FloodFrames:  t.arrived,
+	}
+	if a := t.arrived; a != nil {
+		trial.FloodFrames, trial.QueueLost = &a.Frames, a.Lost
 	}
 	if w := settleWarning(t.settled); w != "" {
 		trial.Warnings = append(trial.Warnings, w)

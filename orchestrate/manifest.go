@@ -98,6 +98,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		RequestTimeoutNS:  max(s.Sequential.Timeout, s.Parallel.Timeout).Nanoseconds(),
 		IdleTimeoutNS:     s.Server.IdleTimeout.Nanoseconds(),
 		ServerKey:         s.Server.Key,
+		ServerRetry:       s.Server.Retry,
 		ClientKeyExchange: s.Sequential.KeyExchange,
 		ServerMemoryBytes: s.Server.Memory,
 		ServerCPUs:        s.Server.CPUs,

@@ -104,6 +104,10 @@ func (b specBuilder) server(variant string) NodeSpec {
 	if s.Server.Foreign() {
 		return b.foreign(flags, record.Variant(variant))
 	}
+	var retry []string
+	if s.Server.Retry != "" && record.Variant(variant).Retries() {
+		retry = []string{"--retry", s.Server.Retry}
+	}
 	return NodeSpec{
 		Name:        results.RoleServer,
 		Role:        results.RoleServer,
@@ -111,7 +115,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 		CPUs:        s.Server.CPUs,
 		MemoryBytes: s.Server.Memory,
 		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, record.Variant.InKernel),
-		Command: append(b.probe(flags...),
+		Command: slices.Concat(b.probe(flags...), []string{
 			path.Join(b.bin, "equic-server"),
 			"--listen", ":"+strconv.Itoa(s.Network.Port),
 			"--variant", variant,
@@ -121,7 +125,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 			"--key", s.Server.Key,
 			"--interface", "eth0",
 			"--xdp-mode", s.Server.XDPMode,
-		),
+		}, retry),
 	}
 }
 

@@ -51,14 +51,24 @@ type Nodes interface {
 	Wait(ctx context.Context, name string) (int, error)
 	// Signal sends a signal to a node. If the node has ended, this is not an error.
 	Signal(ctx context.Context, name string, signal syscall.Signal) error
-	// Arrived returns how many frames of floods have come to the server so far, including those
-	// lost in front of its interface; known is false if they are not counted.
-	Arrived() (frames uint64, known bool, err error)
+	// Arrived counts the frames of floods that have come to the server so far. It returns nil
+	// if nothing counts them.
+	Arrived() (*Arrivals, error)
 	// Detach stops copying output and leaves nodes and network as they are.
 	Detach()
 	// Remove ends the running nodes and removes all nodes and their network. After
 	// Detach and Remove, nothing is written to the writers.
 	Remove(ctx context.Context) error
+}
+
+// Arrivals are the frames that have come to the server's interface.
+type Arrivals struct {
+	// Frames is how many frames of floods came, those included that the interface's queue
+	// lost.
+	Frames uint64
+	// Lost is how many frames the queue had no room for, of floods and of others; nil if that
+	// is not known.
+	Lost *uint64
 }
 
 // Platform describes where a runtime's nodes run.

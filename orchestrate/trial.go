@@ -40,8 +40,8 @@ type trial struct {
 	members  []*member // the server first
 	// allReady is when the last node was ready; zero if the trial ended before.
 	allReady time.Time
-	// arrived is how many frames of floods came to the server; nil if that is not known.
-	arrived *uint64
+	// arrived is the frames of floods that came to the server; nil if they are not counted.
+	arrived *Arrivals
 	// stopping is set once the load is over and the server has been asked to stop.
 	stopping bool
 
@@ -204,11 +204,8 @@ func (t *trial) execute(ctx context.Context) (early string, err error) {
 }
 
 // countArrivals records how many frames of floods came to the server.
-func (t *trial) countArrivals() error {
-	frames, known, err := t.nodes.Arrived()
-	if known {
-		t.arrived = &frames
-	}
+func (t *trial) countArrivals() (err error) {
+	t.arrived, err = t.nodes.Arrived()
 	return err
 }
 

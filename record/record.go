@@ -161,6 +161,9 @@ type Server struct {
 	Connections int    `json:"connections"` // completed handshakes
 	Served      int    `json:"served"`
 	Refusals    int    `json:"refusals"`
+	// Retried is the number of first packets that the server answered with a Retry. One
+	// attempt may have two of them.
+	Retried uint64 `json:"retried,omitempty"`
 	// PeakPerClient is the largest number of admitted connections that one address had
 	// at the same time.
 	PeakPerClient int `json:"peak_per_client"`

@@ -277,6 +277,12 @@ func (v Variant) InKernel() bool { return v.Spec().Place.InKernel() }
 // Drops reports whether packets of the client are dropped before QUIC reads them.
 func (v Variant) Drops() bool { return v.Spec().Place.Drops() }
 
+// Retries reports whether the server answers attempts with a Retry to validate the
+// client's address: at PlaceRetry, and where packets are dropped under policy new.
+func (v Variant) Retries() bool {
+	return v.Spec().Place == PlaceRetry || v.Drops() && v.Spec().Policy == PolicyNew
+}
+
 // Mode returns the name of the place in a server's records, if packets are dropped. For
 // PlaceXDP it is the mode of the scenario, xdp.
 func (v Variant) Mode(xdp string) string {

@@ -183,6 +183,9 @@ type Experiment struct {
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
 	// ServerKey is the type of the key in the server's certificate.
 	ServerKey string `json:"server_key"`
+	// ServerRetry is when variants that answer with a Retry do: "always", or the number of
+	// handshakes in progress above which they do. Empty is the server's default.
+	ServerRetry string `json:"server_retry,omitempty"`
 	// ClientKeyExchange is what the clients offer in TLS. Empty, as in older runs, is
 	// x25519mlkem768.
 	ClientKeyExchange string `json:"client_key_exchange,omitempty"`
@@ -398,11 +401,15 @@ type Trial struct {
 	ClockStepNS int64 `json:"clock_step_ns,omitempty"`
 	// FloodFrames is how many frames of floods reached the server, passed on or not. It
 	// is nil if they were not counted.
-	FloodFrames *uint64  `json:"flood_frames,omitempty"`
-	Nodes       []Node   `json:"nodes"`
-	Valid       bool     `json:"valid"`
-	Checks      []Check  `json:"checks"`
-	Warnings    []string `json:"warnings,omitempty"`
+	FloodFrames *uint64 `json:"flood_frames,omitempty"`
+	// QueueLost is how many frames, of floods and of others, the queue of the server's
+	// interface had no room for. No place of blocking saw them. It is nil if that is not
+	// known, and in older runs.
+	QueueLost *uint64  `json:"queue_lost,omitempty"`
+	Nodes     []Node   `json:"nodes"`
+	Valid     bool     `json:"valid"`
+	Checks    []Check  `json:"checks"`
+	Warnings  []string `json:"warnings,omitempty"`
 	// OverheadNS is the time of the trial that the scenario does not ask for.
 	OverheadNS int64 `json:"overhead_ns"`
 	// Settling is absent if the scenario asks for none. It is over before Started, so

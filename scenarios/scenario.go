@@ -298,6 +298,9 @@ func (s *Scenario) warnings() []string {
 	warn(attack && asksCost,
 		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that "+
 			"of both, with and without attack")
+	warn(s.Server.Retry != "" && !slices.ContainsFunc(s.Variants, record.Variant.Retries),
+		"server.retry has no effect: no variant answers with a Retry; %s does, and those that end in -block-new",
+		record.UserspaceRetry)
 	for _, cpu := range s.Server.CPUs {
 		warn(slices.Contains(s.Sequential.CPUs, cpu),
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)

@@ -73,7 +73,14 @@ func listSchema(item reader) *jsonschema.Schema {
 
 // autoSchema accepts the word Auto, which is the default, or a list.
 func autoSchema(list *jsonschema.Schema) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{Auto}}, list}, Default: asJSON(Auto)}
+	s := orWord(Auto, list)
+	s.Default = asJSON(Auto)
+	return s
+}
+
+// orWord accepts a word, or what another schema accepts.
+func orWord(word string, other *jsonschema.Schema) *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{word}}, other}}
 }
 
 func textSchema(value string) *jsonschema.Schema {

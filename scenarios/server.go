@@ -24,6 +24,10 @@ type Server struct {
 	CPUs        []int  // none: the run chooses them (auto)
 	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
+	// Retry is when variants that answer with a Retry do: RetryAlways, or the number of
+	// handshakes in progress from addresses that are not validated above which they do.
+	// Empty is the default of the server.
+	Retry string
 	// Command runs a foreign server, with Placeholders; none means our own.
 	Command  []string
 	Image    string // of the container in which Command runs; empty: it is a program of this machine
@@ -82,6 +86,9 @@ func (s Server) Runs(v record.Variant) bool {
 	return s.Foreign() && (s.Limits.Some() || v == record.GatewayInFront && s.SharesCounts())
 }
 
+// RetryAlways is a value of Server.Retry: every address is validated.
+const RetryAlways = "always"
+
 // Placeholders are the words of Server.Command that a run replaces. A foreign server
 // also finds their values in its environment (Placeholders.Variable).
 const (
@@ -113,6 +120,10 @@ func (d *decoder) server(s *Server) reader {
 		"key": d.choice(&s.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
 			about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
 				"(docs/method.md, Load)."),
+		"retry": d.retry(&s.Retry).about("When userspace-retry, and variants that drop packets under policy new, " +
+			"answer an attempt from an address that is not validated with a Retry: always, or while more handshakes than " +
+			"this number are in progress from such addresses, or more than quota from one. Without it, the number is 128 " +
+			"in total and 64 of one client."),
 		"cpus": d.cpus(&s.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
 			"fastest core, and the other " +
 			"hardware threads of that core stay idle."),
@@ -226,6 +237,9 @@ func (d *decoder) checkServer(s *Scenario) {
 	if !s.Server.Foreign() {
 		d.checkOurs(s.Server, refuse)
 		return
+	}
+	if s.Server.Retry != "" {
+		refuse("server.retry", "server.command runs another server, which has its own rules for a Retry", "leave it out")
 	}
 	for _, word := range s.Server.Command {
 		for _, place := range placeholder.FindAllString(word, -1) {

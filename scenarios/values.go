@@ -298,6 +298,32 @@ func (d *decoder) cpus(to *[]int) reader {
 // Auto replaces a list of CPUs: the run chooses them.
 const Auto = "auto"
 
+// mostHalfOpen is the largest number of server.retry.
+const mostHalfOpen = 1_000_000
+
+// retry reads when the server answers with a Retry.
+func (d *decoder) retry(to *string) reader {
+	handshakes := -1 // no default
+	number := d.integer(&handshakes, 1, mostHalfOpen)
+	return reader{
+		schema: orWord(RetryAlways, number.schema), takes: RetryAlways + ", or " + number.takes,
+		read: func(n *yaml.Node, path string) {
+			switch {
+			case n.Kind == yaml.ScalarNode && n.Value == RetryAlways:
+				*to = RetryAlways
+			case n.Kind == yaml.ScalarNode && n.Tag == "!!str":
+				d.wrong(n, path, fmt.Sprintf("%q is neither always nor a number", n.Value),
+					"write always, or a number of handshakes such as 128, without quotes")
+			default:
+				handshakes = -1
+				if number.read(n, path); handshakes > 0 {
+					*to = strconv.Itoa(handshakes)
+				}
+			}
+		},
+	}
+}
+
 func (d *decoder) variants(to *[]record.Variant) reader {
 	var name string
 	known := d.choice(&name, record.VariantNames()...)

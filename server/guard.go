@@ -34,11 +34,12 @@ type dropper interface {
 }
 
 // newCounter returns the counter of a variant that drops no packets.
-func newCounter(o Options) counter {
+func newCounter(o Options) (counter, error) {
 	if o.Variant == record.NoBlock {
-		return quicguard.NewUserSpace(math.MaxInt)
+		return quicguard.NewUserSpace(math.MaxInt), nil
 	}
-	return quicguard.NewUserSpace(o.Quota)
+	u := quicguard.NewUserSpace(o.Quota)
+	return u, u.LimitHalfOpen(o.Retry.limits())
 }
 
 // listen listens, guarded by the quota. Every blocking variant enforces the quota here:
@@ -73,19 +74,24 @@ func (s *server) listen(tr *quic.Transport, tlsConfig *tls.Config) error {
 // count.
 func (s *server) admission() quicguard.Admission {
 	switch {
-	case s.o.Variant == record.UserspaceRetry:
-		return s.counter.(*quicguard.UserSpace)
-	case s.o.Variant.Drops() && policy(s.o.Variant) == equic.PolicyNew:
+	case !s.o.Variant.Retries():
+		return nil
+	case s.gateway != nil:
 		return s.gateway
 	}
-	return nil
+	return s.counter.(*quicguard.UserSpace)
 }
 
 // timedAdmission is an admission that records each attempt refused before the
-// handshake.
+// handshake, and may ask for a Retry of every attempt.
 type timedAdmission struct {
 	quicguard.Admission
 	server *server
+}
+
+// MustValidate reports whether to answer an attempt with a Retry.
+func (a timedAdmission) MustValidate(port uint16, client netip.Addr) bool {
+	return a.Admission.MustValidate(port, client) || a.server.o.Retry.Always
 }
 
 func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {

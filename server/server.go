@@ -40,6 +40,7 @@ type Options struct {
 	IdleTimeout time.Duration       // QUIC idle timeout
 	Certificate *tls.Certificate    // if nil, the server makes its own, with a Key
 	Key         certificate.KeyType // empty is ECDSA
+	Retry       Retry               // for variants that answer attempts with a Retry
 	Interface   string              // for variants that block in the kernel
 	XDPMode     equic.Mode          // for the same variants
 	Node        string
@@ -59,7 +60,7 @@ func (o *Options) validate() error {
 	case o.IdleTimeout <= 0:
 		return fmt.Errorf("idle timeout %v: want more than zero", o.IdleTimeout)
 	}
-	return nil
+	return o.Retry.validate(o.Variant)
 }
 
 // server is one running server.
@@ -82,7 +83,10 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	s := &server{o: o, book: newBook(o.Clock), counter: newCounter(o), early: newEarlyRefusals()}
+	s := &server{o: o, book: newBook(o.Clock), early: newEarlyRefusals()}
+	if s.counter, err = newCounter(o); err != nil {
+		return err
+	}
 	socket, err := listenUDP(ctx, o.Listen)
 	if err != nil {
 		return err
@@ -153,6 +157,7 @@ func (s *server) attach(socket *net.UDPConn) error {
 			Ports:     []equic.Port{{Number: s.port}},
 			Quota:     s.o.Quota,
 			Policy:    policy(v),
+			HalfOpen:  s.o.Retry.limits(),
 			Mode:      equic.Mode(v.Mode(string(s.o.XDPMode))),
 			Sockets:   []syscall.Conn{socket},
 		})
@@ -161,7 +166,11 @@ func (s *server) attach(socket *net.UDPConn) error {
 		}
 		s.gateway = gateway
 	case v.Drops():
-		s.gateway = equic.NewApplication(s.o.Quota, policy(v))
+		app := equic.NewApplication(s.o.Quota, policy(v))
+		if err := app.LimitHalfOpen(s.o.Retry.limits()); err != nil {
+			return err
+		}
+		s.gateway = app
 	default:
 		return nil
 	}
@@ -246,6 +255,7 @@ func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	total := s.book.totals()
 	total.Variant = string(s.o.Variant)
 	total.Refusals = len(refusals)
+	total.Retried = s.guard.Stats().Retried
 	if s.o.Variant != record.NoBlock {
 		total.EmptyWallNS, total.EmptyCPUNS = ownCost()
 	}

@@ -127,6 +127,12 @@ func (r *running) dialWith(ctx context.Context) (*quic.Conn, error) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.dialFrom(ctx, socket)
+}
+
+// dialFrom makes a connection with a socket, which it closes at the end of the test.
+func (r *running) dialFrom(ctx context.Context, socket net.PacketConn) (*quic.Conn, error) {
+	r.t.Helper()
 	tr := &quic.Transport{Conn: socket}
 	r.t.Cleanup(func() { _ = tr.Close(); _ = socket.Close() })
 	to, err := net.ResolveUDPAddr("udp4", r.address)
@@ -361,6 +367,8 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		{"no quota", func(o *Options) { o.Quota = 0 }},
 		{"a body over 64 MiB", func(o *Options) { o.BodyBytes = MaxBodyBytes + 1 }},
 		{"an unknown key", func(o *Options) { o.Key = "dsa" }},
+		{"a Retry of a variant that has none", func(o *Options) { o.Retry.Always = true }},
+		{"a Retry above less than nothing", func(o *Options) { o.Variant, o.Retry.Above = record.UserspaceRetry, -1 }},
 		{"no idle timeout", func(o *Options) { o.IdleTimeout = 0 }},
 		{"an address that is none", func(o *Options) { o.Listen = "127.0.0.1:x" }},
 	} {

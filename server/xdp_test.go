@@ -18,12 +18,14 @@ import (
 // startXDP runs a server at one end of a veth pair. The test is then at the other end.
 func startXDP(t *testing.T, variant record.Variant, quota int) *running {
 	t.Helper()
+	return startOnVeth(t, Options{Variant: variant, Quota: quota})
+}
+
+func startOnVeth(t *testing.T, o Options) *running {
+	t.Helper()
 	p := netkit.NewPair(t)
 	netkit.Enter(t, p.Client)
-	o := Options{
-		Listen: netkit.ServerAddress + ":4433", Variant: variant, Quota: quota,
-		Interface: netkit.ServerInterface, XDPMode: equic.Native,
-	}
+	o.Listen, o.Interface, o.XDPMode = netkit.ServerAddress+":4433", netkit.ServerInterface, equic.Native
 	return startWith(t, o, func() {
 		runtime.LockOSThread() // not unlocked: the thread ends in that namespace
 		if err := netns.Set(p.Server); err != nil {

@@ -79,7 +79,7 @@ func (k runtimeKind) cleanAlone(c *cobra.Command) (removed []string, err error) 
 func (k runtimeKind) cleanOpened(c *cobra.Command, images bool) (removed []string, err error) {
 	rt, err := k.open(c.Context(), "")
 	if errors.Is(err, k.absent) {
-		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s, so no %s was looked for\n", k.absence, k.leaves)
+		_, _ = fmt.Fprintf(c.ErrOrStderr(), "%s, so no %s was looked for\n", k.reason(err), k.leaves)
 		return nil, nil
 	}
 	if err != nil {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/doctor"
+	"github.com/equic-bench/equic-bench/scenarios"
 )
 
 func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
@@ -42,5 +44,17 @@ func TestAFailedTryIsJudgedByWhatWillRunTheNodes(t *testing.T) {
 				t.Errorf("%+v, want %s: %s", c, test.want, test.means)
 			}
 		})
+	}
+}
+
+func TestAScenarioWithAFloodInAnyCellNeedsItsCounter(t *testing.T) {
+	for name, want := range map[string]bool{"paper.yaml": false, "floods.yaml": true, "ladder.yaml": true} {
+		s, err := scenarios.Load(filepath.Join("..", "..", "scenarios", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := needOf(s, localPlatform()).Floods; got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
 	}
 }

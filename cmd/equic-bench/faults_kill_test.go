@@ -175,6 +175,18 @@ func trialsOf(t *testing.T, root string) []*results.Trial {
 // trial was written.
 func (r *faultRun) killed() {
 	r.t.Helper()
+	r.killAndClean()
+	for _, trial := range openRun(r.t, r.root).Trials {
+		if trial.Valid {
+			r.t.Errorf("%s is valid, though its run was killed in it", trial.Name())
+		}
+	}
+}
+
+// killAndClean kills the run, cleans up as the documentation describes, and asserts
+// that nothing is left on the machine.
+func (r *faultRun) killAndClean() {
+	r.t.Helper()
 	r.hit(r.cmd.Process.Pid, syscall.SIGKILL)
 	if code := r.exit(); code != -1 {
 		r.t.Errorf("exit code %d; want the end by a signal", code)
@@ -186,11 +198,6 @@ func (r *faultRun) killed() {
 		r.t.Errorf("clean: exit code %d", code)
 	}
 	r.checkMachine()
-	for _, trial := range openRun(r.t, r.root).Trials {
-		if trial.Valid {
-			r.t.Errorf("%s is valid, though its run was killed in it", trial.Name())
-		}
-	}
 }
 
 // Measurements before the first trial are not kept, even if the run is killed.

@@ -51,6 +51,12 @@ func needRoot(t *testing.T) {
 // startFaultRun starts a run in network namespaces, or as args specify.
 func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
 	t.Helper()
+	return startFaultRunOf(t, faults, root, args...)
+}
+
+// startFaultRunOf is startFaultRun with another scenario.
+func startFaultRunOf(t *testing.T, scenario, root string, args ...string) *faultRun {
+	t.Helper()
 	r := &faultRun{
 		runtime: runtimeNetns, root: root, epochs: map[string]bool{}, spaces: map[string]bool{},
 		punctual: []string{"server", "sequential-1"},
@@ -60,7 +66,7 @@ func startFaultRun(t *testing.T, root string, args ...string) *faultRun {
 	}
 	all := []string{"run", "--runtime", r.runtime}
 	if !slices.Contains(args, "--resume") {
-		all = append(all, faults, "--results", root)
+		all = append(all, scenario, "--results", root)
 	}
 	awaitMachine(t)
 	r.bench = startBench(t, append(all, args...)...)

@@ -34,6 +34,9 @@ type runtimeKind struct {
 	// absent is open's error if this machine has no such runtime.
 	absent  error
 	absence string // in words
+	// refused is open's error if there may be one that is not used; nil if there is no such
+	// case. The error itself has the reason.
+	refused error
 	// grants is true if nodes may get rights that this process does not have.
 	grants bool
 	// cleaner finds leftovers without open, while no run measures; nil if this needs an
@@ -55,6 +58,7 @@ var runtimeKinds = []runtimeKind{
 		},
 		absent:  docker.ErrNoEngine,
 		absence: "no Docker engine answers",
+		refused: docker.ErrRefused,
 		grants:  true,
 		leaves:  "container",
 		unasked: "no control group; no engine was asked for containers",
@@ -112,9 +116,18 @@ func openRuntime(ctx context.Context, name, bin string) (place, error) {
 		if !errors.Is(err, k.absent) {
 			break
 		}
-		why = k.absence
+		why = k.reason(err)
 	}
 	return place{}, errors.Join(errs...)
+}
+
+// reason returns in words why this machine has no runtime of the kind, after an error of
+// open.
+func (k runtimeKind) reason(err error) string {
+	if k.refused != nil && errors.Is(err, k.refused) {
+		return oneLine(err)
+	}
+	return k.absence
 }
 
 // String returns the runtime's name, and why it was chosen.

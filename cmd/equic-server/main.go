@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -59,6 +60,12 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	key := flags.String("key", string(certificate.ECDSA),
 		"key of the certificate, unless "+certificate.EnvCertificate+" and "+
 			certificate.EnvKey+" are set: ecdsa-p256, rsa-2048 or rsa-4096")
+	flags.Func("retry", "when variants that answer with a Retry do: always, or a number of handshakes in progress from "+
+		"addresses that are not validated, above which they do; without it, "+strconv.Itoa(equic.DefaultHalfOpen)+
+		" in total and "+strconv.Itoa(equic.DefaultHalfOpenPerClient)+" of one client", func(text string) (err error) {
+		o.Retry, err = server.ParseRetry(text)
+		return err
+	})
 	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp variants")
 	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
 	if err := flags.Parse(args); err != nil {

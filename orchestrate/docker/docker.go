@@ -27,6 +27,10 @@ import (
 // ErrNoEngine means that no Docker engine answers here.
 var ErrNoEngine = errors.New("no Docker engine")
 
+// ErrRefused means that there is no Docker engine for a run: equic-bench does not use the one that
+// the docker command would use, or cannot tell which one that is. It is also ErrNoEngine.
+var ErrRefused = fmt.Errorf("%w for a run", ErrNoEngine)
+
 // ErrSubnetTaken means that another network has the scenario's subnet.
 var ErrSubnetTaken = errors.New("subnet is taken")
 
@@ -76,8 +80,8 @@ func New(ctx context.Context, bin string) (_ *Runtime, err error) {
 		return nil, noEngine("ask the engine at "+engine.DaemonHost(), err)
 	}
 	if info.OSType != "linux" {
-		return nil, noEngine("ask the engine at "+engine.DaemonHost(),
-			fmt.Errorf("it runs %s containers, not Linux ones", info.OSType))
+		return nil, fmt.Errorf("%w: the one at %s runs %s containers, not Linux ones; switch it, or set DOCKER_HOST",
+			ErrRefused, engine.DaemonHost(), info.OSType)
 	}
 	if err := refusePodman(ctx, engine); err != nil {
 		return nil, err

@@ -386,7 +386,8 @@ func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
 		"over SSH": {
 			host: "ssh://me@elsewhere", says: "DOCKER_HOST names ssh://me@elsewhere: an engine over SSH",
 		},
-		"Podman": {component: "Podman Engine", says: "Podman answers at unix://"},
+		"Podman":                     {component: "Podman Engine", says: "Podman answers at unix://"},
+		"an address without a scheme": {host: "nonsense", says: "correct DOCKER_HOST"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.component != "" {
@@ -394,7 +395,7 @@ func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
 			}
 			t.Setenv("DOCKER_HOST", c.host)
 			_, err := New(t.Context(), "")
-			if !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), c.says) {
+			if !errors.Is(err, ErrRefused) || !errors.Is(err, ErrNoEngine) || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want one on %q", err, c.says)
 			}
 		})
@@ -406,19 +407,12 @@ func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
 }
 
 func TestAnEngineThatDoesNotAnswerIsSaidToBeMissing(t *testing.T) {
-	for name, host := range map[string]string{
-		"a socket that is not there": "unix://" + filepath.Join(t.TempDir(), "none.sock"),
-		"an address without sense":   "nonsense",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("DOCKER_HOST", host)
-			_, err := New(t.Context(), "")
-			if !errors.Is(err, ErrNoEngine) {
-				t.Fatalf("error %v, want ErrNoEngine", err)
-			}
-			if !strings.Contains(err.Error(), "start the engine") {
-				t.Errorf("error %q holds no remedy", err)
-			}
-		})
+	t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(t.TempDir(), "none.sock"))
+	_, err := New(t.Context(), "")
+	if !errors.Is(err, ErrNoEngine) || errors.Is(err, ErrRefused) {
+		t.Fatalf("error %v, want ErrNoEngine, and not ErrRefused", err)
+	}
+	if !strings.Contains(err.Error(), "start the engine") {
+		t.Errorf("error %q holds no remedy", err)
 	}
 }

@@ -35,7 +35,8 @@ func newClient() (*client.Client, error) {
 	}
 	engine, err := client.NewClientWithOpts(append(options, tellDialed)...)
 	if err != nil {
-		return nil, noEngine("read the environment for the engine", err)
+		return nil, fmt.Errorf("%w: read the environment for the engine: %w; correct DOCKER_HOST and what belongs to it",
+			ErrRefused, err)
 	}
 	return engine, nil
 }
@@ -46,7 +47,7 @@ func checkHost(source, host string) error {
 		return nil
 	}
 	return fmt.Errorf("%w: %s names %s: an engine over SSH is on another machine; run equic-bench there, or "+
-		"use the local engine (docker context use default, and no DOCKER_HOST)", ErrNoEngine, source, host)
+		"use the local engine (docker context use default, and no DOCKER_HOST)", ErrRefused, source, host)
 }
 
 // contextOptions returns the options of the docker command's context, none for the default one.
@@ -109,7 +110,7 @@ func readJSON(path string, into any) error {
 }
 
 func noContext(tried string, err error) error {
-	return fmt.Errorf("%w: %s: %w; choose another (docker context use default), or set DOCKER_HOST", ErrNoEngine, tried, err)
+	return fmt.Errorf("%w: %s: %w; choose another (docker context use default), or set DOCKER_HOST", ErrRefused, tried, err)
 }
 
 // refusePodman refuses engines that only look like Docker's.
@@ -124,5 +125,5 @@ func refusePodman(ctx context.Context, engine *client.Client) error {
 		return nil
 	}
 	return fmt.Errorf("%w: Podman answers at %s, and equic-bench is not tested with it; use Docker's engine, or --runtime "+
-		"netns as root", ErrNoEngine, engine.DaemonHost())
+		"netns as root", ErrRefused, engine.DaemonHost())
 }

@@ -169,7 +169,7 @@ func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) 
 }
 
 // Arrived returns no count: the other ends of the containers' interfaces are not accessible.
-func (*nodes) Arrived() (frames uint64, known bool, err error) { return 0, false, nil }
+func (*nodes) Arrived() (*orchestrate.Arrivals, error) { return nil, nil }
 
 // Detach leaves the containers and stops copying their output.
 func (n *nodes) Detach() {

@@ -89,6 +89,33 @@ func addRoute(ns netns.NsHandle, route *netlink.Route) error {
 	return h.RouteAdd(route)
 }
 
+// arrivals counts the frames that left through the server's bridge port, and those of
+// them that the queue of the server's interface had no room for. The kernel counts the
+// latter as dropped at the port.
+func (n *network) arrivals() (*orchestrate.Arrivals, error) {
+	frames, err := n.floods.arrived.Frames()
+	if err != nil {
+		return nil, err
+	}
+	h, err := netlink.NewHandleAt(n.bridge)
+	if err != nil {
+		return nil, fmt.Errorf("reach the bridge's namespace: %w", err)
+	}
+	defer h.Close()
+	a := &orchestrate.Arrivals{Frames: frames}
+	port, err := h.LinkByName(portOf(0))
+	if _, gone := errors.AsType[netlink.LinkNotFoundError](err); gone {
+		return a, nil // the pair was deleted, which makes the trial invalid (rule interface-kept)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the counters of the server's bridge port: %w", err)
+	}
+	if s := port.Attrs().Statistics; s != nil {
+		a.Lost = &s.TxDropped
+	}
+	return a, nil
+}
+
 // close detaches the programs.
 func (f *floods) close() error {
 	if f == nil {

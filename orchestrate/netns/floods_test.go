@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/equic-bench/equic-bench/flood"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
@@ -67,8 +69,10 @@ func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
 				}
 				return nil
 			}))
-			if frames, known, err := n.Arrived(); frames != sent || sent < floodFrames || !known || err != nil {
-				t.Errorf("%d frames arrived, %v, %v; %d were sent", frames, known, err, sent)
+			got, err := n.Arrived()
+			testkit.Must(t, err)
+			if got == nil || got.Frames != sent || sent < floodFrames || got.Lost == nil {
+				t.Errorf("%+v arrived; %d were sent", got, sent)
 			}
 			route, _ := start(t, n, "server")
 			if code := wait(t, n, "server"); code != 0 || route.String() != "from "+serverAddress+" true <nil>\n" {
@@ -78,9 +82,32 @@ func TestTheFramesOfAFloodAreCountedAtTheServer(t *testing.T) {
 	}
 }
 
+// A frame that is too large for the interface is dropped at the same place as one for
+// which the queue has no room, however fast the machine is.
+func TestFramesThatTheServersInterfaceDoesNotTakeAreCounted(t *testing.T) {
+	s := spec("describe", "flood junk")
+	s.Nodes[1].Flood = true
+	n := open(t, s)
+	h, err := netlink.NewHandleAt(n.(*nodes).network.nodes["server"])
+	testkit.Must(t, err)
+	defer h.Close()
+	link, err := h.LinkByName(nodeInterface)
+	testkit.Must(t, err)
+	testkit.Must(t, h.LinkSetMTU(link, 1000))
+	stdout, _ := start(t, n, "client")
+	if code := wait(t, n, "client"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stdout)
+	}
+	got, err := n.Arrived()
+	testkit.Must(t, err)
+	if got == nil || got.Lost == nil || got.Frames < floodFrames || *got.Lost != got.Frames {
+		t.Errorf("%+v; want at least %d frames, all of them lost", got, floodFrames)
+	}
+}
+
 func TestWithoutAFloodNothingIsCounted(t *testing.T) {
 	n := open(t, spec("describe"))
-	if _, known, err := n.Arrived(); known || err != nil {
-		t.Errorf("known %v, %v", known, err)
+	if got, err := n.Arrived(); got != nil || err != nil {
+		t.Errorf("%+v, %v; want none", got, err)
 	}
 }

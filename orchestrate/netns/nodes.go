@@ -263,13 +263,12 @@ func (n *node) signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Arrived returns the count of frames that left through the server's bridge port.
-func (n *nodes) Arrived() (frames uint64, known bool, err error) {
+// Arrived counts the frames that left through the server's bridge port.
+func (n *nodes) Arrived() (*orchestrate.Arrivals, error) {
 	if n.network.floods == nil {
-		return 0, false, nil
+		return nil, nil
 	}
-	frames, err = n.network.floods.arrived.Frames()
-	return frames, err == nil, err
+	return n.network.arrivals()
 }
 
 // Detach leaves the nodes running until this process ends, which also ends them.

@@ -20,6 +20,18 @@ func floodArrived(e *evidence) (bool, string) {
 	}
 	arrived := *e.trial.FloodFrames
 	apart := max(sent, arrived) - min(sent, arrived)
-	return float64(apart) <= floodLoss*float64(sent), fmt.Sprintf("%d frames were sent, %d came to the server (allowed: "+
-		"1 %% apart)", sent, arrived)
+	facts := fmt.Sprintf("%d frames were sent, %d came to the server (allowed: 1 %% apart)", sent, arrived)
+	if lost := e.queueLost(); lost > 0 {
+		facts += fmt.Sprintf("; %d frames were lost in the queue of the server's interface", lost)
+	}
+	return float64(apart) <= floodLoss*float64(sent), facts
+}
+
+// queueLost returns how many frames the queue of the server's interface had no room for,
+// as far as that is known.
+func (e *evidence) queueLost() uint64 {
+	if e.trial.QueueLost == nil {
+		return 0
+	}
+	return *e.trial.QueueLost
 }

@@ -87,6 +87,35 @@ func TestAFloodThatReadsNothingIsNotWarnedOf(t *testing.T) {
 	}
 }
 
+func TestWhatTheServersQueueLosesIsAWarning(t *testing.T) {
+	for name, c := range map[string]struct {
+		lost *uint64
+		says bool
+	}{
+		"some":                {new(uint64(150)), true},
+		"none":                {new(uint64), false},
+		"that is not counted": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFlood()
+			s.trial.QueueLost = c.lost
+			v := s.judge(t)
+			if !v.Valid() {
+				t.Errorf("invalid: %+v", v.Checks)
+			}
+			const says = "150 frames were lost in the queue of the server's interface"
+			for _, check := range v.Checks {
+				if got := strings.Contains(check.Evidence, says); got != (c.says && check.Rule == RuleFlood) {
+					t.Errorf("%s: %s", check.Rule, check.Evidence)
+				}
+			}
+			if w := strings.Join(v.Warnings, "\n"); strings.Contains(w, says) != c.says {
+				t.Errorf("warnings %q", w)
+			}
+		})
+	}
+}
+
 func TestTheRateOfAFloodIsThatOfItsFrames(t *testing.T) {
 	s := newFlood()
 	e, err := gather(s.manifest, s.trial, s.read)

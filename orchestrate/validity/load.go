@@ -248,6 +248,10 @@ func (e *evidence) warnings() []string {
 		all = append(all, fmt.Sprintf("nobody was turned away: clients had at most %d connections at once (quota %d)",
 			s.server.PeakPerClient, e.experiment.Quota))
 	}
+	if lost := e.queueLost(); lost > 0 {
+		all = append(all, fmt.Sprintf("%d frames were lost in the queue of the server's interface, in front of every place "+
+			"of blocking", lost))
+	}
 	if share := e.server().foreign(); share > mostForeign && !e.experiment.SharesCPUs() {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
@@ -153,6 +154,9 @@ func Loads(e *results.Experiment) [][2]string {
 	if e.Limits != nil {
 		all = append(all, [2]string{"in front of the server", limitWords(e.Limits)})
 	}
+	if e.ServerRetry != "" {
+		all = append(all, [2]string{"Retry", retryWords(e.ServerRetry)})
+	}
 	for _, load := range e.Background {
 		all = append(all, [2]string{"attackers in the background", LoadWords(load)})
 	}
@@ -184,6 +188,14 @@ func limitWords(l *results.Limits) string {
 		all = append(all, "nothing from "+strings.Join(l.Deny, ", "))
 	}
 	return "gateway or nftables-limit lets through " + strings.Join(all, ", and ")
+}
+
+// retryWords describes when the server validates addresses.
+func retryWords(when string) string {
+	if _, err := strconv.Atoi(when); err == nil {
+		return "above " + when + " handshakes in progress from addresses that are not validated"
+	}
+	return when
 }
 
 // SetUp returns what was run, and on which machine, as names and values.
