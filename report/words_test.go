@@ -1,6 +1,9 @@
 package report
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -36,5 +39,29 @@ func TestTheWordsOfATrialAreItsFigures(t *testing.T) {
 	lost.Cell = "nowhere"
 	if _, err := analysis.Words(run, &lost); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAReportGoesToAFolderOfItsOwn(t *testing.T) {
+	run := synth.OneBlock().Write(t)
+	out := filepath.Join(t.TempDir(), "new", "report")
+	testkit.Must(t, os.Mkdir(filepath.Dir(out), 0o755))
+	for range 2 { // the second replaces the first
+		_, err := Write(run, Options{Out: out})
+		testkit.Must(t, err)
+	}
+	if _, err := os.Stat(filepath.Join(out, HTMLFile)); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(run, results.ReportDir)); err == nil {
+		t.Error("the run has a report, too")
+	}
+	precious := t.TempDir()
+	testkit.Must(t, os.WriteFile(filepath.Join(precious, "letter.txt"), nil, 0o600))
+	if _, err := Write(run, Options{Out: precious}); !errors.Is(err, ErrNotAReport) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(precious, "letter.txt")); err != nil {
+		t.Error("a report has replaced what was no report")
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/equic-bench/equic-bench/cmd/internal/man"
 	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -175,7 +176,7 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, results.ErrPacked,
+	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport, results.ErrPacked,
 		orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
 	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,

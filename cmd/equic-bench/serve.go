@@ -71,9 +71,8 @@ func (o *showOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// show opens the report of a run, or serves it, or both.
-func (o *showOptions) show(c *cobra.Command, run string) error {
-	dir := filepath.Join(run, results.ReportDir)
+// show opens the report in a folder, or serves it, or both.
+func (o *showOptions) show(c *cobra.Command, dir string) error {
 	if o.serve != "" {
 		return o.serveReport(c, dir)
 	}
