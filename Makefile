@@ -14,10 +14,10 @@ TRIALS  := ./cmd/equic-bench
 # The report's tests draw hundreds of figures: under the race detector they take
 # six minutes in place of one. Only its reading has two goroutines, and a few tests
 # read all that there is to read without drawing.
-# Those of compare and stats have one goroutine only.
+# The pure packages have one goroutine only.
 DRAWN   := ./report/...
 BESIDE  := Broken|Benchmark
-PURE    := ./compare ./stats
+PURE    := ./compare ./doctor ./host ./scenarios ./stats
 
 .PHONY: help
 help: ## list the targets
@@ -37,7 +37,7 @@ check: build ## build, vet, lint, and all tests that need neither root nor an en
 
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
-	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /compare -e /report -e /stats)
+	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /report $(PURE:.%=-e %))
 	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
 	$(GO) test $(PURE) $(DRAWN)
 	$(GO) test -count=1 -timeout=15m $(TRIALS)
