@@ -22,6 +22,7 @@ import (
 // Our client gets whole bodies from servers of others, with a Retry where they ask for
 // one, and counts a body of another size as failed.
 func TestTheClientSpeaksWithOtherServers(t *testing.T) {
+	testkit.Slow(t, "builds Caddy")
 	needBinary(t)
 	testkit.NeedTool(t, "gtlsserver") // Debian: ngtcp2-server
 	needServers(t)
