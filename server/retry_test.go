@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func TestARetryIsSentOnlyAboveTheNumberOfHandshakes(t *testing.T) {
 // comes back.
 func (r *running) answerTo(packet []byte) []byte {
 	r.t.Helper()
-	socket, err := net.Dial("udp4", r.address)
+	socket, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.MustParseAddrPort(r.address)))
 	testkit.Must(r.t, err)
 	defer socket.Close()
 	testkit.Must(r.t, socket.SetReadDeadline(time.Now().Add(time.Minute)))
