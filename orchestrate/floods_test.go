@@ -38,11 +38,11 @@ func TestATrialWithAFloodIsValidIfItsFramesArrived(t *testing.T) {
 		arrived *Arrivals // nil: unknown
 		valid   bool
 	}{
-		"all arrived":                   {&Arrivals{Frames: 200}, true},
-		"some were lost":                {&Arrivals{Frames: 190}, false},
-		"the server's queue lost some":  {&Arrivals{Frames: 200, Lost: new(uint64(10))}, true},
-		"nothing counts":                {nil, true},
-		"more came than were sent":      {&Arrivals{Frames: 250}, false},
+		"all arrived":                  {&Arrivals{Frames: 200}, true},
+		"some were lost":               {&Arrivals{Frames: 190}, false},
+		"the server's queue lost some": {&Arrivals{Frames: 200, Lost: new(uint64(10))}, true},
+		"nothing counts":               {nil, true},
+		"more came than were sent":     {&Arrivals{Frames: 250}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

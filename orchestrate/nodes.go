@@ -117,7 +117,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 		Kernel:      s.Trial.Syscalls || slices.ContainsFunc(s.Variants, record.Variant.InKernel),
 		Command: slices.Concat(b.probe(flags...), []string{
 			path.Join(b.bin, "equic-server"),
-			"--listen", ":"+strconv.Itoa(s.Network.Port),
+			"--listen", ":" + strconv.Itoa(s.Network.Port),
 			"--variant", variant,
 			"--quota", strconv.Itoa(s.Server.Quota),
 			"--body", strconv.FormatInt(s.Server.Body, 10),

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/report"
-	"github.com/equic-bench/equic-bench/results"
 )
 
 // defaultAddress is the address of --serve without a value.

@@ -169,4 +169,3 @@ func (r *relay) back(up *net.UDPConn, to *net.UDPAddr) {
 		_, _ = r.socket.WriteToUDP(b[:n], to) // the test may be over
 	}
 }
-

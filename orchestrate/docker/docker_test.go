@@ -386,7 +386,7 @@ func TestEnginesThatCannotBeUsedAreNamed(t *testing.T) {
 		"over SSH": {
 			host: "ssh://me@elsewhere", says: "DOCKER_HOST names ssh://me@elsewhere: an engine over SSH",
 		},
-		"Podman":                     {component: "Podman Engine", says: "Podman answers at unix://"},
+		"Podman":                      {component: "Podman Engine", says: "Podman answers at unix://"},
 		"an address without a scheme": {host: "nonsense", says: "correct DOCKER_HOST"},
 	} {
 		t.Run(name, func(t *testing.T) {
