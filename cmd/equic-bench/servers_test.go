@@ -113,7 +113,7 @@ func TestAServerInAnImageOfItsOwnRuns(t *testing.T) {
 		}
 	})
 	root := t.TempDir()
-	file := filepath.Join(root, "container.yaml")
+	file := filepath.Join(t.TempDir(), "container.yaml")
 	testkit.Must(t, os.WriteFile(file, []byte(inAContainer), 0o600))
 	if code := startBench(t, "run", file, "--results", root, "--runtime", runtimeDocker).exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
