@@ -86,7 +86,7 @@ func (b specBuilder) foreign(flags []string) NodeSpec {
 		flags = append(flags, "--ready-address", serverPort(s))
 	}
 	words := []string{
-		scenarios.PlaceAddress, s.Network.ServerAddress().String(), scenarios.PlacePort, strconv.Itoa(s.Network.Port),
+		scenarios.PlaceAddress, s.Network.ListenAddress().String(), scenarios.PlacePort, strconv.Itoa(s.Network.Port),
 	}
 	if b.files != nil {
 		words = append(words, scenarios.PlaceCertificate, b.files.certificate(s), scenarios.PlaceKey, b.files.key(s),
