@@ -78,7 +78,9 @@ type Options struct {
 	Timeout     time.Duration // per request, from its actual start
 	// Hold, for Parallel, is how long a connection stays open after its response. It
 	// counts as in flight during that time.
-	Hold        time.Duration
+	Hold time.Duration
+	// Sources are addresses from which to send, in turn. Without any, the system chooses.
+	Sources     record.Sources
 	Path        string      // of what is requested; empty is "/"
 	Protocol    Protocol    // empty is H3
 	BodyBytes   int64       // what a whole response has
@@ -126,6 +128,9 @@ func (o *Options) validate() error {
 		return errors.New("hold is for parallel requests: a sequential client closes its connection")
 	case o.BodyBytes < 0:
 		return fmt.Errorf("body of %d bytes: want zero or more", o.BodyBytes)
+	}
+	if err := o.Sources.Validate(); err != nil {
+		return fmt.Errorf("sources: %w", err)
 	}
 	return nil
 }

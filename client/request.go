@@ -48,6 +48,10 @@ func newDialer(o Options) (*dialer, error) {
 	if err := o.checkTarget(addr); err != nil {
 		return nil, err
 	}
+	sockets, err := newSockets(addr, o.Sources)
+	if err != nil {
+		return nil, err
+	}
 	return &dialer{
 		o:    o,
 		addr: addr,
@@ -67,7 +71,7 @@ func newDialer(o Options) (*dialer, error) {
 		http3: &http3.Transport{DisableCompression: true},
 		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 
-		sockets: newSockets(addr),
+		sockets: sockets,
 	}, nil
 }
 

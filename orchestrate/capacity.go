@@ -166,7 +166,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	}
 	s.Server.Quota = 1 // all but one of each client's requests in flight are refused
 	s.Search, s.Background, s.Sequential.Count, s.Neighbour.Count = nil, nil, 0, 0
-	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0
+	s.Parallel.Kind, s.Parallel.Hold, s.Parallel.Addresses = record.Requests, 0, 1
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second

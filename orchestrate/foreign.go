@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
+	"net/netip"
 	"os"
 	"path"
 	"strconv"
@@ -55,7 +56,10 @@ func (b specBuilder) foreign(flags []string, variant record.Variant) NodeSpec {
 		b.bin = b.filesDir
 	}
 	places := b.places(variant)
-	var words []string
+	listen := s.Network.ListenAddress()
+	words := []string{ // an IPv6 address stands in brackets before a port
+		scenarios.PlaceAddress + ":" + scenarios.PlacePort, netip.AddrPortFrom(listen, uint16(s.Network.Port)).String(),
+	}
 	for _, place := range scenarios.Placeholders {
 		words = append(words, place, places[place])
 		n.Env = append(n.Env, scenarios.PlaceVariable(place)+"="+places[place])
@@ -79,7 +83,7 @@ func (b specBuilder) places(variant record.Variant) map[string]string {
 		socket = path.Join(b.filesDir, socketFile)
 	}
 	return map[string]string{
-		scenarios.PlaceAddress:     s.Network.ServerAddress().String(),
+		scenarios.PlaceAddress:     s.Network.ListenAddress().String(),
 		scenarios.PlacePort:        strconv.Itoa(s.Network.Port),
 		scenarios.PlaceCertificate: path.Join(b.filesDir, certificateFile),
 		scenarios.PlaceKey:         path.Join(b.filesDir, keyFile),

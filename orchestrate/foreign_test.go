@@ -62,6 +62,19 @@ func TestAServerThatIsNotOursIsGivenWhatItNeeds(t *testing.T) {
 	}
 }
 
+func TestAnIPv6AddressStandsInBracketsBeforeAPort(t *testing.T) {
+	for family, want := range map[record.Family]string{
+		record.FamilyIPv4: "10.9.8.2:4433", record.FamilyIPv6: "[fd00:e9:1c:2::1]:4433", record.FamilyBoth: "[::]:4433",
+	} {
+		s := foreign()
+		s.Network.Family, s.Network.Subnet6 = family, "fd00:e9:1c::/48"
+		command := specBuilder{scenario: s, bin: "/bin", filesDir: "/files"}.nodes("no-block")[0].Command
+		if !slices.Contains(command, want) {
+			t.Errorf("%s: %q has no %s", family, command, want)
+		}
+	}
+}
+
 func TestWhatStandsInFrontOfAServerThatIsNotOurs(t *testing.T) {
 	s := foreign()
 	s.Server.Command = append(s.Server.Command, "{socket}")

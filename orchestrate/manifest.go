@@ -110,6 +110,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		Arms:              arms(s),
 		Search:            search(s),
 	}
+	e.Family, e.Subnets = family(s.Network)
 	for _, c := range s.Background {
 		e.Background = append(e.Background, load(c))
 	}
@@ -157,8 +158,13 @@ func load(c scenarios.Clients) results.Load {
 	if kind == record.Requests { // as in older runs
 		kind = ""
 	}
+	addresses := c.Addresses
+	if addresses == 1 { // as in older runs
+		addresses = 0
+	}
 	return results.Load{
 		Kind:          kind,
+		Addresses:     addresses,
 		HoldNS:        c.Hold.Nanoseconds(),
 		Clients:       c.Count,
 		Requests:      c.Requests,

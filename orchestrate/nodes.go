@@ -27,6 +27,10 @@ func newSpec(
 	if err != nil {
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
 	}
+	subnet6, err := subnet6Of(s)
+	if err != nil {
+		return Spec{}, err
+	}
 	cpus, _ := placeNodes(s, platform)
 	nodes := specBuilder{
 		scenario: s, bin: platform.BinDir, filesDir: platform.FilesDir, wholeFrames: platform.WholeFrames,
@@ -39,10 +43,10 @@ func newSpec(
 			record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10),
 		)
 		if n.Flood {
-			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPort(s))
+			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPortFor(s, n.Address))
 		}
 	}
-	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil
+	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Subnet6: subnet6, Nodes: nodes}, nil
 }
 
 // NodeSpecs describes the nodes of a scenario as they are in every trial of a variant:
@@ -55,25 +59,25 @@ func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 func (b specBuilder) nodes(variant string) []NodeSpec {
 	s := b.scenario
 	nodes := []NodeSpec{b.server(variant)}
+	nodes[0].Other = s.Network.ServerPlace().Other
+	at := func(i int, c scenarios.Clients) scenarios.Place { return s.ClientPlace(len(nodes)-1, i, c) }
 	for i := range s.Sequential.Count {
-		nodes = append(nodes, b.client(results.RoleSequential, i, s.Sequential))
+		nodes = append(nodes, b.client(results.RoleSequential, i, at(i, s.Sequential), s.Sequential))
 	}
 	for i := range s.Parallel.Count {
-		nodes = append(nodes, b.attacker(results.RoleParallel, i, s.Parallel))
+		nodes = append(nodes, b.attacker(results.RoleParallel, i, at(i, s.Parallel), s.Parallel))
 	}
 	for g, c := range s.Background {
 		for i := range c.Count {
-			n := b.attacker(results.RoleBackground, i, c)
+			n := b.attacker(results.RoleBackground, i, at(i, c), c)
 			n.Name = fmt.Sprintf("%s-%d-%d", n.Role, g+1, i+1)
 			nodes = append(nodes, n)
 		}
 	}
-	for i := range nodes[1:] {
-		nodes[i+1].Address = s.Network.ClientAddress(i)
-	}
 	for i := range s.Neighbour.Count {
-		n, attacker := b.client(results.RoleNeighbour, i, s.Neighbour), nodes[1+s.Sequential.Count+i%s.Parallel.Count]
-		n.Behind, n.Address = attacker.Name, attacker.Address
+		attacker := nodes[1+s.Sequential.Count+i%s.Parallel.Count]
+		n := b.client(results.RoleNeighbour, i, scenarios.Place{Address: attacker.Address}, s.Neighbour)
+		n.Behind = attacker.Name
 		nodes = append(nodes, n)
 	}
 	if record.Variant(variant) == record.GatewayInFront {
@@ -125,11 +129,11 @@ func (b specBuilder) server(variant string) NodeSpec {
 			"--key", s.Server.Key,
 			"--interface", "eth0",
 			"--xdp-mode", s.Server.XDPMode,
-		}, retry),
+		}, retry, familyFlag(s)),
 	}
 }
 
-func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) client(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	end, mode := endOf(c), results.RoleParallel
 	if role == results.RoleSequential || role == results.RoleNeighbour {
 		mode = results.RoleSequential
@@ -149,13 +153,16 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	return NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
 		Role:      role,
+		Address:   at.Address,
+		Other:     at.Other,
+		Addresses: at.Sources,
 		CPUs:      c.CPUs,
 		OpenFiles: openFiles(c),
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
-			"--server", serverPort(b.scenario),
+			"--server", serverPortFor(b.scenario, at.Address),
 			"--mode", mode,
-		}, end, []string{
+		}, end, sourcesFlags(at), []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
 			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
@@ -166,15 +173,15 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	}
 }
 
-func (b specBuilder) attacker(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) attacker(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	if c.Kind.Flood() {
-		return b.flood(role, i, c)
+		return b.flood(role, i, at, c)
 	}
-	return b.client(role, i, c)
+	return b.client(role, i, at, c)
 }
 
 // flood returns the node of an attacker that makes no requests.
-func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) flood(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	rate := c.Rate
 	if c.Max {
 		rate = 0
@@ -182,6 +189,9 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 	n := NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
 		Role:      role,
+		Address:   at.Address,
+		Other:     at.Other,
+		Addresses: at.Sources,
 		CPUs:      c.CPUs,
 		OpenFiles: openFiles(c),
 		Flood:     true,
@@ -191,13 +201,13 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 		}, endOf(c), []string{
 			"--rate", strconv.FormatFloat(rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
-		}),
+		}, sourcesFlags(at)),
 	}
 	if b.wholeFrames {
 		n.Command = append(n.Command, "--interface", "eth0")
 	}
 	if c.Kind == record.Spoofed {
-		n.Sources = b.scenario.Network.FloodSources()
+		n.Sources = b.scenario.Network.SpoofedSources(at.Address)
 		n.Command = append(n.Command, "--sources", n.Sources.String())
 	}
 	return n
@@ -237,6 +247,9 @@ func checkRuntime(s *scenarios.Scenario, p Platform) error {
 		if c.Neighbour.Count > 0 && !p.SharedAddresses {
 			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
 				"own: run with --runtime netns, or leave neighbour out", ErrRuntime, p.Runtime.Name)
+		}
+		if err := checkAddresses(c, p); err != nil {
+			return err
 		}
 		spoofed := func(attack scenarios.Clients) bool { return attack.Kind == record.Spoofed }
 		if slices.ContainsFunc(c.Attacks(), spoofed) && !p.WholeFrames {

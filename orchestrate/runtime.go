@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -83,6 +84,11 @@ type Platform struct {
 	WholeFrames bool
 	// SharedAddresses reports whether a node can have another's address (NodeSpec.Behind).
 	SharedAddresses bool
+	// IPv6 reports whether nodes can have IPv6 addresses.
+	IPv6 bool
+	// SeveralAddresses reports whether a node can have a network of addresses
+	// (NodeSpec.Addresses).
+	SeveralAddresses bool
 	// HostPrograms reports whether nodes can run any program of this machine, and Images
 	// whether they can be made of any image.
 	HostPrograms, Images bool
@@ -109,7 +115,8 @@ type Spec struct {
 	Trial   results.PlannedTrial
 	Attempt int
 	Subnet  netip.Prefix
-	Nodes   []NodeSpec // the server first
+	Subnet6 netip.Prefix // not valid if no node has an IPv6 address
+	Nodes   []NodeSpec   // the server first
 }
 
 // Limit bounds the time to make or remove the nodes and their network: beyond it, the
@@ -126,6 +133,11 @@ type NodeSpec struct {
 	Name    string
 	Role    string // results.RoleServer, for example
 	Address netip.Addr
+	// Other is another address of the node, if it has one of each version of IP.
+	Other netip.Addr
+	// Addresses are those from which an attacker sends in place of Address, if it has
+	// several. Their network is the node's: others reach it through Address.
+	Addresses record.Sources
 	// Behind names the node whose network the node shares, including its address; empty
 	// means none.
 	Behind  string

@@ -167,7 +167,11 @@ type Experiment struct {
 	// Neighbour are honest clients at the attackers' addresses; none in older runs.
 	Neighbour Load    `json:"neighbour,omitzero"`
 	Search    *Search `json:"search,omitempty"`
-	BodyBytes int64   `json:"body_bytes"`
+	// Family is the version of IP; empty is IPv4, as in older runs. Subnets are those of
+	// the nodes; none are recorded for IPv4 alone.
+	Family    record.Family `json:"family,omitempty"`
+	Subnets   []string      `json:"subnets,omitempty"`
+	BodyBytes int64         `json:"body_bytes"`
 	// Command runs the server, if it is not ours: such a server leaves no records but those
 	// of the probe. Path is what clients request; empty is "/".
 	Command []string `json:"server_command,omitempty"`
@@ -220,10 +224,13 @@ type Certificate struct {
 type Load struct {
 	// Kind is the kind of attack. Empty is requests. HoldNS is how long its connections
 	// stay open after their responses.
-	Kind     record.Attack `json:"kind,omitempty"`
-	HoldNS   int64         `json:"hold_ns,omitempty"`
-	Clients  int           `json:"clients"`
-	Requests int           `json:"requests"` // per client
+	Kind    record.Attack `json:"kind,omitempty"`
+	HoldNS  int64         `json:"hold_ns,omitempty"`
+	Clients int           `json:"clients"`
+	// Addresses is how many addresses each attacker sends from, each a client of its own.
+	// Zero is the node's only one.
+	Addresses int `json:"addresses,omitempty"`
+	Requests  int `json:"requests"` // per client
 	// DurationNS is how long each client starts requests, if Requests is not set.
 	DurationNS int64 `json:"duration_ns,omitempty"`
 	// RatePerSecond is the scheduled rate per client. Zero is a closed loop.
@@ -346,6 +353,9 @@ type Node struct {
 	Name    string `json:"name"` // "server", "sequential-1", "parallel-4"
 	Role    string `json:"role"` // RoleServer and so on
 	Address string `json:"address"`
+	// Sources is the network from whose addresses an attacker sends in place of Address, if
+	// it has several.
+	Sources string `json:"sources,omitempty"`
 	ReadyNS int64  `json:"ready_ns"` // relative to the epoch
 	// ReadySeenNS is when its ready record arrived, by the monotonic clock of
 	// equic-bench. It is zero if none arrived, and in older runs.

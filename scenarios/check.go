@@ -18,16 +18,19 @@ func (d *decoder) check(s *Scenario) {
 		d.checkSchedule("clients.neighbour", s.Neighbour)
 		d.checkNeighbour(s)
 		d.checkKind("clients.parallel", s.Parallel)
+		d.checkAddresses("clients.parallel", s.Parallel, s)
 		for i, c := range s.Background {
 			path := fmt.Sprintf("clients.parallel[%d]", i+2)
 			d.checkSchedule(path, c)
 			d.checkKind(path, c)
+			d.checkAddresses(path, c, s)
 		}
 		d.checkAlternation(s)
 		d.checkServer(s)
 		d.checkSearch(s)
 	}
 	d.checkNetwork(s)
+	d.checkSubnet6(s)
 }
 
 // checkOverlap refuses an attack after the load of honest clients: it measures nothing

@@ -139,7 +139,9 @@ func defaults() *Scenario {
 			KeyExchange: X25519MLKEM768,
 		},
 		Parallel: attacker(),
-		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
+		Network: Network{
+			Family: record.FamilyIPv4, Subnet: "172.31.99.0/24", Subnet6: "fd00:e9:1c::/48", Port: 4433,
+		},
 		Trial: Trial{
 			Startup:        5 * time.Second,
 			SampleInterval: 100 * time.Millisecond,
@@ -191,6 +193,11 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"strongest attack that it withstands, by bisection (docs/method.md, The breaking point). The attack then has " +
 			"no `rate`, and a `duration`."),
 		"network": d.mapping(fields{
+			"family": d.choice((*string)(&s.Network.Family), record.FamilyNames()...).
+				about("Version of IP. With both, each node has an address of both, and the clients of a group use them in turn, " +
+					"the first IPv4 (docs/servers.md, Networks; ipv6 and both: runtime netns)."),
+			"subnet6": d.text(&s.Network.Subnet6).about("A unique local IPv6 subnet, /48, in which each node has a /64 of its " +
+				"own, as a client in IPv6 is a /64."),
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
 		}).about("The network of the nodes."),
@@ -257,7 +264,7 @@ func (d *decoder) matrix() reader {
 }
 
 // attacker returns the defaults of an attack.
-func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 1000} }
+func attacker() Clients { return Clients{Kind: record.Requests, Addresses: 1, MaxInFlight: 1000} }
 
 // attackKinds returns the kinds of attack.
 func attackKinds() (names []string) {
@@ -299,6 +306,9 @@ func (d *decoder) attack(c *Clients, searched bool) reader {
 		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
 			"request, and floods the server with Initials, of its own address or of others, with what is not QUIC, or with Initials that are too short " +
 			"(docs/method.md, Load).")
+	f["addresses"] = d.integer(&c.Addresses, 1, record.MostSources).
+		about("How many addresses each attacker sends from, in turn. Each is a client of its own, with its own quota, and the " +
+			"server reaches them by a route (docs/servers.md, Networks; more than one: runtime netns).")
 	f["hold"] = d.duration(&c.Hold, time.Millisecond, time.Hour).
 		about("How long a connection stays open after its response, of kind hold.")
 	f["rate"] = d.strength(c).

@@ -65,6 +65,7 @@ type Clients struct {
 	Kind        record.Attack // of an attack
 	Hold        time.Duration // of kind Hold: how long a connection stays open after its response
 	Count       int
+	Addresses   int           // of each attacker, each a client of its own; up to 1 is the node's own address
 	Requests    int           // per client; zero if Duration is given
 	Duration    time.Duration // how long each client starts requests; zero if Requests is given
 	Rate        float64       // per client and second; zero is a closed loop
@@ -153,8 +154,10 @@ func (c Clients) mostInFlight() int {
 
 // Network is the trial's own network.
 type Network struct {
-	Subnet string // CIDR, IPv4; the server is .2, the clients follow from .11
-	Port   int
+	Family  record.Family // which of the subnets nodes have addresses in; empty is IPv4
+	Subnet  string        // CIDR, IPv4; the server is .2, the clients follow from .11
+	Subnet6 string        // CIDR, IPv6, /48; each node has a /64 with its host number in Subnet
+	Port    int
 }
 
 // Host numbers of the nodes in their subnet.
@@ -163,22 +166,20 @@ const (
 	firstClientHost = 11
 )
 
-// ServerAddress returns the server's address. The subnet must have been checked.
-func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
+// ServerAddress returns the server's address, that of IPv4 if it has both. The subnets must
+// have been checked.
+func (n Network) ServerAddress() netip.Addr { return n.place(serverHost, 0).Address }
 
-// ClientAddress returns the address of a client. Clients count from zero: first the sequential
-// ones, then the parallel ones. A neighbour has the address of a parallel client.
-func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
+// ClientAddress returns the address of a client, that of IPv4 if it has both. Clients count
+// from zero: first the sequential ones, then the parallel ones. A neighbour has the address of
+// a parallel client.
+func (n Network) ClientAddress(client int) netip.Addr {
+	return n.place(firstClientHost+client, 0).Address
+}
 
 // FloodSources returns a private network outside the subnet, for the sources of spoofed
-// packets.
-func (n Network) FloodSources() netip.Prefix {
-	sources := netip.MustParsePrefix("10.192.0.0/12")
-	if sources.Overlaps(netip.MustParsePrefix(n.Subnet)) {
-		sources = netip.MustParsePrefix("10.208.0.0/12")
-	}
-	return sources
-}
+// packets in IPv4.
+func (n Network) FloodSources() netip.Prefix { return n.apart("10.192.0.0/12", "10.208.0.0/12") }
 
 func (n Network) host(number int) netip.Addr {
 	address := netip.MustParsePrefix(n.Subnet).Addr().As4()

@@ -72,6 +72,12 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 			Remedy: "use `equic-bench run`, or another scenario",
 		}}}
 	}
+	if s.Network.Family.Has6() || s.Parallel.Addresses > 1 {
+		return &scenarios.Error{Problems: []scenarios.Problem{{
+			File: s.Path, What: "a Compose file has IPv4 only, and one address for each client",
+			Remedy: "use `equic-bench run --runtime netns`, or a scenario with network.family: ipv4 and without addresses",
+		}}}
+	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
 	if s.Parallel.Strength > 0 { // the capacity is not measured here
 		for _, n := range nodes {

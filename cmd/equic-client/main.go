@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -63,6 +64,12 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.DurationVar(&o.Hold, "hold", 0, "how long a parallel client's connection stays open after its response")
 	exchange := flags.String("key-exchange", string(client.X25519MLKEM768),
 		"what to offer in TLS: x25519mlkem768 or x25519")
+	flags.Func("sources", "a private `network` of this machine, to send from -addresses of it in turn",
+		func(text string) (err error) {
+			o.Sources.Network, err = netip.ParsePrefix(text)
+			return err
+		})
+	flags.IntVar(&o.Sources.Count, "addresses", 0, "how many addresses of -sources to send from; 0: the system chooses one")
 	flags.BoolVar(&o.Summary, "summary", false,
 		"print one JSON summary (outcomes, rate, quantiles of times) in place of the records")
 	flags.StringVar(&o.Path, "path", "/", "what to request")

@@ -20,8 +20,8 @@ func TestAFilterLetsThrough(t *testing.T) {
 	}{
 		"all without a rate":              {orchestrate.Filter{}, "10 10"},
 		"a burst":                         {orchestrate.Filter{PerSecond: hour, Burst: 3}, "3 10"},
-		"nothing of a denied client":      {orchestrate.Filter{Deny: prefixes(clientAddress + "/32")}, "0 0"},
-		"all but those of other prefixes": {orchestrate.Filter{Deny: prefixes("172.31.77.128/25", "fd00::/8")}, "10 10"},
+		"nothing of a denied client":      {orchestrate.Filter{Deny: prefixesOf(clientAddress + "/32")}, "0 0"},
+		"all but those of other prefixes": {orchestrate.Filter{Deny: prefixesOf("172.31.77.128/25", "fd00::/8")}, "10 10"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := spec("count", "open")
@@ -40,7 +40,7 @@ func TestAFilterLetsThrough(t *testing.T) {
 	}
 }
 
-func prefixes(texts ...string) (all []netip.Prefix) {
+func prefixesOf(texts ...string) (all []netip.Prefix) {
 	for _, text := range texts {
 		all = append(all, netip.MustParsePrefix(text))
 	}

@@ -90,9 +90,11 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		},
 		NoKeep: "network namespaces end with the run",
 
-		WholeFrames:     true,
-		SharedAddresses: true,
-		HostPrograms:    true,
+		WholeFrames:      true,
+		SharedAddresses:  true,
+		IPv6:             hasIPv6(),
+		SeveralAddresses: true,
+		HostPrograms:     true,
 
 		CPUs:     r.cpus,
 		Cores:    host.Local().Cores(),

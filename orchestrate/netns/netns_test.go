@@ -67,11 +67,17 @@ func play(role string) int {
 		fmt.Println(len(kept))
 	case "run and be killed":
 		return runAndBeKilled()
-	case "route":
-		playRoute()
 	}
-	if kind, ok := strings.CutPrefix(role, "flood "); ok {
-		return playFlood(kind)
+	switch word, args, _ := strings.Cut(role, " "); word {
+	case "route":
+		playRoute(args)
+	case "flood":
+		return playFlood(args)
+	case "answer":
+		return playAnswers(args)
+	case "sources":
+		words := strings.Fields(args)
+		return playSources(words[0], words[1], words[2])
 	}
 	return 0
 }

@@ -3,6 +3,7 @@ package validity
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -151,6 +152,21 @@ func (n *nodeEvidence) addSample(s *record.Sample) {
 	n.last = *s
 	n.usage = append(n.usage, usage{s.AtNS, s.BusyNS + s.SoftIRQNS})
 	n.swap = max(n.swap, s.SwapBytes)
+}
+
+// servedTo returns the responses of a server to all addresses of a client.
+func (n *nodeEvidence) servedTo(client *nodeEvidence) int {
+	sources, err := netip.ParsePrefix(client.Sources)
+	if err != nil {
+		return n.served[client.Address]
+	}
+	served := 0
+	for address, responses := range n.served {
+		if a, err := netip.ParseAddr(address); err == nil && sources.Contains(a) {
+			served += responses
+		}
+	}
+	return served
 }
 
 func (e *evidence) server() *nodeEvidence { return e.nodes[0] }

@@ -154,7 +154,7 @@ func servedAddsUp(e *evidence) (bool, string) {
 			return ""
 		}
 		seen[n.Address] = true
-		s, o, most := e.server().served[n.Address], 0, 0
+		s, o, most := e.server().servedTo(n), 0, 0
 		for _, of := range e.clients() {
 			if of.Address == n.Address {
 				o += of.outcomes[record.OK]

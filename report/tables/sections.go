@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
@@ -201,7 +202,7 @@ func retryWords(when string) string {
 // SetUp returns what was run, and on which machine, as names and values.
 func SetUp(s *analysis.Summary) [][2]string {
 	m, e := s.Manifest, &s.Manifest.Experiment
-	return append(Loads(e), [][2]string{
+	return append(append(Loads(e), networkRows(e)...), [][2]string{
 		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", analysis.Number(e.BodyBytes).Short(), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
@@ -214,6 +215,21 @@ func SetUp(s *analysis.Summary) [][2]string {
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
 		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
 	}...)
+}
+
+// networkRows describes the network; no row is IPv4 alone.
+func networkRows(e *results.Experiment) [][2]string {
+	var text string
+	switch e.Family {
+	case record.FamilyIPv6:
+		text = "IPv6, " + strings.Join(e.Subnets, ", ") + "; a client is a /64"
+	case record.FamilyBoth:
+		text = "IPv4 and IPv6, " + strings.Join(e.Subnets, ", ") + "; the clients of each group use them in turn, and in IPv6 " +
+			"a client is a /64"
+	default:
+		return nil
+	}
+	return [][2]string{{"network", text}}
 }
 
 // LoadWords describes a group of clients.
@@ -235,7 +251,11 @@ func LoadWords(l results.Load) string {
 	if l.Kind != "" {
 		kind = " (" + string(l.Kind) + ")"
 	}
-	return fmt.Sprintf("%d%s, each %s %s, from %g s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS))
+	from := ""
+	if l.Addresses > 1 {
+		from = fmt.Sprintf(", each from %s addresses in turn, each of which counts as a client", analysis.Number(l.Addresses).Short())
+	}
+	return fmt.Sprintf("%d%s, each %s %s, from %g s%s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS), from)
 }
 
 // Command returns a shell command that runs the same again, with the same seed.
