@@ -88,7 +88,7 @@ soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
 	$(GO) test ./equic/bench -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
 .PHONY: newcomer
-newcomer: build ## every command of the README, in order, in a fresh clone (root and an engine; half an hour)
+newcomer: build ## every command of README.md and docs/operations.md, in a fresh clone (root and an engine; half an hour)
 	$(GO) test $(TRIALS) -count=1 -timeout=3h -run '^TestANewcomersPath$$' -newcomer -v
 
 .PHONY: soak-faults

@@ -61,7 +61,7 @@ func startPodman(t *testing.T) string {
 	go func() { ended <- server.Serve(l) }()
 	t.Cleanup(func() {
 		testkit.Must(t, server.Close())
-		<-ended // http.ErrServerClosed
+		_ = <-ended // http.ErrServerClosed
 	})
 	return "unix://" + path
 }

@@ -35,8 +35,10 @@ func TestServersThatAreNotOursRun(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			args := []string{"run", "scenarios/servers/" + name + ".yaml", "--results", root, "--runtime", runtimeNetns,
-				"--capacity", "50", "--variants", variants}
+			args := []string{
+				"run", "scenarios/servers/" + name + ".yaml", "--results", root, "--runtime", runtimeNetns,
+				"--capacity", "50", "--variants", variants,
+			}
 			for _, change := range short {
 				args = append(args, "--set", change)
 			}

@@ -16,8 +16,9 @@ import (
 
 const (
 	// FrameBytes is the size of a frame in IPv4: Ethernet, IPv4 and UDP headers, and a
-	// datagram of 1200 bytes. FrameBytes6 is the size in IPv6.
-	FrameBytes  = 14 + 20 + 8 + 1200
+	// datagram of 1200 bytes.
+	FrameBytes = 14 + 20 + 8 + 1200
+	// FrameBytes6 is the size in IPv6.
 	FrameBytes6 = 14 + 40 + 8 + 1200
 	// Mark is the type of service (IPv4) or traffic class (IPv6) of each frame: a code
 	// point for local use (RFC 2474, section 6, pool 2), without ECN.

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -39,7 +40,7 @@ func in6(s orchestrate.Spec, both bool) orchestrate.Spec {
 // playAnswers answers so many datagrams, and prints from how many addresses they came.
 func playAnswers(count string) int {
 	n, err := strconv.Atoi(count)
-	socket, listenErr := net.ListenPacket("udp", ":4433")
+	socket, listenErr := new(net.ListenConfig).ListenPacket(context.Background(), "udp", ":4433")
 	if err != nil || listenErr != nil {
 		fmt.Println(err, listenErr)
 		return 1
