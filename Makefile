@@ -14,10 +14,10 @@ TRIALS  := ./cmd/equic-bench
 # The report's tests draw hundreds of figures: under the race detector they take
 # six minutes in place of one. Only its reading has two goroutines, and a few tests
 # read all that there is to read without drawing.
-# Those of compare and stats have one goroutine only.
+# The pure packages have one goroutine only.
 DRAWN   := ./report/...
 BESIDE  := Broken|Benchmark
-PURE    := ./compare ./stats
+PURE    := ./compare ./doctor ./host ./scenarios ./stats
 
 .PHONY: help
 help: ## list the targets
@@ -37,7 +37,7 @@ check: build ## build, vet, lint, and all tests that need neither root nor an en
 
 .PHONY: test
 test: build ## all tests (root and a Docker engine are needed for most of them)
-	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /compare -e /report -e /stats)
+	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /report $(PURE:.%=-e %))
 	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
 	$(GO) test $(PURE) $(DRAWN)
 	$(GO) test -count=1 -timeout=15m $(TRIALS)
@@ -55,6 +55,11 @@ ladder: build ## where to turn a client away: five variants under two attacks, i
 anchors: build ## published costs of dropping packets beside ours, in namespaces (root; three minutes)
 	$(BIN)/equic-bench run scenarios/anchors.yaml --runtime netns
 	$(BIN)/equic-bench report --claims anchors
+
+.PHONY: servers
+servers: ## servers of others in bin/servers/, for scenarios/servers/ (a module of their own; minutes, the first time)
+	@mkdir -p $(BIN)/servers
+	CGO_ENABLED=0 $(GO) build -C scenarios/servers -trimpath -o ../../$(BIN)/servers/ ./...
 
 # The systems for which a server with the library must build.
 OTHERS := darwin/arm64 windows/amd64 linux/386 linux/s390x
@@ -83,7 +88,7 @@ soak: ## the gateway under full load for SOAK (10m): nothing may grow (root)
 	$(GO) test ./equic/bench -count=1 -timeout=24h -run '^TestSoak$$' -v -soak $(SOAK)
 
 .PHONY: newcomer
-newcomer: build ## every command of the README, in order, in a fresh clone (root and an engine; half an hour)
+newcomer: build ## every command of README.md and docs/operations.md, in a fresh clone (root and an engine; half an hour)
 	$(GO) test $(TRIALS) -count=1 -timeout=3h -run '^TestANewcomersPath$$' -newcomer -v
 
 .PHONY: soak-faults

@@ -40,6 +40,17 @@ const (
 	X25519         KeyExchange = "x25519"
 )
 
+// Protocol is what a client speaks above QUIC.
+type Protocol string
+
+// The protocols.
+const (
+	H3 Protocol = "h3"
+	// HQ is HTTP/0.9 on a QUIC stream: a line with the path, answered with the body. It is
+	// what QUIC implementations without HTTP/3 speak in tests of interoperability.
+	HQ Protocol = "hq-interop"
+)
+
 // curves returns the setting for crypto/tls. Nil is its default.
 func (k KeyExchange) curves() []tls.CurveID {
 	if k == X25519 {
@@ -67,8 +78,11 @@ type Options struct {
 	Timeout     time.Duration // per request, from its actual start
 	// Hold, for Parallel, is how long a connection stays open after its response. It
 	// counts as in flight during that time.
-	Hold        time.Duration
+	Hold time.Duration
+	// Sources are addresses from which to send, in turn. Without any, the system chooses.
+	Sources     record.Sources
 	Path        string      // of what is requested; empty is "/"
+	Protocol    Protocol    // empty is H3
 	BodyBytes   int64       // what a whole response has
 	KeyExchange KeyExchange // what the client offers in TLS; empty is X25519MLKEM768
 	Node        string      // the node's name
@@ -84,6 +98,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("unknown mode %q: want %s or %s", o.Mode, Sequential, Parallel)
 	case o.KeyExchange != "" && o.KeyExchange != X25519MLKEM768 && o.KeyExchange != X25519:
 		return fmt.Errorf("unknown key exchange %q: want %s or %s", o.KeyExchange, X25519MLKEM768, X25519)
+	case o.Protocol != "" && o.Protocol != H3 && o.Protocol != HQ:
+		return fmt.Errorf("unknown protocol %q: want %s or %s", o.Protocol, H3, HQ)
 	case o.Requests < 0:
 		return fmt.Errorf("%d requests: want at least 1", o.Requests)
 	case o.Duration < 0:
@@ -112,6 +128,9 @@ func (o *Options) validate() error {
 		return errors.New("hold is for parallel requests: a sequential client closes its connection")
 	case o.BodyBytes < 0:
 		return fmt.Errorf("body of %d bytes: want zero or more", o.BodyBytes)
+	}
+	if err := o.Sources.Validate(); err != nil {
+		return fmt.Errorf("sources: %w", err)
 	}
 	return nil
 }

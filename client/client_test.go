@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -345,6 +346,9 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		{"a negative delay", func(o *Options) { o.Delay = -1 }, "delay -1ns"},
 		{"no time-out", func(o *Options) { o.Timeout = 0 }, "timeout 0s"},
 		{"a negative hold", func(o *Options) { o.Hold = -1 }, "hold -1ns: want zero or more"},
+		{"public sources", func(o *Options) {
+			o.Sources = record.Sources{Network: netip.MustParsePrefix("198.51.100.0/24"), Count: 2}
+		}, "has public addresses"},
 		{"a sequential client that holds", func(o *Options) { o.Mode, o.Hold = Sequential, 1e9 }, "hold is for parallel"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,9 +34,10 @@ const largestPiece = 64 << 10
 // pieces are shared, since most sockets are waiting most of the time.
 var pieces = sync.Pool{New: func() any { return new([largestPiece]byte) }}
 
-// listen opens a UDP socket on any port, with receive offload if the kernel has it.
-func listen(network string) (net.PacketConn, error) {
-	conn, err := net.ListenUDP(network, nil)
+// listen opens a UDP socket on any port of an address (nil: any), with receive offload if
+// the kernel has it.
+func listen(network string, local *net.UDPAddr) (net.PacketConn, error) {
+	conn, err := net.ListenUDP(network, local)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}

@@ -48,6 +48,10 @@ func newDialer(o Options) (*dialer, error) {
 	if err := o.checkTarget(addr); err != nil {
 		return nil, err
 	}
+	sockets, err := newSockets(addr, o.Sources)
+	if err != nil {
+		return nil, err
+	}
 	return &dialer{
 		o:    o,
 		addr: addr,
@@ -56,7 +60,7 @@ func newDialer(o Options) (*dialer, error) {
 		// Verifying costs the client, not the server.
 		tls: &tls.Config{
 			InsecureSkipVerify: true,
-			NextProtos:         []string{http3.NextProtoH3},
+			NextProtos:         []string{string(cmp.Or(o.Protocol, H3))},
 			CurvePreferences:   o.KeyExchange.curves(),
 		},
 		// The transport sends a keep-alive after half of the idle timeout at the
@@ -67,7 +71,7 @@ func newDialer(o Options) (*dialer, error) {
 		http3: &http3.Transport{DisableCompression: true},
 		bufs:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 
-		sockets: newSockets(addr),
+		sockets: sockets,
 	}, nil
 }
 
@@ -140,11 +144,30 @@ func (d *dialer) exchange(ctx context.Context, t *timer) error {
 	closeCode := http3.ErrCodeRequestCanceled
 	t.closers = append(t.closers, func() { _ = conn.CloseWithError(quic.ApplicationErrorCode(closeCode), "") })
 
+	send := d.getH3
+	if d.o.Protocol == HQ {
+		send = d.getHQ
+	}
+	if err := send(ctx, t); err != nil {
+		return err
+	}
+	if t.r.BodyBytes != d.o.BodyBytes {
+		return fmt.Errorf("response body: %d bytes, want %d", t.r.BodyBytes, d.o.BodyBytes)
+	}
+	closeCode = http3.ErrCodeNoError
+	if d.o.Protocol == HQ {
+		closeCode = 0
+	}
+	return nil
+}
+
+// getH3 sends a request of HTTP/3 and reads the response.
+func (d *dialer) getH3(ctx context.Context, t *timer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url, nil)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
-	resp, err := d.http3.NewClientConn(conn).RoundTrip(req)
+	resp, err := d.http3.NewClientConn(t.conn).RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
@@ -156,10 +179,36 @@ func (d *dialer) exchange(ctx context.Context, t *timer) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("response: status %d", resp.StatusCode)
 	}
-	if t.r.BodyBytes != d.o.BodyBytes {
-		return fmt.Errorf("response body: %d bytes, want %d", t.r.BodyBytes, d.o.BodyBytes)
+	return nil
+}
+
+// getHQ sends a request of HTTP/0.9 on a stream and reads the response.
+func (d *dialer) getHQ(ctx context.Context, t *timer) error {
+	stream, err := t.conn.OpenStreamSync(ctx)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
 	}
-	closeCode = http3.ErrCodeNoError
+	deadline, _ := ctx.Deadline() // it has one: the request's time-out
+	if err := stream.SetDeadline(deadline); err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	if _, err := io.WriteString(stream, "GET "+cmp.Or(d.o.Path, "/")+"\r\n"); err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	if err := stream.Close(); err != nil { // of the sending side
+		return fmt.Errorf("request: %w", err)
+	}
+	first := make([]byte, 1)
+	n, err := io.ReadFull(stream, first)
+	if err != nil {
+		return fmt.Errorf("response body: %w", err)
+	}
+	t.r.FirstByteNS = t.since()
+	rest, err := d.drain(io.NopCloser(stream))
+	if err != nil {
+		return fmt.Errorf("response body: %w", err)
+	}
+	t.r.BodyBytes, t.r.BodyNS = int64(n)+rest, t.since()
 	return nil
 }
 

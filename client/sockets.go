@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -23,18 +24,26 @@ type socket struct {
 
 // sockets gives each request a socket that no other request uses at the time, as if it
 // were its own process. It keeps them for later requests: making one costs several
-// system calls, allocations and goroutines.
+// system calls, allocations and goroutines. With several sources, each request has a new
+// socket, bound to the next of them: to keep one for each could take many descriptors.
 type sockets struct {
 	network string // udp4 or udp6
-	mu      sync.Mutex
-	idle    []socket // in the order in which their requests ended
+	sources record.Sources
+
+	mu   sync.Mutex
+	next int      // number of the next source
+	idle []socket // in the order in which their requests ended
 }
 
-func newSockets(server *net.UDPAddr) *sockets {
+func newSockets(server *net.UDPAddr, sources record.Sources) (*sockets, error) {
+	s := &sockets{network: "udp6", sources: sources}
 	if server.IP.To4() != nil {
-		return &sockets{network: "udp4"}
+		s.network = "udp4"
 	}
-	return &sockets{network: "udp6"}
+	if sources.Given() && sources.Network.Addr().Is4() != (s.network == "udp4") {
+		return nil, fmt.Errorf("sources: %s is of another version of IP than the server %s", sources.Network, server)
+	}
+	return s, nil
 }
 
 // take returns a socket that has rested, or else a new one.
@@ -46,7 +55,12 @@ func (s *sockets) take() (socket, error) {
 		s.idle = s.idle[1:]
 		return first, nil
 	}
-	conn, err := listen(s.network)
+	var local *net.UDPAddr // any
+	if s.sources.Given() {
+		local = &net.UDPAddr{IP: s.sources.At(s.next).AsSlice()}
+		s.next++
+	}
+	conn, err := listen(s.network, local)
 	if err != nil {
 		return socket{}, err
 	}
@@ -56,7 +70,7 @@ func (s *sockets) take() (socket, error) {
 // put returns a socket after its request. If the request failed, the socket may be
 // broken, so it is closed.
 func (s *sockets) put(x socket, outcome record.Outcome) {
-	if outcome == record.Failed || outcome == record.Local {
+	if outcome == record.Failed || outcome == record.Local || s.sources.Given() {
 		_ = x.close()
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,7 +23,8 @@ import (
 
 func TestASocketIsUsedAgainOnlyAfterARest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSockets(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		s, err := newSockets(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, record.Sources{})
+		testkit.Must(t, err)
 		take := func() socket {
 			x, err := s.take()
 			testkit.Must(t, err)
@@ -49,8 +51,33 @@ func TestASocketIsUsedAgainOnlyAfterARest(t *testing.T) {
 	})
 }
 
+func TestEachRequestHasTheNextOfSeveralSources(t *testing.T) {
+	sources := record.Sources{Network: netip.MustParsePrefix("127.0.5.0/24"), Count: 3}
+	s, err := newSockets(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, sources)
+	testkit.Must(t, err)
+	for i, want := range []string{"127.0.5.0", "127.0.5.1", "127.0.5.2", "127.0.5.0"} {
+		x, err := s.take()
+		testkit.Must(t, err)
+		if got := x.Conn.LocalAddr().(*net.UDPAddr).IP.String(); got != want {
+			t.Errorf("request %d comes from %s, want %s", i, got, want)
+		}
+		s.put(x, record.OK)
+		if len(s.idle) != 0 {
+			t.Error("a socket is kept although the next request has another address")
+		}
+	}
+	testkit.Must(t, s.close())
+}
+
+func TestSourcesAreOfTheServersVersionOfIP(t *testing.T) {
+	sources := record.Sources{Network: netip.MustParsePrefix("10.128.0.0/24"), Count: 3}
+	if _, err := newSockets(&net.UDPAddr{IP: net.IPv6loopback}, sources); err == nil {
+		t.Error("IPv4 sources for an IPv6 server")
+	}
+}
+
 func TestDatagramsOfOneBurstAreToldApart(t *testing.T) {
-	conn, err := listen("udp4")
+	conn, err := listen("udp4", nil)
 	testkit.Must(t, err)
 	defer conn.Close()
 	sender, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})

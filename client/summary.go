@@ -29,7 +29,7 @@ type Summary struct {
 }
 
 // Times are quantiles. A quantile is null if the sample is too small for it
-// (docs/method.md, Metrics).
+// (docs/method/statistics.md, Quantiles and histograms).
 type Times struct {
 	P50  *float64 `json:"p50"`
 	P90  *float64 `json:"p90"`

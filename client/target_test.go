@@ -17,6 +17,13 @@ func TestAClientIsForServersOfItsOwnMachineOrTrial(t *testing.T) {
 		{"203.0.113.5:4433", "", false},
 		{"203.0.113.5:4433", "sequential-1", true},
 		{"100.64.0.1:4433", "sequential-1", false},
+		{"[fd00:e9:1c:2::1]:4433", "sequential-1", true},
+		{"[fd00:e9:1c:2::1]:4433", "", false},
+		{"[2001:db8:1::1]:4433", "sequential-1", true},
+		{"[2001:db8:1::1]:4433", "", false},
+		{"[2001:db9::1]:4433", "sequential-1", false},
+		{"[fe80::1]:4433", "sequential-1", false},
+		{"[ff02::1]:4433", "sequential-1", false},
 	} {
 		server, err := net.ResolveUDPAddr("udp", c.address)
 		if err != nil {

@@ -157,11 +157,15 @@ func TestAnOldKernelRunsNoFloods(t *testing.T) {
 	}{
 		"none is wanted": {"6.1.0", Need{}, OK, "", ""},
 		"one is wanted": {
-			"6.5.0", Need{Floods: true}, Missing,
+			"6.5.0",
+			Need{Floods: true},
+			Missing,
 			"floods in network namespaces cannot run", "use a newer kernel, or leave floods out of the scenario",
 		},
 		"and a place": {
-			"6.1.0", Need{Floods: true, Places: []string{"tc"}}, Missing,
+			"6.1.0",
+			Need{Floods: true, Places: []string{"tc"}},
+			Missing,
 			"floods in network namespaces cannot run; variants that drop packets at tc cannot run",
 			"use a newer kernel, or leave floods out of the scenario and give --variants without them",
 		},

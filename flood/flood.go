@@ -32,8 +32,12 @@ type Options struct {
 	// Interface is the interface through which eBPF sends whole frames (package wire).
 	// If it is empty, sockets send the datagrams; they cannot send Spoofed.
 	Interface string
-	Sources   netip.Prefix // for Spoofed: a private network
-	Node      string       // the node's name
+	// Sources is a private network: Spoofed sends from random addresses in it. Other kinds
+	// send from the first Addresses of it in turn (record.Sources), or, if Addresses is
+	// zero, from the node's own address.
+	Sources   netip.Prefix
+	Addresses int
+	Node      string // the node's name
 	Clock     *record.Clock
 }
 
@@ -42,17 +46,37 @@ const mostFrames = 1 << 32
 
 // frameBytes is the size of each frame. A socket does not pad short datagrams.
 func (o *Options) frameBytes() uint64 {
-	if o.Kind == record.Short && o.Interface == "" {
-		return wire.FrameBytes - payloadBytes + shortBytes
+	size := uint64(wire.FrameBytes)
+	if o.Server.Addr().Is6() {
+		size = wire.FrameBytes6
 	}
-	return wire.FrameBytes
+	if o.Kind == record.Short && o.Interface == "" {
+		size -= payloadBytes - shortBytes
+	}
+	return size
+}
+
+// network returns the network of a socket to the server.
+func (o *Options) network() string {
+	if o.Server.Addr().Is6() {
+		return "udp6"
+	}
+	return "udp4"
+}
+
+// own returns the addresses from which the node sends; none means its only address.
+func (o *Options) own() record.Sources {
+	if o.Addresses == 0 {
+		return record.Sources{}
+	}
+	return record.Sources{Network: o.Sources, Count: o.Addresses}
 }
 
 func (o *Options) validate() error {
 	server := o.Server.Addr()
 	switch {
-	case !server.Is4() || o.Server.Port() == 0:
-		return fmt.Errorf("server %s: want an IPv4 address and a port", o.Server)
+	case !server.IsValid() || server.Is4In6() || o.Server.Port() == 0:
+		return fmt.Errorf("server %s: want an IPv4 or IPv6 address and a port", o.Server)
 	case !server.IsPrivate() && !server.IsLoopback():
 		return fmt.Errorf("server %s is in a public network: a flood is for the nodes of its own trial", o.Server)
 	case !o.Kind.Flood():
@@ -72,15 +96,39 @@ func (o *Options) validate() error {
 }
 
 func (o *Options) validateSources() error {
-	switch {
-	case o.Kind != record.Spoofed:
-		return nil
+	if o.Kind != record.Spoofed {
+		return o.validateAddresses()
+	}
+	of, least := "IPv4", 8
+	if o.Server.Addr().Is6() {
+		of, least = "IPv6", 16
+	}
+	switch network := o.Sources.Addr(); {
 	case o.Interface == "":
 		return errors.New("kind spoofed needs an interface: a socket sends from its own address only")
-	case !o.Sources.IsValid() || !o.Sources.Addr().Is4() || !o.Sources.Addr().IsPrivate() || o.Sources.Bits() < 8:
-		return fmt.Errorf("sources %s: want a private IPv4 network", o.Sources)
+	case o.Addresses != 0:
+		return fmt.Errorf("%d addresses: kind spoofed sends from all of %s", o.Addresses, o.Sources)
+	case !o.Sources.IsValid() || network.BitLen() != o.Server.Addr().BitLen() || !network.IsPrivate() ||
+		o.Sources.Bits() < least || network.Is6() && o.Sources.Bits() > 64:
+		return fmt.Errorf("sources %s: want a private %s network", o.Sources, of)
 	case o.Sources.Contains(o.Server.Addr()):
 		return fmt.Errorf("sources %s: the server %s is one of them", o.Sources, o.Server.Addr())
+	}
+	return nil
+}
+
+func (o *Options) validateAddresses() error {
+	switch {
+	case o.Addresses == 0:
+		return nil
+	case o.Interface == "":
+		return errors.New("several addresses need an interface: a socket sends from one address")
+	}
+	if err := o.own().Validate(); err != nil {
+		return fmt.Errorf("sources: %w", err)
+	}
+	if o.Sources.Addr().BitLen() != o.Server.Addr().BitLen() {
+		return fmt.Errorf("sources %s: the server %s has another version of IP", o.Sources, o.Server.Addr())
 	}
 	return nil
 }

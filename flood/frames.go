@@ -1,7 +1,6 @@
 package flood
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,9 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/equic-bench/equic-bench/flood/wire"
 	"github.com/equic-bench/equic-bench/record"
@@ -35,7 +32,7 @@ func newFrames(ctx context.Context, o *Options, payloads [][]byte) (_ *frames, e
 	if err != nil {
 		return nil, fmt.Errorf("find interface %s: %w", o.Interface, err)
 	}
-	to, err := hardwareAddress(ctx, o)
+	to, err := hardwareAddress(ctx, o, link)
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +49,15 @@ func newFrames(ctx context.Context, o *Options, payloads [][]byte) (_ *frames, e
 	if err != nil {
 		return nil, err
 	}
-	own, ports := netip.AddrFrom4([4]byte(local.To4())), silent.ports()
+	own, ports, several := local.AddrPort().Addr().Unmap(), silent.ports(), o.own()
 	all := make([][]byte, len(payloads))
 	for i, payload := range payloads {
 		from := netip.AddrPortFrom(own, ports[i%len(ports)])
-		if o.Kind == record.Spoofed {
+		switch {
+		case o.Kind == record.Spoofed:
 			from = randomSource(o.Sources)
+		case several.Given():
+			from = netip.AddrPortFrom(several.At(i), from.Port())
 		}
 		all[i] = frame(link.HardwareAddr, to, from, o.Server, payload)
 	}
@@ -91,90 +91,100 @@ func (f *frames) Close() error {
 	return errors.Join(f.live.Close(), f.single.Close(), f.silent.Close())
 }
 
-// randomSource returns an address in a network and a port, at random.
+// randomSource returns an address in a network and a port, at random. In IPv6, it is in a
+// random /64 of the network.
 func randomSource(network netip.Prefix) netip.AddrPort {
+	port := uint16(1024 + rand.IntN(64512))
+	if network.Addr().Is6() {
+		first := network.Masked().Addr().As16()
+		address := binary.BigEndian.AppendUint64(nil, binary.BigEndian.Uint64(first[:8])|rand.Uint64()>>network.Bits())
+		address = binary.BigEndian.AppendUint64(address, rand.Uint64())
+		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(address)), port)
+	}
 	first := network.Masked().Addr().As4()
 	random := rand.Uint32() >> network.Bits()
 	address := binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(first[:])|random)
-	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address)), uint16(1024+rand.IntN(64512)))
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(address)), port)
 }
 
-// frame returns a datagram in UDP, IPv4 and Ethernet, padded to wire.FrameBytes. Its UDP checksum is zero, which
-// means that there is none (RFC 768). Between nodes of one machine no checksum is
-// verified. If the hardware of an interface verifies checksums, the CPU does not do so
-// either.
+// frame returns a datagram in UDP, IP and Ethernet. It is padded to the size of a frame with
+// a datagram of 1200 bytes.
 func frame(fromMAC, toMAC net.HardwareAddr, from, to netip.AddrPort, payload []byte) []byte {
-	b := make([]byte, 0, wire.FrameBytes)
-	b = append(append(append(b, toMAC...), fromMAC...), 0x08, 0x00)
+	b := make([]byte, 0, wire.FrameBytes6)
+	b = append(append(b, toMAC...), fromMAC...)
+	size := wire.FrameBytes
+	if to.Addr().Is6() {
+		size = wire.FrameBytes6
+		b = appendIPv6(append(b, 0x86, 0xdd), from, to, payload)
+	} else {
+		b = appendIPv4(append(b, 0x08, 0x00), from, to, payload)
+	}
+	return append(b, make([]byte, size-len(b))...)
+}
+
+// Fields of IP headers.
+const (
+	udp = 17 // the protocol
+	ttl = 64 // or hop limit
+)
+
+// appendIPv4 appends a datagram in IPv4. Its UDP checksum is zero, which means that there is
+// none (RFC 768). Between nodes of one machine no checksum is verified. If the hardware of an
+// interface verifies checksums, the CPU does not do so either.
+func appendIPv4(b []byte, from, to netip.AddrPort, payload []byte) []byte {
 	ip := len(b)
 	b = append(b, 0x45, wire.Mark)
 	b = binary.BigEndian.AppendUint16(b, uint16(20+8+len(payload)))
-	const dontFragment, ttl, udp = 0x40, 64, 17
+	const dontFragment = 0x40
 	b = append(b, 0, 0, dontFragment, 0, ttl, udp, 0, 0)
 	b = append(append(b, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
 	binary.BigEndian.PutUint16(b[ip+10:], checksum(b[ip:]))
+	return appendUDP(b, from, to, payload)
+}
+
+// appendIPv6 appends a datagram in IPv6, where the UDP checksum is required (RFC 8200, 8.1).
+func appendIPv6(b []byte, from, to netip.AddrPort, payload []byte) []byte {
+	b = append(b, 0x60|wire.Mark>>4, wire.Mark<<4&0xff, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
+	b = append(b, udp, ttl)
+	b = append(append(b, from.Addr().AsSlice()...), to.Addr().AsSlice()...)
+	datagram := len(b)
+	b = appendUDP(b, from, to, payload)
+	binary.BigEndian.PutUint16(b[datagram+6:], udpChecksum(from.Addr(), to.Addr(), b[datagram:]))
+	return b
+}
+
+// appendUDP appends a datagram without a checksum.
+func appendUDP(b []byte, from, to netip.AddrPort, payload []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, from.Port())
 	b = binary.BigEndian.AppendUint16(b, to.Port())
 	b = binary.BigEndian.AppendUint16(b, uint16(8+len(payload)))
-	b = append(append(b, 0, 0), payload...)
-	return append(b, make([]byte, wire.FrameBytes-len(b))...)
+	return append(append(b, 0, 0), payload...)
 }
 
-// checksum returns the checksum of an IPv4 header (RFC 791, 3.1).
-func checksum(header []byte) uint16 {
+// udpChecksum returns the checksum of a datagram whose checksum is zero, with the
+// pseudo-header of IPv6. A sum of zero is sent as 0xffff.
+func udpChecksum(from, to netip.Addr, datagram []byte) uint16 {
+	b := slices.Concat(from.AsSlice(), to.AsSlice())
+	b = binary.BigEndian.AppendUint32(b, uint32(len(datagram)))
+	b = append(append(b, 0, 0, 0, udp), datagram...)
+	if len(b)%2 == 1 {
+		b = append(b, 0)
+	}
+	if sum := checksum(b); sum != 0 {
+		return sum
+	}
+	return 0xffff
+}
+
+// checksum returns the Internet checksum of an even number of bytes (RFC 1071).
+func checksum(b []byte) uint16 {
 	var sum uint32
-	for i := 0; i < len(header); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(header[i:]))
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
 	}
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}
 	return ^uint16(sum)
-}
-
-// resolveLimit limits the wait for the server's hardware address.
-const resolveLimit = 3 * time.Second
-
-// hardwareAddress sends an empty datagram, so that the kernel resolves the server's
-// hardware address, and returns the address. No QUIC server answers an empty datagram.
-func hardwareAddress(ctx context.Context, o *Options) (net.HardwareAddr, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(o.Server))
-	if err != nil {
-		return nil, fmt.Errorf("find a way to the server: %w", err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write(nil); err != nil {
-		return nil, fmt.Errorf("ask for the server's hardware address: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, resolveLimit)
-	defer cancel()
-	for {
-		found, err := neighbour(o.Server.Addr().String(), o.Interface)
-		if found != nil || err != nil {
-			return found, err
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%s is not a neighbour on %s: %w", o.Server.Addr(), o.Interface, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-// neighbour returns the hardware address of a neighbour from the kernel's table, or
-// nil.
-func neighbour(address, device string) (_ net.HardwareAddr, err error) {
-	table, err := os.Open("/proc/thread-self/net/arp") // of this thread's network namespace
-	if err != nil {
-		return nil, fmt.Errorf("read the neighbours: %w", err)
-	}
-	defer func() { err = errors.Join(err, table.Close()) }()
-	for lines := bufio.NewScanner(table); lines.Scan(); {
-		// IP address, HW type, flags, HW address, mask, device
-		f := strings.Fields(lines.Text())
-		if len(f) == 6 && f[0] == address && f[5] == device && f[2] != "0x0" {
-			return net.ParseMAC(f[3])
-		}
-	}
-	return nil, nil
 }

@@ -23,7 +23,7 @@ func clientHello(ctx context.Context) ([]byte, error) {
 	conn := tls.QUICClient(&tls.QUICConfig{TLSConfig: &tls.Config{
 		InsecureSkipVerify: true,
 		MinVersion:         tls.VersionTLS13,
-		NextProtos:         []string{"h3"},
+		NextProtos:         []string{"h3", "hq-interop"}, // the server takes the one that it speaks
 		CurvePreferences:   []tls.CurveID{tls.X25519},
 	}})
 	conn.SetTransportParameters(transportParameters())

@@ -19,7 +19,7 @@ const (
 
 // payloads returns the datagrams of a flood.
 func (o *Options) payloads(ctx context.Context) ([][]byte, error) {
-	count := prepared
+	count := max(prepared, o.Addresses) // each address sends at least one
 	if o.Frames > 0 {
 		count = min(count, o.Frames)
 	}

@@ -32,17 +32,20 @@ func newSockets(o *Options, payloads [][]byte) (_ *sockets, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	local, err := localAddress(o)
-	if err != nil {
-		return nil, err
+	local := new(net.UDPAddr) // any address
+	if !o.own().Given() {
+		if local, err = localAddress(o); err != nil {
+			return nil, err
+		}
+		local.Port = 0
 	}
 	for range min(mostPorts, len(payloads)) {
-		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: local})
+		conn, err := net.ListenUDP(o.network(), local)
 		if err != nil {
 			return nil, fmt.Errorf("open source port %d of %d: %w", len(s.all)+1, mostPorts, err)
 		}
 		s.all = append(s.all, conn)
-		if err := silence(conn); err != nil {
+		if err := silence(conn, o.Server.Addr().Is6()); err != nil {
 			return nil, err
 		}
 	}
@@ -50,18 +53,18 @@ func newSockets(o *Options, payloads [][]byte) (_ *sockets, err error) {
 }
 
 // localAddress returns the local address from which the server is reached.
-func localAddress(o *Options) (net.IP, error) {
-	conn, err := net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(o.Server))
+func localAddress(o *Options) (*net.UDPAddr, error) {
+	conn, err := net.DialUDP(o.network(), nil, net.UDPAddrFromAddrPort(o.Server))
 	if err != nil {
 		return nil, fmt.Errorf("find a way to the server: %w", err)
 	}
 	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).IP, nil
+	return conn.LocalAddr().(*net.UDPAddr), nil
 }
 
 // silence makes a socket keep next to nothing of what it receives, and mark what it
 // sends.
-func silence(conn *net.UDPConn) error {
+func silence(conn *net.UDPConn, six bool) error {
 	if err := conn.SetReadBuffer(1); err != nil { // the kernel's minimum
 		return fmt.Errorf("shrink a receive buffer: %w", err)
 	}
@@ -69,9 +72,13 @@ func silence(conn *net.UDPConn) error {
 	if err != nil {
 		return err
 	}
+	level, option := unix.IPPROTO_IP, unix.IP_TOS
+	if six {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_TCLASS
+	}
 	var setErr error
 	err = raw.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, wire.Mark)
+		setErr = unix.SetsockoptInt(int(fd), level, option, wire.Mark)
 	})
 	if err := errors.Join(err, setErr); err != nil {
 		return fmt.Errorf("mark a socket's packets: %w", err)

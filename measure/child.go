@@ -25,9 +25,10 @@ type child struct {
 	pid int
 }
 
-// startChild starts a command with an empty standard input. exitCodeOf converts the
-// error to an exit code.
-func startChild(command []string, stderr *os.File) (*child, error) {
+// startChild starts a command with an empty standard input. If logs is true, its standard
+// error goes to the same pipe as its standard output. exitCodeOf converts the error to an
+// exit code.
+func startChild(command []string, stderr *os.File, logs bool) (*child, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", command[0], err)
@@ -35,7 +36,10 @@ func startChild(command []string, stderr *os.File) (*child, error) {
 	defer w.Close()                                 // the child has its own copy
 	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // reaped here, not by exec
 	cmd.Stdout = w
-	if stderr != nil {
+	switch {
+	case logs:
+		cmd.Stderr = w
+	case stderr != nil:
 		cmd.Stderr = stderr
 	}
 	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}

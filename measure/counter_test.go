@@ -91,7 +91,7 @@ func TestCounterMissesNothing(t *testing.T) {
 	if _, err := c.read(); err == nil {
 		t.Error("counts are read although no command was started")
 	}
-	child, err := startChild(self(t, "call"), nil)
+	child, err := startChild(self(t, "call"), nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

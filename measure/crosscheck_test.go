@@ -22,7 +22,7 @@ import (
 // These tests compare our measurements of a process with tools that others wrote. Both
 // measure the same server at the same time, under a real load.
 
-// docs/method.md, syscalls: "Calls and errors agree within 2 % with what `strace -c -f`
+// docs/method/definitions.md, syscalls: "Calls and errors agree within 2 % with what `strace -c -f`
 // counts of the same process at the same time". strace also counts the calls of the
 // shell before it becomes the server, less than a hundred. Both count until the
 // server's death.
@@ -60,7 +60,7 @@ func crossCheckSystemCalls(t *testing.T, variant record.Variant, client []string
 	server, err := startChild(append([]string{
 		"strace", "-D", "-f", "-q", "-c", "-o", summary,
 		"sh", "-c", `read go <"$0"; exec "$@"`, gate,
-	}, serverCommand(bin, address, variant)...), os.Stderr)
+	}, serverCommand(bin, address, variant)...), os.Stderr, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func awaitSummary(t *testing.T, path string) map[string]record.Syscall {
 	return calls
 }
 
-// docs/method.md, server cpu and server memory: the CPU time "agrees within 3 % with
+// docs/method/definitions.md, server cpu and server memory: the CPU time "agrees within 3 % with
 // `/usr/bin/time`", which measures the probe and the server together, "and with
 // `pidstat`", which measures only the server, over six seconds of the load. Both tools
 // count in hundredths of a second, and round down user and system time separately. That

@@ -9,7 +9,8 @@ import (
 
 // links returns the state of each interface of this network namespace, by name. It must
 // not change while a node runs. It leaves out the loopback, which does not lead to
-// other nodes, and IPv6 addresses, which the kernel adds and removes by itself.
+// other nodes, and IPv6 addresses that are not unique local ones (RFC 4193), which the
+// kernel adds and removes by itself.
 func links() (map[string]string, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -26,7 +27,7 @@ func links() (map[string]string, error) {
 		}
 		addresses = slices.DeleteFunc(addresses, func(a net.Addr) bool {
 			ip, ok := a.(*net.IPNet)
-			return ok && ip.IP.To4() == nil
+			return ok && ip.IP.To4() == nil && !ip.IP.IsPrivate()
 		})
 		states[i.Name] = fmt.Sprint(i.Index, i.MTU, i.Flags&net.FlagUp, addresses)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
@@ -29,6 +30,8 @@ func TestAnInterfaceIsLostInEveryWay(t *testing.T) {
 			}
 			return netlink.AddrAdd(l, address)
 		}, []string{"d0"}},
+		"it gets a unique local address of IPv6": {addIPv6("fd00:e9:1c:2::1/48"), []string{"d0"}},
+		"it gets another address of IPv6":        {addIPv6("2001:db8::1/64"), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			netkit.NewNamespace(t)
@@ -42,5 +45,17 @@ func TestAnInterfaceIsLostInEveryWay(t *testing.T) {
 				t.Errorf("lost %v, %v; want %v", lost, err, test.lost)
 			}
 		})
+	}
+}
+
+// addIPv6 returns a change that adds an address.
+func addIPv6(text string) func(netlink.Link) error {
+	return func(l netlink.Link) error {
+		address, err := netlink.ParseAddr(text)
+		if err != nil {
+			return err
+		}
+		address.Flags = unix.IFA_F_NODAD
+		return netlink.AddrAdd(l, address)
 	}
 }

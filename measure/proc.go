@@ -170,6 +170,36 @@ func (u *udpCounters) field(name []byte) *uint64 {
 	return nil
 }
 
+// addSNMP6 adds the UDP counters of /proc/net/snmp6, which has one on each line. An IPv6
+// socket counts there what it receives by IPv6.
+func (u *udpCounters) addSNMP6(text []byte) error {
+	found := 0
+	for line := range bytes.Lines(text) {
+		name, rest := nextWord(line)
+		name, ok := bytes.CutPrefix(name, udp6Prefix)
+		if !ok {
+			continue
+		}
+		field := u.field(name)
+		if field == nil {
+			continue
+		}
+		value, _ := nextWord(rest)
+		n, ok := number(value)
+		if !ok {
+			return fmt.Errorf("/proc/net/snmp6: UDP counter %s is %q", name, value)
+		}
+		*field += n
+		found++
+	}
+	if found != 3 {
+		return fmt.Errorf("/proc/net/snmp6: %d of 3 UDP counters", found)
+	}
+	return nil
+}
+
+var udp6Prefix = []byte("Udp6")
+
 // traffic is the bytes that the interfaces of a network namespace have received and
 // sent, without the loopback.
 type traffic struct{ received, sent uint64 }

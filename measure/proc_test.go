@@ -15,6 +15,8 @@ const (
 	statText = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 400 5 6 7 8 9 10\ncpu1 10 20 30 400 50 60 70 80 90 100\nintr 12 0\n"
 	snmpText = "Ip: Forwarding\nIp: 1\nUdp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors\nUdp: 39 1 2 40 " +
 		"3\nUdpLite: InDatagrams\nUdpLite: 9\n"
+	snmp6Text = "Ip6InReceives                   \t9\nUdp6InDatagrams                 \t7\nUdp6NoPorts " +
+		"\t5\nUdp6InErrors \t2\nUdp6OutDatagrams \t8\nUdp6RcvbufErrors \t3\nUdpLite6InDatagrams \t1\n"
 )
 
 func TestParseStatus(t *testing.T) {
@@ -101,6 +103,26 @@ func TestParseSNMP(t *testing.T) {
 	}
 }
 
+func TestCountersOfIPv6AreAdded(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		want       udpCounters
+		ok         bool
+	}{
+		{"found by name", snmp6Text, udpCounters{46, 4, 6}, true},
+		{"one is missing", "Udp6InDatagrams 1\nUdp6InErrors 1\n", udpCounters{}, false},
+		{"one is no number", "Udp6InDatagrams x\n", udpCounters{}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := udpCounters{39, 2, 3}
+			err := got.addSNMP6([]byte(test.text))
+			if (err == nil) != test.ok || test.ok && got != test.want {
+				t.Errorf("got %+v, %v", got, err)
+			}
+		})
+	}
+}
+
 func TestNextTickIsTheNextMultipleAlsoBeforeTheEpoch(t *testing.T) {
 	for _, test := range []struct{ now, want int64 }{
 		{0, 100}, {1, 100}, {99, 100}, {100, 200}, {-1, 0}, {-100, 0}, {-101, -100}, {-250, -200},
@@ -139,7 +161,7 @@ func TestReadingASampleAllocatesNothing(t *testing.T) {
 }
 
 func FuzzParsers(f *testing.F) {
-	for _, text := range []string{statusText, statText, snmpText} {
+	for _, text := range []string{statusText, statText, snmpText, snmp6Text} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -154,6 +176,9 @@ func FuzzParsers(f *testing.F) {
 		}
 		if u, err := parseSNMP(text); err == nil && u == (udpCounters{}) && len(text) < len("Udp: ")*2 {
 			t.Errorf("counters out of %q", text)
+		}
+		if u := (udpCounters{}); u.addSNMP6(text) == nil && len(text) < 3*len("Udp6InErrors 0") {
+			t.Errorf("counters of IPv6 out of %q", text)
 		}
 	})
 }

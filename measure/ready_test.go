@@ -17,6 +17,7 @@ func TestACommandWithoutRecordsIsReadyWithALineOfItsOutput(t *testing.T) {
 		ready        bool
 	}{
 		"a line":            {"echo starting; echo it is ready now; sleep 0.3", "is ready", nil, true},
+		"on standard error": {"echo it is ready >&2; sleep 0.3", "is ready", nil, true},
 		"no such line":      {"echo starting", "is ready", nil, false},
 		"a line in pieces":  {"printf 'it is re'; sleep 0.1; echo ady; sleep 0.3", "is ready", nil, true},
 		"it answers":        {"sleep 0.2", "", func(context.Context) error { return nil }, true},

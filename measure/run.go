@@ -124,7 +124,7 @@ func Run(ctx context.Context, opts Options) (exitCode int, err error) {
 	if err != nil {
 		return ExitFailed, err
 	}
-	c, err := startChild(opts.Command, opts.Stderr)
+	c, err := startChild(opts.Command, opts.Stderr, opts.Ready != nil)
 	if err != nil {
 		return exitCodeOf(err), err
 	}

@@ -33,6 +33,7 @@ type sampler struct {
 	calls      *counter // nil if system calls are not counted
 
 	statm, stat, status, snmp, dev procFile
+	snmp6                          procFile // not open on a kernel without IPv6
 	pageBytes                      int64
 	buf                            []byte
 
@@ -72,6 +73,7 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 		stat:      procFile{fd: -1},
 		status:    procFile{fd: -1},
 		snmp:      procFile{fd: -1},
+		snmp6:     procFile{fd: -1},
 		dev:       procFile{fd: -1},
 		samples:   make([]record.Sample, 0, 4096),
 	}
@@ -93,6 +95,9 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 	if s.snmp, err = openProc("/proc/net/snmp"); err != nil {
 		return nil, err
 	}
+	if s.snmp6, err = openProc("/proc/net/snmp6"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	if s.dev, err = openProc("/proc/net/dev"); err != nil {
 		return nil, err
 	}
@@ -101,7 +106,7 @@ func newSampler(pid int, opts Options, calls *counter) (_ *sampler, err error) {
 }
 
 func (s *sampler) close() {
-	for _, f := range []procFile{s.statm, s.stat, s.status, s.snmp, s.dev} {
+	for _, f := range []procFile{s.statm, s.stat, s.status, s.snmp, s.snmp6, s.dev} {
 		f.close()
 	}
 }
@@ -216,6 +221,14 @@ func (s *sampler) readSeldom(atNS int64) error {
 	}
 	if s.seldom.udp, err = parseSNMP(text); err != nil {
 		return err
+	}
+	if s.snmp6.fd >= 0 {
+		if text, err = s.pread(s.snmp6); err != nil {
+			return err
+		}
+		if err := s.seldom.udp.addSNMP6(text); err != nil {
+			return err
+		}
 	}
 	if text, err = s.pread(s.dev); err != nil {
 		return err

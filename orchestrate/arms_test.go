@@ -76,7 +76,7 @@ func TestARunWithArmsIsWholeAndSaysWhichTrialIsWhich(t *testing.T) {
 		for _, trial := range run.Trials {
 			name := fmt.Sprintf("%03d-%s", trial.Index, trial.Label())
 			if !trial.Valid || len(trial.Warnings) > 0 || trial.Name() != name || trial.Variant != "xdp-block" {
-				t.Errorf("%s: %s, %q, of variant %s", trial.Name(), verdict(trial), trial.Warnings, trial.Variant)
+				t.Errorf("%s: %s, %q, of variant %s", trial.Name(), new(runner).verdict(trial), trial.Warnings, trial.Variant)
 			}
 			names = append(names, trial.Label())
 		}
@@ -183,7 +183,7 @@ func TestARunWithArmsIsResumedAsPlanned(t *testing.T) {
 		}
 		for i, trial := range run.Trials {
 			if trial.PlannedTrial != run.Manifest.Plan[i] || !trial.Valid {
-				t.Errorf("%+v (%s), want %+v as planned", trial.PlannedTrial, verdict(trial), run.Manifest.Plan[i])
+				t.Errorf("%+v (%s), want %+v as planned", trial.PlannedTrial, new(runner).verdict(trial), run.Manifest.Plan[i])
 			}
 		}
 	})

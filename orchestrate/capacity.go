@@ -88,7 +88,7 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 // reaches returns an error if the clients cannot start the attack of a cell.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	most := tenths(strongest(c))
-	if s.Search != nil && most < s.Search.From {
+	if s.Search != nil && !s.Parallel.Kind.Flood() && most < s.Search.From {
 		return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
 			"most, not %g times: give the clients more CPUs, or write a lower search.from", ErrCapacity, c.ServingPerS,
 			c.ClientCPUs, most, s.Search.From)
@@ -166,7 +166,7 @@ func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
 	}
 	s.Server.Quota = 1 // all but one of each client's requests in flight are refused
 	s.Search, s.Background, s.Sequential.Count, s.Neighbour.Count = nil, nil, 0, 0
-	s.Parallel.Kind, s.Parallel.Hold = record.Requests, 0
+	s.Parallel.Kind, s.Parallel.Hold, s.Parallel.Addresses = record.Requests, 0, 1
 	s.Parallel.Count, s.Parallel.Requests, s.Parallel.Duration = capacityClients, 0, capacityLoad
 	s.Parallel.Strength, s.Parallel.UpTo, s.Parallel.Rate, s.Parallel.Delay = 0, false, capacityRate, 0
 	s.Parallel.MaxInFlight, s.Parallel.Timeout = capacityInFlight, 5*time.Second

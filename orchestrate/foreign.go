@@ -3,102 +3,114 @@ package orchestrate
 import (
 	"bytes"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"net/netip"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-// serverFiles are the files that foreign servers read: their certificate, its key, and
-// the content that they serve.
-type serverFiles struct{ dir string }
+// The files of a foreign server, in Platform.FilesDir.
+const (
+	certificateFile = "certificate.pem"
+	keyFile         = "key.pem"
+	rootDir         = "root"
+	socketFile      = "gateway.sock"
+)
 
-// makeServerFiles makes the files of all cells; it returns nil if every server is ours.
-func makeServerFiles(s *scenarios.Scenario, certificates map[string]*tls.Certificate) (_ *serverFiles, err error) {
-	var f *serverFiles
-	for _, c := range s.Cells() {
-		if !c.Server.Foreign() {
-			continue
-		}
-		if f == nil {
-			dir, err := os.MkdirTemp("", "equic-bench-server-")
-			if err != nil {
-				return nil, fmt.Errorf("make the files of the server: %w", err)
-			}
-			f = &serverFiles{dir}
-		}
-		if err := f.add(c, certificates[c.Server.Key]); err != nil {
-			return nil, errors.Join(fmt.Errorf("make the files of the server: %w", err), f.remove())
-		}
-	}
-	return f, nil
-}
-
-func (f *serverFiles) add(c *scenarios.Scenario, pair *tls.Certificate) error {
+// giveFiles gives a foreign server its certificate, the key, and the content that it
+// serves.
+func giveFiles(server *NodeSpec, body int64, pair *tls.Certificate) error {
 	chain, key, err := certificate.PEM(pair)
 	if err != nil {
-		return err
+		return fmt.Errorf("make the files of the server: %w", err)
 	}
-	root := f.root(c)
-	if err := os.MkdirAll(root, 0o755); err != nil { // a server may drop its privileges
-		return err
+	server.Files = []File{
+		{certificateFile, chain}, {keyFile, key}, {rootDir + "/index.html", bytes.Repeat([]byte{'x'}, int(body))},
 	}
-	return errors.Join(
-		os.Chmod(f.dir, 0o755), //nolint:gosec // the same
-		os.WriteFile(f.certificate(c), chain, 0o644),
-		os.WriteFile(f.key(c), key, 0o644), //nolint:gosec // a key for one run
-		os.WriteFile(filepath.Join(root, "index.html"), bytes.Repeat([]byte{'x'}, int(c.Server.Body)), 0o644),
-	)
+	return nil
 }
 
-func (f *serverFiles) certificate(c *scenarios.Scenario) string {
-	return filepath.Join(f.dir, c.Server.Key+".pem")
-}
-
-func (f *serverFiles) key(c *scenarios.Scenario) string {
-	return filepath.Join(f.dir, c.Server.Key+"-key.pem")
-}
-
-func (f *serverFiles) root(c *scenarios.Scenario) string {
-	return filepath.Join(f.dir, "root-"+strconv.FormatInt(c.Server.Body, 10))
-}
-
-func (f *serverFiles) remove() error {
-	if f == nil {
-		return nil
-	}
-	return os.RemoveAll(f.dir)
-}
-
-// foreign returns the node of a foreign server. Its environment is the one in which its
-// program is looked up, and which many programs expect.
-func (b specBuilder) foreign(flags []string) NodeSpec {
+// foreign returns the node of a foreign server. Its home is the folder of its files, so
+// that it leaves nothing elsewhere.
+func (b specBuilder) foreign(flags []string, variant record.Variant) NodeSpec {
 	s := b.scenario
+	n := NodeSpec{
+		Name: results.RoleServer, Role: results.RoleServer, Address: s.Network.ServerAddress(), CPUs: s.Server.CPUs,
+		MemoryBytes: s.Server.Memory, Kernel: s.Trial.Syscalls, Image: s.Server.Image,
+	}
 	if s.Server.Ready != "" {
 		flags = append(flags, "--ready-line", s.Server.Ready)
 	} else {
 		flags = append(flags, "--ready-address", serverPort(s))
 	}
-	words := []string{
-		scenarios.PlaceAddress, s.Network.ServerAddress().String(), scenarios.PlacePort, strconv.Itoa(s.Network.Port),
+	if n.Image == "" {
+		n.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.filesDir}
+	} else {
+		b.bin = b.filesDir
 	}
-	if b.files != nil {
-		words = append(words, scenarios.PlaceCertificate, b.files.certificate(s), scenarios.PlaceKey, b.files.key(s),
-			scenarios.PlaceRoot, b.files.root(s))
+	places := b.places(variant)
+	listen := s.Network.ListenAddress()
+	words := []string{ // an IPv6 address stands in brackets before a port
+		scenarios.PlaceAddress + ":" + scenarios.PlacePort, netip.AddrPortFrom(listen, uint16(s.Network.Port)).String(),
 	}
-	command, replaced := b.probe(flags...), strings.NewReplacer(words...)
+	for _, place := range scenarios.Placeholders {
+		words = append(words, place, places[place])
+		n.Env = append(n.Env, scenarios.PlaceVariable(place)+"="+places[place])
+	}
+	replaced := strings.NewReplacer(words...)
+	n.Command = b.probe(flags...)
 	for _, word := range s.Server.Command {
-		command = append(command, replaced.Replace(word))
+		n.Command = append(n.Command, replaced.Replace(word))
+	}
+	if variant == record.NftablesInFront {
+		l := s.Server.Limits
+		n.Filter = &Filter{Port: s.Network.Port, PerSecond: l.Rate, Burst: l.AtOnce(), Deny: l.Deny}
+	}
+	return n
+}
+
+// places returns the values of the placeholders.
+func (b specBuilder) places(variant record.Variant) map[string]string {
+	s, socket := b.scenario, ""
+	if variant == record.GatewayInFront {
+		socket = path.Join(b.filesDir, socketFile)
+	}
+	return map[string]string{
+		scenarios.PlaceAddress:     s.Network.ListenAddress().String(),
+		scenarios.PlacePort:        strconv.Itoa(s.Network.Port),
+		scenarios.PlaceCertificate: path.Join(b.filesDir, certificateFile),
+		scenarios.PlaceKey:         path.Join(b.filesDir, keyFile),
+		scenarios.PlaceRoot:        path.Join(b.filesDir, rootDir),
+		scenarios.PlaceSocket:      socket,
+	}
+}
+
+// gateway returns the node of an equic-gateway in front of the server. It has the
+// server's network and CPUs.
+func (b specBuilder) gateway() NodeSpec {
+	s, l := b.scenario, b.scenario.Server.Limits
+	command := append(b.probe("--ready-line", "msg=attached"), path.Join(b.bin, "equic-gateway"),
+		"--interface", "eth0",
+		"--mode", s.Server.XDPMode,
+		"--port", strconv.Itoa(s.Network.Port),
+		"--quota", strconv.Itoa(s.Server.Quota),
+		"--socket", path.Join(b.filesDir, socketFile),
+	)
+	if l.Rate > 0 {
+		command = append(command, "--rate", strconv.FormatFloat(l.Rate, 'g', -1, 64), "--burst", strconv.Itoa(l.AtOnce()))
+	}
+	for _, prefix := range l.Deny {
+		command = append(command, "--deny", prefix.String())
 	}
 	return NodeSpec{
-		Name: results.RoleServer, Role: results.RoleServer, Address: s.Network.ServerAddress(), CPUs: s.Server.CPUs,
-		MemoryBytes: s.Server.Memory, Kernel: s.Trial.Syscalls, Command: command,
-		Env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")},
+		Name: results.RoleGateway, Role: results.RoleGateway, Address: s.Network.ServerAddress(), Behind: results.RoleServer,
+		CPUs: s.Server.CPUs, Kernel: true, Command: command,
 	}
 }

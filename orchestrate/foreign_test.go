@@ -1,14 +1,21 @@
 package orchestrate
 
 import (
+	"bytes"
 	"errors"
-	"os"
-	"path/filepath"
+	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
 )
 
@@ -25,31 +32,117 @@ func TestAServerThatIsNotOursIsGivenWhatItNeeds(t *testing.T) {
 	s := foreign()
 	r := &runner{scenario: s}
 	testkit.Must(t, r.makeCertificates())
-	files, err := makeServerFiles(s, r.certificates)
-	testkit.Must(t, err)
-	defer func() { testkit.Must(t, files.remove()) }()
-	nodes := specBuilder{scenario: s, bin: "/bin", files: files}.nodes("no-block")
-	command := nodes[0].Command
-	i := len(command) - len(s.Server.Command)
-	want := []string{"a-server", "-l", serverPort(s), "-c", files.certificate(s), "-k", files.key(s), files.root(s)}
-	if got := strings.Join(command[i:], " "); got != strings.Join(want, " ") {
+	nodes := specBuilder{scenario: s, bin: "/bin", filesDir: "/files"}.nodes("no-block")
+	server := &nodes[0]
+	i := len(server.Command) - len(s.Server.Command)
+	want := []string{"a-server", "-l", serverPort(s), "-c", "/files/certificate.pem", "-k", "/files/key.pem", "/files/root"}
+	if got := strings.Join(server.Command[i:], " "); got != strings.Join(want, " ") {
 		t.Errorf("command %s\nwant %s", got, want)
 	}
-	if before := strings.Join(command[:i], " "); !strings.Contains(before, "--ready-address "+serverPort(s)+" --") {
+	if before := strings.Join(server.Command[:i], " "); !strings.Contains(before, "--ready-address "+serverPort(s)+" --") {
 		t.Errorf("the probe: %s", before)
 	}
 	if !strings.Contains(strings.Join(nodes[1].Command, " "), "--path /index.html") {
 		t.Errorf("a client: %s", nodes[1].Command)
 	}
-	page, err := os.Stat(filepath.Join(files.root(s), "index.html"))
-	testkit.Must(t, err)
-	if page.Size() != s.Server.Body {
-		t.Errorf("it serves %d bytes, want %d", page.Size(), s.Server.Body)
-	}
-	for _, path := range []string{files.certificate(s), files.key(s)} {
-		if text, err := os.ReadFile(path); err != nil || !strings.HasPrefix(string(text), "-----BEGIN ") {
-			t.Errorf("%s: %.20q, %v", path, text, err)
+	for _, variable := range []string{"HOME=/files", "SERVER_ROOT=/files/root", "SERVER_PORT=4433", "SERVER_SOCKET="} {
+		if !slices.Contains(server.Env, variable) {
+			t.Errorf("its environment %q lacks %s", server.Env, variable)
 		}
+	}
+	testkit.Must(t, giveFiles(server, s.Server.Body, r.certificates[s.Server.Key]))
+	for _, f := range server.Files {
+		if f.Name == "root/index.html" {
+			if int64(len(f.Data)) != s.Server.Body {
+				t.Errorf("it serves %d bytes, want %d", len(f.Data), s.Server.Body)
+			}
+		} else if !bytes.HasPrefix(f.Data, []byte("-----BEGIN ")) {
+			t.Errorf("%s: %.20q", f.Name, f.Data)
+		}
+	}
+}
+
+func TestAnIPv6AddressStandsInBracketsBeforeAPort(t *testing.T) {
+	for family, want := range map[record.Family]string{
+		record.FamilyIPv4: "10.9.8.2:4433", record.FamilyIPv6: "[fd00:e9:1c:2::1]:4433", record.FamilyBoth: "[::]:4433",
+	} {
+		s := foreign()
+		s.Network.Family, s.Network.Subnet6 = family, "fd00:e9:1c::/48"
+		command := specBuilder{scenario: s, bin: "/bin", filesDir: "/files"}.nodes("no-block")[0].Command
+		if !slices.Contains(command, want) {
+			t.Errorf("%s: %q has no %s", family, command, want)
+		}
+	}
+}
+
+func TestWhatStandsInFrontOfAServerThatIsNotOurs(t *testing.T) {
+	s := foreign()
+	s.Server.Command = append(s.Server.Command, "{socket}")
+	s.Server.Limits = scenarios.Limits{Rate: 20, Deny: []netip.Prefix{netip.MustParsePrefix("10.9.8.13/32")}}
+	b := specBuilder{scenario: s, bin: "/bin", filesDir: "/files"}
+	last := func(nodes []NodeSpec) NodeSpec { return nodes[len(nodes)-1] }
+
+	with := b.nodes("gateway")
+	g := last(with)
+	if g.Behind != results.RoleServer || g.Address != with[0].Address || !g.Kernel {
+		t.Errorf("the gateway: %+v", g)
+	}
+	flags := strings.Join(g.Command, " ")
+	for _, flag := range []string{
+		"--ready-line msg=attached -- /bin/equic-gateway ", "--rate 20 --burst 20", "--deny 10.9.8.13/32",
+		"--socket /files/gateway.sock", "--port 4433",
+	} {
+		if !strings.Contains(flags, flag) {
+			t.Errorf("the gateway's command %s\nlacks %s", flags, flag)
+		}
+	}
+	if word := last(with[:1]).Command; word[len(word)-1] != "/files/gateway.sock" {
+		t.Errorf("the server's command ends with %q", word[len(word)-1])
+	}
+
+	rules := b.nodes("nftables-limit")
+	want := &Filter{Port: 4433, PerSecond: 20, Burst: 20, Deny: s.Server.Limits.Deny}
+	if diff := cmp.Diff(want, rules[0].Filter, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Errorf("the filter (-want +got):\n%s", diff)
+	}
+	if last(rules).Role == results.RoleGateway || with[0].Filter != nil {
+		t.Error("a variant has what belongs to another")
+	}
+}
+
+// The gateway is ready before the server starts, and ends after it.
+func TestTheGatewayOutlivesTheServer(t *testing.T) {
+	s := foreign()
+	s.Variants = []record.Variant{record.GatewayInFront}
+	s.Server.Limits.Rate = 20
+	rt := newFake(s)
+	rt.platform.HostPrograms = true
+	var mu sync.Mutex
+	var events []string
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		events = append(events, fmt.Sprintf(format, args...))
+	}
+	stands := func(p *process) int {
+		note("%s starts", p.spec.Name)
+		p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now()}})
+		if s := <-p.signals; s != syscall.SIGTERM {
+			return 128 + int(s)
+		}
+		p.probe()
+		note("%s ends", p.spec.Name)
+		return 0
+	}
+	rt.programs = map[string]program{"server": stands, "gateway": stands}
+	outcome, err := Run(t.Context(), s, rt, testOptions(t))
+	testkit.Must(t, err)
+	if !outcome.Trials[0].Valid {
+		t.Errorf("invalid: %+v", outcome.Trials[0].Checks)
+	}
+	want := []string{"gateway starts", "server starts", "server ends", "gateway ends"}
+	if diff := cmp.Diff(want, events); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -35,7 +35,7 @@ func (t *trial) live() *Live {
 			continue
 		case results.RoleParallel, results.RoleBackground:
 			group = &l.Attack
-		case results.RoleNeighbour:
+		case results.RoleNeighbour, results.RoleGateway:
 			continue
 		}
 		group.Started, group.Done, group.OK = group.Started+p.Started, group.Done+p.Done, group.OK+p.OK

@@ -53,7 +53,7 @@ func newManifest(
 func experiments(s *scenarios.Scenario) []results.Cell {
 	var all []results.Cell
 	for _, c := range s.Cells() {
-		cell := results.Cell{Name: c.Cell, Load: c.Load, Point: c.Point, Set: c.Set, Experiment: experiment(c)}
+		cell := results.Cell{Name: c.Cell, Load: c.Load, Point: c.Point, Set: c.Set, Server: c.ServerPoint, Experiment: experiment(c)}
 		all = append(all, cell)
 	}
 	return all
@@ -110,11 +110,15 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		Arms:              arms(s),
 		Search:            search(s),
 	}
+	e.Family, e.Subnets = family(s.Network)
 	for _, c := range s.Background {
 		e.Background = append(e.Background, load(c))
 	}
 	if s.Server.Foreign() {
-		e.Command, e.Path = s.Server.Command, s.Server.Path
+		e.Command, e.Image, e.Path, e.Limits = s.Server.Command, s.Server.Image, s.Server.Path, limitsOf(s.Server.Limits)
+		if s.Server.Protocol == scenarios.HQ {
+			e.Protocol = s.Server.Protocol
+		}
 	}
 	if s.Neighbour.Count > 0 {
 		e.Neighbour = load(s.Neighbour)
@@ -123,6 +127,20 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		e.Variants = append(e.Variants, string(v))
 	}
 	return e
+}
+
+func limitsOf(l scenarios.Limits) *results.Limits {
+	if !l.Some() {
+		return nil
+	}
+	limits := &results.Limits{PerSecond: l.Rate}
+	if l.Rate > 0 {
+		limits.Burst = l.AtOnce()
+	}
+	for _, prefix := range l.Deny {
+		limits.Deny = append(limits.Deny, prefix.String())
+	}
+	return limits
 }
 
 func search(s *scenarios.Scenario) *results.Search {
@@ -140,8 +158,13 @@ func load(c scenarios.Clients) results.Load {
 	if kind == record.Requests { // as in older runs
 		kind = ""
 	}
+	addresses := c.Addresses
+	if addresses == 1 { // as in older runs
+		addresses = 0
+	}
 	return results.Load{
 		Kind:          kind,
+		Addresses:     addresses,
 		HoldNS:        c.Hold.Nanoseconds(),
 		Clients:       c.Count,
 		Requests:      c.Requests,

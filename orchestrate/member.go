@@ -137,6 +137,9 @@ func (m *member) node(epoch time.Time) results.Node {
 		Records:  recordsFile(m.spec.Name),
 		Log:      m.spec.Name + ".log",
 	}
+	if m.spec.Addresses.Given() {
+		n.Sources = m.spec.Addresses.Network.String()
+	}
 	if seen.readies > 0 {
 		n.ReadySeenNS = seen.readyAt.Sub(epoch).Nanoseconds() // by the monotonic clock
 	}

@@ -16,21 +16,24 @@ import (
 
 // Binaries returns the names of the programs that run in the nodes.
 func Binaries() []string {
-	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood"}
+	return []string{"equic-probe", "equic-server", "equic-client", "equic-flood", "equic-gateway"}
 }
 
 // newSpec describes the nodes of one trial.
 func newSpec(
 	s *scenarios.Scenario, run string, p results.PlannedTrial, attempt int, epoch time.Time, platform Platform,
-	files *serverFiles,
 ) (Spec, error) {
 	subnet, err := netip.ParsePrefix(s.Network.Subnet)
 	if err != nil {
 		return Spec{}, fmt.Errorf("network.subnet: %w", err)
 	}
+	subnet6, err := subnet6Of(s)
+	if err != nil {
+		return Spec{}, err
+	}
 	cpus, _ := placeNodes(s, platform)
 	nodes := specBuilder{
-		scenario: s, bin: platform.BinDir, wholeFrames: platform.WholeFrames, files: files,
+		scenario: s, bin: platform.BinDir, filesDir: platform.FilesDir, wholeFrames: platform.WholeFrames,
 	}.nodes(p.Variant)
 	for i := range nodes {
 		n := &nodes[i]
@@ -40,15 +43,15 @@ func newSpec(
 			record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10),
 		)
 		if n.Flood {
-			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPort(s))
+			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPortFor(s, n.Address))
 		}
 	}
-	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Nodes: nodes}, nil
+	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Subnet6: subnet6, Nodes: nodes}, nil
 }
 
 // NodeSpecs describes the nodes of a scenario as they are in every trial of a variant:
-// the server first, then the sequential, the parallel and the background clients, and
-// the neighbours. The binaries are in the folder bin.
+// the server first, then the sequential, the parallel and the background clients, the
+// neighbours, and a gateway in front of the server. The binaries are in the folder bin.
 func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 	return specBuilder{scenario: s, bin: bin}.nodes(variant)
 }
@@ -56,26 +59,29 @@ func NodeSpecs(s *scenarios.Scenario, variant, bin string) []NodeSpec {
 func (b specBuilder) nodes(variant string) []NodeSpec {
 	s := b.scenario
 	nodes := []NodeSpec{b.server(variant)}
+	nodes[0].Other = s.Network.ServerPlace().Other
+	at := func(i int, c scenarios.Clients) scenarios.Place { return s.ClientPlace(len(nodes)-1, i, c) }
 	for i := range s.Sequential.Count {
-		nodes = append(nodes, b.client(results.RoleSequential, i, s.Sequential))
+		nodes = append(nodes, b.client(results.RoleSequential, i, at(i, s.Sequential), s.Sequential))
 	}
 	for i := range s.Parallel.Count {
-		nodes = append(nodes, b.attacker(results.RoleParallel, i, s.Parallel))
+		nodes = append(nodes, b.attacker(results.RoleParallel, i, at(i, s.Parallel), s.Parallel))
 	}
 	for g, c := range s.Background {
 		for i := range c.Count {
-			n := b.attacker(results.RoleBackground, i, c)
+			n := b.attacker(results.RoleBackground, i, at(i, c), c)
 			n.Name = fmt.Sprintf("%s-%d-%d", n.Role, g+1, i+1)
 			nodes = append(nodes, n)
 		}
 	}
-	for i := range nodes[1:] {
-		nodes[i+1].Address = s.Network.ClientAddress(i)
-	}
 	for i := range s.Neighbour.Count {
-		n, attacker := b.client(results.RoleNeighbour, i, s.Neighbour), nodes[1+s.Sequential.Count+i%s.Parallel.Count]
-		n.Behind, n.Address = attacker.Name, attacker.Address
+		attacker := nodes[1+s.Sequential.Count+i%s.Parallel.Count]
+		n := b.client(results.RoleNeighbour, i, scenarios.Place{Address: attacker.Address}, s.Neighbour)
+		n.Behind = attacker.Name
 		nodes = append(nodes, n)
+	}
+	if record.Variant(variant) == record.GatewayInFront {
+		nodes = append(nodes, b.gateway())
 	}
 	return nodes
 }
@@ -84,8 +90,8 @@ func (b specBuilder) nodes(variant string) []NodeSpec {
 type specBuilder struct {
 	scenario    *scenarios.Scenario
 	bin         string
+	filesDir    string
 	wholeFrames bool // of floods
-	files       *serverFiles
 }
 
 // server gives every variant the same process with the same capabilities: the system
@@ -100,7 +106,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 		flags = append(flags, "--alternate", s.Trial.Alternate.String())
 	}
 	if s.Server.Foreign() {
-		return b.foreign(flags)
+		return b.foreign(flags, record.Variant(variant))
 	}
 	var retry []string
 	if s.Server.Retry != "" && record.Variant(variant).Retries() {
@@ -123,11 +129,11 @@ func (b specBuilder) server(variant string) NodeSpec {
 			"--key", s.Server.Key,
 			"--interface", "eth0",
 			"--xdp-mode", s.Server.XDPMode,
-		}, retry),
+		}, retry, familyFlag(s)),
 	}
 }
 
-func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) client(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	end, mode := endOf(c), results.RoleParallel
 	if role == results.RoleSequential || role == results.RoleNeighbour {
 		mode = results.RoleSequential
@@ -141,16 +147,22 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	if path := b.scenario.Server.Path; path != "" {
 		end = append(end, "--path", path)
 	}
+	if protocol := b.scenario.Server.Protocol; protocol == scenarios.HQ {
+		end = append(end, "--protocol", protocol)
+	}
 	return NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
 		Role:      role,
+		Address:   at.Address,
+		Other:     at.Other,
+		Addresses: at.Sources,
 		CPUs:      c.CPUs,
 		OpenFiles: openFiles(c),
 		Command: slices.Concat(b.probe(), []string{
 			path.Join(b.bin, "equic-client"),
-			"--server", serverPort(b.scenario),
+			"--server", serverPortFor(b.scenario, at.Address),
 			"--mode", mode,
-		}, end, []string{
+		}, end, sourcesFlags(at), []string{
 			"--rate", strconv.FormatFloat(c.Rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
 			"--max-in-flight", strconv.Itoa(c.MaxInFlight),
@@ -161,15 +173,15 @@ func (b specBuilder) client(role string, i int, c scenarios.Clients) NodeSpec {
 	}
 }
 
-func (b specBuilder) attacker(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) attacker(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	if c.Kind.Flood() {
-		return b.flood(role, i, c)
+		return b.flood(role, i, at, c)
 	}
-	return b.client(role, i, c)
+	return b.client(role, i, at, c)
 }
 
 // flood returns the node of an attacker that makes no requests.
-func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
+func (b specBuilder) flood(role string, i int, at scenarios.Place, c scenarios.Clients) NodeSpec {
 	rate := c.Rate
 	if c.Max {
 		rate = 0
@@ -177,6 +189,9 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 	n := NodeSpec{
 		Name:      role + "-" + strconv.Itoa(i+1),
 		Role:      role,
+		Address:   at.Address,
+		Other:     at.Other,
+		Addresses: at.Sources,
 		CPUs:      c.CPUs,
 		OpenFiles: openFiles(c),
 		Flood:     true,
@@ -186,13 +201,13 @@ func (b specBuilder) flood(role string, i int, c scenarios.Clients) NodeSpec {
 		}, endOf(c), []string{
 			"--rate", strconv.FormatFloat(rate, 'g', -1, 64),
 			"--delay", (c.Delay + c.Phase(i)).String(),
-		}),
+		}, sourcesFlags(at)),
 	}
 	if b.wholeFrames {
 		n.Command = append(n.Command, "--interface", "eth0")
 	}
 	if c.Kind == record.Spoofed {
-		n.Sources = b.scenario.Network.FloodSources()
+		n.Sources = b.scenario.Network.SpoofedSources(at.Address)
 		n.Command = append(n.Command, "--sources", n.Sources.String())
 	}
 	return n
@@ -218,13 +233,23 @@ var ErrRuntime = errors.New("the runtime cannot run this")
 // own address, and neighbours if each node has an address of its own.
 func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
-		if c.Server.Foreign() && !p.HostPrograms {
+		switch {
+		case c.Server.Image != "" && !p.Images:
+			return fmt.Errorf("%w: server.image is that of a container, and the nodes of the runtime %s are none: run with "+
+				"--runtime docker, or leave image out", ErrRuntime, p.Runtime.Name)
+		case c.Server.Foreign() && c.Server.Image == "" && !p.HostPrograms:
 			return fmt.Errorf("%w: server.command is a program of this machine, which the nodes of the runtime %s do not have: "+
-				"run with --runtime netns", ErrRuntime, p.Runtime.Name)
+				"run with --runtime netns, or add server.image", ErrRuntime, p.Runtime.Name)
+		case c.Server.Image != "" && slices.ContainsFunc(c.Variants, record.Variant.InFront):
+			return fmt.Errorf("%w: a variant in front of the server needs the server's network namespace, which a container "+
+				"does not share: leave image out and run with --runtime netns, or write variants: [no-block]", ErrRuntime)
 		}
 		if c.Neighbour.Count > 0 && !p.SharedAddresses {
 			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
 				"own: run with --runtime netns, or leave neighbour out", ErrRuntime, p.Runtime.Name)
+		}
+		if err := checkAddresses(c, p); err != nil {
+			return err
 		}
 		spoofed := func(attack scenarios.Clients) bool { return attack.Kind == record.Spoofed }
 		if slices.ContainsFunc(c.Attacks(), spoofed) && !p.WholeFrames {
@@ -247,7 +272,7 @@ type placement struct {
 
 func (p placement) of(role string) []int {
 	switch role {
-	case results.RoleServer:
+	case results.RoleServer, results.RoleGateway:
 		return p.server
 	case results.RoleSequential:
 		return p.sequential

@@ -89,6 +89,8 @@ type Options struct {
 	Once bool
 	// JudgeAttack is required for a search.
 	JudgeAttack JudgeAttack
+	// Describe returns the main figures of a valid trial, for its message. It may be nil.
+	Describe func(run *results.Run, t *results.Trial) (string, error)
 	// CPUTimes reads the times of some CPUs, or of all if none is given, to detect when
 	// they are idle. If it is nil, they are read from the kernel.
 	CPUTimes func(cpus []int) (host.CPUTimes, error)
@@ -126,10 +128,6 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if err := r.makeCertificates(); err != nil {
 		return Outcome{}, err
 	}
-	if r.files, err = makeServerFiles(s, r.certificates); err != nil {
-		return Outcome{}, err
-	}
-	defer func() { err = errors.Join(err, r.files.remove()) }()
 	open := r.create
 	if o.Resume != "" {
 		open = r.resume
@@ -171,8 +169,7 @@ type runner struct {
 	// certificates, by the type of their key, are the same in all trials: generating a
 	// key takes seconds.
 	certificates map[string]*tls.Certificate
-	files        *serverFiles // nil if every server is ours
-	kept         Nodes        // of the last trial, with Options.Keep
+	kept         Nodes // of the last trial, with Options.Keep
 	// slowest is the longest time that the nodes of a trial of this run took until all
 	// were ready; zero before the first.
 	slowest time.Duration
@@ -297,7 +294,7 @@ func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results
 		trial, err := r.trial(ctx, p, attempt)
 		if trial != nil {
 			r.trials = append(r.trials, *trial)
-			r.emit(Event{Trial: p, Phase: PhaseDone, Message: verdict(trial)})
+			r.emit(Event{Trial: p, Phase: PhaseDone, Message: r.verdict(trial)})
 			for _, w := range trial.Warnings {
 				r.emit(Event{Trial: p, Phase: PhaseDone, Message: "warning: " + w})
 			}
@@ -316,11 +313,24 @@ func (r *runner) emit(e Event) {
 }
 
 // verdict returns the outcome of a trial in one line.
-func verdict(t *results.Trial) string {
+func (r *runner) verdict(t *results.Trial) string {
 	if t.Valid {
-		return "valid"
+		return "valid" + r.figures(t)
 	}
 	return fmt.Sprintf("invalid (attempt %d of %d): %s", t.Attempt, Attempts, whyInvalid(t))
+}
+
+// figures returns the main figures of a trial, after a colon. A trial whose figures
+// cannot be read is no less valid: the report will say why.
+func (r *runner) figures(t *results.Trial) string {
+	if r.options.Describe == nil {
+		return ""
+	}
+	words, err := r.options.Describe(&results.Run{Dir: r.writer.Dir, Manifest: *r.manifest}, t)
+	if err != nil || words == "" {
+		return ""
+	}
+	return ": " + words
 }
 
 // whyInvalid returns the first rule that a trial breaks, with its evidence.

@@ -33,7 +33,7 @@ func TestAWholeRunIsWrittenAndSealed(t *testing.T) {
 		run := checkSealed(t, outcome.Dir)
 		for _, trial := range run.Trials {
 			if !trial.Valid {
-				t.Errorf("%s: %s", trial.Name(), verdict(trial))
+				t.Errorf("%s: %s", trial.Name(), new(runner).verdict(trial))
 			}
 			if len(trial.Nodes) != 5 || len(trial.Warnings) != 0 {
 				t.Errorf("%s: %d nodes, warnings %q", trial.Name(), len(trial.Nodes), trial.Warnings)

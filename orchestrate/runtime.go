@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -83,9 +84,14 @@ type Platform struct {
 	WholeFrames bool
 	// SharedAddresses reports whether a node can have another's address (NodeSpec.Behind).
 	SharedAddresses bool
-	// HostPrograms reports whether nodes can run any program of this machine, and read its
-	// files.
-	HostPrograms bool
+	// IPv6 reports whether nodes can have IPv6 addresses.
+	IPv6 bool
+	// SeveralAddresses reports whether a node can have a network of addresses
+	// (NodeSpec.Addresses).
+	SeveralAddresses bool
+	// HostPrograms reports whether nodes can run any program of this machine, and Images
+	// whether they can be made of any image.
+	HostPrograms, Images bool
 	// NoMemoryLimit reports that nodes get no memory limit, even if one is requested.
 	NoMemoryLimit bool
 	// NoSwapLimit reports that nodes at their memory limit can be swapped out.
@@ -96,8 +102,10 @@ type Platform struct {
 	// runtime has such an estimate. If it is nil, the scenario's upper bound and the
 	// run's trials so far are used.
 	Startup func(nodes int) time.Duration
-	// BinDir is the folder of the nodes' binaries, as the nodes see it.
+	// BinDir is the folder of the nodes' binaries, and FilesDir that of NodeSpec.Files, as
+	// the nodes see them.
 	BinDir   string
+	FilesDir string
 	Warnings []string
 }
 
@@ -107,7 +115,8 @@ type Spec struct {
 	Trial   results.PlannedTrial
 	Attempt int
 	Subnet  netip.Prefix
-	Nodes   []NodeSpec // the server first
+	Subnet6 netip.Prefix // not valid if no node has an IPv6 address
+	Nodes   []NodeSpec   // the server first
 }
 
 // Limit bounds the time to make or remove the nodes and their network: beyond it, the
@@ -124,6 +133,11 @@ type NodeSpec struct {
 	Name    string
 	Role    string // results.RoleServer, for example
 	Address netip.Addr
+	// Other is another address of the node, if it has one of each version of IP.
+	Other netip.Addr
+	// Addresses are those from which an attacker sends in place of Address, if it has
+	// several. Their network is the node's: others reach it through Address.
+	Addresses record.Sources
 	// Behind names the node whose network the node shares, including its address; empty
 	// means none.
 	Behind  string
@@ -135,6 +149,13 @@ type NodeSpec struct {
 	// OpenFiles is how many files the node must be able to open. The runtime sets the
 	// limit if it can; zero leaves it unchanged.
 	OpenFiles int
+	// Image is that of the container, if it is not made of our programs only. The runtime
+	// then puts equic-probe into Platform.FilesDir.
+	Image string
+	// Files are in Platform.FilesDir before the node starts.
+	Files []File
+	// Filter is enforced by nftables in front of the node; nil is none.
+	Filter *Filter
 	// Flood reports whether the node sends the marked frames of a flood. Sources is the network
 	// from which it sends besides its own address; replies to Sources go to the node.
 	Flood   bool
@@ -142,4 +163,18 @@ type NodeSpec struct {
 	// Kernel reports whether the node loads eBPF programs and attaches XDP to its
 	// interface. It then gets the capabilities for that; no other node has any.
 	Kernel bool
+}
+
+// File is a file of a node. Its name is relative to Platform.FilesDir.
+type File struct {
+	Name string
+	Data []byte
+}
+
+// Filter is what nftables lets through to a UDP port.
+type Filter struct {
+	Port      int
+	PerSecond float64 // packets that open a connection, per client address; zero is no limit
+	Burst     int     // such packets at once
+	Deny      []netip.Prefix
 }

@@ -172,6 +172,10 @@ func TestASearchEndsBelowWhatTheClientsCanStart(t *testing.T) {
 	if err := reaches(s, c); !errors.Is(err, ErrCapacity) || !strings.Contains(err.Error(), "search.from") {
 		t.Errorf("the clients can start 0.1 times the capacity: %v", err)
 	}
+	s.Parallel.Kind = record.Junk
+	if err := reaches(s, c); err != nil {
+		t.Errorf("a flood needs no such clients: %v", err)
+	}
 }
 
 func TestARunSearchesInCheckedTrials(t *testing.T) {

@@ -134,14 +134,18 @@ func (t *trial) begin() (err error) {
 	r := t.runner
 	t.started = time.Now()
 	t.epoch = t.started.Add(t.startup())
-	t.spec, err = newSpec(t.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform(), r.files)
+	t.spec, err = newSpec(t.scenario, r.writer.ID, t.plan, t.attempt, t.epoch, r.runtime.Platform())
 	if err != nil {
 		return err
 	}
-	if !t.scenario.Server.Foreign() {
-		if err := giveCertificate(&t.spec.Nodes[0], r.certificates[t.scenario.Server.Key]); err != nil {
-			return err
-		}
+	server, pair := &t.spec.Nodes[0], r.certificates[t.scenario.Server.Key]
+	if t.scenario.Server.Foreign() {
+		err = giveFiles(server, t.scenario.Server.Body, pair)
+	} else {
+		err = giveCertificate(server, pair)
+	}
+	if err != nil {
+		return err
 	}
 	t.out, err = r.writer.BeginTrial(t.plan, t.attempt)
 	if err != nil {
@@ -205,29 +209,23 @@ func (t *trial) countArrivals() (err error) {
 	return err
 }
 
-// load starts the server, then the clients, waits for their end, and stops the server.
-// Watchers live as long as the context watch.
+// load starts the gateway in front of the server, if there is one, then the server, then
+// the clients. It waits for the clients' end, and stops the others. Watchers live as long as the context watch.
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
 		return &brokenError{fmt.Sprintf(
 			"server and clients were made %s after the epoch: if it stays so, raise trial.startup",
 			validity.Seconds(late.Nanoseconds()))}
 	}
-	server, clients := t.members[0], t.members[1:]
-	if err := t.start(ctx, watch, server); err != nil {
-		return err
-	}
-	readyBy := t.epoch.Add(readyGrace)
-	if err := t.await(ctx, readyBy, t.members[:1], (*member).ready,
-		"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
-		return err
-	}
-	if err := t.start(ctx, watch, clients...); err != nil {
-		return err
-	}
-	if err := t.await(ctx, readyBy, clients, (*member).ready,
-		"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
-		return err
+	server, clients, gateway := t.groups()
+	for _, group := range [][]*member{gateway, server, clients} {
+		if err := t.start(ctx, watch, group...); err != nil {
+			return err
+		}
+		if err := t.await(ctx, t.epoch.Add(readyGrace), group, (*member).ready,
+			"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
+			return err
+		}
 	}
 	t.allReady = time.Now()
 	if err := t.runner.checkPrograms(); err != nil { // again, now that each node has been started
@@ -241,11 +239,31 @@ func (t *trial) load(ctx, watch context.Context) error {
 	}
 	t.stopping = true
 	t.emit(PhaseStop)
-	server.stop()
-	if err := t.signal(ctx, server, syscall.SIGTERM); err != nil {
+	if err := t.stop(ctx, server); err != nil {
 		return err
 	}
-	return t.await(ctx, time.Now().Add(stopLimit), t.members[:1], (*member).ended,
+	return t.stop(ctx, gateway)
+}
+
+// groups returns the server, the clients, and the gateway in front of the server, if there
+// is one.
+func (t *trial) groups() (server, clients, gateway []*member) {
+	server, clients = t.members[:1], t.members[1:]
+	if last := len(clients) - 1; last >= 0 && clients[last].spec.Role == results.RoleGateway {
+		clients, gateway = clients[:last], clients[last:]
+	}
+	return server, clients, gateway
+}
+
+// stop asks nodes to end, and waits until they have.
+func (t *trial) stop(ctx context.Context, members []*member) error {
+	for _, m := range members {
+		m.stop()
+		if err := t.signal(ctx, m, syscall.SIGTERM); err != nil {
+			return err
+		}
+	}
+	return t.await(ctx, time.Now().Add(stopLimit), members, (*member).ended,
 		fmt.Sprintf("still running %s after SIGTERM", stopLimit))
 }
 

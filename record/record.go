@@ -215,8 +215,8 @@ type Sample struct {
 	// Syscalls is the number of system calls of the process since its exec, or only of
 	// those in the stretches that are measured. It is zero if none are counted.
 	Syscalls uint64 `json:"syscalls,omitempty"`
-	// For the node's network namespace (/proc/net/snmp), read once a second and at the
-	// end.
+	// For the node's network namespace (/proc/net/snmp and snmp6), read once a second and
+	// at the end.
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`
 	UDPRcvbufErrors uint64 `json:"udp_rcvbuf_errors,omitempty"`

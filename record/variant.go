@@ -31,6 +31,11 @@ const (
 	TCBlockNew        Variant = "tc-block-new"
 	GenericBlock      Variant = "generic-block"
 	GenericBlockNew   Variant = "generic-block-new"
+
+	// The variants of a foreign server: nothing counts its connections, unless it uses the
+	// gateway's socket.
+	GatewayInFront  Variant = "gateway"
+	NftablesInFront Variant = "nftables-limit"
 )
 
 // Place is the place in the stack at which a client is refused.
@@ -49,13 +54,20 @@ const (
 	PlaceTC        Place = "tc"        // the kernel, at the interface's tc ingress
 	PlaceGeneric   Place = "generic"   // the kernel, at XDP in its generic form
 	PlaceXDP       Place = "xdp"       // the kernel, at XDP in the driver
+
+	// Places in front of a foreign server.
+	PlaceGateway       Place = "gateway"        // an equic-gateway, at XDP in the driver
+	PlaceNftablesLimit Place = "nftables-limit" // rules of nftables, at the prerouting hook
 )
 
-// Drops reports whether packets are dropped there before QUIC reads them, without any
-// answer. The other places of user space refuse.
+// Drops reports whether our server has packets dropped there before QUIC reads them,
+// without any answer. In the other places of user space it refuses.
 func (p Place) Drops() bool { return p == PlaceAppDrop || p.InKernel() }
 
-// InKernel reports whether the kernel drops there.
+// InFront reports whether the place is in front of a foreign server.
+func (p Place) InFront() bool { return p == PlaceGateway || p == PlaceNftablesLimit }
+
+// InKernel reports whether our server has the kernel drop there.
 func (p Place) InKernel() bool {
 	switch p {
 	case PlaceSocket, PlaceNetfilter, PlaceNftables, PlaceTC, PlaceGeneric, PlaceXDP:
@@ -211,6 +223,18 @@ var variants = []VariantSpec{
 			Color: [3]uint8{110, 130, 40}, Dashes: []float64{9, 1, 1, 1}, Mark: Slab, Hollow: true, Size: 1.5, Hatch: Level,
 		},
 	},
+	{
+		Name: GatewayInFront, Place: PlaceGateway, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{0, 90, 140}, Dashes: []float64{9, 2, 3, 2}, Mark: Circle, Hollow: true, Size: 1.3, Hatch: Rising,
+		},
+	},
+	{
+		Name: NftablesInFront, Place: PlaceNftablesLimit, Policy: PolicyNew,
+		Look: Look{
+			Color: [3]uint8{150, 60, 90}, Dashes: []float64{6, 1, 1, 1, 1, 1}, Mark: Diamond, Hollow: true, Size: 1.3, Hatch: Rising,
+		},
+	},
 }
 
 // VariantNames returns the names of all variants, in the order of the list.
@@ -244,7 +268,10 @@ func (v Variant) Spec() VariantSpec {
 	panic("no such variant: " + string(v))
 }
 
-// InKernel reports whether the kernel refuses the client.
+// InFront reports whether the variant protects a foreign server, from in front of it.
+func (v Variant) InFront() bool { return v.Spec().Place.InFront() }
+
+// InKernel reports whether our server has the kernel refuse the client.
 func (v Variant) InKernel() bool { return v.Spec().Place.InKernel() }
 
 // Drops reports whether packets of the client are dropped before QUIC reads them.

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -38,20 +39,47 @@ type Options struct {
 	Lang string
 	// Claims are judged by the run; nil means those of the paper eQUIC Gateway.
 	Claims *claims.File
+	// Out is the folder of the report, new or with an older report; empty means report/ in
+	// the run directory.
+	Out string
 }
+
+// ErrNotAReport means that Options.Out is a folder with something else.
+var ErrNotAReport = errors.New("folder is not a report")
 
 // Write regenerates the report of a run directory from its raw records, and returns its
 // numbers. The old report stays until the new one is complete. If a run has no valid
 // trial, the error wraps analysis.ErrNoTrials and describes the problems of its trials.
 func Write(runDir string, o Options) (*analysis.Report, error) {
-	summary, drawn, err := drawIn(runDir, runDir, o)
+	out := o.Out
+	if out == "" {
+		out = filepath.Join(runDir, results.ReportDir)
+	} else if err := replaceable(out); err != nil {
+		return nil, err
+	}
+	summary, drawn, err := drawIn(runDir, filepath.Dir(out), o)
 	if err != nil {
 		return nil, err
 	}
-	if err := replace(filepath.Join(runDir, results.ReportDir), drawn); err != nil {
+	if err := replace(out, drawn); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(drawn))
 	}
 	return summary, nil
+}
+
+// replaceable returns an error for a folder that has other files than a report's.
+func replaceable(dir string) error {
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for an older report: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, SummaryFile)); err != nil {
+		return fmt.Errorf("%w: %s has no %s, and a report would replace it: name a new folder", ErrNotAReport, dir, SummaryFile)
+	}
+	return nil
 }
 
 // drawIn writes the report of a run into a new folder, which it makes in place. The

@@ -89,6 +89,8 @@ type Cell struct {
 	Load  string   `json:"load,omitempty"`
 	Point string   `json:"point,omitempty"` // label of the matrix's values
 	Set   []string `json:"set,omitempty"`   // each of these values as key=value
+	// Server is Point without the values of groups of clients: Capacity.Point.
+	Server string `json:"server,omitempty"`
 
 	Experiment Experiment `json:"experiment"`
 }
@@ -165,12 +167,21 @@ type Experiment struct {
 	// Neighbour are honest clients at the attackers' addresses; none in older runs.
 	Neighbour Load    `json:"neighbour,omitzero"`
 	Search    *Search `json:"search,omitempty"`
-	BodyBytes int64   `json:"body_bytes"`
+	// Family is the version of IP; empty is IPv4, as in older runs. Subnets are those of
+	// the nodes; none are recorded for IPv4 alone.
+	Family    record.Family `json:"family,omitempty"`
+	Subnets   []string      `json:"subnets,omitempty"`
+	BodyBytes int64         `json:"body_bytes"`
 	// Command runs the server, if it is not ours: such a server leaves no records but those
 	// of the probe. Path is what clients request; empty is "/".
 	Command []string `json:"server_command,omitempty"`
+	Image   string   `json:"server_image,omitempty"` // of its container; empty: a program of this machine
 	Path    string   `json:"path,omitempty"`
-	Quota   int      `json:"quota"`
+	// Protocol is what the clients speak above QUIC; empty is HTTP/3.
+	Protocol string `json:"protocol,omitempty"`
+	// Limits are what the variants in front of the server enforce.
+	Limits *Limits `json:"limits,omitempty"`
+	Quota  int     `json:"quota"`
 	// RequestTimeoutNS limits each request, from its actual start.
 	RequestTimeoutNS int64 `json:"request_timeout_ns"`
 	IdleTimeoutNS    int64 `json:"idle_timeout_ns"`
@@ -196,6 +207,13 @@ type Experiment struct {
 	Syscalls *bool `json:"syscalls,omitempty"`
 }
 
+// Limits are enforced in front of a foreign server.
+type Limits struct {
+	PerSecond float64  `json:"initials_per_second,omitempty"` // per client address
+	Burst     int      `json:"burst,omitempty"`
+	Deny      []string `json:"deny,omitempty"` // prefixes
+}
+
 // Certificate is the certificate of servers. Its key is not stored.
 type Certificate struct {
 	Key    string `json:"key"` // its type: "rsa-2048"
@@ -206,10 +224,13 @@ type Certificate struct {
 type Load struct {
 	// Kind is the kind of attack. Empty is requests. HoldNS is how long its connections
 	// stay open after their responses.
-	Kind     record.Attack `json:"kind,omitempty"`
-	HoldNS   int64         `json:"hold_ns,omitempty"`
-	Clients  int           `json:"clients"`
-	Requests int           `json:"requests"` // per client
+	Kind    record.Attack `json:"kind,omitempty"`
+	HoldNS  int64         `json:"hold_ns,omitempty"`
+	Clients int           `json:"clients"`
+	// Addresses is how many addresses each attacker sends from, each a client of its own.
+	// Zero is the node's only one.
+	Addresses int `json:"addresses,omitempty"`
+	Requests  int `json:"requests"` // per client
 	// DurationNS is how long each client starts requests, if Requests is not set.
 	DurationNS int64 `json:"duration_ns,omitempty"`
 	// RatePerSecond is the scheduled rate per client. Zero is a closed loop.
@@ -320,7 +341,7 @@ type Runtime struct {
 	Capabilities []string `json:"capabilities,omitempty"`
 }
 
-// Check is the result of one rule of docs/method.md for a trial.
+// Check is the result of one rule of validity (docs/method/definitions.md) for a trial.
 type Check struct {
 	Rule     string `json:"rule"`
 	OK       bool   `json:"ok"`
@@ -332,6 +353,9 @@ type Node struct {
 	Name    string `json:"name"` // "server", "sequential-1", "parallel-4"
 	Role    string `json:"role"` // RoleServer and so on
 	Address string `json:"address"`
+	// Sources is the network from whose addresses an attacker sends in place of Address, if
+	// it has several.
+	Sources string `json:"sources,omitempty"`
 	ReadyNS int64  `json:"ready_ns"` // relative to the epoch
 	// ReadySeenNS is when its ready record arrived, by the monotonic clock of
 	// equic-bench. It is zero if none arrived, and in older runs.
@@ -366,6 +390,7 @@ const (
 	RoleParallel   = "parallel"
 	RoleBackground = "background"
 	RoleNeighbour  = "neighbour"
+	RoleGateway    = "gateway" // in front of the server
 )
 
 // Trial is one execution of one variant: trial.json.

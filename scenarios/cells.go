@@ -20,20 +20,24 @@ type cell struct {
 	server []string // the values that do not belong to a group of clients
 	set    []string // the matrix's values, each as key=value
 	root   *yaml.Node
+	named  string // the server, if the file has several
 	// variants are those of the load; nil if it has all of the scenario's.
 	variants *yaml.Node
 }
 
-// cells splits a file into its cells. Without loads and matrix there is one.
+// cells splits a file into its cells. Without loads, servers and matrix there is one.
 func (d *decoder) cells(root *yaml.Node) []cell {
 	if root.Kind != yaml.MappingNode {
 		return []cell{{root: root}}
 	}
 	root = clone(root)
-	loads, matrix := take(root, "loads"), take(root, "matrix")
+	loads, servers, matrix := take(root, "loads"), take(root, "servers"), take(root, "matrix")
 	all := []cell{{root: root}}
 	if loads != nil {
 		all = d.withLoads(root, loads)
+	}
+	if servers != nil {
+		all = d.withServers(all, servers)
 	}
 	if matrix != nil {
 		for _, axis := range d.axes(matrix, all) {
@@ -241,7 +245,7 @@ func (s *Scenario) Cells() []*Scenario {
 	var all []*Scenario
 	for _, c := range s.cells {
 		cell := *c
-		cell.Variants, cell.Repetitions, cell.Again = c.ofLoad(s.Variants), s.Repetitions, s.Again
+		cell.Variants, cell.Repetitions, cell.Again = c.allowed(s.Variants), s.Repetitions, s.Again
 		if len(cell.Variants) > 0 {
 			all = append(all, &cell)
 		}
@@ -249,24 +253,35 @@ func (s *Scenario) Cells() []*Scenario {
 	return all
 }
 
-// ofLoad returns those of the variants that the cell's load has.
-func (s *Scenario) ofLoad(variants []record.Variant) []record.Variant {
-	if s.loadVariants == nil {
+// allowed returns those of the variants that the cell's load and server have.
+func (s *Scenario) allowed(variants []record.Variant) []record.Variant {
+	if s.only == nil {
 		return variants
 	}
-	return slices.DeleteFunc(slices.Clone(variants), func(v record.Variant) bool {
-		return !slices.Contains(s.loadVariants, v)
-	})
+	return slices.DeleteFunc(slices.Clone(variants), func(v record.Variant) bool { return !slices.Contains(s.only, v) })
 }
 
 // readVariants reads the variants of a load, which are some of the scenario's.
 func (d *decoder) readVariants(n *yaml.Node, s *Scenario) {
 	path := "loads." + s.Load + ".variants"
-	s.loadVariants = []record.Variant{}
-	d.read(n, path, d.variants(&s.loadVariants))
-	for _, v := range s.loadVariants {
+	s.only = []record.Variant{}
+	d.read(n, path, d.variants(&s.only))
+	for _, v := range s.only {
 		if !slices.Contains(s.Variants, v) {
 			d.wrong(n, path, string(v)+" is none of the scenario's", "add it to variants")
+		}
+	}
+}
+
+// checkUsed refuses variants that no cell has.
+func (d *decoder) checkUsed(cells []*Scenario) {
+	if len(d.problems) > 0 || cells[0].only == nil {
+		return
+	}
+	for _, v := range cells[0].Variants {
+		has := func(c *Scenario) bool { return slices.Contains(c.allowed(c.Variants), v) }
+		if !slices.ContainsFunc(cells, has) {
+			d.problem(d.key("variants"), "variants: "+string(v)+" exists for no load and server of the file", "leave it out")
 		}
 	}
 }

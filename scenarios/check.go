@@ -3,9 +3,6 @@ package scenarios
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -21,16 +18,19 @@ func (d *decoder) check(s *Scenario) {
 		d.checkSchedule("clients.neighbour", s.Neighbour)
 		d.checkNeighbour(s)
 		d.checkKind("clients.parallel", s.Parallel)
+		d.checkAddresses("clients.parallel", s.Parallel, s)
 		for i, c := range s.Background {
 			path := fmt.Sprintf("clients.parallel[%d]", i+2)
 			d.checkSchedule(path, c)
 			d.checkKind(path, c)
+			d.checkAddresses(path, c, s)
 		}
 		d.checkAlternation(s)
 		d.checkServer(s)
 		d.checkSearch(s)
 	}
 	d.checkNetwork(s)
+	d.checkSubnet6(s)
 }
 
 // checkOverlap refuses an attack after the load of honest clients: it measures nothing
@@ -98,44 +98,6 @@ func (d *decoder) checkKind(path string, c Clients) {
 		refuse("rate", fmt.Sprintf("%g/s is out of range", c.Rate), fmt.Sprintf("write up to %d/s", mostRate))
 	}
 }
-
-// checkServer checks what only some servers can do.
-func (d *decoder) checkServer(s *Scenario) {
-	refuse := func(key, what, remedy string) { d.problem(d.key(key), key+": "+what, remedy) }
-	if what, remedy := s.lethalQuota(); what != "" {
-		d.problem(d.key("server.quota"), what, remedy)
-	}
-	if what, remedy := s.strangeVariant(); what != "" {
-		d.problem(d.key("variants", "server.command"), what, remedy)
-	}
-	if path := s.Server.Path; path != "" && path[0] != '/' {
-		refuse("server.path", fmt.Sprintf("%q does not begin with a slash", s.Server.Path), "write one such as /index.html")
-	}
-	if s.Server.Foreign() && s.Server.Retry != "" {
-		refuse("server.retry", "server.command runs another server, which has its own rules for a Retry", "leave it out")
-	}
-	if !s.Server.Foreign() {
-		if s.Server.Ready != "" {
-			refuse("server.ready", "there is no server.command that prints it", "leave it out")
-		}
-		if s.Server.Path != "" {
-			refuse("server.path", "our server serves / only", "leave it out, or add server.command")
-		}
-		return
-	}
-	for _, word := range s.Server.Command {
-		for _, place := range placeholder.FindAllString(word, -1) {
-			if !slices.Contains(placeholders, place) {
-				refuse("server.command", place+" is no placeholder", "use "+strings.Join(placeholders, ", "))
-			}
-		}
-	}
-}
-
-var (
-	placeholder  = regexp.MustCompile(`\{[a-z]*\}`)
-	placeholders = []string{PlaceAddress, PlacePort, PlaceCertificate, PlaceKey, PlaceRoot}
-)
 
 // ShortestStretch is the minimum of trial.alternate. Of a shorter stretch, too little
 // is left without its disturbed beginning (docs/method.md, The cost of measuring).

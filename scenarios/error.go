@@ -45,16 +45,25 @@ func (p Problem) String() string {
 // known words.
 func nearest(word string, known []string) string {
 	slices.Sort(known)
+	if best := DidYouMean(word, known); best != "" {
+		return best
+	}
+	return "use one of " + strings.Join(known, ", ")
+}
+
+// DidYouMean suggests the known word that is at most two typing errors away. It is empty
+// if there is none.
+func DidYouMean(word string, known []string) string {
 	best, distance := "", min(2, 1+len(word)/3)
 	for _, k := range known {
 		if d := edits(strings.ToLower(word), k); d <= distance {
 			best, distance = k, d-1
 		}
 	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
+	if best == "" {
+		return ""
 	}
-	return "use one of " + strings.Join(known, ", ")
+	return fmt.Sprintf("did you mean %q?", best)
 }
 
 // edits returns the Levenshtein distance of two words, in bytes.

@@ -2,12 +2,16 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,14 +28,30 @@ import (
 func Load(path string) (*Scenario, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		const remedy = "name a scenario such as scenarios/quick.yaml"
-		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: remedy}}}
+		return nil, &Error{[]Problem{{File: path, What: "there is no such file", Remedy: similarFile(path)}}}
 	}
 	if err != nil {
 		const remedy = "name a readable file such as scenarios/quick.yaml"
 		return nil, &Error{[]Problem{{File: path, What: "cannot be read: " + err.Error(), Remedy: remedy}}}
 	}
 	return Parse(path, text)
+}
+
+// similarFile suggests a scenario with a similar name, in the same folder or in
+// scenarios/.
+func similarFile(path string) string {
+	byName := map[string]string{}
+	for _, dir := range []string{"scenarios", filepath.Dir(path)} {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")) // the pattern is valid
+		for _, file := range files {
+			byName[filepath.Base(file)] = file
+		}
+	}
+	name := strings.TrimSuffix(filepath.Base(path), ".yaml") + ".yaml"
+	if file := byName[name]; file != "" {
+		return fmt.Sprintf("did you mean %q?", file)
+	}
+	return cmp.Or(DidYouMean(name, slices.Sorted(maps.Keys(byName))), "name a scenario such as scenarios/quick.yaml")
 }
 
 // Parse checks the text of a scenario and fills in the defaults. The name is the
@@ -48,6 +68,7 @@ func Parse(name string, text []byte) (*Scenario, error) {
 		s.Path, s.Text = name, text
 		all = append(all, s)
 	}
+	d.checkUsed(all)
 	if err := d.err(); err != nil {
 		return nil, err
 	}
@@ -69,8 +90,11 @@ func (d *decoder) cell(c *cell) *Scenario {
 	if c.variants != nil {
 		d.readVariants(c.variants, s)
 	}
-	if _, given := d.keys["variants"]; s.Server.Foreign() && !given {
+	if _, given := d.keys["variants"]; s.Server.Foreign() && !given && c.named == "" {
 		s.Variants = []record.Variant{record.NoBlock}
+	}
+	if c.named != "" {
+		s.only = slices.DeleteFunc(slices.Clone(s.allowed(s.Variants)), func(v record.Variant) bool { return !s.Server.Runs(v) })
 	}
 	// Keys of all groups.
 	s.Parallel.share(s.Sequential)
@@ -106,6 +130,7 @@ func defaults() *Scenario {
 			Key:         "ecdsa-p256",
 			Memory:      2 << 30,
 			XDPMode:     "native",
+			Protocol:    H3,
 		},
 		Sequential: Clients{
 			MaxInFlight: 1,
@@ -114,7 +139,9 @@ func defaults() *Scenario {
 			KeyExchange: X25519MLKEM768,
 		},
 		Parallel: attacker(),
-		Network:  Network{Subnet: "172.31.99.0/24", Port: 4433},
+		Network: Network{
+			Family: record.FamilyIPv4, Subnet: "172.31.99.0/24", Subnet6: "fd00:e9:1c::/48", Port: 4433,
+		},
 		Trial: Trial{
 			Startup:        5 * time.Second,
 			SampleInterval: 100 * time.Millisecond,
@@ -135,34 +162,9 @@ func (d *decoder) scenario(s *Scenario) reader {
 		"repetitions": d.integer(&s.Repetitions, 1, MostRepetitions).
 			about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median " +
 				"needs six."),
-		"server": d.mapping(fields{
-			"body": d.size(&s.Server.Body, 1, 64<<20).about("Size of the response to each request."),
-			"quota": d.integer(&s.Server.Quota, 1, 1_000_000).
-				about("Connections that one client address may have at the same time."),
-			"idle_timeout": d.duration(&s.Server.IdleTimeout, 100*time.Millisecond, 10*time.Minute).
-				about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that " +
-					"xdp-block blocks stays blocked."),
-			"key": d.choice(&s.Server.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
-				about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
-					"(docs/method.md, Load)."),
-			"retry": d.retry(&s.Server.Retry).about("When userspace-retry, and variants that drop packets under policy new, " +
-				"answer an attempt from an address that is not validated with a Retry: always, or while more handshakes than " +
-				"this number are in progress from such addresses, or more than quota from one. Without it, the number is 128 " +
-				"in total and 64 of one client."),
-			"cpus": d.cpus(&s.Server.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
-				"fastest core, and the other " +
-				"hardware threads of that core stay idle."),
-			"memory": d.size(&s.Server.Memory, 32<<20, 1<<40).
-				about("The server's limit, without swap; memory percentages are of it."),
-			"command": d.words(&s.Server.Command).about("A server of yours, in place of ours: its program and arguments, " +
-				"with {address}, {port}, {certificate}, {key} and {root} (docs/servers.md). It prints no records, so the " +
-				"figures that need them are left out. Runtime netns."),
-			"ready": d.text(&s.Server.Ready).about("With command: a text in the line of output with which the server is " +
-				"ready. Without it, the server is ready when it answers QUIC."),
-			"path": d.text(&s.Server.Path).about("What the clients request, with command: / if it is left out. The response has the size of body."),
-			"xdp_mode": d.choice(&s.Server.XDPMode, "native", "generic").
-				about("Where the XDP program runs: in the driver, or in the network stack."),
-		}).about("The measured server."),
+		"server": d.server(&s.Server).about("The measured server."),
+		"servers": d.servers().about("Several servers, each in trials of its own. Their names are yours. What they share " +
+			"stands under server. Each has those of the variants that exist for it."),
 		"clients": d.some(d.mapping(fields{
 			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they " +
 				"get all other fast cores; if " +
@@ -191,6 +193,11 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"strongest attack that it withstands, by bisection (docs/method.md, The breaking point). The attack then has " +
 			"no `rate`, and a `duration`."),
 		"network": d.mapping(fields{
+			"family": d.choice((*string)(&s.Network.Family), record.FamilyNames()...).
+				about("Version of IP. With both, each node has an address of both, and the clients of a group use them in turn, " +
+					"the first IPv4 (docs/servers.md, Networks; ipv6 and both: runtime netns)."),
+			"subnet6": d.text(&s.Network.Subnet6).about("A unique local IPv6 subnet, /48, in which each node has a /64 of its " +
+				"own, as a client in IPv6 is a /64."),
 			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
 		}).about("The network of the nodes."),
@@ -257,7 +264,7 @@ func (d *decoder) matrix() reader {
 }
 
 // attacker returns the defaults of an attack.
-func attacker() Clients { return Clients{Kind: record.Requests, MaxInFlight: 1000} }
+func attacker() Clients { return Clients{Kind: record.Requests, Addresses: 1, MaxInFlight: 1000} }
 
 // attackKinds returns the kinds of attack.
 func attackKinds() (names []string) {
@@ -299,6 +306,9 @@ func (d *decoder) attack(c *Clients, searched bool) reader {
 		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
 			"request, and floods the server with Initials, of its own address or of others, with what is not QUIC, or with Initials that are too short " +
 			"(docs/method.md, Load).")
+	f["addresses"] = d.integer(&c.Addresses, 1, record.MostSources).
+		about("How many addresses each attacker sends from, in turn. Each is a client of its own, with its own quota, and the " +
+			"server reaches them by a route (docs/servers.md, Networks; more than one: runtime netns).")
 	f["hold"] = d.duration(&c.Hold, time.Millisecond, time.Hour).
 		about("How long a connection stays open after its response, of kind hold.")
 	f["rate"] = d.strength(c).

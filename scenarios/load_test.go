@@ -46,6 +46,7 @@ func TestOurScenariosLoadWithoutWarnings(t *testing.T) {
 		"smoke":  30 * time.Second,
 		"floods": time.Minute,
 		"places": 2 * time.Minute,
+		"ipv6":   2 * time.Minute,
 		// One trial of each variant, of four at most.
 		"knee-smoke": 40 * time.Second,
 		"cost":       10 * time.Minute, // without the requests, as it is a closed loop
@@ -76,7 +77,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Kind: record.Requests, Count: 4, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second,
+		Kind: record.Requests, Count: 4, Addresses: 1, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second,
 		Start: Together, KeyExchange: X25519,
 	}
 	delayed := attack
@@ -98,9 +99,12 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 			Repetitions: 1,
 			Server: Server{
 				Body: 262144, Quota: 5, IdleTimeout: 5 * time.Second, Key: "rsa-4096", Memory: 2 << 30, XDPMode: "native",
+				Protocol: H3,
 			},
 			Sequential: groups[0], Parallel: groups[1],
-			Network: Network{Subnet: "172.31.99.0/24", Port: 4433},
+			Network: Network{
+				Family: record.FamilyIPv4, Subnet: "172.31.99.0/24", Subnet6: "fd00:e9:1c::/48", Port: 4433,
+			},
 			Trial: Trial{
 				Startup: s.Trial.Startup, SampleInterval: 100 * time.Millisecond, Drain: s.Trial.Drain,
 				Settle: s.Trial.Settle, Syscalls: true,
@@ -129,7 +133,7 @@ func TestMissingKeysTakeTheirDefaults(t *testing.T) {
 	want.Name, want.Path, want.Text = "least", "least.yaml", []byte(least)
 	want.Sequential.Count, want.Sequential.Requests, want.Sequential.Rate = 1, 20, 10
 	want.Parallel = Clients{
-		Kind: record.Requests, Count: 1, Requests: 5, Rate: 10, Delay: time.Second,
+		Kind: record.Requests, Count: 1, Addresses: 1, Requests: 5, Rate: 10, Delay: time.Second,
 		MaxInFlight: 1000, Timeout: 10 * time.Second, Start: Together, KeyExchange: X25519MLKEM768,
 	}
 	if diff := cmp.Diff(want, s, cmp.AllowUnexported(Scenario{})); diff != "" {
@@ -277,7 +281,7 @@ func FuzzParse(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, file := range append(files, "paper.yaml", "quick.yaml", "policies.yaml", "smoke.yaml", "hundred.yaml") {
+	for _, file := range append(files, "paper.yaml", "quick.yaml", "policies.yaml", "smoke.yaml", "hundred.yaml", "ipv6.yaml") {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)

@@ -71,6 +71,25 @@ clients:
   parallel: {count: 4, duration: 10s, rate: up to 2x, delay: 10s}
 `
 
+// compared is a scenario with two servers, one of them in a container.
+const compared = `name: compared
+variants: [no-block, gateway]
+server:
+  body: 16KiB
+servers:
+  ours: {key: ecdsa-p256}
+  theirs:
+    command: [their-server, "{address}", "{port}", "{certificate}", "{key}", "{root}"]
+    protocol: hq-interop
+    limits: {rate: 60/s, burst: 120, deny: [172.31.99.15/32]}
+  in-a-container:
+    image: registry.example/quic-server:1.2
+    command: [/server, --port, "{port}", --cert, "{certificate}", --key, "{key}", --root, "{root}"]
+clients:
+  sequential: {count: 4, duration: 20s, pace: 100ms}
+  parallel: {count: 4, duration: 10s, rate: up to 2x, delay: 10s}
+`
+
 // together is a scenario with two groups of attackers.
 const together = `name: together
 clients:
@@ -102,11 +121,11 @@ func Manual() ([]byte, error) {
 	}
 	var out bytes.Buffer
 	err = frame.Execute(&out, struct {
-		Shortest, Several, Searching, Shared, Together, Foreign, Every string
-		Groups                                                         []manualGroup
-		Room                                                           int
+		Shortest, Several, Searching, Shared, Together, Foreign, Compared, Every string
+		Groups                                                                   []manualGroup
+		Room                                                                     int
 	}{
-		shortest, several, searching, shared, together, foreign, string(everyKey),
+		shortest, several, searching, shared, together, foreign, compared, string(everyKey),
 		manualGroups("", new(decoder).scenario(defaults()), example.Content[0]),
 		roomFor(24),
 	})

@@ -9,19 +9,28 @@ import (
 // CheckVariants returns an *Error if the server cannot run one of the variants, or if no client can
 // complete a connection with its quota. Call it after Load if a flag has changed the variants.
 func (s *Scenario) CheckVariants() error {
-	for _, check := range []func() (what, remedy string){s.lethalQuota, s.strangeVariant} {
-		if what, remedy := check(); what != "" {
-			return &Error{[]Problem{{File: s.Path, What: what, Remedy: remedy}}}
+	for _, c := range s.Cells() {
+		for _, check := range []func() (what, remedy string){c.lethalQuota, c.strangeVariant} {
+			if what, remedy := check(); what != "" {
+				return &Error{[]Problem{{File: s.Path, What: what, Remedy: remedy}}}
+			}
 		}
 	}
 	return nil
 }
 
-// strangeVariant returns the problem with a variant and a foreign server.
+// strangeVariant returns the problem with a variant that does not exist for the server.
 func (s *Scenario) strangeVariant() (what, remedy string) {
-	for _, v := range s.Variants {
-		if s.Server.Foreign() && v != record.NoBlock {
-			return fmt.Sprintf("variants: %s is our server's, and server.command runs another", v), "write variants: [no-block]"
+	for _, v := range s.allowed(s.Variants) {
+		switch {
+		case s.Server.Runs(v):
+		case !s.Server.Foreign():
+			return fmt.Sprintf("variants: %s protects a server of yours, and there is no server.command", v), "leave it out"
+		case v.InFront():
+			return fmt.Sprintf("variants: %s has nothing to enforce", v), "add server.limits, such as {rate: 60/s}"
+		default:
+			return fmt.Sprintf("variants: %s is our server's, and server.command runs another", v),
+				"use no-block, gateway or nftables-limit"
 		}
 	}
 	return "", ""
@@ -35,7 +44,7 @@ func (s *Scenario) lethalQuota() (what, remedy string) {
 	if s.Server.Quota > 1 {
 		return "", ""
 	}
-	for _, v := range s.Variants {
+	for _, v := range s.allowed(s.Variants) {
 		if v.Drops() && v.Spec().Policy == record.PolicyClient {
 			return fmt.Sprintf("server.quota: with 1, %s drops every packet of a client as soon as its only connection "+
 					"counts, so no request of a sequential client completes", v),

@@ -48,8 +48,9 @@ type Scenario struct {
 	// the same server, and so the same capacity.
 	ServerPoint string
 	cells       []*Scenario
-	// loadVariants are the variants of a cell's load; nil means all of the scenario's.
-	loadVariants []record.Variant
+	// only are the variants that the cell's load and server have; nil means all of the
+	// scenario's.
+	only []record.Variant
 
 	// Path and Text are the file as given.
 	Path string
@@ -59,46 +60,12 @@ type Scenario struct {
 // MostRepetitions is the most blocks of one run.
 const MostRepetitions = 1000
 
-// Server is the measured server and its limits.
-type Server struct {
-	Body        int64 // bytes of the response to "/"
-	Quota       int   // simultaneous connections admitted per client address
-	IdleTimeout time.Duration
-	Key         string // of its certificate: "ecdsa-p256", or "rsa-2048" or "rsa-4096"
-	CPUs        []int  // none: the run chooses them (auto)
-	Memory      int64  // bytes; zero is no limit
-	XDPMode     string
-	// Retry is when variants that answer with a Retry do: RetryAlways, or the number of
-	// handshakes in progress from addresses that are not validated above which they do.
-	// Empty is the default of the server.
-	Retry string
-	// Command runs a foreign server, with Placeholders; none means our own.
-	Command []string
-	Path    string // of a request's URL
-	Ready   string // text in the line that Command prints when it is ready; empty: wait until it answers
-}
-
-// Foreign reports whether the server is not one of our programs: it prints no records,
-// and has neither quotas nor variants.
-func (s Server) Foreign() bool { return len(s.Command) > 0 }
-
-// RetryAlways is a value of Server.Retry: every address is validated.
-const RetryAlways = "always"
-
-// Placeholders are the words of Server.Command that a run replaces.
-const (
-	PlaceAddress     = "{address}"     // of the server
-	PlacePort        = "{port}"        // network.port
-	PlaceCertificate = "{certificate}" // a file (PEM)
-	PlaceKey         = "{key}"         // its private key (PEM)
-	PlaceRoot        = "{root}"        // a folder with index.html, of server.body bytes
-)
-
 // Clients is one group of clients.
 type Clients struct {
 	Kind        record.Attack // of an attack
 	Hold        time.Duration // of kind Hold: how long a connection stays open after its response
 	Count       int
+	Addresses   int           // of each attacker, each a client of its own; up to 1 is the node's own address
 	Requests    int           // per client; zero if Duration is given
 	Duration    time.Duration // how long each client starts requests; zero if Requests is given
 	Rate        float64       // per client and second; zero is a closed loop
@@ -187,8 +154,10 @@ func (c Clients) mostInFlight() int {
 
 // Network is the trial's own network.
 type Network struct {
-	Subnet string // CIDR, IPv4; the server is .2, the clients follow from .11
-	Port   int
+	Family  record.Family // which of the subnets nodes have addresses in; empty is IPv4
+	Subnet  string        // CIDR, IPv4; the server is .2, the clients follow from .11
+	Subnet6 string        // CIDR, IPv6, /48; each node has a /64 with its host number in Subnet
+	Port    int
 }
 
 // Host numbers of the nodes in their subnet.
@@ -197,22 +166,20 @@ const (
 	firstClientHost = 11
 )
 
-// ServerAddress returns the server's address. The subnet must have been checked.
-func (n Network) ServerAddress() netip.Addr { return n.host(serverHost) }
+// ServerAddress returns the server's address, that of IPv4 if it has both. The subnets must
+// have been checked.
+func (n Network) ServerAddress() netip.Addr { return n.place(serverHost, 0).Address }
 
-// ClientAddress returns the address of a client. Clients count from zero: first the sequential
-// ones, then the parallel ones. A neighbour has the address of a parallel client.
-func (n Network) ClientAddress(client int) netip.Addr { return n.host(firstClientHost + client) }
+// ClientAddress returns the address of a client, that of IPv4 if it has both. Clients count
+// from zero: first the sequential ones, then the parallel ones. A neighbour has the address of
+// a parallel client.
+func (n Network) ClientAddress(client int) netip.Addr {
+	return n.place(firstClientHost+client, 0).Address
+}
 
 // FloodSources returns a private network outside the subnet, for the sources of spoofed
-// packets.
-func (n Network) FloodSources() netip.Prefix {
-	sources := netip.MustParsePrefix("10.192.0.0/12")
-	if sources.Overlaps(netip.MustParsePrefix(n.Subnet)) {
-		sources = netip.MustParsePrefix("10.208.0.0/12")
-	}
-	return sources
-}
+// packets in IPv4.
+func (n Network) FloodSources() netip.Prefix { return n.apart("10.192.0.0/12", "10.208.0.0/12") }
 
 func (n Network) host(number int) netip.Addr {
 	address := netip.MustParsePrefix(n.Subnet).Addr().As4()

@@ -110,7 +110,8 @@ func (d *decoder) number(to *float64, unit string, low, high float64) reader {
 	}}
 }
 
-// forP99 is how many requests a p99 needs (docs/method.md, Metrics).
+// forP99 is how many requests a p99 needs (docs/method/statistics.md, Quantiles and
+// histograms).
 const forP99 = 441
 
 // checkSearch checks that the sequential clients start enough requests for a p99 before

@@ -1,9 +1,12 @@
 package scenarios
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/record"
 )
@@ -16,6 +19,12 @@ func TestAServerThatIsNotOursHasItsOwnRules(t *testing.T) {
 		"no list":                 {"command: [", "command: x # [", "is not a list of words"},
 		"a path without a slash":  {"/index.html", "index.html", `"index.html" does not begin with a slash`},
 		"ready without a command": {"  command:", "  # command:", "there is no server.command that prints it"},
+		"nothing to enforce":      {"server:", "variants: [no-block, gateway]\nserver:", "gateway has nothing to enforce"},
+		"empty limits":            {"  ready:", "  limits: {burst: 3}\n  ready:", "server.limits: limits nothing"},
+		"no prefix":               {"  ready:", "  limits: {deny: [10.0.0.1/8]}\n  ready:", `"10.0.0.1/8" is not a prefix`},
+		"limits of our server":    {"  command:", "  limits: {rate: 1/s}\n  # command:", "our server enforces its quota by itself"},
+		"an image of nothing":     {"  command:", "  image: x\n  # command:", "there is no server.command to run in it"},
+		"a protocol of ours":      {"  command:", "  protocol: hq-interop\n  # command:", "our server speaks h3 only"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := Parse("x.yaml", []byte(strings.Replace(foreign, c.from, c.to, 1)))
@@ -31,5 +40,67 @@ func TestAServerThatIsNotOursHasItsOwnRules(t *testing.T) {
 				t.Errorf("error %v, want one on %q", err, c.says)
 			}
 		})
+	}
+}
+
+func TestAGatewayCanCountForAServerThatUsesItsSocket(t *testing.T) {
+	text := strings.NewReplacer("server:\n", "variants: [gateway]\nserver:\n", `"{root}"`, `"{socket}"`).Replace(foreign)
+	if _, err := Parse("x.yaml", []byte(text)); err != nil {
+		t.Error(err)
+	}
+}
+
+const servers = `name: x
+variants: [no-block, userspace-block, gateway]
+server: {body: 16KiB, key: rsa-4096}
+servers:
+  ours: {quota: 7}
+  theirs: {command: [x], limits: {rate: 20/s, burst: 50, deny: [10.0.0.0/8]}}
+loads:
+  a: {parallel: {count: 1, requests: 10, rate: 2x}}
+  b: {parallel: {count: 2, requests: 10, rate: 2x}}
+matrix:
+  server.memory: [64MiB, 128MiB]
+`
+
+func TestSeveralServersHaveTrialsOfTheirOwn(t *testing.T) {
+	s, err := Parse("x.yaml", []byte(servers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	variants := map[string][]record.Variant{}
+	for _, c := range s.Cells() {
+		variants[c.Cell] = c.Variants
+	}
+	ours := []record.Variant{record.NoBlock, record.UserspaceBlock}
+	theirs := []record.Variant{record.NoBlock, record.GatewayInFront}
+	want := map[string][]record.Variant{
+		"a-ours-64mib": ours, "a-ours-128mib": ours, "a-theirs-64mib": theirs, "a-theirs-128mib": theirs,
+		"b-ours-64mib": ours, "b-ours-128mib": ours, "b-theirs-64mib": theirs, "b-theirs-128mib": theirs,
+	}
+	if diff := cmp.Diff(want, variants); diff != "" {
+		t.Errorf("cells (-want +got):\n%s", diff)
+	}
+	c := s.CellNamed("b-theirs-128mib")
+	limits := Limits{Rate: 20, Burst: 50, Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	if c.Server.Body != 16<<10 || c.Server.Memory != 128<<20 || c.ServerPoint != "theirs-128mib" || c.Parallel.Count != 2 ||
+		!cmp.Equal(c.Server.Limits, limits, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
+		t.Errorf("%+v", c)
+	}
+	if q := s.CellNamed("a-ours-64mib").Server; q.Quota != 7 || q.Foreign() {
+		t.Errorf("%+v", q)
+	}
+	for name, c := range map[string]struct{ from, to, says string }{
+		"a variant that none has": {
+			", limits: {rate: 20/s, burst: 50, deny: [10.0.0.0/8]}", "", "gateway exists for no load and server",
+		},
+		"a name that is none": {"  ours:", "  Ours:", `"Ours" cannot name a server`},
+		"no keys":             {"{quota: 7}", "7", "servers.ours: is not a list of keys"},
+		"an unknown key":      {"{quota: 7}", "{quotas: 7}", `unknown key "server.quotas"`},
+	} {
+		_, err := Parse("x.yaml", []byte(strings.Replace(servers, c.from, c.to, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x.yaml:") {
+			t.Errorf("%s: error %v, want one on %q", name, err, c.says)
+		}
 	}
 }

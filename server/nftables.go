@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -14,28 +16,34 @@ import (
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/quicguard"
+	"github.com/equic-bench/equic-bench/record"
 )
 
-// firewall keeps the clients that are at their quota in an nftables set. A rule drops
-// their packets to the server's port. This is the alternative without eBPF. A change of
-// the set takes one or more system calls. IPv4 only.
+// firewall keeps the clients that are at their quota in an nftables set, one for each version
+// of IP. A rule drops their packets to the server's port. This is the alternative without
+// eBPF. A change of a set takes one or more system calls.
 type firewall struct {
 	*quicguard.UserSpace
-	quota int
-	rules *nftables.Conn
-	table *nftables.Table
-	chain *nftables.Chain
-	set   *nftables.Set
+	quota      int
+	rules      *nftables.Conn
+	ipv4, ipv6 *ruleset // nil if the server does not listen on it
 
 	mu      sync.Mutex // guards the fields below, and the use of rules
 	blocked map[netip.Addr]bool
 }
 
+// ruleset is the table of one version of IP.
+type ruleset struct {
+	table *nftables.Table
+	chain *nftables.Chain
+	set   *nftables.Set
+}
+
 var _ dropper = (*firewall)(nil)
 
-// newFirewall makes the table in the calling thread's network namespace. Without Close,
-// the table lives as long as the namespace.
-func newFirewall(port uint16, quota int) (*firewall, error) {
+// newFirewall makes the tables in the calling thread's network namespace. Without Close,
+// they live as long as the namespace.
+func newFirewall(port uint16, quota int, family record.Family) (*firewall, error) {
 	rules, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return nil, fmt.Errorf("reach nftables: %w", err)
@@ -46,16 +54,53 @@ func newFirewall(port uint16, quota int) (*firewall, error) {
 	f := &firewall{
 		UserSpace: quicguard.NewUserSpace(quota), quota: quota, rules: rules, blocked: make(map[netip.Addr]bool),
 	}
-	f.table = &nftables.Table{Family: nftables.TableFamilyIPv4, Name: "equic"}
-	rules.AddTable(f.table)
-	rules.DelTable(f.table) // the table of a server that was killed
-	rules.AddTable(f.table)
-	f.set = &nftables.Set{Table: f.table, Name: "blocked", KeyType: nftables.TypeIPAddr}
-	if err := rules.AddSet(f.set, nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a set of nftables: %w", err), rules.CloseLasting())
+	if family.Has4() {
+		f.ipv4, err = f.makeRules(port, nftables.TableFamilyIPv4, nftables.TypeIPAddr, ipv4Source())
 	}
-	f.chain = rules.AddChain(&nftables.Chain{
-		Name: "prerouting", Table: f.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
+	if family.Has6() && err == nil {
+		f.ipv6, err = f.makeRules(port, nftables.TableFamilyIPv6, nftables.TypeIP6Addr, ipv6Source())
+	}
+	if err == nil {
+		err = rules.Flush()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make rules of nftables: %w", err), rules.CloseLasting())
+	}
+	return f, nil
+}
+
+// ipv4Source loads the source address of a packet.
+func ipv4Source() []expr.Any {
+	return []expr.Any{&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4}}
+}
+
+// ipv6Source loads the first address of the prefix that is the packet's client.
+func ipv6Source() []expr.Any {
+	const bytes = net.IPv6len
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 8, Len: bytes},
+		&expr.Bitwise{
+			SourceRegister: 1, DestRegister: 1, Len: bytes,
+			Mask: net.CIDRMask(equic.DefaultIPv6Prefix, 8*bytes), Xor: make([]byte, bytes),
+		},
+	}
+}
+
+// makeRules adds the table of one version of IP to the next batch. source loads the client of
+// a packet into register 1.
+func (f *firewall) makeRules(
+	port uint16, family nftables.TableFamily, client nftables.SetDatatype, source []expr.Any,
+) (*ruleset, error) {
+	r := &ruleset{table: &nftables.Table{Family: family, Name: "equic"}}
+	f.rules.AddTable(r.table)
+	f.rules.DelTable(r.table) // the table of a server that was killed
+	f.rules.AddTable(r.table)
+	r.set = &nftables.Set{Table: r.table, Name: "blocked", KeyType: client}
+	if err := f.rules.AddSet(r.set, nil); err != nil {
+		return nil, err
+	}
+	r.chain = f.rules.AddChain(&nftables.Chain{
+		Name: "prerouting", Table: r.table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookPrerouting,
 		Priority: nftables.ChainPriorityRaw,
 	})
 	toPort := []expr.Any{
@@ -64,21 +109,23 @@ func newFirewall(port uint16, quota int) (*firewall, error) {
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.BigEndian.PutUint16(port)},
 	}
-	f.add(append(toPort, &expr.Counter{}))
-	f.add(append(toPort,
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 12, Len: 4},
-		&expr.Lookup{SourceRegister: 1, SetName: f.set.Name, SetID: f.set.ID},
+	f.add(r, toPort, []expr.Any{&expr.Counter{}})
+	f.add(r, toPort, source, []expr.Any{
+		&expr.Lookup{SourceRegister: 1, SetName: r.set.Name, SetID: r.set.ID},
 		&expr.Counter{},
-		&expr.Verdict{Kind: expr.VerdictDrop}))
-	if err := rules.Flush(); err != nil {
-		return nil, errors.Join(fmt.Errorf("make rules of nftables: %w", err), rules.CloseLasting())
-	}
-	return f, nil
+		&expr.Verdict{Kind: expr.VerdictDrop},
+	})
+	return r, nil
 }
 
 // add adds a rule. Its counter counts the packets that reach the counter.
-func (f *firewall) add(what []expr.Any) {
-	f.rules.AddRule(&nftables.Rule{Table: f.table, Chain: f.chain, Exprs: what})
+func (f *firewall) add(r *ruleset, parts ...[]expr.Any) {
+	f.rules.AddRule(&nftables.Rule{Table: r.table, Chain: r.chain, Exprs: slices.Concat(parts...)})
+}
+
+// rulesets returns those of the server's versions of IP.
+func (f *firewall) rulesets() []*ruleset {
+	return slices.DeleteFunc([]*ruleset{f.ipv4, f.ipv6}, func(r *ruleset) bool { return r == nil })
 }
 
 func (f *firewall) TryInc(port uint16, client netip.Addr) (bool, error) {
@@ -102,24 +149,41 @@ func (f *firewall) Dec(port uint16, client netip.Addr) error {
 
 // update adds a client to the set, or removes it. Callers hold mu.
 func (f *firewall) update(port uint16, client netip.Addr) error {
-	block := f.Count(port, client) >= f.quota
-	if block == f.blocked[client] {
+	block, key := f.Count(port, client) >= f.quota, clientOf(client)
+	if block == f.blocked[key] {
 		return nil
 	}
-	element := []nftables.SetElement{{Key: client.Unmap().AsSlice()}}
+	of := f.ipv4
+	if key.Is6() {
+		of = f.ipv6
+	}
+	if of == nil {
+		return fmt.Errorf("no set of nftables for %s: the server does not listen on its version of IP", client)
+	}
+	element := []nftables.SetElement{{Key: key.AsSlice()}}
 	change := f.rules.SetDeleteElements
 	if block {
 		change = f.rules.SetAddElements
 	}
-	if err := errors.Join(change(f.set, element), f.rules.Flush()); err != nil {
+	if err := errors.Join(change(of.set, element), f.rules.Flush()); err != nil {
 		return fmt.Errorf("change the set of nftables: %w", err)
 	}
 	if block {
-		f.blocked[client] = true
+		f.blocked[key] = true
 	} else {
-		delete(f.blocked, client)
+		delete(f.blocked, key)
 	}
 	return nil
+}
+
+// clientOf returns an IPv4 address as it is, and the first address of the /64 of an IPv6
+// address, as the connections of a client are counted.
+func clientOf(address netip.Addr) netip.Addr {
+	address = address.Unmap()
+	if address.Is4() {
+		return address
+	}
+	return netip.PrefixFrom(address, equic.DefaultIPv6Prefix).Masked().Addr()
 }
 
 // Mode returns the name of the place.
@@ -129,34 +193,48 @@ func (*firewall) Mode() equic.Mode { return "nftables" }
 func (f *firewall) Stats() (equic.Stats, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	rules, err := f.rules.GetRules(f.table, f.chain)
+	var seen, dropped uint64
+	for _, r := range f.rulesets() {
+		s, d, err := f.counters(r)
+		if err != nil {
+			return equic.Stats{}, err
+		}
+		seen, dropped = seen+s, dropped+d
+	}
+	return equic.Stats{Counts: equic.Counts{
+		Seen: seen, Passed: seen - dropped, Dropped: dropped, Packets: map[string]uint64{equic.DropOverQuota: dropped},
+	}}, nil
+}
+
+// counters reads the counters of the rules of one version of IP. Callers hold mu.
+func (f *firewall) counters(r *ruleset) (seen, dropped uint64, err error) {
+	rules, err := f.rules.GetRules(r.table, r.chain)
 	if err != nil {
-		return equic.Stats{}, fmt.Errorf("read the rules of nftables: %w", err)
+		return 0, 0, fmt.Errorf("read the rules of nftables: %w", err)
 	}
 	var counted []uint64
-	for _, r := range rules {
-		for _, e := range r.Exprs {
+	for _, rule := range rules {
+		for _, e := range rule.Exprs {
 			if c, ok := e.(*expr.Counter); ok {
 				counted = append(counted, c.Packets)
 			}
 		}
 	}
 	if len(counted) != 2 {
-		return equic.Stats{}, fmt.Errorf("nftables has %d counters, not 2", len(counted))
+		return 0, 0, fmt.Errorf("nftables has %d counters, not 2", len(counted))
 	}
-	seen, dropped := counted[0], counted[1]
-	return equic.Stats{Counts: equic.Counts{
-		Seen: seen, Passed: seen - dropped, Dropped: dropped, Packets: map[string]uint64{equic.DropOverQuota: dropped},
-	}}, nil
+	return counted[0], counted[1], nil
 }
 
 // MeasureDrop reports no cost: the kernel has no test run for nftables rules.
 func (*firewall) MeasureDrop(context.Context) (equic.DropCost, error) { return equic.DropCost{}, nil }
 
-// Close removes the table.
+// Close removes the tables.
 func (f *firewall) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.rules.DelTable(f.table)
+	for _, r := range f.rulesets() {
+		f.rules.DelTable(r.table)
+	}
 	return errors.Join(f.rules.Flush(), f.rules.CloseLasting())
 }

@@ -33,7 +33,8 @@ const stopGrace = time.Second
 
 // Options describe one server.
 type Options struct {
-	Listen      string // UDP address, host:port
+	Listen      string        // UDP address, host:port
+	Family      record.Family // of the socket
 	Variant     record.Variant
 	Quota       int                 // simultaneous connections admitted per client address
 	BodyBytes   int64               // of the response to "/"
@@ -50,6 +51,9 @@ type Options struct {
 
 func (o *Options) validate() error {
 	if _, err := record.ParseVariant(string(o.Variant)); err != nil {
+		return err
+	}
+	if _, err := record.ParseFamily(string(o.Family)); err != nil {
 		return err
 	}
 	switch {
@@ -87,7 +91,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if s.counter, err = newCounter(o); err != nil {
 		return err
 	}
-	socket, err := listenUDP(ctx, o.Listen)
+	socket, err := listenUDP(ctx, o.Listen, o.Family)
 	if err != nil {
 		return err
 	}
@@ -146,7 +150,7 @@ func (s *server) attach(socket *net.UDPConn) error {
 	v := s.o.Variant
 	switch {
 	case v == record.NftablesBlock:
-		firewall, err := newFirewall(s.port, s.o.Quota)
+		firewall, err := newFirewall(s.port, s.o.Quota, s.o.Family)
 		if err != nil {
 			return err
 		}

@@ -8,12 +8,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/server/certificate"
 )
 
-func listenUDP(ctx context.Context, address string) (*net.UDPConn, error) {
-	// udp4: nftables-block and the networks of scenarios support only IPv4.
-	socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp4", address)
+// listenUDP opens the server's only socket. That of FamilyBoth receives packets of both
+// versions of IP, if its address has no host.
+func listenUDP(ctx context.Context, address string, family record.Family) (*net.UDPConn, error) {
+	socket, err := new(net.ListenConfig).ListenPacket(ctx, family.UDP(), address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on UDP %q: %w", address, err)
 	}

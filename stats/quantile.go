@@ -25,8 +25,9 @@ func Quantile(sorted []float64, p float64) float64 {
 }
 
 // beyond is how many values must be expected beyond a percentile before it is printed:
-// 441 values at p99 (docs/method.md, duration). The binomial bound for a two-sided 95 %
-// interval with equal tails requires 3.7, so this is on the safe side.
+// 441 values at p99 (docs/method/statistics.md, Quantiles and histograms). The binomial
+// bound for a two-sided 95 % interval with equal tails requires 3.7, so this is on the
+// safe side.
 const beyond = 4.41
 
 // Needed returns the smallest sample size for which the p-quantile is printed: 441 for

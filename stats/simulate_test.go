@@ -12,7 +12,7 @@ import (
 )
 
 var simulate = flag.Bool("simulate", false,
-	"10,000 synthetic experiments of each kind, and the table of docs/method.md (minutes), instead of 2,000")
+	"10,000 synthetic experiments of each kind, and the table of docs/method/statistics.md (minutes), instead of 2,000")
 
 // experiments returns the number of experiments of each kind.
 func experiments() int {
@@ -185,7 +185,7 @@ func TestHolmKeepsFalseAlarmsOfAllClaimsTogetherBelowFivePerCent(t *testing.T) {
 	}
 }
 
-// The table in docs/method.md that justifies the report's choice of interval.
+// The table in docs/method/statistics.md that justifies the report's choice of interval.
 func TestCoverageOfOtherIntervals(t *testing.T) {
 	if !*simulate {
 		t.Skip("takes minutes: run with -simulate")

@@ -72,7 +72,7 @@ func TestEqualValuesAreNoChangeToTheLastBit(t *testing.T) {
 	}
 }
 
-// docs/method.md lists the numbers of trials that are enough.
+// docs/method/statistics.md lists the numbers of trials that are enough.
 func TestSamplesThatAreEnoughForAnInterval(t *testing.T) {
 	tests := []struct {
 		name   string

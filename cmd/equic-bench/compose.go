@@ -66,10 +66,16 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 		return fmt.Errorf("read the Compose template: %w", err)
 	}
 	s = s.Cells()[0]
-	if s.Neighbour.Count > 0 || len(s.Background) > 0 {
+	if s.Neighbour.Count > 0 || len(s.Background) > 0 || s.Server.Foreign() {
 		return &scenarios.Error{Problems: []scenarios.Problem{{
-			File: s.Path, What: "a Compose file has no neighbours and one group of attackers",
-			Remedy: "use `equic-bench run`, or a scenario without them",
+			File: s.Path, What: "a Compose file has our server, no neighbours, and one group of attackers",
+			Remedy: "use `equic-bench run`, or another scenario",
+		}}}
+	}
+	if s.Network.Family.Has6() || s.Parallel.Addresses > 1 {
+		return &scenarios.Error{Problems: []scenarios.Problem{{
+			File: s.Path, What: "a Compose file has IPv4 only, and one address for each client",
+			Remedy: "use `equic-bench run --runtime netns`, or a scenario with network.family: ipv4 and without addresses",
 		}}}
 	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")

@@ -78,7 +78,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		ClientCPUs:  clients,
 		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
-		XDP:         slices.ContainsFunc(s.Variants, record.Variant.InKernel),
+		XDP:         slices.ContainsFunc(s.Variants, func(v record.Variant) bool { return v.InKernel() || v == record.GatewayInFront }),
 		Places:      placesOf(s),
 		Floods:      slices.ContainsFunc(s.Cells(), floods),
 		Syscalls:    s.Trial.Syscalls,
@@ -89,8 +89,11 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 // placesOf returns the places where the variants of a scenario drop packets.
 func placesOf(s *scenarios.Scenario) (places []string) {
 	for _, v := range s.Variants {
-		if v.Drops() {
+		switch {
+		case v.Drops():
 			places = append(places, string(v.Spec().Place))
+		case v == record.GatewayInFront:
+			places = append(places, string(record.PlaceXDP))
 		}
 	}
 	return places
@@ -304,16 +307,36 @@ func printChecks(w io.Writer, checks []doctor.Check, asJSON bool) error {
 		e.SetIndent("", "  ")
 		return e.Encode(checks)
 	}
-	_, err := io.WriteString(w, checksText(checks, terminalWidth(w)))
+	width := terminalWidth(w)
+	_, err := io.WriteString(w, checksText(worstFirst(checks), width, width > 0 && os.Getenv("NO_COLOR") == ""))
 	return err
 }
 
+// worstFirst sorts checks by status, and leaves those of one status in order.
+func worstFirst(checks []doctor.Check) []doctor.Check {
+	order := []doctor.Status{doctor.Missing, doctor.Warning, doctor.OK}
+	sorted := slices.Clone(checks)
+	slices.SortStableFunc(sorted, func(a, b doctor.Check) int {
+		return slices.Index(order, a.Status) - slices.Index(order, b.Status)
+	})
+	return sorted
+}
+
+// statusColors are the colours of the statuses on a terminal.
+var statusColors = map[doctor.Status]text.Color{
+	doctor.Missing: text.FgRed, doctor.Warning: text.FgYellow, doctor.OK: text.FgGreen,
+}
+
 // checksText returns the checks for a terminal with that many columns; zero means no limit.
-func checksText(checks []doctor.Check, width int) string {
+func checksText(checks []doctor.Check, width int, colored bool) string {
 	const indent = 24
 	var b strings.Builder
 	for _, c := range checks {
-		fmt.Fprintf(&b, "%-8s %-14s %s\n", c.Status, c.Name, wrapped(c.Found, indent, width))
+		status := fmt.Sprintf("%-8s", c.Status)
+		if colored {
+			status = statusColors[c.Status].EscapeSeq() + status + text.Reset.EscapeSeq()
+		}
+		fmt.Fprintf(&b, "%s %-14s %s\n", status, c.Name, wrapped(c.Found, indent, width))
 		for _, more := range []string{c.Means, c.Remedy} {
 			if c.Status != doctor.OK && more != "" {
 				fmt.Fprintf(&b, "%*s%s\n", indent, "", wrapped(more, indent, width))

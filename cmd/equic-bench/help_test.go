@@ -12,7 +12,7 @@ import (
 
 func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 	for _, width := range []int{80, 140} {
-		for _, name := range append([]string{""}, commandNames()...) {
+		for _, name := range append([]string{""}, shownCommands()...) {
 			root := rootCommand(nil)
 			fitHelp(root, width)
 			var text bytes.Buffer
@@ -33,8 +33,8 @@ func TestTheHelpOfEachCommandIsAsKeptAndFitsItsTerminal(t *testing.T) {
 	}
 }
 
-// commandNames returns the commands that a user sees.
-func commandNames() []string {
+// shownCommands returns the commands that a user sees.
+func shownCommands() []string {
 	var names []string
 	for _, c := range rootCommand(nil).Commands() {
 		if c.IsAvailableCommand() && c.Name() != "completion" { // cobra's own

@@ -17,20 +17,23 @@ import (
 )
 
 var (
-	newcomer = flag.Bool("newcomer", false, "run each command of README.md in order, in a fresh clone (root, an engine)")
+	newcomer = flag.Bool("newcomer", false, "run each command of README.md and operations.md in a fresh clone (root, an engine)")
 	whole    = flag.Bool("whole", false, "with -newcomer: no run is shortened to one repetition (an hour and a half)")
 )
 
-// TestANewcomersPath follows README.md, from its first block to its last, in a fresh
-// clone. Unless -whole is given, runs of many repetitions are cut to one, and the tests
-// are not run. It prints each command.
+// newcomersReading returns the documents that a newcomer follows, in order.
+func newcomersReading() []string { return []string{"README.md", "docs/operations.md"} }
+
+// TestANewcomersPath follows newcomersReading, from the first block to the last, in a
+// fresh clone. Unless -whole is given, runs of many repetitions are cut to one, and the
+// tests are not run. It prints each command.
 func TestANewcomersPath(t *testing.T) {
 	if !*newcomer {
-		t.Skip("runs every command of README.md: `make newcomer`")
+		t.Skip("runs every command of README.md and docs/operations.md: `make newcomer`")
 	}
 	needRoot(t)
 	needEngine(t)
-	readme := documents(t)["README.md"]
+	texts := documents(t)
 	clone := filepath.Join(t.TempDir(), "equic-bench")
 	git := exec.CommandContext(t.Context(), "git", "clone", "--quiet", ".", clone)
 	if out, err := git.CombinedOutput(); err != nil {
@@ -38,7 +41,11 @@ func TestANewcomersPath(t *testing.T) {
 	}
 	path := &newcomersPath{t: t, dir: clone, env: append(os.Environ(), "CI=")}
 	defer path.end() // before the test's context ends
-	all, _ := blocks(readme)
+	var all []block
+	for _, document := range newcomersReading() {
+		found, _ := blocks(texts[document])
+		all = append(all, found...)
+	}
 	var done []string
 	for _, b := range all {
 		if b.language == "yaml" {
@@ -58,7 +65,7 @@ func TestANewcomersPath(t *testing.T) {
 		}
 	}
 	if len(done) < 8 {
-		t.Errorf("%d commands: the README is not read as it is written", len(done))
+		t.Errorf("%d commands: the documents are not read as they are written", len(done))
 	}
 }
 
@@ -84,7 +91,7 @@ func here(t *testing.T, command string) string {
 		}
 	}
 	if exec.CommandContext(t.Context(), "docker", "compose", "version").Run() != nil {
-		command = strings.Replace(command, "docker compose", "docker-compose", 1) // as the README describes
+		command = strings.Replace(command, "docker compose", "docker-compose", 1) // as operations.md describes
 	}
 	return command
 }
@@ -101,7 +108,7 @@ func (p *newcomersPath) run(command string) {
 		return
 	}
 	if strings.Contains(command, "compose.yaml down") {
-		p.end() // Ctrl-C, as the README describes
+		p.end() // Ctrl-C, as operations.md describes
 	}
 	out, err := cmd.CombinedOutput()
 	p.t.Logf("$ %s\n%s(%s)", command, lastLines(string(out), 12), time.Since(start).Round(time.Second))

@@ -5,24 +5,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-// referenceRun is the run whose figures the README shows.
-const referenceRun = "results/reference/paper"
+const (
+	// referenceRun is the run whose figures the README shows.
+	referenceRun = "results/reference/paper"
+	// referenceNotes describe it, and quote its report.
+	referenceNotes = "results/reference/README.md"
+)
 
 // mostReference limits the size of its records in the repository, in bytes.
 const mostReference = 10_000_000
 
 // TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run again:
-// each byte of its report follows from the records, and so does each line that the
-// README quotes.
+// each byte of its report follows from the records, and so does each line that its notes
+// quote, and each row of the README's tables.
 func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	testkit.Slow(t, "draws the reference run twice")
-	readme := documents(t)["README.md"]
+	texts := documents(t)
 	if code, out, stderr := command(t, "verify", referenceRun); code != exitFine ||
 		strings.Contains(out, "not checked report") {
 		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)
@@ -47,7 +53,24 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	if testkit.Must(t, err); !bytes.Equal(figure, drawn["figure-3.png"]) {
 		t.Error("docs/figure-3.png is not the reference run's: copy it from " + referenceRun + "/report")
 	}
-	checkQuotes(t, readme, "bin/equic-bench report "+referenceRun, out)
+	checkQuotes(t, texts[referenceNotes], "bin/equic-bench report "+referenceRun, out)
+	checkRows(t, texts["README.md"], string(drawn["report.md"]))
+}
+
+// checkRows asserts that the rows of a document's tables are rows of a report.
+func checkRows(t *testing.T, document, report string) {
+	t.Helper()
+	rows := regexp.MustCompile(`(?m)^\|.*\|$`)
+	theirs := rows.FindAllString(report, -1)
+	ours := rows.FindAllString(document, -1)
+	for _, row := range ours {
+		if !slices.Contains(theirs, row) {
+			t.Errorf("the report has no row %s", row)
+		}
+	}
+	if len(ours) < 10 {
+		t.Errorf("%d rows found", len(ours))
+	}
 }
 
 // checkQuotes asserts that the lines of a document's console block that follow a

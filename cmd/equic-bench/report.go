@@ -30,6 +30,7 @@ type reportOptions struct {
 	json    bool
 	lang    string
 	claims  string
+	out     string
 }
 
 func reportCommand() *cobra.Command {
@@ -73,19 +74,22 @@ tables do.`,
 			if err != nil {
 				return err
 			}
-			summary, err := report.Write(run, report.Options{Lang: o.lang, Claims: judged})
+			summary, err := report.Write(run, report.Options{Lang: o.lang, Claims: judged, Out: o.out})
 			if err != nil {
 				return err
 			}
-			if err := results.SweepReports(run); err != nil { // this report is complete
-				c.PrintErrln("warning:", oneLine(err))
+			dir := o.out
+			if dir == "" {
+				dir = filepath.Join(run, results.ReportDir)
+				if err := results.SweepReports(run); err != nil { // this report is complete
+					c.PrintErrln("warning:", oneLine(err))
+				}
 			}
-			dir := filepath.Join(run, results.ReportDir)
 			c.PrintErrln("report:", dir)
 			if err := o.print(c.OutOrStdout(), dir, summary); err != nil {
 				return err
 			}
-			return show.show(c, run)
+			return show.show(c, dir)
 		},
 	}
 	f := c.Flags()
@@ -95,6 +99,7 @@ tables do.`,
 	f.StringVar(&o.lang, "lang", figures.English,
 		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
 	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, or anchors, in place of those of eQUIC Gateway")
+	f.StringVar(&o.out, "out", "", "`FOLDER` for the report, new or with an older one (default: report/ in the run)")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	show.flags(c)
 	return c

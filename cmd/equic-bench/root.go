@@ -12,10 +12,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/equic-bench/equic-bench/cmd/internal/man"
 	"github.com/equic-bench/equic-bench/compare"
 	"github.com/equic-bench/equic-bench/orchestrate"
+	"github.com/equic-bench/equic-bench/report"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -80,19 +82,50 @@ func rootCommand(second *secondSignal) *cobra.Command {
 		SilenceUsage:  true,
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usage(c, "unknown command %q", args[0])
+				return usage(c, "unknown command %q%s", args[0], suggestion(args[0], commandNames(c)))
 			}
 			return nil
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+			return usage(c, "%w%s", err, suggestion(unknown.GetSpecifiedName(), flagNames(c)))
+		}
+		return usage(c, "%w", err)
+	})
+	root.Version = programVersion()
+	root.SetVersionTemplate(versionLine())
 	root.AddCommand(
 		runCommand(second), reportCommand(), compareCommand(), verifyCommand(), packCommand(),
-		validateCommand(), schemaCommand(), composeCommand(), doctorCommand(), cleanCommand(),
+		listCommand(), validateCommand(), schemaCommand(), composeCommand(), doctorCommand(), cleanCommand(),
 		versionCommand(), man.Command(arguments(1, 1)),
 	)
+	completions(root)
 	return root
+}
+
+// suggestion returns the known word that was probably meant, as the end of a message;
+// empty if there is none.
+func suggestion(word string, known []string) string {
+	if meant := scenarios.DidYouMean(word, known); meant != "" {
+		return ": " + strings.TrimSuffix(meant, "?")
+	}
+	return ""
+}
+
+func commandNames(root *cobra.Command) (names []string) {
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return names
+}
+
+func flagNames(c *cobra.Command) (names []string) {
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return names
 }
 
 // usageError is a mistake in the arguments.
@@ -143,7 +176,7 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, results.ErrPacked,
+	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport, results.ErrPacked,
 		orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
 	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,

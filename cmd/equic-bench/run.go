@@ -219,6 +219,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		BinDir:   bin,
 
 		JudgeAttack: analysis.JudgeAttack,
+		Describe:    analysis.Words,
 	})
 	progress.end()
 	if len(outcome.Trials) > 0 {

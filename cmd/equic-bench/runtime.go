@@ -149,7 +149,8 @@ func grantsRights(name string, usable []runtimeKind) bool {
 
 // runtimeFails reports whether an error comes from a runtime and concerns this machine.
 func runtimeFails(err error) bool {
-	return isAny(err, docker.ErrNoEngine, docker.ErrSubnetTaken, docker.ErrOpenFiles, netns.ErrNotRoot)
+	return isAny(err, docker.ErrNoEngine, docker.ErrSubnetTaken, docker.ErrNoImage, docker.ErrOpenFiles,
+		netns.ErrNotRoot)
 }
 
 // inThrowAwayNetwork calls f in a network namespace like that of a node (netns.Try).

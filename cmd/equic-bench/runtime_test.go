@@ -57,11 +57,14 @@ func startPodman(t *testing.T) string {
 			_, _ = io.WriteString(w, `{"Components": [{"Name": "Podman Engine"}]}`)
 		}
 	})}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // http.ErrServerClosed
+	}()
 	t.Cleanup(func() {
 		testkit.Must(t, server.Close())
-		<-ended // http.ErrServerClosed
+		<-ended
 	})
 	return "unix://" + path
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/report"
-	"github.com/equic-bench/equic-bench/results"
 )
 
 // defaultAddress is the address of --serve without a value.
@@ -71,9 +70,8 @@ func (o *showOptions) check(c *cobra.Command) error {
 	return nil
 }
 
-// show opens the report of a run, or serves it, or both.
-func (o *showOptions) show(c *cobra.Command, run string) error {
-	dir := filepath.Join(run, results.ReportDir)
+// show opens the report in a folder, or serves it, or both.
+func (o *showOptions) show(c *cobra.Command, dir string) error {
 	if o.serve != "" {
 		return o.serveReport(c, dir)
 	}

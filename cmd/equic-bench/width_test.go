@@ -37,7 +37,7 @@ func TestListsAreAsKeptAndFitTheirTerminal(t *testing.T) {
 		},
 	}
 	for name, render := range map[string]func(width int) string{
-		"doctor": func(width int) string { return checksText(checks, width) },
+		"doctor": func(width int) string { return checksText(checks, width, false) },
 		"verify": func(width int) string { return findingsText("results/runs/a", findings, 1, width) },
 	} {
 		for _, width := range []int{0, 80, 140} {

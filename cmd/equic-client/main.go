@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -63,9 +64,17 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.DurationVar(&o.Hold, "hold", 0, "how long a parallel client's connection stays open after its response")
 	exchange := flags.String("key-exchange", string(client.X25519MLKEM768),
 		"what to offer in TLS: x25519mlkem768 or x25519")
+	flags.Func("sources", "a private `network` of this machine, to send from -addresses of it in turn",
+		func(text string) (err error) {
+			o.Sources.Network, err = netip.ParsePrefix(text)
+			return err
+		})
+	flags.IntVar(&o.Sources.Count, "addresses", 0, "how many addresses of -sources to send from; 0: the system chooses one")
 	flags.BoolVar(&o.Summary, "summary", false,
 		"print one JSON summary (outcomes, rate, quantiles of times) in place of the records")
 	flags.StringVar(&o.Path, "path", "/", "what to request")
+	protocol := flags.String("protocol", string(client.H3),
+		"what to speak above QUIC: h3, or hq-interop (a plain request on a stream)")
 	flags.Int64Var(&o.BodyBytes, "body", 256<<10, "size of a whole response in bytes")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -73,7 +82,7 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	o.Mode, o.KeyExchange = client.Mode(*mode), client.KeyExchange(*exchange)
+	o.Mode, o.KeyExchange, o.Protocol = client.Mode(*mode), client.KeyExchange(*exchange), client.Protocol(*protocol)
 	o.Node = os.Getenv(record.EnvNode)
 	o.Clock, err = record.NewClock(os.Getenv)
 	return o, err

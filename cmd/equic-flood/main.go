@@ -51,10 +51,12 @@ func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 	flags.DurationVar(&o.Delay, "delay", 0, "from the epoch to the first frame")
 	flags.StringVar(&o.Interface, "interface", "",
 		"send whole frames through this interface, by eBPF; without one, through sockets")
-	flags.Func("sources", "the private `network` of the sources of kind spoofed", func(text string) (err error) {
-		o.Sources, err = netip.ParsePrefix(text)
-		return err
-	})
+	flags.Func("sources", "a private `network`: kind spoofed sends from all of it, other kinds from -addresses of it",
+		func(text string) (err error) {
+			o.Sources, err = netip.ParsePrefix(text)
+			return err
+		})
+	flags.IntVar(&o.Addresses, "addresses", 0, "how many addresses of -sources to send from, in turn; 0: from the node's own")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

@@ -11,7 +11,7 @@ import (
 // These tests compare the records of the programs with the counters of the kernel's
 // network interfaces, and the server's records with the clients'.
 
-// docs/method.md, gateway: "Seen and dropped are exactly what the interface's
+// docs/method/definitions.md, gateway: "Seen and dropped are exactly what the interface's
 // driver counts (`ethtool -S`)", as xdp_packets and xdp_drops: both count every
 // packet that reaches the program.
 func TestCrossCheckDropsWithTheInterface(t *testing.T) {
@@ -55,13 +55,13 @@ const (
 	quicHeaders = 25 + 19 + 16
 )
 
-// docs/method.md, throughput and gateway: "the interface sends 3 to 12 % more
-// bytes than the bodies have". The least is what Ethernet, IP and UDP add to
+// docs/method/definitions.md, udp: "The interface sends 3 to 12 % more bytes than the
+// bodies have". The least is what Ethernet, IP and UDP add to
 // the largest datagrams. The most is what these and QUIC add to the smallest, 9
 // %, and 8 KiB for each connection, 3 %: a handshake of three datagrams, its
 // acknowledgements, HTTP/3's settings, and two probes of the path's MTU.
 //
-// And udp: it "receives at most 1 % more packets than there are datagrams". Packets
+// And it "receives at most 1 % more packets than there are datagrams". Packets
 // that arrive after the server has stopped are not counted as datagrams.
 func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	w := newWire(t)
@@ -92,7 +92,7 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 	agree(t, "datagrams", at.samples[len(at.samples)-1].UDPInDatagrams, wire.RxPackets, 0.01)
 }
 
-// docs/method.md, load: "Each request ends in one outcome". The server has served exactly those
+// docs/method/definitions.md, Outcomes: "Each request ends in one outcome". The server has served exactly those
 // requests that a client reports as ok. Behind XDP, a response may be served and not arrive in
 // time. Then the server has served at least as many, and at most the lost ones more.
 //

@@ -50,6 +50,8 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	flags := flag.NewFlagSet("equic-server", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Listen, "listen", ":4433", "UDP address to listen on")
+	family := flags.String("family", string(record.FamilyIPv4),
+		"version of IP to listen on: "+strings.Join(record.FamilyNames(), ", "))
 	variant := flags.String("variant", string(record.NoBlock),
 		"what turns clients away: "+strings.Join(record.VariantNames(), ", "))
 	flags.Func("limiter", "replaced by -variant",
@@ -75,6 +77,9 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	if o.Variant, err = record.ParseVariant(*variant); err != nil {
+		return o, err
+	}
+	if o.Family, err = record.ParseFamily(*family); err != nil {
 		return o, err
 	}
 	o.Key = certificate.KeyType(*key)

@@ -15,7 +15,7 @@ import (
 
 type floodFrame struct {
 	_     structs.HostLayout
-	Bytes [1242]uint8
+	Bytes [1262]uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -26,6 +26,7 @@ const (
 	floodProgCountMarked = "count_marked"
 	floodProgLetThrough  = "let_through"
 	floodProgSend        = "send"
+	floodVarFrameBytes   = "frame_bytes"
 	floodVarFrameCount   = "frame_count"
 	floodVarMarkedFrames = "marked_frames"
 	floodVarNextFrame    = "next_frame"
@@ -91,6 +92,7 @@ type floodMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type floodVariableSpecs struct {
+	FrameBytes   *ebpf.VariableSpec `ebpf:"frame_bytes"`
 	FrameCount   *ebpf.VariableSpec `ebpf:"frame_count"`
 	MarkedFrames *ebpf.VariableSpec `ebpf:"marked_frames"`
 	NextFrame    *ebpf.VariableSpec `ebpf:"next_frame"`
@@ -131,6 +133,7 @@ func (m *floodMaps) Close() error {
 //
 // It can be passed to loadFloodObjects or ebpf.CollectionSpec.LoadAndAssign.
 type floodVariables struct {
+	FrameBytes   *ebpf.Variable `ebpf:"frame_bytes"`
 	FrameCount   *ebpf.Variable `ebpf:"frame_count"`
 	MarkedFrames *ebpf.Variable `ebpf:"marked_frames"`
 	NextFrame    *ebpf.Variable `ebpf:"next_frame"`

@@ -15,11 +15,13 @@ import (
 )
 
 const (
-	// FrameBytes is the size of each frame: Ethernet, IPv4 and UDP headers, and a
+	// FrameBytes is the size of a frame in IPv4: Ethernet, IPv4 and UDP headers, and a
 	// datagram of 1200 bytes.
 	FrameBytes = 14 + 20 + 8 + 1200
-	// Mark is the second byte of the IPv4 header of each frame: a code point for
-	// local use (RFC 2474, section 6, pool 2), without ECN.
+	// FrameBytes6 is the size in IPv6.
+	FrameBytes6 = 14 + 40 + 8 + 1200
+	// Mark is the type of service (IPv4) or traffic class (IPv6) of each frame: a code
+	// point for local use (RFC 2474, section 6, pool 2), without ECN.
 	Mark = 0xac
 )
 
@@ -43,8 +45,8 @@ type Sender struct {
 	first []byte
 }
 
-// NewSender loads frames of FrameBytes each. index is that of an interface of the
-// calling thread's network namespace.
+// NewSender loads frames, all of the same size, FrameBytes6 at most. index is that of an
+// interface of the calling thread's network namespace.
 func NewSender(index int, frames [][]byte) (_ *Sender, err error) {
 	spec, err := loadFlood()
 	if err != nil {
@@ -52,7 +54,8 @@ func NewSender(index int, frames [][]byte) (_ *Sender, err error) {
 	}
 	count := uint32(len(frames))
 	spec.Maps["frames"].MaxEntries = count
-	err = errors.Join(spec.Variables["out_index"].Set(uint32(index)), spec.Variables["frame_count"].Set(count))
+	err = errors.Join(spec.Variables["out_index"].Set(uint32(index)), spec.Variables["frame_count"].Set(count),
+		spec.Variables["frame_bytes"].Set(uint32(len(frames[0]))))
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +63,10 @@ func NewSender(index int, frames [][]byte) (_ *Sender, err error) {
 	if err := spec.LoadAndAssign(&s.objects, nil); err != nil {
 		return nil, fmt.Errorf("load the program that sends frames: %w", err)
 	}
+	padded := make([]byte, FrameBytes6)
 	for i, frame := range frames {
-		if err := s.objects.Frames.Put(uint32(i), frame); err != nil {
+		copy(padded, frame)
+		if err := s.objects.Frames.Put(uint32(i), padded); err != nil {
 			return nil, errors.Join(fmt.Errorf("load frame %d: %w", i, err), s.Close())
 		}
 	}

@@ -154,7 +154,7 @@ func TestFramesAreSentInTurnAndWhole(t *testing.T) {
 	n := newNetwork(t)
 	open(t, n.bridge, senderPort)
 	netkit.Enter(t, n.receiver)
-	next := capture(t)
+	next := capture(t, FrameBytes)
 	frames := n.frames(t, 10)
 	n.send(t, frames, 25)
 	for i := range 25 {
@@ -162,6 +162,27 @@ func TestFramesAreSentInTurnAndWhole(t *testing.T) {
 			t.Fatalf("frame %d is % x..., want % x...", i, f[:34], frames[i%10][:34])
 		}
 	}
+}
+
+// In IPv6 the mark is in the second and the third half byte of the header.
+func TestFramesOfIPv6AreSentWholeAndCounted(t *testing.T) {
+	n := newNetwork(t)
+	open(t, n.bridge, senderPort)
+	counter := n.count(t)
+	netkit.Enter(t, n.receiver)
+	next := capture(t, FrameBytes6)
+	frames := n.frames(t, 2)
+	for i, mark := range []uint8{Mark, 2} {
+		header := framekit.IPv6("2001:db8:1::2")
+		header.TrafficClass, header.FlowLabel = mark, 0xfffff
+		ethernet := framekit.Ethernet(layers.EthernetTypeIPv6)
+		ethernet.DstMAC = frames[i][:6]
+		frames[i] = framekit.Frame(t, ethernet, header, framekit.UDP(4433), gopacket.Payload(frames[i][42:]))
+	}
+	if n.send(t, frames, 20); !bytes.Equal(next(), frames[0]) {
+		t.Error("a frame of IPv6 arrives changed")
+	}
+	counter.await(t, 10)
 }
 
 func TestOtherFramesAreNotCounted(t *testing.T) {

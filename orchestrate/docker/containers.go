@@ -3,9 +3,13 @@ package docker
 import (
 	"context"
 	"fmt"
+	"os"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 
@@ -30,10 +34,38 @@ func (r *Runtime) createContainer(
 	if err != nil && n.Kernel && unknownCapability(err) && r.fallBack() {
 		id, err = r.create(ctx, spec, n, net)
 	}
+	if err == nil && n.Image != "" {
+		err = r.equip(ctx, id, n)
+	}
+	if n.Image != "" && errdefs.IsNotFound(err) {
+		return "", fmt.Errorf("create container %s: %w: %s: pull it, or build it (equic-bench downloads nothing)", n.Name,
+			ErrNoImage, n.Image)
+	}
 	if err != nil {
 		return "", fmt.Errorf("create container %s: %w", n.Name, err)
 	}
 	return id, nil
+}
+
+// filesDir is the folder of NodeSpec.Files, and of the probe, in a container of another
+// image.
+const filesDir = "/equic-bench"
+
+// equip puts the probe and the node's files into a container of another image.
+func (r *Runtime) equip(ctx context.Context, id string, n orchestrate.NodeSpec) error {
+	probe, err := os.ReadFile(filepath.Join(r.bin, "equic-probe"))
+	if err != nil {
+		return fmt.Errorf("read the probe: %w", err)
+	}
+	files := []file{{path.Join(filesDir, "equic-probe"), probe}}
+	for _, f := range n.Files {
+		files = append(files, file{path.Join(filesDir, f.Name), f.Data})
+	}
+	archive, err := pack(files)
+	if err != nil {
+		return fmt.Errorf("pack the files of %s: %w", n.Name, err)
+	}
+	return r.engine.CopyToContainer(ctx, id, "/", archive, container.CopyToContainerOptions{})
 }
 
 // fallBack chooses the older capabilities; it returns false if they were chosen before.
@@ -63,9 +95,14 @@ func (r *Runtime) create(
 	if !n.Kernel {
 		capAdd = nil
 	}
+	user := "" // that of the image
+	if n.Image != "" {
+		image, user = n.Image, "0" // the probe needs its capabilities
+	}
 	made, err := r.engine.ContainerCreate(ctx,
 		&container.Config{
 			Image:        image,
+			User:         user,
 			Hostname:     n.Name,
 			Entrypoint:   n.Command,
 			Env:          n.Env,
@@ -81,14 +118,18 @@ func (r *Runtime) create(
 	return made.ID, err
 }
 
-// hostConfig removes everything that a node does not need. Output goes only to us: a
+// hostConfig removes everything that a node of ours does not need. Output goes only to us: a
 // log driver would write it to disk a second time.
 func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.HostConfig {
+	capDrop := []string{"ALL"}
+	if n.Image != "" {
+		capDrop = nil // its server may need the usual ones
+	}
 	return &container.HostConfig{
 		NetworkMode:    container.NetworkMode(net),
-		CapDrop:        []string{"ALL"},
+		CapDrop:        capDrop,
 		CapAdd:         capAdd,
-		ReadonlyRootfs: true,
+		ReadonlyRootfs: n.Image == "",
 		SecurityOpt:    []string{"no-new-privileges"},
 		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig:      container.LogConfig{Type: "none"},

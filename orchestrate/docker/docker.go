@@ -34,6 +34,9 @@ var ErrRefused = fmt.Errorf("%w for a run", ErrNoEngine)
 // ErrSubnetTaken means that another network has the scenario's subnet.
 var ErrSubnetTaken = errors.New("subnet is taken")
 
+// ErrNoImage means that the engine does not have the image of a server.
+var ErrNoImage = errors.New("this engine has no such image")
+
 // ErrOpenFiles means that the engine may not raise the limit of open files.
 var ErrOpenFiles = errors.New("the engine cannot set the limit of open files")
 
@@ -136,7 +139,9 @@ func platform(info system.Info, api string) orchestrate.Platform {
 				"no restart", "internal network", "the clients' CPUs receive the server's packets (veth)",
 			},
 		},
-		BinDir: "/",
+		Images:   true,
+		BinDir:   "/",
+		FilesDir: filesDir,
 	}
 	if !info.CPUSet {
 		p.Warnings = append(p.Warnings,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 
@@ -68,16 +69,22 @@ func (f *floods) open(nodes []orchestrate.NodeSpec) error {
 // routeAnswers routes the server's packets to the sources of floods to the first node
 // with such sources. There they are dropped without an ICMP error.
 func routeAnswers(n *network, nodes []orchestrate.NodeSpec) error {
-	i := slices.IndexFunc(nodes, func(s orchestrate.NodeSpec) bool { return s.Sources.IsValid() })
-	if i < 0 {
-		return nil
+	routed := map[netip.Prefix]bool{}
+	for _, sink := range nodes {
+		if !sink.Sources.IsValid() || routed[sink.Sources] {
+			continue
+		}
+		routed[sink.Sources] = true
+		to := ipNet(sink.Sources)
+		err := errors.Join(
+			addRoute(n.nodes[nodes[0].Name], &netlink.Route{Dst: to, Gw: sink.Address.AsSlice()}),
+			addRoute(n.nodes[sink.Name], &netlink.Route{Dst: to, Type: unix.RTN_BLACKHOLE}),
+		)
+		if err != nil {
+			return err
+		}
 	}
-	sink := nodes[i]
-	to := &net.IPNet{IP: sink.Sources.Addr().AsSlice(), Mask: net.CIDRMask(sink.Sources.Bits(), 32)}
-	return errors.Join(
-		addRoute(n.nodes[nodes[0].Name], &netlink.Route{Dst: to, Gw: sink.Address.AsSlice()}),
-		addRoute(n.nodes[sink.Name], &netlink.Route{Dst: to, Type: unix.RTN_BLACKHOLE}),
-	)
+	return nil
 }
 
 func addRoute(ns netns.NsHandle, route *netlink.Route) error {

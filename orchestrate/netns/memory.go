@@ -121,6 +121,12 @@ func (Groups) Clean(context.Context) (removed []string, err error) {
 			removed = append(removed, "control group "+path)
 		}
 	}
+	for _, path := range deadFiles() {
+		removeErr := os.RemoveAll(path)
+		if err = errors.Join(err, removeErr); removeErr == nil {
+			removed = append(removed, "folder "+path)
+		}
+	}
 	return removed, err
 }
 
@@ -131,6 +137,9 @@ func (Groups) Leftovers(context.Context) ([]string, error) {
 		if !busy(path) {
 			names = append(names, "control group "+path)
 		}
+	}
+	for _, path := range deadFiles() {
+		names = append(names, "folder "+path)
 	}
 	return names, nil
 }

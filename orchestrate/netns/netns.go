@@ -90,14 +90,17 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		},
 		NoKeep: "network namespaces end with the run",
 
-		WholeFrames:     true,
-		SharedAddresses: true,
-		HostPrograms:    true,
+		WholeFrames:      true,
+		SharedAddresses:  true,
+		IPv6:             hasIPv6(),
+		SeveralAddresses: true,
+		HostPrograms:     true,
 
-		CPUs:    r.cpus,
-		Cores:   host.Local().Cores(),
-		Startup: startup,
-		BinDir:  r.bin,
+		CPUs:     r.cpus,
+		Cores:    host.Local().Cores(),
+		Startup:  startup,
+		BinDir:   r.bin,
+		FilesDir: filesDir(),
 	}
 	if r.apart == nil {
 		p.Runtime.Limits = append(p.Runtime.Limits, "each node's CPUs receive its packets (threaded NAPI)")

@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -54,6 +55,10 @@ func play(role string) int {
 		return echo()
 	case "ask":
 		return ask()
+	case "count":
+		return countPackets()
+	case "open":
+		return openConnections()
 	case "grow":
 		var kept [][]byte
 		for range 256 {
@@ -62,11 +67,17 @@ func play(role string) int {
 		fmt.Println(len(kept))
 	case "run and be killed":
 		return runAndBeKilled()
-	case "route":
-		playRoute()
 	}
-	if kind, ok := strings.CutPrefix(role, "flood "); ok {
-		return playFlood(kind)
+	switch word, args, _ := strings.Cut(role, " "); word {
+	case "route":
+		playRoute(args)
+	case "flood":
+		return playFlood(args)
+	case "answer":
+		return playAnswers(args)
+	case "sources":
+		words := strings.Fields(args)
+		return playSources(words[0], words[1], words[2])
 	}
 	return 0
 }
@@ -99,6 +110,67 @@ func echo() int {
 		_, err = s.WriteTo(b[:n], from)
 	}
 	fmt.Println(string(b[:n]), from, err)
+	return 0
+}
+
+// countPackets counts datagrams by whether they open a connection, until one is "end".
+func countPackets() int {
+	var config net.ListenConfig
+	s, err := config.ListenPacket(context.Background(), "udp4", serverAddress+":4433")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	end, err := config.ListenPacket(context.Background(), "udp4", serverAddress+":4434")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("listening")
+	raw, err := s.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	opening, others := 0, 0
+	b := make([]byte, 64)
+	_, _, err = end.ReadFrom(b) // all packets before it are in the socket's queue
+	for err == nil {
+		err = errors.Join(raw.Read(func(fd uintptr) bool {
+			_, _, err = unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT)
+			return true
+		}), err)
+		switch {
+		case err != nil:
+		case b[0] >= openingHeader:
+			opening++
+		default:
+			others++
+		}
+	}
+	fmt.Println(opening, others)
+	return 0
+}
+
+// openConnections sends ten packets that open a connection, ten others, and the end.
+func openConnections() int {
+	var dialer net.Dialer
+	for _, packets := range []struct {
+		port string
+		data []byte
+		n    int
+	}{{"4433", []byte{0xc3, 0, 0, 0, 1}, 10}, {"4433", []byte{0x43, 1, 2}, 10}, {"4434", []byte("end"), 1}} {
+		c, err := dialer.DialContext(context.Background(), "udp4", serverAddress+":"+packets.port)
+		for range packets.n {
+			if err == nil {
+				_, err = c.Write(packets.data)
+			}
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
 	return 0
 }
 
@@ -207,17 +279,35 @@ func TestANodeHasItsAddressItsCPUsAndItsEnvironment(t *testing.T) {
 	}
 }
 
+// listening is the output of a server after its first line.
+type listening struct{ *bufio.Reader }
+
+// startListening starts the server, and waits until it listens.
+func startListening(t *testing.T, n orchestrate.Nodes) listening {
+	t.Helper()
+	out, w := io.Pipe()
+	testkit.Must(t, n.Start(t.Context(), "server", w, io.Discard))
+	l := listening{bufio.NewReader(out)}
+	if line, err := l.ReadString('\n'); err != nil || line != "listening\n" {
+		t.Fatalf("the server prints %q, %v", line, err)
+	}
+	return l
+}
+
+func (l listening) discard() { _, _ = io.Copy(io.Discard, l) }
+
+// rest returns the next line.
+func (l listening) rest(t *testing.T) string {
+	t.Helper()
+	line, err := l.ReadString('\n')
+	testkit.Must(t, err)
+	return strings.TrimSuffix(line, "\n")
+}
+
 func TestNodesReachEachOther(t *testing.T) {
 	n := open(t, spec("echo", "ask"))
-	listening, w := io.Pipe()
-	if err := n.Start(t.Context(), "server", w, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	line := make([]byte, len("listening\n"))
-	if _, err := io.ReadFull(listening, line); err != nil {
-		t.Fatal(err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, listening) }()
+	listening := startListening(t, n)
+	go listening.discard()
 	stdout, _ := start(t, n, "client")
 	if code := wait(t, n, "client"); code != 0 || stdout.String() != "hello <nil>\n" {
 		t.Errorf("exit code %d, answer %q", code, stdout)

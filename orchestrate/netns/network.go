@@ -3,7 +3,6 @@ package netns
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -49,6 +48,9 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 	}
 	defer h.Close()
 	bridge := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}
+	if spec.Subnet6.IsValid() {
+		bridge.MulticastSnooping = new(bool) // no: neighbour discovery must not depend on it
+	}
 	if err := errors.Join(h.LinkAdd(bridge), h.LinkSetUp(bridge)); err != nil {
 		return nil, fmt.Errorf("make a bridge: %w", err)
 	}
@@ -56,7 +58,7 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 		if node.Behind != "" {
 			continue // it is in the other node's namespace
 		}
-		if err := n.join(h, bridge, i, node, spec.Subnet.Bits()); err != nil {
+		if err := n.join(h, bridge, i, node, spec); err != nil {
 			return nil, fmt.Errorf("join %s to the network: %w", node.Name, err)
 		}
 		if !apart {
@@ -70,6 +72,9 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 			n.receivers = threads
 		}
 	}
+	if err := routeAddresses(n, spec.Nodes); err != nil {
+		return nil, err
+	}
 	if n.floods, err = openFloods(n, spec.Nodes); err != nil {
 		return nil, err
 	}
@@ -78,13 +83,18 @@ func newNetwork(spec orchestrate.Spec, apart bool) (_ *network, err error) {
 
 // join makes a node's namespace, and a veth pair from there to the bridge.
 func (n *network) join(
-	bridgeSide *netlink.Handle, bridge netlink.Link, i int, node orchestrate.NodeSpec, bits int,
+	bridgeSide *netlink.Handle, bridge netlink.Link, i int, node orchestrate.NodeSpec, spec orchestrate.Spec,
 ) error {
 	ns, err := newNamespace()
 	if err != nil {
 		return err
 	}
 	n.nodes[node.Name] = ns
+	if spec.Subnet6.IsValid() {
+		if err := enableIPv6(ns); err != nil {
+			return err
+		}
+	}
 	veth := &netlink.Veth{
 		LinkAttrs:     netlink.LinkAttrs{Name: portOf(i), MasterIndex: bridge.Attrs().Index},
 		PeerName:      nodeInterface,
@@ -98,7 +108,7 @@ func (n *network) join(
 		return err
 	}
 	defer h.Close()
-	return errors.Join(bringUp(h, "lo", netip.Prefix{}), bringUp(h, nodeInterface, netip.PrefixFrom(node.Address, bits)))
+	return errors.Join(bringUp(h, "lo"), bringUp(h, nodeInterface, prefixes(node, spec)...))
 }
 
 // receiveApart makes a node receive in threads on its own CPUs.
@@ -112,16 +122,15 @@ func (n *network) receiveApart(i int, node orchestrate.NodeSpec) ([]int, error) 
 // portOf returns the bridge's end of the i-th node's pair.
 func portOf(i int) string { return "node" + strconv.Itoa(i) }
 
-// bringUp sets an interface up, with an address if there is one.
-func bringUp(h *netlink.Handle, name string, address netip.Prefix) error {
+// bringUp sets an interface up, with addresses if there are some.
+func bringUp(h *netlink.Handle, name string, addresses ...netip.Prefix) error {
 	link, err := h.LinkByName(name)
 	if err != nil {
 		return err
 	}
-	if address.IsValid() {
-		ip := &net.IPNet{IP: address.Addr().AsSlice(), Mask: net.CIDRMask(address.Bits(), address.Addr().BitLen())}
-		if err := h.AddrAdd(link, &netlink.Addr{IPNet: ip}); err != nil {
-			return fmt.Errorf("give %s the address %s: %w", name, address, err)
+	for _, address := range addresses {
+		if err := addAddress(h, link, address); err != nil {
+			return err
 		}
 	}
 	return h.LinkSetUp(link)
@@ -142,7 +151,7 @@ func (n *network) close() error {
 }
 
 // newNamespace makes a network namespace without a name. IPv6 is off in it, as in a
-// container: IPv6 multicast would be traffic that no node sent.
+// container, until enableIPv6: IPv6 multicast would be traffic that no node sent.
 func newNamespace() (netns.NsHandle, error) {
 	type made struct {
 		ns  netns.NsHandle
@@ -201,8 +210,7 @@ func try(f func() error) (err error) {
 	}
 	defer h.Close()
 	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: nodeInterface}, PeerName: "peer"}
-	if err := errors.Join(h.LinkAdd(veth), bringUp(h, nodeInterface, netip.Prefix{}),
-		bringUp(h, "peer", netip.Prefix{})); err != nil {
+	if err := errors.Join(h.LinkAdd(veth), bringUp(h, nodeInterface), bringUp(h, "peer")); err != nil {
 		return fmt.Errorf("make a veth pair: %w", err)
 	}
 	return f()

@@ -65,6 +65,9 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 		made := &node{spec: s, ns: network.nodes[cmp.Or(s.Behind, s.Name)], done: make(chan struct{})}
 		n.byName[s.Name] = made
+		if err := prepare(s, made.ns); err != nil {
+			return nil, errors.Join(err, n.Remove(context.WithoutCancel(ctx)))
+		}
 		if r.memory == "" || s.MemoryBytes <= 0 {
 			continue
 		}
@@ -74,6 +77,20 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 	}
 	return n, nil
+}
+
+// prepare makes what a node finds when it starts.
+func prepare(s orchestrate.NodeSpec, ns netns.NsHandle) error {
+	if err := putFiles(s.Files); err != nil {
+		return err
+	}
+	if s.Filter == nil {
+		return nil
+	}
+	if err := addFilter(ns, *s.Filter); err != nil {
+		return fmt.Errorf("filter the packets to %s: %w", s.Name, err)
+	}
+	return nil
 }
 
 func joined(pids []int) string {
@@ -257,7 +274,7 @@ func (n *nodes) Arrived() (*orchestrate.Arrivals, error) {
 // Detach leaves the nodes running until this process ends, which also ends them.
 func (*nodes) Detach() {}
 
-// Remove kills the running nodes, and releases namespaces and control groups. A second
+// Remove kills the running nodes, and releases namespaces, control groups and files. A second
 // call does nothing.
 func (n *nodes) Remove(ctx context.Context) error {
 	var err error
@@ -267,7 +284,7 @@ func (n *nodes) Remove(ctx context.Context) error {
 	for name, node := range n.byName {
 		err = errors.Join(err, node.remove(ctx, name))
 	}
-	return errors.Join(err, n.network.close())
+	return errors.Join(err, n.network.close(), os.RemoveAll(filesDir()))
 }
 
 func (n *node) remove(ctx context.Context, name string) error {

@@ -3,6 +3,7 @@ package validity
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -153,9 +154,29 @@ func (n *nodeEvidence) addSample(s *record.Sample) {
 	n.swap = max(n.swap, s.SwapBytes)
 }
 
+// servedTo returns the responses of a server to all addresses of a client.
+func (n *nodeEvidence) servedTo(client *nodeEvidence) int {
+	sources, err := netip.ParsePrefix(client.Sources)
+	if err != nil {
+		return n.served[client.Address]
+	}
+	served := 0
+	for address, responses := range n.served {
+		if a, err := netip.ParseAddr(address); err == nil && sources.Contains(a) {
+			served += responses
+		}
+	}
+	return served
+}
+
 func (e *evidence) server() *nodeEvidence { return e.nodes[0] }
 
-func (e *evidence) clients() []*nodeEvidence { return e.nodes[1:] }
+func (e *evidence) clients() []*nodeEvidence {
+	return slices.DeleteFunc(slices.Clone(e.nodes), func(n *nodeEvidence) bool { return stands(n.Role) })
+}
+
+// stands reports whether a node of a role runs until it is stopped, unlike a client.
+func stands(role string) bool { return role == results.RoleServer || role == results.RoleGateway }
 
 // countsSyscalls reports whether the server's system calls were to be counted all the
 // time.

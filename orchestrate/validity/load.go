@@ -89,8 +89,8 @@ func (e *evidence) saturation() saturation {
 // samples represent them all.
 func (e *evidence) busiestClient(w window) float64 {
 	var most float64
-	role := results.RoleServer
-	for _, n := range e.nodes {
+	role := ""
+	for _, n := range e.clients() {
 		if n.Role != role {
 			role = n.Role
 			most = max(most, n.busy(w))

@@ -70,13 +70,13 @@ func nodesAlive(e *evidence) (bool, string) {
 }
 
 // Died returns how, when and with what last words a node ended, if that was not part of
-// the trial: a server runs until it is stopped, a client until its load is done. when
+// the trial: a server or gateway runs until it is stopped, a client until its load is done. when
 // is ", 1 s after the epoch", for example, or empty.
 func Died(n *results.Node, when string) string {
 	switch {
 	case n.Ended != results.EndedItself && n.Ended != results.EndedAsked,
 		n.Ended == results.EndedAsked && n.Role == results.RoleServer && n.ExitCode == endedBySIGTERM,
-		n.ExitCode == 0 && (n.Role != results.RoleServer || n.Ended == results.EndedAsked):
+		n.ExitCode == 0 && (!stands(n.Role) || n.Ended == results.EndedAsked):
 		return ""
 	case n.LastWords != "":
 		when += fmt.Sprintf("; its last words: %q", n.LastWords)

@@ -26,8 +26,11 @@ func recordsComplete(e *evidence) (bool, string) {
 	var requests int
 	ok, facts := each(e.nodes, func(n *nodeEvidence) string {
 		requests += len(n.requests)
-		if n.Role == results.RoleServer {
+		switch n.Role {
+		case results.RoleServer:
 			return n.serverIncomplete(e)
+		case results.RoleGateway:
+			return n.probeIncomplete()
 		}
 		planned := n.load.Requests
 		if n.load.Kind.Flood() {
@@ -151,7 +154,7 @@ func servedAddsUp(e *evidence) (bool, string) {
 			return ""
 		}
 		seen[n.Address] = true
-		s, o, most := e.server().served[n.Address], 0, 0
+		s, o, most := e.server().servedTo(n), 0, 0
 		for _, of := range e.clients() {
 			if of.Address == n.Address {
 				o += of.outcomes[record.OK]

@@ -1,5 +1,5 @@
 // Package validity decides whether a trial is valid, by the rules of
-// docs/method.md, "A trial is invalid, and says why".
+// docs/method/definitions.md, "Rules of validity".
 //
 // orchestrate judges each trial at its end, `equic-bench verify` those of a finished
 // run: from the manifest, trial.json and the records alone.

@@ -8,7 +8,7 @@ import (
 const tickUS = 10_000
 
 // blockTime returns the cost of turning a client away, in the three ways of
-// docs/method.md.
+// docs/method/definitions.md.
 func (r *reading) blockTime() BlockTime {
 	b := BlockTime{
 		Refusals:             Number(r.refusalCPU.n),

@@ -9,8 +9,8 @@ const (
 	Lower  Direction = "lower"
 )
 
-// Metric is one row of the catalogue: a figure of a trial, as docs/method.md defines
-// it, and the reports that show it.
+// Metric is one row of the catalogue: a figure of a trial, as docs/method/definitions.md
+// defines it, and the reports that show it.
 type Metric struct {
 	ID     string // on the command line and in summary.json
 	Label  string // what it is, in words

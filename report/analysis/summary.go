@@ -92,7 +92,7 @@ type Variant struct {
 	Names        []string   `json:"-"`
 }
 
-// Metrics are the figures of one trial, as docs/method.md defines them. The
+// Metrics are the figures of one trial, as docs/method/definitions.md defines them. The
 // unit is in each key: rps is per second, percent is of Window's denominators.
 type Metrics struct {
 	Throughput  Throughput                   `json:"throughput_rps"`

@@ -12,7 +12,7 @@ import (
 
 const (
 	// exactBelow is the number from which durations are counted in a histogram instead
-	// of being kept (docs/method.md, Metrics).
+	// of being kept (docs/method/statistics.md, Quantiles and histograms).
 	exactBelow = 1_000_000
 	// significantDigits of the histogram: 1024 buckets for each power of two.
 	significantDigits = 3

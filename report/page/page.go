@@ -30,6 +30,7 @@ var pageFiles embed.FS
 type document struct {
 	Summary  *analysis.Summary
 	Title    string
+	Quote    string // the result, in a sentence
 	Question string // what was run, in a sentence
 	Facts    []fact
 	Tally    string // of the verdicts, in a clause
@@ -41,7 +42,7 @@ type document struct {
 	Answer   *shown        // of a search or a ladder, in place of verdicts; nil for other runs
 	Figures  []drawing
 	Sections []shown
-	Warnings []string
+	Warnings []tables.WarningKind
 	Outliers []analysis.Outlier
 	Limits   []string
 	SetUp    [][2]string
@@ -109,7 +110,7 @@ func HTML(r *analysis.Report, figures []*figures.Figure) ([]byte, error) {
 func newDocument(r *analysis.Report) *document {
 	s := r.Summary
 	d := &document{
-		Summary: s, Title: s.Scenario, Question: question(s), Facts: facts(r),
+		Summary: s, Title: s.Scenario, Quote: tables.Quote(r), Question: question(s), Facts: facts(r),
 		Warnings: tables.Warnings(s), Outliers: s.Outliers, Limits: tables.KnownLimits(),
 		SetUp: tables.SetUp(s), Again: tables.Reproduce(s),
 	}

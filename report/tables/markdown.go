@@ -111,7 +111,7 @@ func (b *markdownText) checks(s *analysis.Summary) {
 		}
 		b.list(far)
 	}
-	if w := Warnings(s); len(w) > 0 {
+	if w := warningLines(s); len(w) > 0 {
 		b.printf("Warnings:\n\n")
 		b.list(w)
 	}

@@ -12,10 +12,10 @@ import (
 // judged; the breaking points of a search; the effect of each attack of a ladder.
 func Quote(r *analysis.Report) string {
 	if r.Searched() {
-		return quoteSearch(r)
+		return plainWords([]string{quoteSearch(r)})[0]
 	}
 	if answer := LadderAnswer(r); answer != nil {
-		return answer[0]
+		return plainWords(answer)[0]
 	}
 	judged := slices.DeleteFunc(slices.Clone(r.Claims), func(c analysis.Claim) bool {
 		return c.Verdict == analysis.NotRun

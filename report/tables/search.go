@@ -1,7 +1,10 @@
 package tables
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -83,18 +86,38 @@ func multiple(n analysis.Number) string {
 	return n.Short() + "x"
 }
 
-// quoteSearch returns the breaking points of the first cell in a sentence.
+// quoteSearch returns the breaking points of the first block in a sentence.
 func quoteSearch(r *analysis.Report) string {
-	p := r.Parts[0]
-	where := "The"
-	if p.Cell.Name != "" {
-		where = "In " + p.Cell.Name + ", the"
+	var cells []string
+	for _, p := range r.Parts {
+		words := breakingOrder(p)
+		if p.Cell.Name != "" {
+			words = p.Cell.Name + ": " + words
+		}
+		cells = append(cells, words)
 	}
+	return "The strongest attack that the server withstands, as a multiple of its capacity: " +
+		strings.Join(cells, "; ") + "."
+}
+
+// breakingOrder groups the variants of a cell by their breaking points, the strongest first.
+func breakingOrder(p *analysis.Part) string {
+	points := slices.DeleteFunc(slices.Clone(p.Summary.BreakingPoints), func(b analysis.BreakingPoint) bool {
+		return b.Block != 1
+	})
+	slices.SortStableFunc(points, func(a, b analysis.BreakingPoint) int { return cmp.Compare(b.Estimate(), a.Estimate()) })
 	var all []string
-	for i := range p.Summary.BreakingPoints {
-		b := &p.Summary.BreakingPoints[i]
-		all = append(all, fmt.Sprintf("%s with %s", b.Strength(), b.Variant))
+	for len(points) > 0 {
+		strength := points[0].Strength()
+		var names []string
+		points = slices.DeleteFunc(points, func(b analysis.BreakingPoint) bool {
+			same := b.Strength() == strength
+			if same {
+				names = append(names, b.Variant)
+			}
+			return same
+		})
+		all = append(all, strength+" with "+analysis.Sentence(shortened(names, p.Summary.Variants)))
 	}
-	return fmt.Sprintf("%s strongest attack that the server withstands is %s, as a multiple of its capacity.", where,
-		analysis.Sentence(all))
+	return strings.Join(all, ", ")
 }

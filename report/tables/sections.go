@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/stats"
@@ -28,6 +29,7 @@ func Sections(r *analysis.Report) []Section {
 	all := []Section{
 		{Titled: BreakingTable(r), After: BreakingWords(r)},
 		{Titled: LadderTable(r), After: LadderWords(r)},
+		{Titled: serversTable(r), After: serversWords()},
 		{Titled: ladderCostTable(r)},
 		{Titled: neighbourTable(r), After: []string{"These clients are honest, and share the address of an attacker. The " +
 			"policy `client` turns the whole address away; `new` only new connections above its quota."}},
@@ -148,7 +150,10 @@ func KnownLimits() []string {
 func Loads(e *results.Experiment) [][2]string {
 	all := [][2]string{{"sequential clients", LoadWords(e.Sequential)}, {"attackers", LoadWords(e.Parallel)}}
 	if e.Foreign() {
-		all = append(all, [2]string{"server", "`" + strings.Join(e.Command, " ") + "`, which keeps no records: figures that need them are missing"})
+		all = append(all, [2]string{"server", foreignWords(e)})
+	}
+	if e.Limits != nil {
+		all = append(all, [2]string{"in front of the server", limitWords(e.Limits)})
 	}
 	if e.ServerRetry != "" {
 		all = append(all, [2]string{"Retry", retryWords(e.ServerRetry)})
@@ -162,6 +167,30 @@ func Loads(e *results.Experiment) [][2]string {
 	return all
 }
 
+// foreignWords describes a foreign server.
+func foreignWords(e *results.Experiment) string {
+	words := "`" + strings.Join(e.Command, " ") + "`"
+	if e.Image != "" {
+		words += " in a container of `" + e.Image + "`"
+	}
+	if e.Protocol != "" {
+		words += ", requests by " + e.Protocol
+	}
+	return words + "; it keeps no records, and the figures that need them are missing"
+}
+
+// limitWords describes what stands in front of a foreign server.
+func limitWords(l *results.Limits) string {
+	var all []string
+	if l.PerSecond > 0 {
+		all = append(all, fmt.Sprintf("%g packets/s that open a connection, of each client address, %d at once", l.PerSecond, l.Burst))
+	}
+	if len(l.Deny) > 0 {
+		all = append(all, "nothing from "+strings.Join(l.Deny, ", "))
+	}
+	return "gateway or nftables-limit lets through " + strings.Join(all, ", and ")
+}
+
 // retryWords describes when the server validates addresses.
 func retryWords(when string) string {
 	if _, err := strconv.Atoi(when); err == nil {
@@ -173,7 +202,7 @@ func retryWords(when string) string {
 // SetUp returns what was run, and on which machine, as names and values.
 func SetUp(s *analysis.Summary) [][2]string {
 	m, e := s.Manifest, &s.Manifest.Experiment
-	return append(Loads(e), [][2]string{
+	return append(append(Loads(e), networkRows(e)...), [][2]string{
 		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", analysis.Number(e.BodyBytes).Short(), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
@@ -186,6 +215,21 @@ func SetUp(s *analysis.Summary) [][2]string {
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
 		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
 	}...)
+}
+
+// networkRows describes the network; no row is IPv4 alone.
+func networkRows(e *results.Experiment) [][2]string {
+	var text string
+	switch e.Family {
+	case record.FamilyIPv6:
+		text = "IPv6, " + strings.Join(e.Subnets, ", ") + "; a client is a /64"
+	case record.FamilyBoth:
+		text = "IPv4 and IPv6, " + strings.Join(e.Subnets, ", ") + "; the clients of each group use them in turn, and in IPv6 " +
+			"a client is a /64"
+	default:
+		return nil
+	}
+	return [][2]string{{"network", text}}
 }
 
 // LoadWords describes a group of clients.
@@ -207,7 +251,11 @@ func LoadWords(l results.Load) string {
 	if l.Kind != "" {
 		kind = " (" + string(l.Kind) + ")"
 	}
-	return fmt.Sprintf("%d%s, each %s %s, from %g s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS))
+	from := ""
+	if l.Addresses > 1 {
+		from = fmt.Sprintf(", each from %s addresses in turn, each of which counts as a client", analysis.Number(l.Addresses).Short())
+	}
+	return fmt.Sprintf("%d%s, each %s %s, from %g s%s", l.Clients, kind, many, rate, analysis.Seconds(l.DelayNS), from)
 }
 
 // Command returns a shell command that runs the same again, with the same seed.

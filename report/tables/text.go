@@ -32,6 +32,9 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	ladder := LadderTable(r)
 	ladder.below = plainWords(LadderWords(r))
 	all := []Titled{judged, breaking, ladder, ladderCostTable(r), neighbourTable(r)}
+	if servers := serversTable(r); servers.Length() > 1 {
+		all = append(all, servers)
+	}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
 			all = append(all, t.of(p))
@@ -48,7 +51,7 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	for _, o := range r.Outliers {
 		fmt.Fprintf(&b, "outlier, in the figures: %s\n", o)
 	}
-	for _, warning := range Warnings(r.Summary) {
+	for _, warning := range warningLines(r.Summary) {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
 	}
 	_, err := io.WriteString(w, b.String())
@@ -172,17 +175,6 @@ func invalidTrials(s *analysis.Summary) []string {
 	for _, t := range s.Trials {
 		if !t.Valid {
 			list = append(list, t.Name+": "+strings.Join(t.Reasons, "; "))
-		}
-	}
-	return list
-}
-
-// Warnings returns the warnings of the run and of its valid trials.
-func Warnings(s *analysis.Summary) []string {
-	list := slices.Clone(s.Warnings)
-	for _, t := range s.Trials {
-		for _, w := range t.Warnings {
-			list = append(list, t.Name+": "+w)
 		}
 	}
 	return list

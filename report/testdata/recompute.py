@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Recomputes the figures of a run from its raw records: a second implementation,
-written after docs/method.md and results/record.go, that shares nothing with the
+written after docs/method/ and record/record.go, that shares nothing with the
 Go code. Standard library only.
 
     python3 recompute.py RUN > recomputed.json

@@ -1,4 +1,4 @@
-"""The statistics of docs/method.md, for recompute.py: exact where they can be, by
+"""The statistics of docs/method/statistics.md, for recompute.py: exact where they can be, by
 integers and fractions. Standard library only.
 """
 

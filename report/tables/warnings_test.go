@@ -1,0 +1,27 @@
+package tables
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/equic-bench/equic-bench/report/analysis"
+)
+
+func TestWarningsThatDifferInNumbersAreOneKind(t *testing.T) {
+	s := &analysis.Summary{
+		Warnings: []string{"the machine was busy"},
+		Trials: []analysis.Trial{
+			{Name: "001-a", Warnings: []string{"server lost 1,150 datagrams", "a clock moved"}},
+			{Name: "002-b", Warnings: []string{"server lost 3 datagrams"}},
+		},
+	}
+	want := []string{"the machine was busy", "server lost 1,150 datagrams (2 trials)", "001-a: a clock moved"}
+	if diff := cmp.Diff(want, warningLines(s)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	all := []string{"001-a: server lost 1,150 datagrams", "002-b: server lost 3 datagrams"}
+	if diff := cmp.Diff(all, Warnings(s)[1].All); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
