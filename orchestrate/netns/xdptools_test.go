@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"net"
 	"os/exec"
 	"regexp"
 	"runtime"
@@ -20,7 +21,7 @@ import (
 func TestCrossCheckTheQueueOfTheServerWithXDPFilter(t *testing.T) {
 	testkit.NeedRoot(t)
 	testkit.NeedTool(t, "xdp-filter")
-	s := spec("describe", "flood junk")
+	s := spec("describe", "flood junk "+net.JoinHostPort(serverAddress, "4433")+" 10.192.0.0/12")
 	s.Nodes[1].Flood = true
 	n := open(t, s)
 	enterWithBPFFS(t, n.(*nodes).network.nodes["server"])
@@ -32,9 +33,9 @@ func TestCrossCheckTheQueueOfTheServerWithXDPFilter(t *testing.T) {
 			testkit.Lack(t, "xdp-filter does not run on this kernel: "+err.Error()+"\n"+string(out))
 		}
 	}
-	stdout, _ := start(t, n, "client")
+	stdout, stderr := start(t, n, "client")
 	if code := wait(t, n, "client"); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stdout)
+		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
 	}
 	got, err := n.Arrived()
 	testkit.Must(t, err)
