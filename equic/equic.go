@@ -68,6 +68,9 @@ var (
 	ErrOptions = errors.New("options of the gateway")
 	// ErrPort means that a port is not one of Options.Ports.
 	ErrPort = errors.New("port is not protected")
+	// ErrListFull means that a list has no room for more prefixes: see
+	// Options.MaxPrefixes.
+	ErrListFull = errors.New("list of prefixes is full")
 )
 
 // Client is a client of one port, with its count.
@@ -78,6 +81,12 @@ type Client struct {
 	// Blocked reports whether its packets are dropped. The quota then is used up by its
 	// connections, its handshakes in progress and its connections that have just ended.
 	Blocked bool
+}
+
+// Listing is a prefix on a List.
+type Listing struct {
+	Prefix netip.Prefix
+	Until  time.Time // when it leaves the list; zero if nothing but Remove ends it
 }
 
 // Attachment describes where the program is attached.
