@@ -107,6 +107,9 @@ func (g *Gateway) configure() (err error) {
 		}
 	}
 	g.clients.letIn = g.events.letIn
+	if err := g.SetMonitor(o.Monitor); err != nil {
+		return err
+	}
 	allowed := func(empty bool) error { return g.changeLists(listAllowed, empty) }
 	if g.allowed, err = newList(objs.Allowed, allowed); err != nil {
 		return err

@@ -204,7 +204,7 @@ func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 func TestReasonsOfTheProgramAreAsManyAsTheNames(t *testing.T) {
 	spec, err := loadGateway()
 	testkit.Must(t, err)
-	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/(MaxPorts+1); got != want {
+	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/maxApplications/2; got != want {
 		t.Errorf("%d names for %d reasons", got, want)
 	}
 }

@@ -28,7 +28,10 @@
 // # While it runs
 //
 // SetQuota, SetRate and the lists Allowed and Denied change the limits without a
-// reload. Clients lists the counted clients and which of them are blocked.
+// reload. A prefix may be on a list for a limited time (List.AddFor), or come from a
+// file that is read again and again (List.SetFeed). In monitor mode (SetMonitor)
+// everything is judged and counted, and nothing dropped. Clients lists the counted
+// clients and which of them are blocked.
 // Options.Events receives each change. MetricsHandler exports everything to Prometheus.
 //
 // # Detaching

@@ -109,6 +109,9 @@ type Options struct {
 	// VXLAN and others). The program does not see the packets of a tunnel: they arrive
 	// inside others.
 	AllowTunnels bool
+	// Monitor makes the gateway judge and count everything, but drop and refuse nothing:
+	// see Gateway.SetMonitor.
+	Monitor bool
 	// Pass is the set of unusual packets to pass, although no QUIC client sends them.
 	Pass Unusual
 

@@ -47,6 +47,15 @@ func (*Gateway) SetQuota(uint16, int) error { return ErrUnsupported }
 // SetRate returns ErrUnsupported.
 func (*Gateway) SetRate(uint16, float64, int) error { return ErrUnsupported }
 
+// SetMonitor returns ErrUnsupported.
+func (*Gateway) SetMonitor(bool) error { return ErrUnsupported }
+
+// Monitor returns false.
+func (*Gateway) Monitor() bool { return false }
+
+// TurnedAway returns zero.
+func (*Gateway) TurnedAway(uint16) uint64 { return 0 }
+
 // Clients returns an empty sequence.
 func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
 
