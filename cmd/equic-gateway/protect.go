@@ -7,7 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
@@ -19,7 +22,10 @@ import (
 // that gateway is changed.
 func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
-	socket, err := control.Listen(ctx, o.socket)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	socket, err := control.ListenFor(ctx, o.socket, o.access)
 	if err != nil {
 		return machineError{err}
 	}
@@ -40,14 +46,30 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	}
 	defer func() { err = errors.Join(err, g.Close()) }()
 	if o.metrics != "" {
-		m, err := startMetrics(ctx, o.metrics, g, log)
+		metrics, err := startMetrics(ctx, o.metrics, g, log)
 		if err != nil {
 			return machineError{err}
 		}
-		defer m.stop()
+		defer metrics.stop()
 	}
-	log.Info("attached", "interface", o.gateway.Interface, "mode", g.Mode(), "socket", o.socket)
+	stop := startReloader(&reloader{files: o.files.of(g), log: log}, hangups)
+	defer stop()
+	log.Info("attached", "interface", o.gateway.Interface, "mode", g.Mode(), "socket", o.socket,
+		"allowed", len(g.Allowed().Prefixes()), "denied", len(g.Denied().Prefixes()))
+	if o.gateway.Monitor {
+		log.Warn("monitor mode is on: nothing is dropped")
+	}
 	return serve(ctx, g, o.gateway.Ports, socket, log)
+}
+
+// of returns the files that were given, with the lists of a gateway.
+func (f listFiles) of(g *equic.Gateway) (files []listFile) {
+	for _, file := range []listFile{{f.allow, g.Allowed()}, {f.deny, g.Denied()}} {
+		if file.path != "" {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // serve serves the socket until the context ends. It returns the cause if that is
@@ -108,7 +130,7 @@ func (w *watcher) stop() {
 
 // explain distinguishes wrong options from features that the machine lacks.
 func explain(err error) error {
-	if errors.Is(err, equic.ErrOptions) {
+	if errors.Is(err, equic.ErrOptions) || errors.Is(err, equic.ErrListFull) {
 		return usageError{err}
 	}
 	return machineError{err}
