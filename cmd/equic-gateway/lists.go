@@ -63,8 +63,10 @@ type listFile struct {
 
 // reloader reads the files of the lists again.
 type reloader struct {
-	files []listFile
-	log   *slog.Logger
+	files   []listFile
+	log     *slog.Logger
+	manager *manager
+	state   func() string // of the gateway, for the service manager
 }
 
 // startReloader reloads at each signal, until it is stopped.
@@ -88,9 +90,14 @@ func startReloader(r *reloader, signals <-chan os.Signal) (stop func()) {
 }
 
 func (r *reloader) reload() {
-	if err := r.replace(); err != nil {
+	r.manager.reloading()
+	err := r.replace()
+	status := r.state()
+	if err != nil {
 		r.log.Error("reload", "error", err)
+		status += "; the last reload failed: " + err.Error()
 	}
+	r.manager.ready(status)
 }
 
 // replace replaces the lists. If a file cannot be read, all lists stay as they are.

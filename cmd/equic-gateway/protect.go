@@ -37,7 +37,8 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	w := watcher{log: log, end: end}
+	m := newManager(log)
+	w := watcher{log: log, end: end, manager: m}
 	defer w.stop()
 	o.gateway.OnAttachment = w.changed
 	g, err := equic.Attach(o.gateway)
@@ -52,13 +53,16 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 		}
 		defer metrics.stop()
 	}
-	stop := startReloader(&reloader{files: o.files.of(g), log: log}, hangups)
+	state := func() string { return stateOf(g.Attachment()) }
+	stop := startReloader(&reloader{files: o.files.of(g), log: log, manager: m, state: state}, hangups)
 	defer stop()
 	log.Info("attached", "interface", o.gateway.Interface, "mode", g.Mode(), "socket", o.socket,
 		"allowed", len(g.Allowed().Prefixes()), "denied", len(g.Denied().Prefixes()))
 	if o.gateway.Monitor {
 		log.Warn("monitor mode is on: nothing is dropped")
 	}
+	m.ready(state())
+	defer m.stopping()
 	return serve(ctx, g, o.gateway.Ports, socket, log)
 }
 
@@ -93,11 +97,23 @@ func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net
 // example while its driver is reloaded, before it ends.
 const detachedFor = 10 * time.Second
 
+// stateOf describes an attachment for the service manager.
+func stateOf(now equic.Attachment) string {
+	switch {
+	case !now.Attached:
+		return fmt.Sprintf("not attached, nothing is dropped: %v", now.Err)
+	case now.Interface == "":
+		return fmt.Sprintf("attached (%s)", now.Mode)
+	}
+	return fmt.Sprintf("attached to %s (%s)", now.Interface, now.Mode)
+}
+
 // watcher logs changes of the attachment, and ends the program if nothing is attached
 // for too long.
 type watcher struct {
-	log *slog.Logger
-	end context.CancelCauseFunc
+	log     *slog.Logger
+	end     context.CancelCauseFunc
+	manager *manager
 
 	mu    sync.Mutex
 	timer *time.Timer // runs while nothing is attached
@@ -107,6 +123,7 @@ type watcher struct {
 func (w *watcher) changed(now equic.Attachment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.manager.status(stateOf(now))
 	if now.Attached {
 		w.log.Info("attached", "interface", now.Interface, "mode", now.Mode)
 		if w.timer != nil {
