@@ -31,6 +31,7 @@ const (
 	alertsFile    = "../../docs/gateway/alerts.yaml"
 	dashboardFile = "../../docs/gateway/dashboard.json"
 	manualFile    = "../../docs/gateway.md"
+	alertCases    = "testdata/alerts.yaml"
 )
 
 // serviceManager is a socket for the messages of sd_notify(3).
@@ -304,6 +305,41 @@ func TestTheDashboardAndTheAlertsUseMetricsThatExist(t *testing.T) {
 	}
 	if len(used) < 10 {
 		t.Errorf("%d metrics are used", len(used))
+	}
+}
+
+// Prometheus itself evaluates the alerts, and parses the queries of the dashboard.
+func TestPrometheusAgreesWithTheAlertsAndReadsTheQueries(t *testing.T) {
+	testkit.NeedTool(t, "promtool")
+	queries := filepath.Join(t.TempDir(), "queries.yaml")
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: queries\n  rules:\n")
+	variables := strings.NewReplacer("$__rate_interval", "1m", "$instance", ".*")
+	for where, query := range expressions(t) {
+		if !strings.HasPrefix(where, "variable ") {
+			_, _ = fmt.Fprintf(&rules, "  - record: query\n    labels: {where: %q}\n    expr: %q\n", where, variables.Replace(query))
+		}
+	}
+	testkit.Must(t, os.WriteFile(queries, []byte(rules.String()), 0o600))
+	for _, arguments := range [][]string{
+		{"check", "rules", alertsFile},
+		{"check", "rules", queries},
+		{"test", "rules", alertCases},
+	} {
+		if out, err := exec.CommandContext(t.Context(), "promtool", arguments...).CombinedOutput(); err != nil {
+			t.Errorf("promtool %q: %v\n%s", arguments, err, out)
+		}
+	}
+}
+
+func TestEveryAlertHasACaseThatRaisesIt(t *testing.T) {
+	cases, err := os.ReadFile(alertCases)
+	testkit.Must(t, err)
+	for name := range expressions(t) {
+		raised := regexp.MustCompile(`alertname: ` + regexp.QuoteMeta(name) + `\n +exp_alerts:`)
+		if strings.HasPrefix(name, "EquicGateway") && !raised.Match(cases) {
+			t.Errorf("%s has none", name)
+		}
 	}
 }
 
