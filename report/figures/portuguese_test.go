@@ -14,7 +14,7 @@ import (
 
 func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 	verbs := regexp.MustCompile(`%(\[\d\])?[a-z%]`)
-	same := []phrase{logScale, cpuTitle, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
+	same := []phrase{logScale, withAttempts, cpuTitle, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
 	for p := range phraseCount {
 		w := phrases[p]
 		switch {
