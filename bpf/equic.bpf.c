@@ -13,7 +13,8 @@
 // fail closed: they drop packets that no honest QUIC client sends, and packets
 // that only the stack behind them can read (fragments, IPv4 options, too many
 // headers). Packets that the stack cannot read either are passed, and the stack
-// drops them. The clock is read only for a rate limit.
+// drops them. The clock is read only for a rate limit. In monitor mode everything
+// is judged and counted, and nothing dropped.
 #include "verdict.h"
 
 /* In the driver, or in its generic form in front of the stack. */
@@ -52,7 +53,7 @@ int equic_netfilter(struct bpf_nf_ctx *ctx)
 	struct datagram d = {};
 
 	if (bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &bytes))
-		return NF_DROP;
+		return monitoring ? NF_ACCEPT : NF_DROP;
 	return is_dropped(&v, read_ip(&v, &d), &d) ? NF_DROP : NF_ACCEPT;
 }
 

@@ -133,6 +133,10 @@ const volatile __u8 merges = 1;
 
 volatile __u64 events_full_ns; /* the bucket of all events */
 
+/* Set if nothing is dropped: packets that would be are counted apart. It may
+ * change while the program runs. */
+volatile __u8 monitoring;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_APPLICATIONS);
@@ -166,20 +170,21 @@ struct {
 	__type(value, __u64);
 } rates SEC(".maps");
 
-/* The value is one. All of IPv4 is in the list with a zero, unless it is
- * listed: otherwise it would be part of ::/0. */
+/* User space sets their size. The value is one. All of IPv4 is in the list with
+ * a zero, unless it is listed: otherwise it would be part of ::/0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 1);
 	__type(key, struct prefix);
 	__type(value, __u8);
 } allowed SEC(".maps"), denied SEC(".maps");
 
-/* Packets: enum reason by application; the first is for packets to none. */
+/* Packets: enum reason by application; the first is for packets to none. The
+ * second half counts the packets that would have been dropped (monitoring). */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, MAX_APPLICATIONS * REASONS);
+	__uint(max_entries, 2 * MAX_APPLICATIONS * REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
 } packets SEC(".maps");

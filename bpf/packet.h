@@ -329,8 +329,12 @@ static __always_inline int find_datagram(const struct view *v, __u32 offset, __u
 static __always_inline enum reason read_extended(const struct view *v, __u32 offset, __u8 next, __u32 end,
 						 struct datagram *d)
 {
-	__u32 found = find_datagram(v, offset, next, end);
+	__u64 found = (__u32)find_datagram(v, offset, next, end);
 
+	/* Opaque to the compiler, which then compares the very register that it returns.
+	 * Otherwise the verifier follows a path on which REASONS is returned without a
+	 * datagram, and refuses it if CAP_PERFMON is missing. */
+	asm volatile("" : "+r"(found));
 	if (!(found & FOUND))
 		return found < REASONS ? found : PASS_MALFORMED;
 	offset = found & 0xffff;

@@ -355,6 +355,10 @@ static __always_inline int is_dropped(const struct view *v, enum reason why, con
 		a = index ? bpf_map_lookup_elem(&applications, &index) : NULL;
 		why = a ? judge(v, d, a) : PASS_OTHER_PORT;
 	}
+	if (is_drop(why) && monitoring) {
+		count(&packets, (MAX_APPLICATIONS + index) * REASONS + why);
+		return 0;
+	}
 	count(&packets, index * REASONS + why);
 	return is_drop(why);
 }

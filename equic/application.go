@@ -97,7 +97,7 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 
 // Stats counts the datagrams that were passed to Drop.
 func (a *Application) Stats() (Stats, error) {
-	s := Stats{Counts: Counts{Packets: map[string]uint64{}}, Full: a.clients.full.Load(), HalfOpen: a.HalfOpen()}
+	s := Stats{Counts: newCounts(), Full: a.clients.full.Load(), HalfOpen: a.HalfOpen()}
 	for _, reason := range slices.Sorted(maps.Keys(a.packets)) {
 		s.add(slices.Index(reasons[:], reason), a.packets[reason].Load())
 	}

@@ -107,6 +107,9 @@ func (g *Gateway) configure() (err error) {
 		}
 	}
 	g.clients.letIn = g.events.letIn
+	if err := g.SetMonitor(o.Monitor); err != nil {
+		return err
+	}
 	allowed := func(empty bool) error { return g.changeLists(listAllowed, empty) }
 	if g.allowed, err = newList(objs.Allowed, allowed); err != nil {
 		return err
@@ -115,12 +118,8 @@ func (g *Gateway) configure() (err error) {
 	if g.denied, err = newList(objs.Denied, denied); err != nil {
 		return err
 	}
-	for _, p := range o.Allowed {
-		err = errors.Join(err, g.allowed.Add(p))
-	}
-	for _, p := range o.Denied {
-		err = errors.Join(err, g.denied.Add(p))
-	}
+	err = errors.Join(g.allowed.fill(o.Allowed, o.AllowedFeed), g.denied.fill(o.Denied, o.DeniedFeed))
+	o.AllowedFeed, o.DeniedFeed = nil, nil // they may be long, and the lists have them
 	return err
 }
 
@@ -208,6 +207,8 @@ func load(o Options) (*loaded, error) {
 	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
+	specs.Allowed.MaxEntries = uint32(o.MaxPrefixes) + 1 // validated; allIPv4 is always there
+	specs.Denied.MaxEntries = uint32(o.MaxPrefixes) + 1
 	var of [1 << 16]uint8
 	for i, p := range o.Ports {
 		of[p.Number] = uint8(i + 1) // at most MaxPorts

@@ -75,7 +75,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		Interface: "eth0",
 		Ports:     []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
 		Quota:     5, Policy: "new", Mode: "native", MaxClients: 65536, IPv4Prefix: 32, IPv6Prefix: 64, EventsPerSecond: 1000,
-		HalfOpen: HalfOpenLimits{Total: 128, PerClient: 64}, HoldDown: time.Second,
+		MaxPrefixes: 1 << 18, HalfOpen: HalfOpenLimits{Total: 128, PerClient: 64}, HoldDown: time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
@@ -204,7 +204,7 @@ func TestObjectNamesNoPathOfTheMachineThatBuiltIt(t *testing.T) {
 func TestReasonsOfTheProgramAreAsManyAsTheNames(t *testing.T) {
 	spec, err := loadGateway()
 	testkit.Must(t, err)
-	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/(MaxPorts+1); got != want {
+	if got, want := len(Reasons()), int(spec.Maps[gatewayMapPackets].MaxEntries)/maxApplications/2; got != want {
 		t.Errorf("%d names for %d reasons", got, want)
 	}
 }

@@ -28,7 +28,10 @@
 // # While it runs
 //
 // SetQuota, SetRate and the lists Allowed and Denied change the limits without a
-// reload. Clients lists the counted clients and which of them are blocked.
+// reload. A prefix may be on a list for a limited time (List.AddFor), or come from a
+// file that is read again and again (List.SetFeed). In monitor mode (SetMonitor)
+// everything is judged and counted, and nothing dropped. Clients lists the counted
+// clients and which of them are blocked.
 // Options.Events receives each change. MetricsHandler exports everything to Prometheus.
 //
 // # Detaching
@@ -68,6 +71,9 @@ var (
 	ErrOptions = errors.New("options of the gateway")
 	// ErrPort means that a port is not one of Options.Ports.
 	ErrPort = errors.New("port is not protected")
+	// ErrListFull means that a list has no room for more prefixes: see
+	// Options.MaxPrefixes.
+	ErrListFull = errors.New("list of prefixes is full")
 )
 
 // Client is a client of one port, with its count.
@@ -78,6 +84,12 @@ type Client struct {
 	// Blocked reports whether its packets are dropped. The quota then is used up by its
 	// connections, its handshakes in progress and its connections that have just ended.
 	Blocked bool
+}
+
+// Listing is a prefix on a List.
+type Listing struct {
+	Prefix netip.Prefix
+	Until  time.Time // when it leaves the list; zero if nothing but Remove ends it
 }
 
 // Attachment describes where the program is attached.

@@ -179,6 +179,38 @@ func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) err
 	return nil
 }
 
+// SetMonitor turns monitor mode on or off. The change is in force when it returns. In
+// monitor mode the gateway has no effect on clients: the kernel drops no packet, TryInc,
+// Begin and Complete admit clients at their quota, and MustValidate asks for no Retry.
+// Everything else is as usual. Counts.WouldDrop and TurnedAway count what the gateway
+// would have done, and events report it. If the table has no room for a client, the
+// error still is ErrFull.
+func (g *Gateway) SetMonitor(on bool) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return fmt.Errorf("set monitor mode: %w", ErrClosed)
+	}
+	var value uint8
+	if on {
+		value = 1
+	}
+	if err := g.objs.Monitoring.Set(value); err != nil {
+		return fmt.Errorf("set monitor mode: %w", err)
+	}
+	g.clients.monitoring.Store(on)
+	return nil
+}
+
+// Monitor reports whether monitor mode is on.
+func (g *Gateway) Monitor() bool { return g.clients.monitoring.Load() }
+
+// TurnedAway returns the number of times that a client of a port was turned away, in the
+// kernel or by an answer of the gateway, because it was at its quota. From the first
+// packet or attempt until the client is below its quota again, that is once. In monitor
+// mode, it is the number of times that a client would have been turned away.
+func (g *Gateway) TurnedAway(port uint16) uint64 { return g.clients.turnedAway(port) }
+
 // change changes the settings of an application in the kernel.
 func (g *Gateway) change(port uint16, how func(*gatewayApplication)) error {
 	g.mu.Lock()

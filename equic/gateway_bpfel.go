@@ -67,6 +67,7 @@ const (
 	gatewayVarIpv4Mask        = "ipv4_mask"
 	gatewayVarIpv6Mask        = "ipv6_mask"
 	gatewayVarMerges          = "merges"
+	gatewayVarMonitoring      = "monitoring"
 	gatewayVarRateLines       = "rate_lines"
 	gatewayVarUnusualPassed   = "unusual_passed"
 )
@@ -146,6 +147,7 @@ type gatewayVariableSpecs struct {
 	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
 	Merges          *ebpf.VariableSpec `ebpf:"merges"`
+	Monitoring      *ebpf.VariableSpec `ebpf:"monitoring"`
 	RateLines       *ebpf.VariableSpec `ebpf:"rate_lines"`
 	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
@@ -206,6 +208,7 @@ type gatewayVariables struct {
 	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
 	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
 	Merges          *ebpf.Variable `ebpf:"merges"`
+	Monitoring      *ebpf.Variable `ebpf:"monitoring"`
 	RateLines       *ebpf.Variable `ebpf:"rate_lines"`
 	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`
 }

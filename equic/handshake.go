@@ -105,7 +105,8 @@ const (
 // mustValidate reports whether the server must answer an attempt from an address that
 // is not validated with a Retry.
 func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
-	if t.unvalidated.Load() >= int64(t.halfOpen.Total) {
+	may := !t.monitoring.Load()
+	if may && t.unvalidated.Load() >= int64(t.halfOpen.Total) {
 		return true
 	}
 	var p place
@@ -117,9 +118,9 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 	e := t.entryAt(&p)
 	if e.admitted()+e.unvalidated >= t.limits[p.limit].quota.Load() {
 		e.turnedAway = true
-		return true
+		return may
 	}
-	return int(e.unvalidated) >= t.halfOpen.PerClient
+	return may && int(e.unvalidated) >= t.halfOpen.PerClient
 }
 
 // begin counts a handshake in progress.
@@ -133,7 +134,9 @@ func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool)
 	defer p.mu.Unlock()
 	if e := t.entryAt(&p); !allowed && t.isOver(e, validated) {
 		e.turnedAway = true
-		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, ErrOverQuota)
+		if !t.monitoring.Load() {
+			return nil, fmt.Errorf("begin a handshake of %s: %w", addr, ErrOverQuota)
+		}
 	}
 	if err := t.add(&p); err != nil {
 		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
@@ -197,11 +200,11 @@ func (h *handshake) Complete() (admitted bool) {
 	h.change(-1)
 	e := &h.table.entries[h.index]
 	h.stage = stageOver
-	if admitted = h.allowed || e.open+e.held < h.table.limits[e.limit].quota.Load(); admitted {
+	over := !h.allowed && e.open+e.held >= h.table.limits[e.limit].quota.Load()
+	e.turnedAway = e.turnedAway || over
+	if admitted = !over || h.table.monitoring.Load(); admitted {
 		e.open++
 		h.stage = stageOpen
-	} else {
-		e.turnedAway = true
 	}
 	h.table.publish(h.index)
 	return admitted

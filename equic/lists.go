@@ -3,28 +3,43 @@
 package equic
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 )
 
 // List is a set of address prefixes in the kernel: Gateway.Allowed or Gateway.Denied.
 // Its methods may be called from any goroutine. Changes are in force when they return.
+//
+// A prefix is on the list until everything that put it there has ended: Add ends with
+// Remove, AddFor with its time or with Remove, and SetFeed with the next SetFeed that
+// does not contain the prefix.
 type List struct {
 	kernel  *ebpf.Map
+	room    int                    // for prefixes
 	changed func(empty bool) error // called with mu held
 
-	mu       sync.Mutex // taken before the gateway's
-	closed   bool
-	prefixes map[netip.Prefix]bool
+	mu     sync.Mutex // taken before the gateway's
+	closed bool
+	added  map[netip.Prefix]bool
+	timed  map[netip.Prefix]time.Time // when they end; none of them is in added
+	feed   map[netip.Prefix]bool
+	timer  *time.Timer
+	next   time.Time // when the timer fires; zero if it does not run
 }
 
 func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
-	l := &List{kernel: kernel, changed: changed, prefixes: make(map[netip.Prefix]bool)}
+	l := &List{
+		kernel: kernel, room: int(kernel.MaxEntries()) - 1, changed: changed,
+		added: make(map[netip.Prefix]bool), timed: make(map[netip.Prefix]time.Time), feed: make(map[netip.Prefix]bool),
+	}
 	if err := kernel.Put(allIPv4, uint8(0)); err != nil {
 		return nil, fmt.Errorf("begin a list: %w", err)
 	}
@@ -41,57 +56,231 @@ type prefixKey struct {
 	Address [16]byte
 }
 
+// fill puts the prefixes of Options on the list.
+func (l *List) fill(added, feed []netip.Prefix) error {
+	for _, p := range added {
+		if err := l.Add(p); err != nil {
+			return err
+		}
+	}
+	return l.SetFeed(feed)
+}
+
 // Add puts a prefix on the list. IPv4, IPv4 mapped into IPv6 and IPv4 behind NAT64
 // (64:ff9b::/96) are the same. Bits beyond the length are ignored. Adding a prefix that
-// is on the list is not an error.
-func (l *List) Add(p netip.Prefix) error {
-	p, key, err := listed(p)
+// is on the list is not an error. If the list has no room, the error is ErrListFull.
+func (l *List) Add(p netip.Prefix) error { return l.add(p, time.Time{}) }
+
+// AddFor puts a prefix on the list for a time. A second call for the same prefix
+// replaces the time. A prefix that Add has put on the list stays there. The time ends
+// with the gateway: nothing is stored.
+func (l *List) AddFor(p netip.Prefix, d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("list %s: the time is %v: give one above zero", p, d)
+	}
+	return l.add(p, time.Now().Add(d))
+}
+
+// add puts a prefix on the list until a time, or without an end if that is zero.
+func (l *List) add(p netip.Prefix, until time.Time) error {
+	p, err := listed(p)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return fmt.Errorf("list %s: %w", p, ErrClosed)
-	}
-	if err := l.kernel.Put(key, uint8(1)); err != nil {
+	if err := l.insert([]netip.Prefix{p}); err != nil {
 		return fmt.Errorf("list %s: %w", p, err)
 	}
-	l.prefixes[p] = true
-	if len(l.prefixes) == 1 {
-		return l.changed(false)
+	switch {
+	case until.IsZero():
+		l.added[p] = true
+		delete(l.timed, p)
+	case !l.added[p]:
+		l.timed[p] = until
+		l.schedule(until)
 	}
 	return nil
 }
 
-// Remove takes a prefix off the list. It is an error if that same prefix is not on the
-// list; narrower or wider prefixes do not count.
+// Remove ends what Add or AddFor did for a prefix. It is an error if neither put that
+// same prefix on the list; narrower or wider prefixes do not count.
 func (l *List) Remove(p netip.Prefix) error {
-	p, key, err := listed(p)
+	p, err := listed(p)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return fmt.Errorf("remove %s: %w", p, ErrClosed)
-	}
-	if !l.prefixes[p] {
+	if _, timed := l.timed[p]; !timed && !l.added[p] {
+		if l.feed[p] {
+			return fmt.Errorf("remove %s: it comes from the feed of the list: take it out there", p)
+		}
 		return fmt.Errorf("remove %s: it is not on the list", p)
 	}
-	if key == allIPv4 {
-		err = l.kernel.Put(key, uint8(0))
-	} else {
-		err = l.kernel.Delete(key)
-	}
-	if err != nil {
+	if err := l.remove([]netip.Prefix{p}); err != nil {
 		return fmt.Errorf("remove %s: %w", p, err)
 	}
-	delete(l.prefixes, p)
-	if len(l.prefixes) == 0 {
+	return nil
+}
+
+// remove ends what Add or AddFor did for prefixes. Callers hold mu.
+func (l *List) remove(prefixes []netip.Prefix) error {
+	only := slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return l.feed[p] })
+	if err := l.erase(only); err != nil {
+		return err
+	}
+	for _, p := range prefixes {
+		delete(l.added, p)
+		delete(l.timed, p)
+	}
+	return l.disableIfEmpty()
+}
+
+// SetFeed replaces the feed of the list: prefixes that come as a whole from elsewhere,
+// such as from a file. Those of Add and AddFor stay. New prefixes are added before old
+// ones are removed, so an address that both feeds contain is on the list all the time.
+// The list must have room for both feeds, or the error is ErrListFull. After an error
+// no prefix of the earlier feed has left the list.
+func (l *List) SetFeed(prefixes []netip.Prefix) error {
+	feed := make(map[netip.Prefix]bool, len(prefixes))
+	for _, p := range prefixes {
+		p, err := listed(p)
+		if err != nil {
+			return fmt.Errorf("set a feed: %w", err)
+		}
+		feed[p] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.insert(slices.Collect(maps.Keys(feed))); err != nil {
+		return fmt.Errorf("set a feed: %w", err)
+	}
+	var gone []netip.Prefix
+	for p := range l.feed {
+		if _, timed := l.timed[p]; !feed[p] && !l.added[p] && !timed {
+			gone = append(gone, p)
+		}
+	}
+	err := l.erase(gone)
+	if err != nil {
+		maps.Copy(feed, l.feed) // they may still be in the kernel
+	}
+	l.feed = feed
+	if err := errors.Join(err, l.disableIfEmpty()); err != nil {
+		return fmt.Errorf("set a feed: %w", err)
+	}
+	return nil
+}
+
+// isListed reports whether a prefix is on the list. Callers hold mu.
+func (l *List) isListed(p netip.Prefix) bool {
+	_, timed := l.timed[p]
+	return timed || l.added[p] || l.feed[p]
+}
+
+// isEmpty reports whether no prefix is on the list. Callers hold mu.
+func (l *List) isEmpty() bool { return len(l.added)+len(l.timed)+len(l.feed) == 0 }
+
+// insert puts prefixes into the kernel's map, if they are not on the list. After an
+// error the map is as it was. Callers hold mu.
+func (l *List) insert(prefixes []netip.Prefix) error {
+	if l.closed {
+		return ErrClosed
+	}
+	prefixes = slices.DeleteFunc(prefixes, l.isListed)
+	if len(prefixes) == 0 {
+		return nil
+	}
+	if n := len(prefixes) + l.count(); n > l.room {
+		return fmt.Errorf("%w: it would have %d prefixes, and MaxPrefixes is %d", ErrListFull, n, l.room)
+	}
+	keys := make([]prefixKey, len(prefixes))
+	for i, p := range prefixes {
+		keys[i] = keyOf(p)
+	}
+	n, err := l.kernel.BatchUpdate(keys, bytes.Repeat([]byte{1}, len(keys)), nil)
+	if err == nil && l.isEmpty() {
+		err = l.changed(false)
+	}
+	if err != nil {
+		return errors.Join(err, l.erase(prefixes[:n]))
+	}
+	return nil
+}
+
+// erase takes prefixes out of the kernel's map. Callers hold mu.
+func (l *List) erase(prefixes []netip.Prefix) error {
+	if l.closed {
+		return ErrClosed
+	}
+	var keys []prefixKey
+	for _, p := range prefixes {
+		if key := keyOf(p); key != allIPv4 {
+			keys = append(keys, key)
+		} else if err := l.kernel.Put(allIPv4, uint8(0)); err != nil {
+			return err
+		}
+	}
+	for len(keys) > 0 {
+		n, err := l.kernel.BatchDelete(keys, nil)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, ebpf.ErrKeyNotExist):
+			return err
+		}
+		keys = keys[min(n+1, len(keys)):] // that one is gone already
+	}
+	return nil
+}
+
+// disableIfEmpty makes the program ignore a list that has become empty. Callers hold mu.
+func (l *List) disableIfEmpty() error {
+	if l.isEmpty() {
 		return l.changed(true)
 	}
 	return nil
+}
+
+// expiryRetry is how long to wait until a prefix is removed again after an error.
+const expiryRetry = time.Second
+
+// schedule makes the timer fire at a time, unless it fires earlier. Callers hold mu.
+func (l *List) schedule(at time.Time) {
+	if !l.next.IsZero() && !at.Before(l.next) {
+		return
+	}
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	l.next = at
+	l.timer = time.AfterFunc(time.Until(at), l.expire)
+}
+
+// expire removes the prefixes whose time is over.
+func (l *List) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	now := time.Now()
+	var over []netip.Prefix
+	for p, until := range l.timed {
+		if !until.After(now) {
+			over = append(over, p)
+		}
+	}
+	if err := l.remove(over); err != nil {
+		for _, p := range over {
+			l.timed[p] = now.Add(expiryRetry)
+		}
+	}
+	l.next = time.Time{}
+	for _, until := range l.timed {
+		l.schedule(until)
+	}
 }
 
 // close makes later changes fail. It returns once no change is in progress.
@@ -99,27 +288,89 @@ func (l *List) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // Prefixes returns the prefixes on the list, sorted.
 func (l *List) Prefixes() []netip.Prefix {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(l.prefixes), func(a, b netip.Prefix) int { return a.Compare(b) })
+	return slices.SortedFunc(maps.Keys(l.all()), netip.Prefix.Compare)
 }
 
-// listed returns a prefix in the form that the list stores, and the kernel's key.
-func listed(p netip.Prefix) (netip.Prefix, prefixKey, error) {
+// size returns the number of prefixes on the list.
+func (l *List) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count()
+}
+
+// count returns the number of prefixes on the list. Callers hold mu.
+func (l *List) count() int {
+	n := len(l.feed)
+	for p := range l.added {
+		if !l.feed[p] {
+			n++
+		}
+	}
+	for p := range l.timed {
+		if !l.feed[p] {
+			n++
+		}
+	}
+	return n
+}
+
+// all returns the prefixes on the list. Callers hold mu.
+func (l *List) all() map[netip.Prefix]bool {
+	all := maps.Clone(l.feed)
+	maps.Copy(all, l.added)
+	for p := range l.timed {
+		all[p] = true
+	}
+	return all
+}
+
+// Added returns the prefixes that Add and AddFor have put on the list, sorted.
+func (l *List) Added() []Listing {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var list []Listing
+	for p := range l.added {
+		list = append(list, Listing{Prefix: p})
+	}
+	for p, until := range l.timed {
+		list = append(list, Listing{Prefix: p, Until: until})
+	}
+	slices.SortFunc(list, func(a, b Listing) int { return a.Prefix.Compare(b.Prefix) })
+	return list
+}
+
+// FeedSize returns the number of prefixes in the feed.
+func (l *List) FeedSize() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.feed)
+}
+
+// listed returns a prefix in the form that the list stores.
+func listed(p netip.Prefix) (netip.Prefix, error) {
 	if !p.IsValid() {
-		return p, prefixKey{}, fmt.Errorf("prefix %q is not valid", p)
+		return p, fmt.Errorf("prefix %q is not valid", p)
 	}
 	if a := plain(p.Addr()); a.Is4() && !p.Addr().Is4() && p.Bits() >= mapped {
 		p = netip.PrefixFrom(a, p.Bits()-mapped)
 	}
-	p = p.Masked()
+	return p.Masked(), nil
+}
+
+// keyOf returns the kernel's key of a prefix in that form.
+func keyOf(p netip.Prefix) prefixKey {
 	key := prefixKey{Length: uint32(p.Bits()), Address: p.Addr().As16()} // 0 to 128
 	if p.Addr().Is4() {
 		key.Length += mapped
 	}
-	return p, key, nil
+	return key
 }

@@ -45,7 +45,7 @@ func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 
 func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	o.MaxClients = 1
-	o.Events = nil
+	o.Events = nil // and load does not turn on monitor mode
 	l, err := load(o)
 	if err != nil {
 		return DropCost{}, err

@@ -15,16 +15,20 @@ import (
 // 0.0.4). Mount it so that only your monitoring can reach it. After Close it answers
 // 503.
 //
-//	equic_packets_total{port,reason}   packets by verdict; port "" is none of Options.Ports
-//	equic_attached{interface,mode}     one if the kernel runs the program, zero if not
-//	equic_attachment_seconds           time of the last change of that, since the Unix epoch
-//	equic_connections{port}            counted connections
-//	equic_clients{port}                clients with connections
-//	equic_clients_blocked{port}        clients at their quota
-//	equic_quota{port}                  connections that each client may have
-//	equic_half_open{address}           handshakes in progress; the address is validated or unvalidated
-//	equic_table_full_total             times that there was no room for a client
-//	equic_events_lost_total            events that were not delivered
+//	equic_packets_total{port,reason}        packets by verdict; port "" is none of Options.Ports
+//	equic_would_drop_total{port,reason}     packets that only monitor mode let pass, by what would have dropped them
+//	equic_monitor                           one in monitor mode, zero if not
+//	equic_attached{interface,mode}          one if the kernel runs the program, zero if not
+//	equic_attachment_seconds                time of the last change of that, since the Unix epoch
+//	equic_connections{port}                 counted connections
+//	equic_clients{port}                     clients with connections
+//	equic_clients_blocked{port}             clients at their quota
+//	equic_clients_turned_away_total{port}   times that a client at its quota was turned away, or in monitor mode would have been
+//	equic_quota{port}                       connections that each client may have
+//	equic_list_prefixes{list}               prefixes on a list; the list is allowed or denied
+//	equic_half_open{address}                handshakes in progress; the address is validated or unvalidated
+//	equic_table_full_total                  times that there was no room for a client
+//	equic_events_lost_total                 events that were not delivered
 func MetricsHandler(g *Gateway) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var b bytes.Buffer
@@ -44,17 +48,22 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 	}
 	m := metrics{w}
 	m.head("equic_packets_total", "counter", "Packets by what became of them.")
-	for i, reason := range reasons {
-		if i < firstOfPort {
-			m.sample("equic_packets_total", s.Packets[reason], "port", "", "reason", reason)
-			continue
-		}
-		for _, port := range slices.Sorted(maps.Keys(s.Ports)) {
-			m.sample("equic_packets_total", s.Ports[port].Packets[reason], "port", port, "reason", reason)
+	for i := range reasons {
+		m.packets("equic_packets_total", s, i, func(c Counts) map[string]uint64 { return c.Packets })
+	}
+	m.head("equic_would_drop_total", "counter", "Packets that monitor mode let pass, by what would have dropped them.")
+	for i := range reasons {
+		if isDrop(i) {
+			m.packets("equic_would_drop_total", s, i, func(c Counts) map[string]uint64 { return c.WouldDrop })
 		}
 	}
+	m.head("equic_monitor", "gauge", "Whether monitor mode is on: nothing is dropped.")
+	m.sample("equic_monitor", map[bool]uint64{true: 1}[g.Monitor()])
 	g.writeAttachment(m)
 	g.writeClients(m)
+	m.head("equic_list_prefixes", "gauge", "Prefixes on a list.")
+	m.sample("equic_list_prefixes", uint64(g.allowed.size()), "list", "allowed")
+	m.sample("equic_list_prefixes", uint64(g.denied.size()), "list", "denied")
 	m.head("equic_half_open", "gauge", "Handshakes in progress.")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Validated), "address", "validated")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Unvalidated), "address", "unvalidated")
@@ -63,6 +72,17 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 	m.head("equic_events_lost_total", "counter", "Events that were not delivered.")
 	m.sample("equic_events_lost_total", s.EventsLost)
 	return nil
+}
+
+// packets writes the counter of one reason, for each port to which it may apply.
+func (m metrics) packets(name string, s Stats, reason int, of func(Counts) map[string]uint64) {
+	if reason < firstOfPort {
+		m.sample(name, of(s.Counts)[reasons[reason]], "port", "", "reason", reasons[reason])
+		return
+	}
+	for _, port := range slices.Sorted(maps.Keys(s.Ports)) {
+		m.sample(name, of(s.Ports[port])[reasons[reason]], "port", port, "reason", reasons[reason])
+	}
 }
 
 func (g *Gateway) writeAttachment(m metrics) {
@@ -83,18 +103,22 @@ func (g *Gateway) writeClients(m metrics) {
 			blocked[c.Port]++
 		}
 	}
-	for _, gauge := range []struct {
-		name, help string
-		value      func(port uint16) uint64
+	for _, metric := range []struct {
+		name, kind, help string
+		value            func(port uint16) uint64
 	}{
-		{"equic_connections", "Connections that are counted now.", func(p uint16) uint64 { return connections[p] }},
-		{"equic_clients", "Clients that have connections.", func(p uint16) uint64 { return clients[p] }},
-		{"equic_clients_blocked", "Clients at their quota.", func(p uint16) uint64 { return blocked[p] }},
-		{"equic_quota", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
+		{"equic_connections", "gauge", "Connections that are counted now.", func(p uint16) uint64 { return connections[p] }},
+		{"equic_clients", "gauge", "Clients that have connections.", func(p uint16) uint64 { return clients[p] }},
+		{"equic_clients_blocked", "gauge", "Clients at their quota.", func(p uint16) uint64 { return blocked[p] }},
+		{
+			"equic_clients_turned_away_total", "counter",
+			"Times that a client at its quota was turned away, or in monitor mode would have been.", g.TurnedAway,
+		},
+		{"equic_quota", "gauge", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
 	} {
-		m.head(gauge.name, "gauge", gauge.help)
+		m.head(metric.name, metric.kind, metric.help)
 		for _, p := range g.options.Ports {
-			m.sample(gauge.name, gauge.value(p.Number), "port", p.Number)
+			m.sample(metric.name, metric.value(p.Number), "port", p.Number)
 		}
 	}
 }

@@ -19,12 +19,15 @@ const (
 	DefaultMaxClients = 65536
 	DefaultIPv4Prefix = 32 // bits
 	DefaultIPv6Prefix = 64 // bits: the least that a provider assigns to one customer
+	// DefaultMaxPrefixes has room for two versions of a feed of 100,000 prefixes.
+	DefaultMaxPrefixes = 1 << 18
 )
 
 // Limits of Options.
 const (
-	MaxPorts    = 63      // of one gateway
-	MostClients = 1 << 24 // largest MaxClients
+	MaxPorts     = 63      // of one gateway
+	MostClients  = 1 << 24 // largest MaxClients
+	MostPrefixes = 1 << 24 // largest MaxPrefixes
 )
 
 // Policy selects the packets of a client at its quota that are dropped.
@@ -106,6 +109,9 @@ type Options struct {
 	// VXLAN and others). The program does not see the packets of a tunnel: they arrive
 	// inside others.
 	AllowTunnels bool
+	// Monitor makes the gateway judge and count everything, but drop and refuse nothing:
+	// see Gateway.SetMonitor.
+	Monitor bool
 	// Pass is the set of unusual packets to pass, although no QUIC client sends them.
 	Pass Unusual
 
@@ -113,6 +119,13 @@ type Options struct {
 	// unless the client is also allowed. Gateway.Allowed and Gateway.Denied change the
 	// lists.
 	Allowed, Denied []netip.Prefix
+	// AllowedFeed and DeniedFeed are the first feeds of the two lists: List.SetFeed
+	// replaces them as a whole.
+	AllowedFeed, DeniedFeed []netip.Prefix
+	// MaxPrefixes is the number of prefixes that each list has room for. While SetFeed
+	// replaces a feed, both versions of it are on the list. Memory is allocated only for
+	// prefixes that are on the list, about 200 bytes each. Zero is DefaultMaxPrefixes.
+	MaxPrefixes int
 
 	// Events receives what happens to clients. Sending never blocks: if the channel has
 	// no room, the event is lost and counted in Stats.EventsLost. The channel is never
@@ -168,6 +181,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.IPv6Prefix == 0 {
 		o.IPv6Prefix = DefaultIPv6Prefix
+	}
+	if o.MaxPrefixes == 0 {
+		o.MaxPrefixes = DefaultMaxPrefixes
 	}
 	if o.EventsPerSecond == 0 {
 		o.EventsPerSecond = 1000
@@ -228,6 +244,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("%d ports given: give %d at most", len(o.Ports), MaxPorts)
 	case o.MaxClients < 1 || o.MaxClients > MostClients:
 		return fmt.Errorf("max clients is %d: give 1 to %d", o.MaxClients, MostClients)
+	case o.MaxPrefixes < 1 || o.MaxPrefixes > MostPrefixes:
+		return fmt.Errorf("max prefixes is %d: give 1 to %d", o.MaxPrefixes, MostPrefixes)
 	case o.IPv4Prefix < 1 || o.IPv4Prefix > 32:
 		return fmt.Errorf("IPv4 prefix is %d: give 1 to 32 bits", o.IPv4Prefix)
 	case o.IPv6Prefix < 1 || o.IPv6Prefix > 128:
@@ -248,7 +266,7 @@ func (o *Options) validate() error {
 			return err
 		}
 	}
-	for _, list := range [][]netip.Prefix{o.Allowed, o.Denied} {
+	for _, list := range [][]netip.Prefix{o.Allowed, o.Denied, o.AllowedFeed, o.DeniedFeed} {
 		for _, p := range list {
 			if !p.IsValid() {
 				return errors.New("a prefix in the lists is not valid")

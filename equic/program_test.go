@@ -46,6 +46,8 @@ func newProgram(tb testing.TB, o Options) *program {
 	g := &Gateway{options: o, objs: l.objs, clients: l.table(o), applications: o.applications()}
 	testkit.Must(tb, g.configure())
 	tb.Cleanup(func() {
+		g.allowed.close()
+		g.denied.close()
 		g.clients.close()
 		testkit.Must(tb, g.events.close())
 	})

@@ -52,17 +52,34 @@ type Counts struct {
 	// Packets has an entry for every reason that can apply, zero if no packet ended
 	// with it.
 	Packets map[string]uint64
+	// WouldDrop are the packets that passed only because of monitor mode
+	// (Options.Monitor), by the reason for which they would have been dropped. They are
+	// in Passed, but not in Packets.
+	WouldDrop map[string]uint64
+}
+
+func newCounts() Counts {
+	return Counts{Packets: make(map[string]uint64), WouldDrop: make(map[string]uint64)}
 }
 
 func (c *Counts) add(reason int, n uint64) {
 	c.Packets[reasons[reason]] += n
 	c.Seen += n
-	if strings.HasPrefix(reasons[reason], "drop_") {
+	if isDrop(reason) {
 		c.Dropped += n
 	} else {
 		c.Passed += n
 	}
 }
+
+// addMonitored adds packets that passed only because of monitor mode.
+func (c *Counts) addMonitored(reason int, n uint64) {
+	c.WouldDrop[reasons[reason]] += n
+	c.Seen += n
+	c.Passed += n
+}
+
+func isDrop(reason int) bool { return strings.HasPrefix(reasons[reason], "drop_") }
 
 // Stats are the counters of a gateway since Attach.
 type Stats struct {

@@ -58,6 +58,12 @@ func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
 // quota.
 func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
 
+// isTurnedAway reports whether a client was turned away since it is at its quota, by the
+// state of its slot. A client that was only asked for a Retry need not be at its quota.
+func (e *entry) isTurnedAway(state uint64, quota uint32) bool {
+	return uint32(state) >= quota && (e.turnedAway || state>>droppedShift != 0)
+}
+
 func (e *entry) isEmpty() bool {
 	return e.open|e.held|e.validated|e.unvalidated == 0 && e.proven == forgotten
 }
@@ -68,6 +74,9 @@ type limit struct {
 	// admission reports whether handshakes in progress count in the kernel, and
 	// connections are held down.
 	admission bool
+	// turnedAway is how many times a client was turned away and then let in again, as of
+	// now.
+	turnedAway atomic.Uint64
 }
 
 // table counts the connections of clients. The kernel reads the counts in the same
@@ -93,6 +102,7 @@ type table struct {
 	limitOf *[1 << 16]uint8 // index of each port in limits, zero is none; nil: limit 0 is for all
 	limits  [MaxPorts + 1]limit
 
+	monitoring  atomic.Bool   // turn no client away
 	room        atomic.Int64  // for further clients
 	full        atomic.Uint64 // times that there was no room for a client
 	halfOpen    HalfOpenLimits
@@ -258,14 +268,18 @@ func (t *table) freeSlot(bucket int) (free, used int) {
 func (t *table) publish(index int) {
 	e, s := &t.entries[index], &t.slots[index]
 	l := &t.limits[e.limit]
-	old := s.state.Load()
+	old, quota := s.state.Load(), l.quota.Load()
 	connections := e.open + e.held + e.counted
-	over := connections >= l.quota.Load()
-	if dropped := old >> droppedShift; dropped != 0 && !over {
-		t.letIn(e.key)
-		old = 0
+	if connections < quota {
+		if e.isTurnedAway(old, quota) {
+			l.turnedAway.Add(1)
+		}
+		if old>>droppedShift != 0 {
+			t.letIn(e.key)
+		}
+		old, e.turnedAway = 0, false
 	}
-	if e.turnedAway = e.turnedAway && over; e.isEmpty() {
+	if e.isEmpty() {
 		s.hash.Store(0)
 		s.state.Store(0)
 		*e = entry{}
@@ -300,7 +314,9 @@ func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
 		defer p.mu.Unlock()
 		if e := t.entryAt(&p); e.open+e.held >= t.limits[p.limit].quota.Load() {
 			e.turnedAway = true
-			return false, nil
+			if !t.monitoring.Load() {
+				return false, nil
+			}
 		}
 		if err = t.add(&p); err == nil {
 			t.entries[p.index].open++
@@ -382,12 +398,32 @@ func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 	}
 	t.each(func(e *entry, s *slot) {
 		state := s.state.Load()
-		if e.limit == number && state>>droppedShift != 0 && uint32(state) < quota {
+		if e.limit != number || uint32(state) >= quota {
+			return
+		}
+		if e.isTurnedAway(state, before) {
+			t.limits[number].turnedAway.Add(1)
+		}
+		e.turnedAway = false
+		if state>>droppedShift != 0 {
 			t.letIn(e.key)
 			s.state.Store(state & (1<<droppedShift - 1))
 		}
 	})
 	return nil
+}
+
+// turnedAway returns the number of times that clients of a port were turned away.
+func (t *table) turnedAway(port uint16) uint64 {
+	number := t.limitOf[port]
+	l := &t.limits[number]
+	n, quota := l.turnedAway.Load(), l.quota.Load()
+	t.each(func(e *entry, s *slot) {
+		if e.limit == number && e.isTurnedAway(s.state.Load(), quota) {
+			n++
+		}
+	})
+	return n
 }
 
 // close makes later changes fail. It returns once no change is in progress.

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/netip"
+	"time"
 )
 
 // Gateway is an XDP program at work on one interface. It is not supported on this
@@ -46,6 +47,15 @@ func (*Gateway) SetQuota(uint16, int) error { return ErrUnsupported }
 // SetRate returns ErrUnsupported.
 func (*Gateway) SetRate(uint16, float64, int) error { return ErrUnsupported }
 
+// SetMonitor returns ErrUnsupported.
+func (*Gateway) SetMonitor(bool) error { return ErrUnsupported }
+
+// Monitor returns false.
+func (*Gateway) Monitor() bool { return false }
+
+// TurnedAway returns zero.
+func (*Gateway) TurnedAway(uint16) uint64 { return 0 }
+
 // Clients returns an empty sequence.
 func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
 
@@ -76,11 +86,23 @@ type List struct{}
 // Add returns ErrUnsupported.
 func (*List) Add(netip.Prefix) error { return ErrUnsupported }
 
+// AddFor returns ErrUnsupported.
+func (*List) AddFor(netip.Prefix, time.Duration) error { return ErrUnsupported }
+
+// SetFeed returns ErrUnsupported.
+func (*List) SetFeed([]netip.Prefix) error { return ErrUnsupported }
+
 // Remove returns ErrUnsupported.
 func (*List) Remove(netip.Prefix) error { return ErrUnsupported }
 
 // Prefixes returns nil.
 func (*List) Prefixes() []netip.Prefix { return nil }
+
+// Added returns nil.
+func (*List) Added() []Listing { return nil }
+
+// FeedSize returns zero.
+func (*List) FeedSize() int { return 0 }
 
 // MetricsHandler returns a handler that answers 503.
 func MetricsHandler(*Gateway) http.Handler {

@@ -123,6 +123,8 @@ const (
 	Hexagon  Mark = "hexagon"
 	Slab     Mark = "slab"   // twice as wide as high
 	Pillar   Mark = "pillar" // twice as high as wide
+	Right    Mark = "right"  // a pyramid that points to the right
+	Left     Mark = "left"   // a pyramid that points to the left
 )
 
 // Hatch is a pattern of lines over a bar.
@@ -226,13 +228,13 @@ var variants = []VariantSpec{
 	{
 		Name: GatewayInFront, Place: PlaceGateway, Policy: PolicyNew,
 		Look: Look{
-			Color: [3]uint8{0, 90, 140}, Dashes: []float64{9, 2, 3, 2}, Mark: Circle, Hollow: true, Size: 1.3, Hatch: Rising,
+			Color: [3]uint8{0, 90, 140}, Dashes: []float64{9, 2, 3, 2}, Mark: Right, Size: 1.3, Hatch: Rising,
 		},
 	},
 	{
 		Name: NftablesInFront, Place: PlaceNftablesLimit, Policy: PolicyNew,
 		Look: Look{
-			Color: [3]uint8{150, 60, 90}, Dashes: []float64{6, 1, 1, 1, 1, 1}, Mark: Diamond, Hollow: true, Size: 1.3, Hatch: Rising,
+			Color: [3]uint8{150, 60, 90}, Dashes: []float64{6, 1, 1, 1, 1, 1}, Mark: Left, Size: 1.3, Hatch: Rising,
 		},
 	},
 }

@@ -44,11 +44,19 @@ func TestNFTCountsTheSameDrops(t *testing.T) {
 			conn, err := net.Dial("udp", net.JoinHostPort(c.server, "4433")) //nolint:noctx // it waits for nothing
 			testkit.Must(t, err)
 			defer conn.Close()
-			send := func(packets int) {
+			var stats equic.Stats
+			sent := uint64(0)
+			send := func(packets int) { // until all have come: the first ones wait for the server's hardware address
 				for range packets {
 					_, err := conn.Write([]byte("a packet"))
 					testkit.Must(t, err)
+					sent++
 				}
+				testkit.Await(t, "all packets", func() bool {
+					stats, err = f.Stats()
+					testkit.Must(t, err)
+					return stats.Seen == sent
+				})
 			}
 			send(passed)
 			admitted, err := f.TryInc(port, netip.MustParseAddr(c.counted))
@@ -57,19 +65,8 @@ func TestNFTCountsTheSameDrops(t *testing.T) {
 				t.Fatal("the first connection is over quota")
 			}
 			send(dropped)
-			var stats equic.Stats
-			testkit.Await(t, "all packets", func() bool {
-				stats, err = f.Stats()
-				testkit.Must(t, err)
-				return stats.Seen == passed+dropped
-			})
 			testkit.Must(t, f.Dec(port, netip.MustParseAddr(c.counted)))
-			send(1)
-			testkit.Await(t, "a packet of a client below its quota", func() bool {
-				stats, err = f.Stats()
-				testkit.Must(t, err)
-				return stats.Seen == passed+dropped+1
-			})
+			send(1) // of a client below its quota
 			netkit.Enter(t, p.Server)
 			out, err := exec.CommandContext(t.Context(), "nft", "list", "table", c.table, "equic").Output()
 			testkit.Must(t, err)

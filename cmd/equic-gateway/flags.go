@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os/user"
 	"strconv"
 	"strings"
 
@@ -22,8 +24,10 @@ type flags struct {
 	mode, policy    string
 	ports           []string
 	allowed, denied []string
+	files           listFiles
 	pass            []string
 	socket, metrics string
+	group, access   string // of the socket
 	events          bool
 }
 
@@ -50,9 +54,16 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
 	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
 	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
+	set.StringVar(&f.files.allow, "allow-file", "", "file with such prefixes, one in each line; read again on SIGHUP")
+	set.StringVar(&f.files.deny, "deny-file", "", "the same for prefixes that are dropped")
+	set.IntVar(&o.MaxPrefixes, "max-prefixes", equic.DefaultMaxPrefixes, "prefixes that each of the two lists has room for")
 	set.BoolVar(&o.AllowTunnels, "allow-tunnels", false,
 		"start next to a tunnel device that is up, although what comes by it is not seen")
+	set.BoolVar(&o.Monitor, "monitor", false,
+		"count what would be dropped, but drop nothing and admit every client; the socket can change it")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
+	set.StringVar(&f.group, "socket-group", "", "group that owns the socket and may connect, by name or number")
+	set.StringVar(&f.access, "socket-mode", "", "permissions of the socket, in octal; 0600, or 0660 with a group")
 	set.StringSliceVar(&f.pass, "pass", nil,
 		"do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
@@ -91,16 +102,21 @@ func (goneValue) Set(string) error {
 		"(tryinc, inc, dec)")
 }
 
+// listFiles are the paths of the files with lists, empty for none.
+type listFiles struct{ allow, deny string }
+
 // options holds the parsed command line.
 type options struct {
 	gateway equic.Options
+	files   listFiles
 	socket  string
+	access  control.Access
 	metrics string // empty: off
 	events  bool
 }
 
 func (f *flags) parse() (options, error) {
-	o := options{gateway: f.gateway, socket: f.socket, metrics: f.metrics, events: f.events}
+	o := options{gateway: f.gateway, files: f.files, socket: f.socket, metrics: f.metrics, events: f.events}
 	g := &o.gateway
 	if f.gateway.Interface == "" && f.mode != string(equic.Netfilter) || len(f.ports) == 0 {
 		return o, wrong("give --interface and --port, such as --interface eth0 --port 443")
@@ -108,13 +124,16 @@ func (f *flags) parse() (options, error) {
 	if f.socket == "" {
 		return o, wrong("--socket is empty: give a path, such as %s", defaultSocket)
 	}
+	var err error
+	if o.access, err = parseAccess(f.group, f.access); err != nil {
+		return o, err
+	}
 	if err := f.refuseZeros(); err != nil {
 		return o, err
 	}
 	if g.HoldDown == 0 {
 		g.HoldDown = -1 // zero means the default there
 	}
-	var err error
 	if g.Mode, err = equic.ParseMode(f.mode); err != nil {
 		return o, wrong("--mode: %w", err)
 	}
@@ -137,6 +156,12 @@ func (f *flags) parse() (options, error) {
 	if g.Denied, err = prefixes(f.denied); err != nil {
 		return o, wrong("--deny: %w", err)
 	}
+	if g.AllowedFeed, err = readPrefixes(f.files.allow); err != nil {
+		return o, wrong("--allow-file: %w", err)
+	}
+	if g.DeniedFeed, err = readPrefixes(f.files.deny); err != nil {
+		return o, wrong("--deny-file: %w", err)
+	}
 	for _, text := range f.ports {
 		p, err := parsePort(text, *g)
 		if err != nil {
@@ -157,13 +182,45 @@ func (f *flags) refuseZeros() error {
 	o := f.gateway
 	for name, n := range map[string]int{
 		"quota": o.Quota, "max-clients": o.MaxClients, "ipv4-prefix": o.IPv4Prefix, "ipv6-prefix": o.IPv6Prefix,
-		"half-open": o.HalfOpen.Total, "half-open-per-client": o.HalfOpen.PerClient,
+		"half-open": o.HalfOpen.Total, "half-open-per-client": o.HalfOpen.PerClient, "max-prefixes": o.MaxPrefixes,
 	} {
 		if n == 0 {
 			return wrong("--%s is 0: give 1 or more, or leave it out", name)
 		}
 	}
 	return nil
+}
+
+// parseAccess reads who may connect to the socket. A group may, unless a mode is given
+// that does not allow it.
+func parseAccess(group, mode string) (access control.Access, err error) {
+	if group != "" {
+		access.Mode = 0o660
+		if access.Group, err = parseGroup(group); err != nil {
+			return access, wrong("--socket-group: %w", err)
+		}
+	}
+	if mode == "" {
+		return access, nil
+	}
+	n, err := strconv.ParseUint(mode, 8, 32)
+	if err != nil || n == 0 || n&^0o666 != 0 {
+		return access, wrong("--socket-mode: %q is no mode of a socket: give an octal number such as 0660", mode)
+	}
+	access.Mode = fs.FileMode(n)
+	return access, nil
+}
+
+// parseGroup reads the name of a group, or its number.
+func parseGroup(text string) (int, error) {
+	if id, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return int(id), nil
+	}
+	g, err := user.LookupGroup(text)
+	if err != nil {
+		return 0, fmt.Errorf("%w: give the name or the number of a group, or make the group first", err)
+	}
+	return strconv.Atoi(g.Gid)
 }
 
 // parsePort reads PORT or PORT=QUOTA. Missing values are filled in, so that `status`

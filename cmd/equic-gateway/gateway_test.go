@@ -6,9 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -217,7 +215,7 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 
 // asNobody returns the program as a user without privileges, with its socket in a
 // folder in which that user may create one.
-func asNobody(t *testing.T) program {
+func asNobody(t *testing.T, arguments ...string) program {
 	t.Helper()
 	const nobody = 65534
 	//nolint:usetesting // t.TempDir is below a folder that only root may enter
@@ -225,7 +223,7 @@ func asNobody(t *testing.T) program {
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, os.RemoveAll(dir)) })
 	testkit.Must(t, os.Chown(dir, nobody, nobody))
-	p := commandAt(t, dir+"/socket")
+	p := commandAt(t, dir+"/socket", arguments...)
 	p.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	return p
 }
@@ -234,24 +232,8 @@ func TestPrometheusReadsTheMetrics(t *testing.T) {
 	_ = newPair(t)
 	p := start(t, "--metrics", "127.0.0.1:0")
 	p.dial(t).want(t, "inc "+clientAddress, "ok")
-	var url []string
-	testkit.Await(t, "the log names the address", func() bool {
-		url = regexp.MustCompile(`url=(http://(127[0-9.:]+)/metrics)`).FindStringSubmatch(p.log.String())
-		return url != nil
-	})
-	var d net.Dialer
-	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // on this thread: it is in the namespace
-	testkit.Must(t, err)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url[1], nil)
-	testkit.Must(t, err)
-	request.Close = true
-	testkit.Must(t, request.Write(conn))
-	body, err := io.ReadAll(conn)
-	testkit.Must(t, err)
-	testkit.Must(t, conn.Close())
-	if !strings.HasPrefix(string(body), "HTTP/1.1 200 ") ||
-		!strings.Contains(string(body), `equic_connections{port="443"} `) {
-		t.Errorf("got %s", body)
+	if got := p.metrics(t); !strings.Contains(got, `equic_connections{port="443"} 1`) {
+		t.Errorf("got %s", got)
 	}
 }
 

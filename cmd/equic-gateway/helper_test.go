@@ -4,13 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,15 +22,32 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-// programVariable makes the test binary run as the program itself.
-const programVariable = "EQUIC_GATEWAY_TEST_PROGRAM"
+const (
+	// programVariable makes the test binary run as the program itself.
+	programVariable = "EQUIC_GATEWAY_TEST_PROGRAM"
+	// connectVariable makes it connect to the socket that it names.
+	connectVariable = "EQUIC_GATEWAY_TEST_CONNECT"
+)
 
-// TestMain runs the tests, or the program for one of them.
+// TestMain runs the tests, or a helper process of one of them.
 func TestMain(m *testing.M) {
 	if os.Getenv(programVariable) != "" {
 		main()
 	}
+	if path := os.Getenv(connectVariable); path != "" {
+		os.Exit(tryToConnect(path))
+	}
 	os.Exit(m.Run())
+}
+
+// tryToConnect returns the number of the error, or zero.
+func tryToConnect(path string) int {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err == nil {
+		_ = conn.Close() // the process ends
+	}
+	number, _ := errors.AsType[syscall.Errno](err)
+	return int(number)
 }
 
 const (
@@ -167,14 +188,22 @@ type state struct {
 	Clients, Blocked         int
 	HalfOpen                 struct{ Validated, Unvalidated int } `json:"half_open"`
 	Seen, Dropped, TableFull uint64
+	Monitor                  bool
 	Packets                  map[string]uint64
+	WouldDrop                map[string]uint64 `json:"would_drop"`
 	Ports                    []struct {
 		Port, Quota int
 		Policy      string
 		Burst       int
 		Packets     map[string]uint64
+		TurnedAway  uint64 `json:"turned_away"`
 	}
 	Allowed, Denied []string
+	DeniedFeed      int `json:"denied_feed"`
+	Expiring        []struct {
+		List, Prefix string
+		SecondsLeft  int `json:"seconds_left"`
+	}
 }
 
 func (p program) status(t *testing.T) (s state) {
@@ -183,6 +212,33 @@ func (p program) status(t *testing.T) (s state) {
 	defer func() { _ = conn.Close() }()
 	testkit.Must(t, json.Unmarshal([]byte(conn.ask(t, "status")), &s))
 	return s
+}
+
+// metrics returns the program's page of metrics.
+func (p program) metrics(t *testing.T) string {
+	t.Helper()
+	var url []string
+	testkit.Await(t, "the log names the address", func() bool {
+		url = regexp.MustCompile(`url=(http://(127[0-9.:]+)/metrics)`).FindStringSubmatch(p.log.String())
+		return url != nil
+	})
+	var d net.Dialer
+	conn, err := d.DialContext(t.Context(), "tcp", url[2]) // on this thread: it is in the namespace
+	testkit.Must(t, err)
+	defer func() { _ = conn.Close() }()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url[1], nil)
+	testkit.Must(t, err)
+	request.Close = true
+	testkit.Must(t, request.Write(conn))
+	answer, err := http.ReadResponse(bufio.NewReader(conn), request)
+	testkit.Must(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	testkit.Must(t, err)
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s\n%s", answer.Status, body)
+	}
+	return string(body)
 }
 
 // awaitCount sends Initials until the program has counted one for a reason. The first

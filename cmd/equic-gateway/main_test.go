@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/equic-bench/equic-bench/equic"
+	"github.com/equic-bench/equic-bench/equic/control"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
@@ -39,6 +40,8 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"no handshakes", append(good, "--half-open", "0"), "--half-open is 0"},
 		{"a negative number of handshakes", append(good, "--half-open-per-client", "-1"), "-1 per client"},
 		{"no clients", append(good, "--max-clients", "0"), "--max-clients is 0"},
+		{"no prefixes", append(good, "--max-prefixes", "0"), "--max-prefixes is 0"},
+		{"too many prefixes", append(good, "--max-prefixes", "16777217"), "max prefixes is 16777217"},
 		{"an IPv4 prefix of no bits", append(good, "--ipv4-prefix", "0"), "--ipv4-prefix is 0"},
 		{"an IPv6 prefix of 129 bits", append(good, "--ipv6-prefix", "129"), "IPv6 prefix is 129"},
 		{"an unknown policy", append(good, "--policy", "old"), `--policy: policy is "old"`},
@@ -51,6 +54,10 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"something unknown that is to pass", append(good, "--pass", "all"), `--pass: "all" is unknown`},
 		{"a flag that is gone", append(good, "--pin", "/sys/fs/bpf/equic"), "count by the socket"},
 		{"no socket", append(good, "--socket", ""), "--socket is empty"},
+		{"a group that is not there", append(good, "--socket-group", "no such"), "--socket-group: group: unknown group no such"},
+		{"a mode that is no number", append(good, "--socket-mode", "u=rw"), `--socket-mode: "u=rw" is no mode`},
+		{"a mode that is decimal", append(good, "--socket-mode", "0680"), `"0680" is no mode`},
+		{"a mode that executes", append(good, "--socket-mode", "0770"), `"0770" is no mode`},
 		{"metrics for the world", append(good, "--metrics", "0.0.0.0:9443"), `"0.0.0.0:9443" is no loopback address`},
 		{"metrics for all interfaces", append(good, "--metrics", ":9443"), `":9443" is no loopback address`},
 		{"metrics at no port", append(good, "--metrics", "127.0.0.1"), "missing port in address"},
@@ -75,6 +82,7 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 }
 
 func TestFlagsBecomeOptions(t *testing.T) {
+	deny := writeList(t, "198.51.100.0/24")
 	var f flags
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	f.register(set)
@@ -84,8 +92,10 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		"--hold-down", "0s", "--ipv4-prefix", "24", "--ipv6-prefix", "56",
 		"--half-open", "300", "--half-open-per-client", "8",
 		"--allow", "192.0.2.0/24", "--allow", "2001:db8::1", "--deny", "203.0.113.9",
+		"--deny-file", deny, "--max-prefixes", "1000",
 		"--pass", "fragments", "--pass", "options",
-		"--metrics", "[::1]:9443", "--socket", "s", "--events",
+		"--metrics", "[::1]:9443", "--socket", "s", "--events", "--monitor",
+		"--socket-group", "4242", "--socket-mode", "0620",
 	}))
 	got, err := f.parse()
 	testkit.Must(t, err)
@@ -96,14 +106,18 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		gateway: equic.Options{
 			Interface: "eth0", Ports: []equic.Port{port, other}, Quota: 7, Policy: equic.PolicyClient,
 			InitialsPerSecond: 2.5, Burst: 9, Mode: equic.Auto, MaxClients: 100, IPv4Prefix: 24, IPv6Prefix: 56,
-			Allowed: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
-			Denied:  []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
-			Pass:    equic.Fragments | equic.IPv4Options, HoldDown: -1,
+			Allowed:     []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
+			Denied:      []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
+			DeniedFeed:  []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			MaxPrefixes: 1000, Monitor: true,
+			Pass: equic.Fragments | equic.IPv4Options, HoldDown: -1,
 			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
 		},
+		files:  listFiles{deny: deny},
+		access: control.Access{Mode: 0o620, Group: 4242},
 		socket: "s", metrics: "[::1]:9443", events: true,
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{}, listFiles{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
 }

@@ -26,11 +26,12 @@ It attaches an XDP program to an interface, and counts the connections that the
 server names on a Unix socket: "tryinc ADDR" and "dec ADDR". A client at its quota
 is dropped before the network stack sees it. When the server goes away, what it
 counted goes with it; when equic-gateway ends in any way, nothing stays attached.
+SIGHUP reads the lists from files again.
 
 Standard output is data (--events), standard error is a log. Exit codes:
   0    ended by SIGTERM
   1    internal error
-  2    wrong usage
+  2    wrong usage, or a file of a list that cannot be read
   3    this machine cannot run it: a capability or the interface is missing, or
        another XDP program or process has the interface, the socket or an address;
        or the interface was deleted, and not created anew within 10 seconds

@@ -46,11 +46,14 @@ type Counter interface {
 	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
 }
 
-// Limits reads and changes the limits of a port, as equic.Gateway does.
+// Limits reads and changes the limits of a port, and whether they are enforced, as
+// equic.Gateway does.
 type Limits interface {
 	Quota(port uint16) int
 	SetQuota(port uint16, quota int) error
 	SetRate(port uint16, initialsPerSecond float64, burst int) error
+	Monitor() bool
+	SetMonitor(on bool) error
 }
 
 // Reader reads the state of a gateway, as equic.Gateway does.
@@ -58,6 +61,7 @@ type Reader interface {
 	Attachment() equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
+	TurnedAway(port uint16) uint64
 }
 
 // Gateway is the gateway to control: an equic.Gateway, or a fake.
@@ -70,8 +74,10 @@ type Gateway interface {
 // List is a set of prefixes: an equic.List, or a fake.
 type List interface {
 	Add(p netip.Prefix) error
+	AddFor(p netip.Prefix, d time.Duration) error
 	Remove(p netip.Prefix) error
-	Prefixes() []netip.Prefix
+	Added() []equic.Listing
+	FeedSize() int
 }
 
 // Options specify what a Server controls. All are required.

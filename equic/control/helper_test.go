@@ -40,6 +40,7 @@ type fake struct {
 	rates   map[uint16]string
 	full    netip.Addr // a client for which there is no room
 	closed  bool
+	monitor bool
 	crowded int // further clients in the reply to `clients`
 
 	begun map[client]int // handshakes in progress
@@ -131,6 +132,24 @@ func (f *fake) SetRate(port uint16, perSecond float64, burst int) error {
 	return nil
 }
 
+func (f *fake) Monitor() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.monitor
+}
+
+func (f *fake) SetMonitor(on bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return equic.ErrClosed
+	}
+	f.monitor = on
+	return nil
+}
+
+func (f *fake) TurnedAway(port uint16) uint64 { return map[uint16]uint64{443: 6}[port] }
+
 func (f *fake) Attachment() equic.Attachment {
 	return equic.Attachment{Interface: "eth0", Attached: true, Mode: equic.Native, Since: time.Unix(1e9, 0)}
 }
@@ -141,11 +160,12 @@ func (f *fake) Stats() (equic.Stats, error) {
 	}
 	of := equic.Counts{
 		Seen: 7, Passed: 4, Dropped: 3,
-		Packets: map[string]uint64{equic.PassEstablished: 4, equic.DropOverQuota: 3},
+		Packets:   map[string]uint64{equic.PassEstablished: 3, equic.DropOverQuota: 3},
+		WouldDrop: map[string]uint64{equic.DropDenied: 1},
 	}
 	all := of
 	all.Seen, all.Passed = 8, 5
-	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 4, equic.DropOverQuota: 3}
+	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 3, equic.DropOverQuota: 3}
 	return equic.Stats{
 		Counts: all, Ports: map[uint16]equic.Counts{443: of},
 		HalfOpen: equic.HalfOpen{Unvalidated: 3}, Full: 1, EventsLost: 2,
@@ -179,13 +199,20 @@ func (f *fake) total() int {
 	return n
 }
 
-// fakeList is a list of prefixes without a kernel.
+// fakeList is a list of prefixes without a kernel. Nothing leaves it by itself.
 type fakeList struct {
 	mu   sync.Mutex
-	list []netip.Prefix
+	list []equic.Listing
+	feed int
 }
 
-func (l *fakeList) Add(p netip.Prefix) error {
+func (l *fakeList) Add(p netip.Prefix) error { return l.add(equic.Listing{Prefix: p}) }
+
+func (l *fakeList) AddFor(p netip.Prefix, d time.Duration) error {
+	return l.add(equic.Listing{Prefix: p, Until: time.Now().Add(d)})
+}
+
+func (l *fakeList) add(p equic.Listing) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.list = append(l.list, p)
@@ -195,7 +222,7 @@ func (l *fakeList) Add(p netip.Prefix) error {
 func (l *fakeList) Remove(p netip.Prefix) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.Index(l.list, p)
+	i := slices.IndexFunc(l.list, func(on equic.Listing) bool { return on.Prefix == p })
 	if i < 0 {
 		return fmt.Errorf("remove %s: it is not on the list", p)
 	}
@@ -203,11 +230,13 @@ func (l *fakeList) Remove(p netip.Prefix) error {
 	return nil
 }
 
-func (l *fakeList) Prefixes() []netip.Prefix {
+func (l *fakeList) Added() []equic.Listing {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.list)
 }
+
+func (l *fakeList) FeedSize() int { return l.feed }
 
 // controlled is a fake gateway with a socket.
 type controlled struct {

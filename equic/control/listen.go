@@ -20,12 +20,29 @@ var ErrInUse = errors.New("another process listens there: end it, or give anothe
 // probeTimeout limits the check whether a socket is in use.
 const probeTimeout = 2 * time.Second
 
-// Listen makes a Unix socket that only the caller's user may connect to: it is created
-// with permissions 0600. It replaces a socket that a dead process left behind. If a
+// Access specifies who may connect to a socket. The zero value is the caller's user
+// alone.
+type Access struct {
+	// Mode is the permissions of the socket's file: who may write to it may connect.
+	// Zero is 0600.
+	Mode fs.FileMode
+	// Group is the ID of the group that owns the file. Zero is that of the process. To
+	// give a file to a group of which it is no member, a process needs CAP_CHOWN.
+	Group int
+}
+
+// Listen makes a Unix socket that only the caller's user may connect to. Otherwise it
+// is the same as ListenFor.
+func Listen(ctx context.Context, path string) (net.Listener, error) {
+	return ListenFor(ctx, path, Access{})
+}
+
+// ListenFor makes a Unix socket. It is created with permissions 0600, and then opened to
+// those who may connect. It replaces a socket that a dead process left behind. If a
 // live process listens on the socket, the error is ErrInUse. A file of another kind is
 // an error too. A lock file with the same name plus ".lock" prevents two processes from
 // replacing each other's socket. Closing the listener removes both files.
-func Listen(ctx context.Context, path string) (_ net.Listener, err error) {
+func ListenFor(ctx context.Context, path string, access Access) (_ net.Listener, err error) {
 	held, err := takeLock(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
@@ -43,7 +60,24 @@ func Listen(ctx context.Context, path string) (_ net.Listener, err error) {
 	if err != nil {
 		return nil, err // it contains the path
 	}
+	if err := access.grant(path); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), l.Close())
+	}
 	return &listener{Listener: l, lock: held}, nil
+}
+
+// grant gives access to a socket: first to the group, then by the permissions, so that
+// no other group ever has them.
+func (a Access) grant(path string) error {
+	if a.Group != 0 {
+		if err := os.Lchown(path, -1, a.Group); err != nil {
+			return err
+		}
+	}
+	if a.Mode != 0 {
+		return os.Chmod(path, a.Mode.Perm())
+	}
+	return nil
 }
 
 // private sets the permissions of a socket before bind(2) creates its file with the

@@ -84,6 +84,40 @@ func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
 	}
 }
 
+func TestASocketIsForThoseWhoMayConnect(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	group := otherGroup(t)
+	path := filepath.Join(t.TempDir(), "socket")
+	l, err := ListenFor(t.Context(), path, Access{Mode: 0o660, Group: group})
+	testkit.Must(t, err)
+	defer func() { testkit.Must(t, l.Close()) }()
+	info, err := os.Lstat(path)
+	testkit.Must(t, err)
+	owner := info.Sys().(*syscall.Stat_t)
+	if info.Mode() != fs.ModeSocket|0o660 || int(owner.Gid) != group || int(owner.Uid) != os.Geteuid() {
+		t.Errorf("mode %s of %d:%d, want 0660 of group %d", info.Mode(), owner.Uid, owner.Gid, group)
+	}
+}
+
+// otherGroup returns a group to which this process may give files: any for root, or else
+// one of its own.
+func otherGroup(t *testing.T) int {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return 4242
+	}
+	groups, err := os.Getgroups()
+	testkit.Must(t, err)
+	for _, group := range groups {
+		if group != os.Getegid() && group != 0 {
+			return group
+		}
+	}
+	t.Skip("the user is in one group only")
+	return 0
+}
+
 func TestTheSocketOfADeadProcessIsReplaced(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
 	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})

@@ -57,7 +57,7 @@ func TestTheManualsClientInCSaysThatThereIsNoGateway(t *testing.T) {
 }
 
 func TestTheManualNamesEveryRequest(t *testing.T) {
-	text := readManual(t)
+	text := strings.ReplaceAll(readManual(t), `\|`, "|") // in tables
 	for _, r := range requests {
 		if !strings.Contains(text, "`"+r.form+"`") {
 			t.Errorf("the manual does not have %q", r.form)

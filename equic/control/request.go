@@ -1,17 +1,19 @@
 package control
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
 )
 
 // names are the requests, as an error message lists them.
 const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
-	"status, clients, quota, rate, allow, unallow, deny, undeny"
+	"status, clients, quota, rate, monitor, allow, unallow, deny, undeny"
 
 const beginForm = "begin ID FROM [validated] [PORT]"
 
@@ -39,10 +41,11 @@ var requests = map[string]request{
 	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
 	"quota":   {"quota N [PORT]", 1, 2, quota},
 	"rate":    {"rate R [BURST [PORT]]", 1, 3, rate},
-	"allow":   {"allow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Add })},
-	"unallow": {"unallow PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Allowed.Remove })},
-	"deny":    {"deny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Add })},
-	"undeny":  {"undeny PREFIX", 1, 1, lists(func(s *Server) func(netip.Prefix) error { return s.Denied.Remove })},
+	"monitor": {"monitor on|off", 1, 1, monitor},
+	"allow":   {"allow PREFIX [for DURATION]", 1, 3, list(allowed)},
+	"unallow": {"unallow PREFIX", 1, 1, unlist(allowed)},
+	"deny":    {"deny PREFIX [for DURATION]", 1, 3, list(denied)},
+	"undeny":  {"undeny PREFIX", 1, 1, unlist(denied)},
 }
 
 // counts makes the request inc, tryinc, dec or validate.
@@ -92,14 +95,70 @@ func rate(s *session, arguments []string) (string, error) {
 	return "", s.server.rates.set(port, perSecond, burst, s.server.Gateway.SetRate)
 }
 
-// lists makes a request that changes a list of prefixes.
-func lists(change func(*Server) func(netip.Prefix) error) func(*session, []string) (string, error) {
+// monitor turns monitor mode on or off.
+func monitor(s *session, arguments []string) (string, error) {
+	on := arguments[0] == "on"
+	if !on && arguments[0] != "off" {
+		return "", fmt.Errorf("monitor is %.32q: give on or off", arguments[0])
+	}
+	before := s.server.Gateway.Monitor()
+	if err := s.server.Gateway.SetMonitor(on); err != nil {
+		return "", err
+	}
+	switch {
+	case on && !before:
+		s.server.Log.Warn("monitor mode is on: nothing is dropped")
+	case before && !on:
+		s.server.Log.Info("monitor mode is off: clients over their limits are dropped")
+	}
+	return "", nil
+}
+
+func allowed(s *Server) List { return s.Allowed }
+func denied(s *Server) List  { return s.Denied }
+
+// list makes the request allow or deny.
+func list(of func(*Server) List) func(*session, []string) (string, error) {
 	return func(s *session, arguments []string) (string, error) {
 		p, err := ParsePrefix(arguments[0])
 		if err != nil {
 			return "", err
 		}
-		return "", change(s.server)(p)
+		if len(arguments) == 1 {
+			return "", of(s.server).Add(p)
+		}
+		d, err := duration(arguments[1:])
+		if err != nil {
+			return "", err
+		}
+		return "", of(s.server).AddFor(p, d)
+	}
+}
+
+// duration parses "for DURATION".
+func duration(arguments []string) (time.Duration, error) {
+	const advice = "give one such as for 90s, for 10m or for 24h"
+	if arguments[0] != "for" {
+		return 0, fmt.Errorf("%.32q is no time: %s", arguments[0], advice)
+	}
+	if len(arguments) == 1 {
+		return 0, errors.New("for has no time after it: " + advice)
+	}
+	d, err := time.ParseDuration(arguments[1])
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("for %.32q is no time: %s", arguments[1], advice)
+	}
+	return d, nil
+}
+
+// unlist makes the request unallow or undeny.
+func unlist(of func(*Server) List) func(*session, []string) (string, error) {
+	return func(s *session, arguments []string) (string, error) {
+		p, err := ParsePrefix(arguments[0])
+		if err != nil {
+			return "", err
+		}
+		return "", of(s.server).Remove(p)
 	}
 }
 

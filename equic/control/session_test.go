@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -89,12 +90,27 @@ func TestSessions(t *testing.T) {
 			{"rate 1 -1", "error: set rate of port 443: burst is -1"},
 			{"rate 1 1 80", `error: port "80" is not protected: give one of 443`},
 		}, 0},
+		{"monitor mode changes", one, []say{
+			{"monitor on", "ok"},
+			{"monitor on", "ok"},
+			{"monitor off", "ok"},
+			{"monitor maybe", `error: monitor is "maybe": give on or off`},
+			{"monitor", "error: 0 arguments given: send monitor on|off"},
+		}, 0},
 		{"lists change", one, []say{
 			{"allow 192.0.2.0/24", "ok"},
 			{"unallow 192.0.2.0/24", "ok"},
 			{"deny 2001:db8::7", "ok"},
 			{"undeny 2001:db8::7/128", "ok"},
 			{"unallow 192.0.2.0/24", "error: remove 192.0.2.0/24: it is not on the list"},
+			{"deny 203.0.113.0/24 for 10m", "ok"},
+			{"undeny 203.0.113.0/24", "ok"},
+			{"allow 203.0.113.7 for 1h30m", "ok"},
+			{"deny 203.0.113.0/24 10m", `error: "10m" is no time: give one such as for 90s, for 10m or for 24h`},
+			{"deny 203.0.113.0/24 for", "error: for has no time after it: give one such as for 90s, for 10m or for 24h"},
+			{"deny 203.0.113.0/24 for ever", `error: for "ever" is no time: give one such as for 90s, for 10m or for 24h`},
+			{"deny 203.0.113.0/24 for -1s", `error: for "-1s" is no time: give one such as for 90s, for 10m or for 24h`},
+			{"undeny 203.0.113.0/24 for 10m", "error: 3 arguments given: send undeny PREFIX"},
 			{"deny nobody", `error: "nobody" is no prefix: give one such as 192.0.2.0/24, or an address`},
 			{"deny fe80::1%eth0", `error: "fe80::1%eth0" is no prefix: give one such as 192.0.2.0/24, or an address`},
 		}, 0},
@@ -153,23 +169,28 @@ func TestEveryRequestIsNamedInTheErrorOfAnUnknownOne(t *testing.T) {
 }
 
 func TestStatusIsOneJSONObject(t *testing.T) {
-	c := control(t, 443, 8443)
+	c := prepare(t, 443, 8443)
+	c.server.Denied.(*fakeList).feed = 7
+	c.start(t)
 	p := dial(t, c.path)
 	for _, line := range []string{
 		"inc 192.0.2.7 443", "inc 192.0.2.7 443", "inc 192.0.2.8 443", "inc 192.0.2.8 8443",
-		"quota 9 8443", "rate 1.5 6 8443", "allow 192.0.2.0/28", "deny 203.0.113.9",
+		"quota 9 8443", "rate 1.5 6 8443", "allow 192.0.2.0/28", "deny 203.0.113.9", "monitor on",
 	} {
 		p.want(t, line, "ok")
 	}
-	const want = `{"interface":"eth0","attached":true,"mode":"native","since":"2001-09-09T01:46:40Z","ports":[` +
+	const want = `{"interface":"eth0","attached":true,"mode":"native","since":"2001-09-09T01:46:40Z",` +
+		`"monitor":true,"ports":[` +
 		`{"port":443,"quota":2,"policy":"new","initials_per_second":0,"burst":0,"connections":3,"clients":2,"blocked":1,` +
-		`"seen":7,"passed":4,"dropped":3,"packets":{"drop_over_quota":3,"pass_established":4}},` +
+		`"turned_away":6,"seen":7,"passed":4,"dropped":3,"packets":{"drop_over_quota":3,"pass_established":3},` +
+		`"would_drop":{"drop_denied":1}},` +
 		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
-		`"seen":0,"passed":0,"dropped":0,"packets":null}],` +
+		`"turned_away":0,"seen":0,"passed":0,"dropped":0,"packets":null,"would_drop":null}],` +
 		`"connections":4,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},` +
 		`"seen":8,"passed":5,"dropped":3,` +
-		`"packets":{"drop_over_quota":3,"pass_established":4,"pass_not_ip":1},` +
-		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"]}`
+		`"packets":{"drop_over_quota":3,"pass_established":3,"pass_not_ip":1},"would_drop":{"drop_denied":1},` +
+		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"],` +
+		`"allowed_feed":0,"denied_feed":7,"expiring":[]}`
 	if diff := cmp.Diff(want, p.ask(t, "status")); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
@@ -184,6 +205,42 @@ func TestEmptyListsAreListsInJSON(t *testing.T) {
 	testkit.Must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
 	if got.Allowed == nil || got.Denied == nil {
 		t.Errorf("lists are null: %+v", got)
+	}
+}
+
+func TestStatusShowsHowLongBansLast(t *testing.T) {
+	p := dial(t, control(t, 443).path)
+	start := time.Now()
+	for _, line := range []string{"deny 203.0.113.9", "deny 192.0.2.0/24 for 24h", "allow 192.0.2.7 for 1h"} {
+		p.want(t, line, "ok")
+	}
+	var got struct {
+		Denied   []string
+		Expiring []struct {
+			List, Prefix string
+			Until        time.Time
+			SecondsLeft  int `json:"seconds_left"`
+		}
+	}
+	testkit.Must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
+	took := time.Since(start)
+	if len(got.Denied) != 2 || len(got.Expiring) != 2 {
+		t.Fatalf("status %+v, want two denied and two that will end", got)
+	}
+	for i, want := range []struct {
+		list, prefix string
+		d            time.Duration
+	}{{"allowed", "192.0.2.7/32", time.Hour}, {"denied", "192.0.2.0/24", 24 * time.Hour}} {
+		e := got.Expiring[i]
+		if e.List != want.list || e.Prefix != want.prefix {
+			t.Errorf("%+v, want %+v", e, want)
+		}
+		if left := time.Duration(e.SecondsLeft) * time.Second; left > want.d || left < want.d-took-time.Second {
+			t.Errorf("%v are left of %v after %v", left, want.d, took)
+		}
+		if at := e.Until.Sub(start); at < want.d || at > want.d+took {
+			t.Errorf("it ends after %v, want %v", at, want.d)
+		}
 	}
 }
 
@@ -205,4 +262,5 @@ func TestStatusAndCountsOfAClosedGatewayAreErrors(t *testing.T) {
 	p := dial(t, c.path)
 	p.want(t, "status", "error: gateway is closed")
 	p.want(t, "inc 192.0.2.7", "error: gateway is closed")
+	p.want(t, "monitor on", "error: gateway is closed")
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -18,6 +19,7 @@ type status struct {
 	Mode        equic.Mode        `json:"mode"`
 	Since       time.Time         `json:"since"`            // when it was attached, or detached
 	Reason      string            `json:"reason,omitempty"` // why it is not attached
+	Monitor     bool              `json:"monitor"`          // nothing is dropped
 	Ports       []portStatus      `json:"ports"`            // in the order of Options.Ports
 	Connections int               `json:"connections"`
 	Clients     int               `json:"clients"`
@@ -26,11 +28,23 @@ type status struct {
 	Seen        uint64            `json:"seen"`
 	Passed      uint64            `json:"passed"`
 	Dropped     uint64            `json:"dropped"`
-	Packets     map[string]uint64 `json:"packets"` // of the whole interface, by reason
+	Packets     map[string]uint64 `json:"packets"`    // of the whole interface, by reason
+	WouldDrop   map[string]uint64 `json:"would_drop"` // those that only monitor mode let pass
 	TableFull   uint64            `json:"table_full"`
 	EventsLost  uint64            `json:"events_lost"`
-	Allowed     []netip.Prefix    `json:"allowed"`
+	Allowed     []netip.Prefix    `json:"allowed"` // without the feeds, which may be long
 	Denied      []netip.Prefix    `json:"denied"`
+	AllowedFeed int               `json:"allowed_feed"` // number of prefixes
+	DeniedFeed  int               `json:"denied_feed"`
+	Expiring    []expiring        `json:"expiring"`
+}
+
+// expiring is a prefix in Allowed or Denied that will leave its list.
+type expiring struct {
+	List        string       `json:"list"` // allowed or denied
+	Prefix      netip.Prefix `json:"prefix"`
+	Until       time.Time    `json:"until"`
+	SecondsLeft int          `json:"seconds_left"` // rounded up
 }
 
 // halfOpen is the number of handshakes in progress, from validated and from other
@@ -50,10 +64,12 @@ type portStatus struct {
 	Connections       int               `json:"connections"`
 	Clients           int               `json:"clients"`
 	Blocked           int               `json:"blocked"`
+	TurnedAway        uint64            `json:"turned_away"` // times that a client at its quota was, or would have been
 	Seen              uint64            `json:"seen"`
 	Passed            uint64            `json:"passed"`
 	Dropped           uint64            `json:"dropped"`
 	Packets           map[string]uint64 `json:"packets"` // by reason
+	WouldDrop         map[string]uint64 `json:"would_drop"`
 }
 
 // status returns the state of the gateway as a JSON object.
@@ -65,10 +81,13 @@ func (s *Server) status() (string, error) {
 	at := s.Gateway.Attachment()
 	report := status{
 		Interface: at.Interface, Attached: at.Attached, Mode: at.Mode, Since: at.Since.UTC(),
-		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets,
+		Monitor: s.Gateway.Monitor(),
+		Seen:    stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets, WouldDrop: stats.WouldDrop,
 		HalfOpen: halfOpen(stats.HalfOpen), TableFull: stats.Full, EventsLost: stats.EventsLost,
-		Allowed: notNil(s.Allowed.Prefixes()), Denied: notNil(s.Denied.Prefixes()),
+		AllowedFeed: s.Allowed.FeedSize(), DeniedFeed: s.Denied.FeedSize(), Expiring: []expiring{}, // not null in JSON
 	}
+	report.Allowed = report.list("allowed", s.Allowed.Added())
+	report.Denied = report.list("denied", s.Denied.Added())
 	if at.Err != nil {
 		report.Reason = at.Err.Error()
 	}
@@ -78,7 +97,8 @@ func (s *Server) status() (string, error) {
 		report.Ports = append(report.Ports, portStatus{
 			Port: p.Number, Quota: s.Gateway.Quota(p.Number), Policy: p.Policy,
 			InitialsPerSecond: max(r.perSecond, 0), Burst: r.burst,
-			Seen: n.Seen, Passed: n.Passed, Dropped: n.Dropped, Packets: n.Packets,
+			TurnedAway: s.Gateway.TurnedAway(p.Number),
+			Seen:       n.Seen, Passed: n.Passed, Dropped: n.Dropped, Packets: n.Packets, WouldDrop: n.WouldDrop,
 		})
 	}
 	s.count(&report)
@@ -116,9 +136,17 @@ func (s *Server) count(report *status) {
 	}
 }
 
-// notNil makes an empty list [] in JSON, not null.
-func notNil(list []netip.Prefix) []netip.Prefix {
-	return append([]netip.Prefix{}, list...)
+// list returns the prefixes on a list, not nil, and notes those that will leave it.
+func (report *status) list(name string, on []equic.Listing) []netip.Prefix {
+	prefixes := make([]netip.Prefix, len(on))
+	for i, l := range on {
+		prefixes[i] = l.Prefix
+		if !l.Until.IsZero() {
+			left := max(0, int(math.Ceil(time.Until(l.Until).Seconds())))
+			report.Expiring = append(report.Expiring, expiring{name, l.Prefix, l.Until.UTC(), left})
+		}
+	}
+	return prefixes
 }
 
 // clientStatus is one element of the reply to `clients`.

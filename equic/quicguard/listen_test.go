@@ -120,6 +120,30 @@ func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T
 	t.Logf("%d handshakes, %+v, %v", s.begun.Load(), s.Stats(), stats.Packets)
 }
 
+func TestInMonitorModeNoConnectionIsTurnedAway(t *testing.T) {
+	const quota, dials = 1, 4
+	n := newNetwork(t)
+	gateway, s := listenBehind(t, equic.Options{Quota: quota, Monitor: true})
+	for range dials {
+		_, err := n.dial(t, alice, s.Addr())
+		testkit.Must(t, err)
+	}
+	if got, want := s.Stats(), (Stats{Admitted: dials, Open: dials}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	stats, err := gateway.Stats()
+	testkit.Must(t, err)
+	if stats.Dropped != 0 || stats.WouldDrop[equic.DropOverQuota] == 0 || gateway.TurnedAway(serverPort) != 1 {
+		t.Errorf("%+v; want no packet dropped, some that would have been, and one client", stats)
+	}
+	testkit.Must(t, gateway.SetMonitor(false))
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := n.transport(t, alice).Dial(ctx, s.Addr(), clientTLS(), nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one over quota: %v, want no answer", err)
+	}
+}
+
 func TestUnfinishedHandshakesOfOneAddressAreBounded(t *testing.T) {
 	const quota, attempts = 5, 200
 	counter := NewUserSpace(quota)

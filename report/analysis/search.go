@@ -295,5 +295,13 @@ func (b *BreakingPoint) Estimate() Number {
 	return b.Holds
 }
 
+// EstimatePerS returns Estimate in attempts per second.
+func (b *BreakingPoint) EstimatePerS() Number {
+	if b.Bound == LessThan {
+		return b.FailsPerS
+	}
+	return b.HoldsPerS
+}
+
 // Searched reports whether the run is a search.
 func (r *Report) Searched() bool { return r.Manifest.Experiment.Search != nil }

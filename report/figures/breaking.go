@@ -50,7 +50,7 @@ func (f *Figure) breakingPanel(part *analysis.Part, panel int, marks *dots) *plo
 	if part.Cell.Name != "" {
 		title = fmt.Sprintf("(%c) %s", 'a'+panel, part.Cell.Name)
 	}
-	p := newPanel(title, "", f.say(logScale, f.say(strengthAxis)))
+	p := newPanel(title, "", f.say(logScale, f.say(breakingAxis))) // short: a panel is low
 	p.Add(grid(), marks)
 	names(p, variantNames(part.Summary.Variants))
 	return p
@@ -115,6 +115,7 @@ func (f *Figure) breakingDot(found []*analysis.BreakingPoint) dot {
 		d.low, d.high = b.Holds, b.Fails
 	}
 	d.value = f.say(timesCapacity, d.label)
+	d.label = f.say(withAttempts, d.label, f.num(b.EstimatePerS()))
 	for _, b := range found {
 		if len(found) > 1 {
 			d.trials, d.beyond = append(d.trials, float64(b.Estimate())), append(d.beyond, b.Bound == analysis.MoreThan)

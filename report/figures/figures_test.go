@@ -55,7 +55,7 @@ func texts(t *testing.T, f *Figure) []string {
 }
 
 func TestEveryAxisHasItsUnit(t *testing.T) {
-	unit := regexp.MustCompile(`\((s|ms|µs|requests/s|%.*|MiB|1 = all|multiples of the capacity)\)(, log)?$`)
+	unit := regexp.MustCompile(`(\((s|ms|µs|requests/s|%.*|MiB|1 = all|multiples of the capacity)\)|^× capacity)(, log)?$`)
 	for name, run := range synth.RunsToDraw() {
 		t.Run(name, func(t *testing.T) {
 			_, all := drawnFigures(t, run, "")

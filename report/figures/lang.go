@@ -137,6 +137,8 @@ const (
 	residentSet
 	shareOfTime
 	strengthAxis
+	breakingAxis
+	withAttempts
 	keptAxis
 	logScale
 

@@ -59,6 +59,10 @@ func glyphOf(m record.Mark) draw.GlyphDrawer {
 		return polygon{corners: 4, turn: math.Pi / 4, narrow: vg.Point{X: 1.2, Y: 0.6}}
 	case record.Pillar:
 		return polygon{corners: 4, turn: math.Pi / 4, narrow: vg.Point{X: 0.6, Y: 1.2}}
+	case record.Right:
+		return polygon{corners: 3, turn: -math.Pi / 2}
+	case record.Left:
+		return polygon{corners: 3, turn: math.Pi / 2}
 	}
 	panic("no such mark: " + string(m))
 }

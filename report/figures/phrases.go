@@ -198,6 +198,8 @@ var phrases = [phraseCount]words{
 	residentSet:           {"resident set of the server (MiB)", "memória residente do servidor (MiB)"},
 	shareOfTime:           {"share of the time at or below (1 = all)", "fração acumulada do tempo (1 = todo)"},
 	strengthAxis:          {"strength (multiples of the capacity)", "força (múltiplos da capacidade)"},
+	breakingAxis:          {"× capacity", "× capacidade"},
+	withAttempts:          {"%s (%s/s)", "%s (%s/s)"},
 	logScale:              {"%s, log", "%s, log"},
 
 	cpuTitle:        {"CPU", "CPU"},

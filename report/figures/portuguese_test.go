@@ -14,7 +14,7 @@ import (
 
 func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 	verbs := regexp.MustCompile(`%(\[\d\])?[a-z%]`)
-	same := []phrase{logScale, cpuTitle, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
+	same := []phrase{logScale, withAttempts, cpuTitle, p95, p99, inMicroseconds, inMilliseconds, inSeconds}
 	for p := range phraseCount {
 		w := phrases[p]
 		switch {
@@ -37,7 +37,7 @@ func portuguese(claims []analysis.Claim) *regexp.Regexp {
 		parts = append(parts, c.ID)
 	}
 	for _, v := range record.VariantNames() {
-		parts = append(parts, v, strings.SplitAfterN(v, "-", 2)[0], strings.SplitAfterN(v, "-", 2)[1])
+		parts = append(append(parts, v), strings.SplitAfterN(v, "-", 2)...)
 	}
 	argument := "(" + number + "|" + strings.Join(record.VariantNames(), "|") + ")"
 	for p, w := range phrases {

@@ -229,7 +229,7 @@ func networkRows(e *results.Experiment) [][2]string {
 	default:
 		return nil
 	}
-	return [][2]string{{"network", text}}
+	return [][2]string{{"network", text + ". The time per dropped packet is that of an IPv4 packet."}}
 }
 
 // LoadWords describes a group of clients.

@@ -3,15 +3,18 @@ package tables
 import (
 	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
 )
 
 // WarningKind is a kind of warning: warnings that differ in their numbers only.
 type WarningKind struct {
-	Text  string   // of the first
+	Text  string   // of the first, without its trial
 	Count int      // trials that have it; one for a warning about the run
 	All   []string // each with its trial, in the order of the trials
+	texts []string // each without its trial
 }
 
 // Warnings returns the warnings of the run, and of its valid trials, by kind.
@@ -26,7 +29,7 @@ func Warnings(s *analysis.Summary) []WarningKind {
 			index[key], kinds = i, append(kinds, WarningKind{Text: text})
 		}
 		kinds[i].Count++
-		kinds[i].All = append(kinds[i].All, line)
+		kinds[i].All, kinds[i].texts = append(kinds[i].All, line), append(kinds[i].texts, text)
 	}
 	for _, w := range s.Warnings {
 		add(w, w)
@@ -39,15 +42,45 @@ func Warnings(s *analysis.Summary) []WarningKind {
 	return kinds
 }
 
-var anyNumber = regexp.MustCompile(`[0-9][0-9.,]*`)
+var anyNumber = regexp.MustCompile(`[0-9]+([.,][0-9]+)*`)
 
-// Line returns the kind in one line: the first warning of it, and how many trials have
-// another one.
+// Line returns the kind in one line: with the ranges of the numbers, and how many trials
+// have it.
 func (k WarningKind) Line() string {
 	if k.Count == 1 {
 		return k.All[0]
 	}
-	return fmt.Sprintf("%s (%d trials)", k.Text, k.Count)
+	return fmt.Sprintf("%s (%d trials)", k.ranges(), k.Count)
+}
+
+// ranges returns the first text, with the lowest and the highest of each number that is
+// not the same in all of them.
+func (k WarningKind) ranges() string {
+	lows, highs := anyNumber.FindAllString(k.Text, -1), anyNumber.FindAllString(k.Text, -1)
+	for _, text := range k.texts {
+		for i, number := range anyNumber.FindAllString(text, -1) {
+			if valueOf(number) < valueOf(lows[i]) {
+				lows[i] = number
+			}
+			if valueOf(number) > valueOf(highs[i]) {
+				highs[i] = number
+			}
+		}
+	}
+	i := -1
+	return anyNumber.ReplaceAllStringFunc(k.Text, func(string) string {
+		i++
+		if lows[i] == highs[i] {
+			return lows[i]
+		}
+		return lows[i] + " to " + highs[i]
+	})
+}
+
+// valueOf returns the value of a number in a text; zero for a date, for example.
+func valueOf(number string) float64 {
+	v, _ := strconv.ParseFloat(strings.ReplaceAll(number, ",", ""), 64)
+	return v
 }
 
 // warningLines returns a line for each kind of warning.

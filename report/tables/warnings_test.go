@@ -16,7 +16,7 @@ func TestWarningsThatDifferInNumbersAreOneKind(t *testing.T) {
 			{Name: "002-b", Warnings: []string{"server lost 3 datagrams"}},
 		},
 	}
-	want := []string{"the machine was busy", "server lost 1,150 datagrams (2 trials)", "001-a: a clock moved"}
+	want := []string{"the machine was busy", "server lost 3 to 1,150 datagrams (2 trials)", "001-a: a clock moved"}
 	if diff := cmp.Diff(want, warningLines(s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
