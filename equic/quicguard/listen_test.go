@@ -78,7 +78,9 @@ func TestListenAdmitsAsManyAsTheQuota(t *testing.T) {
 				t.Errorf("%+v and %d handshakes; want a Retry, a refusal and 2", got, s.begun.Load())
 			}
 			hangUp(conns[0])
-			testkit.Await(t, "the close is released", func() bool { return counter.Count(portOf(s.Addr()), localhost) == 1 })
+			testkit.Await(t, "the close is released", func() bool {
+				return counter.Count(portOf(s.Addr()), localhost) == 1 && counter.HalfOpen() == equic.HalfOpen{}
+			})
 			mustDial(t, 1, localhost, s.Addr())
 			hangUp(conns[1])
 		})
