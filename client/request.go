@@ -188,10 +188,11 @@ func (d *dialer) getHQ(ctx context.Context, t *timer) error {
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
-	deadline, _ := ctx.Deadline() // it has one: the request's time-out
-	if err := stream.SetDeadline(deadline); err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
+	stop := context.AfterFunc(ctx, func() {
+		stream.CancelRead(0)
+		stream.CancelWrite(0)
+	})
+	defer stop()
 	if _, err := io.WriteString(stream, "GET "+cmp.Or(d.o.Path, "/")+"\r\n"); err != nil {
 		return fmt.Errorf("request: %w", err)
 	}

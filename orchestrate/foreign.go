@@ -71,7 +71,11 @@ func (b specBuilder) foreign(flags []string, variant record.Variant) NodeSpec {
 	}
 	if variant == record.NftablesInFront {
 		l := s.Server.Limits
-		n.Filter = &Filter{Port: s.Network.Port, PerSecond: l.Rate, Burst: l.AtOnce(), Deny: l.Deny}
+		n.Filter = &Filter{Port: s.Network.Port, Deny: l.Deny}
+		if l.Rate > 0 {
+			n.Filter.Packets, n.Filter.Per, _ = l.Whole() // checked with the scenario
+			n.Filter.Burst = l.AtOnce()
+		}
 	}
 	return n
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -101,7 +102,7 @@ func TestWhatStandsInFrontOfAServerThatIsNotOurs(t *testing.T) {
 	}
 
 	rules := b.nodes("nftables-limit")
-	want := &Filter{Port: 4433, PerSecond: 20, Burst: 20, Deny: s.Server.Limits.Deny}
+	want := &Filter{Port: 4433, Packets: 20, Per: time.Second, Burst: 20, Deny: s.Server.Limits.Deny}
 	if diff := cmp.Diff(want, rules[0].Filter, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("the filter (-want +got):\n%s", diff)
 	}

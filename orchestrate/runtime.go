@@ -173,8 +173,9 @@ type File struct {
 
 // Filter is what nftables lets through to a UDP port.
 type Filter struct {
-	Port      int
-	PerSecond float64 // packets that open a connection, per client address; zero is no limit
-	Burst     int     // such packets at once
-	Deny      []netip.Prefix
+	Port    int
+	Packets uint64        // that open a connection, of each client address, in the time Per; zero is no limit
+	Per     time.Duration // a second, a minute or an hour
+	Burst   int           // such packets at once
+	Deny    []netip.Prefix
 }

@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/report/claims"
@@ -29,6 +31,8 @@ const (
 	MarkdownFile = "report.md"
 	HTMLFile     = "report.html"
 	ClaimsFile   = "claims.yaml" // the given claims; missing if none were given
+
+	figurePrefix = "figure-" // begins the names of all figures
 )
 
 // Options of a report.
@@ -51,11 +55,12 @@ var ErrNotAReport = errors.New("folder is not a report")
 // numbers. The old report stays until the new one is complete. If a run has no valid
 // trial, the error wraps analysis.ErrNoTrials and describes the problems of its trials.
 func Write(runDir string, o Options) (*analysis.Report, error) {
-	out := o.Out
-	if out == "" {
-		out = filepath.Join(runDir, results.ReportDir)
-	} else if err := replaceable(out); err != nil {
-		return nil, err
+	out := filepath.Join(runDir, results.ReportDir)
+	if o.Out != "" {
+		out = filepath.Clean(o.Out)
+		if err := replaceable(out); err != nil {
+			return nil, err
+		}
 	}
 	summary, drawn, err := drawIn(runDir, filepath.Dir(out), o)
 	if err != nil {
@@ -67,7 +72,7 @@ func Write(runDir string, o Options) (*analysis.Report, error) {
 	return summary, nil
 }
 
-// replaceable returns an error for a folder that has other files than a report's.
+// replaceable returns an error for a folder with anything that is not of a report.
 func replaceable(dir string) error {
 	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(files) == 0 {
@@ -76,8 +81,12 @@ func replaceable(dir string) error {
 	if err != nil {
 		return fmt.Errorf("look for an older report: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, SummaryFile)); err != nil {
-		return fmt.Errorf("%w: %s has no %s, and a report would replace it: name a new folder", ErrNotAReport, dir, SummaryFile)
+	for _, f := range files {
+		own := slices.Contains([]string{SummaryFile, MarkdownFile, HTMLFile, ClaimsFile}, f.Name()) ||
+			strings.HasPrefix(f.Name(), figurePrefix)
+		if f.IsDir() || !own {
+			return fmt.Errorf("%w: a report would replace %s, which has %s: name a new folder", ErrNotAReport, dir, f.Name())
+		}
 	}
 	return nil
 }

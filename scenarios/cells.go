@@ -273,17 +273,29 @@ func (d *decoder) readVariants(n *yaml.Node, s *Scenario) {
 	}
 }
 
-// checkUsed refuses variants that no cell has.
+// nowhere is what is wrong with a variant that no cell has.
+const nowhere = "exists for no load and server of the file"
+
+// checkUsed refuses variants that the file names and no cell has.
 func (d *decoder) checkUsed(cells []*Scenario) {
-	if len(d.problems) > 0 || cells[0].only == nil {
+	if _, given := d.keys["variants"]; len(d.problems) > 0 || !given {
 		return
 	}
-	for _, v := range cells[0].Variants {
-		has := func(c *Scenario) bool { return slices.Contains(c.allowed(c.Variants), v) }
+	if v := cells[0].unused(cells); v != "" {
+		d.problem(d.key("variants"), "variants: "+string(v)+" "+nowhere, "leave it out")
+	}
+}
+
+// unused returns a variant of the scenario that none of the cells has; empty if there is
+// none.
+func (s *Scenario) unused(cells []*Scenario) record.Variant {
+	for _, v := range s.Variants {
+		has := func(c *Scenario) bool { return slices.Contains(c.allowed(s.Variants), v) }
 		if !slices.ContainsFunc(cells, has) {
-			d.problem(d.key("variants"), "variants: "+string(v)+" exists for no load and server of the file", "leave it out")
+			return v
 		}
 	}
+	return ""
 }
 
 // CellNamed returns the cell of that name, or nil.

@@ -42,7 +42,7 @@ func Load(path string) (*Scenario, error) {
 func similarFile(path string) string {
 	byName := map[string]string{}
 	for _, dir := range []string{"scenarios", filepath.Dir(path)} {
-		files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")) // the pattern is valid
+		files, _ := filepath.Glob(filepath.Join(dir, "*.yaml")) // none, if the folder's name is a bad pattern
 		for _, file := range files {
 			byName[filepath.Base(file)] = file
 		}

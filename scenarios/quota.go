@@ -9,6 +9,9 @@ import (
 // CheckVariants returns an *Error if the server cannot run one of the variants, or if no client can
 // complete a connection with its quota. Call it after Load if a flag has changed the variants.
 func (s *Scenario) CheckVariants() error {
+	if v := s.unused(s.Cells()); v != "" {
+		return &Error{[]Problem{{File: s.Path, What: "variants: " + string(v) + " " + nowhere, Remedy: "leave it out"}}}
+	}
 	for _, c := range s.Cells() {
 		for _, check := range []func() (what, remedy string){c.lethalQuota, c.strangeVariant} {
 			if what, remedy := check(); what != "" {
@@ -24,6 +27,10 @@ func (s *Scenario) strangeVariant() (what, remedy string) {
 	for _, v := range s.allowed(s.Variants) {
 		switch {
 		case s.Server.Runs(v):
+			if _, _, whole := s.Server.Limits.Whole(); v == record.NftablesInFront && s.Server.Limits.Rate > 0 && !whole {
+				return fmt.Sprintf("server.limits.rate: nftables takes a whole number of packets per second, minute or hour, not %g/s",
+					s.Server.Limits.Rate), "write another rate, or leave nftables-limit out"
+			}
 		case !s.Server.Foreign():
 			return fmt.Sprintf("variants: %s protects a server of yours, and there is no server.command", v), "leave it out"
 		case v.InFront():

@@ -55,6 +55,18 @@ func (l Limits) AtOnce() int {
 	return max(leastBurst, int(math.Ceil(l.Rate)))
 }
 
+// Whole returns the rate as a whole number of packets in a second, a minute or an hour, as
+// nftables takes it; false if it is none.
+func (l Limits) Whole() (packets uint64, per time.Duration, ok bool) {
+	for _, per := range []time.Duration{time.Second, time.Minute, time.Hour} {
+		n := l.Rate * per.Seconds()
+		if whole := math.Round(n); whole > 0 && math.Abs(n-whole) < 1e-9*n {
+			return uint64(whole), per, true
+		}
+	}
+	return 0, 0, false
+}
+
 // leastBurst is the least default of a burst: what the attempts of two honest requests
 // take.
 const leastBurst = 4
@@ -90,7 +102,7 @@ func (s Server) Runs(v record.Variant) bool {
 const RetryAlways = "always"
 
 // Placeholders are the words of Server.Command that a run replaces. A foreign server
-// also finds their values in its environment (Placeholders.Variable).
+// also finds their values in its environment (PlaceVariable).
 const (
 	PlaceAddress     = "{address}"     // of the server
 	PlacePort        = "{port}"        // network.port
@@ -121,9 +133,9 @@ func (d *decoder) server(s *Server) reader {
 			about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
 				"(docs/method.md, Load)."),
 		"retry": d.retry(&s.Retry).about("When userspace-retry, and variants that drop packets under policy new, " +
-			"answer an attempt from an address that is not validated with a Retry: always, or while more handshakes than " +
-			"this number are in progress from such addresses, or more than quota from one. Without it, the number is 128 " +
-			"in total and 64 of one client."),
+			"answer an attempt from an address that is not validated with a Retry: always, or above this number of handshakes " +
+			"in progress from such addresses, of one client or of all. Without it, the limits are 64 of one client and 128 of " +
+			"all."),
 		"cpus": d.cpus(&s.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
 			"fastest core, and the other " +
 			"hardware threads of that core stay idle."),
@@ -193,6 +205,9 @@ func (d *decoder) withServers(cells []cell, servers *yaml.Node) []cell {
 	for _, c := range cells {
 		for i := 0; i < len(servers.Content); i += 2 {
 			name, server := servers.Content[i], servers.Content[i+1]
+			if server.Kind == yaml.AliasNode {
+				server = server.Alias
+			}
 			switch {
 			case !validLabel.MatchString(name.Value):
 				d.wrong(name, "servers", fmt.Sprintf("%q cannot name a server", name.Value),

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -102,5 +103,39 @@ func TestSeveralServersHaveTrialsOfTheirOwn(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "x.yaml:") {
 			t.Errorf("%s: error %v, want one on %q", name, err, c.says)
 		}
+	}
+}
+
+func TestARateForNftablesIsAWholeNumberPerSomeUnit(t *testing.T) {
+	for rate, want := range map[float64]struct {
+		packets uint64
+		per     time.Duration
+	}{20: {20, time.Second}, 0.5: {30, time.Minute}, 2.25: {135, time.Minute}, 0.01: {36, time.Hour}, 0.0001: {}} {
+		packets, per, ok := Limits{Rate: rate}.Whole()
+		if packets != want.packets || per != want.per || ok != (want.packets > 0) {
+			t.Errorf("%g/s is %d in %s, %v; want %v", rate, packets, per, ok, want)
+		}
+	}
+	text := strings.Replace(servers, "gateway]", "nftables-limit]", 1)
+	_, err := Parse("x.yaml", []byte(strings.Replace(text, "20/s", "33.3333/s", 1)))
+	if err == nil || !strings.Contains(err.Error(), "a whole number of packets") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestServersOfOthersNeedNoVariants(t *testing.T) {
+	text := strings.NewReplacer("variants: [no-block, userspace-block, gateway]\n", "", "  ours: {quota: 7}\n", "").Replace(servers)
+	s, err := Parse("x.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range s.Cells() {
+		if len(c.Variants) != 1 || c.Variants[0] != record.NoBlock {
+			t.Errorf("%s: %q", c.Cell, c.Variants)
+		}
+	}
+	s.Variants = []record.Variant{record.UserspaceBlock}
+	if err := s.CheckVariants(); err == nil || !strings.Contains(err.Error(), "userspace-block exists for no load and server") {
+		t.Errorf("error %v", err)
 	}
 }

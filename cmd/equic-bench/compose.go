@@ -78,6 +78,12 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 			Remedy: "use `equic-bench run --runtime netns`, or a scenario with network.family: ipv4 and without addresses",
 		}}}
 	}
+	if s.Server.Retry != "" {
+		return &scenarios.Error{Problems: []scenarios.Problem{{
+			File: s.Path, What: "a Compose file has no server.retry: its variant comes from the environment, and few have one",
+			Remedy: "use `equic-bench run`, or a scenario without it",
+		}}}
+	}
 	nodes := orchestrate.NodeSpecs(s, composeVariant, "/")
 	if s.Parallel.Strength > 0 { // the capacity is not measured here
 		for _, n := range nodes {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -101,4 +103,13 @@ func composeTool(ctx context.Context) []string {
 		}
 	}
 	return nil
+}
+
+func TestAComposeFileHasNoRetry(t *testing.T) {
+	s, err := scenarios.LoadWith("../../scenarios/quick.yaml", []string{"server.retry=always"})
+	testkit.Must(t, err)
+	var wrong *scenarios.Error
+	if err := compose(io.Discard, s); !errors.As(err, &wrong) {
+		t.Errorf("error %v", err)
+	}
 }

@@ -34,12 +34,12 @@ func (r *Runtime) createContainer(
 	if err != nil && n.Kernel && unknownCapability(err) && r.fallBack() {
 		id, err = r.create(ctx, spec, n, net)
 	}
-	if err == nil && n.Image != "" {
-		err = r.equip(ctx, id, n)
-	}
-	if n.Image != "" && errdefs.IsNotFound(err) {
+	if n.Image != "" && errdefs.IsNotFound(err) && strings.Contains(err.Error(), n.Image) {
 		return "", fmt.Errorf("create container %s: %w: %s: pull it, or build it (equic-bench downloads nothing)", n.Name,
 			ErrNoImage, n.Image)
+	}
+	if err == nil && n.Image != "" {
+		err = r.equip(ctx, id, n)
 	}
 	if err != nil {
 		return "", fmt.Errorf("create container %s: %w", n.Name, err)
@@ -95,14 +95,16 @@ func (r *Runtime) create(
 	if !n.Kernel {
 		capAdd = nil
 	}
-	user := "" // that of the image
+	user, health := "", (*container.HealthConfig)(nil) // those of the image
 	if n.Image != "" {
-		image, user = n.Image, "0" // the probe needs its capabilities
+		image, user = n.Image, "0"                               // the probe needs its capabilities
+		health = &container.HealthConfig{Test: []string{"NONE"}} // it would be measured
 	}
 	made, err := r.engine.ContainerCreate(ctx,
 		&container.Config{
 			Image:        image,
 			User:         user,
+			Healthcheck:  health,
 			Hostname:     n.Name,
 			Entrypoint:   n.Command,
 			Env:          n.Env,

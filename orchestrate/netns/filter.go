@@ -1,9 +1,7 @@
 package netns
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"net/netip"
 	"time"
 
@@ -17,13 +15,15 @@ import (
 )
 
 // The first byte of what opens a connection, under a mask: the long headers of an
-// Initial and of 0-RTT, in either version of QUIC (RFC 9000, 17.2; RFC 9369, 3.2).
+// Initial of either version of QUIC, and of 0-RTT of version 1 (RFC 9000, 17.2; RFC 9369,
+// 3.2). A Retry of version 2 has the same bits; no client sends one.
 const (
 	openingMask   = 0xe0
 	openingHeader = 0xc0
 )
 
-// The clients that the filter remembers, and for how long after their last packet.
+// The clients that the filter remembers, and for how long at least after their last
+// packet.
 const (
 	filterClients = 65536
 	filterMemory  = 10 * time.Second
@@ -54,7 +54,7 @@ func addFilter(ns netns.NsHandle, f orchestrate.Filter) error {
 	for _, prefix := range f.Deny {
 		add(append(toPort(f.Port), familyOf(prefix.Addr()).from(prefix)...)...)
 	}
-	if f.PerSecond > 0 {
+	if f.Packets > 0 {
 		for _, family := range families {
 			limit, err := family.limit(rules, table, f)
 			if err != nil {
@@ -69,9 +69,14 @@ func addFilter(ns netns.NsHandle, f orchestrate.Filter) error {
 	return nil
 }
 
-// toPort matches UDP packets to a port.
+// toPort matches UDP packets to a port that come by the node's interface: the probe's own
+// packets come by another.
 func toPort(port int) []expr.Any {
+	const nameBytes = 16
+	name := append([]byte(nodeInterface), make([]byte, nameBytes-len(nodeInterface))...)
 	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: register},
+		equals(name...),
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
 		equals(unix.IPPROTO_UDP),
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
@@ -143,34 +148,20 @@ func (f family) from(prefix netip.Prefix) []expr.Any {
 
 // limit matches the packets of a client beyond its rate.
 func (f family) limit(rules *nftables.Conn, table *nftables.Table, of orchestrate.Filter) ([]expr.Any, error) {
+	full := of.Per * time.Duration(of.Burst) / time.Duration(of.Packets) // until all tokens are back
 	set := &nftables.Set{
-		Table: table, Name: f.name, KeyType: f.key, Dynamic: true, HasTimeout: true, Timeout: filterMemory,
+		Table: table, Name: f.name, KeyType: f.key, Dynamic: true, HasTimeout: true, Timeout: max(filterMemory, full),
 		Size: filterClients,
 	}
 	if err := rules.AddSet(set, nil); err != nil {
 		return nil, fmt.Errorf("make a set of nftables: %w", err)
 	}
-	rate, unit, err := perUnit(of.PerSecond)
-	if err != nil {
-		return nil, err
-	}
 	return append(f.source(f.perBits), &expr.Dynset{
 		SrcRegKey: register, SetName: set.Name, SetID: set.ID, Operation: uint32(unix.NFT_DYNSET_OP_UPDATE),
 		Exprs: []expr.Any{
-			&expr.Limit{Type: expr.LimitTypePkts, Rate: rate, Unit: unit, Burst: uint32(of.Burst), Over: true},
+			&expr.Limit{
+				Type: expr.LimitTypePkts, Rate: of.Packets, Unit: expr.LimitTime(of.Per.Seconds()), Burst: uint32(of.Burst), Over: true,
+			},
 		},
 	}), nil
 }
-
-// perUnit returns a rate as a whole number per second, minute or hour, as nftables takes
-// it.
-func perUnit(perSecond float64) (uint64, expr.LimitTime, error) {
-	for _, unit := range []expr.LimitTime{expr.LimitTimeSecond, expr.LimitTimeMinute, expr.LimitTimeHour} {
-		if rate := perSecond * float64(unit); math.Abs(rate-math.Round(rate)) < 1e-9*rate {
-			return uint64(math.Round(rate)), unit, nil
-		}
-	}
-	return 0, 0, errRate
-}
-
-var errRate = errors.New("server.limits.rate: nftables takes a whole number of packets per second, minute or hour")

@@ -37,6 +37,7 @@ type Runtime struct {
 	swap   bool   // also limited
 	kernel string // its release
 	cpus   []int  // that this process, and so its nodes, may use
+	files  string // the folder of the nodes' files; empty before Prepare
 	apart  error  // why nodes have no receiving threads of their own; nil if they have
 }
 
@@ -100,7 +101,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 		Cores:    host.Local().Cores(),
 		Startup:  startup,
 		BinDir:   r.bin,
-		FilesDir: filesDir(),
+		FilesDir: r.files,
 	}
 	if r.apart == nil {
 		p.Runtime.Limits = append(p.Runtime.Limits, "each node's CPUs receive its packets (threaded NAPI)")
@@ -128,7 +129,7 @@ func startup(nodes int) time.Duration {
 	return 700*time.Millisecond + time.Duration(nodes)*50*time.Millisecond
 }
 
-// Prepare checks that the binaries exist.
+// Prepare checks that the binaries exist, and makes the folder of the nodes' files.
 func (r *Runtime) Prepare(context.Context, string) error {
 	var missing []string
 	for _, name := range orchestrate.Binaries() {
@@ -140,11 +141,19 @@ func (r *Runtime) Prepare(context.Context, string) error {
 		return fmt.Errorf("%w: %s not in %s: run make build, or give --bin", orchestrate.ErrNoBinary,
 			strings.Join(missing, ", "), r.bin)
 	}
-	return nil
+	return r.makeFilesDir()
 }
 
-// Unprepare does nothing, as Prepare makes nothing.
+// Unprepare does nothing: Close removes what Prepare makes.
 func (*Runtime) Unprepare(context.Context) ([]string, error) { return nil, nil }
 
-// Close does nothing: the resources of a run ended with its trials.
-func (*Runtime) Close() error { return nil }
+// Close removes the folder of the nodes' files. The other resources of a run ended with its
+// trials.
+func (r *Runtime) Close() error {
+	dir := r.files
+	r.files = ""
+	if dir == "" {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}

@@ -65,7 +65,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 		made := &node{spec: s, ns: network.nodes[cmp.Or(s.Behind, s.Name)], done: make(chan struct{})}
 		n.byName[s.Name] = made
-		if err := prepare(s, made.ns); err != nil {
+		if err := r.equip(s, made.ns); err != nil {
 			return nil, errors.Join(err, n.Remove(context.WithoutCancel(ctx)))
 		}
 		if r.memory == "" || s.MemoryBytes <= 0 {
@@ -79,9 +79,9 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 	return n, nil
 }
 
-// prepare makes what a node finds when it starts.
-func prepare(s orchestrate.NodeSpec, ns netns.NsHandle) error {
-	if err := putFiles(s.Files); err != nil {
+// equip makes what a node finds when it starts.
+func (r *Runtime) equip(s orchestrate.NodeSpec, ns netns.NsHandle) error {
+	if err := r.putFiles(s.Files); err != nil {
 		return err
 	}
 	if s.Filter == nil {
@@ -284,7 +284,7 @@ func (n *nodes) Remove(ctx context.Context) error {
 	for name, node := range n.byName {
 		err = errors.Join(err, node.remove(ctx, name))
 	}
-	return errors.Join(err, n.network.close(), os.RemoveAll(filesDir()))
+	return errors.Join(err, n.network.close(), n.runtime.removeFiles())
 }
 
 func (n *node) remove(ctx context.Context, name string) error {

@@ -12,7 +12,7 @@ import (
 // WarningKind is a kind of warning: warnings that differ in their numbers only.
 type WarningKind struct {
 	Text  string   // of the first, without its trial
-	Count int      // trials that have it; one for a warning about the run
+	Count int      // how many there are
 	All   []string // each with its trial, in the order of the trials
 	texts []string // each without its trial
 }
@@ -31,8 +31,8 @@ func Warnings(s *analysis.Summary) []WarningKind {
 		kinds[i].Count++
 		kinds[i].All, kinds[i].texts = append(kinds[i].All, line), append(kinds[i].texts, text)
 	}
-	for _, w := range s.Warnings {
-		add(w, w)
+	for _, w := range s.Warnings { // of the run: each is a kind of its own
+		kinds = append(kinds, WarningKind{Text: w, Count: 1, All: []string{w}})
 	}
 	for _, t := range s.Trials {
 		for _, w := range t.Warnings {
@@ -44,13 +44,13 @@ func Warnings(s *analysis.Summary) []WarningKind {
 
 var anyNumber = regexp.MustCompile(`[0-9]+([.,][0-9]+)*`)
 
-// Line returns the kind in one line: with the ranges of the numbers, and how many trials
-// have it.
+// Line returns the kind in one line: with the ranges of the numbers, and how many there
+// are.
 func (k WarningKind) Line() string {
 	if k.Count == 1 {
 		return k.All[0]
 	}
-	return fmt.Sprintf("%s (%d trials)", k.ranges(), k.Count)
+	return fmt.Sprintf("%s (%d times)", k.ranges(), k.Count)
 }
 
 // ranges returns the first text, with the lowest and the highest of each number that is

@@ -10,18 +10,18 @@ import (
 
 func TestWarningsThatDifferInNumbersAreOneKind(t *testing.T) {
 	s := &analysis.Summary{
-		Warnings: []string{"the machine was busy"},
+		Warnings: []string{"CPU 0 is shared", "CPU 3 is shared"},
 		Trials: []analysis.Trial{
 			{Name: "001-a", Warnings: []string{"server lost 1,150 datagrams", "a clock moved"}},
 			{Name: "002-b", Warnings: []string{"server lost 3 datagrams"}},
 		},
 	}
-	want := []string{"the machine was busy", "server lost 3 to 1,150 datagrams (2 trials)", "001-a: a clock moved"}
+	want := []string{"CPU 0 is shared", "CPU 3 is shared", "server lost 3 to 1,150 datagrams (2 times)", "001-a: a clock moved"}
 	if diff := cmp.Diff(want, warningLines(s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	all := []string{"001-a: server lost 1,150 datagrams", "002-b: server lost 3 datagrams"}
-	if diff := cmp.Diff(all, Warnings(s)[1].All); diff != "" {
+	if diff := cmp.Diff(all, Warnings(s)[2].All); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
