@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -13,43 +14,54 @@ import (
 )
 
 // filesPrefix begins the name of the folder with the files of a process's nodes. The
-// number of the process follows, and something random: nobody else can have made it.
+// number of the process follows, and something that nobody else can guess.
 const filesPrefix = "equic-bench-files-"
 
-// makeFilesDir makes the folder for the files of nodes, unless there is one. Everybody
-// may read in it, since a server may drop its privileges.
-func (r *Runtime) makeFilesDir() error {
-	if r.files != "" {
-		return nil
-	}
-	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-*", filesPrefix, os.Getpid()))
-	if err != nil {
-		return fmt.Errorf("make a folder for the files of nodes: %w", err)
-	}
-	r.files = dir
-	return os.Chmod(dir, 0o755) //nolint:gosec // the same
+// newFilesDir returns the name of a folder for the files of nodes. It is made with the
+// first of them: most runs have none.
+func newFilesDir() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-%s", filesPrefix, os.Getpid(), rand.Text()))
 }
 
-// putFiles writes the files of a node.
-func (r *Runtime) putFiles(files []orchestrate.File) error {
+// putFiles writes the files of a node. Everybody may read them, whatever the umask is,
+// since a server may drop its privileges.
+func (r *Runtime) putFiles(files []orchestrate.File) (err error) {
+	if len(files) == 0 {
+		return nil
+	}
+	if !r.hasFiles {
+		err = openDir(r.files)
+		r.hasFiles = err == nil
+	}
 	for _, f := range files {
 		path := filepath.Join(r.files, f.Name)
-		err := errors.Join(
-			os.MkdirAll(filepath.Dir(path), 0o755),
-			os.Chmod(filepath.Dir(path), 0o755), //nolint:gosec // whatever the umask is
-			os.WriteFile(path, f.Data, 0o644),   //nolint:gosec // a key for one run
-			os.Chmod(path, 0o644),               //nolint:gosec // whatever the umask is
-		)
-		if err != nil {
-			return fmt.Errorf("write the files of a node: %w", err)
+		if dir := filepath.Dir(path); dir != r.files && err == nil {
+			err = openDir(dir)
 		}
+		if err == nil {
+			err = os.WriteFile(path, f.Data, 0o644) //nolint:gosec // a key for one run
+		}
+		if err == nil {
+			err = os.Chmod(path, 0o644) //nolint:gosec // the same
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("write the files of a node: %w", err)
 	}
 	return nil
 }
 
+// openDir makes a folder, which must not exist, and lets everybody read in it.
+func openDir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o755) //nolint:gosec // it has nothing that is secret for longer than a run
+}
+
 // removeFiles empties the folder of the nodes' files: also of what a server has left there.
 func (r *Runtime) removeFiles() error {
-	if r.files == "" {
+	if !r.hasFiles {
 		return nil
 	}
 	entries, err := os.ReadDir(r.files)

@@ -50,8 +50,7 @@ func prefixesOf(texts ...string) (all []netip.Prefix) {
 
 func TestTheFilesOfADeadRunAreRemoved(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	r := new(Runtime)
-	testkit.Must(t, r.makeFilesDir())
+	r := &Runtime{files: newFilesDir()}
 	testkit.Must(t, r.putFiles([]orchestrate.File{{Name: "root/index.html", Data: []byte("x")}}))
 	dead := filepath.Join(os.TempDir(), filesPrefix+"999999999-1") // more than any process has
 	testkit.Must(t, os.Mkdir(dead, 0o700))

@@ -37,8 +37,10 @@ type Runtime struct {
 	swap   bool   // also limited
 	kernel string // its release
 	cpus   []int  // that this process, and so its nodes, may use
-	files  string // the folder of the nodes' files; empty before Prepare
 	apart  error  // why nodes have no receiving threads of their own; nil if they have
+
+	files    string // the folder of the nodes' files
+	hasFiles bool   // it exists
 }
 
 var _ orchestrate.Runtime = (*Runtime)(nil)
@@ -58,7 +60,7 @@ func New(bin string) (*Runtime, error) {
 			ErrNotRoot, err)
 	}
 	cpus, _ := host.Affinity() // none: there are more than the kernel's set can hold
-	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus}
+	r := &Runtime{bin: bin, kernel: host.Local().Kernel(), cpus: cpus, files: newFilesDir()}
 	r.memory, r.swap = memoryControl()
 	r.apart = Try(func() error {
 		ns, err := netns.Get()
@@ -129,7 +131,7 @@ func startup(nodes int) time.Duration {
 	return 700*time.Millisecond + time.Duration(nodes)*50*time.Millisecond
 }
 
-// Prepare checks that the binaries exist, and makes the folder of the nodes' files.
+// Prepare checks that the binaries exist.
 func (r *Runtime) Prepare(context.Context, string) error {
 	var missing []string
 	for _, name := range orchestrate.Binaries() {
@@ -141,19 +143,18 @@ func (r *Runtime) Prepare(context.Context, string) error {
 		return fmt.Errorf("%w: %s not in %s: run make build, or give --bin", orchestrate.ErrNoBinary,
 			strings.Join(missing, ", "), r.bin)
 	}
-	return r.makeFilesDir()
+	return nil
 }
 
-// Unprepare does nothing: Close removes what Prepare makes.
+// Unprepare does nothing, as Prepare makes nothing.
 func (*Runtime) Unprepare(context.Context) ([]string, error) { return nil, nil }
 
 // Close removes the folder of the nodes' files. The other resources of a run ended with its
 // trials.
 func (r *Runtime) Close() error {
-	dir := r.files
-	r.files = ""
-	if dir == "" {
+	if !r.hasFiles {
 		return nil
 	}
-	return os.RemoveAll(dir)
+	r.hasFiles = false
+	return os.RemoveAll(r.files)
 }
