@@ -103,6 +103,7 @@ func (g *Gateway) writeClients(m metrics) {
 			blocked[c.Port]++
 		}
 	}
+	turnedAway := g.TurnedAway()
 	for _, metric := range []struct {
 		name, kind, help string
 		value            func(port uint16) uint64
@@ -112,7 +113,8 @@ func (g *Gateway) writeClients(m metrics) {
 		{"equic_clients_blocked", "gauge", "Clients at their quota.", func(p uint16) uint64 { return blocked[p] }},
 		{
 			"equic_clients_turned_away_total", "counter",
-			"Times that a client at its quota was turned away, or in monitor mode would have been.", g.TurnedAway,
+			"Times that a client at its quota was turned away, or in monitor mode would have been.",
+			func(p uint16) uint64 { return turnedAway[p] },
 		},
 		{"equic_quota", "gauge", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
 	} {
