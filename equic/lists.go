@@ -300,11 +300,11 @@ func (l *List) Prefixes() []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(l.all()), netip.Prefix.Compare)
 }
 
-// size returns the number of prefixes on the list.
-func (l *List) size() int {
+// sizes returns the number of prefixes in the feed, and of the others on the list.
+func (l *List) sizes() (feed, others int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count()
+	return len(l.feed), l.count() - len(l.feed)
 }
 
 // count returns the number of prefixes on the list. Callers hold mu.
