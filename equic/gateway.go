@@ -205,11 +205,19 @@ func (g *Gateway) SetMonitor(on bool) error {
 // Monitor reports whether monitor mode is on.
 func (g *Gateway) Monitor() bool { return g.clients.monitoring.Load() }
 
-// TurnedAway returns the number of times that a client of a port was turned away, in the
-// kernel or by an answer of the gateway, because it was at its quota. From the first
-// packet or attempt until the client is below its quota again, that is once. In monitor
-// mode, it is the number of times that a client would have been turned away.
-func (g *Gateway) TurnedAway(port uint16) uint64 { return g.clients.turnedAway(port) }
+// TurnedAway returns, for each port, the number of times that a client was turned away,
+// in the kernel or by an answer of the gateway, because it was at its quota. From the
+// first packet or attempt until the client is below its quota again, that is once. In
+// monitor mode, it is the number of times that a client would have been turned away. The
+// numbers never decrease. Each call looks at all clients.
+func (g *Gateway) TurnedAway() map[uint16]uint64 {
+	n := g.clients.turnedAway()
+	times := make(map[uint16]uint64, len(g.options.Ports))
+	for _, p := range g.options.Ports {
+		times[p.Number] = n[g.clients.limitOf[p.Number]]
+	}
+	return times
+}
 
 // change changes the settings of an application in the kernel.
 func (g *Gateway) change(port uint16, how func(*gatewayApplication)) error {

@@ -22,17 +22,25 @@ import (
 // Remove, AddFor with its time or with Remove, and SetFeed with the next SetFeed that
 // does not contain the prefix.
 type List struct {
-	kernel  *ebpf.Map
+	kernel  prefixMap
 	room    int                    // for prefixes
 	changed func(empty bool) error // called with mu held
 
 	mu     sync.Mutex // taken before the gateway's
 	closed bool
+	inUse  bool // the program reads the list, for every port
 	added  map[netip.Prefix]bool
 	timed  map[netip.Prefix]time.Time // when they end; none of them is in added
 	feed   map[netip.Prefix]bool
 	timer  *time.Timer
 	next   time.Time // when the timer fires; zero if it does not run
+}
+
+// prefixMap is what a list needs of an ebpf.Map.
+type prefixMap interface {
+	Put(key, value any) error
+	BatchUpdate(keys, values any, opts *ebpf.BatchOptions) (int, error)
+	BatchDelete(keys any, opts *ebpf.BatchOptions) (int, error)
 }
 
 func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
@@ -127,21 +135,22 @@ func (l *List) Remove(p netip.Prefix) error {
 // remove ends what Add or AddFor did for prefixes. Callers hold mu.
 func (l *List) remove(prefixes []netip.Prefix) error {
 	only := slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return l.feed[p] })
-	if err := l.erase(only); err != nil {
+	if err := l.erase(only, len(only) == l.count()); err != nil {
 		return err
 	}
 	for _, p := range prefixes {
 		delete(l.added, p)
 		delete(l.timed, p)
 	}
-	return l.disableIfEmpty()
+	return nil
 }
 
 // SetFeed replaces the feed of the list: prefixes that come as a whole from elsewhere,
 // such as from a file. Those of Add and AddFor stay. New prefixes are added before old
 // ones are removed, so an address that both feeds contain is on the list all the time.
 // The list must have room for both feeds, or the error is ErrListFull. After an error
-// no prefix of the earlier feed has left the list.
+// no prefix of the earlier feed has left the list, unless the error says so: then the
+// kernel did not take back what it had removed.
 func (l *List) SetFeed(prefixes []netip.Prefix) error {
 	feed := make(map[netip.Prefix]bool, len(prefixes))
 	for _, p := range prefixes {
@@ -162,15 +171,13 @@ func (l *List) SetFeed(prefixes []netip.Prefix) error {
 			gone = append(gone, p)
 		}
 	}
-	err := l.erase(gone)
+	err := l.erase(gone, len(feed)+len(l.added)+len(l.timed) == 0)
 	if err != nil {
-		maps.Copy(feed, l.feed) // they may still be in the kernel
+		maps.Copy(feed, l.feed) // they are still in the kernel
+		err = fmt.Errorf("set a feed: %w", err)
 	}
 	l.feed = feed
-	if err := errors.Join(err, l.disableIfEmpty()); err != nil {
-		return fmt.Errorf("set a feed: %w", err)
-	}
-	return nil
+	return err
 }
 
 // isListed reports whether a prefix is on the list. Callers hold mu.
@@ -179,68 +186,124 @@ func (l *List) isListed(p netip.Prefix) bool {
 	return timed || l.added[p] || l.feed[p]
 }
 
-// isEmpty reports whether no prefix is on the list. Callers hold mu.
-func (l *List) isEmpty() bool { return len(l.added)+len(l.timed)+len(l.feed) == 0 }
-
-// insert puts prefixes into the kernel's map, if they are not on the list. After an
-// error the map is as it was. Callers hold mu.
+// insert puts prefixes into the kernel's map, if they are not on the list, and makes the
+// program read the list. After an error the map and the list agree. Callers hold mu.
 func (l *List) insert(prefixes []netip.Prefix) error {
 	if l.closed {
 		return ErrClosed
 	}
 	prefixes = slices.DeleteFunc(prefixes, l.isListed)
-	if len(prefixes) == 0 {
-		return nil
-	}
-	if n := len(prefixes) + l.count(); n > l.room {
+	n := len(prefixes) + l.count()
+	if n > l.room {
 		return fmt.Errorf("%w: it would have %d prefixes, and MaxPrefixes is %d", ErrListFull, n, l.room)
 	}
-	keys := make([]prefixKey, len(prefixes))
-	for i, p := range prefixes {
-		keys[i] = keyOf(p)
-	}
-	n, err := l.kernel.BatchUpdate(keys, bytes.Repeat([]byte{1}, len(keys)), nil)
-	if err == nil && l.isEmpty() {
-		err = l.changed(false)
+	written, err := l.write(prefixes)
+	if err == nil && n > 0 {
+		err = l.use(true)
 	}
 	if err != nil {
-		return errors.Join(err, l.erase(prefixes[:n]))
+		return errors.Join(err, l.takeBack(prefixes[:written]))
 	}
 	return nil
 }
 
-// erase takes prefixes out of the kernel's map. Callers hold mu.
-func (l *List) erase(prefixes []netip.Prefix) error {
+// takeBack takes prefixes that are not on the list out of the kernel's map again. Those
+// that the kernel keeps go on the list, as part of the feed: so they are seen, and the
+// next SetFeed removes them. Callers hold mu.
+func (l *List) takeBack(prefixes []netip.Prefix) error {
+	n, err := l.delete(prefixes)
+	if err == nil {
+		return nil
+	}
+	for _, p := range prefixes[n:] {
+		l.feed[p] = true
+	}
+	return fmt.Errorf("prefixes that stay on the list until its next feed: %d: %w", len(prefixes)-n, err)
+}
+
+// erase takes prefixes that are on the list out of the kernel's map. The caller takes
+// them off the list if there is no error; after one, the map and the list agree. If
+// these are all prefixes of the list, the program ignores it from now on. Callers hold
+// mu.
+func (l *List) erase(prefixes []netip.Prefix, all bool) (err error) {
 	if l.closed {
 		return ErrClosed
 	}
-	var keys []prefixKey
-	for _, p := range prefixes {
-		if key := keyOf(p); key != allIPv4 {
-			keys = append(keys, key)
-		} else if err := l.kernel.Put(allIPv4, uint8(0)); err != nil {
-			return err
-		}
+	if len(prefixes) == 0 {
+		return nil
 	}
-	for len(keys) > 0 {
-		n, err := l.kernel.BatchDelete(keys, nil)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, ebpf.ErrKeyNotExist):
-			return err
-		}
-		keys = keys[min(n+1, len(keys)):] // that one is gone already
+	if all {
+		err = l.use(false)
+	}
+	n := 0
+	if err == nil {
+		n, err = l.delete(prefixes)
+	}
+	if err != nil {
+		return errors.Join(err, l.putBack(prefixes[:n]))
 	}
 	return nil
 }
 
-// disableIfEmpty makes the program ignore a list that has become empty. Callers hold mu.
-func (l *List) disableIfEmpty() error {
-	if l.isEmpty() {
-		return l.changed(true)
+// putBack puts prefixes that are on the list into the kernel's map again. Those that the
+// kernel refuses leave the list. Callers hold mu.
+func (l *List) putBack(prefixes []netip.Prefix) error {
+	n, err := l.write(prefixes)
+	for _, p := range prefixes[n:] {
+		delete(l.added, p)
+		delete(l.timed, p)
+		delete(l.feed, p)
 	}
-	return nil
+	if err != nil {
+		err = fmt.Errorf("prefixes that have left the list all the same: %d: %w", len(prefixes)-n, err)
+	}
+	return errors.Join(err, l.use(true))
+}
+
+// use makes the program read the list, or ignore it. Callers hold mu.
+func (l *List) use(on bool) error {
+	if on && l.inUse {
+		return nil
+	}
+	l.inUse = false // after an error, for some ports at least
+	err := l.changed(!on)
+	l.inUse = on && err == nil
+	return err
+}
+
+// write puts prefixes into the kernel's map. After an error, only the first n are in it.
+func (l *List) write(prefixes []netip.Prefix) (n int, err error) {
+	if len(prefixes) == 0 {
+		return 0, nil
+	}
+	n, err = l.kernel.BatchUpdate(keysOf(prefixes), bytes.Repeat([]byte{1}, len(prefixes)), nil)
+	return min(n, len(prefixes)), err
+}
+
+// delete takes prefixes out of the kernel's map, and may change their order. After an
+// error, only the first n have left it.
+func (l *List) delete(prefixes []netip.Prefix) (n int, err error) {
+	keys := keysOf(prefixes)
+	if i := slices.Index(keys, allIPv4); i >= 0 {
+		if err := l.kernel.Put(allIPv4, uint8(0)); err != nil {
+			return 0, err
+		}
+		keys[0], keys[i] = keys[i], keys[0]
+		prefixes[0], prefixes[i] = prefixes[i], prefixes[0]
+		n = 1
+	}
+	for n < len(keys) {
+		deleted, err := l.kernel.BatchDelete(keys[n:], nil)
+		n = min(n+deleted, len(keys))
+		switch {
+		case err == nil:
+			return len(keys), nil
+		case !errors.Is(err, ebpf.ErrKeyNotExist):
+			return n, err
+		}
+		n++ // that one is gone already
+	}
+	return len(keys), nil
 }
 
 // expiryRetry is how long to wait until a prefix is removed again after an error.
@@ -274,7 +337,9 @@ func (l *List) expire() {
 	}
 	if err := l.remove(over); err != nil {
 		for _, p := range over {
-			l.timed[p] = now.Add(expiryRetry)
+			if _, listed := l.timed[p]; listed {
+				l.timed[p] = now.Add(expiryRetry)
+			}
 		}
 	}
 	l.next = time.Time{}
@@ -300,11 +365,11 @@ func (l *List) Prefixes() []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(l.all()), netip.Prefix.Compare)
 }
 
-// size returns the number of prefixes on the list.
-func (l *List) size() int {
+// sizes returns the number of prefixes in the feed, and of the others on the list.
+func (l *List) sizes() (feed, others int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.count()
+	return len(l.feed), l.count() - len(l.feed)
 }
 
 // count returns the number of prefixes on the list. Callers hold mu.
@@ -364,6 +429,14 @@ func listed(p netip.Prefix) (netip.Prefix, error) {
 		p = netip.PrefixFrom(a, p.Bits()-mapped)
 	}
 	return p.Masked(), nil
+}
+
+func keysOf(prefixes []netip.Prefix) []prefixKey {
+	keys := make([]prefixKey, len(prefixes))
+	for i, p := range prefixes {
+		keys[i] = keyOf(p)
+	}
+	return keys
 }
 
 // keyOf returns the kernel's key of a prefix in that form.

@@ -25,7 +25,7 @@ import (
 //	equic_clients_blocked{port}             clients at their quota
 //	equic_clients_turned_away_total{port}   times that a client at its quota was turned away, or in monitor mode would have been
 //	equic_quota{port}                       connections that each client may have
-//	equic_list_prefixes{list}               prefixes on a list; the list is allowed or denied
+//	equic_list_prefixes{list,source}        prefixes on the list allowed or denied, each once; the source is file (the feed) or other
 //	equic_half_open{address}                handshakes in progress; the address is validated or unvalidated
 //	equic_table_full_total                  times that there was no room for a client
 //	equic_events_lost_total                 events that were not delivered
@@ -61,9 +61,9 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 	m.sample("equic_monitor", map[bool]uint64{true: 1}[g.Monitor()])
 	g.writeAttachment(m)
 	g.writeClients(m)
-	m.head("equic_list_prefixes", "gauge", "Prefixes on a list.")
-	m.sample("equic_list_prefixes", uint64(g.allowed.size()), "list", "allowed")
-	m.sample("equic_list_prefixes", uint64(g.denied.size()), "list", "denied")
+	m.head("equic_list_prefixes", "gauge", "Prefixes on a list, each once.")
+	m.list("allowed", g.allowed)
+	m.list("denied", g.denied)
 	m.head("equic_half_open", "gauge", "Handshakes in progress.")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Validated), "address", "validated")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Unvalidated), "address", "unvalidated")
@@ -85,6 +85,14 @@ func (m metrics) packets(name string, s Stats, reason int, of func(Counts) map[s
 	}
 }
 
+// list writes the size of a list by source. A prefix that is also in the feed counts
+// there alone.
+func (m metrics) list(name string, l *List) {
+	feed, others := l.sizes()
+	m.sample("equic_list_prefixes", uint64(feed), "list", name, "source", "file")
+	m.sample("equic_list_prefixes", uint64(others), "list", name, "source", "other")
+}
+
 func (g *Gateway) writeAttachment(m metrics) {
 	now := g.Attachment()
 	attached := map[bool]uint64{true: 1}[now.Attached]
@@ -103,6 +111,7 @@ func (g *Gateway) writeClients(m metrics) {
 			blocked[c.Port]++
 		}
 	}
+	turnedAway := g.TurnedAway()
 	for _, metric := range []struct {
 		name, kind, help string
 		value            func(port uint16) uint64
@@ -112,7 +121,8 @@ func (g *Gateway) writeClients(m metrics) {
 		{"equic_clients_blocked", "gauge", "Clients at their quota.", func(p uint16) uint64 { return blocked[p] }},
 		{
 			"equic_clients_turned_away_total", "counter",
-			"Times that a client at its quota was turned away, or in monitor mode would have been.", g.TurnedAway,
+			"Times that a client at its quota was turned away, or in monitor mode would have been.",
+			func(p uint16) uint64 { return turnedAway[p] },
 		},
 		{"equic_quota", "gauge", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
 	} {

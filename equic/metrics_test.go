@@ -3,7 +3,9 @@ package equic
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/internal/testkit/golden"
@@ -20,8 +22,12 @@ func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
 func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	p := newProgram(t, Options{
 		Ports: []Port{{Number: 443, Quota: 2}, {Number: 8443, Quota: 9}}, MaxClients: 8,
-		Events: make(chan Event), // never read
+		Events:     make(chan Event), // never read
+		Allowed:    prefixList("198.18.0.0/24"),
+		Denied:     prefixList("198.18.1.0/24", "198.18.2.0/24", "198.18.3.0/24"),
+		DeniedFeed: prefixList("198.18.3.0/24", "198.18.4.0/24"), // the first is also added
 	})
+	testkit.Must(t, p.Denied().AddFor(netip.MustParsePrefix("198.18.5.0/24"), time.Hour))
 	for range 2 {
 		testkit.Must(t, p.Inc(443, alice))
 	}

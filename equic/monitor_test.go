@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -87,7 +88,7 @@ func TestMonitorModeIsTurnedOnAndOffAtEveryHook(t *testing.T) {
 			if s.WouldDrop[DropOverQuota] != 2 || s.Ports[serverPort].WouldDrop[DropOverQuota] != 2 || s.Dropped != 1 || !g.Monitor() {
 				t.Errorf("stats %+v, want one packet dropped and two that would have been", s)
 			}
-			if n := g.TurnedAway(serverPort); n != 1 {
+			if n := g.TurnedAway()[serverPort]; n != 1 {
 				t.Errorf("%d clients turned away, want 1", n)
 			}
 		})
@@ -120,7 +121,7 @@ func TestMonitorModeAdmitsEveryClient(t *testing.T) {
 	if a, b := table.count(alice), table.count(bob); a != 2 || b != 3 {
 		t.Errorf("counted %d and %d, want 2 and 3", a, b)
 	}
-	if n := table.turnedAway(serverPort); n != 2 {
+	if n := table.turnedAway(); n != 2 {
 		t.Errorf("%d clients would have been turned away, want 2", n)
 	}
 	table.monitoring.Store(false)
@@ -139,7 +140,7 @@ func TestAClientIsTurnedAwayOnceUntilItIsBelowItsQuota(t *testing.T) {
 	table := newPortTable(1, 8)
 	expect := func(want uint64, when string) {
 		t.Helper()
-		if got := table.turnedAway(serverPort); got != want {
+		if got := table.turnedAway(); got != want {
 			t.Errorf("%s: %d times turned away, want %d", when, got, want)
 		}
 	}
@@ -169,6 +170,74 @@ func TestAClientIsTurnedAwayOnceUntilItIsBelowItsQuota(t *testing.T) {
 	expect(3, "and lowered")
 	refuse(alice)
 	expect(4, "one is turned away again")
+}
+
+func TestTheTimesTurnedAwayNeverDecrease(t *testing.T) {
+	table := newPortTable(1, 8)
+	const rounds = 20_000
+	var working sync.WaitGroup
+	working.Go(func() {
+		for range rounds {
+			if err := table.inc(alice); err != nil {
+				t.Error(err)
+			}
+			table.drop(alice)
+			if err := table.dec(alice); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for last := uint64(0); last < rounds; {
+		n := table.turnedAway()
+		if n < last {
+			t.Errorf("%d times turned away after %d", n, last)
+			break
+		}
+		last = n
+	}
+	working.Wait()
+	testkit.Must(t, table.inc(bob))
+	table.drop(bob)
+	for _, when := range []string{"at the end", "after the table is closed"} {
+		if n := table.turnedAway(); n != rounds+1 {
+			t.Errorf("%s: %d times turned away, want %d", when, n, rounds+1)
+		}
+		table.close()
+	}
+}
+
+// Of two clients that were turned away, a higher quota lets in the first. At that moment
+// the second ends its connection.
+func TestATimeTurnedAwayIsCountedWhileTheQuotaIsSet(t *testing.T) {
+	table := newPortTable(1, 8)
+	first, second := inTwoStripes(table.table)
+	for _, client := range []netip.Addr{first, second} {
+		testkit.Must(t, table.inc(client))
+		table.drop(client)
+	}
+	table.table.letIn = func(k clientKey) {
+		if k == byAddress.key(serverPort, first) {
+			testkit.Must(t, table.dec(second))
+		}
+	}
+	for _, quota := range []uint32{2, 1} {
+		testkit.Must(t, table.setQuota(serverPort, quota, func() error { return nil }))
+		if n := table.turnedAway(); n != 2 {
+			t.Errorf("%d times turned away, want 2", n)
+		}
+	}
+}
+
+// inTwoStripes returns two clients whose stripes differ. The method each visits the
+// first one's before it locks the second one's.
+func inTwoStripes(t *table) (first, second netip.Addr) {
+	where := map[*stripe]netip.Addr{}
+	for addr := alice; len(where) < len(t.stripes); addr = addr.Next() {
+		var p place
+		t.locate(&p, t.prefixes.key(serverPort, addr))
+		where[p.stripe] = addr
+	}
+	return where[&t.stripes[0]], where[&t.stripes[1]]
 }
 
 func TestMonitorModeOfAClosedGatewayIsAnError(t *testing.T) {

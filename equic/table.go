@@ -46,6 +46,7 @@ type entry struct {
 	counted     uint32 // of both kinds, the handshakes that count in the kernel
 	ports       uint32 // bits of their ports, cleared when none is in progress
 	limit       uint8  // index of the client's port in table.limits
+	atQuota     bool   // by the quota that was in force when judge compared
 	turnedAway  bool   // user space has refused it something since it is at its quota
 	proven      memory // it was at its quota recently, so its address is not spoofed
 	pressed     memory // it was also refused something recently, so its connections are held down
@@ -60,8 +61,8 @@ func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
 
 // isTurnedAway reports whether a client was turned away since it is at its quota, by the
 // state of its slot. A client that was only asked for a Retry need not be at its quota.
-func (e *entry) isTurnedAway(state uint64, quota uint32) bool {
-	return uint32(state) >= quota && (e.turnedAway || state>>droppedShift != 0)
+func (e *entry) isTurnedAway(state uint64) bool {
+	return e.atQuota && (e.turnedAway || state>>droppedShift != 0)
 }
 
 func (e *entry) isEmpty() bool {
@@ -77,6 +78,21 @@ type limit struct {
 	// turnedAway is how many times a client was turned away and then let in again, as of
 	// now.
 	turnedAway atomic.Uint64
+	// reported is the highest number that table.turnedAway has returned.
+	reported atomic.Uint64
+}
+
+// report returns n, or the highest number reported before if that is higher.
+func (l *limit) report(n uint64) uint64 {
+	for {
+		before := l.reported.Load()
+		if n <= before {
+			return before
+		}
+		if l.reported.CompareAndSwap(before, n) {
+			return n
+		}
+	}
 }
 
 // table counts the connections of clients. The kernel reads the counts in the same
@@ -101,6 +117,8 @@ type table struct {
 
 	limitOf *[1 << 16]uint8 // index of each port in limits, zero is none; nil: limit 0 is for all
 	limits  [MaxPorts + 1]limit
+
+	settingQuota sync.Mutex // so that the program gets the same quota as the table
 
 	monitoring  atomic.Bool   // turn no client away
 	room        atomic.Int64  // for further clients
@@ -267,18 +285,8 @@ func (t *table) freeSlot(bucket int) (free, used int) {
 // Callers hold the lock of its stripe.
 func (t *table) publish(index int) {
 	e, s := &t.entries[index], &t.slots[index]
-	l := &t.limits[e.limit]
-	old, quota := s.state.Load(), l.quota.Load()
 	connections := e.open + e.held + e.counted
-	if connections < quota {
-		if e.isTurnedAway(old, quota) {
-			l.turnedAway.Add(1)
-		}
-		if old>>droppedShift != 0 {
-			t.letIn(e.key)
-		}
-		old, e.turnedAway = 0, false
-	}
+	dropped := t.judge(e, s.state.Load(), connections)
 	if e.isEmpty() {
 		s.hash.Store(0)
 		s.state.Store(0)
@@ -289,7 +297,27 @@ func (t *table) publish(index int) {
 	if e.inProgress() == 0 {
 		e.ports = 0
 	}
-	s.state.Store(uint64(connections) | uint64(e.ports)<<portsShift | old>>droppedShift<<droppedShift)
+	s.state.Store(uint64(connections) | uint64(e.ports)<<portsShift | dropped<<droppedShift)
+}
+
+// judge compares a client's connections with the quota in force. If the client is below
+// it, it is let in. judge returns what the slot, of which state is the present state,
+// says about dropped packets from now on. Callers hold the lock of the stripe.
+func (t *table) judge(e *entry, state uint64, connections uint32) (dropped uint64) {
+	l := &t.limits[e.limit]
+	turnedAway := e.isTurnedAway(state)
+	e.atQuota = connections >= l.quota.Load()
+	if e.atQuota {
+		return state >> droppedShift
+	}
+	if turnedAway {
+		l.turnedAway.Add(1)
+	}
+	if state>>droppedShift != 0 {
+		t.letIn(e.key)
+	}
+	e.turnedAway = false
+	return 0
 }
 
 func (t *table) inc(port uint16, addr netip.Addr) error {
@@ -389,40 +417,42 @@ func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 	if number == 0 {
 		return fmt.Errorf("%w: %d", ErrPort, port)
 	}
+	t.settingQuota.Lock()
+	defer t.settingQuota.Unlock()
 	if err := tell(); err != nil {
 		return err
 	}
-	before := t.limits[number].quota.Swap(quota)
-	if quota <= before {
-		return nil
-	}
+	t.limits[number].quota.Store(quota)
 	t.each(func(e *entry, s *slot) {
-		state := s.state.Load()
-		if e.limit != number || uint32(state) >= quota {
+		if e.limit != number {
 			return
 		}
-		if e.isTurnedAway(state, before) {
-			t.limits[number].turnedAway.Add(1)
-		}
-		e.turnedAway = false
-		if state>>droppedShift != 0 {
-			t.letIn(e.key)
+		state := s.state.Load()
+		if dropped := t.judge(e, state, uint32(state)); dropped != state>>droppedShift {
 			s.state.Store(state & (1<<droppedShift - 1))
 		}
 	})
 	return nil
 }
 
-// turnedAway returns the number of times that clients of a port were turned away.
-func (t *table) turnedAway(port uint16) uint64 {
-	number := t.limitOf[port]
-	l := &t.limits[number]
-	n, quota := l.turnedAway.Load(), l.quota.Load()
+// turnedAway returns the number of times that clients were turned away, by the index of
+// their port in limits.
+//
+// A client that is let in after its limit is read and before its slot is, is in neither
+// of the two. So the sum may be too low, but never too high, and the highest one so far
+// is returned: monitoring takes a counter that decreases for a restart.
+func (t *table) turnedAway() (n [MaxPorts + 1]uint64) {
+	for i := range n {
+		n[i] = t.limits[i].turnedAway.Load()
+	}
 	t.each(func(e *entry, s *slot) {
-		if e.limit == number && e.isTurnedAway(s.state.Load(), quota) {
-			n++
+		if e.isTurnedAway(s.state.Load()) {
+			n[e.limit]++
 		}
 	})
+	for i := range n {
+		n[i] = t.limits[i].report(n[i])
+	}
 	return n
 }
 

@@ -45,6 +45,8 @@ func newPortTable(quota uint32, clients int) *portTable {
 	return t
 }
 
+func (t *portTable) turnedAway() uint64 { return t.table.turnedAway()[1] }
+
 func (t *portTable) inc(addr netip.Addr) error { return t.table.inc(serverPort, addr) }
 
 func (t *portTable) tryInc(addr netip.Addr) (bool, error) { return t.table.tryInc(serverPort, addr) }

@@ -53,8 +53,8 @@ func (*Gateway) SetMonitor(bool) error { return ErrUnsupported }
 // Monitor returns false.
 func (*Gateway) Monitor() bool { return false }
 
-// TurnedAway returns zero.
-func (*Gateway) TurnedAway(uint16) uint64 { return 0 }
+// TurnedAway returns nil.
+func (*Gateway) TurnedAway() map[uint16]uint64 { return nil }
 
 // Clients returns an empty sequence.
 func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }

@@ -195,10 +195,11 @@ func (f *flags) refuseZeros() error {
 // that does not allow it.
 func parseAccess(group, mode string) (access control.Access, err error) {
 	if group != "" {
-		access.Mode = 0o660
-		if access.Group, err = parseGroup(group); err != nil {
+		id, err := parseGroup(group)
+		if err != nil {
 			return access, wrong("--socket-group: %w", err)
 		}
+		access.Mode, access.Group = 0o660, &id
 	}
 	if mode == "" {
 		return access, nil

@@ -114,11 +114,21 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
 		},
 		files:  listFiles{deny: deny},
-		access: control.Access{Mode: 0o620, Group: 4242},
+		access: control.Access{Mode: 0o620, Group: new(4242)},
 		socket: "s", metrics: "[::1]:9443", events: true,
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(options{}, listFiles{}), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheGroupOfRootIsAGroupToo(t *testing.T) {
+	for text, want := range map[string]*int{"": nil, "root": new(0), "0": new(0)} {
+		access, err := parseAccess(text, "")
+		testkit.Must(t, err)
+		if diff := cmp.Diff(want, access.Group); diff != "" {
+			t.Errorf("group %q (-want +got):\n%s", text, diff)
+		}
 	}
 }
 

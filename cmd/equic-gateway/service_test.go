@@ -204,6 +204,16 @@ func TestTheUnitIsValidAndHasFewPrivileges(t *testing.T) {
 	}
 }
 
+// A file of a list that was bad at a restart may be repaired later.
+func TestTheUnitStartsTheGatewayAgainAfterAnyFailure(t *testing.T) {
+	text, err := os.ReadFile(unitFile)
+	testkit.Must(t, err)
+	if unit := string(text); !strings.Contains(unit, "\nRestart=on-failure\n") || strings.Contains(unit, "RestartPrevent") ||
+		!strings.Contains(unit, "\nStartLimitIntervalSec=0\n") {
+		t.Error("the unit has not Restart=on-failure alone, without a limit")
+	}
+}
+
 // The options of the unit are those of the program.
 func TestTheUnitsOptionsExist(t *testing.T) {
 	text, err := os.ReadFile(unitFile)

@@ -61,7 +61,7 @@ type Reader interface {
 	Attachment() equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
-	TurnedAway(port uint16) uint64
+	TurnedAway() map[uint16]uint64
 }
 
 // Gateway is the gateway to control: an equic.Gateway, or a fake.

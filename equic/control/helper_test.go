@@ -148,7 +148,7 @@ func (f *fake) SetMonitor(on bool) error {
 	return nil
 }
 
-func (f *fake) TurnedAway(port uint16) uint64 { return map[uint16]uint64{443: 6}[port] }
+func (f *fake) TurnedAway() map[uint16]uint64 { return map[uint16]uint64{443: 6} }
 
 func (f *fake) Attachment() equic.Attachment {
 	return equic.Attachment{Interface: "eth0", Attached: true, Mode: equic.Native, Since: time.Unix(1e9, 0)}

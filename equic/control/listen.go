@@ -26,9 +26,9 @@ type Access struct {
 	// Mode is the permissions of the socket's file: who may write to it may connect.
 	// Zero is 0600.
 	Mode fs.FileMode
-	// Group is the ID of the group that owns the file. Zero is that of the process. To
+	// Group is the ID of the group that owns the file. Nil is that of the process. To
 	// give a file to a group of which it is no member, a process needs CAP_CHOWN.
-	Group int
+	Group *int
 }
 
 // Listen makes a Unix socket that only the caller's user may connect to. Otherwise it
@@ -69,8 +69,8 @@ func ListenFor(ctx context.Context, path string, access Access) (_ net.Listener,
 // grant gives access to a socket: first to the group, then by the permissions, so that
 // no other group ever has them.
 func (a Access) grant(path string) error {
-	if a.Group != 0 {
-		if err := os.Lchown(path, -1, a.Group); err != nil {
+	if a.Group != nil {
+		if err := os.Lchown(path, -1, *a.Group); err != nil {
 			return err
 		}
 	}

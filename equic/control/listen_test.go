@@ -85,18 +85,35 @@ func TestPermissionsAreThereBeforeTheFileIs(t *testing.T) {
 }
 
 func TestASocketIsForThoseWhoMayConnect(t *testing.T) {
+	group := otherGroup(t)
+	wantGroup(t, t.TempDir(), &group, group)
+}
+
+// In a folder with the setgid bit, a new file belongs to the folder's group.
+func TestASocketIsForTheGroupOfRootOnlyIfThatIsGiven(t *testing.T) {
+	testkit.NeedRoot(t)
+	const group = 4242
+	folder := t.TempDir()
+	testkit.Must(t, os.Chown(folder, -1, group))
+	testkit.Must(t, os.Chmod(folder, fs.ModeSetgid|0o700))
+	wantGroup(t, folder, nil, group)
+	wantGroup(t, folder, new(int), 0)
+}
+
+// wantGroup listens in a folder, and checks who owns the socket.
+func wantGroup(t *testing.T, folder string, given *int, want int) {
+	t.Helper()
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	group := otherGroup(t)
-	path := filepath.Join(t.TempDir(), "socket")
-	l, err := ListenFor(t.Context(), path, Access{Mode: 0o660, Group: group})
+	path := filepath.Join(folder, "socket")
+	l, err := ListenFor(t.Context(), path, Access{Mode: 0o660, Group: given})
 	testkit.Must(t, err)
 	defer func() { testkit.Must(t, l.Close()) }()
 	info, err := os.Lstat(path)
 	testkit.Must(t, err)
 	owner := info.Sys().(*syscall.Stat_t)
-	if info.Mode() != fs.ModeSocket|0o660 || int(owner.Gid) != group || int(owner.Uid) != os.Geteuid() {
-		t.Errorf("mode %s of %d:%d, want 0660 of group %d", info.Mode(), owner.Uid, owner.Gid, group)
+	if info.Mode() != fs.ModeSocket|0o660 || int(owner.Gid) != want || int(owner.Uid) != os.Geteuid() {
+		t.Errorf("mode %s of %d:%d, want 0660 of group %d", info.Mode(), owner.Uid, owner.Gid, want)
 	}
 }
 

@@ -91,13 +91,14 @@ func (s *Server) status() (string, error) {
 	if at.Err != nil {
 		report.Reason = at.Err.Error()
 	}
+	turnedAway := s.Gateway.TurnedAway()
 	for _, p := range s.Ports {
 		n := stats.Ports[p.Number]
 		r := s.rates.of(p.Number)
 		report.Ports = append(report.Ports, portStatus{
 			Port: p.Number, Quota: s.Gateway.Quota(p.Number), Policy: p.Policy,
 			InitialsPerSecond: max(r.perSecond, 0), Burst: r.burst,
-			TurnedAway: s.Gateway.TurnedAway(p.Number),
+			TurnedAway: turnedAway[p.Number],
 			Seen:       n.Seen, Passed: n.Passed, Dropped: n.Dropped, Packets: n.Packets, WouldDrop: n.WouldDrop,
 		})
 	}

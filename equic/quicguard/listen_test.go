@@ -135,7 +135,7 @@ func TestInMonitorModeNoConnectionIsTurnedAway(t *testing.T) {
 	}
 	stats, err := gateway.Stats()
 	testkit.Must(t, err)
-	if stats.Dropped != 0 || stats.WouldDrop[equic.DropOverQuota] == 0 || gateway.TurnedAway(serverPort) != 1 {
+	if stats.Dropped != 0 || stats.WouldDrop[equic.DropOverQuota] == 0 || gateway.TurnedAway()[serverPort] != 1 {
 		t.Errorf("%+v; want no packet dropped, some that would have been, and one client", stats)
 	}
 	testkit.Must(t, gateway.SetMonitor(false))

@@ -39,7 +39,7 @@ func (c counting) SetQuota(uint16, int) error         { return nil }
 func (c counting) SetRate(uint16, float64, int) error { return nil }
 func (c counting) Monitor() bool                      { return false }
 func (c counting) SetMonitor(bool) error              { return nil }
-func (c counting) TurnedAway(uint16) uint64           { return 0 }
+func (c counting) TurnedAway() map[uint16]uint64      { return nil }
 func (c counting) Attachment() equic.Attachment       { return equic.Attachment{} }
 func (c counting) Stats() (equic.Stats, error)        { return equic.Stats{}, nil }
 func (c counting) Clients() iter.Seq[equic.Client]    { return c.UserSpace.Clients() }
