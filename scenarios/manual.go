@@ -81,7 +81,7 @@ servers:
   theirs:
     command: [their-server, "{address}", "{port}", "{certificate}", "{key}", "{root}"]
     protocol: hq-interop
-    limits: {rate: 60/s, burst: 120, deny: [172.31.99.15/32]}
+    limits: {rate: 30/s, burst: 60, deny: [172.31.99.15/32]}
   in-a-container:
     image: registry.example/quic-server:1.2
     command: [/server, --port, "{port}", --cert, "{certificate}", --key, "{key}", --root, "{root}"]

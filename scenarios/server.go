@@ -162,7 +162,7 @@ func (d *decoder) server(s *Server) reader {
 func (d *decoder) limits(l *Limits) reader {
 	return d.mapping(fields{
 		"rate": d.rate(&l.Rate, mostRate).about("Packets that open a connection, of each client address. A request takes " +
-			"two or three of them, so an honest client with 10 requests per second needs 40/s."),
+			"one to three of them (docs/servers.md)."),
 		"burst": d.integer(&l.Burst, 1, 1_000_000).about("Such packets of a client at once; one second's worth if it is left out, and at least 4."),
 		"deny":  d.prefixes(&l.Deny).about("Client addresses that are always dropped."),
 	})
