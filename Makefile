@@ -40,7 +40,7 @@ test: build ## all tests (root and a Docker engine are needed for most of them)
 	$(GO) test -race $$($(GO) list ./... | grep -v -e '/cmd/equic-bench$$' -e /report $(PURE:.%=-e %))
 	$(GO) test -race -run '$(BESIDE)' $(DRAWN)
 	$(GO) test $(PURE) $(DRAWN)
-	$(GO) test -count=1 -timeout=15m $(TRIALS)
+	$(GO) test -count=1 -timeout=30m $(TRIALS)
 
 .PHONY: bench
 bench: build ## the paper's experiment: nine containers, three variants, figures and table
