@@ -75,12 +75,12 @@ func compose(w io.Writer, s *scenarios.Scenario) error {
 	if s.Network.Family.Has6() || s.Parallel.Addresses > 1 {
 		return &scenarios.Error{Problems: []scenarios.Problem{{
 			File: s.Path, What: "a Compose file has IPv4 only, and one address for each client",
-			Remedy: "use `equic-bench run --runtime netns`, or a scenario with network.family: ipv4 and without addresses",
+			Remedy: "use `equic-bench run --runtime netns`, or network.family: ipv4 without addresses",
 		}}}
 	}
 	if s.Server.Retry != "" {
 		return &scenarios.Error{Problems: []scenarios.Problem{{
-			File: s.Path, What: "a Compose file has no server.retry: its variant comes from the environment, and few have one",
+			File: s.Path, What: "a Compose file has no server.retry: its variant comes from the environment",
 			Remedy: "use `equic-bench run`, or a scenario without it",
 		}}}
 	}

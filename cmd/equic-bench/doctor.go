@@ -78,13 +78,16 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		ClientCPUs:  clients,
 		AutoCPUs:    len(s.Server.CPUs) == 0 || len(s.Sequential.CPUs) == 0,
 		MemoryBytes: s.Server.Memory,
-		XDP:         slices.ContainsFunc(s.Variants, func(v record.Variant) bool { return v.InKernel() || v == record.GatewayInFront }),
+		XDP:         slices.ContainsFunc(s.Variants, attaches),
 		Places:      placesOf(s),
 		Floods:      slices.ContainsFunc(s.Cells(), floods),
 		Syscalls:    s.Trial.Syscalls,
 		OpenFiles:   orchestrate.OpenFiles(s),
 	}
 }
+
+// attaches reports whether a variant attaches an eBPF program.
+func attaches(v record.Variant) bool { return v.InKernel() || v == record.GatewayInFront }
 
 // placesOf returns the places where the variants of a scenario drop packets.
 func placesOf(s *scenarios.Scenario) (places []string) {

@@ -176,8 +176,8 @@ func exitCode(err error) int {
 		return exitFine
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport, results.ErrPacked,
-		orchestrate.ErrNoBinary, orchestrate.ErrResume):
+	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport,
+		results.ErrPacked, orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
 	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,
 		syscall.EDQUOT):

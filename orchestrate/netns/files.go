@@ -14,7 +14,7 @@ import (
 )
 
 // filesPrefix begins the name of the folder with the files of a process's nodes. The
-// number of the process follows, and something that nobody else can guess.
+// number of the process follows, and a random text.
 const filesPrefix = "equic-bench-files-"
 
 // newFilesDir returns the name of a folder for the files of nodes. It is made with the
