@@ -39,6 +39,7 @@ type Need struct {
 	MemoryBytes            int64    // of the server; zero is no limit
 	XDP                    bool     // a variant attaches an eBPF program
 	Places                 []string // where the variants drop packets
+	IPv6                   bool     // nodes have IPv6 addresses
 	Floods                 bool     // floods send whole frames, and are counted at the server
 	Syscalls               bool     // the server's system calls are counted
 	OpenFiles              int      // of one node
@@ -70,7 +71,7 @@ func Machine(h host.Host, need Need) []Check {
 	m := machine{h}
 	return []Check{
 		m.kernel(need), m.btf(need.Syscalls), m.capabilities(), m.cpus(need), m.memory(need), m.swap(), m.governor(),
-		m.throttling(), m.clock(), m.buffers(), m.load(),
+		m.throttling(), m.clock(), m.buffers(), m.ipv6(need), m.load(),
 	}
 }
 
@@ -296,6 +297,18 @@ func (m machine) buffers() Check {
 		c.Status = Warning
 		c.Means = "clients' receive buffers are smaller than quic-go asks for; the server's are raised by its capability"
 		c.Remedy = fmt.Sprintf("sysctl -w net.core.rmem_max=%d", receiveBuffer)
+	}
+	return c
+}
+
+func (m machine) ipv6(need Need) Check {
+	c := Check{Name: "IPv6", Status: OK, Found: "the kernel has it"}
+	if !m.IPv6() {
+		c.Found = "the kernel has none"
+		c.Means, c.Remedy = "nodes have no IPv6 addresses", "boot without ipv6.disable=1, or write network.family: ipv4"
+		if need.IPv6 {
+			c.Status = Missing
+		}
 	}
 	return c
 }

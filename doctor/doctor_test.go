@@ -21,7 +21,8 @@ func healthy() map[string]string {
 		"sys/devices/system/clocksource/clocksource0/current_clocksource":  "tsc\n",
 		"proc/sys/net/core/rmem_max":                                       "8388608\n",
 		"proc/self/status":                                                 "Name:\tx\nCapEff:\t000001ffffffffff\n",
-		"proc/loadavg":                                                     "0.10 0.20 0.30 1/100 999\n",
+		"proc/sys/net/ipv6/conf/default/disable_ipv6":                      "0\n",
+		"proc/loadavg": "0.10 0.20 0.30 1/100 999\n",
 	}
 }
 
@@ -34,7 +35,7 @@ func root(files map[string]string) host.Host {
 }
 
 func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
-	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Places: []string{"xdp"}, Syscalls: true}
+	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Places: []string{"xdp"}, IPv6: true, Syscalls: true}
 	if checks := Machine(root(healthy()), need); Worst(checks) != OK {
 		t.Errorf("a healthy machine: %+v", checks)
 	}
@@ -81,6 +82,7 @@ func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 			Warning, "hpet",
 		},
 		"small buffers":           {"proc/sys/net/core/rmem_max", "212992", "buffers", Warning, "212992"},
+		"no IPv6":                 {"proc/sys/net/ipv6/conf/default/disable_ipv6", "", "IPv6", Missing, "none"},
 		"a machine that has work": {"proc/loadavg", "2.5 1 1 1/2 3", "load", Warning, "2.5"},
 	}
 	for name, test := range tests {

@@ -43,6 +43,12 @@ func (h Host) BTF() bool {
 	return err == nil
 }
 
+// IPv6 reports whether the kernel has IPv6.
+func (h Host) IPv6() bool {
+	_, err := fs.Stat(h.root, "proc/sys/net/ipv6/conf/default/disable_ipv6")
+	return err == nil
+}
+
 // Capabilities returns the effective capabilities of this process, one bit for each
 // (capabilities(7)).
 func (h Host) Capabilities() (bits uint64, ok bool) {

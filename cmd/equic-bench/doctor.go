@@ -80,6 +80,7 @@ func needOf(s *scenarios.Scenario, p orchestrate.Platform) doctor.Need {
 		MemoryBytes: s.Server.Memory,
 		XDP:         slices.ContainsFunc(s.Variants, attaches),
 		Places:      placesOf(s),
+		IPv6:        slices.ContainsFunc(s.Cells(), func(c *scenarios.Scenario) bool { return c.Network.Family.Has6() }),
 		Floods:      slices.ContainsFunc(s.Cells(), floods),
 		Syscalls:    s.Trial.Syscalls,
 		OpenFiles:   orchestrate.OpenFiles(s),
@@ -188,7 +189,7 @@ func failedTry(c doctor.Check, err error, needed, lessRights bool) doctor.Check 
 }
 
 func tryXDP() error {
-	g, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 4433}}, MaxClients: 1})
+	g, err := equic.Attach(equic.Options{Interfaces: []string{"eth0"}, Ports: []equic.Port{{Number: 4433}}, MaxClients: 1})
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,6 @@ import (
 // ipv6Settings are the kernel's settings of IPv6.
 const ipv6Settings = "/proc/sys/net/ipv6"
 
-// hasIPv6 reports whether this kernel has IPv6.
-func hasIPv6() bool {
-	_, err := os.Stat(filepath.Join(ipv6Settings, "conf/default/disable_ipv6"))
-	return err == nil
-}
-
 // enableIPv6 turns IPv6 on in a namespace whose interfaces are not made yet. They get no
 // address but those that this program adds and a link-local one, which neighbour discovery
 // needs. Addresses can be used at once. What remains of IPv6's own packets is neighbour

@@ -95,7 +95,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 
 		WholeFrames:      true,
 		SharedAddresses:  true,
-		IPv6:             hasIPv6(),
+		IPv6:             host.Local().IPv6(),
 		SeveralAddresses: true,
 		HostPrograms:     true,
 
