@@ -201,6 +201,12 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 			fails, b.Fails, b.FailsPerS, b.FailsBy = t, t.Strength, t.ScheduleS, t.Verdict
 		}
 	}
+	b.bound()
+	b.Why = b.why(e, fails)
+}
+
+// bound sets the meaning of the bounds.
+func (b *BreakingPoint) bound() {
 	broke := b.FailsBy == results.AttackBroke
 	switch {
 	case b.Holds.Known() && !broke:
@@ -210,7 +216,29 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 	case !broke:
 		b.Bound = UnknownBounds
 	}
-	b.Why = b.why(e, fails)
+}
+
+// BoundsOf returns the bounds of a variant's breaking point that attacks of given strengths
+// show, by their effect (Effect). The cells differ only in the strength, the weakest first.
+func BoundsOf(cells []*Part, variant string) *BreakingPoint {
+	u := Unknown()
+	b := &BreakingPoint{Variant: variant, Holds: u, HoldsPerS: u, Fails: u, FailsPerS: u}
+	for _, cell := range cells {
+		i := slices.IndexFunc(cell.Summary.Variants, func(v Variant) bool { return v.Name == variant })
+		if i < 0 || b.Fails.Known() {
+			continue
+		}
+		attack := cell.Summary.Manifest.Experiment.Parallel
+		strength, perS := Number(attack.Strongest()), scheduledRate(attack)
+		switch cell.Summary.Variants[i].Effect() {
+		case Holds:
+			b.Holds, b.HoldsPerS = strength, perS
+		case Degrades, Fails:
+			b.Fails, b.FailsPerS, b.FailsBy = strength, perS, results.AttackBroke
+		}
+	}
+	b.bound()
+	return b
 }
 
 // why returns what broke under the weakest attack that was too strong, or why there is none.
@@ -252,7 +280,7 @@ func (a *AttackTrial) why() string {
 	for _, criterion := range a.Broken {
 		switch criterion {
 		case CriterionThroughput:
-			all = append(all, fmt.Sprintf("throughput at %s %%", (100*a.Kept).Short()))
+			all = append(all, fmt.Sprintf("throughput at %.2f %%", 100*float64(a.Kept)))
 		case CriterionLost:
 			all = append(all, a.Lost.Short()+" requests lost")
 		case CriterionP99:

@@ -36,6 +36,9 @@ func All(r *analysis.Report) []*Figure {
 	}
 	if r.Ladder() { // its answer comes first
 		all = append([]*Figure{figureAttempt(r)}, all...)
+		if f := figureBounds(r); f != nil {
+			all = append([]*Figure{f}, all...)
+		}
 	}
 	return all
 }

@@ -3,6 +3,7 @@ package figures
 import (
 	"image/color"
 	"math"
+	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -31,16 +32,23 @@ func names(p *plot.Plot, all []string) {
 	p.X.Min, p.X.Max = -0.5, max(0.5, float64(len(all))-0.5)
 }
 
-// variantNames returns the names of variants. If there are more than three, they are in
-// two lines, or they would touch.
+// variantNames returns the names of variants, for an axis.
 func variantNames(have []analysis.Variant) []string {
-	var all []string
-	for _, v := range have {
-		name := v.Name
-		if len(have) > 3 {
-			name = strings.Replace(name, "-", "-\n", 1)
+	all := make([]string, len(have))
+	for i, v := range have {
+		all[i] = v.Name
+	}
+	return axisNames(all)
+}
+
+// axisNames returns names for an axis. If there are more than three, they are in two lines,
+// or they would touch.
+func axisNames(names []string) []string {
+	all := slices.Clone(names)
+	for i := range all {
+		if len(all) > 3 {
+			all[i] = strings.Replace(all[i], "-", "-\n", 1)
 		}
-		all = append(all, name)
 	}
 	return all
 }

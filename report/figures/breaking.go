@@ -15,22 +15,64 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// figureBreaking shows the breaking point of each variant, with a panel for each cell of a search.
+// breaking is what a panel shows: the breaking points of the variants under one attack.
+type breaking struct {
+	name     string // of the attack
+	variants []string
+	points   []*analysis.BreakingPoint
+}
+
+// figureBreaking shows the breaking point of each variant, with a panel for each cell of a
+// search.
 func figureBreaking(r *analysis.Report) *Figure {
-	s, search := r.Summary, r.Manifest.Experiment.Search
-	height := (0.7 + 1.7*vg.Length(len(r.Parts))) * vg.Inch
-	f := newFigure(s, "figure-breaking-points", breakingTitle, TwoColumns, height)
-	f.stacked = true
-	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
+	search := r.Manifest.Experiment.Search
+	var panels []breaking
+	for _, part := range r.Parts {
+		p := breaking{name: part.Cell.Name, variants: analysis.VariantsOf([]*analysis.Part{part})}
+		for i := range part.Summary.BreakingPoints {
+			p.points = append(p.points, &part.Summary.BreakingPoints[i])
+		}
+		panels = append(panels, p)
+	}
+	f := drawBreaking(r, panels)
 	f.note(breakingWhat, f.num(analysis.Number(100*search.Keep)), f.num(analysis.Number(search.P99)),
 		f.num(analysis.Number(search.Lost)))
 	f.note(breakingTries, f.num(analysis.Number(search.Factor)))
+	return f
+}
+
+// figureBounds shows the same for a run with attacks of given strengths, as far as they tell.
+// It returns nil if none has a strength.
+func figureBounds(r *analysis.Report) *Figure {
+	var panels []breaking
+	for _, cells := range sweepsOf(r) {
+		p := breaking{name: cmp.Or(cells[0].Cell.Load, cells[0].Cell.Name), variants: analysis.VariantsOf(cells)}
+		for _, name := range p.variants {
+			p.points = append(p.points, analysis.BoundsOf(cells, name))
+		}
+		panels = append(panels, p)
+	}
+	if len(panels) == 0 {
+		return nil
+	}
+	f := drawBreaking(r, panels)
+	f.note(breakingWhat, f.num(100*analysis.HoldsKept), f.num(analysis.HoldsP99), f.num(0))
+	f.note(breakingBounds)
+	f.noteTrials(r.Summary)
+	return f
+}
+
+func drawBreaking(r *analysis.Report, panels []breaking) *Figure {
+	height := (0.7 + 1.7*vg.Length(len(panels))) * vg.Inch
+	f := newFigure(r.Summary, "figure-breaking-points", breakingTitle, TwoColumns, height)
+	f.stacked = true
+	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
 	all := new(dots)
-	for i, part := range r.Parts {
-		marks := f.breakingDots(part)
+	for i, panel := range panels {
+		marks := f.breakingDots(panel)
 		all.values = append(all.values, marks.values...)
 		f.marks = append(f.marks, marks.marks(i)...)
-		f.panels = append(f.panels, f.breakingPanel(part, i, marks))
+		f.panels = append(f.panels, f.breakingPanel(panel, i, marks))
 	}
 	least, most := all.span()
 	if math.IsInf(least, 0) {
@@ -44,30 +86,29 @@ func figureBreaking(r *analysis.Report) *Figure {
 	return f
 }
 
-// breakingPanel returns the panel of a cell, with its name if there are several.
-func (f *Figure) breakingPanel(part *analysis.Part, panel int, marks *dots) *plot.Plot {
+// breakingPanel returns a panel, with its name if it has one.
+func (f *Figure) breakingPanel(of breaking, panel int, marks *dots) *plot.Plot {
 	title := ""
-	if part.Cell.Name != "" {
-		title = fmt.Sprintf("(%c) %s", 'a'+panel, part.Cell.Name)
+	if of.name != "" {
+		title = fmt.Sprintf("(%c) %s", 'a'+panel, of.name)
 	}
 	p := newPanel(title, "", f.say(logScale, f.say(breakingAxis))) // short: a panel is low
 	p.Add(grid(), marks)
-	names(p, variantNames(part.Summary.Variants))
+	names(p, axisNames(of.variants))
 	return p
 }
 
-// breakingDots returns one mark for each variant of a cell: of several searches, that of
-// the one in the middle.
-func (f *Figure) breakingDots(part *analysis.Part) *dots {
+// breakingDots returns one mark for each variant: of several searches, that of the one in
+// the middle.
+func (f *Figure) breakingDots(of breaking) *dots {
 	marks := &dots{log: true}
-	for i, v := range part.Summary.Variants {
+	for i, name := range of.variants {
 		var found []*analysis.BreakingPoint
-		for j := range part.Summary.BreakingPoints {
-			b := &part.Summary.BreakingPoints[j]
-			if b.Variant != v.Name {
+		for _, b := range of.points {
+			if b.Variant != name {
 				continue
 			}
-			f.breakingRows(part.Cell.Name, b)
+			f.breakingRows(of.name, b)
 			if b.Estimate().Known() {
 				found = append(found, b)
 			}
@@ -76,16 +117,18 @@ func (f *Figure) breakingDots(part *analysis.Part) *dots {
 			continue
 		}
 		d := f.breakingDot(found)
-		d.x, d.mark, d.group = float64(i), lookOf(v.Name).mark(3), v.Name
+		d.x, d.mark, d.group = float64(i), lookOf(name).mark(3), name
 		marks.values = append(marks.values, d)
-		f.add(v.Name, part.Cell.Name, "breaking point (multiple of the capacity)", analysis.StatMedian,
-			analysis.Number(d.y).String())
+		f.add(name, of.name, "breaking point (multiple of the capacity)", analysis.StatMedian, analysis.Number(d.y).String())
 	}
 	return marks
 }
 
 func (f *Figure) breakingRows(cell string, b *analysis.BreakingPoint) {
-	statistic := fmt.Sprintf("block %d", b.Block)
+	statistic := analysis.StatMedian // of the trials with an attack
+	if b.Block > 0 {
+		statistic = fmt.Sprintf("block %d", b.Block)
+	}
 	fails := cmp.Or(b.FailsBy, results.AttackBroke)
 	for _, row := range []struct {
 		metric string

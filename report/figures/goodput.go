@@ -18,7 +18,7 @@ import (
 // attacks of several strengths: a panel for each load of a sweep, and a line for each
 // variant. It returns nil if the run has no sweep.
 func figureGoodput(r *analysis.Report) *Figure {
-	sweeps := sweepsOf(r)
+	sweeps := slices.DeleteFunc(sweepsOf(r), func(cells []*analysis.Part) bool { return len(cells) < 2 })
 	if len(sweeps) == 0 {
 		return nil
 	}
@@ -38,7 +38,8 @@ func figureGoodput(r *analysis.Report) *Figure {
 	return f
 }
 
-// sweepsOf returns the cells that differ only in the strength of their attack, by strength.
+// sweepsOf returns the cells whose attack has a strength, those that differ only in it
+// together, by strength.
 func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 	var all [][]*analysis.Part
 	for _, p := range r.Parts {
@@ -53,7 +54,6 @@ func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 		}
 		all[i] = append(all[i], p)
 	}
-	all = slices.DeleteFunc(all, func(of []*analysis.Part) bool { return len(of) < 2 })
 	for _, of := range all {
 		slices.SortStableFunc(of, func(a, b *analysis.Part) int { return cmp.Compare(strengthOf(a), strengthOf(b)) })
 	}

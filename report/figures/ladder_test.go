@@ -58,3 +58,35 @@ func TestAFigureHasTheCostOfAnAttempt(t *testing.T) {
 		t.Errorf("its height is %v", f.Height)
 	}
 }
+
+func TestAFigureHasTheBoundsThatGivenStrengthsShow(t *testing.T) {
+	r := sweep(0.5, 1, 2)
+	holds := func(p *analysis.Part, variant int) {
+		p.Summary.Variants[variant].Metrics.Honest = analysis.Honest{Kept: 1, P99: 1}
+	}
+	holds(r.Parts[0], 0) // tc holds at 0.5x, and degrades at 1x
+	for _, p := range r.Parts {
+		holds(p, 1) // xdp holds everywhere
+	}
+	f := figureBounds(r)
+	if len(f.panels) != 1 || len(f.marks) != 2 {
+		t.Fatalf("%d panels, %d marks", len(f.panels), len(f.marks))
+	}
+	for i, want := range []struct {
+		holds, fails analysis.Number
+		bound        analysis.Bound
+	}{{0.5, 1, analysis.NotBound}, {2, analysis.Unknown(), analysis.MoreThan}} {
+		b := analysis.BoundsOf(sweepsOf(r)[0], r.Parts[0].Summary.Variants[i].Name)
+		if b.Holds.String() != want.holds.String() || b.Fails.String() != want.fails.String() || b.Bound != want.bound {
+			t.Errorf("%+v, want %+v", b, want)
+		}
+	}
+	if b := analysis.BoundsOf(sweepsOf(sweep(1))[0], "xdp-block-new"); b.Bound != analysis.LessThan || b.Fails != 1 {
+		t.Errorf("one attack that degrades: %+v", b)
+	}
+	none := sweep(1)
+	none.Parts[0].Summary.Manifest.Experiment.Parallel.Strength = 0
+	if figureBounds(none) != nil {
+		t.Error("a figure of attacks without a strength")
+	}
+}

@@ -108,6 +108,7 @@ const (
 	latencyFailed
 	breakingWhat
 	breakingTries
+	breakingBounds
 	attemptWhat
 	goodputWhat
 

@@ -168,6 +168,11 @@ var phrases = [phraseCount]words{
 		"Os limites diferem no máximo por um fator de %s. Cada ataque foi testado uma vez: perto do limite, decide o acaso.",
 	},
 
+	breakingBounds: {
+		"Only the strengths of this run were tried: an arrow means that the breaking point is beyond them.",
+		"Somente as intensidades desta execução foram testadas: uma seta indica que o ponto de ruptura está além delas.",
+	},
+
 	claimUnknown:   {"no change can be computed", "nenhuma variação pode ser calculada"},
 	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
 	claimFromZero:  {"userspace-block is at zero", "userspace-block está em zero"},
