@@ -13,12 +13,14 @@
 // fail closed: they drop packets that no honest QUIC client sends, and packets
 // that only the stack behind them can read (fragments, IPv4 options, too many
 // headers). Packets that the stack cannot read either are passed, and the stack
-// drops them. The clock is read only for a rate limit. In monitor mode everything
-// is judged and counted, and nothing dropped.
+// drops them. The clock is read only for a rate limit, and by a program that may
+// outlive its process. In monitor mode everything is judged and counted, and nothing
+// dropped.
 #include "verdict.h"
 
-/* In the driver, or in its generic form in front of the stack. */
-SEC("xdp")
+/* In the driver, or in its generic form in front of the stack. The packet may have several
+ * buffers: its headers are in the first (jumbo frames stay native that way). */
+SEC("xdp.frags")
 int equic(struct xdp_md *ctx)
 {
 	const struct view v = { .hook = HOOK_XDP, .ctx = ctx };

@@ -30,6 +30,7 @@ enum reason {
 	PASS_UNKNOWN_CLIENT,
 	PASS_UNDER_QUOTA,
 	PASS_HANDSHAKE, /* of a client at its quota, from a port with a handshake in progress */
+	PASS_UNOWNED, /* of a client at its quota, by counts that no process maintains */
 	DROP_DENIED,
 	DROP_FRAGMENTED,
 	DROP_OPTIONS,
@@ -103,12 +104,16 @@ struct prefix {
 	struct address address;
 };
 
-enum event_kind { EVENT_OVER_QUOTA, EVENT_OVER_RATE, EVENT_UNDER_RATE };
+enum event_kind { EVENT_OVER_QUOTA, EVENT_OVER_RATE, EVENT_UNDER_RATE, EVENT_SAMPLE };
 
 struct event {
 	__u64 at_ns; /* CLOCK_MONOTONIC */
-	struct key client;
+	struct key client; /* of a sample: the whole address */
 	__u32 kind; /* enum event_kind */
+	/* Of a sample, a packet that was dropped: */
+	__u16 source_port;
+	__u16 length; /* bytes of the datagram */
+	__u32 reason; /* enum reason */
 };
 
 enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
@@ -123,6 +128,9 @@ const volatile __u8 unusual_passed = 0; /* enum unusual */
 const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
 const volatile __u64 event_burst_ns = 0;
 
+const volatile __u64 sample_interval_ns = 0; /* one sample in this time; zero is none at all */
+const volatile __u64 sample_burst_ns = 0;
+
 /* The application of each port, by its index in `applications`; zero is none.
  * Set by user space before loading. */
 volatile __u8 application_of[65536];
@@ -131,7 +139,16 @@ volatile __u8 application_of[65536];
  * GRO). User space clears it in native mode, where every packet is one datagram. */
 const volatile __u8 merges = 1;
 
-volatile __u64 events_full_ns; /* the bucket of all events */
+/* Set if the program outlives the process that counts. A program that does not is
+ * never without one. */
+const volatile __u8 outlives = 0;
+
+/* If `outlives` is set: the time until which a process maintains the counts
+ * (CLOCK_MONOTONIC). It renews this while it lives. */
+volatile __u64 owned_until_ns;
+
+volatile __u64 events_full_ns; /* the bucket of all events but samples */
+volatile __u64 samples_full_ns; /* that of samples */
 
 /* Set if nothing is dropped: packets that would be are counted apart. It may
  * change while the program runs. */
@@ -170,14 +187,15 @@ struct {
 	__type(value, __u64);
 } rates SEC(".maps");
 
-/* User space sets their size. The value is one. All of IPv4 is in the list with
- * a zero, unless it is listed: otherwise it would be part of ::/0. */
+/* User space sets their size. The value is not zero, and what it says is for user
+ * space. All of IPv4 is in the list with a zero, unless it is listed: otherwise it
+ * would be part of ::/0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1);
 	__type(key, struct prefix);
-	__type(value, __u8);
+	__type(value, __u64);
 } allowed SEC(".maps"), denied SEC(".maps");
 
 /* Packets: enum reason by application; the first is for packets to none. The

@@ -145,7 +145,7 @@ static __always_inline int is_listed(void *list, const struct datagram *d)
 {
 	struct prefix p = { .length = 128, .address = d->source };
 
-	__u8 *listed = bpf_map_lookup_elem(list, &p);
+	__u64 *listed = bpf_map_lookup_elem(list, &p);
 
 	return listed && *listed;
 }
@@ -249,8 +249,14 @@ static __always_inline int in_progress(const struct slot *s, __u16 port)
 	return ports >> (spread * PORT_BITS >> 32) & 1;
 }
 
-static __always_inline enum reason judge_quota(const struct datagram *d, struct key *k, __u64 hash, enum kind kind,
-					       const struct application *a)
+/* The coarse clock costs less, but netfilter programs may not read it. */
+static __always_inline __u64 now_ns(const struct view *v)
+{
+	return v->hook == HOOK_NETFILTER ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
+}
+
+static __always_inline enum reason judge_quota(const struct view *v, const struct datagram *d, struct key *k, __u64 hash,
+					       enum kind kind, const struct application *a)
 {
 	struct slot *s = find(hash);
 
@@ -261,6 +267,8 @@ static __always_inline enum reason judge_quota(const struct datagram *d, struct 
 	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && !may_be_merged(d) &&
 	    in_progress(s, d->source_port))
 		return PASS_HANDSHAKE;
+	if (outlives && owned_until_ns < now_ns(v))
+		return PASS_UNOWNED;
 	if (!s->dropped) {
 		s->dropped = 1;
 		send_event(k, EVENT_OVER_QUOTA);
@@ -296,8 +304,7 @@ static __always_inline int within_rate(const struct view *v, struct key *k, stru
 
 	if (!p->first || !p->second)
 		return 0;
-	/* The coarse clock costs less, but netfilter programs may not read it. */
-	now = v->hook == HOOK_NETFILTER ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
+	now = now_ns(v);
 	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
 	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
 	was_empty &= other_was_empty;
@@ -337,10 +344,30 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 	hash = hash_of(&k);
 	if (a->interval_ns && kind >= KIND_TOKEN)
 		find_rate(hash, &rate);
-	why = judge_quota(d, &k, hash, kind, a);
+	why = judge_quota(v, d, &k, hash, kind, a);
 	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
 		return why;
 	return within_rate(v, &k, &rate, a) ? why : DROP_RATE;
+}
+
+/* Sends a dropped packet to user space, unless there are too many. */
+static __noinline int send_sample(const struct datagram *d, __u32 why)
+{
+	struct event e = {};
+	int was_empty;
+
+	e.at_ns = bpf_ktime_get_ns();
+	if (!take_token(&samples_full_ns, e.at_ns, sample_interval_ns, sample_burst_ns, &was_empty))
+		return 0;
+	e.client.prefix = d->source;
+	e.client.port = d->port;
+	e.kind = EVENT_SAMPLE;
+	e.source_port = d->source_port;
+	e.length = d->length;
+	e.reason = why;
+	if (bpf_ringbuf_output(&events, &e, sizeof(e), 0))
+		count(&events_lost, LOST_FULL);
+	return 0;
 }
 
 /* Judges a packet that was read (REASONS) or not, and counts it; returns
@@ -355,6 +382,8 @@ static __always_inline int is_dropped(const struct view *v, enum reason why, con
 		a = index ? bpf_map_lookup_elem(&applications, &index) : NULL;
 		why = a ? judge(v, d, a) : PASS_OTHER_PORT;
 	}
+	if (is_drop(why) && sample_interval_ns)
+		send_sample(d, why);
 	if (is_drop(why) && monitoring) {
 		count(&packets, (MAX_APPLICATIONS + index) * REASONS + why);
 		return 0;

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -15,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Attach loads a program into the kernel and attaches it to an interface of the
+// Attach loads a program into the kernel and attaches it to interfaces of the
 // caller's network namespace, or at the place that Options.Mode names. It fails, and
 // leaves nothing behind, if the options are invalid, a capability is missing (the error
 // names it), another XDP program is attached, or the kernel attached it in another mode
@@ -26,10 +27,47 @@ func Attach(options Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	if o.Pin == "" {
+		return attachAny(o, nil)
+	}
+	for range changesAtMost {
+		var g *Gateway
+		if g, err = attachPinned(o); !errors.Is(err, errAnother) {
+			return g, err
+		}
+	}
+	return nil, err
+}
+
+// changesAtMost is how often the gateway in a folder may change while Attach waits for it.
+const changesAtMost = 5
+
+// attachPinned takes over the gateway in the folder of the options, or begins one.
+func attachPinned(o Options) (_ *Gateway, err error) {
+	p, err := openPin(o.Pin)
+	if err != nil {
+		return nil, fmt.Errorf("pin the gateway: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if err = p.read(); err == nil {
+		err = p.check(&o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("take over the gateway: %w", err)
+	}
+	return attachAny(o, p)
+}
+
+// attachAny attaches in the first mode that works.
+func attachAny(o Options, p *pin) (*Gateway, error) {
 	var failed error
 	for _, m := range o.candidates() {
 		o.Mode = m
-		g, err := attach(o)
+		g, err := attach(o, p)
 		if err == nil {
 			return g, nil
 		}
@@ -50,26 +88,68 @@ type modeError struct {
 func (e *modeError) Error() string { return fmt.Sprintf("mode %s: %v", e.mode, e.err) }
 func (e *modeError) Unwrap() error { return e.err }
 
-// attach loads and attaches the program in one mode.
-func attach(o Options) (_ *Gateway, err error) {
-	loaded, err := load(o)
+// attach loads and attaches the program in one mode. If there is a pinned gateway, the
+// program works with its maps. Nothing of that gateway is changed before the program is
+// loaded and the gateway is ours.
+func attach(o Options, p *pin) (_ *Gateway, err error) {
+	loaded, err := load(o, p)
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", &modeError{o.Mode, err})
 	}
-	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, applications: o.applications()}
-	g.clients = loaded.table(o)
+	if p != nil {
+		if err := p.own(o.TakeOver); err != nil {
+			return nil, errors.Join(err, loaded.close())
+		}
+	}
+	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, pin: p}
+	inherits := p != nil && p.state != nil
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, g.events.close(), loaded.close())
+		if err == nil {
+			return
+		}
+		g.owner.close()
+		err = errors.Join(err, g.events.close(), loaded.close())
+		if p != nil && !inherits {
+			err = errors.Join(err, p.empty())
 		}
 	}()
-	if err := g.configure(); err != nil {
+	if err := g.takeUp(loaded, inherits); err != nil {
 		return nil, fmt.Errorf("set up the program: %w", err)
 	}
 	if err := g.attach(); err != nil {
 		return nil, err
 	}
+	if p != nil {
+		err = errors.Join(p.write(), p.dropLinks(&o))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("pin the gateway: %w", err), g.at.close())
+	}
 	return g, nil
+}
+
+// takeUp puts a loaded program in the state in which it can be attached: that of the
+// options, or of a predecessor.
+func (g *Gateway) takeUp(l *loaded, inherits bool) (err error) {
+	o, p := &g.options, g.pin
+	heirs := 0
+	if p != nil {
+		heirs = p.now.Owners
+		p.carryOver(o, l.key)
+		if err := p.fill(l); err != nil {
+			return err
+		}
+		if g.owner, err = startOwner(g.objs); err != nil {
+			return err
+		}
+	}
+	g.ports = slices.Clone(o.Ports)
+	g.clients = l.table(*o)
+	if inherits {
+		g.clients.inherit(o.Inherit)
+		g.heirs = heirs
+	}
+	return g.configure()
 }
 
 // attach attaches the program at the place that the options name.
@@ -85,11 +165,9 @@ func (g *Gateway) attach() (err error) {
 			return fmt.Errorf("attach to sockets: %w", err)
 		}
 	default:
-		k, err := keep(program, *o, g.attachmentChanged)
-		if err != nil {
-			return fmt.Errorf("attach to %s: %w", o.Interface, err)
+		if g.at, err = keepAll(program, o, g.attachmentChanged); err != nil {
+			return err
 		}
-		g.at = k
 	}
 	return nil
 }
@@ -101,7 +179,13 @@ func (g *Gateway) configure() (err error) {
 	if g.events, err = newNotifier(o.Events, by, objs.Events); err != nil {
 		return err
 	}
+	g.applications = o.applications()
 	for i, a := range g.applications {
+		var now gatewayApplication // that of a predecessor, whose program reads it
+		if err := objs.Applications.Lookup(uint32(i+1), &now); err != nil {
+			return fmt.Errorf("read settings: %w", err)
+		}
+		a.Lists = now.Lists
 		if err := g.write(i, a); err != nil {
 			return err
 		}
@@ -193,8 +277,18 @@ type loaded struct {
 	key    hashKey
 }
 
-// load makes the program and its maps from complete options.
-func load(o Options) (*loaded, error) {
+// load makes the program and its maps from complete options. If there is a pinned gateway,
+// its maps are used.
+func load(o Options, p *pin) (_ *loaded, err error) {
+	maps, err := p.maps()
+	defer func() {
+		for _, m := range maps {
+			err = errors.Join(err, m.Close()) // the program has its own references
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
 	spec, err := loadGateway()
 	if err != nil {
 		return nil, err
@@ -204,6 +298,9 @@ func load(o Options) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{objs: new(objects), key: newHashKey()}
+	if len(maps) > 0 {
+		l.key = p.now.HashKey
+	}
 	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
@@ -222,6 +319,9 @@ func load(o Options) (*loaded, error) {
 		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
+	if o.Pin != "" {
+		err = errors.Join(err, specs.Outlives.Set(uint8(1)))
+	}
 	if !o.mayMerge() {
 		err = errors.Join(err, specs.Merges.Set(uint8(0)))
 	}
@@ -229,11 +329,15 @@ func load(o Options) (*loaded, error) {
 		interval := uint64(time.Second) / uint64(o.EventsPerSecond) // validated
 		err = errors.Join(err, specs.EventIntervalNs.Set(interval), specs.EventBurstNs.Set(uint64(time.Second)))
 	}
+	if o.Events != nil && o.SamplesPerSecond > 0 {
+		interval := uint64(time.Second) / uint64(o.SamplesPerSecond) // validated
+		err = errors.Join(err, specs.SampleIntervalNs.Set(interval), specs.SampleBurstNs.Set(uint64(time.Second)-interval))
+	}
 	if err != nil {
 		return nil, err
 	}
 	spec.Programs = map[string]*ebpf.ProgramSpec{"program": spec.Programs[hookOf(o.Mode).name]}
-	if err := spec.LoadAndAssign(l.objs, nil); err != nil {
+	if err := spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		return nil, explainPermission(err)
 	}
 	size := int(groups*groupBuckets*bucketSlots) * int(unsafe.Sizeof(slot{}))

@@ -14,7 +14,7 @@ func TestTheDriverCountsTheSameDrops(t *testing.T) {
 	testkit.NeedTool(t, "ethtool")
 	p := newPair(t)
 	f := p.newFlow(t, serverAddress, serverPort)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, HoldDown: -1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, HoldDown: -1})
 	f.arrives(t, initial())
 	before := driverDrops(t)
 	testkit.Must(t, g.Inc(serverPort, addressOf(f)))

@@ -38,9 +38,18 @@
 //
 // The attachment is a BPF link, which the kernel removes with the last reference to it.
 // The program leaves the interface on Close, and also if the process ends in any other
-// way: by SIGINT or SIGTERM with no handler, by a panic, by SIGKILL. Nothing is pinned,
-// so nothing is left behind. The package installs no signal handler: the program
-// decides that.
+// way: by SIGINT or SIGTERM with no handler, by a panic, by SIGKILL. Nothing is left
+// behind, unless Options.Pin asks for it. The package installs no signal handler: the
+// program decides that.
+//
+// # Handing over
+//
+// With Options.Pin the program stays attached when its process ends by Leave, or in any
+// other way but Close: with its counts, lists and limits. The next process that attaches
+// with the same folder takes all of that over, with its own version of the program and
+// without a gap (bpf_link update). Until then the lists and rates are in force, and the
+// quotas for ten seconds: after that nobody would remove a connection that has ended.
+// Unpin removes what is left.
 //
 // # Needs
 //
@@ -71,6 +80,10 @@ var (
 	ErrOptions = errors.New("options of the gateway")
 	// ErrPort means that a port is not one of Options.Ports.
 	ErrPort = errors.New("port is not protected")
+	// ErrPinned means that the folder of Options.Pin has a gateway that cannot be taken
+	// over: another process owns it, or it was made for other options. The message says
+	// which.
+	ErrPinned = errors.New("gateway is pinned")
 	// ErrListFull means that a list has no room for more prefixes: see
 	// Options.MaxPrefixes.
 	ErrListFull = errors.New("list of prefixes is full")
@@ -92,7 +105,8 @@ type Listing struct {
 	Until  time.Time // when it leaves the list; zero if nothing but Remove ends it
 }
 
-// Attachment describes where the program is attached.
+// Attachment describes where the program is attached: to one interface, or at the place of
+// a mode that has no interface.
 type Attachment struct {
 	Interface string    // its current name: an interface may be renamed
 	Attached  bool      // whether the kernel runs the program on it

@@ -21,9 +21,12 @@ const (
 	// Attached: the program is attached again, or the interface was renamed. The event
 	// has no client.
 	Attached EventKind = "attached"
-	// Detached: the program is not attached, so nothing is dropped. The event has no
-	// client.
+	// Detached: the program is not attached to an interface, so nothing is dropped there.
+	// The event has no client.
 	Detached EventKind = "detached"
+	// Sampled: a packet was dropped, or would have been in monitor mode. Not every drop is
+	// an event: see Options.SamplesPerSecond.
+	Sampled EventKind = "sample"
 )
 
 // Event is a change in how a client's packets are treated. Blocked comes from the
@@ -33,6 +36,16 @@ const (
 type Event struct {
 	Time   time.Time
 	Kind   EventKind
-	Client netip.Prefix
+	Client netip.Prefix // of a sample: the address
 	Port   uint16
+	// Interface is that of Attached and Detached, and Sample that of Sampled.
+	Interface string
+	Sample    *Sample
+}
+
+// Sample is a dropped packet.
+type Sample struct {
+	Reason string // a key of Stats.Packets
+	Source netip.AddrPort
+	Bytes  int // of the datagram; zero if the program did not read so far
 }

@@ -166,7 +166,7 @@ func TestWithoutAReaderNoEventIsMade(t *testing.T) {
 func TestEventsComeFromAnAttachedGateway(t *testing.T) {
 	p := newPair(t)
 	events := make(chan Event, 16)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Events: events})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Events: events})
 	f := p.newFlow(t, serverAddress, serverPort)
 	client := netip.MustParseAddr(clientAddress)
 	testkit.Must(t, g.Inc(serverPort, client))
@@ -180,6 +180,41 @@ func TestEventsComeFromAnAttachedGateway(t *testing.T) {
 	expectEvents(t, events, "rate_limited 192.0.2.2/32 4433")
 	testkit.Must(t, g.Close())
 	testkit.Must(t, g.Close())
+}
+
+func TestSomeDroppedPacketsAreSampled(t *testing.T) {
+	for _, monitor := range []bool{false, true} {
+		events := make(chan Event, 16)
+		p := newProgram(t, Options{
+			Ports: onePort, Events: events, SamplesPerSecond: 2, Denied: prefixList("198.18.1.0/24"), Monitor: monitor,
+		})
+		denied := datagram(t, "198.18.1.9", initial())
+		for range 5 {
+			p.run(t, denied)
+		}
+		for range 2 {
+			e := <-events
+			want := Event{
+				Time: e.Time, Kind: Sampled, Client: netip.MustParsePrefix("198.18.1.9/32"), Port: serverPort,
+				Sample: &Sample{Reason: DropDenied, Source: e.Sample.Source, Bytes: len(initial())},
+			}
+			if diff := cmp.Diff(want, e, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" || e.Sample.Source.Port() == 0 {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if age := time.Since(e.Time); age < -time.Second || age > time.Minute {
+				t.Errorf("it is %v old", age)
+			}
+		}
+		select {
+		case e := <-events:
+			t.Errorf("a third event: %+v", e)
+		default:
+		}
+		if lost := eventsLost(t, p); lost != 0 {
+			t.Errorf("%d events are lost: a sample that is not taken is not", lost)
+		}
+	}
 }
 
 func TestWhatIsNoEventIsNotRead(t *testing.T) {

@@ -23,7 +23,7 @@ func Example() {
 }
 
 func serve(ctx context.Context) error {
-	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
+	gateway, err := equic.Attach(equic.Options{Interfaces: []string{"eth0"}, Ports: []equic.Port{{Number: 443}}})
 	if err != nil {
 		return err
 	}

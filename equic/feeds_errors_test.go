@@ -23,7 +23,7 @@ type failingMap struct {
 
 func (m *failingMap) BatchUpdate(keys, values any, _ *ebpf.BatchOptions) (int, error) {
 	return batch(keys, m.updates, func(some []prefixKey) (int, error) {
-		return m.prefixMap.BatchUpdate(some, values.([]byte)[:len(some)], nil)
+		return m.prefixMap.BatchUpdate(some, values.([]origin)[:len(some)], nil)
 	})
 }
 

@@ -248,7 +248,7 @@ func TestATimeThatIsNoneIsAnError(t *testing.T) {
 
 func TestAClosedListChangesNoMore(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, DeniedFeed: prefixList("192.0.2.9/32")})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, DeniedFeed: prefixList("192.0.2.9/32")})
 	prefix := netip.MustParsePrefix("192.0.2.1/32")
 	testkit.Must(t, g.Denied().AddFor(prefix, time.Hour))
 	testkit.Must(t, g.Close())

@@ -19,12 +19,12 @@ import (
 
 // attached is a program that is attached somewhere.
 type attached interface {
-	attachment() Attachment
-	close() error
+	attachments() []Attachment
+	close() error // what is pinned stays attached
 }
 
 var (
-	_ attached = (*keeper)(nil)
+	_ attached = keepers(nil)
 	_ attached = (*fixed)(nil)
 )
 
@@ -41,10 +41,10 @@ func newFixed(m Mode, detach func() error) *fixed {
 	return &fixed{detach: detach, now: Attachment{Attached: true, Mode: m, Since: time.Now()}}
 }
 
-func (f *fixed) attachment() Attachment {
+func (f *fixed) attachments() []Attachment {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.now
+	return []Attachment{f.now}
 }
 
 func (f *fixed) close() error {

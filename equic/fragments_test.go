@@ -26,7 +26,7 @@ type whole struct {
 // fragmentOptions returns the options of a gateway for the senders of scripts.
 func fragmentOptions(policy Policy, pass Unusual) Options {
 	return Options{
-		Interface: serverIface, Ports: onePort, Policy: policy, Quota: 1, IPv6Prefix: 128, Pass: pass,
+		Interfaces: []string{serverIface}, Ports: onePort, Policy: policy, Quota: 1, IPv6Prefix: 128, Pass: pass,
 		Denied: prefixList(sender(false, senderDenied)+"/32", sender(true, senderDenied)+"/128"),
 	}
 }

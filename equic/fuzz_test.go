@@ -207,7 +207,7 @@ func (w *twin) counters(tb testing.TB) map[counter]uint64 {
 // The reference is checked against known cases, so that it cannot have the same error
 // as the program.
 func TestTheReferenceKnowsTheTables(t *testing.T) {
-	o, err := Options{Interface: "none", Ports: onePort, Quota: 3, Policy: PolicyClient}.complete()
+	o, err := Options{Interfaces: []string{"none"}, Ports: onePort, Quota: 3, Policy: PolicyClient}.complete()
 	testkit.Must(t, err)
 	r := reference{options: o, counts: map[client]uint32{}}
 	for source, n := range map[string]uint32{under: 2, at: 3, over: 4, over6: 4} {

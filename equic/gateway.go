@@ -13,13 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gateway is a running program, attached to one interface or at the place that
+// Gateway is a running program, attached to its interfaces or at the place that
 // Options.Mode names. Its methods may be called from any goroutine.
 type Gateway struct {
 	options Options  // complete
 	at      attached // nil in tests that need no interface
 	clients *table
 	events  *notifier // nil if Options.Events is nil
+	pin     *pin      // nil if Options.Pin is empty
+	owner   *owner    // nil if it is
 	allowed *List
 	denied  *List
 
@@ -28,6 +30,8 @@ type Gateway struct {
 	objs         *objects
 	memory       []byte               // of the map of clients
 	applications []gatewayApplication // in the order of options.Ports
+	ports        []Port               // the same, with the limits in force
+	heirs        int                  // owners of a predecessor that have not yet claimed all they have
 }
 
 // Inc counts one more connection of a client of a port, without regard to the quota.
@@ -38,6 +42,35 @@ type Gateway struct {
 // Each Inc needs a Dec, except after an error (ErrFull, ErrPort, ErrClosed): then
 // nothing is counted.
 func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.clients.inc(port, addr) }
+
+// Claim counts a connection that the gateway's predecessor counted, and that still exists
+// (Options.Inherit). It returns false if there is none: then nothing is counted. Each
+// connection that it counts needs a Dec.
+func (g *Gateway) Claim(port uint16, addr netip.Addr) bool { return g.clients.claim(port, addr) }
+
+// SetOwners sets the number of processes that have connections counted here. If the gateway
+// is handed over, its successor knows how many have to claim theirs.
+func (g *Gateway) SetOwners(n int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pin == nil || g.closed {
+		return nil
+	}
+	g.pin.now.Owners = n
+	return g.note()
+}
+
+// Claimed reports that one of the predecessor's owners has claimed all that it has. When all
+// have, what is left of Options.Inherit ends at once.
+func (g *Gateway) Claimed() {
+	g.mu.Lock()
+	g.heirs--
+	last := g.heirs == 0
+	g.mu.Unlock()
+	if last {
+		g.clients.disinheritAll()
+	}
+}
 
 // TryInc counts one more connection as Inc does, but only if the client is below the
 // port's quota, or on the list Allowed. It is for a server that itself refuses the
@@ -90,7 +123,7 @@ func (g *Gateway) isAllowed(addr netip.Addr) bool {
 	if g.closed || g.applications[0].Lists&listAllowed == 0 {
 		return false
 	}
-	var listed uint8
+	var listed origin
 	key := prefixKey{Length: 128, Address: plain(addr).As16()}
 	return g.objs.Allowed.Lookup(key, &listed) == nil && listed != 0
 }
@@ -109,9 +142,16 @@ func (g *Gateway) Quota(port uint16) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if i := g.application(port); i >= 0 {
-		return int(g.applications[i].Quota)
+		return g.ports[i].Quota
 	}
 	return 0
+}
+
+// Ports returns the protected ports, with the limits in force.
+func (g *Gateway) Ports() []Port {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.ports)
 }
 
 // Clients iterates over the clients that have connections at the time of the call, in
@@ -120,18 +160,26 @@ func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.co
 
 // Mode returns the mode in force, as reported by the kernel after attaching: never
 // Auto.
-func (g *Gateway) Mode() Mode { return g.Attachment().Mode }
-
-// Attachment reports whether the kernel runs the program. It is at most one second old.
-// If the interface is deleted and created again, or the program is detached from it,
-// the gateway attaches it again, in the same mode. Until then nothing is dropped in the
-// kernel, and only the server's own refusals protect it. Options.OnAttachment is called
-// on both changes.
-func (g *Gateway) Attachment() Attachment {
-	if g.at == nil {
-		return Attachment{}
+func (g *Gateway) Mode() Mode {
+	if all := g.Attachments(); len(all) > 0 {
+		return all[0].Mode // they all have the same
 	}
-	return g.at.attachment()
+	return ""
+}
+
+// Attachments reports whether the kernel runs the program on each of the interfaces, in the
+// order of Options.Interfaces. In a mode that has no interface, there is one element. It is
+// at most one second old.
+//
+// If an interface is deleted and created again, or the program is detached from it,
+// the gateway attaches it again, in the same mode. Until then nothing is dropped there in
+// the kernel, and only the server's own refusals protect it. Options.OnAttachment is called
+// on both changes.
+func (g *Gateway) Attachments() []Attachment {
+	if g.at == nil {
+		return nil
+	}
+	return g.at.attachments()
 }
 
 // attachmentChanged sends an event, and calls Options.OnAttachment.
@@ -157,7 +205,7 @@ func (g *Gateway) SetQuota(port uint16, quota int) error {
 	}
 	n := uint32(quota) // validated
 	err := g.clients.setQuota(port, n, func() error {
-		return g.change(port, func(a *gatewayApplication) { a.Quota = n })
+		return g.change(port, func(a *gatewayApplication, p *Port) { a.Quota, p.Quota = n, quota })
 	})
 	if err != nil {
 		return fmt.Errorf("set quota of port %d: %w", port, err)
@@ -171,7 +219,10 @@ func (g *Gateway) SetQuota(port uint16, quota int) error {
 func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) error {
 	r, err := newRate(initialsPerSecond, burst)
 	if err == nil {
-		err = g.change(port, func(a *gatewayApplication) { a.setRate(r) })
+		err = g.change(port, func(a *gatewayApplication, p *Port) {
+			a.setRate(r)
+			p.InitialsPerSecond, p.Burst = initialsPerSecond, burst
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("set rate of port %d: %w", port, err)
@@ -199,7 +250,16 @@ func (g *Gateway) SetMonitor(on bool) error {
 		return fmt.Errorf("set monitor mode: %w", err)
 	}
 	g.clients.monitoring.Store(on)
-	return nil
+	return g.note()
+}
+
+// note writes what is in force for a successor, if there can be one. Callers hold mu.
+func (g *Gateway) note() error {
+	if g.pin == nil || g.at == nil { // attach writes it
+		return nil
+	}
+	g.pin.now.Ports, g.pin.now.Monitor = g.ports, g.clients.monitoring.Load()
+	return g.pin.write()
 }
 
 // Monitor reports whether monitor mode is on.
@@ -220,16 +280,20 @@ func (g *Gateway) TurnedAway() map[uint16]uint64 {
 }
 
 // change changes the settings of an application in the kernel.
-func (g *Gateway) change(port uint16, how func(*gatewayApplication)) error {
+func (g *Gateway) change(port uint16, how func(*gatewayApplication, *Port)) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := g.application(port)
 	if i < 0 {
 		return fmt.Errorf("%w: %d", ErrPort, port)
 	}
-	a := g.applications[i]
-	how(&a)
-	return g.write(i, a)
+	a, p := g.applications[i], g.ports[i]
+	how(&a, &p)
+	if err := g.write(i, a); err != nil {
+		return err
+	}
+	g.ports[i] = p
+	return g.note()
 }
 
 // changeLists makes the program read a list, or ignore it if it is empty.
@@ -281,8 +345,26 @@ func (g *Gateway) Stats() (Stats, error) {
 	return s, err
 }
 
-// Close detaches the program and frees its maps. Further calls do nothing.
+// Close detaches the program and frees its maps, those in Options.Pin too. Further calls do
+// nothing.
 func (g *Gateway) Close() error {
+	return g.end(func() error {
+		err := g.at.close()
+		if g.pin != nil {
+			err = errors.Join(err, g.pin.clear())
+		}
+		return err
+	})
+}
+
+// Leave ends the gateway as Close does, but everything in Options.Pin stays in force for a
+// successor, with the program attached. Without Options.Pin it is the same as Close.
+func (g *Gateway) Leave() error {
+	return g.end(func() error { return g.at.close() })
+}
+
+// end ends the gateway, with or without detaching the program.
+func (g *Gateway) end(detach func() error) error {
 	g.clients.close()
 	g.allowed.close()
 	g.denied.close()
@@ -292,5 +374,6 @@ func (g *Gateway) Close() error {
 		return nil
 	}
 	g.closed = true
-	return errors.Join(g.at.close(), g.events.close(), unix.Munmap(g.memory), g.objs.Close())
+	g.owner.close()
+	return errors.Join(detach(), g.events.close(), unix.Munmap(g.memory), g.objs.Close(), g.pin.close())
 }

@@ -46,30 +46,35 @@ type gatewayPrefix struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	gatewayMapAllowed         = "allowed"
-	gatewayMapApplications    = "applications"
-	gatewayMapClients         = "clients"
-	gatewayMapDenied          = "denied"
-	gatewayMapEvents          = "events"
-	gatewayMapEventsLost      = "events_lost"
-	gatewayMapPackets         = "packets"
-	gatewayMapRates           = "rates"
-	gatewayProgEquic          = "equic"
-	gatewayProgEquicNetfilter = "equic_netfilter"
-	gatewayProgEquicSocket    = "equic_socket"
-	gatewayProgEquicTc        = "equic_tc"
-	gatewayVarApplicationOf   = "application_of"
-	gatewayVarEventBurstNs    = "event_burst_ns"
-	gatewayVarEventIntervalNs = "event_interval_ns"
-	gatewayVarEventsFullNs    = "events_full_ns"
-	gatewayVarGroups          = "groups"
-	gatewayVarHashKey         = "hash_key"
-	gatewayVarIpv4Mask        = "ipv4_mask"
-	gatewayVarIpv6Mask        = "ipv6_mask"
-	gatewayVarMerges          = "merges"
-	gatewayVarMonitoring      = "monitoring"
-	gatewayVarRateLines       = "rate_lines"
-	gatewayVarUnusualPassed   = "unusual_passed"
+	gatewayMapAllowed          = "allowed"
+	gatewayMapApplications     = "applications"
+	gatewayMapClients          = "clients"
+	gatewayMapDenied           = "denied"
+	gatewayMapEvents           = "events"
+	gatewayMapEventsLost       = "events_lost"
+	gatewayMapPackets          = "packets"
+	gatewayMapRates            = "rates"
+	gatewayProgEquic           = "equic"
+	gatewayProgEquicNetfilter  = "equic_netfilter"
+	gatewayProgEquicSocket     = "equic_socket"
+	gatewayProgEquicTc         = "equic_tc"
+	gatewayVarApplicationOf    = "application_of"
+	gatewayVarEventBurstNs     = "event_burst_ns"
+	gatewayVarEventIntervalNs  = "event_interval_ns"
+	gatewayVarEventsFullNs     = "events_full_ns"
+	gatewayVarGroups           = "groups"
+	gatewayVarHashKey          = "hash_key"
+	gatewayVarIpv4Mask         = "ipv4_mask"
+	gatewayVarIpv6Mask         = "ipv6_mask"
+	gatewayVarMerges           = "merges"
+	gatewayVarMonitoring       = "monitoring"
+	gatewayVarOutlives         = "outlives"
+	gatewayVarOwnedUntilNs     = "owned_until_ns"
+	gatewayVarRateLines        = "rate_lines"
+	gatewayVarSampleBurstNs    = "sample_burst_ns"
+	gatewayVarSampleIntervalNs = "sample_interval_ns"
+	gatewayVarSamplesFullNs    = "samples_full_ns"
+	gatewayVarUnusualPassed    = "unusual_passed"
 )
 
 // loadGateway returns the embedded CollectionSpec for gateway.
@@ -138,18 +143,23 @@ type gatewayMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type gatewayVariableSpecs struct {
-	ApplicationOf   *ebpf.VariableSpec `ebpf:"application_of"`
-	EventBurstNs    *ebpf.VariableSpec `ebpf:"event_burst_ns"`
-	EventIntervalNs *ebpf.VariableSpec `ebpf:"event_interval_ns"`
-	EventsFullNs    *ebpf.VariableSpec `ebpf:"events_full_ns"`
-	Groups          *ebpf.VariableSpec `ebpf:"groups"`
-	HashKey         *ebpf.VariableSpec `ebpf:"hash_key"`
-	Ipv4Mask        *ebpf.VariableSpec `ebpf:"ipv4_mask"`
-	Ipv6Mask        *ebpf.VariableSpec `ebpf:"ipv6_mask"`
-	Merges          *ebpf.VariableSpec `ebpf:"merges"`
-	Monitoring      *ebpf.VariableSpec `ebpf:"monitoring"`
-	RateLines       *ebpf.VariableSpec `ebpf:"rate_lines"`
-	UnusualPassed   *ebpf.VariableSpec `ebpf:"unusual_passed"`
+	ApplicationOf    *ebpf.VariableSpec `ebpf:"application_of"`
+	EventBurstNs     *ebpf.VariableSpec `ebpf:"event_burst_ns"`
+	EventIntervalNs  *ebpf.VariableSpec `ebpf:"event_interval_ns"`
+	EventsFullNs     *ebpf.VariableSpec `ebpf:"events_full_ns"`
+	Groups           *ebpf.VariableSpec `ebpf:"groups"`
+	HashKey          *ebpf.VariableSpec `ebpf:"hash_key"`
+	Ipv4Mask         *ebpf.VariableSpec `ebpf:"ipv4_mask"`
+	Ipv6Mask         *ebpf.VariableSpec `ebpf:"ipv6_mask"`
+	Merges           *ebpf.VariableSpec `ebpf:"merges"`
+	Monitoring       *ebpf.VariableSpec `ebpf:"monitoring"`
+	Outlives         *ebpf.VariableSpec `ebpf:"outlives"`
+	OwnedUntilNs     *ebpf.VariableSpec `ebpf:"owned_until_ns"`
+	RateLines        *ebpf.VariableSpec `ebpf:"rate_lines"`
+	SampleBurstNs    *ebpf.VariableSpec `ebpf:"sample_burst_ns"`
+	SampleIntervalNs *ebpf.VariableSpec `ebpf:"sample_interval_ns"`
+	SamplesFullNs    *ebpf.VariableSpec `ebpf:"samples_full_ns"`
+	UnusualPassed    *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
 
 // gatewayObjects contains all objects after they have been loaded into the kernel.
@@ -199,18 +209,23 @@ func (m *gatewayMaps) Close() error {
 //
 // It can be passed to loadGatewayObjects or ebpf.CollectionSpec.LoadAndAssign.
 type gatewayVariables struct {
-	ApplicationOf   *ebpf.Variable `ebpf:"application_of"`
-	EventBurstNs    *ebpf.Variable `ebpf:"event_burst_ns"`
-	EventIntervalNs *ebpf.Variable `ebpf:"event_interval_ns"`
-	EventsFullNs    *ebpf.Variable `ebpf:"events_full_ns"`
-	Groups          *ebpf.Variable `ebpf:"groups"`
-	HashKey         *ebpf.Variable `ebpf:"hash_key"`
-	Ipv4Mask        *ebpf.Variable `ebpf:"ipv4_mask"`
-	Ipv6Mask        *ebpf.Variable `ebpf:"ipv6_mask"`
-	Merges          *ebpf.Variable `ebpf:"merges"`
-	Monitoring      *ebpf.Variable `ebpf:"monitoring"`
-	RateLines       *ebpf.Variable `ebpf:"rate_lines"`
-	UnusualPassed   *ebpf.Variable `ebpf:"unusual_passed"`
+	ApplicationOf    *ebpf.Variable `ebpf:"application_of"`
+	EventBurstNs     *ebpf.Variable `ebpf:"event_burst_ns"`
+	EventIntervalNs  *ebpf.Variable `ebpf:"event_interval_ns"`
+	EventsFullNs     *ebpf.Variable `ebpf:"events_full_ns"`
+	Groups           *ebpf.Variable `ebpf:"groups"`
+	HashKey          *ebpf.Variable `ebpf:"hash_key"`
+	Ipv4Mask         *ebpf.Variable `ebpf:"ipv4_mask"`
+	Ipv6Mask         *ebpf.Variable `ebpf:"ipv6_mask"`
+	Merges           *ebpf.Variable `ebpf:"merges"`
+	Monitoring       *ebpf.Variable `ebpf:"monitoring"`
+	Outlives         *ebpf.Variable `ebpf:"outlives"`
+	OwnedUntilNs     *ebpf.Variable `ebpf:"owned_until_ns"`
+	RateLines        *ebpf.Variable `ebpf:"rate_lines"`
+	SampleBurstNs    *ebpf.Variable `ebpf:"sample_burst_ns"`
+	SampleIntervalNs *ebpf.Variable `ebpf:"sample_interval_ns"`
+	SamplesFullNs    *ebpf.Variable `ebpf:"samples_full_ns"`
+	UnusualPassed    *ebpf.Variable `ebpf:"unusual_passed"`
 }
 
 // gatewayPrograms contains all programs after they have been loaded into the kernel.

@@ -18,7 +18,7 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 	for _, mode := range modesOfInterfaces() {
 		t.Run(string(mode), func(t *testing.T) {
 			p := newPair(t)
-			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 2, Mode: mode})
+			g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient, Quota: 2, Mode: mode})
 			send, receive := p.connect(t, serverPort)
 			client := netip.MustParseAddr(clientAddress)
 
@@ -54,7 +54,7 @@ func TestAClientAtItsQuotaIsDroppedAndLetInAgain(t *testing.T) {
 
 func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
 	p := newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient, Quota: 1})
 	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
 	send, receive := p.connect(t, serverPort+1)
 	send("other port")
@@ -66,7 +66,7 @@ func TestAClientAtItsQuotaStillReachesOtherPorts(t *testing.T) {
 
 func TestTheKernelSeesWhatWasCounted(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, MaxClients: 4})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient, MaxClients: 4})
 	want := hammer(t,
 		func(addr netip.Addr) error { return g.Inc(serverPort, addr) },
 		func(addr netip.Addr) error { return g.Dec(serverPort, addr) })
@@ -86,7 +86,7 @@ func TestTheKernelSeesWhatWasCounted(t *testing.T) {
 
 func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient, Quota: 1})
 	testkit.Must(t, g.Inc(serverPort, alice))
 	before, err := g.Stats()
 	testkit.Must(t, err)
@@ -108,7 +108,7 @@ func TestMeasuringDoesNotDisturbTheGateway(t *testing.T) {
 
 func TestMeasuringStopsWithItsContext(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := g.MeasureDrop(ctx); !errors.Is(err, context.Canceled) {
@@ -118,7 +118,7 @@ func TestMeasuringStopsWithItsContext(t *testing.T) {
 
 func TestAClosedGatewaySaysSo(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient})
 	testkit.Must(t, g.Inc(serverPort, alice))
 	testkit.Must(t, g.Close())
 	_, statsErr := g.Stats()
@@ -177,7 +177,7 @@ func packets(t *testing.T, g *Gateway, reason string) uint64 {
 func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	t.Helper()
 	addresses := make(map[uint64]string)
-	g.clients.each(func(e *entry, s *slot) {
+	g.clients.each(func(_ int, e *entry, s *slot) {
 		addresses[s.hash.Load()] = netip.AddrFrom16(e.key.Prefix).Unmap().String()
 	})
 	counts := make(map[string]uint32)

@@ -200,7 +200,7 @@ func (h *handshake) Complete() (admitted bool) {
 	h.change(-1)
 	e := &h.table.entries[h.index]
 	h.stage = stageOver
-	over := !h.allowed && e.open+e.held >= h.table.limits[e.limit].quota.Load()
+	over := !h.allowed && e.connections() >= h.table.limits[e.limit].quota.Load()
 	e.turnedAway = e.turnedAway || over
 	if admitted = !over || h.table.monitoring.Load(); admitted {
 		e.open++

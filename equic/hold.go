@@ -32,7 +32,7 @@ type waitingSlot struct {
 func (t *table) end(s *stripe, index int) {
 	e := &t.entries[index]
 	l := &t.limits[e.limit]
-	over := e.open+e.held+e.counted >= l.quota.Load()
+	over := e.connections()+e.counted >= l.quota.Load()
 	if l.admission && over {
 		t.remember(s, index)
 	}

@@ -3,9 +3,9 @@
 package equic
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -43,15 +43,75 @@ type prefixMap interface {
 	BatchDelete(keys any, opts *ebpf.BatchOptions) (int, error)
 }
 
+// newList makes a list over a kernel's map, of which it takes over what is on it.
 func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 	l := &List{
 		kernel: kernel, room: int(kernel.MaxEntries()) - 1, changed: changed,
 		added: make(map[netip.Prefix]bool), timed: make(map[netip.Prefix]time.Time), feed: make(map[netip.Prefix]bool),
 	}
-	if err := kernel.Put(allIPv4, uint8(0)); err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var key prefixKey
+	var value origin
+	all := kernel.Iterate()
+	for all.Next(&key, &value) {
+		l.inherit(key.prefix(), value)
+	}
+	err := all.Err()
+	if err == nil && l.count() > 0 {
+		err = l.use(true)
+	}
+	if err == nil && !l.isListed(allIPv4.prefix()) {
+		err = kernel.Put(allIPv4, origin(0))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("begin a list: %w", err)
 	}
 	return l, nil
+}
+
+// origin is why a prefix is on a list: the value of the kernel's map. The program only
+// looks whether it is zero. The other bits than these are the Unix time in seconds at
+// which AddFor ends, or zero.
+type origin uint64
+
+const (
+	originAdded origin = 1 << iota
+	originFeed
+	originTime = iota // bits to shift
+)
+
+// originAt returns that of AddFor.
+func originAt(until time.Time) origin {
+	return origin(until.Add(time.Second-1).Unix()) << originTime
+}
+
+// origin returns why a prefix is on the list. Callers hold mu.
+func (l *List) origin(p netip.Prefix) (o origin) {
+	if until, timed := l.timed[p]; timed {
+		o = originAt(until)
+	}
+	if l.added[p] {
+		o |= originAdded
+	}
+	if l.feed[p] {
+		o |= originFeed
+	}
+	return o
+}
+
+// inherit takes over a prefix that a predecessor put on the list.
+func (l *List) inherit(p netip.Prefix, o origin) {
+	if o&originAdded != 0 {
+		l.added[p] = true
+	}
+	if o&originFeed != 0 {
+		l.feed[p] = true
+	}
+	if seconds := int64(o >> originTime); seconds != 0 {
+		l.timed[p] = time.Unix(seconds, 0)
+		l.schedule(l.timed[p])
+	}
 }
 
 // allIPv4 is always in the kernel's map. Its value is zero unless it is on the list. So
@@ -64,12 +124,16 @@ type prefixKey struct {
 	Address [16]byte
 }
 
-// fill puts the prefixes of Options on the list.
+// fill puts the prefixes of Options on the list. If there is no feed, that of a predecessor
+// stays.
 func (l *List) fill(added, feed []netip.Prefix) error {
 	for _, p := range added {
 		if err := l.Add(p); err != nil {
 			return err
 		}
+	}
+	if feed == nil {
+		return nil
 	}
 	return l.SetFeed(feed)
 }
@@ -97,7 +161,11 @@ func (l *List) add(p netip.Prefix, until time.Time) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.insert([]netip.Prefix{p}); err != nil {
+	why := originAdded
+	if !until.IsZero() {
+		why = originAt(until)
+	}
+	if err := l.insert([]netip.Prefix{p}, why); err != nil {
 		return fmt.Errorf("list %s: %w", p, err)
 	}
 	switch {
@@ -107,6 +175,16 @@ func (l *List) add(p netip.Prefix, until time.Time) error {
 	case !l.added[p]:
 		l.timed[p] = until
 		l.schedule(until)
+	}
+	return l.note(p)
+}
+
+// note writes to the kernel why prefixes are on the list, for a successor. Callers hold mu.
+func (l *List) note(prefixes ...netip.Prefix) error {
+	for _, p := range prefixes {
+		if err := l.kernel.Put(keyOf(p), l.origin(p)); err != nil {
+			return fmt.Errorf("note why %s is listed: %w", p, err)
+		}
 	}
 	return nil
 }
@@ -138,11 +216,15 @@ func (l *List) remove(prefixes []netip.Prefix) error {
 	if err := l.erase(only, len(only) == l.count()); err != nil {
 		return err
 	}
+	var stay []netip.Prefix
 	for _, p := range prefixes {
 		delete(l.added, p)
 		delete(l.timed, p)
+		if l.feed[p] {
+			stay = append(stay, p)
+		}
 	}
-	return nil
+	return l.note(stay...)
 }
 
 // SetFeed replaces the feed of the list: prefixes that come as a whole from elsewhere,
@@ -162,12 +244,12 @@ func (l *List) SetFeed(prefixes []netip.Prefix) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.insert(slices.Collect(maps.Keys(feed))); err != nil {
+	if err := l.insert(slices.Collect(maps.Keys(feed)), originFeed); err != nil {
 		return fmt.Errorf("set a feed: %w", err)
 	}
 	var gone []netip.Prefix
 	for p := range l.feed {
-		if _, timed := l.timed[p]; !feed[p] && !l.added[p] && !timed {
+		if !feed[p] && !l.isOther(p) {
 			gone = append(gone, p)
 		}
 	}
@@ -176,19 +258,44 @@ func (l *List) SetFeed(prefixes []netip.Prefix) error {
 		maps.Copy(feed, l.feed) // they are still in the kernel
 		err = fmt.Errorf("set a feed: %w", err)
 	}
+	before := l.feed
 	l.feed = feed
+	for p := range l.others() {
+		if before[p] != feed[p] {
+			err = errors.Join(err, l.note(p))
+		}
+	}
 	return err
 }
 
-// isListed reports whether a prefix is on the list. Callers hold mu.
-func (l *List) isListed(p netip.Prefix) bool {
+// isOther reports whether Add or AddFor put a prefix on the list. Callers hold mu.
+func (l *List) isOther(p netip.Prefix) bool {
 	_, timed := l.timed[p]
-	return timed || l.added[p] || l.feed[p]
+	return timed || l.added[p]
 }
+
+// others iterates over what Add and AddFor put on the list. Callers hold mu.
+func (l *List) others() iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		for p := range l.added {
+			if !yield(p) {
+				return
+			}
+		}
+		for p := range l.timed {
+			if !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// isListed reports whether a prefix is on the list. Callers hold mu.
+func (l *List) isListed(p netip.Prefix) bool { return l.feed[p] || l.isOther(p) }
 
 // insert puts prefixes into the kernel's map, if they are not on the list, and makes the
 // program read the list. After an error the map and the list agree. Callers hold mu.
-func (l *List) insert(prefixes []netip.Prefix) error {
+func (l *List) insert(prefixes []netip.Prefix, why origin) error {
 	if l.closed {
 		return ErrClosed
 	}
@@ -197,7 +304,7 @@ func (l *List) insert(prefixes []netip.Prefix) error {
 	if n > l.room {
 		return fmt.Errorf("%w: it would have %d prefixes, and MaxPrefixes is %d", ErrListFull, n, l.room)
 	}
-	written, err := l.write(prefixes)
+	written, err := l.write(prefixes, func(netip.Prefix) origin { return why })
 	if err == nil && n > 0 {
 		err = l.use(true)
 	}
@@ -248,7 +355,7 @@ func (l *List) erase(prefixes []netip.Prefix, all bool) (err error) {
 // putBack puts prefixes that are on the list into the kernel's map again. Those that the
 // kernel refuses leave the list. Callers hold mu.
 func (l *List) putBack(prefixes []netip.Prefix) error {
-	n, err := l.write(prefixes)
+	n, err := l.write(prefixes, l.origin)
 	for _, p := range prefixes[n:] {
 		delete(l.added, p)
 		delete(l.timed, p)
@@ -272,11 +379,15 @@ func (l *List) use(on bool) error {
 }
 
 // write puts prefixes into the kernel's map. After an error, only the first n are in it.
-func (l *List) write(prefixes []netip.Prefix) (n int, err error) {
+func (l *List) write(prefixes []netip.Prefix, why func(netip.Prefix) origin) (n int, err error) {
 	if len(prefixes) == 0 {
 		return 0, nil
 	}
-	n, err = l.kernel.BatchUpdate(keysOf(prefixes), bytes.Repeat([]byte{1}, len(prefixes)), nil)
+	values := make([]origin, len(prefixes))
+	for i, p := range prefixes {
+		values[i] = why(p)
+	}
+	n, err = l.kernel.BatchUpdate(keysOf(prefixes), values, nil)
 	return min(n, len(prefixes)), err
 }
 
@@ -285,7 +396,7 @@ func (l *List) write(prefixes []netip.Prefix) (n int, err error) {
 func (l *List) delete(prefixes []netip.Prefix) (n int, err error) {
 	keys := keysOf(prefixes)
 	if i := slices.Index(keys, allIPv4); i >= 0 {
-		if err := l.kernel.Put(allIPv4, uint8(0)); err != nil {
+		if err := l.kernel.Put(allIPv4, origin(0)); err != nil {
 			return 0, err
 		}
 		keys[0], keys[i] = keys[i], keys[0]
@@ -375,12 +486,7 @@ func (l *List) sizes() (feed, others int) {
 // count returns the number of prefixes on the list. Callers hold mu.
 func (l *List) count() int {
 	n := len(l.feed)
-	for p := range l.added {
-		if !l.feed[p] {
-			n++
-		}
-	}
-	for p := range l.timed {
+	for p := range l.others() {
 		if !l.feed[p] {
 			n++
 		}
@@ -391,8 +497,7 @@ func (l *List) count() int {
 // all returns the prefixes on the list. Callers hold mu.
 func (l *List) all() map[netip.Prefix]bool {
 	all := maps.Clone(l.feed)
-	maps.Copy(all, l.added)
-	for p := range l.timed {
+	for p := range l.others() {
 		all[p] = true
 	}
 	return all
@@ -437,6 +542,15 @@ func keysOf(prefixes []netip.Prefix) []prefixKey {
 		keys[i] = keyOf(p)
 	}
 	return keys
+}
+
+// prefix returns the prefix of a kernel's key.
+func (k prefixKey) prefix() netip.Prefix {
+	a := netip.AddrFrom16(k.Address)
+	if k.Length >= mapped && a.Is4In6() {
+		return netip.PrefixFrom(a.Unmap(), int(k.Length)-mapped)
+	}
+	return netip.PrefixFrom(a, int(k.Length))
 }
 
 // keyOf returns the kernel's key of a prefix in that form.

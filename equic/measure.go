@@ -45,8 +45,9 @@ func (g *Gateway) MeasureDrop(ctx context.Context) (DropCost, error) {
 
 func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	o.MaxClients = 1
+	o.Pin = ""
 	o.Events = nil // and load does not turn on monitor mode
-	l, err := load(o)
+	l, err := load(o, nil)
 	if err != nil {
 		return DropCost{}, err
 	}

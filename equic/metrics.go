@@ -94,12 +94,16 @@ func (m metrics) list(name string, l *List) {
 }
 
 func (g *Gateway) writeAttachment(m metrics) {
-	now := g.Attachment()
-	attached := map[bool]uint64{true: 1}[now.Attached]
+	all := g.Attachments()
 	m.head("equic_attached", "gauge", "Whether the kernel runs the program.")
-	m.sample("equic_attached", attached, "interface", now.Interface, "mode", now.Mode)
+	for _, now := range all {
+		attached := map[bool]uint64{true: 1}[now.Attached]
+		m.sample("equic_attached", attached, "interface", now.Interface, "mode", now.Mode)
+	}
 	m.head("equic_attachment_seconds", "gauge", "Unix time since when that is so.")
-	m.sample("equic_attachment_seconds", uint64(now.Since.Unix()))
+	for _, now := range all {
+		m.sample("equic_attachment_seconds", uint64(now.Since.Unix()), "interface", now.Interface)
+	}
 }
 
 func (g *Gateway) writeClients(m metrics) {

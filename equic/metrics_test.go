@@ -43,6 +43,8 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	} {
 		p.run(t, frame)
 	}
+	p.at = &fixed{now: Attachment{Interface: "eth0", Attached: true, Mode: Native, Since: time.Unix(1e9, 0)}}
+	t.Cleanup(func() { p.at = nil })
 	testkit.Await(t, "the event is lost", func() bool { return eventsLost(t, p) == 1 })
 	answer := metricsOf(t, p.Gateway)
 	if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK ||
@@ -54,7 +56,7 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 
 func TestMetricsOfAClosedGatewaySayThatItIsClosed(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort})
 	if answer := metricsOf(t, g); answer.Code != http.StatusOK {
 		t.Errorf("status %d while open", answer.Code)
 	}

@@ -34,7 +34,7 @@ const (
 	// already, and IPv4 options are not visible. Several datagrams come as one packet
 	// only if the socket has UDP_GRO.
 	Socket Mode = "socket"
-	// Auto is the first that works of Native, TC, Generic, Netfilter, and Socket if
+	// Auto is the first that works, on all of the interfaces, of Native, TC, Generic, Netfilter, and Socket if
 	// there are Options.Sockets.
 	Auto Mode = "auto"
 )
@@ -65,7 +65,11 @@ func (o *Options) candidates() []Mode {
 	if o.Mode != Auto {
 		return []Mode{o.Mode}
 	}
-	modes := []Mode{Native, TC, Generic, Netfilter}
+	modes := []Mode{Native, TC, Generic}
+	if o.Pin != "" {
+		return modes
+	}
+	modes = append(modes, Netfilter)
 	if len(o.Sockets) > 0 {
 		modes = append(modes, Socket)
 	}

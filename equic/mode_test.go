@@ -45,19 +45,19 @@ func TestEveryHookDropsAClientAtItsQuotaAndLetsItGoWithTheGateway(t *testing.T) 
 				p.addIPv6(t)
 				f := p.newFlow(t, server, serverPort)
 				g := mustAttach(t, Options{
-					Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, HoldDown: -1,
+					Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, HoldDown: -1,
 				})
 				client := addressOf(f)
 				f.arrives(t, initial())
 				testkit.Must(t, g.Inc(serverPort, client))
 				f.stalls(t, g, initial(), DropOverQuota)
 				f.arrives(t, short()) // the policy is PolicyNew
-				if at := g.Attachment(); !at.Attached || at.Mode != mode {
+				if at := g.Attachments()[0]; !at.Attached || at.Mode != mode {
 					t.Errorf("attachment %+v", at)
 				}
 				testkit.Must(t, g.Close())
 				f.arrives(t, initial())
-				if at := g.Attachment(); at.Attached || at.Err == nil {
+				if at := g.Attachments()[0]; at.Attached || at.Err == nil {
 					t.Errorf("attachment %+v after Close", at)
 				}
 			})
@@ -104,7 +104,7 @@ func TestTheTCProgramIsAttachedAgain(t *testing.T) {
 	p := newPair(t)
 	told := make(attachments, 8)
 	g := mustAttach(t, Options{
-		Interface: serverIface, Ports: onePort, Mode: TC, OnAttachment: func(now Attachment) { told <- now },
+		Interfaces: []string{serverIface}, Ports: onePort, Mode: TC, OnAttachment: func(now Attachment) { told <- now },
 	})
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
 	p.recreate(t)
@@ -129,7 +129,7 @@ func TestAnInitialBehindAnotherDatagramOfItsPacketIsNoBypass(t *testing.T) {
 	for _, mode := range modesOfInterfaces() {
 		t.Run(string(mode), func(t *testing.T) {
 			p := newPair(t)
-			g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
+			g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
 			f := p.newFlow(t, serverAddress, serverPort)
 			raw, err := f.client.SyscallConn()
 			testkit.Must(t, err)
@@ -169,7 +169,7 @@ func TestMeasuringADropWorksInEveryMode(t *testing.T) {
 			p := newPair(t)
 			f := p.newFlow(t, serverAddress, serverPort)
 			g := mustAttach(t, Options{
-				Interface: serverIface, Ports: onePort, Mode: mode, Sockets: []syscall.Conn{f.server},
+				Interfaces: []string{serverIface}, Ports: onePort, Mode: mode, Sockets: []syscall.Conn{f.server},
 			})
 			cost, err := g.MeasureDrop(t.Context())
 			testkit.Must(t, err)

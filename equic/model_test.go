@@ -81,7 +81,7 @@ func (m *tableModel) draw(t *rapid.T) (clientKey, netip.Addr) {
 }
 
 func (m *tableModel) entryOf(k clientKey) (e entry) {
-	m.each(func(other *entry, _ *slot) {
+	m.each(func(_ int, other *entry, _ *slot) {
 		if other.key == k {
 			e = *other
 		}

@@ -75,7 +75,7 @@ func TestMonitorModeIsTurnedOnAndOffAtEveryHook(t *testing.T) {
 			p := newPair(t)
 			f := p.newFlow(t, serverAddress, serverPort)
 			g := mustAttach(t, Options{
-				Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, Monitor: true,
+				Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Mode: mode, Sockets: []syscall.Conn{f.server}, Monitor: true,
 			})
 			testkit.Must(t, g.Inc(serverPort, addressOf(f)))
 			f.arrives(t, initial())
@@ -242,7 +242,7 @@ func inTwoStripes(t *table) (first, second netip.Addr) {
 
 func TestMonitorModeOfAClosedGatewayIsAnError(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Monitor: true})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Monitor: true})
 	if cost, err := g.MeasureDrop(t.Context()); err != nil || cost.DropNS == 0 {
 		t.Errorf("cost of a drop %+v, %v", cost, err)
 	}

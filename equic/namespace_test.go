@@ -17,7 +17,7 @@ import (
 
 func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
 	p := newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyNew, Quota: 1, HoldDown: -1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyNew, Quota: 1, HoldDown: -1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	f.arrives(t, initial())
 	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
@@ -32,7 +32,7 @@ func TestAnEstablishedFlowSurvivesUnderPolicyNew(t *testing.T) {
 
 func TestAnEstablishedFlowStallsUnderPolicyClient(t *testing.T) {
 	p := newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Policy: PolicyClient, Quota: 1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Policy: PolicyClient, Quota: 1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	f.arrives(t, initial())
 	testkit.Must(t, g.Inc(serverPort, netip.MustParseAddr(clientAddress)))
@@ -66,7 +66,7 @@ func TestTheBypassesOfThePublishedProgramDoNotWork(t *testing.T) {
 						p.addVLAN(t, 7, test.client, test.server)
 					}
 					g := mustAttach(t, Options{
-						Interface: serverIface, Ports: onePort, Policy: policy, Quota: 1, Mode: mode, HoldDown: -1, Pass: IPv4Options,
+						Interfaces: []string{serverIface}, Ports: onePort, Policy: policy, Quota: 1, Mode: mode, HoldDown: -1, Pass: IPv4Options,
 					})
 					f, other := p.newFlow(t, test.server, serverPort), p.newFlow(t, test.server, serverPort+1)
 					if test.options {
@@ -118,7 +118,7 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name+", "+string(mode), func(t *testing.T) {
 				p := newPair(t)
-				g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
+				g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Mode: mode, HoldDown: -1})
 				send, tap := p.Wire(t), p.newTap(t)
 				sendAs := func(mark byte) []byte {
 					body := with(initial(), quicMinInitial-1, mark)
@@ -143,7 +143,7 @@ func TestATagInTheFrameIsNoBypass(t *testing.T) {
 func TestADatagramWithoutALengthIsNoBypass(t *testing.T) {
 	p := newPair(t)
 	p.addIPv6(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, HoldDown: -1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, HoldDown: -1})
 	f := p.newFlow(t, serverAddress6, serverPort)
 	send := p.Wire(t)
 	frame := withoutLength(datagram(t, clientAddress6, initial()))
@@ -201,7 +201,7 @@ func TestFragmentsAreNoBypass(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, passed %v", test.name, pass != 0), func(t *testing.T) {
 				p := newPair(t)
 				p.addIPv6(t)
-				g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, Pass: pass})
+				g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Pass: pass})
 				f := p.newFlow(t, test.server, serverPort)
 				send := p.Wire(t)
 				sendAll := func() {
@@ -233,7 +233,7 @@ func fragmented(t *testing.T, kind byte, header extension, rest []byte) []byte {
 func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 	p := newPair(t)
 	p.addIPv6(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, InitialsPerSecond: 100})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, InitialsPerSecond: 100})
 	send := p.Wire(t)
 	victim := netip.MustParseAddr(clientAddress)
 	const sources, each = 500, 3
@@ -269,7 +269,7 @@ func TestSpoofedInitialsNeverRaiseACount(t *testing.T) {
 
 func TestSettingsChangeWhileAttached(t *testing.T) {
 	p := newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1, HoldDown: -1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, HoldDown: -1})
 	f := p.newFlow(t, serverAddress, serverPort)
 	client := netip.MustParseAddr(clientAddress)
 	testkit.Must(t, g.Inc(serverPort, client))

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -20,9 +21,12 @@ type kernelEvent struct {
 	atNS   uint64 // CLOCK_MONOTONIC
 	client clientKey
 	kind   uint32
+	// Of a sample:
+	sourcePort, length uint16
+	reason             uint32
 }
 
-const kernelEventSize = 32
+const kernelEventSize = 40
 
 // parseEvent parses one record of the ring buffer.
 func parseEvent(b []byte) (e kernelEvent, ok bool) {
@@ -33,11 +37,13 @@ func parseEvent(b []byte) (e kernelEvent, ok bool) {
 	copy(e.client.Prefix[:], b[8:])
 	e.client.Port = binary.NativeEndian.Uint16(b[24:])
 	e.kind = binary.NativeEndian.Uint32(b[28:])
-	return e, int(e.kind) < len(kernelKinds)
+	e.sourcePort, e.length = binary.NativeEndian.Uint16(b[32:]), binary.NativeEndian.Uint16(b[34:])
+	e.reason = binary.NativeEndian.Uint32(b[36:])
+	return e, int(e.kind) < len(kernelKinds) && int(e.reason) < len(reasons)
 }
 
 // kernelKinds maps the program's enum event_kind to the kinds of events.
-var kernelKinds = [...]EventKind{Blocked, RateLimited, RateLifted}
+var kernelKinds = [...]EventKind{Blocked, RateLimited, RateLifted, Sampled}
 
 // notifier sends events to the user's channel. A nil notifier sends none.
 type notifier struct {
@@ -90,13 +96,26 @@ func (n *notifier) run() {
 			n.lost.Add(1)
 			continue
 		}
-		n.send(n.booted.Add(time.Duration(e.atNS)), kernelKinds[e.kind], e.client) // overflows after 292 years
+		n.send(n.event(&e))
 	}
 }
 
-func (n *notifier) send(at time.Time, kind EventKind, client clientKey) {
+// event returns a kernel's event as the user gets it.
+func (n *notifier) event(k *kernelEvent) Event {
+	e := Event{Time: n.booted.Add(time.Duration(k.atNS)), Kind: kernelKinds[k.kind], Port: k.client.Port} // overflows after 292 years
+	if e.Kind != Sampled {
+		e.Client = n.prefixes.prefix(k.client)
+		return e
+	}
+	from := netip.AddrFrom16(k.client.Prefix).Unmap()
+	e.Client = netip.PrefixFrom(from, from.BitLen())
+	e.Sample = &Sample{Reason: reasons[k.reason], Source: netip.AddrPortFrom(from, k.sourcePort), Bytes: int(k.length)}
+	return e
+}
+
+func (n *notifier) send(e Event) {
 	select {
-	case n.to <- Event{Time: at, Kind: kind, Client: n.prefixes.prefix(client), Port: client.Port}:
+	case n.to <- e:
 	default:
 		n.lost.Add(1)
 	}
@@ -105,7 +124,7 @@ func (n *notifier) send(at time.Time, kind EventKind, client clientKey) {
 // letIn sends Unblocked for a client that is below its quota again.
 func (n *notifier) letIn(client clientKey) {
 	if n != nil {
-		n.send(time.Now(), Unblocked, client)
+		n.send(Event{Time: time.Now(), Kind: Unblocked, Client: n.prefixes.prefix(client), Port: client.Port})
 	}
 }
 
@@ -114,15 +133,11 @@ func (n *notifier) attachment(now Attachment) {
 	if n == nil {
 		return
 	}
-	e := Event{Time: now.Since, Kind: Detached}
+	e := Event{Time: now.Since, Kind: Detached, Interface: now.Interface}
 	if now.Attached {
 		e.Kind = Attached
 	}
-	select {
-	case n.to <- e:
-	default:
-		n.lost.Add(1)
-	}
+	n.send(e)
 }
 
 // lostEvents returns the number of events that were lost because the channel had no

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -59,9 +60,10 @@ func ParsePolicy(name string) (Policy, error) {
 
 // Options specify what Attach protects, and how.
 type Options struct {
-	// Interface is the name of the interface on which clients' packets arrive, in the
-	// caller's network namespace. Required, unless Mode is Netfilter or Socket.
-	Interface string
+	// Interfaces are the names of the interfaces on which clients' packets arrive, in the
+	// caller's network namespace. They share the counts, lists and limits. Required,
+	// unless Mode is Netfilter or Socket.
+	Interfaces []string
 	// Ports are the server's UDP ports, at most MaxPorts. Each is an application with
 	// its own counts and limits. Packets to other ports are not dropped. Required.
 	Ports []Port
@@ -109,6 +111,22 @@ type Options struct {
 	// VXLAN and others). The program does not see the packets of a tunnel: they arrive
 	// inside others.
 	AllowTunnels bool
+	// Pin is a folder in a BPF file system, such as /sys/fs/bpf/equic, in which the
+	// gateway outlives its process: see Handing over, in the package's description. A
+	// gateway that is there is taken over. Then Mode, Ports with their policies,
+	// MaxClients, MaxPrefixes and the prefix lengths must be the same, or the error is
+	// ErrPinned. Limits that were changed while the predecessor ran stay changed, unless
+	// these options differ from its own. Empty is no pinning. The modes Netfilter and
+	// Socket cannot be pinned.
+	Pin string
+	// TakeOver is called if a living process owns the gateway in Pin. It must make that
+	// process call Leave. Nil is an error then.
+	TakeOver func() error
+	// Inherit is how long the connections that a predecessor counted still count, unless
+	// Claim takes them over. Give a time if the owners of the connections are other
+	// processes, which live on. Zero is none: they were this program's own, and have
+	// ended with it.
+	Inherit time.Duration
 	// Monitor makes the gateway judge and count everything, but drop and refuse nothing:
 	// see Gateway.SetMonitor.
 	Monitor bool
@@ -120,7 +138,7 @@ type Options struct {
 	// lists.
 	Allowed, Denied []netip.Prefix
 	// AllowedFeed and DeniedFeed are the first feeds of the two lists: List.SetFeed
-	// replaces them as a whole.
+	// replaces them as a whole. Nil is that of a predecessor (Pin), or else empty.
 	AllowedFeed, DeniedFeed []netip.Prefix
 	// MaxPrefixes is the number of prefixes that each list has room for. While SetFeed
 	// replaces a feed, both versions of it are on the list. Memory is allocated only for
@@ -135,7 +153,10 @@ type Options struct {
 	// longer attached, when it is attached again, and when the interface is renamed. It
 	// may be nil.
 	OnAttachment func(Attachment)
-	// EventsPerSecond limits the events in the kernel. Events above the limit are lost
+	// SamplesPerSecond is how many dropped packets per second become an event (Sampled).
+	// Zero is none.
+	SamplesPerSecond int
+	// EventsPerSecond limits the other events in the kernel. Events above the limit are lost
 	// and counted. Zero is 1000.
 	EventsPerSecond int
 }
@@ -202,6 +223,10 @@ func (o Options) complete() (Options, error) {
 		return o, err
 	}
 	o.Policy = policy
+	if o.Pin != "" {
+		o.Pin = filepath.Clean(o.Pin)
+	}
+	o.Interfaces = slices.Clone(o.Interfaces)
 	o.Ports = slices.Clone(o.Ports)
 	for i := range o.Ports {
 		if o.Ports[i], err = o.completePort(o.Ports[i]); err != nil {
@@ -234,10 +259,12 @@ func (o *Options) completePort(p Port) (Port, error) {
 
 func (o *Options) validate() error {
 	switch {
-	case o.Interface == "" && o.Mode != Netfilter && o.Mode != Socket:
+	case len(o.Interfaces) == 0 && o.Mode != Netfilter && o.Mode != Socket:
 		return errors.New("no interface given: name the one on which clients arrive, such as eth0")
 	case o.Mode == Socket && len(o.Sockets) == 0:
 		return errors.New("no sockets given: give the server's UDP socket")
+	case o.Pin != "" && (o.Mode == Netfilter || o.Mode == Socket):
+		return fmt.Errorf("mode %s cannot be pinned: give %s, %s or %s", o.Mode, Native, TC, Generic)
 	case len(o.Ports) == 0:
 		return errors.New("no ports given: give the server's UDP port")
 	case len(o.Ports) > MaxPorts:
@@ -250,11 +277,18 @@ func (o *Options) validate() error {
 		return fmt.Errorf("IPv4 prefix is %d: give 1 to 32 bits", o.IPv4Prefix)
 	case o.IPv6Prefix < 1 || o.IPv6Prefix > 128:
 		return fmt.Errorf("IPv6 prefix is %d: give 1 to 128 bits", o.IPv6Prefix)
+	case o.SamplesPerSecond < 0 || o.SamplesPerSecond > 1_000_000:
+		return fmt.Errorf("samples per second is %d: give 0 to 1000000", o.SamplesPerSecond)
 	case o.EventsPerSecond < 1 || o.EventsPerSecond > 1_000_000:
 		return fmt.Errorf("events per second is %d: give 1 to 1000000", o.EventsPerSecond)
 	}
 	if err := o.HalfOpen.validate(); err != nil {
 		return err
+	}
+	for i, name := range o.Interfaces {
+		if slices.Contains(o.Interfaces[:i], name) {
+			return fmt.Errorf("interface %q is given twice", name)
+		}
 	}
 	seen := make(map[uint16]bool)
 	for _, p := range o.Ports {

@@ -34,7 +34,7 @@ func childMain(behaviour string) int {
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 	}
-	g, err := Attach(Options{Interface: serverIface, Ports: onePort})
+	g, err := Attach(Options{Interfaces: []string{serverIface}, Ports: onePort})
 	if err != nil {
 		fmt.Println("error:", strings.ReplaceAll(err.Error(), "\n", " "))
 		return 1

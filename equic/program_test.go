@@ -37,14 +37,14 @@ type program struct {
 func newProgram(tb testing.TB, o Options) *program {
 	tb.Helper()
 	testkit.NeedRoot(tb)
-	o.Interface = "none"
+	o.Interfaces = []string{"none"}
 	o, err := o.complete()
 	testkit.Must(tb, err)
-	l, err := load(o)
+	l, err := load(o, nil)
 	testkit.Must(tb, err)
 	tb.Cleanup(func() { testkit.Must(tb, l.close()) })
-	g := &Gateway{options: o, objs: l.objs, clients: l.table(o), applications: o.applications()}
-	testkit.Must(tb, g.configure())
+	g := &Gateway{options: o, objs: l.objs}
+	testkit.Must(tb, g.takeUp(l, false))
 	tb.Cleanup(func() {
 		g.allowed.close()
 		g.denied.close()

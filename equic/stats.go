@@ -22,6 +22,7 @@ const (
 	PassUnknownClient = "pass_unknown_client" // the client has no connection
 	PassUnderQuota    = "pass_under_quota"    // the client has fewer connections than its quota
 	PassHandshake     = "pass_handshake"      // from a port with a handshake in progress, over quota (policy "new")
+	PassUnowned       = "pass_unowned"        // over quota, but the process that counts has ended (Options.Pin)
 	DropDenied        = "drop_denied"         // on the list Denied
 	DropFragmented    = "drop_fragmented"     // the first of several fragments
 	DropOptions       = "drop_options"        // IPv4 options
@@ -35,7 +36,7 @@ const (
 var reasons = [...]string{
 	PassMalformed, PassNotIP, PassNotUDP, PassFragment, PassIncomplete, PassTooDeep, PassOtherPort,
 	DropIncomplete, DropTooDeep,
-	PassAllowed, PassNotQUIC, PassEstablished, PassUnknownClient, PassUnderQuota, PassHandshake,
+	PassAllowed, PassNotQUIC, PassEstablished, PassUnknownClient, PassUnderQuota, PassHandshake, PassUnowned,
 	DropDenied, DropFragmented, DropOptions, DropOverQuota, DropShortInitial, DropRate,
 }
 

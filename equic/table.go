@@ -41,6 +41,7 @@ type entry struct {
 	key         clientKey
 	open        uint32 // connections whose handshake is complete
 	held        uint32 // connections that have ended, but still count
+	inherited   uint32 // connections that a predecessor counted, until their owner claims them
 	validated   uint32 // handshakes in progress, from an address that is validated
 	unvalidated uint32 // handshakes in progress, from one that may be spoofed
 	counted     uint32 // of both kinds, the handshakes that count in the kernel
@@ -55,9 +56,12 @@ type entry struct {
 // inProgress returns the number of handshakes in progress.
 func (e *entry) inProgress() uint32 { return e.validated + e.unvalidated }
 
+// connections returns the number of connections that count towards the quota.
+func (e *entry) connections() uint32 { return e.open + e.held + e.inherited }
+
 // admitted returns the number of connections and handshakes that count towards the
 // quota.
-func (e *entry) admitted() uint32 { return e.open + e.held + e.validated }
+func (e *entry) admitted() uint32 { return e.connections() + e.validated }
 
 // isTurnedAway reports whether a client was turned away since it is at its quota, by the
 // state of its slot. A client that was only asked for a Retry need not be at its quota.
@@ -66,7 +70,7 @@ func (e *entry) isTurnedAway(state uint64) bool {
 }
 
 func (e *entry) isEmpty() bool {
-	return e.open|e.held|e.validated|e.unvalidated == 0 && e.proven == forgotten
+	return e.connections()|e.validated|e.unvalidated == 0 && e.proven == forgotten
 }
 
 // limit is the limits in force for a port.
@@ -119,6 +123,8 @@ type table struct {
 	limits  [MaxPorts + 1]limit
 
 	settingQuota sync.Mutex // so that the program gets the same quota as the table
+
+	inheritance *time.Timer // ends inherit; nil if there is nothing to inherit
 
 	monitoring  atomic.Bool   // turn no client away
 	room        atomic.Int64  // for further clients
@@ -206,7 +212,11 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	p.index = t.find(p)
+	if p.index = t.find(p); p.index >= 0 {
+		if e := &t.entries[p.index]; e.inherited > 0 { // it has not been known whose it is
+			e.key, e.limit = p.key, p.limit
+		}
+	}
 	return nil
 }
 
@@ -285,7 +295,7 @@ func (t *table) freeSlot(bucket int) (free, used int) {
 // Callers hold the lock of its stripe.
 func (t *table) publish(index int) {
 	e, s := &t.entries[index], &t.slots[index]
-	connections := e.open + e.held + e.counted
+	connections := e.connections() + e.counted
 	dropped := t.judge(e, s.state.Load(), connections)
 	if e.isEmpty() {
 		s.hash.Store(0)
@@ -340,7 +350,7 @@ func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
 	err := t.lock(&p, port, addr)
 	if err == nil {
 		defer p.mu.Unlock()
-		if e := t.entryAt(&p); e.open+e.held >= t.limits[p.limit].quota.Load() {
+		if e := t.entryAt(&p); e.connections() >= t.limits[p.limit].quota.Load() {
 			e.turnedAway = true
 			if !t.monitoring.Load() {
 				return false, nil
@@ -382,7 +392,7 @@ func (t *table) count(port uint16, addr netip.Addr) int {
 // counted returns a copy of the clients that have connections.
 func (t *table) counted() []Client {
 	var list []Client
-	t.each(func(e *entry, s *slot) {
+	t.each(func(_ int, e *entry, s *slot) {
 		if e.open > 0 {
 			list = append(list, Client{
 				Prefix:      t.prefixes.prefix(e.key),
@@ -396,14 +406,14 @@ func (t *table) counted() []Client {
 }
 
 // each calls do for each client. It locks one stripe at a time.
-func (t *table) each(do func(*entry, *slot)) {
+func (t *table) each(do func(index int, e *entry, s *slot)) {
 	of := len(t.slots) / len(t.stripes)
 	for number := range t.stripes {
 		s := &t.stripes[number]
 		s.mu.Lock()
 		for i := number * of; i < (number+1)*of && !s.closed; i++ {
 			if t.slots[i].hash.Load() != 0 {
-				do(&t.entries[i], &t.slots[i])
+				do(i, &t.entries[i], &t.slots[i])
 			}
 		}
 		s.mu.Unlock()
@@ -423,7 +433,7 @@ func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 		return err
 	}
 	t.limits[number].quota.Store(quota)
-	t.each(func(e *entry, s *slot) {
+	t.each(func(_ int, e *entry, s *slot) {
 		if e.limit != number {
 			return
 		}
@@ -445,7 +455,7 @@ func (t *table) turnedAway() (n [MaxPorts + 1]uint64) {
 	for i := range n {
 		n[i] = t.limits[i].turnedAway.Load()
 	}
-	t.each(func(e *entry, s *slot) {
+	t.each(func(_ int, e *entry, s *slot) {
 		if e.isTurnedAway(s.state.Load()) {
 			n[e.limit]++
 		}
@@ -458,6 +468,9 @@ func (t *table) turnedAway() (n [MaxPorts + 1]uint64) {
 
 // close makes later changes fail. It returns once no change is in progress.
 func (t *table) close() {
+	if t.inheritance != nil {
+		t.inheritance.Stop()
+	}
 	for i := range t.stripes {
 		s := &t.stripes[i]
 		s.mu.Lock()

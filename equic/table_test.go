@@ -91,7 +91,7 @@ func (t *portTable) kernelCounts(clients ...netip.Addr) map[string]uint32 {
 // used returns the number of slots that are taken.
 func (t *table) used() int {
 	n := 0
-	t.each(func(*entry, *slot) { n++ })
+	t.each(func(int, *entry, *slot) { n++ })
 	return n
 }
 

@@ -31,7 +31,7 @@ func TestTryIncCountsUpToTheQuotaOnly(t *testing.T) {
 
 func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 	newPair(t)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, Quota: 1})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1})
 	try := func(addr netip.Addr) bool {
 		t.Helper()
 		admitted, err := g.TryInc(serverPort, addr)

@@ -14,6 +14,9 @@ import (
 // system.
 type Gateway struct{}
 
+// Unpin returns ErrUnsupported on this system.
+func Unpin(string) error { return ErrUnsupported }
+
 // Attach returns ErrUnsupported on this system.
 func Attach(Options) (*Gateway, error) { return nil, ErrUnsupported }
 
@@ -25,6 +28,15 @@ func (*Gateway) TryInc(uint16, netip.Addr) (bool, error) { return false, ErrUnsu
 
 // Dec returns ErrUnsupported.
 func (*Gateway) Dec(uint16, netip.Addr) error { return ErrUnsupported }
+
+// Claim returns false.
+func (*Gateway) Claim(uint16, netip.Addr) bool { return false }
+
+// SetOwners does nothing.
+func (*Gateway) SetOwners(int) error { return nil }
+
+// Claimed does nothing.
+func (*Gateway) Claimed() {}
 
 // MustValidate returns false.
 func (*Gateway) MustValidate(uint16, netip.Addr) bool { return false }
@@ -40,6 +52,12 @@ func (*Gateway) Count(uint16, netip.Addr) int { return 0 }
 
 // Quota returns zero.
 func (*Gateway) Quota(uint16) int { return 0 }
+
+// Leave returns nil.
+func (*Gateway) Leave() error { return nil }
+
+// Ports returns nil.
+func (*Gateway) Ports() []Port { return nil }
 
 // SetQuota returns ErrUnsupported.
 func (*Gateway) SetQuota(uint16, int) error { return ErrUnsupported }
@@ -62,8 +80,8 @@ func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
 // Mode returns the empty mode.
 func (*Gateway) Mode() Mode { return "" }
 
-// Attachment returns one with ErrUnsupported.
-func (*Gateway) Attachment() Attachment { return Attachment{Err: ErrUnsupported} }
+// Attachments returns one with ErrUnsupported.
+func (*Gateway) Attachments() []Attachment { return []Attachment{{Err: ErrUnsupported}} }
 
 // Stats returns ErrUnsupported.
 func (*Gateway) Stats() (Stats, error) { return Stats{}, ErrUnsupported }

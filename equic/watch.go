@@ -5,6 +5,7 @@ package equic
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"runtime"
 	"slices"
@@ -29,6 +30,7 @@ type keeper struct {
 	mode    Mode
 	program *ebpf.Program
 	id      uint32          // the program's
+	pinned  string          // path of the link in a BPF file system; empty if it is not pinned
 	ns      netns.NsHandle  // the namespace of the interface
 	kernel  *netlink.Handle // for requests about ns
 	changed func(Attachment)
@@ -43,10 +45,41 @@ type keeper struct {
 	now   Attachment
 }
 
-// keep attaches a program in the caller's network namespace.
-func keep(program *ebpf.Program, o Options, changed func(Attachment)) (_ *keeper, err error) {
+// keepers keep a program attached to several interfaces.
+type keepers []*keeper
+
+// keepAll attaches a program to all interfaces of the options, or to none.
+func keepAll(program *ebpf.Program, o *Options, changed func(Attachment)) (_ attached, err error) {
+	var all keepers
+	for _, name := range o.Interfaces {
+		k, err := keep(program, name, o, changed)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("attach to %s: %w", name, err), all.close())
+		}
+		all = append(all, k)
+	}
+	return all, nil
+}
+
+func (all keepers) attachments() []Attachment {
+	now := make([]Attachment, len(all))
+	for i, k := range all {
+		now[i] = k.attachment()
+	}
+	return now
+}
+
+func (all keepers) close() (err error) {
+	for _, k := range all {
+		err = errors.Join(err, k.close())
+	}
+	return err
+}
+
+// keep attaches a program to an interface of the caller's network namespace.
+func keep(program *ebpf.Program, name string, o *Options, changed func(Attachment)) (_ *keeper, err error) {
 	k := &keeper{
-		name: o.Interface, mode: o.Mode, program: program, changed: changed, ns: netns.None(),
+		name: name, mode: o.Mode, program: program, pinned: o.linkFile(name), changed: changed, ns: netns.None(),
 		changes: make(chan netlink.LinkUpdate), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	info, err := program.Info()
@@ -143,6 +176,11 @@ func (k *keeper) attachTo(iface netlink.Link) error {
 	if err != nil {
 		return &modeError{k.mode, err}
 	}
+	if k.pinned != "" {
+		if err := l.Pin(k.pinned); err != nil {
+			return errors.Join(fmt.Errorf("pin the link: %w", err), l.Close())
+		}
+	}
 	k.link, k.index = l, iface.Attrs().Index
 	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: k.mode, Since: time.Now()}
 	return nil
@@ -152,7 +190,10 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 	if err := k.refuseWithoutEthernet(index); err != nil {
 		return nil, err
 	}
-	l, err := k.linkTo(index)
+	l, err := k.takeOver(index)
+	if l == nil && err == nil {
+		l, err = k.linkTo(index)
+	}
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -169,6 +210,43 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 		return nil, fmt.Errorf("mode in force is %q", got)
 	}
 	return l, nil
+}
+
+// takeOver replaces the program of the pinned link, if that is attached to the interface.
+// Not a single packet passes unseen. If the link is not of the interface any more, it is
+// removed.
+func (k *keeper) takeOver(index int) (link.Link, error) {
+	if k.pinned == "" {
+		return nil, nil
+	}
+	l, err := link.LoadPinnedLink(k.pinned, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the pinned link: %w", err)
+	}
+	if on(l) == index {
+		if err = l.Update(k.program); err == nil {
+			return l, nil
+		}
+	}
+	return nil, errors.Join(err, l.Unpin(), l.Close())
+}
+
+// on returns the interface of a link by its index, or zero if it is gone.
+func on(l link.Link) int {
+	info, err := l.Info()
+	if err != nil {
+		return 0
+	}
+	if xdp := info.XDP(); xdp != nil {
+		return int(xdp.Ifindex)
+	}
+	if tcx := info.TCX(); tcx != nil {
+		return int(tcx.Ifindex)
+	}
+	return 0
 }
 
 // refuseWithoutEthernet returns an error if packets of an interface begin with their IP
@@ -322,7 +400,8 @@ func (k *keeper) attachment() Attachment {
 	return k.now
 }
 
-// close detaches the program. After it returns, nothing changes any more.
+// close detaches the program, unless it is pinned. After it returns, nothing changes any
+// more.
 func (k *keeper) close() error {
 	close(k.stop)
 	<-k.done
@@ -340,9 +419,8 @@ func (k *keeper) close() error {
 // mayMerge reports whether several datagrams may come as one packet. In the driver that
 // does not happen, except for a tap device: its packets are made by a guest.
 func (o *Options) mayMerge() bool {
-	if o.Mode != Native {
-		return true
-	}
-	iface, err := netlink.LinkByName(o.Interface)
-	return err == nil && iface.Type() == "tuntap"
+	return o.Mode != Native || slices.ContainsFunc(o.Interfaces, func(name string) bool {
+		iface, err := netlink.LinkByName(name)
+		return err == nil && iface.Type() == "tuntap"
+	})
 }

@@ -43,7 +43,7 @@ func TestAnInterfaceThatIsCreatedAnewIsProtectedAgain(t *testing.T) {
 			p := newPair(t)
 			told, events := make(attachments, 8), make(chan Event, 8)
 			g := mustAttach(t, Options{
-				Interface: serverIface, Ports: onePort, Quota: 1, Events: events,
+				Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Events: events,
 				OnAttachment: func(now Attachment) { told <- now },
 			})
 			testkit.Must(t, g.Inc(serverPort, alice))
@@ -56,7 +56,7 @@ func TestAnInterfaceThatIsCreatedAnewIsProtectedAgain(t *testing.T) {
 				if e := <-events; e.Kind != Detached {
 					t.Errorf("event %+v, want %s", e, Detached)
 				}
-				if got := g.Attachment(); got.Attached {
+				if got := g.Attachments()[0]; got.Attached {
 					t.Errorf("attachment %+v without an interface", got)
 				}
 			}
@@ -81,7 +81,7 @@ func TestAnInterfaceThatIsCreatedAnewIsProtectedAgain(t *testing.T) {
 func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 	p := newPair(t)
 	told := make(attachments, 8)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
 	iface := netkit.Link(t, serverIface)
 	testkit.Must(t, netlink.LinkSetDown(iface))
 	testkit.Must(t, netlink.LinkSetName(iface, "renamed0"))
@@ -96,7 +96,7 @@ func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 	if xdp := netkit.Link(t, "renamed0").Attrs().Xdp; xdp != nil && xdp.Attached {
 		t.Error("the renamed interface still has the program")
 	}
-	if got := g.Attachment(); got.Interface != serverIface {
+	if got := g.Attachments()[0]; got.Interface != serverIface {
 		t.Errorf("attachment %+v", got)
 	}
 }
@@ -104,8 +104,8 @@ func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
 	newPair(t)
 	told := make(attachments, 8)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
-	k := g.at.(*keeper)
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	k := g.at.(keepers)[0]
 	k.mu.Lock()
 	err := errors.Join(k.link.Close()) // as `bpftool link detach` does
 	k.mu.Unlock()
@@ -121,7 +121,7 @@ func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
 func TestAProgramInItsPlaceIsTold(t *testing.T) {
 	p := newPair(t)
 	told := make(attachments, 8)
-	g := mustAttach(t, Options{Interface: serverIface, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, OnAttachment: func(now Attachment) { told <- now }})
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
 	if now := told.next(t); now.Attached {
 		t.Fatalf("told %+v", now)
@@ -129,17 +129,75 @@ func TestAProgramInItsPlaceIsTold(t *testing.T) {
 	other, err := emptyProgram(Native)
 	testkit.Must(t, err)
 	defer other.Close()
-	k := g.at.(*keeper)
+	k := g.at.(keepers)[0]
 	k.mu.Lock() // so that the other one is first
 	p.recreate(t)
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), other.FD()))
 	k.mu.Unlock()
 	testkit.Await(t, "the reason is told", func() bool {
-		now := g.Attachment()
+		now := g.Attachments()[0]
 		return !now.Attached && now.Err != nil && taken(now.Err)
 	})
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), -1))
 	if now := told.next(t); !now.Attached {
 		t.Errorf("told %+v, want that it is attached when the other has left", now)
+	}
+}
+
+func TestAClientOnTwoInterfacesHasOneQuota(t *testing.T) {
+	const second, its = "equictest2", "equictest3"
+	p := newPair(t)
+	add := func() {
+		netkit.AddVeth(t, second, its, p.Client)
+		netkit.SetUp(t, second)
+		netkit.Enter(t, p.Client)
+		netkit.SetUp(t, its)
+		netkit.Enter(t, p.Server)
+	}
+	add()
+	told := make(attachments, 8)
+	g := mustAttach(t, Options{
+		Interfaces: []string{serverIface, second}, Ports: onePort, Quota: 1, OnAttachment: func(now Attachment) { told <- now },
+	})
+	testkit.Must(t, g.Inc(serverPort, alice))
+	dropped := func(send func([]byte)) {
+		t.Helper()
+		before := packets(t, g, DropOverQuota)
+		testkit.Await(t, "the client is dropped", func() bool {
+			send(datagram(t, alice.String(), initial()))
+			return packets(t, g, DropOverQuota) > before
+		})
+	}
+	first := p.Wire(t)
+	dropped(first)
+	dropped(p.WireBetween(t, its, second))
+
+	testkit.Must(t, netlink.LinkDel(netkit.Link(t, second)))
+	if now := told.next(t); now.Attached || now.Interface != second {
+		t.Errorf("told %+v, want that %s is gone", now, second)
+	}
+	if all := g.Attachments(); len(all) != 2 || !all[0].Attached || all[1].Attached {
+		t.Errorf("attachments %+v, want the first only", all)
+	}
+	dropped(first)
+	add()
+	if now := told.next(t); !now.Attached || now.Interface != second {
+		t.Errorf("told %+v, want that %s is back", now, second)
+	}
+	dropped(p.WireBetween(t, its, second))
+}
+
+func TestAllInterfacesAreProtectedOrNone(t *testing.T) {
+	newPair(t)
+	_, err := Attach(Options{Interfaces: []string{serverIface, "nope0"}, Ports: onePort})
+	if err == nil {
+		t.Error("no error for an interface that is not there")
+	}
+	if got := attachedMode(t); got != "" {
+		t.Errorf("the other has a program in mode %s", got)
+	}
+	_, err = Attach(Options{Interfaces: []string{serverIface, serverIface}, Ports: onePort})
+	if !errors.Is(err, ErrOptions) {
+		t.Errorf("twice the same: %v, want ErrOptions", err)
 	}
 }

@@ -49,7 +49,7 @@ func (f flow) send(t *testing.T, payload []byte) {
 // receive expects that the next payload at the server is want.
 func (f flow) receive(t *testing.T, want []byte) {
 	t.Helper()
-	b := make([]byte, 2048)
+	b := make([]byte, 9000)
 	n, err := f.server.Read(b)
 	testkit.Must(t, err)
 	if string(b[:n]) != string(want) {
@@ -62,7 +62,7 @@ func (f flow) receive(t *testing.T, want []byte) {
 // may lose a fragment.
 func (f flow) receiveAgain(t *testing.T, want []byte, send func()) {
 	t.Helper()
-	b := make([]byte, 2048)
+	b := make([]byte, 9000)
 	testkit.Await(t, "the datagram", func() bool {
 		testkit.Must(t, f.server.SetReadDeadline(time.Now().Add(time.Second)))
 		n, err := f.server.Read(b)
@@ -116,7 +116,7 @@ func (pair) newTap(t *testing.T) func(payload, notBefore []byte) (early bool) {
 	testkit.Must(t, unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: index, Protocol: all}))
 	return func(payload, notBefore []byte) (early bool) {
 		t.Helper()
-		b := make([]byte, 2048)
+		b := make([]byte, 9000)
 		for {
 			n, _, err := unix.Recvfrom(fd, b, 0)
 			testkit.Must(t, err)

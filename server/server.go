@@ -157,13 +157,13 @@ func (s *server) attach(socket *net.UDPConn) error {
 		s.gateway = firewall
 	case v.InKernel():
 		gateway, err := equic.Attach(equic.Options{
-			Interface: s.o.Interface,
-			Ports:     []equic.Port{{Number: s.port}},
-			Quota:     s.o.Quota,
-			Policy:    policy(v),
-			HalfOpen:  s.o.Retry.limits(),
-			Mode:      equic.Mode(v.Mode(string(s.o.XDPMode))),
-			Sockets:   []syscall.Conn{socket},
+			Interfaces: []string{s.o.Interface},
+			Ports:      []equic.Port{{Number: s.port}},
+			Quota:      s.o.Quota,
+			Policy:     policy(v),
+			HalfOpen:   s.o.Retry.limits(),
+			Mode:       equic.Mode(v.Mode(string(s.o.XDPMode))),
+			Sockets:    []syscall.Conn{socket},
 		})
 		if err != nil {
 			return err

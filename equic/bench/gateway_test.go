@@ -42,7 +42,7 @@ type gateway struct {
 // the test.
 func attach(t *testing.T, o equic.Options) *gateway {
 	t.Helper()
-	o.Interface = netkit.ServerInterface
+	o.Interfaces = []string{netkit.ServerInterface}
 	attached, err := equic.Attach(o)
 	testkit.Must(t, err)
 	g := &gateway{Gateway: attached, maps: make(map[string]*ebpf.Map)}

@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 
 // serveFlood serves until its standard input ends, with an RSA-2048 key.
 func serveFlood(limits bool) error {
-	o := equic.Options{Interface: netkit.ServerInterface, Ports: onePort}
+	o := equic.Options{Interfaces: []string{netkit.ServerInterface}, Ports: onePort}
 	if !limits {
 		o.Quota, o.HalfOpen = 1<<20, equic.HalfOpenLimits{Total: 1 << 20, PerClient: 1 << 20}
 	}

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,6 +40,9 @@ const maxSnapshots = 4
 
 // Counter counts connections and handshakes, as equic.Gateway does.
 type Counter interface {
+	Claim(port uint16, addr netip.Addr) bool
+	Claimed()
+	SetOwners(n int) error
 	Inc(port uint16, addr netip.Addr) error
 	TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	Dec(port uint16, addr netip.Addr) error
@@ -49,7 +53,7 @@ type Counter interface {
 // Limits reads and changes the limits of a port, and whether they are enforced, as
 // equic.Gateway does.
 type Limits interface {
-	Quota(port uint16) int
+	Ports() []equic.Port
 	SetQuota(port uint16, quota int) error
 	SetRate(port uint16, initialsPerSecond float64, burst int) error
 	Monitor() bool
@@ -58,7 +62,7 @@ type Limits interface {
 
 // Reader reads the state of a gateway, as equic.Gateway does.
 type Reader interface {
-	Attachment() equic.Attachment
+	Attachments() []equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
 	TurnedAway() map[uint16]uint64
@@ -80,31 +84,56 @@ type List interface {
 	FeedSize() int
 }
 
-// Options specify what a Server controls. All are required.
+// Options specify what a Server controls. They are required.
 type Options struct {
 	Gateway         Gateway
 	Allowed, Denied List
-	// Ports are the ports of the gateway, with their initial limits.
-	Ports []equic.Port
-	Log   *slog.Logger
+	Ports           []equic.Port // of the gateway
+	Log             *slog.Logger
+	// HandOver gives the gateway up for a successor, then ends the context of Serve:
+	// Server.HandOver calls it once. Nil if there can be no successor: this one is not
+	// required.
+	HandOver func()
 }
 
 // Server answers the connections of a socket.
 type Server struct {
 	Options
-	rates     *rates
 	snapshots chan struct{} // one place for each connection that reads `clients`
 	counting  sync.Mutex    // locked while `status` counts the clients
 	patience  time.Duration // WriteTimeout
+	left      atomic.Bool   // the gateway is given up: what it counts stays
+
+	handOver sync.Once
+	owning   sync.Mutex
+	owners   int // connections that have counted
 }
 
 // NewServer makes a server. Serve starts it.
 func NewServer(o Options) *Server {
 	return &Server{
 		Options:   o,
-		rates:     newRates(o.Ports),
 		snapshots: make(chan struct{}, maxSnapshots),
 		patience:  WriteTimeout,
+	}
+}
+
+// HandOver gives the gateway up, at a request or by the caller. What the connections
+// counted stays counted.
+func (s *Server) HandOver() {
+	s.handOver.Do(func() {
+		s.left.Store(true)
+		s.Options.HandOver()
+	})
+}
+
+// own notes that a connection has begun to count, or has ended.
+func (s *Server) own(by int) {
+	s.owning.Lock()
+	defer s.owning.Unlock()
+	s.owners += by
+	if err := s.Gateway.SetOwners(s.owners); err != nil {
+		s.Log.Error("note who counts", "error", err)
 	}
 }
 

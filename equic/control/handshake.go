@@ -89,7 +89,7 @@ func (s *session) complete(id string, h handshake) error {
 	if !h.Complete() {
 		return equic.ErrOverQuota
 	}
-	s.counts[h.client]++
+	s.count(h.client)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package control
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -37,11 +38,15 @@ type fake struct {
 	mu      sync.Mutex
 	counts  map[client]int
 	quotas  map[uint16]int
-	rates   map[uint16]string
+	rates   map[uint16]equic.Port
 	full    netip.Addr // a client for which there is no room
 	closed  bool
 	monitor bool
 	crowded int // further clients in the reply to `clients`
+
+	ports     []uint16
+	inherited map[client]int // from a predecessor
+	owners    int
 
 	begun map[client]int // handshakes in progress
 	notes []string       // how they ended
@@ -52,8 +57,10 @@ func newFake() *fake {
 		counts: make(map[client]int),
 		begun:  make(map[client]int),
 		quotas: map[uint16]int{443: 2, 8443: 2},
-		rates:  make(map[uint16]string),
+		rates:  make(map[uint16]equic.Port),
 		full:   netip.MustParseAddr("203.0.113.1"),
+
+		inherited: make(map[client]int),
 	}
 }
 
@@ -106,10 +113,40 @@ func (f *fake) Dec(port uint16, addr netip.Addr) error {
 	return nil
 }
 
-func (f *fake) Quota(port uint16) int {
+func (f *fake) Claim(port uint16, addr netip.Addr) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.quotas[port]
+	c := client{port, addr}
+	if f.inherited[c] == 0 {
+		return false
+	}
+	f.inherited[c]--
+	f.counts[c]++
+	return true
+}
+
+func (f *fake) Claimed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.inherited)
+}
+
+func (f *fake) SetOwners(n int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.owners = n
+	return nil
+}
+
+func (f *fake) Ports() (all []equic.Port) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, number := range f.ports {
+		p := f.rates[number]
+		p.Number, p.Quota, p.Policy = number, f.quotas[number], equic.PolicyNew
+		all = append(all, p)
+	}
+	return all
 }
 
 func (f *fake) SetQuota(port uint16, quota int) error {
@@ -128,7 +165,7 @@ func (f *fake) SetRate(port uint16, perSecond float64, burst int) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.rates[port] = fmt.Sprint(perSecond, " at once ", burst)
+	f.rates[port] = equic.Port{InitialsPerSecond: perSecond, Burst: burst}
 	return nil
 }
 
@@ -150,8 +187,11 @@ func (f *fake) SetMonitor(on bool) error {
 
 func (f *fake) TurnedAway() map[uint16]uint64 { return map[uint16]uint64{443: 6} }
 
-func (f *fake) Attachment() equic.Attachment {
-	return equic.Attachment{Interface: "eth0", Attached: true, Mode: equic.Native, Since: time.Unix(1e9, 0)}
+func (f *fake) Attachments() []equic.Attachment {
+	return []equic.Attachment{
+		{Interface: "eth0", Attached: true, Mode: equic.Native, Since: time.Unix(1e9, 0)},
+		{Interface: "eth1", Mode: equic.Native, Since: time.Unix(2e9, 0), Err: errors.New("it is gone")},
+	}
 }
 
 func (f *fake) Stats() (equic.Stats, error) {
@@ -257,14 +297,16 @@ func control(tb testing.TB, ports ...uint16) controlled {
 // prepare sets up a server without starting it.
 func prepare(tb testing.TB, ports ...uint16) controlled {
 	tb.Helper()
+	f := newFake()
+	f.ports = ports
 	o := Options{
-		Gateway: newFake(), Allowed: new(fakeList), Denied: new(fakeList),
+		Gateway: f, Allowed: new(fakeList), Denied: new(fakeList),
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	for _, p := range ports {
 		o.Ports = append(o.Ports, equic.Port{Number: p, Quota: 2, Policy: equic.PolicyNew})
 	}
-	return controlled{fake: o.Gateway.(*fake), path: filepath.Join(tb.TempDir(), "socket"), server: NewServer(o)}
+	return controlled{fake: f, path: filepath.Join(tb.TempDir(), "socket"), server: NewServer(o)}
 }
 
 func (c *controlled) start(tb testing.TB) {

@@ -13,7 +13,7 @@ import (
 
 // names are the requests, as an error message lists them.
 const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
-	"status, clients, quota, rate, monitor, allow, unallow, deny, undeny"
+	"status, clients, quota, rate, monitor, allow, unallow, deny, undeny, claimed, handover"
 
 const beginForm = "begin ID FROM [validated] [PORT]"
 
@@ -46,6 +46,12 @@ var requests = map[string]request{
 	"unallow": {"unallow PREFIX", 1, 1, unlist(allowed)},
 	"deny":    {"deny PREFIX [for DURATION]", 1, 3, list(denied)},
 	"undeny":  {"undeny PREFIX", 1, 1, unlist(denied)},
+
+	"claimed": {"claimed", 0, 0, func(s *session, _ []string) (string, error) {
+		s.server.Gateway.Claimed()
+		return "", nil
+	}},
+	"handover": {"handover", 0, 0, func(s *session, _ []string) (string, error) { return "", s.handOver() }},
 }
 
 // counts makes the request inc, tryinc, dec or validate.
@@ -92,7 +98,7 @@ func rate(s *session, arguments []string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", s.server.rates.set(port, perSecond, burst, s.server.Gateway.SetRate)
+	return "", s.server.Gateway.SetRate(port, perSecond, burst)
 }
 
 // monitor turns monitor mode on or off.
@@ -112,6 +118,16 @@ func monitor(s *session, arguments []string) (string, error) {
 		s.server.Log.Info("monitor mode is off: clients over their limits are dropped")
 	}
 	return "", nil
+}
+
+// handOver gives the gateway up for a successor.
+func (s *session) handOver() error {
+	if s.server.Options.HandOver == nil {
+		return errors.New("nothing of this gateway outlives its process: restart it with --pin")
+	}
+	s.server.Log.Info("a successor takes over")
+	s.end = s.server.HandOver
+	return nil
 }
 
 func allowed(s *Server) List { return s.Allowed }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -31,6 +32,8 @@ type session struct {
 	counts map[client]uint32 // counted and not released
 
 	handshakes map[string]handshake // in progress, by the ID that the peer gave
+	owner      bool                 // it has counted something
+	end        func()               // called after the reply to the last request; nil before that
 }
 
 func newSession(s *Server, conn net.Conn) *session {
@@ -67,6 +70,15 @@ func (s *session) serve(ctx context.Context) {
 			return
 		default:
 			s.answer(line)
+		}
+		switch {
+		case s.end != nil:
+			_ = s.out.Flush()
+			s.end()
+			return
+		case s.server.left.Load(): // the peer asks the successor
+			s.out.Reset(io.Discard)
+			return
 		}
 		// The peer cannot receive replies any more, so its other requests are
 		// pointless.
@@ -149,13 +161,18 @@ func (s *session) tryInc(c client) error {
 	case !admitted:
 		return equic.ErrOverQuota
 	}
-	s.counts[c]++
+	s.count(c)
 	return nil
 }
 
 // inc counts a connection, even if its client is at its quota; then the error is
-// equic.ErrOverQuota. After any other error it is not counted.
+// equic.ErrOverQuota. After any other error it is not counted. If the gateway's predecessor
+// counted it, it is claimed.
 func (s *session) inc(c client) error {
+	if s.server.Gateway.Claim(c.port, c.addr) {
+		s.count(c)
+		return nil
+	}
 	over := s.tryInc(c)
 	if !errors.Is(over, equic.ErrOverQuota) {
 		return over
@@ -163,8 +180,17 @@ func (s *session) inc(c client) error {
 	if err := s.server.Gateway.Inc(c.port, c.addr); err != nil {
 		return err
 	}
-	s.counts[c]++
+	s.count(c)
 	return equic.ErrOverQuota
+}
+
+// count notes that the gateway has counted a connection for this session.
+func (s *session) count(c client) {
+	s.counts[c]++
+	if !s.owner {
+		s.owner = true
+		s.server.own(1)
+	}
 }
 
 // dec releases a connection that this session counted.
@@ -189,8 +215,15 @@ func (s *session) decrement(c client) {
 	}
 }
 
-// release releases everything that the session counted.
+// release releases everything that the session counted. If a successor takes over, it
+// stays: the peer claims it there.
 func (s *session) release() {
+	if s.server.left.Load() {
+		return
+	}
+	if s.owner {
+		s.server.own(-1)
+	}
 	total := 0
 	for c, n := range s.counts {
 		for range n {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/equic-bench/equic-bench/equic"
@@ -14,13 +13,11 @@ import (
 // status is the reply to `status`. Packets are totals since the start. Clients and
 // connections are current numbers.
 type status struct {
-	Interface   string            `json:"interface"`
-	Attached    bool              `json:"attached"`
+	Attached    bool              `json:"attached"` // everywhere
 	Mode        equic.Mode        `json:"mode"`
-	Since       time.Time         `json:"since"`            // when it was attached, or detached
-	Reason      string            `json:"reason,omitempty"` // why it is not attached
-	Monitor     bool              `json:"monitor"`          // nothing is dropped
-	Ports       []portStatus      `json:"ports"`            // in the order of Options.Ports
+	Attachments []attachment      `json:"attachments"`
+	Monitor     bool              `json:"monitor"` // nothing is dropped
+	Ports       []portStatus      `json:"ports"`   // in the order of Options.Ports
 	Connections int               `json:"connections"`
 	Clients     int               `json:"clients"`
 	Blocked     int               `json:"blocked"`
@@ -37,6 +34,14 @@ type status struct {
 	AllowedFeed int               `json:"allowed_feed"` // number of prefixes
 	DeniedFeed  int               `json:"denied_feed"`
 	Expiring    []expiring        `json:"expiring"`
+}
+
+// attachment is one interface, or the place of a mode that has none.
+type attachment struct {
+	Interface string    `json:"interface,omitempty"`
+	Attached  bool      `json:"attached"`
+	Since     time.Time `json:"since"`            // when it was attached, or detached
+	Reason    string    `json:"reason,omitempty"` // why it is not attached
 }
 
 // expiring is a prefix in Allowed or Denied that will leave its list.
@@ -78,9 +83,7 @@ func (s *Server) status() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	at := s.Gateway.Attachment()
 	report := status{
-		Interface: at.Interface, Attached: at.Attached, Mode: at.Mode, Since: at.Since.UTC(),
 		Monitor: s.Gateway.Monitor(),
 		Seen:    stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets, WouldDrop: stats.WouldDrop,
 		HalfOpen: halfOpen(stats.HalfOpen), TableFull: stats.Full, EventsLost: stats.EventsLost,
@@ -88,16 +91,13 @@ func (s *Server) status() (string, error) {
 	}
 	report.Allowed = report.list("allowed", s.Allowed.Added())
 	report.Denied = report.list("denied", s.Denied.Added())
-	if at.Err != nil {
-		report.Reason = at.Err.Error()
-	}
+	report.attachments(s.Gateway.Attachments())
 	turnedAway := s.Gateway.TurnedAway()
-	for _, p := range s.Ports {
+	for _, p := range s.Gateway.Ports() {
 		n := stats.Ports[p.Number]
-		r := s.rates.of(p.Number)
 		report.Ports = append(report.Ports, portStatus{
-			Port: p.Number, Quota: s.Gateway.Quota(p.Number), Policy: p.Policy,
-			InitialsPerSecond: max(r.perSecond, 0), Burst: r.burst,
+			Port: p.Number, Quota: p.Quota, Policy: p.Policy,
+			InitialsPerSecond: max(p.InitialsPerSecond, 0), Burst: p.Burst,
 			TurnedAway: turnedAway[p.Number],
 			Seen:       n.Seen, Passed: n.Passed, Dropped: n.Dropped, Packets: n.Packets, WouldDrop: n.WouldDrop,
 		})
@@ -134,6 +134,20 @@ func (s *Server) count(report *status) {
 		report.Clients += p.Clients
 		report.Connections += p.Connections
 		report.Blocked += p.Blocked
+	}
+}
+
+// attachments adds where the program is attached.
+func (report *status) attachments(all []equic.Attachment) {
+	report.Attached = true
+	for _, at := range all {
+		a := attachment{Interface: at.Interface, Attached: at.Attached, Since: at.Since.UTC()}
+		if at.Err != nil {
+			a.Reason = at.Err.Error()
+		}
+		report.Attached = report.Attached && at.Attached
+		report.Mode = at.Mode
+		report.Attachments = append(report.Attachments, a)
 	}
 }
 
@@ -188,41 +202,4 @@ func (s *session) clients() error {
 	}
 	_, _ = s.out.WriteString("]\n")
 	return errSent
-}
-
-// rates are the rates in force, as they were requested: the gateway stores them in
-// another form.
-type rates struct {
-	mu     sync.Mutex
-	byPort map[uint16]rateOf
-}
-
-type rateOf struct {
-	perSecond float64
-	burst     int
-}
-
-func newRates(ports []equic.Port) *rates {
-	r := &rates{byPort: make(map[uint16]rateOf)}
-	for _, p := range ports {
-		r.byPort[p.Number] = rateOf{perSecond: p.InitialsPerSecond, burst: p.Burst}
-	}
-	return r
-}
-
-// set changes a rate, and stores it on success.
-func (r *rates) set(port uint16, perSecond float64, burst int, change func(uint16, float64, int) error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := change(port, perSecond, burst); err != nil {
-		return err
-	}
-	r.byPort[port] = rateOf{perSecond: perSecond, burst: burst}
-	return nil
-}
-
-func (r *rates) of(port uint16) rateOf {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.byPort[port]
 }

@@ -89,7 +89,7 @@ func TestRealClientsAreServedAndTurnedAway(t *testing.T) {
 				testkit.NeedTool(t, client.tool)
 				n := newNetwork(t)
 				gateway, err := equic.Attach(equic.Options{
-					Interface: netkit.ServerInterface, Ports: []equic.Port{{Number: serverPort}}, Quota: 3, HalfOpen: halfOpen,
+					Interfaces: []string{netkit.ServerInterface}, Ports: []equic.Port{{Number: serverPort}}, Quota: 3, HalfOpen: halfOpen,
 				})
 				testkit.Must(t, err)
 				t.Cleanup(func() { testkit.Must(t, gateway.Close()) })

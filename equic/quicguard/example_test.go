@@ -34,7 +34,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
+	gateway, err := equic.Attach(equic.Options{Interfaces: []string{"eth0"}, Ports: []equic.Port{{Number: 443}}})
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func hello(w http.ResponseWriter, r *http.Request) {
 // If capabilities are missing, the kernel cannot be used. The quota and the Retry still
 // work in user space.
 func ExampleListenAddr_withoutGateway() {
-	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
+	gateway, err := equic.Attach(equic.Options{Interfaces: []string{"eth0"}, Ports: []equic.Port{{Number: 443}}})
 	if err != nil {
 		log.Print("the quota is in user space only: ", err) // gateway is nil
 	} else {

@@ -48,7 +48,7 @@ func (n network) transport(t *testing.T, from netip.Addr) *quic.Transport {
 // protect runs a guarded server behind a gateway.
 func protect(t *testing.T, o equic.Options) (*equic.Gateway, *Listener, <-chan *quic.Conn) {
 	t.Helper()
-	o.Interface, o.Ports = netkit.ServerInterface, []equic.Port{{Number: serverPort}}
+	o.Interfaces, o.Ports = []string{netkit.ServerInterface}, []equic.Port{{Number: serverPort}}
 	gateway, err := equic.Attach(o)
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })

@@ -378,7 +378,7 @@ func TestNoHostileFrameOfADeniedClientOpensAConnection(t *testing.T) {
 	netkit.Enter(t, n.Server)
 	netkit.SetUp(t, netkit.ServerInterface, netkit.ServerAddress6+"/64")
 	gateway, err := equic.Attach(equic.Options{
-		Interface: netkit.ServerInterface, Ports: []equic.Port{{Number: serverPort}}, Quota: 1000,
+		Interfaces: []string{netkit.ServerInterface}, Ports: []equic.Port{{Number: serverPort}}, Quota: 1000,
 		HalfOpen: equic.HalfOpenLimits{Total: 10_000, PerClient: 10_000},
 	})
 	testkit.Must(t, err)

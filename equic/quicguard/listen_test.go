@@ -54,7 +54,7 @@ func listenGuarded(
 
 func listenBehind(t *testing.T, o equic.Options) (*equic.Gateway, guardedServer) {
 	t.Helper()
-	o.Interface, o.Ports = netkit.ServerInterface, []equic.Port{{Number: serverPort}}
+	o.Interfaces, o.Ports = []string{netkit.ServerInterface}, []equic.Port{{Number: serverPort}}
 	gateway, err := equic.Attach(o)
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })

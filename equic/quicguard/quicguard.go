@@ -1,6 +1,6 @@
 // Package quicguard puts equic's quota in front of a QUIC server on quic-go.
 //
-//	gateway, err := equic.Attach(equic.Options{Interface: "eth0", Ports: []equic.Port{{Number: 443}}})
+//	gateway, err := equic.Attach(equic.Options{Interfaces: []string{"eth0"}, Ports: []equic.Port{{Number: 443}}})
 //	if err != nil {
 //		return err
 //	}

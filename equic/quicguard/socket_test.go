@@ -43,7 +43,7 @@ func share(t *testing.T, gateway *equic.Gateway) (path string) {
 func TestWorkersShareTheAdmissionOfOneGateway(t *testing.T) {
 	n := newNetwork(t)
 	gateway, err := equic.Attach(equic.Options{
-		Interface: netkit.ServerInterface, Ports: []equic.Port{{Number: serverPort}}, Quota: 2,
+		Interfaces: []string{netkit.ServerInterface}, Ports: []equic.Port{{Number: serverPort}}, Quota: 2,
 	})
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, gateway.Close()) })

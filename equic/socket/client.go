@@ -22,6 +22,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -32,30 +33,45 @@ import (
 // Timeout limits each request.
 const Timeout = 5 * time.Second
 
-// retryAfter is how long a client waits before it tries to reach a lost gateway again.
-// Until then every request fails at once.
-const retryAfter = time.Second
+// A client tries to reach a lost gateway again after these times, the last of them again
+// and again.
+var retries = []time.Duration{time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, time.Second}
+
+// handOverTime is how long requests wait for a gateway that was lost: another process may
+// be taking over.
+const handOverTime = time.Second
 
 // ErrGone means that the gateway cannot be reached. Until it is back, a server may
 // admit clients, as quicguard does, or refuse them.
 var ErrGone = errors.New("gateway is gone")
 
 // Client counts connections at a gateway. Its counts are released when its process
-// ends. If the gateway restarts, the client connects again with its next request, and
-// counts its open connections there. Its methods may be called from any goroutine.
+// ends. If the gateway is replaced or restarts, the client connects again at once, and
+// counts its open connections there. Requests wait for that, but not for longer than a
+// second after the loss: then they fail with ErrGone until the gateway is back. Its methods
+// may be called from any goroutine.
 type Client struct {
 	path string
+	stop chan struct{} // closed by Close
+	back sync.WaitGroup
 
 	mu     sync.Mutex
-	conn   net.Conn // nil if the gateway is gone
-	in     *bufio.Reader
+	wire   *wire // nil if the gateway is gone
 	open   map[connection]int
-	retry  time.Time // do not try before
+	lost   time.Time     // when it was lost
+	found  chan struct{} // closed when it is back; nil while it is there
 	closed bool
 
 	session  int    // number of the current connection to the gateway
 	lastID   uint64 // of a handshake
 	halfOpen equic.HalfOpen
+}
+
+// wire is a connection to the gateway.
+type wire struct {
+	conn    net.Conn
+	replies chan string   // without the line feed
+	ended   chan struct{} // closed when there are no more
 }
 
 // connection is an address and a port to which it has open connections.
@@ -72,7 +88,7 @@ func (c connection) String() string { return fmt.Sprintf("%s %d", c.addr, c.port
 
 // Dial connects to the gateway that listens on a Unix socket.
 func Dial(path string) (*Client, error) {
-	c := &Client{path: path, open: make(map[connection]int)}
+	c := &Client{path: path, open: make(map[connection]int), stop: make(chan struct{})}
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
@@ -87,16 +103,115 @@ func (c *Client) connect() error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrGone, err)
 	}
-	c.conn, c.in = conn, bufio.NewReader(conn)
+	w := &wire{conn, make(chan string), make(chan struct{})}
+	c.wire = w
 	c.session++
+	c.back.Go(func() { c.read(w) })
 	for of, n := range c.open {
 		for range n {
-			if reply, err := c.exchange("inc " + of.String()); err != nil {
+			reply, err := c.exchange("inc " + of.String())
+			if err == nil && reply != "ok" && reply != "over" {
+				err = fmt.Errorf("count again what is open: %w", c.failure(reply))
+			}
+			if err != nil {
+				c.drop()
 				return err
-			} else if reply != "ok" && reply != "over" {
-				return fmt.Errorf("count again what is open: %w", c.failure(reply))
 			}
 		}
+	}
+	if c.session > 1 { // so that the gateway need not wait for more
+		if _, err := c.exchange("claimed"); err != nil {
+			c.drop()
+			return err
+		}
+	}
+	return nil
+}
+
+// read reads the replies of a gateway until it is gone.
+func (c *Client) read(w *wire) {
+	in := bufio.NewReader(w.conn)
+	for {
+		reply, err := in.ReadString('\n')
+		if err != nil {
+			break
+		}
+		select {
+		case w.replies <- strings.TrimSuffix(reply, "\n"):
+		case <-c.stop:
+		case <-time.After(Timeout): // nobody has asked
+		}
+	}
+	close(w.ended)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wire == w {
+		c.lose()
+	}
+}
+
+// lose notes that the gateway is gone, and begins to look for it. Callers hold mu.
+func (c *Client) lose() {
+	c.drop()
+	if c.closed || c.found != nil {
+		return
+	}
+	c.lost, c.found = time.Now(), make(chan struct{})
+	c.back.Go(c.find)
+}
+
+// drop closes the connection. After an error, it is unclear which replies are still to
+// come.
+func (c *Client) drop() {
+	if c.wire != nil {
+		_ = c.wire.conn.Close() // it has already failed
+		c.wire = nil
+	}
+}
+
+// find connects to the gateway when it is back.
+func (c *Client) find() {
+	for i := 0; ; i++ {
+		select {
+		case <-c.stop:
+			return
+		case <-time.After(retries[min(i, len(retries)-1)]):
+		}
+		if c.isFound() {
+			return
+		}
+	}
+}
+
+func (c *Client) isFound() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed && c.connect() != nil {
+		return false
+	}
+	close(c.found)
+	c.found = nil
+	return true
+}
+
+// await waits for a lost gateway. Callers hold mu, which is free meanwhile.
+func (c *Client) await() error {
+	for c.wire == nil {
+		left := time.Until(c.lost.Add(handOverTime))
+		switch {
+		case c.closed:
+			return equic.ErrClosed
+		case left <= 0:
+			return ErrGone
+		}
+		found := c.found
+		c.mu.Unlock()
+		select {
+		case <-found:
+		case <-c.stop:
+		case <-time.After(left):
+		}
+		c.mu.Lock()
 	}
 	return nil
 }
@@ -136,7 +251,7 @@ func (c *Client) dec(of connection) error {
 	default:
 		c.open[of]--
 	}
-	if c.conn == nil { // connect will count what is open then
+	if c.wire == nil { // connect will count what is open then
 		return nil
 	}
 	reply, err := c.exchange("dec " + of.String())
@@ -152,14 +267,14 @@ func (c *Client) dec(of connection) error {
 // Close disconnects. The gateway releases what this client counted.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	if c.conn == nil {
-		return nil
+	if !c.closed {
+		c.closed = true
+		close(c.stop)
+		c.drop()
 	}
-	err := c.conn.Close()
-	c.conn = nil
-	return err
+	c.mu.Unlock()
+	c.back.Wait()
+	return nil
 }
 
 // request sends a request about a connection. Callers hold mu.
@@ -167,52 +282,44 @@ func (c *Client) request(what string, of connection) (string, error) {
 	return c.ask(what + " " + of.String())
 }
 
-// ask sends a request, and connects first if the gateway was gone. Callers hold mu.
-func (c *Client) ask(line string) (string, error) {
-	switch {
-	case c.closed:
+// ask sends a request. If the gateway goes away meanwhile, it asks the one that comes back.
+// Callers hold mu.
+func (c *Client) ask(line string) (reply string, err error) {
+	if c.closed {
 		return "", equic.ErrClosed
-	case c.conn != nil:
-		reply, err := c.exchange(line)
-		if err == nil {
+	}
+	const tries = 3 // of gateways that replace each other
+	for range tries {
+		if err = c.await(); err != nil {
+			return "", err
+		}
+		if reply, err = c.exchange(line); err == nil {
 			return reply, nil
 		}
-	case time.Now().Before(c.retry):
-		return "", ErrGone
 	}
-	if err := c.connect(); err != nil {
-		c.lose()
-		return "", err
-	}
-	return c.exchange(line)
+	return "", err
 }
 
 // exchange sends a request and reads the reply. An error means that the gateway is
 // gone. Callers hold mu.
 func (c *Client) exchange(line string) (string, error) {
-	err := c.conn.SetDeadline(time.Now().Add(Timeout))
+	w := c.wire
+	err := w.conn.SetWriteDeadline(time.Now().Add(Timeout))
 	if err == nil {
-		_, err = io.WriteString(c.conn, line+"\n")
+		_, err = io.WriteString(w.conn, line+"\n")
 	}
-	var reply string
 	if err == nil {
-		reply, err = c.in.ReadString('\n')
+		select {
+		case reply := <-w.replies:
+			return reply, nil
+		case <-w.ended:
+			err = io.ErrUnexpectedEOF
+		case <-time.After(Timeout):
+			err = os.ErrDeadlineExceeded
+		}
 	}
-	if err != nil {
-		c.lose()
-		return "", fmt.Errorf("%w: %w", ErrGone, err)
-	}
-	return strings.TrimSuffix(reply, "\n"), nil
-}
-
-// lose closes the connection. After an error, it is unclear which replies are still to
-// come.
-func (c *Client) lose() {
-	if c.conn != nil {
-		_ = c.conn.Close() // it has already failed
-		c.conn = nil
-	}
-	c.retry = time.Now().Add(retryAfter)
+	c.lose()
+	return "", fmt.Errorf("%w: %w", ErrGone, err)
 }
 
 // failure returns the error for a reply.

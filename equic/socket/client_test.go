@@ -34,13 +34,16 @@ func (c counting) Inc(port uint16, addr netip.Addr) error {
 	return err
 }
 
-func (c counting) Quota(uint16) int                   { return 2 }
+func (c counting) Claim(uint16, netip.Addr) bool      { return false }
+func (c counting) Claimed()                           {}
+func (c counting) SetOwners(int) error                { return nil }
+func (c counting) Ports() []equic.Port                { return nil }
 func (c counting) SetQuota(uint16, int) error         { return nil }
 func (c counting) SetRate(uint16, float64, int) error { return nil }
 func (c counting) Monitor() bool                      { return false }
 func (c counting) SetMonitor(bool) error              { return nil }
 func (c counting) TurnedAway() map[uint16]uint64      { return nil }
-func (c counting) Attachment() equic.Attachment       { return equic.Attachment{} }
+func (c counting) Attachments() []equic.Attachment    { return nil }
 func (c counting) Stats() (equic.Stats, error)        { return equic.Stats{}, nil }
 func (c counting) Clients() iter.Seq[equic.Client]    { return c.UserSpace.Clients() }
 

@@ -91,7 +91,7 @@ func (h *handshake) count(by int) {
 // report sends the gateway the next state of the handshake. The reply is empty if the
 // gateway is gone, or has restarted since the handshake began.
 func (h *handshake) report(what string) (reply string) {
-	if c := h.client; c.conn != nil && c.session == h.session {
+	if c := h.client; c.wire != nil && c.session == h.session {
 		reply, _ = c.exchange(fmt.Sprintf("%s %d", what, h.id)) // an error means that the gateway is gone
 	}
 	return reply

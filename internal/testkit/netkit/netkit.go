@@ -99,9 +99,15 @@ func SetUp(tb testing.TB, name string, addresses ...string) netlink.Link {
 // Ethernet addresses.
 func (p Pair) Wire(tb testing.TB) func(frame []byte) {
 	tb.Helper()
-	to := Link(tb, ServerInterface).Attrs().HardwareAddr
+	return p.WireBetween(tb, ClientInterface, ServerInterface)
+}
+
+// WireBetween does the same for another veth pair between the namespaces.
+func (p Pair) WireBetween(tb testing.TB, client, server string) func(frame []byte) {
+	tb.Helper()
+	to := Link(tb, server).Attrs().HardwareAddr
 	Enter(tb, p.Client)
-	l := Link(tb, ClientInterface).Attrs()
+	l := Link(tb, client).Attrs()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	testkit.Must(tb, err)
 	tb.Cleanup(func() { testkit.Must(tb, unix.Close(fd)) })

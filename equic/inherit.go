@@ -1,0 +1,61 @@
+package equic
+
+import (
+	"net/netip"
+	"time"
+)
+
+// inherit takes over the counts that a predecessor has left in the slots. The slots do not
+// contain whose they are, but a client that is named again is found by its hash. After a
+// time, the counts that no owner has claimed are removed; at once if that is zero.
+func (t *table) inherit(wait time.Duration) {
+	for i := range t.slots {
+		s := &t.slots[i]
+		if s.hash.Load() == 0 {
+			continue
+		}
+		t.room.Add(-1)
+		state := s.state.Load()
+		t.entries[i].inherited = uint32(state) // handshakes in progress are among them
+		if wait <= 0 || uint32(state) == 0 {
+			t.disinherit(i)
+			continue
+		}
+		s.state.Store(uint64(uint32(state)) | state>>droppedShift<<droppedShift)
+	}
+	if wait > 0 {
+		t.inheritance = time.AfterFunc(wait, t.disinheritAll)
+	}
+}
+
+// disinherit removes what nobody has claimed of a client. Callers hold the lock of its
+// stripe, or run before t is shared.
+func (t *table) disinherit(index int) {
+	t.entries[index].inherited = 0
+	t.publish(index)
+}
+
+func (t *table) disinheritAll() {
+	t.each(func(index int, e *entry, _ *slot) {
+		if e.inherited > 0 {
+			t.disinherit(index)
+		}
+	})
+}
+
+// claim turns a connection that a predecessor counted into one that is counted here. It
+// returns false if there is none.
+func (t *table) claim(port uint16, addr netip.Addr) bool {
+	var p place
+	if err := t.lock(&p, port, addr); err != nil {
+		return false
+	}
+	defer p.mu.Unlock()
+	if p.index < 0 || t.entries[p.index].inherited == 0 {
+		return false
+	}
+	t.entries[p.index].inherited--
+	t.entries[p.index].open++
+	t.publish(p.index)
+	return true
+}

@@ -1,0 +1,448 @@
+//go:build linux && !mips && !mips64 && !ppc64 && !s390x
+
+package equic
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+)
+
+// pin is a folder of a BPF file system that keeps the maps and links of a gateway
+// (Options.Pin). The process that owns the gateway holds a lock on the folder.
+type pin struct {
+	dir    string
+	folder *os.File
+	owned  bool      // locked
+	state  *ebpf.Map // nil until a gateway is in the folder
+	now    pinState
+}
+
+// layout is the version of the maps and of pinState. Increase it if a program cannot use
+// the maps of earlier versions.
+const layout = 1
+
+// pinState is what a successor needs besides the maps.
+type pinState struct {
+	Layout       int     `json:"layout"`
+	Mode         Mode    `json:"mode"`
+	MaxClients   int     `json:"max_clients"`
+	MaxPrefixes  int     `json:"max_prefixes"`
+	IPv4Prefix   int     `json:"ipv4_prefix"`
+	IPv6Prefix   int     `json:"ipv6_prefix"`
+	HashKey      hashKey `json:"hash_key"`
+	GivenPorts   []Port  `json:"given_ports"` // Options.Ports
+	Ports        []Port  `json:"ports"`       // the same, with the limits in force
+	GivenMonitor bool    `json:"given_monitor"`
+	Monitor      bool    `json:"monitor"`
+	Owners       int     `json:"owners"` // processes that have counts: Gateway.SetOwners
+}
+
+// The files of the folder. The BPF file system allows no dot in a name.
+const (
+	stateFile  = "state"
+	stateBytes = 16 << 10 // MaxPorts ports in JSON
+	mapPrefix  = "map-"
+	linkPrefix = "link-"
+)
+
+// openPin opens the folder, and makes it if it does not exist.
+func openPin(dir string) (*pin, error) {
+	parent := filepath.Dir(dir)
+	var of unix.Statfs_t
+	if err := unix.Statfs(parent, &of); err != nil {
+		return nil, &fs.PathError{Op: "statfs", Path: parent, Err: err}
+	}
+	if uint32(of.Type) != unix.BPF_FS_MAGIC {
+		return nil, fmt.Errorf("%s is in no BPF file system: give a folder below /sys/fs/bpf, where `mount -t bpf bpf /sys/fs/bpf` "+
+			"mounts one", dir)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	}
+	folder, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &pin{dir: dir, folder: folder}, nil
+}
+
+// read reads the state of the gateway in the folder, if there is one.
+func (p *pin) read() error {
+	m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, stateFile), nil)
+	if p.state != nil {
+		_ = p.state.Close() // it was only read
+		p.state = nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the state in %s: %w", p.dir, err)
+	}
+	text := make([]byte, stateBytes)
+	if m.ValueSize() != stateBytes {
+		err = fmt.Errorf("its size is %d", m.ValueSize())
+	} else {
+		err = m.Lookup(uint32(0), &text)
+	}
+	var now pinState
+	if err == nil {
+		err = json.Unmarshal(text[:slices.Index(append(text, 0), 0)], &now)
+	}
+	if err != nil {
+		return errors.Join(p.refuse("its state cannot be read: %w", err), m.Close())
+	}
+	p.state, p.now = m, now
+	return nil
+}
+
+// refuse returns the error of a gateway that cannot be taken over.
+func (p *pin) refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %w; remove it (Unpin), or give another folder", ErrPinned, fmt.Errorf("the one in "+p.dir+": "+format, args...))
+}
+
+// check refuses options for which the gateway in the folder is not made. It completes the
+// options with the settings in force.
+func (p *pin) check(o *Options) error {
+	if p.state == nil {
+		return nil
+	}
+	now := &p.now
+	if now.Layout != layout {
+		return p.refuse("its layout is version %d, and this program's is %d", now.Layout, layout)
+	}
+	if o.Mode != Auto && o.Mode != now.Mode {
+		return p.refuse("its mode is %s, not %s", now.Mode, o.Mode)
+	}
+	o.Mode = now.Mode
+	for _, size := range []struct {
+		what     string
+		is, want int
+	}{
+		{"max clients", now.MaxClients, o.MaxClients},
+		{"max prefixes", now.MaxPrefixes, o.MaxPrefixes},
+		{"IPv4 prefix", now.IPv4Prefix, o.IPv4Prefix},
+		{"IPv6 prefix", now.IPv6Prefix, o.IPv6Prefix},
+	} {
+		if size.is != size.want {
+			return p.refuse("its %s is %d, not %d", size.what, size.is, size.want)
+		}
+	}
+	same := func(a, b Port) bool { return a.Number == b.Number && a.Policy == b.Policy }
+	if !slices.EqualFunc(now.GivenPorts, o.Ports, same) {
+		return p.refuse("its ports or their policies are others: %s", portNumbers(now.GivenPorts))
+	}
+	return nil
+}
+
+func portNumbers(ports []Port) string {
+	var names []string
+	for _, p := range ports {
+		names = append(names, fmt.Sprintf("%d (%s)", p.Number, p.Policy))
+	}
+	return strings.Join(names, ", ")
+}
+
+// carryOver sets the limits that were changed while the predecessor ran, unless its
+// options were others than these. The state is then that of the options.
+func (p *pin) carryOver(o *Options, key hashKey) {
+	now := pinState{
+		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
+		IPv6Prefix: o.IPv6Prefix, HashKey: key, GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
+	}
+	if p.state != nil {
+		for i := range o.Ports {
+			if p.now.GivenPorts[i] == o.Ports[i] {
+				o.Ports[i] = p.now.Ports[i]
+			}
+		}
+		if p.now.GivenMonitor == o.Monitor {
+			o.Monitor = p.now.Monitor
+		}
+	}
+	now.Ports, now.Monitor = o.Ports, o.Monitor
+	p.now = now
+}
+
+// The time within which a predecessor must give up the gateway, and how often to look.
+const (
+	handOverTime = 10 * time.Second
+	handOverLook = 2 * time.Millisecond
+)
+
+// lock makes this process the owner of the folder. If another process is, takeOver must
+// make it give the gateway up.
+func (p *pin) lock(takeOver func() error) error {
+	free, err := p.tryLock()
+	if free || err != nil {
+		return err
+	}
+	if takeOver == nil {
+		return fmt.Errorf("%w: another process owns the one in %s", ErrPinned, p.dir)
+	}
+	if err := takeOver(); err != nil {
+		return fmt.Errorf("take over the gateway in %s: %w", p.dir, err)
+	}
+	for end := time.Now().Add(handOverTime); time.Now().Before(end); time.Sleep(handOverLook) {
+		if free, err := p.tryLock(); free || err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the process that owns the one in %s has not given it up within %v", ErrPinned, p.dir, handOverTime)
+}
+
+func (p *pin) tryLock() (free bool, err error) {
+	err = unix.Flock(int(p.folder.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	p.owned = err == nil
+	return p.owned, os.NewSyscallError("flock "+p.dir, err)
+}
+
+// errAnother means that the gateway in the folder is not the one that was there before it
+// was locked.
+var errAnother = errors.New("the pinned gateway has changed meanwhile")
+
+// own locks the folder, and reads the settings that are in force by now.
+func (p *pin) own(takeOver func() error) error {
+	if err := p.lock(takeOver); err != nil {
+		return err
+	}
+	before, key := p.state != nil, p.now.HashKey
+	if err := p.read(); err != nil {
+		return err
+	}
+	// A folder that was removed meanwhile is not the one that others will open.
+	is, err := p.folder.Stat()
+	if there, statErr := os.Stat(p.dir); statErr != nil || err != nil || !os.SameFile(is, there) {
+		return errAnother
+	}
+	if before != (p.state != nil) || p.now.HashKey != key {
+		return errAnother
+	}
+	return nil
+}
+
+// maps returns the maps of the gateway in the folder, by name; none if there is no gateway.
+// The caller closes them.
+func (p *pin) maps() (map[string]*ebpf.Map, error) {
+	all := make(map[string]*ebpf.Map)
+	if p == nil || p.state == nil {
+		return all, nil
+	}
+	for name := range (&gatewayMaps{}).pinned() {
+		m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, mapPrefix+name), nil)
+		if err != nil {
+			return all, p.refuse("its map %s: %w", name, err)
+		}
+		all[name] = m
+	}
+	return all, nil
+}
+
+// pinned returns the maps that a successor takes over, by their names in bpf/maps.h. The
+// events are their reader's.
+func (m *gatewayMaps) pinned() map[string]*ebpf.Map {
+	return map[string]*ebpf.Map{
+		gatewayMapAllowed: m.Allowed, gatewayMapApplications: m.Applications, gatewayMapClients: m.Clients,
+		gatewayMapDenied: m.Denied, gatewayMapEventsLost: m.EventsLost, gatewayMapPackets: m.Packets, gatewayMapRates: m.Rates,
+	}
+}
+
+// fill puts a new gateway into the folder. What an earlier one that was killed while it
+// began has left there is removed.
+func (p *pin) fill(l *loaded) (err error) {
+	if p.state != nil {
+		return nil
+	}
+	if err := p.clear(); err != nil {
+		return err
+	}
+	for name, m := range l.objs.pinned() {
+		if err := m.Pin(filepath.Join(p.dir, mapPrefix+name)); err != nil {
+			return fmt.Errorf("pin the map %s: %w", name, err)
+		}
+	}
+	p.state, err = ebpf.NewMap(&ebpf.MapSpec{
+		Name: "equic_state", Type: ebpf.Array, KeySize: 4, ValueSize: stateBytes, MaxEntries: 1,
+	})
+	return err
+}
+
+// write writes the state. The first time, the gateway is complete with it.
+func (p *pin) write() error {
+	if p == nil {
+		return nil
+	}
+	text, err := json.Marshal(p.now)
+	if err != nil {
+		return err
+	}
+	if len(text) > stateBytes {
+		return fmt.Errorf("the state has %d bytes, more than %d", len(text), stateBytes)
+	}
+	if err := p.state.Put(uint32(0), append(text, make([]byte, stateBytes-len(text))...)); err != nil {
+		return fmt.Errorf("write the state in %s: %w", p.dir, err)
+	}
+	if p.state.IsPinned() {
+		return nil
+	}
+	return p.state.Pin(filepath.Join(p.dir, stateFile))
+}
+
+// linkFile returns the path of the link of an interface; empty if nothing is pinned.
+func (o *Options) linkFile(name string) string {
+	if o.Pin == "" {
+		return ""
+	}
+	return filepath.Join(o.Pin, linkPrefix+strings.NewReplacer("%", "%25", ".", "%2e").Replace(name))
+}
+
+// dropLinks detaches the program from interfaces that the options no longer name.
+func (p *pin) dropLinks(o *Options) error {
+	return p.clearOf(func(name string) bool {
+		is := func(iface string) bool { return filepath.Base(o.linkFile(iface)) == name }
+		return strings.HasPrefix(name, linkPrefix) && !slices.ContainsFunc(o.Interfaces, is)
+	})
+}
+
+// clear removes everything in the folder, the links first: without them the program is no
+// longer attached.
+func (p *pin) clear() error {
+	return errors.Join(
+		p.clearOf(func(name string) bool { return strings.HasPrefix(name, linkPrefix) }),
+		p.clearOf(func(name string) bool { return name == stateFile || strings.HasPrefix(name, mapPrefix) }),
+	)
+}
+
+// empty removes a gateway that could not begin.
+func (p *pin) empty() error {
+	err := p.clear()
+	if p.state != nil {
+		err = errors.Join(err, p.state.Close())
+		p.state = nil
+	}
+	return err
+}
+
+func (p *pin) clearOf(ours func(name string) bool) error {
+	all, err := os.ReadDir(p.dir)
+	for _, f := range all {
+		if !ours(f.Name()) {
+			continue
+		}
+		path := filepath.Join(p.dir, f.Name())
+		if strings.HasPrefix(f.Name(), linkPrefix) {
+			detachPinned(path)
+		}
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// detachPinned detaches the program of a pinned link at once. Without its file the kernel
+// would do so a little later.
+func detachPinned(path string) {
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return
+	}
+	_ = l.Detach() // fails if the interface is gone
+	_ = l.Close()
+}
+
+// close gives the folder up, with all that is in it. If nothing is, it is removed.
+func (p *pin) close() error {
+	if p == nil {
+		return nil
+	}
+	if p.owned {
+		_ = os.Remove(p.dir) // fails unless it is empty
+	}
+	err := p.folder.Close()
+	if p.state != nil {
+		err = errors.Join(err, p.state.Close())
+	}
+	return err
+}
+
+// Unpin removes the gateway that is pinned in a folder (Options.Pin), and detaches its
+// program. If a process owns it, the error is ErrPinned.
+func Unpin(dir string) (err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("remove a pinned gateway: %w", err)
+	}
+	p, err := openPin(filepath.Clean(dir))
+	if err != nil {
+		return fmt.Errorf("remove a pinned gateway: %w", err)
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	if err := p.lock(nil); err != nil {
+		return fmt.Errorf("remove a pinned gateway: %w", err)
+	}
+	return p.clear()
+}
+
+// owner is how a process shows a program that it maintains the counts.
+type owner struct {
+	stop chan struct{}
+	done chan struct{}
+}
+
+// The time for which the program assumes that its process lives, and how often the process
+// shows it.
+const (
+	ownedFor   = 10 * time.Second
+	ownedRenew = time.Second
+)
+
+// startOwner shows a program that it is owned until it is stopped. A nil owner does
+// nothing.
+func startOwner(objs *objects) (*owner, error) {
+	if err := renew(objs); err != nil {
+		return nil, err
+	}
+	w := &owner{make(chan struct{}), make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		tick := time.NewTicker(ownedRenew)
+		defer tick.Stop()
+		for {
+			select {
+			case <-w.stop:
+				return
+			case <-tick.C:
+				_ = renew(objs) // it writes to memory, and succeeded before
+			}
+		}
+	}()
+	return w, nil
+}
+
+func renew(objs *objects) error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("read the monotonic clock: %w", err)
+	}
+	return objs.OwnedUntilNs.Set(uint64(now.Nano()) + uint64(ownedFor))
+}
+
+func (w *owner) close() {
+	if w == nil {
+		return
+	}
+	close(w.stop)
+	<-w.done
+}
