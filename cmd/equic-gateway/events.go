@@ -23,6 +23,19 @@ type event struct {
 	Event  equic.EventKind `json:"event"`
 	Client netip.Prefix    `json:"client,omitzero"`
 	Port   uint16          `json:"port,omitzero"`
+
+	Interface string         `json:"interface,omitempty"`
+	Reason    string         `json:"reason,omitempty"`
+	Source    netip.AddrPort `json:"source,omitzero"`
+	Bytes     int            `json:"bytes,omitempty"`
+}
+
+func eventOf(e equic.Event) event {
+	line := event{Time: e.Time, Event: e.Kind, Client: e.Client, Port: e.Port, Interface: e.Interface}
+	if s := e.Sample; s != nil {
+		line.Reason, line.Source, line.Bytes = s.Reason, s.Source, s.Bytes
+	}
+	return line
 }
 
 // eventWriter writes events as JSON lines.
@@ -48,7 +61,7 @@ func (w *eventWriter) run(to io.Writer) {
 		if failed {
 			continue
 		}
-		if err := lines.Encode(event{Time: e.Time, Event: e.Kind, Client: e.Client, Port: e.Port}); err != nil {
+		if err := lines.Encode(eventOf(e)); err != nil {
 			w.log.Error("write events: no more are written, the gateway goes on", "error", err)
 			failed = true
 		}

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +35,8 @@ type flags struct {
 func (f *flags) register(set *pflag.FlagSet) {
 	set.SortFlags = false
 	o := &f.gateway
-	set.StringVar(&o.Interface, "interface", "", "network interface on which clients arrive (required, unless the mode is netfilter)")
+	set.StringArrayVar(&o.Interfaces, "interface", nil,
+		"network interface on which clients arrive (required, unless the mode is netfilter; repeatable)")
 	set.StringArrayVar(&f.ports, "port", nil,
 		"UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
 	set.IntVar(&o.Quota, "quota", equic.DefaultQuota, "connections that a client may have at once")
@@ -68,8 +70,9 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"do not drop what no QUIC client sends: fragments, options (IPv4), deep (headers)")
 	set.StringVar(&f.metrics, "metrics", "", "loopback address for Prometheus, such as 127.0.0.1:9443; off if not given")
 	set.BoolVar(&f.events, "events", false, "write events to standard output, as JSON lines")
-	set.Var(goneValue{}, "pin", "")
-	_ = set.MarkHidden("pin") // the flag exists
+	set.IntVar(&o.SamplesPerSecond, "samples", 0, "dropped packets per second that become an event (with --events)")
+	set.StringVar(&o.Pin, "pin", "",
+		"folder in a BPF file system, such as /sys/fs/bpf/equic, in which program, counts and lists outlive the process")
 	set.VisitAll(func(flag *pflag.Flag) {
 		if _, repeatable := flag.Value.(pflag.SliceValue); !repeatable {
 			flag.Value = &onceValue{Value: flag.Value}
@@ -77,8 +80,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	})
 }
 
-// onceValue is a flag that may be given only once: of two interfaces, for example, only
-// the last would be protected.
+// onceValue is a flag that may be given only once: of two quotas, for example, only
+// the last would be in force.
 type onceValue struct {
 	pflag.Value
 	given bool
@@ -92,15 +95,9 @@ func (v *onceValue) Set(text string) error {
 	return v.Value.Set(text)
 }
 
-// goneValue is the flag --pin of earlier versions.
-type goneValue struct{}
-
-func (goneValue) String() string { return "" }
-func (goneValue) Type() string   { return "string" }
-func (goneValue) Set(string) error {
-	return errors.New("maps are no longer pinned: count by the socket, which several processes may share " +
-		"(tryinc, inc, dec)")
-}
+// inheritTime is how long connections that an earlier process counted wait for their server
+// to count them again.
+const inheritTime = 10 * time.Second
 
 // listFiles are the paths of the files with lists, empty for none.
 type listFiles struct{ allow, deny string }
@@ -118,7 +115,7 @@ type options struct {
 func (f *flags) parse() (options, error) {
 	o := options{gateway: f.gateway, files: f.files, socket: f.socket, metrics: f.metrics, events: f.events}
 	g := &o.gateway
-	if f.gateway.Interface == "" && f.mode != string(equic.Netfilter) || len(f.ports) == 0 {
+	if len(f.gateway.Interfaces) == 0 && f.mode != string(equic.Netfilter) || len(f.ports) == 0 {
 		return o, wrong("give --interface and --port, such as --interface eth0 --port 443")
 	}
 	if f.socket == "" {
@@ -128,9 +125,13 @@ func (f *flags) parse() (options, error) {
 	if o.access, err = parseAccess(f.group, f.access); err != nil {
 		return o, err
 	}
+	if f.gateway.SamplesPerSecond != 0 && !f.events {
+		return o, wrong("--samples are events: give --events, too")
+	}
 	if err := f.refuseZeros(); err != nil {
 		return o, err
 	}
+	g.Inherit = inheritTime
 	if g.HoldDown == 0 {
 		g.HoldDown = -1 // zero means the default there
 	}

@@ -152,7 +152,7 @@ func TestItEndsWithoutItsInterface(t *testing.T) {
 	p := start(t)
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverInterface)))
 	testkit.Await(t, "the log tells of it", func() bool { return strings.Contains(p.log.String(), "nothing is dropped") })
-	if got := p.status(t); got.Attached || got.Reason == "" {
+	if got := p.status(t); got.Attached || got.Attachments[0].Reason == "" {
 		t.Errorf("status %+v, want that it is detached, and why", got)
 	}
 	_ = p.Wait() // after detachedFor; the test checks its state

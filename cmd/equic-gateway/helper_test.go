@@ -123,6 +123,13 @@ func start(t *testing.T, arguments ...string) program {
 
 func (p program) start(t *testing.T) {
 	t.Helper()
+	p.launch(t)
+	_ = p.status(t) // answers once it is attached
+}
+
+// launch starts the program, and does not wait.
+func (p program) launch(t *testing.T) {
+	t.Helper()
 	testkit.Must(t, p.Start())
 	t.Cleanup(func() {
 		if p.ProcessState == nil {
@@ -133,7 +140,6 @@ func (p program) start(t *testing.T) {
 			t.Logf("the program's log:\n%s", p.log)
 		}
 	})
-	_ = p.status(t) // answers once it is attached
 }
 
 // end sends a signal, and returns the exit code; negative if the program was killed.
@@ -183,8 +189,9 @@ func (s server) want(t *testing.T, line, reply string) {
 
 // state holds the fields of `status` that tests read.
 type state struct {
-	Mode, Reason             string
+	Mode                     string
 	Attached                 bool
+	Attachments              []struct{ Reason string }
 	Clients, Blocked         int
 	HalfOpen                 struct{ Validated, Unvalidated int } `json:"half_open"`
 	Seen, Dropped, TableFull uint64

@@ -13,10 +13,10 @@ import (
 	"github.com/equic-bench/equic-bench/equic/control"
 )
 
-// readPrefixes reads a list from a file. Without a file, the list is empty.
+// readPrefixes reads a list from a file. Without a file, the list is empty, but not nil.
 func readPrefixes(path string) (list []netip.Prefix, err error) {
 	if path == "" {
-		return nil, nil
+		return []netip.Prefix{}, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -29,7 +29,7 @@ func readPrefixes(path string) (list []netip.Prefix, err error) {
 // parsePrefixes parses a list: a prefix or an address in each line, and comments that
 // begin with #. An error has the name of the list and the number of the line.
 func parsePrefixes(name string, from io.Reader) ([]netip.Prefix, error) {
-	var list []netip.Prefix
+	list := []netip.Prefix{}
 	lines := bufio.NewScanner(from)
 	n := 0
 	for lines.Scan() {

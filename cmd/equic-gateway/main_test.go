@@ -50,9 +50,12 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"a burst that is negative", append(good, "--burst", "-1"), "burst is -1"},
 		{"an allowed name", append(good, "--allow", "friend"), `--allow: "friend" is no prefix`},
 		{"a denied name", append(good, "--deny", "foe"), `--deny: "foe" is no prefix`},
-		{"two interfaces", append(good, "--interface", "eth1"), "--interface\" flag: it is given twice"},
+		{"two sockets", append(good, "--socket", "a", "--socket", "b"), "--socket\" flag: it is given twice"},
+		{"an interface twice", append(good, "--interface", "nope0"), `interface "nope0" is given twice`},
 		{"something unknown that is to pass", append(good, "--pass", "all"), `--pass: "all" is unknown`},
-		{"a flag that is gone", append(good, "--pin", "/sys/fs/bpf/equic"), "count by the socket"},
+		{"a mode that cannot be pinned", []string{"--port", "443", "--mode", "netfilter", "--pin", "/sys/fs/bpf/x"}, "netfilter cannot be pinned"},
+		{"samples without events", append(good, "--samples", "5"), "give --events, too"},
+		{"too many samples", append(good, "--events", "--samples", "1000001"), "samples per second is 1000001"},
 		{"no socket", append(good, "--socket", ""), "--socket is empty"},
 		{"a group that is not there", append(good, "--socket-group", "no such"), "--socket-group: group: unknown group no such"},
 		{"a mode that is no number", append(good, "--socket-mode", "u=rw"), `--socket-mode: "u=rw" is no mode`},
@@ -95,7 +98,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		"--deny-file", deny, "--max-prefixes", "1000",
 		"--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events", "--monitor",
-		"--socket-group", "4242", "--socket-mode", "0620",
+		"--socket-group", "4242", "--socket-mode", "0620", "--pin", "/sys/fs/bpf/equic", "--samples", "3",
 	}))
 	got, err := f.parse()
 	testkit.Must(t, err)
@@ -104,7 +107,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 	other.Number, other.Quota = 8443, 7
 	want := options{
 		gateway: equic.Options{
-			Interface: "eth0", Ports: []equic.Port{port, other}, Quota: 7, Policy: equic.PolicyClient,
+			Interfaces: []string{"eth0"}, Ports: []equic.Port{port, other}, Quota: 7, Policy: equic.PolicyClient,
 			InitialsPerSecond: 2.5, Burst: 9, Mode: equic.Auto, MaxClients: 100, IPv4Prefix: 24, IPv6Prefix: 56,
 			Allowed:     []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")},
 			Denied:      []netip.Prefix{netip.MustParsePrefix("203.0.113.9/32")},
@@ -112,6 +115,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			MaxPrefixes: 1000, Monitor: true,
 			Pass: equic.Fragments | equic.IPv4Options, HoldDown: -1,
 			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
+			Pin:      "/sys/fs/bpf/equic", Inherit: inheritTime, AllowedFeed: []netip.Prefix{}, SamplesPerSecond: 3,
 		},
 		files:  listFiles{deny: deny},
 		access: control.Access{Mode: 0o620, Group: new(4242)},

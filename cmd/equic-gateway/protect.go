@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,19 +20,26 @@ import (
 	"github.com/equic-bench/equic-bench/equic/control"
 )
 
-// protect attaches the gateway and serves its socket until the context ends. It opens
-// the socket first: a live socket shows that a gateway already runs, before anything of
-// that gateway is changed.
+// protect attaches the gateway and serves its socket until the context ends. What is
+// pinned outlives that.
 func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	log := slog.New(slog.NewTextHandler(stderr, nil))
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	socket, err := control.ListenFor(ctx, o.socket, o.access)
+	if errors.Is(err, control.ErrInUse) && o.gateway.Pin != "" { // by the gateway that is to be taken over
+		o.gateway.TakeOver = func() error { return takeOver(ctx, o.socket) }
+		err = nil
+	}
 	if err != nil {
 		return machineError{err}
 	}
-	defer func() { err = errors.Join(err, socket.Close()) }()
+	defer func() {
+		if socket != nil {
+			err = errors.Join(err, socket.Close())
+		}
+	}()
 	if o.events {
 		events := startEvents(stdout, log)
 		defer events.stop()
@@ -41,11 +51,20 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	w := watcher{log: log, end: end, manager: m}
 	defer w.stop()
 	o.gateway.OnAttachment = w.changed
+	_, absent := os.Stat(o.gateway.Pin)
 	g, err := equic.Attach(o.gateway)
 	if err != nil {
 		return explain(err)
 	}
-	defer func() { err = errors.Join(err, g.Close()) }()
+	defer func() { err = errors.Join(err, g.Leave()) }()
+	if socket == nil {
+		if socket, err = o.listenAfter(ctx); err != nil { // it is that of another gateway
+			if absent != nil {
+				err = errors.Join(err, g.Close())
+			}
+			return machineError{err}
+		}
+	}
 	if o.metrics != "" {
 		metrics, err := startMetrics(ctx, o.metrics, g, log)
 		if err != nil {
@@ -53,17 +72,84 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 		}
 		defer metrics.stop()
 	}
-	state := func() string { return stateOf(g.Attachment()) }
+	w.watch(g)
+	state := func() string { return stateOf(g.Attachments()) }
 	stop := startReloader(&reloader{files: o.files.of(g), log: log, manager: m, state: state}, hangups)
 	defer stop()
-	log.Info("attached", "interface", o.gateway.Interface, "mode", g.Mode(), "socket", o.socket,
+	log.Info("attached", "interfaces", o.gateway.Interfaces, "mode", g.Mode(), "socket", o.socket,
 		"allowed", len(g.Allowed().Prefixes()), "denied", len(g.Denied().Prefixes()))
 	if o.gateway.Monitor {
 		log.Warn("monitor mode is on: nothing is dropped")
 	}
 	m.ready(state())
 	defer m.stopping()
-	return serve(ctx, g, o.gateway.Ports, socket, log)
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	so := control.Options{Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: g.Ports(), Log: log}
+	stopNow := stopServing
+	server := control.NewServer(so)
+	if o.gateway.Pin != "" { // first give up what is pinned: what ends after that changes nothing
+		so.HandOver = func() {
+			if err := g.Leave(); err != nil {
+				log.Error("hand over", "error", err)
+			}
+			end(errHandedOver)
+			stopServing()
+		}
+		server = control.NewServer(so)
+		stopNow = server.HandOver
+	}
+	defer context.AfterFunc(ctx, stopNow)()
+	if err := server.Serve(serving, socket); err != nil {
+		return err
+	}
+	return ended(context.Cause(ctx), log, so.HandOver != nil)
+}
+
+// errHandedOver is the cause with which a successor ends the program.
+var errHandedOver = errors.New("handed over")
+
+// The time within which an earlier process must close its socket, and how often to look.
+const (
+	socketTime = 10 * time.Second
+	socketLook = 2 * time.Millisecond
+)
+
+// listenAfter opens the socket once the earlier process has closed it.
+func (o *options) listenAfter(ctx context.Context) (net.Listener, error) {
+	for end := time.Now().Add(socketTime); ; time.Sleep(socketLook) {
+		l, err := control.ListenFor(ctx, o.socket, o.access)
+		if !errors.Is(err, control.ErrInUse) || time.Now().After(end) {
+			return l, err
+		}
+	}
+}
+
+// takeOver makes the process that listens on a socket give its gateway up.
+func takeOver(ctx context.Context, socket string) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, socketTime)
+	defer cancel()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("reach the process that owns it: %w; give its --socket", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	until, _ := ctx.Deadline()
+	if err := conn.SetDeadline(until); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "handover\n"); err != nil {
+		return err
+	}
+	reply, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("ask the process that owns it: %w", err)
+	}
+	if reply = strings.TrimSpace(reply); reply != "ok" {
+		return fmt.Errorf("the process that owns it replied %s", reply)
+	}
+	return nil
 }
 
 // of returns the files that were given, with the lists of a gateway.
@@ -76,17 +162,9 @@ func (f listFiles) of(g *equic.Gateway) (files []listFile) {
 	return files
 }
 
-// serve serves the socket until the context ends. It returns the cause if that is
-// SIGINT or a machineError.
-func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net.Listener, log *slog.Logger) error {
-	server := control.NewServer(control.Options{
-		Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: ports, Log: log,
-	})
-	if err := server.Serve(ctx, socket); err != nil {
-		return err
-	}
-	log.Info("ended")
-	cause := context.Cause(ctx)
+// ended logs the end, and returns its cause if that is SIGINT or a machineError.
+func ended(cause error, log *slog.Logger, pinned bool) error {
+	log.Info("ended", "handed_over", errors.Is(cause, errHandedOver), "stays_attached", pinned)
 	if _, machine := errors.AsType[machineError](cause); machine || errors.Is(cause, errInterrupted) {
 		return cause
 	}
@@ -97,44 +175,72 @@ func serve(ctx context.Context, g *equic.Gateway, ports []equic.Port, socket net
 // example while its driver is reloaded, before it ends.
 const detachedFor = 10 * time.Second
 
-// stateOf describes an attachment for the service manager.
-func stateOf(now equic.Attachment) string {
-	switch {
-	case !now.Attached:
-		return fmt.Sprintf("not attached, nothing is dropped: %v", now.Err)
-	case now.Interface == "":
-		return fmt.Sprintf("attached (%s)", now.Mode)
+// stateOf describes attachments for the service manager.
+func stateOf(all []equic.Attachment) string {
+	var parts []string
+	for _, at := range all {
+		switch {
+		case !at.Attached:
+			parts = append(parts, fmt.Sprintf("not attached to %s, nothing is dropped there: %v", at.Interface, at.Err))
+		case at.Interface == "":
+			parts = append(parts, fmt.Sprintf("attached (%s)", at.Mode))
+		default:
+			parts = append(parts, fmt.Sprintf("attached to %s (%s)", at.Interface, at.Mode))
+		}
 	}
-	return fmt.Sprintf("attached to %s (%s)", now.Interface, now.Mode)
+	return strings.Join(parts, "; ")
 }
 
-// watcher logs changes of the attachment, and ends the program if nothing is attached
-// for too long.
+// watcher logs changes of the attachments, and ends the program if nothing is attached
+// anywhere for too long. An interface that is gone brings no packets; the others are
+// protected.
 type watcher struct {
 	log     *slog.Logger
 	end     context.CancelCauseFunc
 	manager *manager
 
 	mu    sync.Mutex
-	timer *time.Timer // runs while nothing is attached
+	of    interface{ Attachments() []equic.Attachment } // nil before watch
+	timer *time.Timer                                   // runs while nothing is attached
+}
+
+// watch begins to watch a gateway.
+func (w *watcher) watch(g *equic.Gateway) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.of = g
+	w.time(g.Attachments())
 }
 
 // changed is called by the gateway (OnAttachment).
 func (w *watcher) changed(now equic.Attachment) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.manager.status(stateOf(now))
 	if now.Attached {
 		w.log.Info("attached", "interface", now.Interface, "mode", now.Mode)
-		if w.timer != nil {
-			w.timer.Stop()
-		}
-		return
+	} else {
+		w.log.Error("not attached: nothing is dropped", "interface", now.Interface, "error", now.Err)
 	}
-	w.log.Error("not attached: nothing is dropped", "interface", now.Interface, "error", now.Err, "ends_in", detachedFor)
-	w.timer = time.AfterFunc(detachedFor, func() {
-		w.end(machineError{fmt.Errorf("nothing was attached for %v: %w", detachedFor, now.Err)})
-	})
+	if w.of != nil {
+		all := w.of.Attachments()
+		w.manager.status(stateOf(all))
+		w.time(all)
+	}
+}
+
+// time starts or stops the timer. Callers hold mu.
+func (w *watcher) time(all []equic.Attachment) {
+	somewhere := slices.ContainsFunc(all, func(at equic.Attachment) bool { return at.Attached })
+	switch {
+	case somewhere && w.timer != nil:
+		w.timer.Stop()
+		w.timer = nil
+	case !somewhere && w.timer == nil:
+		w.log.Error("nothing is attached", "ends_in", detachedFor)
+		w.timer = time.AfterFunc(detachedFor, func() {
+			w.end(machineError{fmt.Errorf("nothing was attached for %v: %s", detachedFor, stateOf(all))})
+		})
+	}
 }
 
 func (w *watcher) stop() {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/equic-bench/equic-bench/cmd/internal/man"
+	"github.com/equic-bench/equic-bench/equic"
 )
 
 // The exit codes.
@@ -25,11 +26,12 @@ const about = `equic-gateway blocks QUIC clients in the kernel for a server in a
 It attaches an XDP program to an interface, and counts the connections that the
 server names on a Unix socket: "tryinc ADDR" and "dec ADDR". A client at its quota
 is dropped before the network stack sees it. When the server goes away, what it
-counted goes with it; when equic-gateway ends in any way, nothing stays attached.
-SIGHUP reads the lists from files again.
+counted goes with it; when equic-gateway ends in any way, nothing stays attached,
+unless --pin is given: then the next one with the same flag takes everything over,
+also from one that still runs. SIGHUP reads the lists from files again.
 
 Standard output is data (--events), standard error is a log. Exit codes:
-  0    ended by SIGTERM
+  0    ended by SIGTERM, or by a successor that took over
   1    internal error
   2    wrong usage, or a file of a list that cannot be read
   3    this machine cannot run it: a capability or the interface is missing, or
@@ -84,13 +86,35 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrong("%w", err) })
 	f.register(root.Flags())
-	root.AddCommand(man.Command(func(_ *cobra.Command, args []string) error {
+	root.AddCommand(topCommand(), unpinCommand(), man.Command(func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return wrong("man takes a folder, and nothing else")
 		}
 		return nil
 	}))
 	return root
+}
+
+// unpinCommand removes what --pin has left.
+func unpinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unpin FOLDER",
+		Short: "Detach and remove a gateway that was started with --pin and has ended",
+		Long: `unpin detaches the program of a gateway that was started with --pin FOLDER, and
+removes its counts and lists. The gateway must have ended: end it by SIGTERM first.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return wrong("unpin takes the folder of --pin, and nothing else")
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := equic.Unpin(args[0]); err != nil {
+				return machineError{err}
+			}
+			return nil
+		},
+	}
 }
 
 // usageError is a mistake in the arguments.

@@ -28,6 +28,7 @@ import (
 // What the release has for services (docs/gateway).
 const (
 	unitFile      = "../../docs/gateway/equic-gateway.service"
+	keepFile      = "../../docs/gateway/keep.conf"
 	alertsFile    = "../../docs/gateway/alerts.yaml"
 	dashboardFile = "../../docs/gateway/dashboard.json"
 	manualFile    = "../../docs/gateway.md"
@@ -102,7 +103,7 @@ func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
 		`:1: "nonsense" is no prefix: give one such as 192.0.2.0/24, or an address`})
 
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverInterface)))
-	if got := m.next(t); !strings.HasPrefix(got["STATUS"], "not attached, nothing is dropped: ") {
+	if got := m.next(t); !strings.HasPrefix(got["STATUS"], "not attached to "+serverInterface+", nothing is dropped there: ") {
 		t.Errorf("message %q", got)
 	}
 	testkit.Must(t, p.Process.Signal(syscall.SIGTERM))
@@ -193,8 +194,15 @@ func TestTheUnitIsValidAndHasFewPrivileges(t *testing.T) {
 	unit := filepath.Join(t.TempDir(), filepath.Base(unitFile))
 	installed := strings.Replace(string(text), "ExecStart=/usr/local/bin/equic-gateway", "ExecStart=/bin/true", 1)
 	testkit.Must(t, os.WriteFile(unit, []byte(installed), 0o600))
+	kept := filepath.Join(t.TempDir(), filepath.Base(unitFile))
+	testkit.Must(t, os.WriteFile(kept, []byte(installed), 0o600))
+	testkit.Must(t, os.Mkdir(kept+".d", 0o700))
+	dropIn, err := os.ReadFile(keepFile)
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(filepath.Join(kept+".d", "keep.conf"), dropIn, 0o600))
 	for _, arguments := range [][]string{
 		{"verify", unit},
+		{"verify", kept},
 		{"security", "--offline=yes", "--threshold=20", unit}, // of 100
 	} {
 		out, err := exec.CommandContext(t.Context(), "systemd-analyze", arguments...).CombinedOutput()
