@@ -46,7 +46,7 @@ func variantNames(have []analysis.Variant) []string {
 func axisNames(names []string) []string {
 	all := slices.Clone(names)
 	for i := range all {
-		if len(all) > 3 {
+		if len(all) > 3 && !strings.Contains(all[i], "\n") {
 			all[i] = strings.Replace(all[i], "-", "-\n", 1)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"image/color"
 	"math"
 	"slices"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
@@ -15,24 +16,45 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// breaking is what a panel shows: the breaking points of the variants under one attack.
+// breaking is what a panel shows: breaking points under one attack.
 type breaking struct {
-	name     string // of the attack
-	variants []string
-	points   []*analysis.BreakingPoint
+	name    string // of the attack
+	columns []breakingColumn
+}
+
+// breakingColumn is a place on the x axis.
+type breakingColumn struct {
+	label, variant, cell string
+	points               []*analysis.BreakingPoint // several searches
 }
 
 // figureBreaking shows the breaking point of each variant, with a panel for each cell of a
-// search.
+// search. Cells that differ only in the server share one.
 func figureBreaking(r *analysis.Report) *Figure {
 	search := r.Manifest.Experiment.Search
 	var panels []breaking
 	for _, part := range r.Parts {
-		p := breaking{name: part.Cell.Name, variants: analysis.VariantsOf([]*analysis.Part{part})}
-		for i := range part.Summary.BreakingPoints {
-			p.points = append(p.points, &part.Summary.BreakingPoints[i])
+		server, compared := serverOf(part)
+		name := part.Cell.Name
+		if compared {
+			name = part.Cell.Load
 		}
-		panels = append(panels, p)
+		if len(panels) == 0 || !compared || panels[len(panels)-1].name != name {
+			panels = append(panels, breaking{name: name})
+		}
+		last := &panels[len(panels)-1]
+		for _, v := range part.Summary.Variants {
+			c := breakingColumn{label: v.Name, variant: v.Name, cell: part.Cell.Name}
+			if compared {
+				c.label = server + "\n" + v.Name
+			}
+			for i := range part.Summary.BreakingPoints {
+				if b := &part.Summary.BreakingPoints[i]; b.Variant == v.Name {
+					c.points = append(c.points, b)
+				}
+			}
+			last.columns = append(last.columns, c)
+		}
 	}
 	f := drawBreaking(r, panels)
 	f.note(breakingWhat, f.num(analysis.Number(100*search.Keep)), f.num(analysis.Number(search.P99)),
@@ -41,14 +63,25 @@ func figureBreaking(r *analysis.Report) *Figure {
 	return f
 }
 
+// serverOf returns the server of a cell, and whether the cells are named by it and their load
+// alone.
+func serverOf(part *analysis.Part) (name string, compared bool) {
+	if len(part.Cell.Set) != 1 {
+		return "", false
+	}
+	return strings.CutPrefix(part.Cell.Set[0], "server=")
+}
+
 // figureBounds shows the same for a run with attacks of given strengths, as far as they tell.
 // It returns nil if none has a strength.
 func figureBounds(r *analysis.Report) *Figure {
 	var panels []breaking
 	for _, cells := range sweepsOf(r) {
-		p := breaking{name: cmp.Or(cells[0].Cell.Load, cells[0].Cell.Name), variants: analysis.VariantsOf(cells)}
-		for _, name := range p.variants {
-			p.points = append(p.points, analysis.BoundsOf(cells, name))
+		p := breaking{name: cmp.Or(cells[0].Cell.Load, cells[0].Cell.Name)}
+		for _, name := range analysis.VariantsOf(cells) {
+			p.columns = append(p.columns, breakingColumn{
+				label: name, variant: name, cell: p.name, points: []*analysis.BreakingPoint{analysis.BoundsOf(cells, name)},
+			})
 		}
 		panels = append(panels, p)
 	}
@@ -94,21 +127,22 @@ func (f *Figure) breakingPanel(of breaking, panel int, marks *dots) *plot.Plot {
 	}
 	p := newPanel(title, "", f.say(logScale, f.say(breakingAxis))) // short: a panel is low
 	p.Add(grid(), marks)
-	names(p, axisNames(of.variants))
+	labels := make([]string, len(of.columns))
+	for i, c := range of.columns {
+		labels[i] = c.label
+	}
+	names(p, axisNames(labels))
 	return p
 }
 
-// breakingDots returns one mark for each variant: of several searches, that of the one in
-// the middle.
+// breakingDots returns one mark for each column: of several searches, that of the one in the
+// middle.
 func (f *Figure) breakingDots(of breaking) *dots {
 	marks := &dots{log: true}
-	for i, name := range of.variants {
+	for i, c := range of.columns {
 		var found []*analysis.BreakingPoint
-		for _, b := range of.points {
-			if b.Variant != name {
-				continue
-			}
-			f.breakingRows(of.name, b)
+		for _, b := range c.points {
+			f.breakingRows(c.cell, b)
 			if b.Estimate().Known() {
 				found = append(found, b)
 			}
@@ -117,9 +151,9 @@ func (f *Figure) breakingDots(of breaking) *dots {
 			continue
 		}
 		d := f.breakingDot(found)
-		d.x, d.mark, d.group = float64(i), lookOf(name).mark(3), name
+		d.x, d.mark, d.group = float64(i), lookOf(c.variant).mark(3), strings.ReplaceAll(c.label, "\n", " ")
 		marks.values = append(marks.values, d)
-		f.add(name, of.name, "breaking point (multiple of the capacity)", analysis.StatMedian, analysis.Number(d.y).String())
+		f.add(c.variant, c.cell, "breaking point (multiple of the capacity)", analysis.StatMedian, analysis.Number(d.y).String())
 	}
 	return marks
 }

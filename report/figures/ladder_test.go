@@ -62,7 +62,7 @@ func TestAFigureHasTheCostOfAnAttempt(t *testing.T) {
 func TestAFigureHasTheBoundsThatGivenStrengthsShow(t *testing.T) {
 	r := sweep(0.5, 1, 2)
 	holds := func(p *analysis.Part, variant int) {
-		p.Summary.Variants[variant].Metrics.Honest = analysis.Honest{Kept: 1, P99: 1}
+		p.Summary.Variants[variant].Honest = analysis.Honest{Kept: 1, P99: 1}
 	}
 	holds(r.Parts[0], 0) // tc holds at 0.5x, and degrades at 1x
 	for _, p := range r.Parts {
