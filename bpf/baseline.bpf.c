@@ -46,7 +46,7 @@ struct {
 	__type(value, __u32);
 } measured SEC(".maps");
 
-SEC("xdp")
+SEC("xdp.frags")
 int algorithm1(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;
@@ -78,7 +78,7 @@ int algorithm1(struct xdp_md *ctx)
  * for all earlier loads. Otherwise the CPU would begin with the next packets
  * while this one's client is loaded from memory, which it cannot do behind a
  * driver. */
-SEC("xdp")
+SEC("xdp.frags")
 int rotate(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data;

@@ -18,15 +18,20 @@
 // dropped.
 #include "verdict.h"
 
-/* In the driver, or in its generic form in front of the stack. The packet may have several
- * buffers: its headers are in the first (jumbo frames stay native that way). */
+/* In the driver, or in its generic form in front of the stack. A packet may have several
+ * buffers, so jumbo frames stay native. */
 SEC("xdp.frags")
 int equic(struct xdp_md *ctx)
 {
 	const struct view v = { .hook = HOOK_XDP, .ctx = ctx };
 	struct datagram d = {};
+	enum reason why;
 
-	return is_dropped(&v, read_frame(&v, &d), &d) ? XDP_DROP : XDP_PASS;
+	if (in_parts || (void *)(long)ctx->data + LONGEST_HEADERS > (void *)(long)ctx->data_end)
+		why = read_parts(ctx, &d);
+	else
+		why = read_frame(&v, &d);
+	return is_dropped(&v, why, &d) ? XDP_DROP : XDP_PASS;
 }
 
 /* enum tcx_action_base, which older headers do not have. */

@@ -35,6 +35,7 @@ enum reason {
 	DROP_FRAGMENTED,
 	DROP_OPTIONS,
 	DROP_OVER_QUOTA,
+	DROP_NETWORK, /* it opens a connection, and its client's network is at its quota */
 	DROP_SHORT_INITIAL,
 	DROP_RATE,
 	REASONS,
@@ -97,6 +98,8 @@ struct application {
 	__u16 lists; /* enum lists */
 	__u64 interval_ns; /* from token to token; zero is no rate limit */
 	__u64 burst_ns; /* how far ahead of time tokens may be taken */
+	__u32 network_quota; /* zero is none */
+	__u32 zero;
 };
 
 struct prefix {
@@ -121,6 +124,11 @@ enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
 /* Settings, constant for the verifier. Set by user space before loading. */
 const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
+/* Those of networks, if there is a quota for them. */
+const volatile __u8 limits_networks = 0;
+const volatile __u32 ipv4_network_mask = 0xffffffff; /* network order */
+const volatile __u32 ipv6_network_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
+const volatile __u32 network_groups = 1; /* of their table, a power of two */
 const volatile __u64 hash_key[2] = {}; /* random */
 const volatile __u32 groups = 1; /* of the table, a power of two */
 const volatile __u32 rate_lines = 1; /* a power of two */
@@ -130,6 +138,9 @@ const volatile __u64 event_burst_ns = 0;
 
 const volatile __u64 sample_interval_ns = 0; /* one sample in this time; zero is none at all */
 const volatile __u64 sample_burst_ns = 0;
+
+/* Set in tests: no packet has its headers in its first buffer. */
+const volatile __u8 in_parts = 0;
 
 /* The application of each port, by its index in `applications`; zero is none.
  * Set by user space before loading. */
@@ -170,6 +181,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct bucket);
 } clients SEC(".maps");
+
+/* The same for networks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* user space sets it */
+	__type(key, __u32);
+	__type(value, struct bucket);
+} networks SEC(".maps");
 
 #define RATE_WORDS 8 /* in a cache line */
 

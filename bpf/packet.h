@@ -27,9 +27,11 @@
 #define IPV6_FRAGMENT_OFFSET 0xfff8
 #define IPV6_MORE_FRAGMENTS 0x0001
 #define IPV4_WORDS_WITHOUT_OPTIONS 5
+#define LONGEST_HEADERS (ETH_HLEN + 2 * VLAN_TAG + 40) /* bytes, with those of IPv6 */
 #define MAX_EXTENSIONS 8 /* IPv6 extension headers that are read */
 
-enum hook { HOOK_XDP, HOOK_TC, HOOK_NETFILTER, HOOK_SOCKET };
+/* HOOK_XDP_PARTS is HOOK_XDP for a packet whose headers may not be in its first buffer. */
+enum hook { HOOK_XDP, HOOK_XDP_PARTS, HOOK_TC, HOOK_NETFILTER, HOOK_SOCKET };
 
 /* A packet at a hook. Offsets are from its Ethernet header, at
  * HOOK_NETFILTER from its IP header, at HOOK_SOCKET from its UDP header. */
@@ -55,6 +57,7 @@ static __always_inline long load(const struct view *v, __u32 offset, void *to, c
 {
 	switch (v->hook) {
 	case HOOK_XDP:
+	case HOOK_XDP_PARTS:
 		return bpf_xdp_load_bytes(v->ctx, offset, to, n);
 	case HOOK_NETFILTER:
 		return bpf_dynptr_read(to, n, v->bytes, offset, 0);
@@ -68,6 +71,7 @@ static __always_inline __u32 end_of(const struct view *v)
 {
 	switch (v->hook) {
 	case HOOK_XDP:
+	case HOOK_XDP_PARTS:
 		return bpf_xdp_get_buff_len(v->ctx);
 	case HOOK_NETFILTER:
 		return bpf_dynptr_size(v->bytes);
@@ -318,6 +322,7 @@ static __always_inline int find_datagram(const struct view *v, __u32 offset, __u
 {
 	switch (v->hook) {
 	case HOOK_XDP:
+	case HOOK_XDP_PARTS:
 		return walk_xdp(v->ctx, offset, next, end);
 	case HOOK_NETFILTER:
 		return walk_netfilter(v->ctx, offset, next, end);
@@ -414,6 +419,29 @@ static __always_inline enum reason read_frame(const struct view *v, struct datag
 	type = *(__be16 *)(data + ETH_HLEN + 2 * VLAN_TAG - sizeof(type));
 	if (!is_vlan(type))
 		return read_network(v, type, ETH_HLEN + 2 * VLAN_TAG, d);
+	return too_deep();
+}
+
+/* Reads a frame that may be in several buffers, of which the first may even be empty: it
+ * depends on the driver. As a global function it is verified once, for any datagram. */
+__noinline int read_parts(struct xdp_md *ctx, struct datagram *d)
+{
+	const struct view v = { .hook = HOOK_XDP_PARTS, .ctx = ctx };
+	struct ethhdr eth;
+	__be16 type;
+
+	if (!d || load(&v, 0, &eth, sizeof(eth)))
+		return PASS_MALFORMED;
+	if (!is_vlan(eth.h_proto))
+		return read_network(&v, eth.h_proto, ETH_HLEN, d);
+	if (load(&v, ETH_HLEN + VLAN_TAG - sizeof(type), &type, sizeof(type)))
+		return PASS_MALFORMED;
+	if (!is_vlan(type))
+		return read_network(&v, type, ETH_HLEN + VLAN_TAG, d);
+	if (load(&v, ETH_HLEN + 2 * VLAN_TAG - sizeof(type), &type, sizeof(type)))
+		return PASS_MALFORMED;
+	if (!is_vlan(type))
+		return read_network(&v, type, ETH_HLEN + 2 * VLAN_TAG, d);
 	return too_deep();
 }
 

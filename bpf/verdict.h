@@ -150,18 +150,19 @@ static __always_inline int is_listed(void *list, const struct datagram *d)
 	return listed && *listed;
 }
 
-static __always_inline void make_key(const struct datagram *d, struct key *k)
+/* Makes the key of a client or of its network. */
+static __always_inline void make_key(const struct datagram *d, struct key *k, __u32 mask4, const volatile __u32 *mask6)
 {
 	if (d->source.words[2] == bpf_htonl(0xffff) && !d->source.words[0] && !d->source.words[1]) {
 		k->prefix.words[0] = 0;
 		k->prefix.words[1] = 0;
 		k->prefix.words[2] = bpf_htonl(0xffff);
-		k->prefix.words[3] = d->source.words[3] & ipv4_mask;
+		k->prefix.words[3] = d->source.words[3] & mask4;
 	} else {
-		k->prefix.words[0] = d->source.words[0] & ipv6_mask[0];
-		k->prefix.words[1] = d->source.words[1] & ipv6_mask[1];
-		k->prefix.words[2] = d->source.words[2] & ipv6_mask[2];
-		k->prefix.words[3] = d->source.words[3] & ipv6_mask[3];
+		k->prefix.words[0] = d->source.words[0] & mask6[0];
+		k->prefix.words[1] = d->source.words[1] & mask6[1];
+		k->prefix.words[2] = d->source.words[2] & mask6[2];
+		k->prefix.words[3] = d->source.words[3] & mask6[3];
 	}
 	k->port = d->port;
 	k->zero = 0;
@@ -214,15 +215,15 @@ static __always_inline __u64 hash_of(const struct key *k)
 	return v0 ? v0 : 1; /* zero is a free place */
 }
 
-/* The client's place, if it has one. Both of its buckets are in one page of
- * memory, so that the processor translates only one address. */
-static __always_inline struct slot *find(__u64 hash)
+/* The client's place in a table, if it has one. Both of its buckets are in one page
+ * of memory, so that the processor translates only one address. */
+static __always_inline struct slot *find(void *table, __u32 of, __u64 hash)
 {
-	__u32 group = ((hash >> 16) & (groups - 1)) * GROUP_BUCKETS;
+	__u32 group = ((hash >> 16) & (of - 1)) * GROUP_BUCKETS;
 	__u32 i = group + (hash & (GROUP_BUCKETS - 1));
 	__u32 j = group + ((hash >> 8) & (GROUP_BUCKETS - 1));
-	struct bucket *a = bpf_map_lookup_elem(&clients, &i);
-	struct bucket *b = bpf_map_lookup_elem(&clients, &j);
+	struct bucket *a = bpf_map_lookup_elem(table, &i);
+	struct bucket *b = bpf_map_lookup_elem(table, &j);
 
 	if (!a || !b)
 		return NULL;
@@ -250,30 +251,53 @@ static __always_inline int in_progress(const struct slot *s, __u16 port)
 }
 
 /* The coarse clock costs less, but netfilter programs may not read it. */
-static __always_inline __u64 now_ns(const struct view *v)
+static __always_inline __u64 now_ns(const int netfilter)
 {
-	return v->hook == HOOK_NETFILTER ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
+	return netfilter ? bpf_ktime_get_ns() : bpf_ktime_get_coarse_ns();
 }
 
-static __always_inline enum reason judge_quota(const struct view *v, const struct datagram *d, struct key *k, __u64 hash,
-					       enum kind kind, const struct application *a)
+/* Returns whether a packet belongs to a handshake in progress. */
+static __always_inline int continues(const struct datagram *d, enum kind kind, const struct slot *s)
 {
-	struct slot *s = find(hash);
+	return (kind == KIND_TOKEN || kind == KIND_0RTT) && !may_be_merged(d) && in_progress(s, d->source_port);
+}
 
+static __always_inline enum reason judge_quota(const struct datagram *d, struct key *k, struct slot *s, enum kind kind,
+					       const struct application *a, const int netfilter)
+{
 	if (!s)
 		return PASS_UNKNOWN_CLIENT;
 	if (s->connections < a->quota)
 		return PASS_UNDER_QUOTA;
-	if (a->policy == POLICY_NEW && (kind == KIND_TOKEN || kind == KIND_0RTT) && !may_be_merged(d) &&
-	    in_progress(s, d->source_port))
+	if (a->policy == POLICY_NEW && continues(d, kind, s))
 		return PASS_HANDSHAKE;
-	if (outlives && owned_until_ns < now_ns(v))
+	if (outlives && owned_until_ns < now_ns(netfilter)) /* the process that counts has ended */
 		return PASS_UNOWNED;
 	if (!s->dropped) {
 		s->dropped = 1;
 		send_event(k, EVENT_OVER_QUOTA);
 	}
 	return DROP_OVER_QUOTA;
+}
+
+/* Returns whether the client's network has as many connections as it may have. As a global
+ * function it is verified once. */
+__noinline int is_network_full(const struct datagram *d, __u32 quota)
+{
+	struct slot *s;
+	struct key k;
+
+	if (!d || !quota)
+		return 0;
+	make_key(d, &k, ipv4_network_mask, ipv6_network_mask);
+	s = find(&networks, network_groups, hash_of(&k));
+	if (!s || s->connections < quota)
+		return 0;
+	if (outlives && owned_until_ns < bpf_ktime_get_ns())
+		return 0;
+	if (!s->dropped)
+		s->dropped = 1;
+	return 1;
 }
 
 /* A client's two token buckets. */
@@ -297,14 +321,12 @@ static __always_inline void find_rate(__u64 hash, struct pair *p)
 }
 
 /* Returns 1 if the client may open a connection now. */
-static __always_inline int within_rate(const struct view *v, struct key *k, struct pair *p, const struct application *a)
+static __always_inline int within_rate(__u64 now, struct key *k, struct pair *p, const struct application *a)
 {
 	int passed, was_empty, other_was_empty;
-	__u64 now;
 
 	if (!p->first || !p->second)
 		return 0;
-	now = now_ns(v);
 	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
 	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
 	was_empty &= other_was_empty;
@@ -315,13 +337,47 @@ static __always_inline int within_rate(const struct view *v, struct key *k, stru
 	return passed;
 }
 
-static __always_inline enum reason judge(const struct view *v, const struct datagram *d, const struct application *a)
+/* The verdict by what is known of the client. */
+static __always_inline enum reason judge_client(const struct datagram *d, const struct application *a, enum kind kind,
+						const int netfilter)
 {
 	struct pair rate = {};
+	struct slot *client;
 	enum reason why;
-	enum kind kind;
 	struct key k;
 	__u64 hash;
+	int opens;
+
+	make_key(d, &k, ipv4_mask, ipv6_mask);
+	hash = hash_of(&k);
+	if (a->interval_ns && kind >= KIND_TOKEN)
+		find_rate(hash, &rate);
+	client = find(&clients, groups, hash);
+	opens = kind >= KIND_MERGED && !(client && continues(d, kind, client));
+	why = judge_quota(d, &k, client, kind, a, netfilter);
+	if (why == DROP_OVER_QUOTA)
+		return why;
+	if (limits_networks && opens && is_network_full(d, a->network_quota))
+		return DROP_NETWORK;
+	if (kind < KIND_TOKEN || !a->interval_ns)
+		return why;
+	return within_rate(now_ns(netfilter), &k, &rate, a) ? why : DROP_RATE;
+}
+
+/* Global functions are verified once, not once for each way to read a packet. */
+__noinline int judge_known(const struct datagram *d, const struct application *a, __u32 kind)
+{
+	return d && a ? judge_client(d, a, kind, 0) : PASS_MALFORMED;
+}
+
+__noinline int judge_known_netfilter(const struct datagram *d, const struct application *a, __u32 kind)
+{
+	return d && a ? judge_client(d, a, kind, 1) : PASS_MALFORMED;
+}
+
+static __always_inline enum reason judge(const struct view *v, const struct datagram *d, const struct application *a)
+{
+	enum kind kind;
 
 	if (a->lists) {
 		if ((a->lists & LIST_ALLOWED) && is_listed(&allowed, d))
@@ -340,14 +396,7 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 		return PASS_NOT_QUIC;
 	if ((kind == KIND_INITIAL || kind == KIND_TOKEN) && d->length < QUIC_MIN_INITIAL)
 		return DROP_SHORT_INITIAL;
-	make_key(d, &k);
-	hash = hash_of(&k);
-	if (a->interval_ns && kind >= KIND_TOKEN)
-		find_rate(hash, &rate);
-	why = judge_quota(v, d, &k, hash, kind, a);
-	if (why == DROP_OVER_QUOTA || kind < KIND_TOKEN || !a->interval_ns)
-		return why;
-	return within_rate(v, &k, &rate, a) ? why : DROP_RATE;
+	return v->hook == HOOK_NETFILTER ? judge_known_netfilter(d, a, kind) : judge_known(d, a, kind);
 }
 
 /* Sends a dropped packet to user space, unless there are too many. */

@@ -96,34 +96,37 @@ func attach(o Options, p *pin) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", &modeError{o.Mode, err})
 	}
-	if p != nil {
-		if err := p.own(o.TakeOver); err != nil {
-			return nil, errors.Join(err, loaded.close())
-		}
-	}
 	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, pin: p}
+	all, err := prepareAll(loaded.objs.Program, &g.options, g.attachmentChanged)
+	if err == nil && p != nil {
+		err = p.acquire(&g.options)
+	}
+	if err != nil {
+		all.free()
+		return nil, errors.Join(err, loaded.close())
+	}
 	inherits := p != nil && p.state != nil
 	defer func() {
 		if err == nil {
 			return
 		}
-		g.owner.close()
+		g.freeze()
 		err = errors.Join(err, g.events.close(), loaded.close())
 		if p != nil && !inherits {
-			err = errors.Join(err, p.empty())
+			err = errors.Join(err, p.abandon())
 		}
 	}()
 	if err := g.takeUp(loaded, inherits); err != nil {
+		all.free()
 		return nil, fmt.Errorf("set up the program: %w", err)
 	}
-	if err := g.attach(); err != nil {
+	if err := g.attach(all); err != nil {
 		return nil, err
 	}
 	if p != nil {
-		err = errors.Join(p.write(), p.dropLinks(&o))
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("pin the gateway: %w", err), g.at.close())
+		if err := errors.Join(p.save(), p.dropLinks(&o)); err != nil {
+			return nil, errors.Join(fmt.Errorf("pin the gateway: %w", err), g.at.close())
+		}
 	}
 	return g, nil
 }
@@ -134,26 +137,28 @@ func (g *Gateway) takeUp(l *loaded, inherits bool) (err error) {
 	o, p := &g.options, g.pin
 	heirs := 0
 	if p != nil {
-		heirs = p.now.Owners
+		if heirs = p.now.Owners; p.lapsed {
+			o.Inherit = 0 // the counts are too old
+		}
 		p.carryOver(o, l.key)
 		if err := p.fill(l); err != nil {
 			return err
 		}
-		if g.owner, err = startOwner(g.objs); err != nil {
+		if g.owner, err = startOwner(g.objs, p); err != nil {
 			return err
 		}
 	}
 	g.ports = slices.Clone(o.Ports)
-	g.clients = l.table(*o)
+	g.counts = l.tables(*o)
 	if inherits {
-		g.clients.inherit(o.Inherit)
+		g.each(func(t *table) { t.inherit(o.Inherit) })
 		g.heirs = heirs
 	}
 	return g.configure()
 }
 
 // attach attaches the program at the place that the options name.
-func (g *Gateway) attach() (err error) {
+func (g *Gateway) attach(all keepers) (err error) {
 	o, program := &g.options, g.objs.Program
 	switch o.Mode {
 	case Netfilter:
@@ -165,9 +170,10 @@ func (g *Gateway) attach() (err error) {
 			return fmt.Errorf("attach to sockets: %w", err)
 		}
 	default:
-		if g.at, err = keepAll(program, o, g.attachmentChanged); err != nil {
+		if err := all.begin(); err != nil {
 			return err
 		}
+		g.at = all
 	}
 	return nil
 }
@@ -220,7 +226,9 @@ const (
 func (o *Options) applications() []gatewayApplication {
 	list := make([]gatewayApplication, len(o.Ports))
 	for i, p := range o.Ports {
-		list[i] = gatewayApplication{Quota: uint32(p.Quota), Policy: policyClient} // validated
+		list[i] = gatewayApplication{ // validated
+			Quota: uint32(p.Quota), Policy: policyClient, NetworkQuota: uint32(o.Networks.Quota),
+		}
 		if p.Policy == PolicyNew {
 			list[i].Policy = policyNew
 		}
@@ -270,12 +278,39 @@ type objects struct {
 
 func (o *objects) Close() error { return errors.Join(o.Program.Close(), o.gatewayMaps.Close()) }
 
-// loaded is a program with its maps. The map of clients is mapped into memory.
+// loaded is a program with its maps. Those of clients and networks are mapped into memory.
 type loaded struct {
 	objs   *objects
-	memory []byte // of the map of clients
+	memory tableMemory
 	key    hashKey
 }
+
+// tableMemory is that of the tables. That of networks is nil if they are not limited.
+type tableMemory struct{ clients, networks []byte }
+
+func (m tableMemory) close() error {
+	var err error
+	for _, part := range [][]byte{m.clients, m.networks} {
+		if part != nil {
+			err = errors.Join(err, unix.Munmap(part))
+		}
+	}
+	return err
+}
+
+// mapTable maps the map of a table into memory.
+func mapTable(m *ebpf.Map) ([]byte, error) {
+	size := int(m.MaxEntries()) * bucketSlots * int(unsafe.Sizeof(slot{}))
+	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map a table into memory: %w", err)
+	}
+	return b, nil
+}
+
+// readInParts is set by a test: the program then reads every packet as if it were in several
+// buffers.
+var readInParts bool
 
 // load makes the program and its maps from complete options. If there is a pinned gateway,
 // its maps are used.
@@ -304,6 +339,10 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
+	specs.Networks.MaxEntries = groupBuckets
+	if o.Networks.Quota > 0 {
+		specs.Networks.MaxEntries = groups * groupBuckets
+	}
 	specs.Allowed.MaxEntries = uint32(o.MaxPrefixes) + 1 // validated; allIPv4 is always there
 	specs.Denied.MaxEntries = uint32(o.MaxPrefixes) + 1
 	var of [1 << 16]uint8
@@ -319,8 +358,19 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
+	if readInParts {
+		err = errors.Join(err, specs.InParts.Set(uint8(1)))
+	}
 	if o.Pin != "" {
 		err = errors.Join(err, specs.Outlives.Set(uint8(1)))
+	}
+	if n := o.Networks; n.Quota > 0 {
+		err = errors.Join(err,
+			specs.LimitsNetworks.Set(uint8(1)),
+			specs.Ipv4NetworkMask.Set(mask(n.IPv4Prefix)[0]),
+			specs.Ipv6NetworkMask.Set(mask(n.IPv6Prefix)),
+			specs.NetworkGroups.Set(groups),
+		)
 	}
 	if !o.mayMerge() {
 		err = errors.Join(err, specs.Merges.Set(uint8(0)))
@@ -340,10 +390,12 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	if err := spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		return nil, explainPermission(err)
 	}
-	size := int(groups*groupBuckets*bucketSlots) * int(unsafe.Sizeof(slot{}))
-	l.memory, err = unix.Mmap(l.objs.Clients.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	l.memory.clients, err = mapTable(l.objs.Clients)
+	if err == nil && o.Networks.Quota > 0 {
+		l.memory.networks, err = mapTable(l.objs.Networks)
+	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("map the table of clients into memory: %w", err), l.objs.Close())
+		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
@@ -351,18 +403,27 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 // rateWords is the number of words of the rate limit in a cache line.
 const rateWords = 8
 
-// table returns a table that counts in the memory of the kernel's map.
-func (l *loaded) table(o Options) *table {
-	slots := unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(l.memory))), len(l.memory)/int(unsafe.Sizeof(slot{})))
-	t := newTable(slots, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)
-	t.halfOpen, t.holdDown = o.HalfOpen, o.HoldDown
-	for i, p := range o.Ports {
-		t.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated
+// tables returns tables that count in the memory of the kernel's maps.
+func (l *loaded) tables(o Options) counts {
+	slots := func(memory []byte) []slot {
+		return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/int(unsafe.Sizeof(slot{})))
 	}
-	return t
+	c := counts{clients: newTable(slots(l.memory.clients), o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)}
+	c.clients.halfOpen, c.clients.holdDown = o.HalfOpen, o.HoldDown
+	n := o.Networks
+	if n.Quota > 0 {
+		c.networks = newTable(slots(l.memory.networks), o.MaxClients, newPrefixes(n.IPv4Prefix, n.IPv6Prefix), l.key)
+	}
+	for i, p := range o.Ports {
+		c.clients.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated
+		if c.networks != nil {
+			c.networks.addLimit(p.Number, uint8(i+1), uint32(n.Quota), false) // validated
+		}
+	}
+	return c
 }
 
-func (l *loaded) close() error { return errors.Join(unix.Munmap(l.memory), l.objs.Close()) }
+func (l *loaded) close() error { return errors.Join(l.memory.close(), l.objs.Close()) }
 
 // mask returns the mask of a prefix, in network order.
 func mask(bits int) [4]uint32 {
@@ -378,10 +439,10 @@ func mask(bits int) [4]uint32 {
 func explain(err error) error {
 	switch {
 	case taken(err):
-		return fmt.Errorf("another program is attached already (`bpftool net` and `bpftool link` show it): %w", err)
+		return fmt.Errorf("another program is attached already (`bpftool net` and `bpftool link` show it): detach it, or use mode %s, "+
+			"which works beside it: %w", TC, err)
 	case errors.Is(err, unix.ERANGE):
-		return fmt.Errorf("the MTU is too large for native XDP (veth takes about 3500 bytes, at both ends): lower it, "+
-			"or use mode %s: %w", TC, err)
+		return fmt.Errorf("the MTU is too large for native XDP with this driver: lower it, or use mode %s: %w", TC, err)
 	case errors.Is(err, unix.EOPNOTSUPP):
 		return fmt.Errorf("the driver has no native XDP: use mode %s or %s: %w", TC, Generic, err)
 	}

@@ -3,6 +3,7 @@ package equic
 import (
 	"errors"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,42 @@ func TestAnInterfaceThatHasAProgramIsRefused(t *testing.T) {
 				t.Errorf("the first program is in mode %q now, want %s", got, first.Mode())
 			}
 		})
+	}
+}
+
+// Programs of xdp-loader and other tools run under a dispatcher, if the kernel lets libxdp use
+// one, or else alone.
+func TestTheProgramOfAnotherToolIsNamedAndTCWorksBesideIt(t *testing.T) {
+	testkit.NeedTool(t, "xdp-filter")
+	p := newPair(t)
+	f := p.newFlow(t, serverAddress, serverPort)
+	// An empty BPF file system of its own. It ends with the test's thread, as the namespaces.
+	testkit.Must(t, unix.Unshare(unix.CLONE_NEWNS))
+	testkit.Must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
+	testkit.Must(t, unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""))
+	filter := func(args ...string) {
+		t.Helper()
+		if out, err := exec.CommandContext(t.Context(), "xdp-filter", args...).CombinedOutput(); err != nil {
+			testkit.Lack(t, "xdp-filter does not run on this kernel: "+err.Error()+"\n"+string(out))
+		}
+	}
+	filter("load", serverIface, "--policy", "allow")
+	_, err := Attach(Options{Interfaces: []string{serverIface}, Ports: onePort})
+	wantError(t, err, unix.EBUSY, "use mode tc, which works beside it")
+	if text := err.Error(); !strings.Contains(text, "the dispatcher of libxdp") && !strings.Contains(text, `"xdpfilt_alw_all"`) {
+		t.Errorf("the program is not named: %v", err)
+	}
+	g := mustAttach(t, Options{Interfaces: []string{serverIface}, Ports: onePort, Mode: TC, Quota: 1, HoldDown: -1})
+	f.arrives(t, initial())
+	testkit.Must(t, g.Inc(serverPort, addressOf(f)))
+	f.stalls(t, g, initial(), DropOverQuota)
+	testkit.Must(t, g.Dec(serverPort, addressOf(f)))
+	filter("ip", "--mode", "src", clientAddress) // now the other program drops
+	f.send(t, initial())
+	before := packets(t, g, PassUnknownClient)
+	f.send(t, initial())
+	if got := packets(t, g, PassUnknownClient); got != before {
+		t.Errorf("%d packets came past the other program", got-before)
 	}
 }
 

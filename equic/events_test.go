@@ -184,32 +184,36 @@ func TestEventsComeFromAnAttachedGateway(t *testing.T) {
 
 func TestSomeDroppedPacketsAreSampled(t *testing.T) {
 	for _, monitor := range []bool{false, true} {
-		events := make(chan Event, 16)
+		events := make(chan Event, 64)
 		p := newProgram(t, Options{
-			Ports: onePort, Events: events, SamplesPerSecond: 2, Denied: prefixList("198.18.1.0/24"), Monitor: monitor,
+			Ports: onePort, Quota: 1, Events: events, SamplesPerSecond: 2, Denied: prefixList("198.18.1.0/24"), Monitor: monitor,
 		})
-		denied := datagram(t, "198.18.1.9", initial())
-		for range 5 {
-			p.run(t, denied)
+		p.put(t, serverPort, alice.String(), 1)
+		start := time.Now()
+		for range 50 {
+			p.run(t, datagram(t, "198.18.1.9", initial()))
 		}
-		for range 2 {
-			e := <-events
-			want := Event{
-				Time: e.Time, Kind: Sampled, Client: netip.MustParsePrefix("198.18.1.9/32"), Port: serverPort,
-				Sample: &Sample{Reason: DropDenied, Source: e.Sample.Source, Bytes: len(initial())},
+		most := 2 + int(2*time.Since(start).Seconds()+1)
+		p.run(t, datagram(t, alice.String(), initial())) // whose event comes after the samples
+		n := 0
+		for e := range events {
+			if e.Kind == Blocked {
+				break
 			}
-			if diff := cmp.Diff(want, e, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-				cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" || e.Sample.Source.Port() == 0 {
-				t.Errorf("(-want +got):\n%s", diff)
+			n++
+			if e.Kind != Sampled || e.Client.String() != "198.18.1.9/32" || e.Port != serverPort {
+				t.Fatalf("event %+v", e)
+			}
+			if s := e.Sample; s.Reason != DropDenied || s.Source.Addr() != e.Client.Addr() || s.Source.Port() == 0 ||
+				s.Bytes != len(initial()) {
+				t.Errorf("sample %+v", s)
 			}
 			if age := time.Since(e.Time); age < -time.Second || age > time.Minute {
 				t.Errorf("it is %v old", age)
 			}
 		}
-		select {
-		case e := <-events:
-			t.Errorf("a third event: %+v", e)
-		default:
+		if n < 2 || n > most {
+			t.Errorf("%d samples of 50 packets, want 2 to %d", n, most)
 		}
 		if lost := eventsLost(t, p); lost != 0 {
 			t.Errorf("%d events are lost: a sample that is not taken is not", lost)

@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Gateway is a running program, attached to its interfaces or at the place that
@@ -18,17 +16,19 @@ import (
 type Gateway struct {
 	options Options  // complete
 	at      attached // nil in tests that need no interface
-	clients *table
+	counts
 	events  *notifier // nil if Options.Events is nil
 	pin     *pin      // nil if Options.Pin is empty
 	owner   *owner    // nil if it is
 	allowed *List
 	denied  *List
 
+	telling sync.Mutex // held while attachmentChanged tells of a change
+
 	mu           sync.Mutex // guards the fields below; taken after the mutexes of the lists
 	closed       bool
 	objs         *objects
-	memory       []byte               // of the map of clients
+	memory       tableMemory          // of the tables
 	applications []gatewayApplication // in the order of options.Ports
 	ports        []Port               // the same, with the limits in force
 	heirs        int                  // owners of a predecessor that have not yet claimed all they have
@@ -41,12 +41,17 @@ type Gateway struct {
 //
 // Each Inc needs a Dec, except after an error (ErrFull, ErrPort, ErrClosed): then
 // nothing is counted.
-func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.clients.inc(port, addr) }
+func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.inc(port, addr) }
 
 // Claim counts a connection that the gateway's predecessor counted, and that still exists
 // (Options.Inherit). It returns false if there is none: then nothing is counted. Each
 // connection that it counts needs a Dec.
-func (g *Gateway) Claim(port uint16, addr netip.Addr) bool { return g.clients.claim(port, addr) }
+func (g *Gateway) Claim(port uint16, addr netip.Addr) bool { return g.claim(port, addr) }
+
+// Inherited returns the number of connections that a predecessor counted and nobody has
+// claimed yet. They are in force, but not among Clients: whose they are is known when they
+// are claimed.
+func (g *Gateway) Inherited() int { return g.clients.inheritedNow() }
 
 // SetOwners sets the number of processes that have connections counted here. If the gateway
 // is handed over, its successor knows how many have to claim theirs.
@@ -68,7 +73,7 @@ func (g *Gateway) Claimed() {
 	last := g.heirs == 0
 	g.mu.Unlock()
 	if last {
-		g.clients.disinheritAll()
+		g.each((*table).disinheritAll)
 	}
 }
 
@@ -80,11 +85,11 @@ func (g *Gateway) Claimed() {
 // An admitted connection is counted and needs a Dec. Otherwise nothing is counted, with
 // or without an error.
 func (g *Gateway) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
-	admitted, err = g.clients.tryInc(port, addr)
+	admitted, err = g.tryInc(port, addr)
 	if admitted || err != nil || !g.isAllowed(addr) {
 		return admitted, err
 	}
-	err = g.clients.inc(port, addr)
+	err = g.inc(port, addr)
 	return err == nil, err
 }
 
@@ -102,14 +107,12 @@ func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
 // client's quota allows no more handshakes in progress; otherwise ErrFull, ErrPort or
 // ErrClosed. After an error nothing is counted.
 func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (Handshake, error) {
-	h, err := g.clients.begin(port, from, validated, false)
-	if errors.Is(err, ErrOverQuota) && g.isAllowed(from.Addr()) {
-		h, err = g.clients.begin(port, from, validated, true)
+	allowed := g.networks != nil && g.isAllowed(from.Addr())
+	h, err := g.begin(port, from, validated, allowed)
+	if errors.Is(err, ErrOverQuota) && !allowed && g.isAllowed(from.Addr()) {
+		h, err = g.begin(port, from, validated, true)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return h, nil
+	return h, err
 }
 
 // HalfOpen returns the number of handshakes in progress, of those that Begin counted.
@@ -131,7 +134,7 @@ func (g *Gateway) isAllowed(addr netip.Addr) bool {
 // Dec removes one connection from a client's count, and forgets the client at zero. If
 // the client has no connection, or after Close, it returns an error and changes
 // nothing.
-func (g *Gateway) Dec(port uint16, addr netip.Addr) error { return g.clients.dec(port, addr) }
+func (g *Gateway) Dec(port uint16, addr netip.Addr) error { return g.dec(port, addr) }
 
 // Count returns the number of counted connections of a client of a port.
 func (g *Gateway) Count(port uint16, addr netip.Addr) int { return g.clients.count(port, addr) }
@@ -158,6 +161,15 @@ func (g *Gateway) Ports() []Port {
 // no particular order. It works on a copy.
 func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.counted()) }
 
+// Networks iterates over the networks that have connections, as Clients does. Without
+// Options.Networks there are none.
+func (g *Gateway) Networks() iter.Seq[Client] {
+	if g.networks == nil {
+		return func(func(Client) bool) {}
+	}
+	return slices.Values(g.networks.counted())
+}
+
 // Mode returns the mode in force, as reported by the kernel after attaching: never
 // Auto.
 func (g *Gateway) Mode() Mode {
@@ -182,8 +194,10 @@ func (g *Gateway) Attachments() []Attachment {
 	return g.at.attachments()
 }
 
-// attachmentChanged sends an event, and calls Options.OnAttachment.
+// attachmentChanged sends an event, and calls Options.OnAttachment, one call at a time.
 func (g *Gateway) attachmentChanged(now Attachment) {
+	g.telling.Lock()
+	defer g.telling.Unlock()
 	g.events.attachment(now)
 	if g.options.OnAttachment != nil {
 		g.options.OnAttachment(now)
@@ -249,7 +263,7 @@ func (g *Gateway) SetMonitor(on bool) error {
 	if err := g.objs.Monitoring.Set(value); err != nil {
 		return fmt.Errorf("set monitor mode: %w", err)
 	}
-	g.clients.monitoring.Store(on)
+	g.each(func(t *table) { t.monitoring.Store(on) })
 	return g.note()
 }
 
@@ -259,7 +273,7 @@ func (g *Gateway) note() error {
 		return nil
 	}
 	g.pin.now.Ports, g.pin.now.Monitor = g.ports, g.clients.monitoring.Load()
-	return g.pin.write()
+	return g.pin.save()
 }
 
 // Monitor reports whether monitor mode is on.
@@ -329,7 +343,8 @@ func (g *Gateway) application(port uint16) int {
 	return slices.IndexFunc(g.options.Ports, func(p Port) bool { return p.Number == port })
 }
 
-// Stats returns the packet counters since Attach. The counters of the CPUs are not read
+// Stats returns the packet counters since Attach; those of Packets and WouldDrop since the
+// first Attach with the same Options.Pin. The counters of the CPUs are not read
 // at the same instant: on a busy interface the sum may be off by a few packets. After
 // Close the error is ErrClosed.
 func (g *Gateway) Stats() (Stats, error) {
@@ -340,7 +355,7 @@ func (g *Gateway) Stats() (Stats, error) {
 	}
 	s, err := readStats(g.objs.Packets, g.objs.EventsLost, g.options.Ports)
 	s.EventsLost += g.events.lostEvents()
-	s.Full = g.clients.full.Load()
+	g.each(func(t *table) { s.Full += t.full.Load() })
 	s.HalfOpen = g.HalfOpen()
 	return s, err
 }
@@ -351,7 +366,7 @@ func (g *Gateway) Close() error {
 	return g.end(func() error {
 		err := g.at.close()
 		if g.pin != nil {
-			err = errors.Join(err, g.pin.clear())
+			err = errors.Join(err, g.pin.removeAll())
 		}
 		return err
 	})
@@ -363,17 +378,28 @@ func (g *Gateway) Leave() error {
 	return g.end(func() error { return g.at.close() })
 }
 
+// freeze makes changes fail, and ends what changes by itself. It also takes a gateway that
+// is not complete.
+func (g *Gateway) freeze() {
+	if g.clients != nil {
+		g.each((*table).close)
+	}
+	for _, l := range []*List{g.allowed, g.denied} {
+		if l != nil {
+			l.close()
+		}
+	}
+	g.owner.close()
+}
+
 // end ends the gateway, with or without detaching the program.
 func (g *Gateway) end(detach func() error) error {
-	g.clients.close()
-	g.allowed.close()
-	g.denied.close()
+	g.freeze()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
 		return nil
 	}
 	g.closed = true
-	g.owner.close()
-	return errors.Join(detach(), g.events.close(), unix.Munmap(g.memory), g.objs.Close(), g.pin.close())
+	return errors.Join(detach(), g.events.close(), g.memory.close(), g.objs.Close(), g.pin.close())
 }

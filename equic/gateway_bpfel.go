@@ -14,12 +14,14 @@ import (
 )
 
 type gatewayApplication struct {
-	_          structs.HostLayout
-	Quota      uint32
-	Policy     uint16
-	Lists      uint16
-	IntervalNs uint64
-	BurstNs    uint64
+	_            structs.HostLayout
+	Quota        uint32
+	Policy       uint16
+	Lists        uint16
+	IntervalNs   uint64
+	BurstNs      uint64
+	NetworkQuota uint32
+	Zero         uint32
 }
 
 type gatewayBucket struct {
@@ -52,6 +54,7 @@ const (
 	gatewayMapDenied           = "denied"
 	gatewayMapEvents           = "events"
 	gatewayMapEventsLost       = "events_lost"
+	gatewayMapNetworks         = "networks"
 	gatewayMapPackets          = "packets"
 	gatewayMapRates            = "rates"
 	gatewayProgEquic           = "equic"
@@ -64,10 +67,15 @@ const (
 	gatewayVarEventsFullNs     = "events_full_ns"
 	gatewayVarGroups           = "groups"
 	gatewayVarHashKey          = "hash_key"
+	gatewayVarInParts          = "in_parts"
 	gatewayVarIpv4Mask         = "ipv4_mask"
+	gatewayVarIpv4NetworkMask  = "ipv4_network_mask"
 	gatewayVarIpv6Mask         = "ipv6_mask"
+	gatewayVarIpv6NetworkMask  = "ipv6_network_mask"
+	gatewayVarLimitsNetworks   = "limits_networks"
 	gatewayVarMerges           = "merges"
 	gatewayVarMonitoring       = "monitoring"
+	gatewayVarNetworkGroups    = "network_groups"
 	gatewayVarOutlives         = "outlives"
 	gatewayVarOwnedUntilNs     = "owned_until_ns"
 	gatewayVarRateLines        = "rate_lines"
@@ -135,6 +143,7 @@ type gatewayMapSpecs struct {
 	Denied       *ebpf.MapSpec `ebpf:"denied"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
+	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	Packets      *ebpf.MapSpec `ebpf:"packets"`
 	Rates        *ebpf.MapSpec `ebpf:"rates"`
 }
@@ -149,10 +158,15 @@ type gatewayVariableSpecs struct {
 	EventsFullNs     *ebpf.VariableSpec `ebpf:"events_full_ns"`
 	Groups           *ebpf.VariableSpec `ebpf:"groups"`
 	HashKey          *ebpf.VariableSpec `ebpf:"hash_key"`
+	InParts          *ebpf.VariableSpec `ebpf:"in_parts"`
 	Ipv4Mask         *ebpf.VariableSpec `ebpf:"ipv4_mask"`
+	Ipv4NetworkMask  *ebpf.VariableSpec `ebpf:"ipv4_network_mask"`
 	Ipv6Mask         *ebpf.VariableSpec `ebpf:"ipv6_mask"`
+	Ipv6NetworkMask  *ebpf.VariableSpec `ebpf:"ipv6_network_mask"`
+	LimitsNetworks   *ebpf.VariableSpec `ebpf:"limits_networks"`
 	Merges           *ebpf.VariableSpec `ebpf:"merges"`
 	Monitoring       *ebpf.VariableSpec `ebpf:"monitoring"`
+	NetworkGroups    *ebpf.VariableSpec `ebpf:"network_groups"`
 	Outlives         *ebpf.VariableSpec `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.VariableSpec `ebpf:"owned_until_ns"`
 	RateLines        *ebpf.VariableSpec `ebpf:"rate_lines"`
@@ -188,6 +202,7 @@ type gatewayMaps struct {
 	Denied       *ebpf.Map `ebpf:"denied"`
 	Events       *ebpf.Map `ebpf:"events"`
 	EventsLost   *ebpf.Map `ebpf:"events_lost"`
+	Networks     *ebpf.Map `ebpf:"networks"`
 	Packets      *ebpf.Map `ebpf:"packets"`
 	Rates        *ebpf.Map `ebpf:"rates"`
 }
@@ -200,6 +215,7 @@ func (m *gatewayMaps) Close() error {
 		m.Denied,
 		m.Events,
 		m.EventsLost,
+		m.Networks,
 		m.Packets,
 		m.Rates,
 	)
@@ -215,10 +231,15 @@ type gatewayVariables struct {
 	EventsFullNs     *ebpf.Variable `ebpf:"events_full_ns"`
 	Groups           *ebpf.Variable `ebpf:"groups"`
 	HashKey          *ebpf.Variable `ebpf:"hash_key"`
+	InParts          *ebpf.Variable `ebpf:"in_parts"`
 	Ipv4Mask         *ebpf.Variable `ebpf:"ipv4_mask"`
+	Ipv4NetworkMask  *ebpf.Variable `ebpf:"ipv4_network_mask"`
 	Ipv6Mask         *ebpf.Variable `ebpf:"ipv6_mask"`
+	Ipv6NetworkMask  *ebpf.Variable `ebpf:"ipv6_network_mask"`
+	LimitsNetworks   *ebpf.Variable `ebpf:"limits_networks"`
 	Merges           *ebpf.Variable `ebpf:"merges"`
 	Monitoring       *ebpf.Variable `ebpf:"monitoring"`
+	NetworkGroups    *ebpf.Variable `ebpf:"network_groups"`
 	Outlives         *ebpf.Variable `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.Variable `ebpf:"owned_until_ns"`
 	RateLines        *ebpf.Variable `ebpf:"rate_lines"`

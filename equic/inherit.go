@@ -43,6 +43,12 @@ func (t *table) disinheritAll() {
 	})
 }
 
+// inheritedNow returns the number of connections that no owner has claimed yet.
+func (t *table) inheritedNow() (n int) {
+	t.each(func(_ int, e *entry, _ *slot) { n += int(e.inherited) })
+	return n
+}
+
 // claim turns a connection that a predecessor counted into one that is counted here. It
 // returns false if there is none.
 func (t *table) claim(port uint16, addr netip.Addr) bool {

@@ -64,7 +64,7 @@ func measureDrop(ctx context.Context, o Options) (_ DropCost, err error) {
 	application.Quota = 1
 	if err := errors.Join(
 		l.objs.Applications.Put(uint32(1), application),
-		l.table(o).inc(port.Number, client),
+		l.tables(o).inc(port.Number, client),
 	); err != nil {
 		return DropCost{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"net/http"
 	"slices"
@@ -107,14 +108,8 @@ func (g *Gateway) writeAttachment(m metrics) {
 }
 
 func (g *Gateway) writeClients(m metrics) {
-	connections, clients, blocked := map[uint16]uint64{}, map[uint16]uint64{}, map[uint16]uint64{}
-	for c := range g.Clients() {
-		connections[c.Port] += uint64(c.Connections)
-		clients[c.Port]++
-		if c.Blocked {
-			blocked[c.Port]++
-		}
-	}
+	connections, clients, blocked := countClients(g.Clients())
+	_, networks, networksBlocked := countClients(g.Networks())
 	turnedAway := g.TurnedAway()
 	for _, metric := range []struct {
 		name, kind, help string
@@ -128,6 +123,8 @@ func (g *Gateway) writeClients(m metrics) {
 			"Times that a client at its quota was turned away, or in monitor mode would have been.",
 			func(p uint16) uint64 { return turnedAway[p] },
 		},
+		{"equic_networks", "gauge", "Networks that have connections, if they are limited.", func(p uint16) uint64 { return networks[p] }},
+		{"equic_networks_blocked", "gauge", "Networks at their quota.", func(p uint16) uint64 { return networksBlocked[p] }},
 		{"equic_quota", "gauge", "Connections that a client may have.", func(p uint16) uint64 { return uint64(g.Quota(p)) }},
 	} {
 		m.head(metric.name, metric.kind, metric.help)
@@ -135,6 +132,19 @@ func (g *Gateway) writeClients(m metrics) {
 			m.sample(metric.name, metric.value(p.Number), "port", p.Number)
 		}
 	}
+}
+
+// countClients counts clients, or networks, by port.
+func countClients(all iter.Seq[Client]) (connections, clients, blocked map[uint16]uint64) {
+	connections, clients, blocked = map[uint16]uint64{}, map[uint16]uint64{}, map[uint16]uint64{}
+	for c := range all {
+		connections[c.Port] += uint64(c.Connections)
+		clients[c.Port]++
+		if c.Blocked {
+			blocked[c.Port]++
+		}
+	}
+	return connections, clients, blocked
 }
 
 // metrics writes lines to a buffer, so writing cannot fail.

@@ -27,6 +27,15 @@ func TestEveryHookReadsPacketsAlike(t *testing.T) {
 	}
 }
 
+// A driver may put the headers of a packet into another buffer than the first.
+func TestPacketsInPartsAreReadAlike(t *testing.T) {
+	readInParts = true
+	defer func() { readInParts = false }()
+	p := newProgram(t, Options{Ports: onePort, Quota: 3, Policy: PolicyClient, MaxClients: 8})
+	p.fillClients(t)
+	p.expectAll(t, slices.Concat(ipv4Cases(t), ipv6Cases(t), vlanCases(t)))
+}
+
 // seenBehindTheDriver returns the packets that the kernel passes to a program in the
 // stack.
 func seenBehindTheDriver(cases []packetCase) []packetCase {

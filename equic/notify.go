@@ -13,7 +13,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 )
 
 // kernelEvent is struct event in bpf/equic.bpf.c.
@@ -60,9 +59,9 @@ func newNotifier(to chan<- Event, p prefixes, events *ebpf.Map) (*notifier, erro
 	if to == nil {
 		return nil, nil // a nil notifier sends nothing
 	}
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return nil, fmt.Errorf("read the monotonic clock: %w", err)
+	now, err := monotonic()
+	if err != nil {
+		return nil, err
 	}
 	reader, err := ringbuf.NewReader(events)
 	if err != nil {
@@ -71,7 +70,7 @@ func newNotifier(to chan<- Event, p prefixes, events *ebpf.Map) (*notifier, erro
 	n := &notifier{
 		to:       to,
 		prefixes: p,
-		booted:   time.Now().Add(-time.Duration(t.Nano())),
+		booted:   time.Now().Add(-time.Duration(now)),
 		reader:   reader,
 		done:     make(chan struct{}),
 	}

@@ -99,6 +99,8 @@ type Options struct {
 	// distinguish clients. Zero is DefaultIPv4Prefix and DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
+	// Networks limits the connections of whole networks, too.
+	Networks NetworkLimits
 	// HalfOpen limits the handshakes in progress from addresses that are not validated.
 	HalfOpen HalfOpenLimits
 	// HoldDown is how long a connection continues to count after its end, under
@@ -150,7 +152,8 @@ type Options struct {
 	// closed. Nil is no events.
 	Events chan<- Event
 	// OnAttachment is called, by a goroutine of the gateway, when the program is no
-	// longer attached, when it is attached again, and when the interface is renamed. It
+	// longer attached to an interface, when it is attached again, and when the interface is
+	// renamed. There is one call at a time, and the first may come before Attach returns. It
 	// may be nil.
 	OnAttachment func(Attachment)
 	// SamplesPerSecond is how many dropped packets per second become an event (Sampled).
@@ -210,6 +213,7 @@ func (o Options) complete() (Options, error) {
 		o.EventsPerSecond = 1000
 	}
 	o.HalfOpen = o.HalfOpen.complete()
+	o.Networks = o.Networks.complete(&o)
 	if o.HoldDown == 0 {
 		o.HoldDown = DefaultHoldDown
 	}
@@ -282,7 +286,7 @@ func (o *Options) validate() error {
 	case o.EventsPerSecond < 1 || o.EventsPerSecond > 1_000_000:
 		return fmt.Errorf("events per second is %d: give 1 to 1000000", o.EventsPerSecond)
 	}
-	if err := o.HalfOpen.validate(); err != nil {
+	if err := errors.Join(o.HalfOpen.validate(), o.Networks.validate(o)); err != nil {
 		return err
 	}
 	for i, name := range o.Interfaces {

@@ -3,14 +3,17 @@
 package equic
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -23,9 +26,11 @@ import (
 type pin struct {
 	dir    string
 	folder *os.File
+	made   bool      // it did not exist
 	owned  bool      // locked
 	state  *ebpf.Map // nil until a gateway is in the folder
 	now    pinState
+	lapsed bool // nobody has owned the gateway for so long that its counts are worthless
 }
 
 // layout is the version of the maps and of pinState. Increase it if a program cannot use
@@ -46,12 +51,19 @@ type pinState struct {
 	GivenMonitor bool    `json:"given_monitor"`
 	Monitor      bool    `json:"monitor"`
 	Owners       int     `json:"owners"` // processes that have counts: Gateway.SetOwners
+
+	Networks NetworkLimits `json:"networks"` // the quota may change, but not to or from zero
 }
 
 // The files of the folder. The BPF file system allows no dot in a name.
 const (
 	stateFile  = "state"
 	stateBytes = 16 << 10 // MaxPorts ports in JSON
+
+	stateText    = 0 // index of the JSON
+	stateOwned   = 1 // and of the time until which the gateway is owned (CLOCK_MONOTONIC)
+	stateEntries = 2
+
 	mapPrefix  = "map-"
 	linkPrefix = "link-"
 )
@@ -67,14 +79,15 @@ func openPin(dir string) (*pin, error) {
 		return nil, fmt.Errorf("%s is in no BPF file system: give a folder below /sys/fs/bpf, where `mount -t bpf bpf /sys/fs/bpf` "+
 			"mounts one", dir)
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+	made := os.Mkdir(dir, 0o700)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return nil, made
 	}
 	folder, err := os.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	return &pin{dir: dir, folder: folder}, nil
+	return &pin{dir: dir, folder: folder, made: made == nil}, nil
 }
 
 // read reads the state of the gateway in the folder, if there is one.
@@ -90,30 +103,44 @@ func (p *pin) read() error {
 	if err != nil {
 		return fmt.Errorf("open the state in %s: %w", p.dir, err)
 	}
-	text := make([]byte, stateBytes)
-	if m.ValueSize() != stateBytes {
-		err = fmt.Errorf("its size is %d", m.ValueSize())
-	} else {
-		err = m.Lookup(uint32(0), &text)
-	}
-	var now pinState
-	if err == nil {
-		err = json.Unmarshal(text[:slices.Index(append(text, 0), 0)], &now)
+	p.state = m // closed with p
+	if p.now, err = readState(m); err == nil {
+		p.lapsed, err = isLapsed(m)
 	}
 	if err != nil {
-		return errors.Join(p.refuse("its state cannot be read: %w", err), m.Close())
+		return p.refuse("its state cannot be read: %w", err)
 	}
-	p.state, p.now = m, now
 	return nil
+}
+
+func readState(m *ebpf.Map) (now pinState, err error) {
+	if m.ValueSize() != stateBytes || m.MaxEntries() != stateEntries {
+		return now, fmt.Errorf("it has %d entries of %d bytes", m.MaxEntries(), m.ValueSize())
+	}
+	text := make([]byte, stateBytes)
+	if err := m.Lookup(uint32(stateText), &text); err != nil {
+		return now, err
+	}
+	return now, json.Unmarshal(text[:slices.Index(append(text, 0), 0)], &now)
+}
+
+// isLapsed reports whether nobody has owned a gateway lately.
+func isLapsed(m *ebpf.Map) (bool, error) {
+	value := make([]byte, stateBytes)
+	if err := m.Lookup(uint32(stateOwned), &value); err != nil {
+		return false, err
+	}
+	now, err := monotonic()
+	return binary.NativeEndian.Uint64(value) < now, err
 }
 
 // refuse returns the error of a gateway that cannot be taken over.
 func (p *pin) refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: %w; remove it (Unpin), or give another folder", ErrPinned, fmt.Errorf("the one in "+p.dir+": "+format, args...))
+	return fmt.Errorf("%w: the one in %s: %w; remove it (`equic-gateway unpin` or equic.Unpin), or give another folder", ErrPinned, p.dir, fmt.Errorf(format, args...))
 }
 
-// check refuses options for which the gateway in the folder is not made. It completes the
-// options with the settings in force.
+// check refuses options for which the gateway in the folder is not made. It replaces Auto by
+// the mode that it has.
 func (p *pin) check(o *Options) error {
 	if p.state == nil {
 		return nil
@@ -126,6 +153,9 @@ func (p *pin) check(o *Options) error {
 		return p.refuse("its mode is %s, not %s", now.Mode, o.Mode)
 	}
 	o.Mode = now.Mode
+	if (now.Networks.Quota == 0) != (o.Networks.Quota == 0) {
+		return p.refuse("its quota of networks is %d, not %d: it cannot be turned on or off", now.Networks.Quota, o.Networks.Quota)
+	}
 	for _, size := range []struct {
 		what     string
 		is, want int
@@ -134,6 +164,8 @@ func (p *pin) check(o *Options) error {
 		{"max prefixes", now.MaxPrefixes, o.MaxPrefixes},
 		{"IPv4 prefix", now.IPv4Prefix, o.IPv4Prefix},
 		{"IPv6 prefix", now.IPv6Prefix, o.IPv6Prefix},
+		{"IPv4 prefix of networks", now.Networks.IPv4Prefix, o.Networks.IPv4Prefix},
+		{"IPv6 prefix of networks", now.Networks.IPv6Prefix, o.Networks.IPv6Prefix},
 	} {
 		if size.is != size.want {
 			return p.refuse("its %s is %d, not %d", size.what, size.is, size.want)
@@ -159,7 +191,7 @@ func portNumbers(ports []Port) string {
 func (p *pin) carryOver(o *Options, key hashKey) {
 	now := pinState{
 		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
-		IPv6Prefix: o.IPv6Prefix, HashKey: key, GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
+		IPv6Prefix: o.IPv6Prefix, HashKey: key, Networks: o.Networks, GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
 	}
 	if p.state != nil {
 		for i := range o.Ports {
@@ -189,7 +221,7 @@ func (p *pin) lock(takeOver func() error) error {
 		return err
 	}
 	if takeOver == nil {
-		return fmt.Errorf("%w: another process owns the one in %s", ErrPinned, p.dir)
+		return fmt.Errorf("%w: another process owns the one in %s: end it, or take over by its own socket", ErrPinned, p.dir)
 	}
 	if err := takeOver(); err != nil {
 		return fmt.Errorf("take over the gateway in %s: %w", p.dir, err)
@@ -215,22 +247,67 @@ func (p *pin) tryLock() (free bool, err error) {
 // was locked.
 var errAnother = errors.New("the pinned gateway has changed meanwhile")
 
-// own locks the folder, and reads the settings that are in force by now.
-func (p *pin) own(takeOver func() error) error {
-	if err := p.lock(takeOver); err != nil {
+// acquire locks the folder, and reads the settings that are in force by now. A predecessor
+// gives the gateway up only if nothing of these options is known to fail.
+func (p *pin) acquire(o *Options) error {
+	if err := p.checkLists(o); err != nil {
+		return err
+	}
+	if err := p.lock(o.TakeOver); err != nil {
 		return err
 	}
 	before, key := p.state != nil, p.now.HashKey
+	if !p.isThere() {
+		p.owned = false
+		return errAnother
+	}
 	if err := p.read(); err != nil {
 		return err
 	}
-	// A folder that was removed meanwhile is not the one that others will open.
-	is, err := p.folder.Stat()
-	if there, statErr := os.Stat(p.dir); statErr != nil || err != nil || !os.SameFile(is, there) {
-		return errAnother
-	}
 	if before != (p.state != nil) || p.now.HashKey != key {
 		return errAnother
+	}
+	return nil
+}
+
+// isThere reports whether the folder that is locked is still the one that others open.
+func (p *pin) isThere() bool {
+	is, err := p.folder.Stat()
+	there, statErr := os.Stat(p.dir)
+	return err == nil && statErr == nil && os.SameFile(is, there)
+}
+
+// checkLists refuses feeds for which the lists of the gateway have no room: those that they
+// replace are on the lists until the new ones are.
+func (p *pin) checkLists(o *Options) error {
+	maps, err := p.maps()
+	defer func() {
+		for _, m := range maps {
+			_ = m.Close()
+		}
+	}()
+	if err != nil || len(maps) == 0 {
+		return err
+	}
+	for name, feed := range map[string][]netip.Prefix{gatewayMapAllowed: o.AllowedFeed, gatewayMapDenied: o.DeniedFeed} {
+		all := make(map[prefixKey]bool)
+		var key prefixKey
+		var value origin
+		there := maps[name].Iterate()
+		for there.Next(&key, &value) {
+			if value != 0 { // else it is allIPv4, which is not listed
+				all[key] = true
+			}
+		}
+		for _, prefix := range feed {
+			if prefix, err := listed(prefix); err == nil {
+				all[keyOf(prefix)] = true
+			}
+		}
+		if n := len(all); there.Err() == nil && n > o.MaxPrefixes {
+			return fmt.Errorf("%w: %s would have %d prefixes while its feed is replaced, and MaxPrefixes is %d", ErrListFull, name, n,
+				o.MaxPrefixes)
+		}
 	}
 	return nil
 }
@@ -242,7 +319,7 @@ func (p *pin) maps() (map[string]*ebpf.Map, error) {
 	if p == nil || p.state == nil {
 		return all, nil
 	}
-	for name := range (&gatewayMaps{}).pinned() {
+	for name := range (&gatewayMaps{}).mapsToPin() {
 		m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, mapPrefix+name), nil)
 		if err != nil {
 			return all, p.refuse("its map %s: %w", name, err)
@@ -252,12 +329,13 @@ func (p *pin) maps() (map[string]*ebpf.Map, error) {
 	return all, nil
 }
 
-// pinned returns the maps that a successor takes over, by their names in bpf/maps.h. The
+// mapsToPin returns the maps that a successor takes over, by their names in bpf/maps.h. The
 // events are their reader's.
-func (m *gatewayMaps) pinned() map[string]*ebpf.Map {
+func (m *gatewayMaps) mapsToPin() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		gatewayMapAllowed: m.Allowed, gatewayMapApplications: m.Applications, gatewayMapClients: m.Clients,
-		gatewayMapDenied: m.Denied, gatewayMapEventsLost: m.EventsLost, gatewayMapPackets: m.Packets, gatewayMapRates: m.Rates,
+		gatewayMapNetworks: m.Networks,
+		gatewayMapDenied:   m.Denied, gatewayMapEventsLost: m.EventsLost, gatewayMapPackets: m.Packets, gatewayMapRates: m.Rates,
 	}
 }
 
@@ -267,22 +345,22 @@ func (p *pin) fill(l *loaded) (err error) {
 	if p.state != nil {
 		return nil
 	}
-	if err := p.clear(); err != nil {
+	if err := p.removeAll(); err != nil {
 		return err
 	}
-	for name, m := range l.objs.pinned() {
+	for name, m := range l.objs.mapsToPin() {
 		if err := m.Pin(filepath.Join(p.dir, mapPrefix+name)); err != nil {
 			return fmt.Errorf("pin the map %s: %w", name, err)
 		}
 	}
 	p.state, err = ebpf.NewMap(&ebpf.MapSpec{
-		Name: "equic_state", Type: ebpf.Array, KeySize: 4, ValueSize: stateBytes, MaxEntries: 1,
+		Name: "equic_state", Type: ebpf.Array, KeySize: 4, ValueSize: stateBytes, MaxEntries: stateEntries,
 	})
 	return err
 }
 
-// write writes the state. The first time, the gateway is complete with it.
-func (p *pin) write() error {
+// save writes the state. The first time, the gateway is complete with it.
+func (p *pin) save() error {
 	if p == nil {
 		return nil
 	}
@@ -293,7 +371,7 @@ func (p *pin) write() error {
 	if len(text) > stateBytes {
 		return fmt.Errorf("the state has %d bytes, more than %d", len(text), stateBytes)
 	}
-	if err := p.state.Put(uint32(0), append(text, make([]byte, stateBytes-len(text))...)); err != nil {
+	if err := p.state.Put(uint32(stateText), append(text, make([]byte, stateBytes-len(text))...)); err != nil {
 		return fmt.Errorf("write the state in %s: %w", p.dir, err)
 	}
 	if p.state.IsPinned() {
@@ -312,24 +390,24 @@ func (o *Options) linkFile(name string) string {
 
 // dropLinks detaches the program from interfaces that the options no longer name.
 func (p *pin) dropLinks(o *Options) error {
-	return p.clearOf(func(name string) bool {
+	return p.removeFiles(func(name string) bool {
 		is := func(iface string) bool { return filepath.Base(o.linkFile(iface)) == name }
 		return strings.HasPrefix(name, linkPrefix) && !slices.ContainsFunc(o.Interfaces, is)
 	})
 }
 
-// clear removes everything in the folder, the links first: without them the program is no
+// removeAll removes everything in the folder, the links first: without them the program is no
 // longer attached.
-func (p *pin) clear() error {
+func (p *pin) removeAll() error {
 	return errors.Join(
-		p.clearOf(func(name string) bool { return strings.HasPrefix(name, linkPrefix) }),
-		p.clearOf(func(name string) bool { return name == stateFile || strings.HasPrefix(name, mapPrefix) }),
+		p.removeFiles(func(name string) bool { return strings.HasPrefix(name, linkPrefix) }),
+		p.removeFiles(func(name string) bool { return name == stateFile || strings.HasPrefix(name, mapPrefix) }),
 	)
 }
 
-// empty removes a gateway that could not begin.
-func (p *pin) empty() error {
-	err := p.clear()
+// abandon removes a gateway that could not begin.
+func (p *pin) abandon() error {
+	err := p.removeAll()
 	if p.state != nil {
 		err = errors.Join(err, p.state.Close())
 		p.state = nil
@@ -337,7 +415,7 @@ func (p *pin) empty() error {
 	return err
 }
 
-func (p *pin) clearOf(ours func(name string) bool) error {
+func (p *pin) removeFiles(ours func(name string) bool) error {
 	all, err := os.ReadDir(p.dir)
 	for _, f := range all {
 		if !ours(f.Name()) {
@@ -368,7 +446,7 @@ func (p *pin) close() error {
 	if p == nil {
 		return nil
 	}
-	if p.owned {
+	if p.owned || p.made {
 		_ = os.Remove(p.dir) // fails unless it is empty
 	}
 	err := p.folder.Close()
@@ -389,14 +467,18 @@ func Unpin(dir string) (err error) {
 		return fmt.Errorf("remove a pinned gateway: %w", err)
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := p.lock(nil); err != nil {
+	if err = p.lock(nil); err == nil && !p.isThere() {
+		err = errAnother
+	}
+	if err != nil {
 		return fmt.Errorf("remove a pinned gateway: %w", err)
 	}
-	return p.clear()
+	return p.removeAll()
 }
 
 // owner is how a process shows a program that it maintains the counts.
 type owner struct {
+	once sync.Once
 	stop chan struct{}
 	done chan struct{}
 }
@@ -408,13 +490,13 @@ const (
 	ownedRenew = time.Second
 )
 
-// startOwner shows a program that it is owned until it is stopped. A nil owner does
-// nothing.
-func startOwner(objs *objects) (*owner, error) {
-	if err := renew(objs); err != nil {
+// startOwner shows a program and a successor that the gateway is owned, until it is stopped.
+// A nil owner does nothing.
+func startOwner(objs *objects, p *pin) (*owner, error) {
+	if err := p.renew(objs); err != nil {
 		return nil, err
 	}
-	w := &owner{make(chan struct{}), make(chan struct{})}
+	w := &owner{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(ownedRenew)
@@ -424,25 +506,38 @@ func startOwner(objs *objects) (*owner, error) {
 			case <-w.stop:
 				return
 			case <-tick.C:
-				_ = renew(objs) // it writes to memory, and succeeded before
+				_ = p.renew(objs) // it writes to memory, and succeeded before
 			}
 		}
 	}()
 	return w, nil
 }
 
-func renew(objs *objects) error {
+// renew notes that the gateway is owned for a while.
+func (p *pin) renew(objs *objects) error {
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	until := now + uint64(ownedFor)
+	value := make([]byte, stateBytes)
+	binary.NativeEndian.PutUint64(value, until)
+	return errors.Join(objs.OwnedUntilNs.Set(until), p.state.Put(uint32(stateOwned), value))
+}
+
+// monotonic returns the time of CLOCK_MONOTONIC in nanoseconds, as programs read it.
+func monotonic() (uint64, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return fmt.Errorf("read the monotonic clock: %w", err)
+		return 0, fmt.Errorf("read the monotonic clock: %w", err)
 	}
-	return objs.OwnedUntilNs.Set(uint64(now.Nano()) + uint64(ownedFor))
+	return uint64(now.Nano()), nil
 }
 
 func (w *owner) close() {
 	if w == nil {
 		return
 	}
-	close(w.stop)
+	w.once.Do(func() { close(w.stop) })
 	<-w.done
 }

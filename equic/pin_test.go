@@ -2,18 +2,25 @@ package equic
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/link"
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/internal/testkit/golden"
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
@@ -28,12 +35,25 @@ func newBPFFolder(t *testing.T) string {
 	return filepath.Join(dir, "equic")
 }
 
+// attachedIn asks the kernel whether the server's interface has a program in a mode.
+func attachedIn(t *testing.T, mode Mode) bool {
+	t.Helper()
+	if mode != TC {
+		return attachedMode(t) == mode
+	}
+	q, err := link.QueryPrograms(link.QueryOptions{
+		Target: netkit.Link(t, serverIface).Attrs().Index, Attach: ebpf.AttachTCXIngress,
+	})
+	testkit.Must(t, err)
+	return len(q.Programs) > 0
+}
+
 // mustLeave ends a gateway that stays attached.
 func mustLeave(t *testing.T, g *Gateway) {
 	t.Helper()
 	testkit.Must(t, g.Leave())
-	if got := attachedMode(t); got != g.options.Mode && g.options.Mode != TC {
-		t.Fatalf("the kernel says %q after Leave", got)
+	if !attachedIn(t, g.options.Mode) {
+		t.Fatalf("no program in mode %s after Leave", g.options.Mode)
 	}
 }
 
@@ -80,6 +100,9 @@ func TestASuccessorTakesEverythingOver(t *testing.T) {
 				t.Errorf("%d packets are counted, want the %d of before, and more", got, counted)
 			}
 			p.dropped(t, second) // before its owner claims it
+			if got := second.Inherited(); got != 3 {
+				t.Errorf("%d connections are inherited, want 3", got)
+			}
 			want := []Port{{Number: serverPort, Quota: 2, Policy: PolicyNew, InitialsPerSecond: 1000, Burst: 500}}
 			if diff := cmp.Diff(want, second.Ports()); diff != "" {
 				t.Errorf("limits (-want +got):\n%s", diff)
@@ -112,8 +135,8 @@ func TestASuccessorTakesEverythingOver(t *testing.T) {
 			if _, err := os.Stat(o.Pin); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("the folder after Close: %v", err)
 			}
-			if got := attachedMode(t); got != "" {
-				t.Errorf("the kernel says %q after Close", got)
+			if attachedIn(t, mode) {
+				t.Error("it is attached after Close")
 			}
 		})
 	}
@@ -140,6 +163,28 @@ func TestConnectionsThatNobodyClaimsEnd(t *testing.T) {
 	if third.Claim(serverPort, alice) {
 		t.Error("a connection was claimed after its end")
 	}
+}
+
+func TestWhatIsLeftEndsWhenEachOwnerHasClaimed(t *testing.T) {
+	newPair(t)
+	o := Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 2, Pin: newBPFFolder(t), Inherit: time.Hour}
+	first := mustAttach(t, o)
+	for range 2 {
+		testkit.Must(t, first.Inc(serverPort, alice)) // one of them ends unseen
+	}
+	testkit.Must(t, first.SetOwners(2))
+	mustLeave(t, first)
+	second := mustAttach(t, o)
+	if !second.Claim(serverPort, alice) {
+		t.Error("nothing to claim")
+	}
+	for i, want := range []bool{false, true} {
+		second.Claimed()
+		if got, err := second.TryInc(serverPort, alice); got != want || err != nil {
+			t.Errorf("after %d of 2 owners: %v, %v; want %v", i+1, got, err, want)
+		}
+	}
+	second.Claimed() // one more than there were
 }
 
 func TestLimitsOfOptionsThatHaveChangedWin(t *testing.T) {
@@ -299,7 +344,7 @@ func TestQuotasEndWithoutAnOwner(t *testing.T) {
 		g := &Gateway{options: o, objs: l.objs}
 		testkit.Must(t, g.takeUp(l, false))
 		t.Cleanup(func() {
-			g.clients.close()
+			g.freeze()
 			testkit.Must(t, l.close())
 		})
 		q := &program{g}
@@ -312,23 +357,78 @@ func TestQuotasEndWithoutAnOwner(t *testing.T) {
 	}
 }
 
-// The maps and the state are what a gateway of another version finds. If this test fails,
-// and a program of the version before could not use the maps, increase layout.
+// The maps are what a gateway of another version finds. If this test fails, and a program of
+// the version before could not use the maps, increase layout; then run it with -update.
 func TestTheLayoutHasItsVersion(t *testing.T) {
 	spec, err := loadGateway()
 	testkit.Must(t, err)
-	var specs gatewaySpecs
-	testkit.Must(t, spec.Assign(&specs))
-	got := map[string][3]uint32{}
-	for name := range (&gatewayMaps{}).pinned() {
+	var b strings.Builder
+	fmt.Fprintf(&b, "layout %d\n", layout)
+	for _, name := range slices.Sorted(maps.Keys((&gatewayMaps{}).mapsToPin())) {
 		m := spec.Maps[name]
-		got[name] = [3]uint32{uint32(m.Type), m.KeySize, m.ValueSize}
+		fmt.Fprintf(&b, "\n%s: %s, flags %d\n", name, m.Type, m.Flags)
+		for _, typ := range []btf.Type{m.Key, m.Value} {
+			text, err := new(btf.GoFormatter).TypeDeclaration("t", btf.UnderlyingType(typ))
+			testkit.Must(t, err)
+			fmt.Fprintln(&b, text)
+		}
 	}
-	want := map[string][3]uint32{
-		"allowed": {11, 20, 8}, "denied": {11, 20, 8}, "applications": {2, 4, 24}, "clients": {2, 4, 64},
-		"events_lost": {6, 4, 8}, "packets": {6, 4, 8}, "rates": {2, 4, 8},
+	fmt.Fprintf(&b, "\nreasons: %s\n", strings.Join(Reasons(), " "))
+	golden.Check(t, "layout.golden", []byte(b.String()))
+}
+
+// A gateway that was down for long has counts of long ago.
+func TestCountsOfLongAgoAreNotInherited(t *testing.T) {
+	newPair(t)
+	o := Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Pin: newBPFFolder(t), Inherit: time.Hour}
+	first := mustAttach(t, o)
+	testkit.Must(t, first.Inc(serverPort, alice))
+	mustLeave(t, first)
+	p, err := openPin(o.Pin)
+	testkit.Must(t, err)
+	testkit.Must(t, p.read())
+	testkit.Must(t, p.state.Put(uint32(stateOwned), make([]byte, stateBytes))) // since the start of the machine
+	testkit.Must(t, p.close())
+	second := mustAttach(t, o)
+	if admitted, err := second.TryInc(serverPort, alice); !admitted || err != nil {
+		t.Errorf("%v, %v; want the client admitted", admitted, err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" || layout != 1 || len(reasons) != 22 {
-		t.Errorf("layout %d with %d reasons (-want +got):\n%s", layout, len(reasons), diff)
+}
+
+func TestATakeOverThatFailsLeavesTheProgram(t *testing.T) {
+	p := newPair(t)
+	const other = "equictest2"
+	netkit.AddVeth(t, other, "equictest3", p.Client)
+	o := Options{Interfaces: []string{serverIface}, Ports: onePort, Pin: newBPFFolder(t), DeniedFeed: prefixList("192.0.2.0/24", "198.51.100.0/24")}
+	o.MaxPrefixes = 3
+	first := mustAttach(t, o)
+	left := false
+	o.TakeOver = func() error {
+		left = true
+		return first.Leave()
 	}
+	for want, change := range map[string]func(*Options){
+		"no such interface": func(o *Options) { o.Interfaces = []string{serverIface, "nope0"} },
+		"would have 4":      func(o *Options) { o.DeniedFeed = prefixList("203.0.113.0/24", "203.0.112.0/24") },
+	} {
+		bad := o
+		change(&bad)
+		if _, err := Attach(bad); err == nil || !strings.Contains(err.Error(), want) || left {
+			t.Errorf("%s: %v; the first has left: %v", want, err, left)
+		}
+	}
+	// Another program takes the second interface, which shows only when ours is attached.
+	empty, err := emptyProgram(Native)
+	testkit.Must(t, err)
+	defer empty.Close()
+	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, other), empty.FD()))
+	o.Interfaces = []string{serverIface, other}
+	if _, err := Attach(o); err == nil || !taken(err) || !left {
+		t.Errorf("error %v; the first has left: %v", err, left)
+	}
+	if attachedMode(t) != Native {
+		t.Error("the first interface is not protected any more")
+	}
+	o.Interfaces = []string{serverIface}
+	testkit.Must(t, mustAttach(t, o).Close())
 }

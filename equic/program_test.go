@@ -46,9 +46,7 @@ func newProgram(tb testing.TB, o Options) *program {
 	g := &Gateway{options: o, objs: l.objs}
 	testkit.Must(tb, g.takeUp(l, false))
 	tb.Cleanup(func() {
-		g.allowed.close()
-		g.denied.close()
-		g.clients.close()
+		g.freeze()
 		testkit.Must(tb, g.events.close())
 	})
 	return &program{g}

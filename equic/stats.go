@@ -27,6 +27,7 @@ const (
 	DropFragmented    = "drop_fragmented"     // the first of several fragments
 	DropOptions       = "drop_options"        // IPv4 options
 	DropOverQuota     = "drop_over_quota"     // the client is at its quota
+	DropNetwork       = "drop_network"        // it opens a connection, and its network is at its quota
 	DropShortInitial  = "drop_short_initial"  // an Initial in a datagram below 1200 bytes (RFC 9000, 14.1)
 	DropRate          = "drop_rate"           // the client is over its rate
 )
@@ -37,7 +38,7 @@ var reasons = [...]string{
 	PassMalformed, PassNotIP, PassNotUDP, PassFragment, PassIncomplete, PassTooDeep, PassOtherPort,
 	DropIncomplete, DropTooDeep,
 	PassAllowed, PassNotQUIC, PassEstablished, PassUnknownClient, PassUnderQuota, PassHandshake, PassUnowned,
-	DropDenied, DropFragmented, DropOptions, DropOverQuota, DropShortInitial, DropRate,
+	DropDenied, DropFragmented, DropOptions, DropOverQuota, DropNetwork, DropShortInitial, DropRate,
 }
 
 const firstOfPort = 9

@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Gateway is an XDP program at work on one interface. It is not supported on this
-// system.
+// Gateway is a running program. It is not supported on this system.
 type Gateway struct{}
 
 // Unpin returns ErrUnsupported on this system.
@@ -31,6 +30,9 @@ func (*Gateway) Dec(uint16, netip.Addr) error { return ErrUnsupported }
 
 // Claim returns false.
 func (*Gateway) Claim(uint16, netip.Addr) bool { return false }
+
+// Inherited returns zero.
+func (*Gateway) Inherited() int { return 0 }
 
 // SetOwners does nothing.
 func (*Gateway) SetOwners(int) error { return nil }
@@ -76,6 +78,9 @@ func (*Gateway) TurnedAway() map[uint16]uint64 { return nil }
 
 // Clients returns an empty sequence.
 func (*Gateway) Clients() iter.Seq[Client] { return func(func(Client) bool) {} }
+
+// Networks returns an empty sequence.
+func (*Gateway) Networks() iter.Seq[Client] { return func(func(Client) bool) {} }
 
 // Mode returns the empty mode.
 func (*Gateway) Mode() Mode { return "" }

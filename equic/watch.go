@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -31,6 +32,7 @@ type keeper struct {
 	program *ebpf.Program
 	id      uint32          // the program's
 	pinned  string          // path of the link in a BPF file system; empty if it is not pinned
+	created bool            // the link was: it did not exist before
 	ns      netns.NsHandle  // the namespace of the interface
 	kernel  *netlink.Handle // for requests about ns
 	changed func(Attachment)
@@ -48,17 +50,43 @@ type keeper struct {
 // keepers keep a program attached to several interfaces.
 type keepers []*keeper
 
-// keepAll attaches a program to all interfaces of the options, or to none.
-func keepAll(program *ebpf.Program, o *Options, changed func(Attachment)) (_ attached, err error) {
-	var all keepers
+// prepareAll checks all interfaces of the options, and attaches nothing yet. In a mode that
+// has none, there are no keepers.
+func prepareAll(program *ebpf.Program, o *Options, changed func(Attachment)) (all keepers, err error) {
+	if o.Mode == Netfilter || o.Mode == Socket {
+		return nil, nil
+	}
 	for _, name := range o.Interfaces {
-		k, err := keep(program, name, o, changed)
+		k, err := prepare(program, name, o, changed)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("attach to %s: %w", name, err), all.close())
+			all.free()
+			return nil, fmt.Errorf("attach to %s: %w", name, err)
 		}
 		all = append(all, k)
 	}
 	return all, nil
+}
+
+// begin attaches the program to all interfaces, or to none more than before.
+func (all keepers) begin() error {
+	for i, k := range all {
+		if err := k.begin(); err != nil {
+			err = fmt.Errorf("attach to %s: %w", k.name, err)
+			for _, begun := range all[:i] {
+				err = errors.Join(err, begun.undo())
+			}
+			all[i:].free()
+			return err
+		}
+	}
+	return nil
+}
+
+// free releases keepers that have not begun.
+func (all keepers) free() {
+	for _, k := range all {
+		k.free()
+	}
 }
 
 func (all keepers) attachments() []Attachment {
@@ -76,8 +104,8 @@ func (all keepers) close() (err error) {
 	return err
 }
 
-// keep attaches a program to an interface of the caller's network namespace.
-func keep(program *ebpf.Program, name string, o *Options, changed func(Attachment)) (_ *keeper, err error) {
+// prepare checks an interface of the caller's network namespace.
+func prepare(program *ebpf.Program, name string, o *Options, changed func(Attachment)) (_ *keeper, err error) {
 	k := &keeper{
 		name: name, mode: o.Mode, program: program, pinned: o.linkFile(name), changed: changed, ns: netns.None(),
 		changes: make(chan netlink.LinkUpdate), stop: make(chan struct{}), done: make(chan struct{}),
@@ -106,19 +134,46 @@ func keep(program *ebpf.Program, name string, o *Options, changed func(Attachmen
 	if err != nil {
 		return nil, err
 	}
+	k.index = iface.Attrs().Index
 	if !o.AllowTunnels {
-		if err := k.refuseTunnels(iface.Attrs().Index); err != nil {
+		if err := k.refuseTunnels(k.index); err != nil {
 			return nil, err
 		}
 	}
+	if err := k.refuseWithoutEthernet(k.index); err != nil {
+		return nil, &modeError{k.mode, err}
+	}
+	return k, nil
+}
+
+// begin attaches the program, and keeps it attached from then on.
+func (k *keeper) begin() error {
+	iface, err := k.find()
+	if err != nil {
+		return err
+	}
 	if err := k.attachTo(iface); err != nil {
-		return nil, err
+		return err
 	}
 	if err := netlink.LinkSubscribe(k.changes, k.stop); err != nil {
-		return nil, errors.Join(fmt.Errorf("watch the interface: %w", err), k.link.Close())
+		err = errors.Join(fmt.Errorf("watch the interface: %w", err), k.link.Close())
+		if k.created && k.pinned != "" {
+			err = errors.Join(err, os.Remove(k.pinned))
+		}
+		return err
 	}
 	go k.run()
-	return k, nil
+	return nil
+}
+
+// undo ends what begin did. A program that was attached before it stays attached.
+func (k *keeper) undo() error {
+	err := k.close()
+	if k.created && k.pinned != "" {
+		detachPinned(k.pinned)
+		err = errors.Join(err, os.Remove(k.pinned))
+	}
+	return err
 }
 
 func (k *keeper) free() {
@@ -176,13 +231,25 @@ func (k *keeper) attachTo(iface netlink.Link) error {
 	if err != nil {
 		return &modeError{k.mode, err}
 	}
-	if k.pinned != "" {
-		if err := l.Pin(k.pinned); err != nil {
-			return errors.Join(fmt.Errorf("pin the link: %w", err), l.Close())
-		}
+	if err := k.pinLink(l); err != nil {
+		return errors.Join(err, l.Close())
 	}
 	k.link, k.index = l, iface.Attrs().Index
 	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: k.mode, Since: time.Now()}
+	return nil
+}
+
+// pinLink pins a link, if links are pinned, in place of one that is attached elsewhere.
+func (k *keeper) pinLink(l link.Link) error {
+	if k.pinned == "" || !k.created {
+		return nil
+	}
+	if err := os.Remove(k.pinned); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("pin the link: %w", err)
+	}
+	if err := l.Pin(k.pinned); err != nil {
+		return fmt.Errorf("pin the link: %w", err)
+	}
 	return nil
 }
 
@@ -193,6 +260,10 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 	l, err := k.takeOver(index)
 	if l == nil && err == nil {
 		l, err = k.linkTo(index)
+		k.created = true
+	}
+	if taken(err) {
+		return nil, fmt.Errorf("%s%w", k.programOn(index), explain(err))
 	}
 	if err != nil {
 		return nil, explain(err)
@@ -212,9 +283,34 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 	return l, nil
 }
 
+// dispatcher is the name of the program with which libxdp (xdp-loader) runs several others.
+const dispatcher = "xdp_dispatcher"
+
+// programOn names the XDP program of an interface, as the beginning of an error message; it
+// is empty if that is not known.
+func (k *keeper) programOn(index int) string {
+	iface, err := k.kernel.LinkByIndex(index)
+	if err != nil || iface.Attrs().Xdp == nil {
+		return ""
+	}
+	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(iface.Attrs().Xdp.ProgId))
+	if err != nil {
+		return ""
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return ""
+	}
+	if info.Name == dispatcher {
+		return "it has the dispatcher of libxdp, which this program cannot join: "
+	}
+	return fmt.Sprintf("it has the program %q: ", info.Name)
+}
+
 // takeOver replaces the program of the pinned link, if that is attached to the interface.
-// Not a single packet passes unseen. If the link is not of the interface any more, it is
-// removed.
+// Not a single packet passes unseen. It returns nil if there is no such link. After an error
+// the link is as before.
 func (k *keeper) takeOver(index int) (link.Link, error) {
 	if k.pinned == "" {
 		return nil, nil
@@ -226,16 +322,17 @@ func (k *keeper) takeOver(index int) (link.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the pinned link: %w", err)
 	}
-	if on(l) == index {
-		if err = l.Update(k.program); err == nil {
-			return l, nil
-		}
+	if interfaceOf(l) != index {
+		return nil, l.Close()
 	}
-	return nil, errors.Join(err, l.Unpin(), l.Close())
+	if err := l.Update(k.program); err != nil {
+		return nil, errors.Join(fmt.Errorf("replace the program: %w", err), l.Close())
+	}
+	return l, nil
 }
 
-// on returns the interface of a link by its index, or zero if it is gone.
-func on(l link.Link) int {
+// interfaceOf returns the interface of a link by its index, or zero if it is gone.
+func interfaceOf(l link.Link) int {
 	info, err := l.Info()
 	if err != nil {
 		return 0

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
 
 	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
@@ -73,7 +74,8 @@ func newStage(t *testing.T, room int, port equic.Port) *speedStage {
 	s.programs[oursClient], s.programs[oursNew] = s.ours.program, s.ours.program
 	empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type:         ebpf.XDP,
-		AttachType:   ebpf.AttachXDP, // as that of the others, or they could not call it
+		AttachType:   ebpf.AttachXDP,           // as that of the others, or they could not call it
+		Flags:        unix.BPF_F_XDP_HAS_FRAGS, // the same
 		License:      "Dual MIT/GPL",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, xdpPass), asm.Return()},
 	})

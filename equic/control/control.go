@@ -34,20 +34,25 @@ const (
 	WriteTimeout = 10 * time.Second
 )
 
-// maxSnapshots is the number of connections that may read `clients` at once. Each has a
+// maxSnapshots is the number of connections that may read `clients` or `networks` at once. Each has a
 // copy of all clients until it has sent it.
 const maxSnapshots = 4
 
 // Counter counts connections and handshakes, as equic.Gateway does.
 type Counter interface {
-	Claim(port uint16, addr netip.Addr) bool
-	Claimed()
-	SetOwners(n int) error
 	Inc(port uint16, addr netip.Addr) error
 	TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	Dec(port uint16, addr netip.Addr) error
 	MustValidate(port uint16, addr netip.Addr) bool
 	Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error)
+}
+
+// Heir takes over what a predecessor counted, as equic.Gateway does.
+type Heir interface {
+	Claim(port uint16, addr netip.Addr) bool
+	Claimed()
+	Inherited() int
+	SetOwners(n int) error
 }
 
 // Limits reads and changes the limits of a port, and whether they are enforced, as
@@ -65,12 +70,14 @@ type Reader interface {
 	Attachments() []equic.Attachment
 	Stats() (equic.Stats, error)
 	Clients() iter.Seq[equic.Client]
+	Networks() iter.Seq[equic.Client]
 	TurnedAway() map[uint16]uint64
 }
 
 // Gateway is the gateway to control: an equic.Gateway, or a fake.
 type Gateway interface {
 	Counter
+	Heir
 	Limits
 	Reader
 }
@@ -157,6 +164,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			return nil
 		}
 		if err != nil {
+			if s.Options.HandOver != nil { // before the connections end, and what they count with them
+				s.HandOver()
+			}
 			return fmt.Errorf("accept connections of %s: %w", listener.Addr(), err)
 		}
 		select {

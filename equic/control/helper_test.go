@@ -125,6 +125,19 @@ func (f *fake) Claim(port uint16, addr netip.Addr) bool {
 	return true
 }
 
+func (f *fake) Networks() iter.Seq[equic.Client] {
+	return slices.Values([]equic.Client{{Prefix: netip.MustParsePrefix("2001:db8::/48"), Port: 443, Connections: 9}})
+}
+
+func (f *fake) Inherited() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, connections := range f.inherited {
+		n += connections
+	}
+	return n
+}
+
 func (f *fake) Claimed() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

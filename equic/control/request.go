@@ -13,7 +13,7 @@ import (
 
 // names are the requests, as an error message lists them.
 const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
-	"status, clients, quota, rate, monitor, allow, unallow, deny, undeny, claimed, handover"
+	"status, clients, networks, quota, rate, monitor, allow, unallow, deny, undeny, evict, claimed, handover"
 
 const beginForm = "begin ID FROM [validated] [PORT]"
 
@@ -38,7 +38,10 @@ var requests = map[string]request{
 	"cancel":   {"cancel ID", 1, 1, ofHandshake((*session).cancel)},
 
 	"status":  {"status", 0, 0, func(s *session, _ []string) (string, error) { return s.server.status() }},
-	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients() }},
+	"clients": {"clients", 0, 0, func(s *session, _ []string) (string, error) { return "", s.clients(s.server.Gateway.Clients) }},
+	"networks": {"networks", 0, 0, func(s *session, _ []string) (string, error) {
+		return "", s.clients(s.server.Gateway.Networks)
+	}},
 	"quota":   {"quota N [PORT]", 1, 2, quota},
 	"rate":    {"rate R [BURST [PORT]]", 1, 3, rate},
 	"monitor": {"monitor on|off", 1, 1, monitor},
@@ -47,10 +50,9 @@ var requests = map[string]request{
 	"deny":    {"deny PREFIX [for DURATION]", 1, 3, list(denied)},
 	"undeny":  {"undeny PREFIX", 1, 1, unlist(denied)},
 
-	"claimed": {"claimed", 0, 0, func(s *session, _ []string) (string, error) {
-		s.server.Gateway.Claimed()
-		return "", nil
-	}},
+	"evict": {"evict PREFIX [for DURATION]", 1, 3, evict},
+
+	"claimed":  {"claimed", 0, 0, func(s *session, _ []string) (string, error) { return "", s.reportClaimed() }},
 	"handover": {"handover", 0, 0, func(s *session, _ []string) (string, error) { return "", s.handOver() }},
 }
 
@@ -120,6 +122,16 @@ func monitor(s *session, arguments []string) (string, error) {
 	return "", nil
 }
 
+// reportClaimed reports, once for each connection, that its server has claimed all it has.
+func (s *session) reportClaimed() error {
+	if s.claimed {
+		return errors.New("this connection has sent claimed before")
+	}
+	s.claimed = true
+	s.server.Gateway.Claimed()
+	return nil
+}
+
 // handOver gives the gateway up for a successor.
 func (s *session) handOver() error {
 	if s.server.Options.HandOver == nil {
@@ -149,6 +161,31 @@ func list(of func(*Server) List) func(*session, []string) (string, error) {
 		}
 		return "", of(s.server).AddFor(p, d)
 	}
+}
+
+// evictTime is how long evict drops the packets of a client: the idle timeout of quic-go,
+// unless its server sets another.
+const evictTime = 30 * time.Second
+
+// evict ends the connections of clients: all of their packets are dropped until the server's
+// idle timeout has ended them.
+func evict(s *session, arguments []string) (string, error) {
+	p, err := ParsePrefix(arguments[0])
+	if err != nil {
+		return "", err
+	}
+	d := evictTime
+	if len(arguments) > 1 {
+		if d, err = duration(arguments[1:]); err != nil {
+			return "", err
+		}
+	}
+	for _, l := range s.server.Denied.Added() {
+		if l.Prefix == p.Masked() && (l.Until.IsZero() || time.Until(l.Until) > d) {
+			return "", nil // it is denied for longer
+		}
+	}
+	return "", s.server.Denied.AddFor(p, d)
 }
 
 // duration parses "for DURATION".

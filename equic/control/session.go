@@ -33,7 +33,8 @@ type session struct {
 
 	handshakes map[string]handshake // in progress, by the ID that the peer gave
 	owner      bool                 // it has counted something
-	end        func()               // called after the reply to the last request; nil before that
+	claimed    bool
+	end        func() // called after the reply to the last request; nil before that
 }
 
 func newSession(s *Server, conn net.Conn) *session {

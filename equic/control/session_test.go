@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -188,7 +189,7 @@ func TestStatusIsOneJSONObject(t *testing.T) {
 		`"would_drop":{"drop_denied":1}},` +
 		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
 		`"turned_away":0,"seen":0,"passed":0,"dropped":0,"packets":null,"would_drop":null}],` +
-		`"connections":4,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},` +
+		`"connections":4,"inherited":0,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},` +
 		`"seen":8,"passed":5,"dropped":3,` +
 		`"packets":{"drop_over_quota":3,"pass_established":3,"pass_not_ip":1},"would_drop":{"drop_denied":1},` +
 		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"],` +
@@ -210,7 +211,9 @@ func TestEmptyListsAreListsInJSON(t *testing.T) {
 func TestStatusShowsHowLongBansLast(t *testing.T) {
 	p := dial(t, control(t, 443).path)
 	start := time.Now()
-	for _, line := range []string{"deny 203.0.113.9", "deny 192.0.2.0/24 for 24h", "allow 192.0.2.7 for 1h"} {
+	for _, line := range []string{
+		"deny 203.0.113.9", "deny 192.0.2.0/24 for 24h", "allow 192.0.2.7 for 1h", "evict 203.0.113.77", "evict 203.0.113.78 for 90s",
+	} {
 		p.want(t, line, "ok")
 	}
 	var got struct {
@@ -223,13 +226,18 @@ func TestStatusShowsHowLongBansLast(t *testing.T) {
 	}
 	testkit.Must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
 	took := time.Since(start)
-	if len(got.Denied) != 2 || len(got.Expiring) != 2 {
-		t.Fatalf("status %+v, want two denied and two that will end", got)
+	if len(got.Denied) != 4 || len(got.Expiring) != 4 {
+		t.Fatalf("status %+v, want four denied and four that will end", got)
 	}
 	for i, want := range []struct {
 		list, prefix string
 		d            time.Duration
-	}{{"allowed", "192.0.2.7/32", time.Hour}, {"denied", "192.0.2.0/24", 24 * time.Hour}} {
+	}{
+		{"allowed", "192.0.2.7/32", time.Hour},
+		{"denied", "192.0.2.0/24", 24 * time.Hour},
+		{"denied", "203.0.113.77/32", evictTime},
+		{"denied", "203.0.113.78/32", 90 * time.Second},
+	} {
 		e := got.Expiring[i]
 		if e.List != want.list || e.Prefix != want.prefix {
 			t.Errorf("%+v, want %+v", e, want)
@@ -251,6 +259,7 @@ func TestClientsAreOneJSONArray(t *testing.T) {
 	}
 	p.want(t, "clients", `[{"client":"192.0.2.7/32","port":443,"connections":2,"blocked":true},`+
 		`{"client":"2001:db8::7/128","port":443,"connections":1,"blocked":false}]`)
+	p.want(t, "networks", `[{"client":"2001:db8::/48","port":443,"connections":9,"blocked":false}]`)
 	p.want(t, "dec 192.0.2.7", "ok") // still in step after a long reply
 }
 
@@ -262,4 +271,72 @@ func TestStatusAndCountsOfAClosedGatewayAreErrors(t *testing.T) {
 	p.want(t, "status", "error: gateway is closed")
 	p.want(t, "inc 192.0.2.7", "error: gateway is closed")
 	p.want(t, "monitor on", "error: gateway is closed")
+}
+
+func TestASuccessorIsToldWhoCounts(t *testing.T) {
+	c := control(t, 443)
+	owners := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.owners
+	}
+	one, two := dial(t, c.path), dial(t, c.path)
+	one.want(t, "clients", "[]")
+	if got := owners(); got != 0 {
+		t.Errorf("%d servers count, though none has", got)
+	}
+	for range 2 {
+		one.want(t, "inc 192.0.2.7", "ok")
+	}
+	two.want(t, "begin 1 192.0.2.9:50000 validated", "ok")
+	two.want(t, "complete 1", "ok")
+	if got := owners(); got != 2 {
+		t.Errorf("%d servers count, want 2", got)
+	}
+	testkit.Must(t, one.Close())
+	testkit.Await(t, "one is left", func() bool { return owners() == 1 })
+}
+
+func TestIncClaimsWhatAPredecessorCounted(t *testing.T) {
+	c := prepare(t, 443)
+	alice := client{443, netip.MustParseAddr("192.0.2.7")}
+	c.inherited[alice] = 3
+	c.start(t)
+	p := dial(t, c.path)
+	for range 2 {
+		p.want(t, "inc 192.0.2.7", "ok")
+	}
+	p.want(t, "inc 192.0.2.8", "ok")
+	p.want(t, "claimed", "ok")
+	p.want(t, "inc 192.0.2.7", "over") // a third one, of its own
+	p.want(t, "dec 192.0.2.7", "ok")
+	if got := c.total(); got != 3 {
+		t.Errorf("%d connections are counted, want 3", got)
+	}
+}
+
+func TestTheGatewayIsHandedOverOnce(t *testing.T) {
+	c := prepare(t, 443)
+	given := 0
+	c.server.Options.HandOver = func() {
+		given++
+		go c.stop()
+	}
+	c.start(t)
+	counting, asking := dial(t, c.path), dial(t, c.path)
+	counting.want(t, "inc 192.0.2.7", "ok")
+	asking.want(t, "handover", "ok")
+	testkit.Await(t, "both connections end", func() bool {
+		_, err := counting.Read(make([]byte, 1))
+		return err != nil
+	})
+	c.stop()
+	c.server.HandOver()
+	if given != 1 || c.total() != 1 {
+		t.Errorf("given up %d times, %d connections stay counted; want 1 and 1", given, c.total())
+	}
+	plain := dial(t, control(t, 443).path)
+	if got := plain.ask(t, "handover"); !strings.HasPrefix(got, "error: nothing of this gateway outlives") {
+		t.Errorf("reply %q", got)
+	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"net/netip"
 	"time"
@@ -19,6 +20,7 @@ type status struct {
 	Monitor     bool              `json:"monitor"` // nothing is dropped
 	Ports       []portStatus      `json:"ports"`   // in the order of Options.Ports
 	Connections int               `json:"connections"`
+	Inherited   int               `json:"inherited"` // of an earlier process, and in no other number yet
 	Clients     int               `json:"clients"`
 	Blocked     int               `json:"blocked"`
 	HalfOpen    halfOpen          `json:"half_open"`
@@ -84,8 +86,8 @@ func (s *Server) status() (string, error) {
 		return "", err
 	}
 	report := status{
-		Monitor: s.Gateway.Monitor(),
-		Seen:    stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets, WouldDrop: stats.WouldDrop,
+		Monitor: s.Gateway.Monitor(), Inherited: s.Gateway.Inherited(),
+		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets, WouldDrop: stats.WouldDrop,
 		HalfOpen: halfOpen(stats.HalfOpen), TableFull: stats.Full, EventsLost: stats.EventsLost,
 		AllowedFeed: s.Allowed.FeedSize(), DeniedFeed: s.Denied.FeedSize(), Expiring: []expiring{}, // not null in JSON
 	}
@@ -172,9 +174,9 @@ type clientStatus struct {
 	Blocked     bool         `json:"blocked"`
 }
 
-// clients writes a JSON array of all clients, in no particular order. WriteTimeout
+// clients writes a JSON array of all clients, or networks, in no particular order. WriteTimeout
 // applies to the whole reply, so a slow reader cannot occupy a place for long.
-func (s *session) clients() error {
+func (s *session) clients(all func() iter.Seq[equic.Client]) error {
 	select {
 	case s.server.snapshots <- struct{}{}:
 		defer func() { <-s.server.snapshots }()
@@ -184,7 +186,7 @@ func (s *session) clients() error {
 	s.timed.begin()
 	defer s.timed.end()
 	separator := "["
-	for c := range s.server.Gateway.Clients() {
+	for c := range all() {
 		element, err := json.Marshal(clientStatus{c.Prefix, c.Port, c.Connections, c.Blocked})
 		if err == nil {
 			_, err = s.out.WriteString(separator)

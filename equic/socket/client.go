@@ -33,9 +33,13 @@ import (
 // Timeout limits each request.
 const Timeout = 5 * time.Second
 
-// A client tries to reach a lost gateway again after these times, the last of them again
-// and again.
-var retries = []time.Duration{time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, time.Second}
+// A client tries to reach a lost gateway again after these times: at first, then while
+// requests wait for it, and later.
+const (
+	firstRetry = time.Millisecond
+	soonRetry  = 20 * time.Millisecond
+	lateRetry  = time.Second
+)
 
 // handOverTime is how long requests wait for a gateway that was lost: another process may
 // be taking over.
@@ -47,8 +51,8 @@ var ErrGone = errors.New("gateway is gone")
 
 // Client counts connections at a gateway. Its counts are released when its process
 // ends. If the gateway is replaced or restarts, the client connects again at once, and
-// counts its open connections there. Requests wait for that, but not for longer than a
-// second after the loss: then they fail with ErrGone until the gateway is back. Its methods
+// counts its open connections there. Requests wait for that. A second after the loss they
+// fail with ErrGone, until the gateway is back. Its methods
 // may be called from any goroutine.
 type Client struct {
 	path string
@@ -61,6 +65,7 @@ type Client struct {
 	lost   time.Time     // when it was lost
 	found  chan struct{} // closed when it is back; nil while it is there
 	closed bool
+	owner  bool // the gateway has counted something for this session
 
 	session  int    // number of the current connection to the gateway
 	lastID   uint64 // of a handshake
@@ -119,13 +124,20 @@ func (c *Client) connect() error {
 			}
 		}
 	}
-	if c.session > 1 { // so that the gateway need not wait for more
+	if c.owner { // so that the gateway need not wait for more
 		if _, err := c.exchange("claimed"); err != nil {
 			c.drop()
 			return err
 		}
 	}
+	c.owner = len(c.open) > 0
 	return nil
+}
+
+// count notes a connection that the gateway has counted. Callers hold mu.
+func (c *Client) count(of connection) {
+	c.open[of]++
+	c.owner = true
 }
 
 // read reads the replies of a gateway until it is gone.
@@ -171,14 +183,18 @@ func (c *Client) drop() {
 
 // find connects to the gateway when it is back.
 func (c *Client) find() {
-	for i := 0; ; i++ {
+	wait, lost := firstRetry, time.Now()
+	for {
 		select {
 		case <-c.stop:
 			return
-		case <-time.After(retries[min(i, len(retries)-1)]):
+		case <-time.After(wait):
 		}
 		if c.isFound() {
 			return
+		}
+		if wait = soonRetry; time.Since(lost) > handOverTime {
+			wait = lateRetry
 		}
 	}
 }
@@ -231,7 +247,7 @@ func (c *Client) TryInc(port uint16, addr netip.Addr) (admitted bool, err error)
 	case reply != "ok":
 		return false, fmt.Errorf("count a connection of %s: %w", addr, c.failure(reply))
 	}
-	c.open[of]++
+	c.count(of)
 	return true, nil
 }
 

@@ -36,6 +36,8 @@ func (c counting) Inc(port uint16, addr netip.Addr) error {
 
 func (c counting) Claim(uint16, netip.Addr) bool      { return false }
 func (c counting) Claimed()                           {}
+func (c counting) Inherited() int                     { return 0 }
+func (c counting) Networks() iter.Seq[equic.Client]   { return nil }
 func (c counting) SetOwners(int) error                { return nil }
 func (c counting) Ports() []equic.Port                { return nil }
 func (c counting) SetQuota(uint16, int) error         { return nil }

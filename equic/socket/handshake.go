@@ -120,7 +120,7 @@ func (h *handshake) Complete() (admitted bool) {
 	switch reply {
 	case "ok":
 		h.stage = open
-		c.open[h.of]++
+		c.count(h.of)
 	case "over", "full":
 		h.stage = over
 	default:
