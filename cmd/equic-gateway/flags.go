@@ -54,6 +54,10 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
 	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
+	set.IntVar(&o.Networks.Quota, "network-quota", 0, "connections that all clients of a network together may have at each port; 0 is no limit")
+	set.IntVar(&o.Networks.IPv4Prefix, "network-ipv4-prefix", 0,
+		"bits of an IPv4 address that make a network; 0 is 24, but no more than a client's")
+	set.IntVar(&o.Networks.IPv6Prefix, "network-ipv6-prefix", 0, "the same for IPv6; 0 is 48")
 	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
 	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
 	set.StringVar(&f.files.allow, "allow-file", "", "file with such prefixes, one in each line; read again on SIGHUP")

@@ -217,7 +217,6 @@ func TestWhatTheMachineLacksIsNamed(t *testing.T) {
 // folder in which that user may create one.
 func asNobody(t *testing.T, arguments ...string) program {
 	t.Helper()
-	const nobody = 65534
 	//nolint:usetesting // t.TempDir is below a folder that only root may enter
 	dir, err := os.MkdirTemp("", "equic-gateway")
 	testkit.Must(t, err)

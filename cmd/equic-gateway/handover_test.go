@@ -118,8 +118,7 @@ func (p program) replaced(t *testing.T, signal syscall.Signal, arguments ...stri
 	switch signal {
 	case 0:
 		next.launch(t)
-		_ = p.Wait() // its state is checked
-		code = p.ProcessState.ExitCode()
+		code = p.await(t)
 		_ = next.status(t)
 	case syscall.SIGKILL:
 		want = -1
@@ -134,12 +133,23 @@ func (p program) replaced(t *testing.T, signal syscall.Signal, arguments ...stri
 	return next
 }
 
+// await waits until a program ends, and returns its exit code.
+func (p program) await(t *testing.T) int {
+	t.Helper()
+	kill := time.AfterFunc(time.Minute, func() { _ = p.Process.Kill() })
+	defer kill.Stop()
+	_ = p.Wait() // its state is checked
+	return p.ProcessState.ExitCode()
+}
+
 func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 	testkit.NeedRoot(t)
 	testkit.Slow(t, "starts the gateway 31 times")
 	pair := netkit.NewPair(t)
 	netkit.SetUp(t, "lo")
-	arguments := []string{"--pin", newBPFFolder(t), "--quota", "2", "--deny", "198.51.100.0/24"}
+	arguments := []string{
+		"--pin", newBPFFolder(t), "--quota", "2", "--deny", "198.51.100.0/24", "--metrics", "127.0.0.1:19443", "--network-quota", "100",
+	}
 	p := start(t, arguments...)
 	p.dial(t).want(t, "deny 203.0.113.7 for 24h", "ok")
 
@@ -159,6 +169,11 @@ func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 	// The server behind the gateway: each honest request is one connection.
 	var requests sync.WaitGroup
 	ended := make(chan struct{})
+	stop := sync.OnceFunc(func() {
+		close(ended)
+		requests.Wait()
+	})
+	t.Cleanup(stop)
 	var served, uncounted int
 	requests.Go(func() {
 		for {
@@ -176,7 +191,9 @@ func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 				return
 			default:
 				served++
-				testkit.Must(t, gateway.Dec(443, honest))
+				if err := gateway.Dec(443, honest); err != nil {
+					t.Error(err)
+				}
 			}
 		}
 	})
@@ -191,8 +208,7 @@ func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 			t.Fatalf("step %d: a third connection of the attacker: %v, %v", i, admitted, err)
 		}
 	}
-	close(ended)
-	requests.Wait()
+	stop()
 	w.stop()
 	t.Logf("%d requests were served, %d of them uncounted; %d packets arrived", served+uncounted, uncounted, w.arrived.Load())
 	if n := w.passed.Load(); n > 0 {
@@ -239,8 +255,7 @@ func TestAGatewayThatIsNotPinnedIsNotTakenOver(t *testing.T) {
 	p.dial(t).want(t, "handover", "error: nothing of this gateway outlives its process: restart it with --pin")
 	second := commandAt(t, p.socket, "--pin", dir)
 	testkit.Must(t, second.Start())
-	_ = second.Wait() // its state is checked
-	if code := second.ProcessState.ExitCode(); code != exitMachine {
+	if code := second.await(t); code != exitMachine {
 		t.Errorf("exit code %d, log %s", code, second.log)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -253,11 +268,12 @@ func TestANewVersionThatCannotRunChangesNothing(t *testing.T) {
 	newPair(t)
 	dir := newBPFFolder(t)
 	p := start(t, "--pin", dir)
-	for _, wrong := range [][]string{{"--max-clients", "8"}, {"--mode", "generic"}, {"--port", "8443"}} {
+	for _, wrong := range [][]string{
+		{"--max-clients", "8"}, {"--mode", "generic"}, {"--port", "8443"}, {"--network-quota", "9"}, {"--interface", "nope0"},
+	} {
 		next := commandAt(t, p.socket, append([]string{"--pin", dir}, wrong...)...)
 		testkit.Must(t, next.Start())
-		_ = next.Wait() // its state is checked
-		if code := next.ProcessState.ExitCode(); code != exitMachine {
+		if code := next.await(t); code != exitMachine {
 			t.Errorf("%v: exit code %d, log %s", wrong, code, next.log)
 		}
 		if s := p.status(t); !s.Attached {

@@ -56,6 +56,9 @@ const (
 	clientAddress   = netkit.ClientAddress
 )
 
+// nobody is the user and the group of a process without privileges.
+const nobody = 65534
+
 // newPair leaves the test in the server's namespace of a veth pair. It returns a socket
 // in the client's namespace that sends to the server's port 443.
 func newPair(t *testing.T) (client net.Conn) {

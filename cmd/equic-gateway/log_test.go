@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
@@ -65,4 +66,14 @@ func logMessage(n ast.Node) (string, bool) {
 	}
 	message, err := strconv.Unquote(literal.Value)
 	return message, err == nil
+}
+
+func TestTheManualExplainsEveryReason(t *testing.T) {
+	manual, err := os.ReadFile(manualFile)
+	testkit.Must(t, err)
+	for _, reason := range equic.Reasons() {
+		if !strings.Contains(string(manual), "\n| `"+reason+"` | ") {
+			t.Errorf("the manual does not explain %s", reason)
+		}
+	}
 }

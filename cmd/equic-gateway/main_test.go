@@ -44,6 +44,8 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"too many prefixes", append(good, "--max-prefixes", "16777217"), "max prefixes is 16777217"},
 		{"an IPv4 prefix of no bits", append(good, "--ipv4-prefix", "0"), "--ipv4-prefix is 0"},
 		{"an IPv6 prefix of 129 bits", append(good, "--ipv6-prefix", "129"), "IPv6 prefix is 129"},
+		{"a negative quota of networks", append(good, "--network-quota", "-1"), "networks: quota is -1"},
+		{"a network smaller than a client", append(good, "--network-quota", "9", "--network-ipv6-prefix", "65"), "IPv6 prefix of networks is 65"},
 		{"an unknown policy", append(good, "--policy", "old"), `--policy: policy is "old"`},
 		{"an unknown mode", append(good, "--mode", "offload"), `--mode: mode is "offload"`},
 		{"a rate that is too high", append(good, "--rate", "1e9"), "initials per second is 1e+09"},
@@ -99,6 +101,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		"--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events", "--monitor",
 		"--socket-group", "4242", "--socket-mode", "0620", "--pin", "/sys/fs/bpf/equic", "--samples", "3",
+		"--network-quota", "50", "--network-ipv4-prefix", "22",
 	}))
 	got, err := f.parse()
 	testkit.Must(t, err)
@@ -115,7 +118,8 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			MaxPrefixes: 1000, Monitor: true,
 			Pass: equic.Fragments | equic.IPv4Options, HoldDown: -1,
 			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
-			Pin:      "/sys/fs/bpf/equic", Inherit: inheritTime, AllowedFeed: []netip.Prefix{}, SamplesPerSecond: 3,
+			Pin:      "/sys/fs/bpf/equic", Inherit: inheritTime,
+			Networks: equic.NetworkLimits{Quota: 50, IPv4Prefix: 22}, AllowedFeed: []netip.Prefix{}, SamplesPerSecond: 3,
 		},
 		files:  listFiles{deny: deny},
 		access: control.Access{Mode: 0o620, Group: new(4242)},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -56,29 +55,36 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	if err != nil {
 		return explain(err)
 	}
-	defer func() { err = errors.Join(err, g.Leave()) }()
-	if socket == nil {
-		if socket, err = o.listenAfter(ctx); err != nil { // it is that of another gateway
-			if absent != nil {
-				err = errors.Join(err, g.Close())
-			}
+	serves := false
+	defer func() {
+		if absent != nil && !serves { // nothing was there before
+			err = errors.Join(err, g.Close())
+		}
+		err = errors.Join(err, g.Leave())
+	}()
+	if socket == nil { // it may be that of another gateway, with another folder
+		socket, err = awaitFree(ctx, control.ErrInUse, func() (net.Listener, error) {
+			return control.ListenFor(ctx, o.socket, o.access)
+		})
+		if err != nil {
 			return machineError{err}
 		}
 	}
 	if o.metrics != "" {
-		metrics, err := startMetrics(ctx, o.metrics, g, log)
+		metrics, err := o.startMetrics(ctx, g, log)
 		if err != nil {
 			return machineError{err}
 		}
 		defer metrics.stop()
 	}
+	serves = true
 	w.watch(g)
 	state := func() string { return stateOf(g.Attachments()) }
 	stop := startReloader(&reloader{files: o.files.of(g), log: log, manager: m, state: state}, hangups)
 	defer stop()
 	log.Info("attached", "interfaces", o.gateway.Interfaces, "mode", g.Mode(), "socket", o.socket,
-		"allowed", len(g.Allowed().Prefixes()), "denied", len(g.Denied().Prefixes()))
-	if o.gateway.Monitor {
+		"allowed", len(g.Allowed().Prefixes()), "denied", len(g.Denied().Prefixes()), "inherited", g.Inherited())
+	if g.Monitor() {
 		log.Warn("monitor mode is on: nothing is dropped")
 	}
 	m.ready(state())
@@ -103,51 +109,46 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	if err := server.Serve(serving, socket); err != nil {
 		return err
 	}
-	return ended(context.Cause(ctx), log, so.HandOver != nil)
+	return reportEnd(context.Cause(ctx), log, so.HandOver != nil)
 }
 
 // errHandedOver is the cause with which a successor ends the program.
 var errHandedOver = errors.New("handed over")
 
-// The time within which an earlier process must close its socket, and how often to look.
+// The time within which an earlier process must close its sockets, and how often to look.
 const (
 	socketTime = 10 * time.Second
 	socketLook = 2 * time.Millisecond
 )
 
-// listenAfter opens the socket once the earlier process has closed it.
-func (o *options) listenAfter(ctx context.Context) (net.Listener, error) {
+// awaitFree opens what an earlier process may still have. inUse is the error then.
+func awaitFree[T any](ctx context.Context, inUse error, open func() (T, error)) (T, error) {
 	for end := time.Now().Add(socketTime); ; time.Sleep(socketLook) {
-		l, err := control.ListenFor(ctx, o.socket, o.access)
-		if !errors.Is(err, control.ErrInUse) || time.Now().After(end) {
+		l, err := open()
+		if !errors.Is(err, inUse) || time.Now().After(end) || ctx.Err() != nil {
 			return l, err
 		}
 	}
 }
 
+// startMetrics starts the metrics. The process that is taken over may still have their
+// address.
+func (o *options) startMetrics(ctx context.Context, g *equic.Gateway, log *slog.Logger) (*metricsServer, error) {
+	open := func() (*metricsServer, error) { return startMetrics(ctx, o.metrics, g, log) }
+	if o.gateway.TakeOver == nil {
+		return open()
+	}
+	return awaitFree(ctx, syscall.EADDRINUSE, open)
+}
+
 // takeOver makes the process that listens on a socket give its gateway up.
-func takeOver(ctx context.Context, socket string) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, socketTime)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socket)
+func takeOver(ctx context.Context, socket string) error {
+	replies, err := ask(ctx, socket, "handover")
 	if err != nil {
-		return fmt.Errorf("reach the process that owns it: %w; give its --socket", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	until, _ := ctx.Deadline()
-	if err := conn.SetDeadline(until); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(conn, "handover\n"); err != nil {
-		return err
-	}
-	reply, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("ask the process that owns it: %w", err)
-	}
-	if reply = strings.TrimSpace(reply); reply != "ok" {
-		return fmt.Errorf("the process that owns it replied %s", reply)
+	if replies[0] != "ok" {
+		return fmt.Errorf("the process that owns it replied %s", replies[0])
 	}
 	return nil
 }
@@ -162,8 +163,8 @@ func (f listFiles) of(g *equic.Gateway) (files []listFile) {
 	return files
 }
 
-// ended logs the end, and returns its cause if that is SIGINT or a machineError.
-func ended(cause error, log *slog.Logger, pinned bool) error {
+// reportEnd logs the end, and returns its cause if that is SIGINT or a machineError.
+func reportEnd(cause error, log *slog.Logger, pinned bool) error {
 	log.Info("ended", "handed_over", errors.Is(cause, errHandedOver), "stays_attached", pinned)
 	if _, machine := errors.AsType[machineError](cause); machine || errors.Is(cause, errInterrupted) {
 		return cause

@@ -36,12 +36,12 @@ Standard output is data (--events), standard error is a log. Exit codes:
   2    wrong usage, or a file of a list that cannot be read
   3    this machine cannot run it: a capability or the interface is missing, or
        another XDP program or process has the interface, the socket or an address;
-       or the interface was deleted, and not created anew within 10 seconds
+       or all interfaces were deleted, and none was created again within 10 seconds
   130  interrupted (SIGINT)`
 
 const examples = `  equic-gateway --interface eth0 --port 443
   equic-gateway --interface eth0 --port 443=20 --port 8443 --rate 10 --deny 192.0.2.0/24
-  printf 'status\n' | socat -t 5 - UNIX-CONNECT:/run/equic-gateway.sock`
+  equic-gateway ask status`
 
 // errInterrupted is the cause with which SIGINT ends the program.
 var errInterrupted = errors.New("interrupted")
@@ -86,7 +86,7 @@ func rootCommand() *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return wrong("%w", err) })
 	f.register(root.Flags())
-	root.AddCommand(topCommand(), unpinCommand(), man.Command(func(_ *cobra.Command, args []string) error {
+	root.AddCommand(topCommand(), askCommand(), unpinCommand(), man.Command(func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return wrong("man takes a folder, and nothing else")
 		}

@@ -151,6 +151,26 @@ func TestThePrivilegesOfTheUnitSuffice(t *testing.T) {
 	}
 }
 
+// Those of the unit with keep.conf: a user whose folder is in a BPF file system.
+func TestThePrivilegesOfTheUnitSufficeToPin(t *testing.T) {
+	client := newPair(t)
+	dir := newBPFFolder(t)
+	testkit.Must(t, os.Mkdir(dir, 0o700))
+	testkit.Must(t, os.Chown(dir, nobody, nobody))
+	for parent := filepath.Dir(dir); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+		testkit.Must(t, os.Chmod(parent, 0o755))
+	}
+	for range 2 { // the second takes over what the first has left
+		p := asNobody(t, "--pin", filepath.Join(dir, "gateway"), "--deny", clientAddress)
+		p.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN}
+		p.start(t)
+		p.awaitCount(t, client, equic.DropDenied)
+		if code := p.end(t, syscall.SIGTERM); code != exitFine || !attached(t) {
+			t.Errorf("exit code %d, attached %v\n%s", code, attached(t), p.log)
+		}
+	}
+}
+
 func TestAGroupMayConnectToTheSocket(t *testing.T) {
 	_ = newPair(t)
 	const group = 4242
@@ -178,7 +198,7 @@ func connectAs(t *testing.T, path string, gid uint32) error {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "/proc/self/exe")
 	c.Env = append(os.Environ(), connectVariable+"="+path)
-	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: gid}}
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: gid}}
 	_ = c.Run() // the exit code is the error's number
 	if code := c.ProcessState.ExitCode(); code != 0 {
 		return syscall.Errno(code)

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -115,6 +113,7 @@ type look struct {
 	Monitor                       bool
 	Ports                         []lookPort
 	Connections, Clients, Blocked int
+	Inherited                     int
 	HalfOpen                      struct{ Validated, Unvalidated int } `json:"half_open"`
 	Seen, Passed, Dropped         uint64
 	Packets                       map[string]uint64
@@ -134,33 +133,14 @@ type lookClient struct {
 	Blocked           bool
 }
 
-// lookTime limits how long a gateway may take to answer.
-const lookTime = 10 * time.Second
-
 func (t *top) look(ctx context.Context) (l look, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", t.socket)
+	replies, err := ask(ctx, t.socket, "status", "clients")
 	if err != nil {
-		return l, fmt.Errorf("no gateway answers: %w; give its --socket", err)
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	until, _ := ctx.Deadline()
-	if err := conn.SetDeadline(until); err != nil {
 		return l, err
 	}
-	if _, err := io.WriteString(conn, "status\nclients\n"); err != nil {
-		return l, fmt.Errorf("ask the gateway: %w", err)
-	}
-	in := bufio.NewReader(conn)
-	for _, to := range []any{&l, &l.clients} {
-		line, err := in.ReadBytes('\n')
-		if err != nil {
-			return l, fmt.Errorf("ask the gateway: %w", err)
-		}
-		if err := json.Unmarshal(line, to); err != nil {
-			return l, fmt.Errorf("the gateway replied %.100q: %w", line, err)
+	for i, to := range []any{&l, &l.clients} {
+		if err := json.Unmarshal([]byte(replies[i]), to); err != nil {
+			return l, fmt.Errorf("the gateway replied %.100q: %w", replies[i], err)
 		}
 	}
 	l.at = time.Now()
@@ -198,6 +178,9 @@ func view(before, now look, height int) string {
 		comma(now.Clients), comma(now.Connections), comma(now.Blocked), now.HalfOpen.Validated, now.HalfOpen.Unvalidated,
 		humanize.Comma(int64(now.TableFull)))
 
+	if now.Inherited > 0 {
+		fmt.Fprintf(&b, "and %s connections of an earlier process, which no server has claimed yet\n\n", comma(now.Inherited))
+	}
 	columns := tabwriter.NewWriter(&b, 0, 0, 3, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprint(columns, "port\tquota\tclients\tconnections\tblocked\tturned away/s\tseen/s\tdropped/s\t\n")
 	earlier := map[int]lookPort{}

@@ -68,3 +68,28 @@ func TestTopAsksAGateway(t *testing.T) {
 		}
 	}
 }
+
+func TestAskPrintsTheReply(t *testing.T) {
+	newPair(t)
+	p := start(t)
+	for _, test := range []struct {
+		args []string
+		code int
+		want string // of standard output, or in the error
+	}{
+		{[]string{"--socket", p.socket, "quota", "20"}, exitFine, "ok\n"},
+		{[]string{"--socket", p.socket, "deny 203.0.113.0/24 for 1h"}, exitFine, "ok\n"},
+		{[]string{"--socket", p.socket, "greet"}, exitUsage, `unknown request "greet"`},
+		{[]string{"--socket", p.socket + "x", "status"}, exitMachine, "no gateway answers"},
+		{nil, exitUsage, "ask takes a request"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), append([]string{"ask"}, test.args...), &stdout, &stderr)
+		if said := stdout.String() + stderr.String(); code != test.code || !strings.Contains(said, test.want) {
+			t.Errorf("%v: exit code %d, %s", test.args, code, said)
+		}
+	}
+	if s := p.status(t); s.Ports[0].Quota != 20 || len(s.Denied) != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
