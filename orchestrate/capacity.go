@@ -58,6 +58,9 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 			return nil, err
 		}
 		all = append(all, *capacity)
+		if o.OnEvent != nil {
+			o.OnEvent(Event{Phase: PhaseCapacity, Message: capacity.Words()})
+		}
 	}
 	var unreachable []error
 	for _, c := range s.Cells() {

@@ -6,6 +6,7 @@ package results
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -262,6 +263,15 @@ func (l Load) ScheduledNS() int64 {
 
 // Strongest returns the strength of the attack: Reached if it is set, else Strength.
 func (l Load) Strongest() float64 { return cmp.Or(l.Reached, l.Strength) }
+
+// Words returns the capacity as a sentence without its full stop.
+func (c *Capacity) Words() string {
+	words := fmt.Sprintf("the server can serve %.0f requests/s", c.ServingPerS)
+	if c.Point != "" {
+		words = c.Point + ": " + words
+	}
+	return words
+}
 
 // StrengthLabel formats a strength as scenarios do: "1.25x".
 func StrengthLabel(strength float64) string { return strconv.FormatFloat(strength, 'g', -1, 64) + "x" }
