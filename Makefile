@@ -42,6 +42,12 @@ test: build ## all tests (root and a Docker engine are needed for most of them)
 	$(GO) test $(PURE) $(DRAWN)
 	$(GO) test -count=1 -timeout=30m $(TRIALS)
 
+.PHONY: demo
+demo: build ## a first answer in about a minute: user space against XDP under one attack, with a plot
+	$(BIN)/equic-bench run scenarios/demo.yaml --plot
+	@echo "next: make bench (the paper's experiment, ten minutes), make ladder (where to turn a client away; root, five"
+	@echo "minutes), or docs/servers.md for a server of your own"
+
 .PHONY: bench
 bench: build ## the paper's experiment: nine containers, three variants, figures and table
 	$(BIN)/equic-bench run scenarios/paper.yaml

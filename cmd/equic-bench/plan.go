@@ -64,8 +64,12 @@ func trials(s *scenarios.Scenario, seed uint64) string {
 
 // describeCell prints the server and the load of a cell.
 func describeCell(line func(format string, args ...any), s *scenarios.Scenario) {
-	line("server\t%s for each response, quota %d, key %s, CPUs %s, memory %s",
-		scenarios.Size(s.Server.Body), s.Server.Quota, s.Server.Key, cpuText(s.Server.CPUs), scenarios.Size(s.Server.Memory))
+	quota := ""
+	if !s.Server.Foreign() || s.Server.SharesCounts() {
+		quota = fmt.Sprintf(" quota %d,", s.Server.Quota)
+	}
+	line("server\t%s for each response,%s key %s, CPUs %s, memory %s",
+		scenarios.Size(s.Server.Body), quota, s.Server.Key, cpuText(s.Server.CPUs), scenarios.Size(s.Server.Memory))
 	group := func(name string, c scenarios.Clients) {
 		if c.Count == 0 {
 			line("%s\tnone", name)

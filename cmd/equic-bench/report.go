@@ -31,6 +31,7 @@ type reportOptions struct {
 	lang    string
 	claims  string
 	out     string
+	plot    bool
 }
 
 func reportCommand() *cobra.Command {
@@ -101,6 +102,7 @@ tables do.`,
 	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, or anchors, in place of those of eQUIC Gateway")
 	f.StringVar(&o.out, "out", "", "`FOLDER` for the report, new or with an older one (default: report/ in the run)")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
+	f.BoolVar(&o.plot, "plot", false, "plot the throughput of the honest clients on the terminal, and print no tables")
 	show.flags(c)
 	return c
 }
@@ -113,6 +115,8 @@ func (o *reportOptions) check(c *cobra.Command) error {
 		return usage(c, "language %q is unknown, use %s", o.lang, strings.Join(figures.Languages(), " or "))
 	case o.json && c.Flags().Changed("format"):
 		return usage(c, "--json and --format exclude each other")
+	case o.plot && (o.json || c.Flags().Changed("format")):
+		return usage(c, "--plot excludes --json and --format")
 	}
 	return nil
 }
@@ -141,8 +145,16 @@ func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error
 		return err
 	case o.format == formatGoBench:
 		return tables.GoBench(w, s)
+	case o.plot:
+		return plot(w, s)
 	}
 	return tables.Text(w, s, terminalWidth(w))
+}
+
+// plot plots a report on a terminal, in colour if it is one.
+func plot(w io.Writer, s *analysis.Report) error {
+	width := terminalWidth(w)
+	return tables.Plot(w, s, width, width > 0 && os.Getenv("NO_COLOR") == "")
 }
 
 // chosenRun returns the run that was named, or the newest.

@@ -42,6 +42,7 @@ type runOptions struct {
 	capacity    float64
 	quiet       bool
 	json        bool
+	plot        bool
 }
 
 func runCommand(second *secondSignal) *cobra.Command {
@@ -87,6 +88,7 @@ func runCommand(second *secondSignal) *cobra.Command {
 	f.BoolVar(&o.keep, "keep", false, "leave the last trial's nodes in place, for inspection")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
 	f.BoolVar(&o.json, "json", false, "print the outcome as JSON")
+	f.BoolVar(&o.plot, "plot", false, "plot the throughput of the honest clients on the terminal, too")
 	return c
 }
 
@@ -245,6 +247,11 @@ func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken b
 	}
 	if err := tables.Brief(w, written, terminalWidth(w)); err != nil {
 		return err
+	}
+	if o.plot {
+		if err := plot(w, written); err != nil {
+			return err
+		}
 	}
 	if broken {
 		_, err = fmt.Fprintf(w, "figures, tables and verdicts of what is whole: equic-bench report %s\n", outcome.Dir)
