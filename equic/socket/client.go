@@ -52,8 +52,7 @@ var ErrGone = errors.New("gateway is gone")
 // Client counts connections at a gateway. Its counts are released when its process
 // ends. If the gateway is replaced or restarts, the client connects again at once, and
 // counts its open connections there. Requests wait for that. A second after the loss they
-// fail with ErrGone, until the gateway is back. Its methods
-// may be called from any goroutine.
+// fail with ErrGone, until the gateway is back. Its methods may be called from any goroutine.
 type Client struct {
 	path string
 	stop chan struct{} // closed by Close
