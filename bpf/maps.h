@@ -124,6 +124,7 @@ enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
 /* Settings, constant for the verifier. Set by user space before loading. */
 const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
+const volatile __u8 has_quotas = 0; /* of prefixes */
 /* Those of networks, if there is a quota for them. */
 const volatile __u8 limits_networks = 0;
 const volatile __u32 ipv4_network_mask = 0xffffffff; /* network order */
@@ -217,6 +218,16 @@ struct {
 	__type(key, struct prefix);
 	__type(value, __u64);
 } allowed SEC(".maps"), denied SEC(".maps");
+
+/* The quotas of clients in some prefixes, in place of their application's. Zero is none: all
+ * of IPv4 has it, unless it has a quota. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1);
+	__type(key, struct prefix);
+	__type(value, __u32);
+} quotas SEC(".maps");
 
 /* Packets: enum reason by application; the first is for packets to none. The
  * second half counts the packets that would have been dropped (monitoring). */

@@ -262,12 +262,21 @@ static __always_inline int continues(const struct datagram *d, enum kind kind, c
 	return (kind == KIND_TOKEN || kind == KIND_0RTT) && !may_be_merged(d) && in_progress(s, d->source_port);
 }
 
+/* Returns the quota of a client. */
+static __always_inline __u32 quota_of(const struct datagram *d, const struct application *a)
+{
+	struct prefix p = { .length = 128, .address = d->source };
+	__u32 *quota = has_quotas ? bpf_map_lookup_elem(&quotas, &p) : NULL;
+
+	return quota && *quota ? *quota : a->quota;
+}
+
 static __always_inline enum reason judge_quota(const struct datagram *d, struct key *k, struct slot *s, enum kind kind,
 					       const struct application *a, const int netfilter)
 {
 	if (!s)
 		return PASS_UNKNOWN_CLIENT;
-	if (s->connections < a->quota)
+	if (s->connections < quota_of(d, a))
 		return PASS_UNDER_QUOTA;
 	if (a->policy == POLICY_NEW && continues(d, kind, s))
 		return PASS_HANDSHAKE;

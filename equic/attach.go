@@ -339,6 +339,7 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
 	specs.Clients.MaxEntries = groups * groupBuckets
 	specs.Rates.MaxEntries = rateLines * rateWords
+	specs.Quotas.MaxEntries = uint32(len(o.Quotas)) + 1
 	specs.Networks.MaxEntries = groupBuckets
 	if o.Networks.Quota > 0 {
 		specs.Networks.MaxEntries = groups * groupBuckets
@@ -358,6 +359,9 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		specs.RateLines.Set(rateLines),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
+	if len(o.Quotas) > 0 {
+		err = errors.Join(err, specs.HasQuotas.Set(uint8(1)))
+	}
 	if readInParts {
 		err = errors.Join(err, specs.InParts.Set(uint8(1)))
 	}
@@ -390,7 +394,9 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	if err := spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		return nil, explainPermission(err)
 	}
-	l.memory.clients, err = mapTable(l.objs.Clients)
+	if err = l.writeQuotas(o); err == nil {
+		l.memory.clients, err = mapTable(l.objs.Clients)
+	}
 	if err == nil && o.Networks.Quota > 0 {
 		l.memory.networks, err = mapTable(l.objs.Networks)
 	}
@@ -398,6 +404,18 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// writeQuotas writes the quotas of prefixes to the kernel.
+func (l *loaded) writeQuotas(o Options) error {
+	err := l.objs.Quotas.Put(allIPv4, uint32(0)) // or an IPv6 prefix such as ::/0 would contain it
+	for _, q := range newQuotas(o.Quotas) {
+		err = errors.Join(err, l.objs.Quotas.Put(keyOf(q.Prefix), uint32(q.Quota))) // validated
+	}
+	if err != nil {
+		return fmt.Errorf("write the quotas of prefixes: %w", err)
+	}
+	return nil
 }
 
 // rateWords is the number of words of the rate limit in a cache line.
@@ -409,7 +427,7 @@ func (l *loaded) tables(o Options) counts {
 		return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/int(unsafe.Sizeof(slot{})))
 	}
 	c := counts{clients: newTable(slots(l.memory.clients), o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)}
-	c.clients.halfOpen, c.clients.holdDown = o.HalfOpen, o.HoldDown
+	c.clients.halfOpen, c.clients.holdDown, c.clients.quotas = o.HalfOpen, o.HoldDown, newQuotas(o.Quotas)
 	n := o.Networks
 	if n.Quota > 0 {
 		c.networks = newTable(slots(l.memory.networks), o.MaxClients, newPrefixes(n.IPv4Prefix, n.IPv6Prefix), l.key)

@@ -2,6 +2,7 @@ package equic
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 )
 
@@ -79,4 +80,15 @@ func (p *prefixes) prefix(k clientKey) netip.Prefix {
 		return netip.PrefixFrom(addr, p.ipv4)
 	}
 	return netip.PrefixFrom(addr, p.ipv6)
+}
+
+// listed returns a prefix in the form that lists store.
+func listed(p netip.Prefix) (netip.Prefix, error) {
+	if !p.IsValid() {
+		return p, fmt.Errorf("prefix %q is not valid", p)
+	}
+	if a := plain(p.Addr()); a.Is4() && !p.Addr().Is4() && p.Bits() >= mapped {
+		p = netip.PrefixFrom(a, p.Bits()-mapped)
+	}
+	return p.Masked(), nil
 }

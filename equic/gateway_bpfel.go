@@ -56,6 +56,7 @@ const (
 	gatewayMapEventsLost       = "events_lost"
 	gatewayMapNetworks         = "networks"
 	gatewayMapPackets          = "packets"
+	gatewayMapQuotas           = "quotas"
 	gatewayMapRates            = "rates"
 	gatewayProgEquic           = "equic"
 	gatewayProgEquicNetfilter  = "equic_netfilter"
@@ -66,6 +67,7 @@ const (
 	gatewayVarEventIntervalNs  = "event_interval_ns"
 	gatewayVarEventsFullNs     = "events_full_ns"
 	gatewayVarGroups           = "groups"
+	gatewayVarHasQuotas        = "has_quotas"
 	gatewayVarHashKey          = "hash_key"
 	gatewayVarInParts          = "in_parts"
 	gatewayVarIpv4Mask         = "ipv4_mask"
@@ -145,6 +147,7 @@ type gatewayMapSpecs struct {
 	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
 	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	Packets      *ebpf.MapSpec `ebpf:"packets"`
+	Quotas       *ebpf.MapSpec `ebpf:"quotas"`
 	Rates        *ebpf.MapSpec `ebpf:"rates"`
 }
 
@@ -157,6 +160,7 @@ type gatewayVariableSpecs struct {
 	EventIntervalNs  *ebpf.VariableSpec `ebpf:"event_interval_ns"`
 	EventsFullNs     *ebpf.VariableSpec `ebpf:"events_full_ns"`
 	Groups           *ebpf.VariableSpec `ebpf:"groups"`
+	HasQuotas        *ebpf.VariableSpec `ebpf:"has_quotas"`
 	HashKey          *ebpf.VariableSpec `ebpf:"hash_key"`
 	InParts          *ebpf.VariableSpec `ebpf:"in_parts"`
 	Ipv4Mask         *ebpf.VariableSpec `ebpf:"ipv4_mask"`
@@ -204,6 +208,7 @@ type gatewayMaps struct {
 	EventsLost   *ebpf.Map `ebpf:"events_lost"`
 	Networks     *ebpf.Map `ebpf:"networks"`
 	Packets      *ebpf.Map `ebpf:"packets"`
+	Quotas       *ebpf.Map `ebpf:"quotas"`
 	Rates        *ebpf.Map `ebpf:"rates"`
 }
 
@@ -217,6 +222,7 @@ func (m *gatewayMaps) Close() error {
 		m.EventsLost,
 		m.Networks,
 		m.Packets,
+		m.Quotas,
 		m.Rates,
 	)
 }
@@ -230,6 +236,7 @@ type gatewayVariables struct {
 	EventIntervalNs  *ebpf.Variable `ebpf:"event_interval_ns"`
 	EventsFullNs     *ebpf.Variable `ebpf:"events_full_ns"`
 	Groups           *ebpf.Variable `ebpf:"groups"`
+	HasQuotas        *ebpf.Variable `ebpf:"has_quotas"`
 	HashKey          *ebpf.Variable `ebpf:"hash_key"`
 	InParts          *ebpf.Variable `ebpf:"in_parts"`
 	Ipv4Mask         *ebpf.Variable `ebpf:"ipv4_mask"`

@@ -116,7 +116,7 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 	}
 	defer p.mu.Unlock()
 	e := t.entryAt(&p)
-	if e.admitted()+e.unvalidated >= t.limits[p.limit].quota.Load() {
+	if e.admitted()+e.unvalidated >= t.quota(p.limit, &p.key) {
 		e.turnedAway = true
 		return may
 	}
@@ -150,7 +150,7 @@ func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool)
 
 // isOver reports whether a client may begin no further handshake.
 func (t *table) isOver(e *entry, validated bool) bool {
-	quota := t.limits[e.limit].quota.Load()
+	quota := t.quota(e.limit, &e.key)
 	if e.proven != forgotten {
 		return e.admitted()+e.unvalidated >= quota
 	}
@@ -200,7 +200,7 @@ func (h *handshake) Complete() (admitted bool) {
 	h.change(-1)
 	e := &h.table.entries[h.index]
 	h.stage = stageOver
-	over := !h.allowed && e.connections() >= h.table.limits[e.limit].quota.Load()
+	over := !h.allowed && e.connections() >= h.table.quota(e.limit, &e.key)
 	e.turnedAway = e.turnedAway || over
 	if admitted = !over || h.table.monitoring.Load(); admitted {
 		e.open++

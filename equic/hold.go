@@ -32,7 +32,7 @@ type waitingSlot struct {
 func (t *table) end(s *stripe, index int) {
 	e := &t.entries[index]
 	l := &t.limits[e.limit]
-	over := e.connections()+e.counted >= l.quota.Load()
+	over := e.connections()+e.counted >= t.quota(e.limit, &e.key)
 	if l.admission && over {
 		t.remember(s, index)
 	}

@@ -525,17 +525,6 @@ func (l *List) FeedSize() int {
 	return len(l.feed)
 }
 
-// listed returns a prefix in the form that the list stores.
-func listed(p netip.Prefix) (netip.Prefix, error) {
-	if !p.IsValid() {
-		return p, fmt.Errorf("prefix %q is not valid", p)
-	}
-	if a := plain(p.Addr()); a.Is4() && !p.Addr().Is4() && p.Bits() >= mapped {
-		p = netip.PrefixFrom(a, p.Bits()-mapped)
-	}
-	return p.Masked(), nil
-}
-
 func keysOf(prefixes []netip.Prefix) []prefixKey {
 	keys := make([]prefixKey, len(prefixes))
 	for i, p := range prefixes {

@@ -199,6 +199,44 @@ func TestNetworksAreTakenOver(t *testing.T) {
 	}
 }
 
+func TestClientsOfAPrefixHaveItsQuota(t *testing.T) {
+	p := newProgram(t, Options{
+		Ports: onePort, Quota: 2, MaxClients: 64, HoldDown: -1, Quotas: []PrefixQuota{
+			{netip.MustParsePrefix("::/0"), 1},
+			{netip.MustParsePrefix("203.0.113.0/24"), 4},
+			{netip.MustParsePrefix("203.0.113.128/25"), 3},
+			{netip.MustParsePrefix("2001:db8::/32"), 5},
+		},
+	})
+	for client, want := range map[string]int{
+		"192.0.2.7": 2, "203.0.113.7": 4, "203.0.113.200": 3, "2001:db8:7::1": 5, "2001:4860::1": 1,
+	} {
+		addr := netip.MustParseAddr(client)
+		for i := range want + 1 {
+			if got, err := p.TryInc(serverPort, addr); got != (i < want) || err != nil {
+				t.Errorf("%s, try %d: %v, %v; its quota is %d", client, i, got, err, want)
+			}
+		}
+		p.expect(t, datagram(t, client, initial()), DropOverQuota, serverPort)
+		if _, err := p.Begin(serverPort, netip.AddrPortFrom(addr, 50000), true); !errors.Is(err, ErrOverQuota) {
+			t.Errorf("%s: a handshake at its quota: %v", client, err)
+		}
+		testkit.Must(t, p.Dec(serverPort, addr))
+		p.expect(t, datagram(t, client, initial()), PassUnderQuota, serverPort)
+		h, err := p.Begin(serverPort, netip.AddrPortFrom(addr, 50000), true)
+		testkit.Must(t, err)
+		if !h.Complete() {
+			t.Errorf("%s: a handshake below its quota was turned away", client)
+		}
+	}
+	testkit.Must(t, p.SetQuota(serverPort, 9))
+	for c := range p.Clients() {
+		if own := c.Prefix.Addr().String() != "192.0.2.7"; c.Blocked != own {
+			t.Errorf("after a change of the port's quota: %+v", c)
+		}
+	}
+}
+
 // fromPort returns a datagram from a source port.
 func fromPort(t *testing.T, source netip.Addr, port uint16, payload []byte) []byte {
 	t.Helper()

@@ -99,6 +99,11 @@ type Options struct {
 	// distinguish clients. Zero is DefaultIPv4Prefix and DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
+	// Quotas are those of the clients in some prefixes, at every port, in place of Quota and
+	// Port.Quota: a higher one for the addresses that a provider shares among its customers
+	// (CGNAT), for example. Of several prefixes that contain a client, the longest counts.
+	// None may be longer than the prefix that identifies a client.
+	Quotas []PrefixQuota
 	// Networks limits the connections of whole networks, too.
 	Networks NetworkLimits
 	// HalfOpen limits the handshakes in progress from addresses that are not validated.
@@ -286,7 +291,7 @@ func (o *Options) validate() error {
 	case o.EventsPerSecond < 1 || o.EventsPerSecond > 1_000_000:
 		return fmt.Errorf("events per second is %d: give 1 to 1000000", o.EventsPerSecond)
 	}
-	if err := errors.Join(o.HalfOpen.validate(), o.Networks.validate(o)); err != nil {
+	if err := errors.Join(o.HalfOpen.validate(), o.Networks.validate(o), validateQuotas(o)); err != nil {
 		return err
 	}
 	for i, name := range o.Interfaces {

@@ -126,6 +126,7 @@ type table struct {
 
 	inheritance *time.Timer // ends inherit; nil if there is nothing to inherit
 
+	quotas      quotas        // of prefixes
 	monitoring  atomic.Bool   // turn no client away
 	room        atomic.Int64  // for further clients
 	full        atomic.Uint64 // times that there was no room for a client
@@ -233,7 +234,7 @@ func (t *table) locate(p *place, key clientKey) {
 // entryAt returns a client's entry, or a new empty one if it has none.
 func (t *table) entryAt(p *place) *entry {
 	if p.index < 0 {
-		return &entry{limit: p.limit}
+		return &entry{key: p.key, limit: p.limit}
 	}
 	return &t.entries[p.index]
 }
@@ -316,7 +317,7 @@ func (t *table) publish(index int) {
 func (t *table) judge(e *entry, state uint64, connections uint32) (dropped uint64) {
 	l := &t.limits[e.limit]
 	turnedAway := e.isTurnedAway(state)
-	e.atQuota = connections >= l.quota.Load()
+	e.atQuota = connections >= t.quota(e.limit, &e.key)
 	if e.atQuota {
 		return state >> droppedShift
 	}
@@ -350,7 +351,7 @@ func (t *table) tryInc(port uint16, addr netip.Addr) (bool, error) {
 	err := t.lock(&p, port, addr)
 	if err == nil {
 		defer p.mu.Unlock()
-		if e := t.entryAt(&p); e.connections() >= t.limits[p.limit].quota.Load() {
+		if e := t.entryAt(&p); e.connections() >= t.quota(p.limit, &p.key) {
 			e.turnedAway = true
 			if !t.monitoring.Load() {
 				return false, nil
@@ -398,7 +399,7 @@ func (t *table) counted() []Client {
 				Prefix:      t.prefixes.prefix(e.key),
 				Port:        e.key.Port,
 				Connections: int(e.open),
-				Blocked:     uint32(s.state.Load()) >= t.limits[e.limit].quota.Load(),
+				Blocked:     uint32(s.state.Load()) >= t.quota(e.limit, &e.key),
 			})
 		}
 	})

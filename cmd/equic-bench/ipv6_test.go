@@ -14,16 +14,17 @@ const ipv6 = "../../scenarios/ipv6.yaml"
 
 func TestEveryPlaceBlocksIPv6(t *testing.T) {
 	testkit.NeedRoot(t)
-	testkit.Slow(t, "nine trials")
+	testkit.Slow(t, "seven trials")
 	needBinary(t)
-	runAll(t, ipv6, runtimeNetns)
+	runAll(t, ipv6, runtimeNetns, "--variants", "app-drop-block-new,socket-block-new,netfilter-block-new,nftables-block,"+
+		"tc-block-new,generic-block-new,xdp-block-new")
 }
 
 func TestClientsOfBothVersionsOfIPAreBlocked(t *testing.T) {
 	testkit.NeedRoot(t)
-	testkit.Slow(t, "three trials")
+	testkit.Slow(t, "two trials")
 	needBinary(t)
-	runAll(t, ipv6, runtimeNetns, "--set", "network.family=both", "--variants", "userspace-block,nftables-block,xdp-block-new")
+	runAll(t, ipv6, runtimeNetns, "--set", "network.family=both", "--variants", "userspace-block,xdp-block-new")
 }
 
 // Each of an attacker's addresses is a client at the server, in both versions of IP.

@@ -25,6 +25,7 @@ type flags struct {
 	mode, policy    string
 	ports           []string
 	allowed, denied []string
+	quotas          []string
 	files           listFiles
 	pass            []string
 	socket, metrics string
@@ -54,6 +55,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
 	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
+	set.StringArrayVar(&f.quotas, "quota-of", nil,
+		"quota of each client in a prefix, such as 100.64.0.0/10=200, in place of the others (repeatable)")
 	set.IntVar(&o.Networks.Quota, "network-quota", 0, "connections that all clients of a network together may have at each port; 0 is no limit")
 	set.IntVar(&o.Networks.IPv4Prefix, "network-ipv4-prefix", 0,
 		"bits of an IPv4 address that make a network; 0 is 24, but no more than a client's")
@@ -167,6 +170,13 @@ func (f *flags) parse() (options, error) {
 	if g.DeniedFeed, err = readPrefixes(f.files.deny); err != nil {
 		return o, wrong("--deny-file: %w", err)
 	}
+	for _, text := range f.quotas {
+		q, err := parseQuota(text)
+		if err != nil {
+			return o, wrong("--quota-of: %w", err)
+		}
+		g.Quotas = append(g.Quotas, q)
+	}
 	for _, text := range f.ports {
 		p, err := parsePort(text, *g)
 		if err != nil {
@@ -245,6 +255,18 @@ func parsePort(text string, o equic.Options) (equic.Port, error) {
 		}
 	}
 	return p, nil
+}
+
+// parseQuota reads PREFIX=QUOTA.
+func parseQuota(text string) (q equic.PrefixQuota, err error) {
+	prefix, quota, given := strings.Cut(text, "=")
+	if q.Prefix, err = control.ParsePrefix(prefix); err != nil {
+		return q, err
+	}
+	if q.Quota, err = strconv.Atoi(quota); err != nil || !given || q.Quota < 1 {
+		return q, fmt.Errorf("%q has no quota behind the =: give 1 or more, such as 100.64.0.0/10=200", text)
+	}
+	return q, nil
 }
 
 func prefixes(texts []string) ([]netip.Prefix, error) {

@@ -44,6 +44,10 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"too many prefixes", append(good, "--max-prefixes", "16777217"), "max prefixes is 16777217"},
 		{"an IPv4 prefix of no bits", append(good, "--ipv4-prefix", "0"), "--ipv4-prefix is 0"},
 		{"an IPv6 prefix of 129 bits", append(good, "--ipv6-prefix", "129"), "IPv6 prefix is 129"},
+		{"a prefix without a quota", append(good, "--quota-of", "192.0.2.0/24"), "has no quota behind the ="},
+		{"a quota of a name", append(good, "--quota-of", "friends=9"), `--quota-of: "friends" is no prefix`},
+		{"a quota of a part of a client", append(good, "--quota-of", "2001:db8::1=9"), "at most 64 bits"},
+		{"two quotas of a prefix", append(good, "--quota-of", "192.0.2.0/24=9", "--quota-of", "192.0.2.9/24=8"), "192.0.2.0/24 has two quotas"},
 		{"a negative quota of networks", append(good, "--network-quota", "-1"), "networks: quota is -1"},
 		{"a network smaller than a client", append(good, "--network-quota", "9", "--network-ipv6-prefix", "65"), "IPv6 prefix of networks is 65"},
 		{"an unknown policy", append(good, "--policy", "old"), `--policy: policy is "old"`},
@@ -101,6 +105,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 		"--pass", "fragments", "--pass", "options",
 		"--metrics", "[::1]:9443", "--socket", "s", "--events", "--monitor",
 		"--socket-group", "4242", "--socket-mode", "0620", "--pin", "/sys/fs/bpf/equic", "--samples", "3",
+		"--quota-of", "100.64.0.0/10=200",
 		"--network-quota", "50", "--network-ipv4-prefix", "22",
 	}))
 	got, err := f.parse()
@@ -119,6 +124,7 @@ func TestFlagsBecomeOptions(t *testing.T) {
 			Pass: equic.Fragments | equic.IPv4Options, HoldDown: -1,
 			HalfOpen: equic.HalfOpenLimits{Total: 300, PerClient: 8},
 			Pin:      "/sys/fs/bpf/equic", Inherit: inheritTime,
+			Quotas:   []equic.PrefixQuota{{Prefix: netip.MustParsePrefix("100.64.0.0/10"), Quota: 200}},
 			Networks: equic.NetworkLimits{Quota: 50, IPv4Prefix: 22}, AllowedFeed: []netip.Prefix{}, SamplesPerSecond: 3,
 		},
 		files:  listFiles{deny: deny},
