@@ -48,7 +48,7 @@
 // other way but Close: with its counts, lists and limits. The next process that attaches
 // with the same folder takes all of that over, with its own version of the program and
 // without a gap (bpf_link update). Until then the lists and rates are in force, and the
-// quotas for ten seconds: after that nobody would remove a connection that has ended.
+// quotas for ten seconds: after that, connections that have ended would still count.
 // Unpin removes what is left.
 //
 // # Needs

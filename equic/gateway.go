@@ -23,7 +23,7 @@ type Gateway struct {
 	allowed *List
 	denied  *List
 
-	telling sync.Mutex // held while attachmentChanged tells of a change
+	telling sync.Mutex // held during attachmentChanged
 
 	mu           sync.Mutex // guards the fields below; taken after the mutexes of the lists
 	closed       bool
@@ -48,8 +48,8 @@ func (g *Gateway) Inc(port uint16, addr netip.Addr) error { return g.inc(port, a
 // connection that it counts needs a Dec.
 func (g *Gateway) Claim(port uint16, addr netip.Addr) bool { return g.claim(port, addr) }
 
-// Inherited returns the number of connections that a predecessor counted and nobody has
-// claimed yet. They are in force, but not among Clients: whose they are is known when they
+// Inherited returns the number of connections that a predecessor counted and that are not
+// claimed yet. They are in force, but not among Clients: their client is known only when they
 // are claimed.
 func (g *Gateway) Inherited() int { return g.clients.inheritedNow() }
 

@@ -28,7 +28,7 @@ func (t *table) inherit(wait time.Duration) {
 	}
 }
 
-// disinherit removes what nobody has claimed of a client. Callers hold the lock of its
+// disinherit removes the unclaimed connections of a client. Callers hold the lock of its
 // stripe, or run before t is shared.
 func (t *table) disinherit(index int) {
 	t.entries[index].inherited = 0

@@ -30,7 +30,7 @@ type pin struct {
 	owned  bool      // locked
 	state  *ebpf.Map // nil until a gateway is in the folder
 	now    pinState
-	lapsed bool // nobody has owned the gateway for so long that its counts are worthless
+	lapsed bool // the gateway has had no owner for so long that its counts are out of date
 }
 
 // layout is the version of the maps and of pinState. Increase it if a program cannot use
@@ -124,7 +124,7 @@ func readState(m *ebpf.Map) (now pinState, err error) {
 	return now, json.Unmarshal(text[:slices.Index(append(text, 0), 0)], &now)
 }
 
-// isLapsed reports whether nobody has owned a gateway lately.
+// isLapsed reports whether a gateway has had no owner for longer than ownedFor.
 func isLapsed(m *ebpf.Map) (bool, error) {
 	value := make([]byte, stateBytes)
 	if err := m.Lookup(uint32(stateOwned), &value); err != nil {

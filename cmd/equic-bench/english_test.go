@@ -29,7 +29,8 @@ func TestCommentsAreInPlainEnglish(t *testing.T) {
 	lines := map[string][]string{} // with each of the words
 	count := func(path string, line int, comment string) {
 		for i, text := range strings.Split(comment, "\n") {
-			for _, word := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
+			noLetter := func(r rune) bool { return !unicode.IsLetter(r) }
+			for _, word := range strings.FieldsFunc(strings.ToLower(text), noLetter) {
 				words++
 				if _, watched := mostPerThousand[word]; watched {
 					lines[word] = append(lines[word], fmt.Sprintf("%s:%d: %s", path, line+i, strings.TrimSpace(text)))
@@ -76,7 +77,8 @@ func TestCommentsAreInPlainEnglish(t *testing.T) {
 		rate := 1000 * float64(len(lines[word])) / float64(words)
 		t.Logf("%q: %.2f of 1,000 words", word, rate)
 		if rate > most {
-			t.Errorf("%q is %.2f of 1,000 words in comments, more than %g:\n%s", word, rate, most, strings.Join(lines[word], "\n"))
+			t.Errorf("%q is %.2f of 1,000 words in comments, more than %g:\n%s", word, rate, most,
+				strings.Join(lines[word], "\n"))
 		}
 	}
 }

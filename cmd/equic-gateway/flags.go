@@ -57,7 +57,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
 	set.StringArrayVar(&f.quotas, "quota-of", nil,
 		"quota of each client in a prefix, such as 100.64.0.0/10=200, in place of the others (repeatable)")
-	set.IntVar(&o.Networks.Quota, "network-quota", 0, "connections that all clients of a network together may have at each port; 0 is no limit")
+	set.IntVar(&o.Networks.Quota, "network-quota", 0,
+		"connections that all clients of a network together may have at each port; 0 is no limit")
 	set.IntVar(&o.Networks.IPv4Prefix, "network-ipv4-prefix", 0,
 		"bits of an IPv4 address that make a network; 0 is 24, but no more than a client's")
 	set.IntVar(&o.Networks.IPv6Prefix, "network-ipv6-prefix", 0, "the same for IPv6; 0 is 48")

@@ -148,7 +148,8 @@ func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 	pair := netkit.NewPair(t)
 	netkit.SetUp(t, "lo")
 	arguments := []string{
-		"--pin", newBPFFolder(t), "--quota", "2", "--deny", "198.51.100.0/24", "--metrics", "127.0.0.1:19443", "--network-quota", "100",
+		"--pin", newBPFFolder(t), "--quota", "2", "--network-quota", "100", "--deny", "198.51.100.0/24",
+		"--metrics", "127.0.0.1:19443",
 	}
 	p := start(t, arguments...)
 	p.dial(t).want(t, "deny 203.0.113.7 for 24h", "ok")
@@ -210,7 +211,8 @@ func TestNothingIsLostWhenAGatewayIsReplacedOrKilled(t *testing.T) {
 	}
 	stop()
 	w.stop()
-	t.Logf("%d requests were served, %d of them uncounted; %d packets arrived", served+uncounted, uncounted, w.arrived.Load())
+	t.Logf("%d requests were served, %d of them uncounted; %d packets arrived", served+uncounted, uncounted,
+		w.arrived.Load())
 	if n := w.passed.Load(); n > 0 {
 		t.Errorf("%d packets of the attacker arrived", n)
 	}

@@ -56,7 +56,7 @@ const (
 	clientAddress   = netkit.ClientAddress
 )
 
-// nobody is the user and the group of a process without privileges.
+// nobody is the ID of the unprivileged user and group of that name.
 const nobody = 65534
 
 // newPair leaves the test in the server's namespace of a veth pair. It returns a socket

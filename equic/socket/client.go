@@ -150,7 +150,7 @@ func (c *Client) read(w *wire) {
 		select {
 		case w.replies <- strings.TrimSuffix(reply, "\n"):
 		case <-c.stop:
-		case <-time.After(Timeout): // nobody has asked
+		case <-time.After(Timeout): // it answers no request
 		}
 	}
 	close(w.ended)
