@@ -92,8 +92,6 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	so := control.Options{Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: g.Ports(), Log: log}
-	stopNow := stopServing
-	server := control.NewServer(so)
 	if o.gateway.Pin != "" { // first give up what is pinned: what ends after that changes nothing
 		so.HandOver = func() {
 			if err := g.Leave(); err != nil {
@@ -102,7 +100,9 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 			end(errHandedOver)
 			stopServing()
 		}
-		server = control.NewServer(so)
+	}
+	server, stopNow := control.NewServer(so), stopServing
+	if so.HandOver != nil {
 		stopNow = server.HandOver
 	}
 	defer context.AfterFunc(ctx, stopNow)()
