@@ -66,7 +66,8 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"an interface twice", append(good, "--interface", "nope0"), `interface "nope0" is given twice`},
 		{"something unknown that is to pass", append(good, "--pass", "all"), `--pass: "all" is unknown`},
 		{
-			"a mode that cannot be pinned", []string{"--port", "443", "--mode", "netfilter", "--pin", "/sys/fs/bpf/x"},
+			"a mode that cannot be pinned",
+			[]string{"--port", "443", "--mode", "netfilter", "--pin", "/sys/fs/bpf/x"},
 			"netfilter cannot be pinned",
 		},
 		{"samples without events", append(good, "--samples", "5"), "give --events, too"},
