@@ -432,3 +432,39 @@ func TestATakeOverThatFailsLeavesTheProgram(t *testing.T) {
 	o.Interfaces = []string{serverIface}
 	testkit.Must(t, mustAttach(t, o).Close())
 }
+
+// As many clients, and as long a list, as a busy server has.
+func TestASuccessorTakesManyClientsAndALongListOver(t *testing.T) {
+	testkit.Slow(t, "300,000 clients")
+	const clients, prefixes = 300_000, 100_000
+	p := newPair(t)
+	client := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	o := Options{
+		Interfaces: []string{serverIface}, Ports: onePort, Pin: newBPFFolder(t), HoldDown: -1, Quota: 2, MaxClients: clients,
+	}
+	for i := range prefixes {
+		o.DeniedFeed = append(o.DeniedFeed, netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)}), 32))
+	}
+	first := mustAttach(t, o)
+	for i := range clients - 1 {
+		testkit.Must(t, first.Inc(serverPort, client(i)))
+	}
+	testkit.Must(t, first.Inc(serverPort, alice))
+	testkit.Must(t, first.Inc(serverPort, alice))
+	mustLeave(t, first)
+
+	o.DeniedFeed, o.Inherit = nil, time.Hour
+	second := mustAttach(t, o)
+	if got := second.Inherited(); got != clients+1 {
+		t.Errorf("%d connections are inherited, want %d", got, clients+1)
+	}
+	if got := second.Denied().FeedSize(); got != prefixes {
+		t.Errorf("a feed of %d prefixes, want %d", got, prefixes)
+	}
+	p.dropped(t, second) // alice is at her quota
+	for i := range clients - 1 {
+		if !second.Claim(serverPort, client(i)) {
+			t.Fatalf("the connection of %v cannot be claimed", client(i))
+		}
+	}
+}
