@@ -109,7 +109,7 @@ func cpuLine(line []byte) (cpu int, rest []byte, ok bool) {
 
 // udpCounters are the counters of a network namespace, since it was made.
 type udpCounters struct {
-	inDatagrams, inErrors, rcvbufErrors uint64
+	inDatagrams, inErrors, rcvbufErrors, outDatagrams uint64
 }
 
 // parseSNMP parses the UDP counters of /proc/net/snmp: a line of names, then a line of
@@ -152,8 +152,8 @@ func (u *udpCounters) assign(names, values []byte) error {
 		*field = n
 		found++
 	}
-	if found != 3 {
-		return fmt.Errorf("/proc/net/snmp: %d of 3 UDP counters", found)
+	if found != 4 {
+		return fmt.Errorf("/proc/net/snmp: %d of 4 UDP counters", found)
 	}
 	return nil
 }
@@ -166,6 +166,8 @@ func (u *udpCounters) field(name []byte) *uint64 {
 		return &u.inErrors
 	case "RcvbufErrors":
 		return &u.rcvbufErrors
+	case "OutDatagrams":
+		return &u.outDatagrams
 	}
 	return nil
 }
@@ -192,8 +194,8 @@ func (u *udpCounters) addSNMP6(text []byte) error {
 		*field += n
 		found++
 	}
-	if found != 3 {
-		return fmt.Errorf("/proc/net/snmp6: %d of 3 UDP counters", found)
+	if found != 4 {
+		return fmt.Errorf("/proc/net/snmp6: %d of 4 UDP counters", found)
 	}
 	return nil
 }

@@ -89,10 +89,10 @@ func TestParseSNMP(t *testing.T) {
 		want       udpCounters
 		ok         bool
 	}{
-		{"counters are found by name", snmpText, udpCounters{39, 2, 3}, true},
+		{"counters are found by name", snmpText, udpCounters{39, 2, 3, 40}, true},
 		{"without UDP it is an error", "Ip: Forwarding\nIp: 1\n", udpCounters{}, false},
-		{"names without values are an error", "Udp: InDatagrams InErrors RcvbufErrors\nUdp: 1 2\n", udpCounters{}, false},
-		{"a counter that is missing is an error", "Udp: InDatagrams InErrors\nUdp: 1 2\n", udpCounters{}, false},
+		{"names without values are an error", "Udp: InDatagrams InErrors OutDatagrams RcvbufErrors\nUdp: 1 2\n", udpCounters{}, false},
+		{"a counter that is missing is an error", "Udp: InDatagrams InErrors RcvbufErrors\nUdp: 1 2 3\n", udpCounters{}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := parseSNMP([]byte(test.text))
@@ -109,12 +109,12 @@ func TestCountersOfIPv6AreAdded(t *testing.T) {
 		want       udpCounters
 		ok         bool
 	}{
-		{"found by name", snmp6Text, udpCounters{46, 4, 6}, true},
+		{"found by name", snmp6Text, udpCounters{46, 4, 6, 48}, true},
 		{"one is missing", "Udp6InDatagrams 1\nUdp6InErrors 1\n", udpCounters{}, false},
 		{"one is no number", "Udp6InDatagrams x\n", udpCounters{}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := udpCounters{39, 2, 3}
+			got := udpCounters{39, 2, 3, 40}
 			err := got.addSNMP6([]byte(test.text))
 			if (err == nil) != test.ok || test.ok && got != test.want {
 				t.Errorf("got %+v, %v", got, err)

@@ -202,6 +202,7 @@ func (s *sampler) read(all bool) (sample record.Sample, err error) {
 	sample.SwapBytes = s.seldom.swapBytes
 	udp := &s.seldom.udp
 	sample.UDPInDatagrams, sample.UDPInErrors, sample.UDPRcvbufErrors = udp.inDatagrams, udp.inErrors, udp.rcvbufErrors
+	sample.UDPOutDatagrams = udp.outDatagrams
 	sample.ReceivedBytes, sample.SentBytes = s.seldom.traffic.received, s.seldom.traffic.sent
 	return sample, nil
 }

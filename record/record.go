@@ -220,6 +220,7 @@ type Sample struct {
 	UDPInDatagrams  uint64 `json:"udp_in_datagrams"`
 	UDPInErrors     uint64 `json:"udp_in_errors,omitempty"`
 	UDPRcvbufErrors uint64 `json:"udp_rcvbuf_errors,omitempty"`
+	UDPOutDatagrams uint64 `json:"udp_out_datagrams,omitempty"` // not in older runs
 	// For the node's interfaces without the loopback (/proc/net/dev), read at the same
 	// times.
 	ReceivedBytes uint64 `json:"received_bytes,omitempty"`
