@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,13 @@ func (h Host) Kernel() string { return h.text("proc/sys/kernel/osrelease") }
 func (h Host) BTF() bool {
 	_, err := fs.Stat(h.root, "sys/kernel/btf/vmlinux")
 	return err == nil
+}
+
+// UserNamespace reports whether this process is in a user namespace: its root is another user
+// outside of it, without rights there (user_namespaces(7)).
+func (h Host) UserNamespace() bool {
+	fields := strings.Fields(h.text("proc/self/uid_map"))
+	return len(fields) >= 3 && !slices.Equal(fields[:3], []string{"0", "0", "4294967295"})
 }
 
 // IPv6 reports whether the kernel has IPv6.

@@ -70,3 +70,16 @@ func FuzzFiles(f *testing.F) {
 		}
 	})
 }
+
+func TestAUserNamespaceIsRecognised(t *testing.T) {
+	for text, want := range map[string]bool{
+		"         0          0 4294967295\n":                               false,
+		"         0       1000          1\n":                               true,
+		"         0     100000      65536\n      65536     300000  1000\n": true,
+		"": false,
+	} {
+		if got := files("proc/self/uid_map", text).UserNamespace(); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
