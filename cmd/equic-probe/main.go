@@ -26,7 +26,10 @@ func main() {
 
 // run returns the exit code: the command's own, or one of package measure's.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer, stderr *os.File) int {
-	opts, err := parse(args, getenv, stderr)
+	opts, pinned, err := parse(args, getenv, stderr)
+	if err == nil && len(pinned) > 0 {
+		err = pin(pinned)
+	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -42,7 +45,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	return code
 }
 
-func parse(args []string, getenv func(string) string, stderr io.Writer) (opts measure.Options, err error) {
+func parse(
+	args []string, getenv func(string) string, stderr io.Writer,
+) (opts measure.Options, pinned []int, err error) {
 	flags := flag.NewFlagSet("equic-probe", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.DurationVar(&opts.Interval, "interval", measure.DefaultInterval, "time between two samples")
@@ -54,6 +59,11 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 		opts.CPUs, err = parseCPUs(list)
 		return err
 	})
+	flags.Func("pin", "`list` of the CPUs to run on, with the command, as 0,1 (default: those that it may use)",
+		func(list string) error {
+			pinned, err = parseCPUs(list)
+			return err
+		})
 	line := flags.String("ready-line", "",
 		"the command prints no records, and is ready when it prints a line with this `text`")
 	answers := flags.String("ready-address", "",
@@ -64,25 +74,25 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (opts me
 			flags.SetOutput(stderr)
 			flags.PrintDefaults()
 		}
-		return opts, err
+		return opts, nil, err
 	}
 	if opts.Interval <= 0 {
-		return opts, fmt.Errorf("--interval %v: must be above zero", opts.Interval)
+		return opts, nil, fmt.Errorf("--interval %v: must be above zero", opts.Interval)
 	}
 	if opts.Alternate < 0 || opts.Alternate%opts.Interval != 0 {
-		return opts, fmt.Errorf("--alternate %v: must be a multiple of --interval %v", opts.Alternate, opts.Interval)
+		return opts, nil, fmt.Errorf("--alternate %v: must be a multiple of --interval %v", opts.Alternate, opts.Interval)
 	}
 	if opts.Command = flags.Args(); len(opts.Command) == 0 {
-		return opts, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
+		return opts, nil, errors.New("no command: usage: equic-probe [flags] -- COMMAND [ARGUMENT...]")
 	}
 	if *line != "" || *answers != "" {
 		opts.Ready = &measure.Readiness{Node: getenv(record.EnvNode), Line: *line, Answers: answering(*answers)}
 	}
 	if opts.Receivers, err = receivers(getenv(record.EnvReceivers)); err != nil {
-		return opts, err
+		return opts, nil, err
 	}
 	opts.Clock, err = record.NewClock(getenv)
-	return opts, err
+	return opts, pinned, err
 }
 
 func parseCPUs(list string) ([]int, error) {

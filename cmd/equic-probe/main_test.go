@@ -3,13 +3,17 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/equic-bench/equic-bench/host"
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/measure"
 	"github.com/equic-bench/equic-bench/record"
 )
@@ -76,7 +80,7 @@ func TestExitCodeAndMessage(t *testing.T) {
 func TestParseFillsTheOptions(t *testing.T) {
 	var stderr bytes.Buffer
 	args := []string{"--interval", "50ms", "--syscalls", "--cpus", "1,0", "--", "/equic-server", "--quota", "5"}
-	got, err := parse(args, environment("1500000000000000001"), &stderr)
+	got, _, err := parse(args, environment("1500000000000000001"), &stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,5 +107,26 @@ func environment(epoch string) func(string) string {
 			return epoch
 		}
 		return ""
+	}
+}
+
+func TestPinBindsTheProbeAndItsCommand(t *testing.T) {
+	probe := filepath.Join(testkit.Build(t, "."), "equic-probe")
+	allowed, err := host.Affinity()
+	testkit.Must(t, err)
+	last := strconv.Itoa(allowed[len(allowed)-1])
+	run := func(pin string) (stdout, stderr string) {
+		c := exec.CommandContext(t.Context(), probe, "--pin", pin, "--", "grep", "Cpus_allowed_list", "/proc/self/status")
+		c.Env = append(os.Environ(), record.EnvEpoch+"=1500000000000000001")
+		var out, log strings.Builder
+		c.Stdout, c.Stderr = &out, &log
+		_ = c.Run() // the exit code is in what it prints
+		return out.String(), log.String()
+	}
+	if out, log := run(last); !strings.Contains(out, "Cpus_allowed_list:\t"+last+"\n") {
+		t.Errorf("pinned to %s: %s%s", last, out, log)
+	}
+	if out, log := run("1000"); !strings.Contains(log, "--pin [1000]") {
+		t.Errorf("pinned to a CPU that is not there: %s%s", out, log)
 	}
 }

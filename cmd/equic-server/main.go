@@ -68,13 +68,16 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 		o.Retry, err = server.ParseRetry(text)
 		return err
 	})
-	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp variants")
+	flags.StringVar(&o.Interface, "interface", "eth0", "network interface for the xdp variants, by `name` or address")
 	mode := flags.String("xdp-mode", "native", "XDP mode: native or generic")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.Interface, err = device(o.Interface); err != nil {
+		return o, err
 	}
 	if o.Variant, err = record.ParseVariant(*variant); err != nil {
 		return o, err
