@@ -135,8 +135,9 @@ func (d *decoder) checkNetwork(s *Scenario) {
 		d.problem(at, fmt.Sprintf("network.subnet: %s is not private", subnet),
 			"take one from 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, "+example)
 		return
-	case subnet.Bits() < 24 || subnet.Bits() > 28:
-		d.problem(at, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()), "write /24 to /28, "+example)
+	case subnet.Bits() < largestSubnet || subnet.Bits() > 28:
+		d.problem(at, fmt.Sprintf("network.subnet: /%d is out of range", subnet.Bits()),
+			fmt.Sprintf("write /%d to /28, %s", largestSubnet, example))
 		return
 	}
 	clients := s.Sequential.Count
@@ -146,9 +147,12 @@ func (d *decoder) checkNetwork(s *Scenario) {
 	room := roomFor(subnet.Bits())
 	if clients > room {
 		d.problem(at, fmt.Sprintf("network.subnet: %s has room for %d clients, not for %d", subnet, room, clients),
-			"write a larger subnet, up to /24, or fewer clients")
+			fmt.Sprintf("write a larger subnet, up to /%d, or fewer clients", largestSubnet))
 	}
 }
+
+// largestSubnet is the length of a network with room for as many clients as a bridge has ports.
+const largestSubnet = 22
 
 // roomFor returns how many clients have an address in a subnet; its last address is the
 // broadcast.

@@ -130,6 +130,7 @@ func defaults() *Scenario {
 			Key:         "ecdsa-p256",
 			Memory:      2 << 30,
 			XDPMode:     "native",
+			Interface:   InterfaceOwn,
 			Protocol:    H3,
 		},
 		Sequential: Clients{
@@ -198,7 +199,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 					"the first IPv4 (docs/servers.md, Networks; ipv6 and both: runtime netns)."),
 			"subnet6": d.text(&s.Network.Subnet6).about("A unique local IPv6 subnet, /48, in which each node has a /64 of its " +
 				"own, as a client in IPv6 is a /64."),
-			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /24 to /28, that nothing else here uses."),
+			"subnet": d.text(&s.Network.Subnet).about("A private IPv4 subnet, /22 to /28, that nothing else here uses."),
 			"port":   d.integer(&s.Network.Port, 1, 65535).about("The server's UDP port."),
 		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
@@ -225,7 +226,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 
 func (d *decoder) clients(c *Clients) fields {
 	return fields{
-		"count":    d.integer(&c.Count, 1, 240).about("How many clients, each with an address of its own."),
+		"count":    d.integer(&c.Count, 1, mostClients).about("How many clients, each with an address of its own."),
 		"requests": d.integer(&c.Requests, 1, 1_000_000).about("How many requests each client makes."),
 		"duration": d.duration(&c.Duration, time.Second, time.Hour).
 			about("How long each client starts requests, in place of requests."),

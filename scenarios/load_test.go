@@ -99,7 +99,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 			Repetitions: 1,
 			Server: Server{
 				Body: 262144, Quota: 5, IdleTimeout: 5 * time.Second, Key: "rsa-4096", Memory: 2 << 30, XDPMode: "native",
-				Protocol: H3,
+				Interface: InterfaceOwn, Protocol: H3,
 			},
 			Sequential: groups[0], Parallel: groups[1],
 			Network: Network{

@@ -6,6 +6,7 @@
 package scenarios
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"net/netip"
@@ -183,7 +184,7 @@ func (n Network) FloodSources() netip.Prefix { return n.apart("10.192.0.0/12", "
 
 func (n Network) host(number int) netip.Addr {
 	address := netip.MustParsePrefix(n.Subnet).Addr().As4()
-	address[3] += byte(number)
+	binary.BigEndian.PutUint32(address[:], binary.BigEndian.Uint32(address[:])+uint32(number))
 	return netip.AddrFrom4(address)
 }
 

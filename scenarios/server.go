@@ -24,6 +24,8 @@ type Server struct {
 	CPUs        []int  // none: the run chooses them (auto)
 	Memory      int64  // bytes; zero is no limit
 	XDPMode     string
+	// Interface is whose network the nodes have: InterfaceOwn, or InterfaceHost.
+	Interface string
 	// Retry is when variants that answer with a Retry do: RetryAlways, or the number of
 	// handshakes in progress from addresses that are not validated above which they do.
 	// Empty is the default of the server.
@@ -36,6 +38,12 @@ type Server struct {
 	Protocol string // H3 or HQ
 	Limits   Limits
 }
+
+// The values of Server.Interface.
+const (
+	InterfaceOwn  = "own"
+	InterfaceHost = "host"
+)
 
 // Limits are what a gateway, or nftables, enforces in front of a foreign server.
 type Limits struct {
@@ -154,6 +162,10 @@ func (d *decoder) server(s *Server) reader {
 				"HTTP/3."),
 		"limits": d.limits(&s.Limits).about("What stands in front of a server of yours: what the variants gateway and " +
 			"nftables-limit enforce."),
+		"interface": d.choice(&s.Interface, InterfaceOwn, InterfaceHost).
+			about("Whose network interface the server has: its own, in the network of the trial; or that of its host, with the " +
+				"clients in the networks of theirs, so that XDP runs on a real network card. The latter needs the runtime swarm " +
+				"and a host for each client (docs/swarm.md)."),
 		"xdp_mode": d.choice(&s.XDPMode, "native", "generic").
 			about("Where the XDP program runs: in the driver, or in the network stack."),
 	})

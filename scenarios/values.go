@@ -212,6 +212,9 @@ func Size(bytes int64) string {
 	return "0B"
 }
 
+// mostClients is the largest group: a bridge of the kernel has 1023 ports (BR_PORT_BITS).
+const mostClients = 1000
+
 // The highest rates: of requests, and of a flood's datagrams.
 const (
 	mostRate      = 10_000
