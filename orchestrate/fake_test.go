@@ -36,6 +36,8 @@ type fakeRuntime struct {
 	open     func(ctx context.Context, s Spec) error
 	// start and signal are called before a node is started or signalled.
 	start, signal func(ctx context.Context, name string) error
+	// locations are where nodes run, by name.
+	locations map[string]Location
 	// arrived is the frames of floods that reached the server; nil is unknown.
 	arrived *Arrivals
 	// programs replace the behaviour of nodes, by name.
@@ -140,6 +142,8 @@ func (n *fakeNodes) Signal(ctx context.Context, name string, s syscall.Signal) e
 	}
 	return nil
 }
+
+func (n *fakeNodes) Location(name string) Location { return n.runtime.locations[name] }
 
 func (n *fakeNodes) Arrived() (*Arrivals, error) { return n.runtime.arrived, nil }
 

@@ -104,6 +104,7 @@ func experiment(s *scenarios.Scenario) results.Experiment {
 		ServerCPUs:        s.Server.CPUs,
 		ClientCPUs:        union(s.Sequential.CPUs, s.Parallel.CPUs),
 		XDPMode:           s.Server.XDPMode,
+		HostNetwork:       s.Server.Interface == scenarios.InterfaceHost,
 		SampleIntervalNS:  s.Trial.SampleInterval.Nanoseconds(),
 		AlternateNS:       s.Trial.Alternate.Nanoseconds(),
 		Syscalls:          new(s.Trial.Syscalls),

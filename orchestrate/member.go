@@ -17,6 +17,7 @@ type member struct {
 	log     *logFile
 
 	mu       sync.Mutex
+	location Location // once it is started
 	started  bool
 	over     bool
 	overAt   time.Time
@@ -53,18 +54,21 @@ func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	moved := validity.ClockMoved(node.ReadyNS, node.ReadySeenNS, nodes)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	lost, isLost := errors.AsType[*LostError](m.err)
 	switch {
-	case m.err != nil:
-		return "", m.err
 	case err != nil:
 		return "", err
+	case isLost:
+		return lost.Reason, nil
+	case m.err != nil:
+		return "", m.err
 	case node.Fault != "":
-		return fmt.Sprintf("output of %s: %s", node.Name, node.Fault), nil
+		return fmt.Sprintf("output of %s: %s", node.Title(), node.Fault), nil
 	case moved != "":
-		return node.Name + " " + moved, nil
+		return node.Title() + " " + moved, nil
 	case node.ReadyNS > 0:
 		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup",
-			node.Name, validity.Seconds(node.ReadyNS)), nil
+			node.Title(), validity.Seconds(node.ReadyNS)), nil
 	}
 	at := validity.Seconds(m.overAt.Sub(epoch).Nanoseconds())
 	return validity.Died(&node, ", "+at+" after the epoch"), nil
@@ -77,10 +81,11 @@ func (m *member) end(code int, err error) {
 	m.over, m.overAt, m.exitCode, m.err = true, time.Now(), code, err
 }
 
-func (m *member) start() {
+// start records that the node has been started, and where.
+func (m *member) start(at Location) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.started = true
+	m.started, m.location = true, at
 }
 
 // stop records that the node is about to be asked to end.
@@ -129,6 +134,7 @@ func (m *member) node(epoch time.Time) results.Node {
 		Name:     m.spec.Name,
 		Role:     m.spec.Role,
 		Address:  m.spec.Address.String(),
+		Host:     m.location.Host,
 		ReadyNS:  seen.ready.AtNS,
 		ExitCode: m.exitCode,
 		Ended:    m.howEnded(),
@@ -136,6 +142,9 @@ func (m *member) node(epoch time.Time) results.Node {
 		Fault:    seen.fault,
 		Records:  recordsFile(m.spec.Name),
 		Log:      m.spec.Name + ".log",
+	}
+	if at := m.location.Address; at.IsValid() {
+		n.Address = at.String()
 	}
 	if m.spec.Addresses.Given() {
 		n.Sources = m.spec.Addresses.Network.String()

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 	"github.com/equic-bench/equic-bench/scenarios"
@@ -38,6 +39,9 @@ func newSpec(
 	for i := range nodes {
 		n := &nodes[i]
 		n.CPUs = cpus.of(n.Role)
+		if platform.ProbePins && len(n.CPUs) > 0 {
+			n.Command = slices.Insert(n.Command, 1, "--pin", host.FormatCPUs(n.CPUs)) // the probe is first
+		}
 		n.Env = append(n.Env,
 			record.EnvNode+"="+n.Name,
 			record.EnvEpoch+"="+strconv.FormatInt(epoch.UnixNano(), 10),
@@ -46,7 +50,10 @@ func newSpec(
 			n.Env = append(n.Env, record.EnvFloodTarget+"="+serverPortFor(s, n.Address))
 		}
 	}
-	return Spec{Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Subnet6: subnet6, Nodes: nodes}, nil
+	return Spec{
+		Run: run, Trial: p, Attempt: attempt, Subnet: subnet.Masked(), Subnet6: subnet6, Nodes: nodes,
+		HostNetwork: s.Server.Interface == scenarios.InterfaceHost,
+	}, nil
 }
 
 // NodeSpecs describes the nodes of a scenario as they are in every trial of a variant:
@@ -108,6 +115,10 @@ func (b specBuilder) server(variant string) NodeSpec {
 	if s.Server.Foreign() {
 		return b.foreign(flags, record.Variant(variant))
 	}
+	device := "eth0"
+	if s.Server.Interface == scenarios.InterfaceHost { // the one with the server's address
+		device = s.Network.ServerAddress().String()
+	}
 	var retry []string
 	if s.Server.Retry != "" && record.Variant(variant).Retries() {
 		retry = []string{"--retry", s.Server.Retry}
@@ -127,7 +138,7 @@ func (b specBuilder) server(variant string) NodeSpec {
 			"--body", strconv.FormatInt(s.Server.Body, 10),
 			"--idle-timeout", s.Server.IdleTimeout.String(),
 			"--key", s.Server.Key,
-			"--interface", "eth0",
+			"--interface", device,
 			"--xdp-mode", s.Server.XDPMode,
 		}, retry, familyFlag(s)),
 	}
@@ -244,6 +255,10 @@ func checkRuntime(s *scenarios.Scenario, p Platform) error {
 			return fmt.Errorf("%w: a variant in front of the server needs the server's network namespace, which a container "+
 				"does not share: leave image out and run with --runtime netns, or write variants: [no-block]", ErrRuntime)
 		}
+		if c.Server.Interface == scenarios.InterfaceHost && !p.HostNetwork {
+			return fmt.Errorf("%w: server.interface: host needs hosts of their own for server and clients, and the nodes of the "+
+				"runtime %s share this one: run with --runtime swarm, or leave interface out", ErrRuntime, p.Runtime.Name)
+		}
 		if c.Neighbour.Count > 0 && !p.SharedAddresses {
 			return fmt.Errorf("%w: a neighbour has an attacker's address, and each node of the runtime %s has one of its "+
 				"own: run with --runtime netns, or leave neighbour out", ErrRuntime, p.Runtime.Name)
@@ -297,6 +312,9 @@ func (p placement) size() int { return len(p.server) + len(p.sequential) + len(p
 func placeNodes(s *scenarios.Scenario, p Platform) (placement, []string) {
 	usable := p.CPUs
 	asked := chooseCPUs(placement{s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs}, p)
+	if p.Apart {
+		return asked, nil
+	}
 	if asked.all() == nil {
 		return placement{}, []string{fmt.Sprintf("cpus: auto finds no CPUs for both server and clients among those that "+
 			"nodes may use, %v: no node is bound to CPUs, so server and clients disturb each other", usable)}

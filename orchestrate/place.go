@@ -20,6 +20,9 @@ const fastShare = 85
 // other fast cores. The other threads of the server's core stay idle, unless no other
 // CPU is left for the clients. A set that cannot be filled stays empty.
 func chooseCPUs(asked placement, p Platform) placement {
+	if p.Apart {
+		return asked // a set that is not named is all CPUs of its host
+	}
 	cores := usableCores(p)
 	if len(asked.server) == 0 {
 		others := union(asked.sequential, asked.parallel)

@@ -47,11 +47,14 @@ type Nodes interface {
 	// if the runtime does not answer.
 	Start(ctx context.Context, name string, stdout, stderr io.Writer) error
 	// Wait returns a started node's exit code (128 + signal if a signal ended it),
-	// after it has ended and all of its output has been written. An error means that
-	// the runtime lost track of the node, and ends the run.
+	// after it has ended and all of its output has been written. A LostError makes the
+	// trial invalid. Any other error means that the runtime lost track of the node, and
+	// ends the run.
 	Wait(ctx context.Context, name string) (int, error)
 	// Signal sends a signal to a node. If the node has ended, this is not an error.
 	Signal(ctx context.Context, name string, signal syscall.Signal) error
+	// Location returns where a started node runs.
+	Location(name string) Location
 	// Arrived counts the frames of floods that have come to the server so far. It returns nil
 	// if nothing counts them.
 	Arrived() (*Arrivals, error)
@@ -61,6 +64,19 @@ type Nodes interface {
 	// Detach and Remove, nothing is written to the writers.
 	Remove(ctx context.Context) error
 }
+
+// Location is where a node runs.
+type Location struct {
+	// Host is the name of its host, if that is not this machine.
+	Host string
+	// Address is that of the node, if the runtime chose another than NodeSpec.Address.
+	Address netip.Addr
+}
+
+// LostError means that a node's host is gone. The trial is invalid, and the run goes on.
+type LostError struct{ Reason string }
+
+func (e *LostError) Error() string { return e.Reason }
 
 // Arrivals are the frames that have come to the server's interface.
 type Arrivals struct {
@@ -89,9 +105,18 @@ type Platform struct {
 	// SeveralAddresses reports whether a node can have a network of addresses
 	// (NodeSpec.Addresses).
 	SeveralAddresses bool
+	// HostNetwork reports whether nodes can have the networks of their hosts
+	// (Spec.HostNetwork).
+	HostNetwork bool
 	// HostPrograms reports whether nodes can run any program of this machine, and Images
 	// whether they can be made of any image.
 	HostPrograms, Images bool
+	// Apart reports whether server and clients are on different hosts, so that neither needs
+	// CPUs of its own.
+	Apart bool
+	// ProbePins reports whether the probe binds its node to NodeSpec.CPUs, because the
+	// runtime cannot.
+	ProbePins bool
 	// NoMemoryLimit reports that nodes get no memory limit, even if one is requested.
 	NoMemoryLimit bool
 	// NoSwapLimit reports that nodes at their memory limit can be swapped out.
@@ -102,6 +127,9 @@ type Platform struct {
 	// runtime has such an estimate. If it is nil, the scenario's upper bound and the
 	// run's trials so far are used.
 	Startup func(nodes int) time.Duration
+	// SlowStart is how much longer nodes take to start than containers of one engine, for
+	// which a scenario's trial.startup is meant.
+	SlowStart time.Duration
 	// BinDir is the folder of the nodes' binaries, and FilesDir that of NodeSpec.Files, as
 	// the nodes see them.
 	BinDir   string
@@ -116,7 +144,10 @@ type Spec struct {
 	Attempt int
 	Subnet  netip.Prefix
 	Subnet6 netip.Prefix // not valid if no node has an IPv6 address
-	Nodes   []NodeSpec   // the server first
+	// HostNetwork reports whether the nodes have the networks of their hosts, and their
+	// addresses, in place of one of the trial.
+	HostNetwork bool
+	Nodes       []NodeSpec // the server first
 }
 
 // Limit bounds the time to make or remove the nodes and their network: beyond it, the

@@ -36,7 +36,7 @@ func (r *runner) learntStartup() time.Duration { return r.slowest + r.slowest/2 
 
 // mostStartup returns the scenario's limit, or more if that was too little.
 func (r *runner) mostStartup() time.Duration {
-	asked := r.scenario.Trial.Startup
+	asked := r.scenario.Trial.Startup + r.runtime.Platform().SlowStart
 	if r.slowest <= asked {
 		return asked
 	}

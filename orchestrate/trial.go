@@ -276,10 +276,14 @@ func (t *trial) start(ctx, watch context.Context, members ...*member) error {
 	var g errgroup.Group
 	for _, m := range members {
 		g.Go(func() error {
-			if err := t.nodes.Start(ctx, m.spec.Name, m.records, m.log); err != nil {
+			err := t.nodes.Start(ctx, m.spec.Name, m.records, m.log)
+			if lost, ok := errors.AsType[*LostError](err); ok {
+				return &brokenError{lost.Reason}
+			}
+			if err != nil {
 				return fmt.Errorf("start %s: %w", m.spec.Name, err)
 			}
-			m.start()
+			m.start(t.nodes.Location(m.spec.Name))
 			t.watchers.Go(func() {
 				code, err := t.nodes.Wait(watch, m.spec.Name)
 				m.end(code, err)
@@ -313,7 +317,8 @@ func (t *trial) await(
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.C:
-			return &brokenError{waiting.spec.Name + " is " + late}
+			node := waiting.node(t.epoch)
+			return &brokenError{node.Title() + " is " + late}
 		case <-t.changed:
 		case <-tick.C:
 		}

@@ -200,6 +200,9 @@ type Experiment struct {
 	ClientCPUs        []int  `json:"client_cpus"`
 	XDPMode           string `json:"xdp_mode"` // as requested
 	SampleIntervalNS  int64  `json:"sample_interval_ns"`
+	// HostNetwork reports whether the nodes had the networks of their hosts: XDP then ran on
+	// a network card.
+	HostNetwork bool `json:"host_network,omitempty"`
 	// AlternateNS is the length of the stretches. The server is measured in one half of
 	// them (MeasuredStretch). It is zero if the server is measured all the time.
 	AlternateNS int64 `json:"alternate_ns,omitempty"`
@@ -340,7 +343,7 @@ type Machine struct {
 
 // Runtime describes what the nodes ran in.
 type Runtime struct {
-	Name       string `json:"name"` // "docker" or "netns"
+	Name       string `json:"name"` // "docker", "netns" or "swarm"
 	Version    string `json:"version"`
 	API        string `json:"api,omitempty"`
 	Image      string `json:"image,omitempty"` // its ID, not reproducible
@@ -349,6 +352,19 @@ type Runtime struct {
 	Limits []string `json:"limits,omitempty"`
 	// Capabilities are those of a server that attaches XDP.
 	Capabilities []string `json:"capabilities,omitempty"`
+	// Hosts are those of a swarm that take part; none means the machine of equic-bench.
+	Hosts []Host `json:"hosts,omitempty"`
+}
+
+// Host is a host on which nodes run.
+type Host struct {
+	Name        string `json:"name"`
+	Role        string `json:"role"` // "server" or "clients"
+	Address     string `json:"address"`
+	CPUs        int    `json:"cpus"`
+	MemoryBytes int64  `json:"memory_bytes"`
+	Arch        string `json:"arch"`
+	Engine      string `json:"engine"` // its version
 }
 
 // Check is the result of one rule of validity (docs/method/definitions.md) for a trial.
@@ -363,6 +379,8 @@ type Node struct {
 	Name    string `json:"name"` // "server", "sequential-1", "parallel-4"
 	Role    string `json:"role"` // RoleServer and so on
 	Address string `json:"address"`
+	// Host is the name of its host, if that is not the machine of equic-bench.
+	Host string `json:"host,omitempty"`
 	// Sources is the network from whose addresses an attacker sends in place of Address, if
 	// it has several.
 	Sources string `json:"sources,omitempty"`
@@ -380,6 +398,14 @@ type Node struct {
 	Fault   string `json:"fault,omitempty"`
 	Records string `json:"records"`
 	Log     string `json:"log,omitempty"`
+}
+
+// Title returns the node's name, and that of its host if it has one.
+func (n *Node) Title() string {
+	if n.Host == "" {
+		return n.Name
+	}
+	return n.Name + " (on " + n.Host + ")"
 }
 
 // NodeEnd is how a node ended.

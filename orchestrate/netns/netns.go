@@ -67,7 +67,7 @@ func New(bin string) (*Runtime, error) {
 		if err != nil {
 			return err
 		}
-		_, err = receiveApart(ns, nil)
+		_, err = receiveApart(ns, cpus) // the root of a user namespace may not bind them
 		return errors.Join(err, ns.Close())
 	})
 	return r, nil
@@ -89,7 +89,7 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			Name:       "netns",
 			Version:    "Linux " + r.kernel,
 			CgroupMode: r.memory,
-			Limits:     []string{"CPUs by affinity", "nodes run as root, with all its capabilities"},
+			Limits:     []string{"CPUs by affinity", nodesRights()},
 		},
 		NoKeep: "network namespaces end with the run",
 
@@ -124,6 +124,14 @@ func (r *Runtime) Platform() orchestrate.Platform {
 			"and the trial invalid")
 	}
 	return p
+}
+
+// nodesRights returns in words what nodes may do.
+func nodesRights() string {
+	if host.Local().UserNamespace() {
+		return "nodes run as root of a user namespace, without programs in the kernel"
+	}
+	return "nodes run as root, with all its capabilities"
 }
 
 // startup returns several times what nodes took on two CPUs.

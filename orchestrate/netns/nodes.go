@@ -263,6 +263,9 @@ func (n *node) signal(signal syscall.Signal) error {
 	return nil
 }
 
+// Location returns the address that the node was made with.
+func (*nodes) Location(string) orchestrate.Location { return orchestrate.Location{} }
+
 // Arrived counts the frames that left through the server's bridge port.
 func (n *nodes) Arrived() (*orchestrate.Arrivals, error) {
 	if n.network.floods == nil {

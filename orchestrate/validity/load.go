@@ -252,6 +252,10 @@ func (e *evidence) warnings() []string {
 		all = append(all, fmt.Sprintf("%d frames were lost in the queue of the server's interface, in front of every place "+
 			"of blocking", lost))
 	}
+	if lost, sent := e.lostOnTheWay(); lost > mostLost*sent {
+		all = append(all, fmt.Sprintf("%.0f of %.0f datagrams that the clients sent never came to the server: the network "+
+			"between them lost %.0f %%", lost, sent, 100*lost/sent))
+	}
 	if share := e.server().foreign(); share > mostForeign && !e.experiment.SharesCPUs() {
 		all = append(all, fmt.Sprintf("something else used %.0f %% of the server's CPUs: end it, and run again", 100*share))
 	}
@@ -259,6 +263,41 @@ func (e *evidence) warnings() []string {
 		all = append(all, n.warnings(e.floodsAt(n.Address))...)
 	}
 	return all
+}
+
+// mostLost is the share of the clients' datagrams that may be lost on the way to the server
+// without a warning.
+const mostLost = 0.01
+
+// lostOnTheWay returns how many of the clients' datagrams neither the server's socket nor its
+// program counted, and how many they sent; zero if that is not known, as in older runs.
+func (e *evidence) lostOnTheWay() (lost, sent float64) {
+	s := e.server()
+	// Frames of floods bypass a sender's counters, and those of a host are not only for us.
+	if s.server == nil || e.experiment.Parallel.Kind.Flood() || e.experiment.HostNetwork {
+		return 0, 0
+	}
+	seen := map[string]bool{} // nodes with one address share their counters
+	for _, n := range e.clients() {
+		if n.last.UDPOutDatagrams == 0 {
+			return 0, 0
+		}
+		if seen[n.Address] {
+			continue
+		}
+		seen[n.Address] = true
+		sent += float64(n.last.UDPOutDatagrams - n.first.UDPOutDatagrams)
+	}
+	came := float64(s.last.UDPInDatagrams - s.first.UDPInDatagrams)
+	if e.variant.Spec().Place == record.PlaceSocket { // its drops are errors too, and counted below
+		came += float64(s.last.UDPRcvbufErrors - s.first.UDPRcvbufErrors)
+	} else {
+		came += float64(s.last.UDPInErrors - s.first.UDPInErrors)
+	}
+	if s.gateway != nil {
+		came += float64(s.gateway.Dropped)
+	}
+	return max(0, sent-came), sent
 }
 
 // turnedAway reports whether the server or its XDP program refused or dropped any client.

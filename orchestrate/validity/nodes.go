@@ -60,7 +60,7 @@ func nodesAlive(e *evidence) (bool, string) {
 		if died := Died(n.Node, ""); died != "" {
 			dead = append(dead, died)
 		} else if n.readies > 1 {
-			dead = append(dead, fmt.Sprintf("%s was ready %d times", n.Name, n.readies))
+			dead = append(dead, fmt.Sprintf("%s was ready %d times", n.Title(), n.readies))
 		}
 	}
 	if len(dead) > 0 {
@@ -81,7 +81,7 @@ func Died(n *results.Node, when string) string {
 	case n.LastWords != "":
 		when += fmt.Sprintf("; its last words: %q", n.LastWords)
 	}
-	return fmt.Sprintf("%s ended with %s%s", n.Name, exitText(n.ExitCode), when)
+	return fmt.Sprintf("%s ended with %s%s", n.Title(), exitText(n.ExitCode), when)
 }
 
 // endedBySIGTERM is the exit code of a server that does not handle SIGTERM. Ours does,
@@ -97,6 +97,8 @@ func exitText(code int) string {
 		return fmt.Sprintf("exit code %d (its program cannot be run)", code)
 	case code == 137:
 		return "exit code 137 (killed: by SIGKILL, or out of memory)"
+	case code == 255:
+		return "exit code 255 (its container's engine lost it)"
 	case code > 128:
 		return fmt.Sprintf("exit code %d (signal %d)", code, code-128)
 	}
@@ -110,7 +112,7 @@ func recordsReadable(e *evidence) (bool, string) {
 	for _, n := range e.nodes {
 		lines += n.Lines
 		if n.Fault != "" {
-			faults = append(faults, n.Name+": "+n.Fault)
+			faults = append(faults, n.Title()+": "+n.Fault)
 		}
 	}
 	if len(faults) > 0 {

@@ -13,7 +13,7 @@ func each(nodes []*nodeEvidence, wrong func(*nodeEvidence) string, fine string) 
 	var all []string
 	for _, n := range nodes {
 		if w := wrong(n); w != "" {
-			all = append(all, n.Name+" "+w)
+			all = append(all, n.Title()+" "+w)
 		}
 	}
 	if len(all) > 0 {

@@ -350,6 +350,24 @@ func expectFacts(t *testing.T, c results.Check) {
 	}
 }
 
+// datagrams makes each of the four clients send 100, of which that many come to the server, or to a
+// full buffer there.
+func datagrams(came, failed uint64) func(n *results.Node, l *record.Line) bool {
+	return func(n *results.Node, l *record.Line) bool {
+		switch {
+		case l.Sample == nil:
+		case !server(n):
+			l.Sample.UDPOutDatagrams = 1
+			if l.Sample.AtNS > 0 {
+				l.Sample.UDPOutDatagrams += 100
+			}
+		case l.Sample.AtNS > 0:
+			l.Sample.UDPInDatagrams, l.Sample.UDPInErrors = came, failed
+		}
+		return true
+	}
+}
+
 func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
 	tests := map[string]struct {
 		edit    func(n *results.Node, l *record.Line) bool
@@ -399,6 +417,9 @@ func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
 			}
 			return true
 		}, "server lost 9 datagrams to a full receive buffer"},
+		"the network lost datagrams": {datagrams(300, 40), "60 of 400 datagrams that the clients sent never came to the " +
+			"server: the network between them lost 15 %"},
+		"the network lost almost nothing": {datagrams(397, 0), ""},
 		"something else used the server's CPU": {func(n *results.Node, l *record.Line) bool {
 			if server(n) && l.Sample != nil {
 				l.Sample.CPUNS -= l.Sample.AtNS / 5
