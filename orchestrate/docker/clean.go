@@ -21,14 +21,11 @@ func (r *Runtime) Clean(ctx context.Context) (removed []string, err error) {
 	if err != nil || len(before) == 0 {
 		return nil, err
 	}
-	cleanErr := r.remove(ctx, dead, labelRun)
+	cleanErr := r.remove(ctx, Dead, LabelRun)
 	after, err := r.Leftovers(ctx)
 	removed = slices.DeleteFunc(before, func(name string) bool { return slices.Contains(after, name) })
 	return removed, errors.Join(cleanErr, err)
 }
-
-// dead reports whether the process of the run with these labels has ended.
-func dead(labels map[string]string) bool { return !alive(labels[labelOwner]) }
 
 // remove removes the containers, then the networks, that have all of the labels ("name"
 // or "name=value") and that chosen selects.
@@ -37,7 +34,7 @@ func (r *Runtime) remove(ctx context.Context, chosen func(labels map[string]stri
 }
 
 func (r *Runtime) removeContainers(ctx context.Context, chosen func(map[string]string) bool, labels []string) error {
-	all, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled(labels)})
+	all, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: Labelled(labels...)})
 	if err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
@@ -58,7 +55,7 @@ func (r *Runtime) removeContainers(ctx context.Context, chosen func(map[string]s
 }
 
 func (r *Runtime) removeNetworks(ctx context.Context, chosen func(map[string]string) bool, labels []string) error {
-	all, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: labelled(labels)})
+	all, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: Labelled(labels...)})
 	if err != nil {
 		return fmt.Errorf("list networks: %w", err)
 	}
@@ -74,7 +71,9 @@ func (r *Runtime) removeNetworks(ctx context.Context, chosen func(map[string]str
 	return errors.Join(errs...)
 }
 
-func labelled(labels []string) filters.Args {
+// Labelled returns a filter for the resources that have all of some labels ("name" or
+// "name=value").
+func Labelled(labels ...string) filters.Args {
 	args := filters.NewArgs()
 	for _, l := range labels {
 		args.Add("label", l)
@@ -85,21 +84,21 @@ func labelled(labels []string) filters.Args {
 // Leftovers returns the names of what Clean would remove.
 func (r *Runtime) Leftovers(ctx context.Context) ([]string, error) {
 	var names []string
-	containers, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: labelled([]string{labelRun})})
+	containers, err := r.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: Labelled(LabelRun)})
 	if err != nil {
 		return nil, fmt.Errorf("list containers: %w", err)
 	}
 	for _, c := range containers {
-		if dead(c.Labels) {
+		if Dead(c.Labels) {
 			names = append(names, "container "+strings.ReplaceAll(strings.Join(c.Names, ", "), "/", ""))
 		}
 	}
-	networks, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: labelled([]string{labelRun})})
+	networks, err := r.engine.NetworkList(ctx, network.ListOptions{Filters: Labelled(LabelRun)})
 	if err != nil {
 		return nil, fmt.Errorf("list networks: %w", err)
 	}
 	for _, n := range networks {
-		if dead(n.Labels) {
+		if Dead(n.Labels) {
 			names = append(names, "network "+n.Name)
 		}
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate"
 )
 
-// capabilities let a node load eBPF programs, trace system calls and attach XDP to its
+// Capabilities let a node load eBPF programs, trace system calls and attach XDP to its
 // own interface.
-func capabilities() []string { return []string{"BPF", "NET_ADMIN", "PERFMON"} }
+func Capabilities() []string { return []string{"BPF", "NET_ADMIN", "PERFMON"} }
 
-// olderCapabilities returns those for engines and kernels from before CAP_BPF, which
+// OlderCapabilities returns those for engines and kernels from before CAP_BPF, which
 // was then part of CAP_SYS_ADMIN.
-func olderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
+func OlderCapabilities() []string { return []string{"SYS_ADMIN", "NET_ADMIN"} }
 
 // createContainer makes one node, with fewer, larger capabilities if the engine is too
 // old for the smaller ones.
@@ -31,7 +31,7 @@ func (r *Runtime) createContainer(
 	ctx context.Context, spec orchestrate.Spec, n orchestrate.NodeSpec, net string,
 ) (string, error) {
 	id, err := r.create(ctx, spec, n, net)
-	if err != nil && n.Kernel && unknownCapability(err) && r.fallBack() {
+	if err != nil && n.Kernel && UnknownCapability(err.Error()) && r.fallBack() {
 		id, err = r.create(ctx, spec, n, net)
 	}
 	if n.Image != "" && errdefs.IsNotFound(err) && strings.Contains(err.Error(), n.Image) {
@@ -75,14 +75,14 @@ func (r *Runtime) fallBack() bool {
 	if r.older {
 		return false
 	}
-	r.kernel, r.older = olderCapabilities(), true
+	r.kernel, r.older = OlderCapabilities(), true
 	return true
 }
 
-// unknownCapability recognises the engine's error by its text: it has no code of its
+// UnknownCapability recognises the engine's error by its text: it has no code of its
 // own.
-func unknownCapability(err error) bool {
-	text := strings.ToLower(err.Error())
+func UnknownCapability(text string) bool {
+	text = strings.ToLower(text)
 	return strings.Contains(text, "capability") || strings.Contains(text, "capadd")
 }
 
@@ -108,7 +108,7 @@ func (r *Runtime) create(
 			Hostname:     n.Name,
 			Entrypoint:   n.Command,
 			Env:          n.Env,
-			Labels:       r.labels(spec, n.Role),
+			Labels:       r.engine.Labels(spec, n.Role),
 			AttachStdout: true,
 			AttachStderr: true,
 		},
@@ -116,7 +116,7 @@ func (r *Runtime) create(
 		&network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{
 			net: {IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: n.Address.String()}},
 		}},
-		nil, resourceName(spec, n.Name))
+		nil, ResourceName(spec, n.Name))
 	return made.ID, err
 }
 
@@ -139,7 +139,7 @@ func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.
 			CpusetCpus: host.FormatCPUs(n.CPUs),
 			Memory:     n.MemoryBytes,
 			MemorySwap: n.MemoryBytes, // memory and swap together: no swap
-			Ulimits:    ulimits(n.OpenFiles),
+			Ulimits:    Ulimits(n.OpenFiles),
 		},
 	}
 }
@@ -147,8 +147,8 @@ func hostConfig(n orchestrate.NodeSpec, net string, capAdd []string) *container.
 // leastOpenFiles is the usual limit of a process: a node never gets less.
 const leastOpenFiles = 1024
 
-// ulimits set the number of open files explicitly: an engine's default may be lower.
-func ulimits(openFiles int) []*container.Ulimit {
+// Ulimits set the number of open files explicitly: an engine's default may be lower.
+func Ulimits(openFiles int) []*container.Ulimit {
 	if openFiles == 0 {
 		return nil
 	}

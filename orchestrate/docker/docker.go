@@ -9,15 +9,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/docker/docker/api/types/system"
-	"github.com/docker/docker/client"
 
 	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate"
@@ -46,9 +42,8 @@ const answerLimit = 10 * time.Second
 // Runtime makes containers on one engine. Its methods may be called from
 // several goroutines.
 type Runtime struct {
-	engine *client.Client
+	engine *Engine
 	bin    string
-	owner  string // this process, for Clean
 
 	mu       sync.Mutex
 	platform orchestrate.Platform
@@ -63,35 +58,16 @@ var _ orchestrate.Runtime = (*Runtime)(nil)
 
 // New connects to the engine that the docker command would use. bin is the folder of the nodes'
 // static binaries; only Prepare needs it. The error is ErrNoEngine if none answers.
-func New(ctx context.Context, bin string) (_ *Runtime, err error) {
-	engine, err := newClient()
+func New(ctx context.Context, bin string) (*Runtime, error) {
+	engine, info, err := Connect(ctx)
 	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, engine.Close())
-		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
-	defer cancel()
-	info, err := engine.Info(ctx)
-	if err != nil {
-		return nil, noEngine("ask the engine at "+engine.DaemonHost(), err)
-	}
-	if info.OSType != "linux" {
-		return nil, fmt.Errorf("%w: the one at %s runs %s containers, not Linux ones; switch it, or set DOCKER_HOST",
-			ErrRefused, engine.DaemonHost(), info.OSType)
-	}
-	if err := refusePodman(ctx, engine); err != nil {
 		return nil, err
 	}
 	r := &Runtime{
 		engine:   engine,
 		bin:      bin,
-		owner:    thisProcess(),
 		platform: platform(info, engine.ClientVersion()),
-		kernel:   capabilities(),
+		kernel:   Capabilities(),
 	}
 	r.platform.CPUs, r.platform.Cores = cpus(host.Local(), engine.DaemonHost(), info.NCPU)
 	return r, nil
@@ -104,26 +80,6 @@ func noEngine(tried string, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w; start the engine (systemctl start docker), and let this user use it (group docker, "+
 		"or root)", ErrNoEngine, tried, err)
-}
-
-// lost adds to an error that the engine has stopped answering, if that is its cause.
-func (r *Runtime) lost(err error) error {
-	if !silent(err) {
-		return err
-	}
-	return fmt.Errorf("%w: the one at %s stopped answering: %w; restart the engine, then run `equic-bench clean`",
-		ErrNoEngine, r.engine.DaemonHost(), err)
-}
-
-// silent reports whether an error means that the engine is gone or hangs. The time
-// limits are longer than a working engine needs.
-func silent(err error) bool {
-	is := func(broken error) bool { return errors.Is(err, broken) }
-	return client.IsErrConnectionFailed(err) ||
-		slices.ContainsFunc([]error{
-			io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE,
-			context.DeadlineExceeded,
-		}, is)
 }
 
 // platform describes an engine.
@@ -170,9 +126,9 @@ func (r *Runtime) Platform() orchestrate.Platform {
 
 // Prepare makes the nodes' image, unless the engine already has it.
 func (r *Runtime) Prepare(ctx context.Context, _ string) error {
-	id, err := r.buildImage(ctx)
+	_, id, err := r.engine.BuildImage(ctx, r.bin)
 	if err != nil {
-		return r.lost(err)
+		return r.engine.Lost(err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

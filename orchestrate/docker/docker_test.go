@@ -85,7 +85,7 @@ func TestEverythingIsLabelledAndRemoved(t *testing.T) {
 		t.Fatalf("%d containers and %d networks carry the run's label, want 2 and 1", len(containers), len(networks))
 	}
 	for _, c := range containers {
-		if c.Labels[labelVariant] != "no-block" || c.Labels[labelRole] == "" || c.Labels[labelOwner] != r.owner {
+		if c.Labels[labelVariant] != "no-block" || c.Labels[labelRole] == "" || c.Labels[labelOwner] != r.engine.Owner {
 			t.Errorf("container %v has labels %v", c.Names, c.Labels)
 		}
 	}
@@ -105,7 +105,7 @@ func TestEverythingIsLabelledAndRemoved(t *testing.T) {
 
 func TestCleanRemovesWhatADeadRunLeft(t *testing.T) {
 	r := openRuntime(t)
-	r.owner = deadProcess(t)
+	r.engine.Owner = deadProcess(t)
 	spec := testSpec(t)
 	nodes := openNodes(t, r, spec)
 	startNode(t, nodes, "server")
@@ -178,10 +178,10 @@ func TestAnotherProcessWithTheSameRunRemovesNothingOfOurs(t *testing.T) {
 	spec := testSpec(t)
 	openNodes(t, r, spec)
 
-	ours := r.owner
-	r.owner = "another"
+	ours := r.engine.Owner
+	r.engine.Owner = "another"
 	_, err := r.Open(t.Context(), spec)
-	r.owner = ours
+	r.engine.Owner = ours
 	if err == nil {
 		t.Fatal("two networks share a subnet")
 	}
@@ -249,7 +249,7 @@ func TestATakenSubnetIsNamedWithTheRemedy(t *testing.T) {
 	if err == nil {
 		t.Fatal("two networks share a subnet")
 	}
-	for _, want := range []string{"172.31.248.0/21", resourceName(spec, "net"), "network.subnet", "equic-bench clean"} {
+	for _, want := range []string{"172.31.248.0/21", ResourceName(spec, "net"), "network.subnet", "equic-bench clean"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error %q does not mention %q", err, want)
 		}

@@ -87,9 +87,9 @@ func TestAnUnknownCapabilityIsReplacedByTheOlderOnes(t *testing.T) {
 			if !slices.Equal(asked, test.asked) {
 				t.Errorf("asked for %v, want %v", asked, test.asked)
 			}
-			want := capabilities()
+			want := Capabilities()
 			if len(test.asked) > 1 {
-				want = olderCapabilities()
+				want = OlderCapabilities()
 			}
 			if got := r.Platform().Runtime.Capabilities; !slices.Equal(got, want) {
 				t.Errorf("%v are recorded, want %v", got, want)
@@ -153,7 +153,7 @@ func TestAnEngineThatHangsIsWaitedForNoLongerThanTheContext(t *testing.T) {
 	start := func(ctx context.Context, n *nodes) error { return n.Start(ctx, "server", io.Discard, io.Discard) }
 	network := func(ctx context.Context, n *nodes) error {
 		_, err := n.runtime.createNetwork(ctx, n.spec)
-		return n.runtime.lost(err)
+		return n.runtime.engine.Lost(err)
 	}
 	for name, test := range map[string]struct {
 		at string // the end of the path that is not answered

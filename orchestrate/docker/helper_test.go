@@ -168,7 +168,7 @@ func deadProcess(t *testing.T) string {
 
 func labelledResources(t *testing.T, r *Runtime, run string) ([]container.Summary, []network.Summary) {
 	t.Helper()
-	args := labelled([]string{labelRun + "=" + run})
+	args := Labelled(LabelRun + "=" + run)
 	containers, err := r.engine.ContainerList(t.Context(), container.ListOptions{All: true, Filters: args})
 	if err != nil {
 		t.Fatal(err)

@@ -33,53 +33,59 @@ type file struct {
 	data []byte
 }
 
-// buildImage makes the image of the nodes from their binaries and returns its ID. An
-// existing image of the same binaries is reused.
-func (r *Runtime) buildImage(ctx context.Context) (string, error) {
-	files, err := buildContext(r.bin)
+// BuildImage makes the image of the nodes from their binaries in the folder bin, and returns its
+// tag and its ID. An existing image of the same binaries is reused.
+func (e *Engine) BuildImage(ctx context.Context, bin string) (tag, id string, err error) {
+	files, err := buildContext(bin)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	tag := repository + ":" + digest(files)
-	have, err := r.engine.ImageInspect(ctx, tag)
+	tag = repository + ":" + digest(files)
+	have, err := e.ImageInspect(ctx, tag)
 	if err == nil {
-		return have.ID, nil
+		return tag, have.ID, nil
 	}
 	if !errdefs.IsNotFound(err) {
-		return "", fmt.Errorf("look for image %s: %w", tag, err)
+		return "", "", fmt.Errorf("look for image %s: %w", tag, err)
 	}
 	archive, err := pack(files)
 	if err != nil {
-		return "", fmt.Errorf("pack image %s: %w", tag, err)
+		return "", "", fmt.Errorf("pack image %s: %w", tag, err)
 	}
-	response, err := r.engine.ImageBuild(ctx, archive, build.ImageBuildOptions{
+	response, err := e.ImageBuild(ctx, archive, build.ImageBuildOptions{
 		Version: build.BuilderV1, // in every engine, and needs no download
 		Tags:    []string{tag},
 		Remove:  true, ForceRemove: true,
 	})
 	if err != nil {
-		return "", fmt.Errorf("build image %s: %w", tag, err)
+		return "", "", fmt.Errorf("build image %s: %w", tag, err)
 	}
 	if err := errors.Join(buildError(response.Body), response.Body.Close()); err != nil {
-		return "", fmt.Errorf("build image %s: %w", tag, err)
+		return "", "", fmt.Errorf("build image %s: %w", tag, err)
 	}
-	made, err := r.engine.ImageInspect(ctx, tag)
+	made, err := e.ImageInspect(ctx, tag)
 	if err != nil {
-		return "", fmt.Errorf("find the image built as %s: %w", tag, err)
+		return "", "", fmt.Errorf("find the image built as %s: %w", tag, err)
 	}
-	return made.ID, nil
+	return tag, made.ID, nil
 }
 
 // Unprepare removes the nodes' images of all builds, except those that a container
 // uses.
 func (r *Runtime) Unprepare(ctx context.Context) (removed []string, err error) {
-	all, err := r.engine.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
+	return r.engine.RemoveImages(ctx)
+}
+
+// RemoveImages removes the nodes' images of all builds from this engine, except those that a
+// container uses, and returns their names.
+func (e *Engine) RemoveImages(ctx context.Context) (removed []string, err error) {
+	all, err := e.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
 	if err != nil {
 		return nil, fmt.Errorf("list images %s: %w", repository, err)
 	}
 	for _, i := range all {
 		for _, name := range i.RepoTags {
-			_, removeErr := r.engine.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
+			_, removeErr := e.ImageRemove(ctx, name, image.RemoveOptions{PruneChildren: true})
 			switch {
 			case removeErr == nil:
 				removed = append(removed, "image "+name)

@@ -19,33 +19,20 @@ import (
 
 // The labels of all resources of a run.
 const (
-	labelRun     = "equic-bench.run"   // the run's ID
+	LabelRun     = "equic-bench.run"   // the run's ID
 	labelOwner   = "equic-bench.owner" // the process of the run, see thisProcess
 	labelTrial   = "equic-bench.trial" // index and attempt: "2.1"
 	labelVariant = "equic-bench.variant"
 	labelRole    = "equic-bench.role" // nodes only
 )
 
-func (r *Runtime) labels(spec orchestrate.Spec, role string) map[string]string {
-	l := map[string]string{
-		labelRun:     spec.Run,
-		labelOwner:   r.owner,
-		labelTrial:   trialID(spec),
-		labelVariant: spec.Trial.Label(),
-	}
-	if role != "" {
-		l[labelRole] = role
-	}
-	return l
-}
-
 // trialID identifies a trial and attempt of a run.
 func trialID(spec orchestrate.Spec) string {
 	return fmt.Sprintf("%d.%d", spec.Trial.Index, spec.Attempt)
 }
 
-// resourceName returns a short name that is unique to the run: "equic-3f2a9c-server".
-func resourceName(spec orchestrate.Spec, what string) string {
+// ResourceName returns a short name that is unique to the run: "equic-3f2a9c-server".
+func ResourceName(spec orchestrate.Spec, what string) string {
 	sum := sha256.Sum256([]byte(spec.Run))
 	return "equic-" + hex.EncodeToString(sum[:3]) + "-" + what
 }

@@ -12,16 +12,16 @@ import (
 
 // createNetwork makes the trial's own network: a bridge without a route to other networks.
 func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (string, error) {
-	if err := r.subnetFree(ctx, spec.Subnet); err != nil {
+	if err := r.engine.CheckSubnet(ctx, spec.Subnet); err != nil {
 		return "", err
 	}
-	made, err := r.engine.NetworkCreate(ctx, resourceName(spec, "net"), network.CreateOptions{
+	made, err := r.engine.NetworkCreate(ctx, ResourceName(spec, "net"), network.CreateOptions{
 		Driver:   "bridge",
 		Internal: true,
 		IPAM:     &network.IPAM{Config: []network.IPAMConfig{{Subnet: spec.Subnet.String()}}},
-		Labels:   r.labels(spec, ""),
+		Labels:   r.engine.Labels(spec, ""),
 	})
-	if silent(err) {
+	if Silent(err) {
 		return "", fmt.Errorf("create network %s: %w", spec.Subnet, err)
 	}
 	if err != nil {
@@ -30,9 +30,9 @@ func (r *Runtime) createNetwork(ctx context.Context, spec orchestrate.Spec) (str
 	return made.ID, nil
 }
 
-// subnetFree returns an error that names the network that overlaps with a subnet.
-func (r *Runtime) subnetFree(ctx context.Context, subnet netip.Prefix) error {
-	all, err := r.engine.NetworkList(ctx, network.ListOptions{})
+// CheckSubnet returns an error that names the network that overlaps with a subnet.
+func (e *Engine) CheckSubnet(ctx context.Context, subnet netip.Prefix) error {
+	all, err := e.NetworkList(ctx, network.ListOptions{})
 	if err != nil {
 		return fmt.Errorf("list networks: %w", err)
 	}
@@ -43,7 +43,7 @@ func (r *Runtime) subnetFree(ctx context.Context, subnet netip.Prefix) error {
 				continue
 			}
 			remedy := "set network.subnet in the scenario to a free one"
-			if n.Labels[labelRun] != "" {
+			if n.Labels[LabelRun] != "" {
 				remedy = "if no other run is using it, remove it with `equic-bench clean`, else " + remedy
 			}
 			return fmt.Errorf("%w: subnet %s: the network %s has %s; %s", ErrSubnetTaken, subnet, n.Name, other, remedy)

@@ -57,7 +57,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 		}
 	}()
 	if err := n.create(context.WithoutCancel(ctx)); err != nil {
-		return nil, r.lost(err)
+		return nil, r.engine.Lost(err)
 	}
 	return n, ctx.Err()
 }
@@ -93,9 +93,9 @@ func (n *nodes) abandon(ctx context.Context) error {
 // Start attaches to a node's output, then starts it, so that no output is missed.
 func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	node, engine := n.byName[name], n.runtime.engine
-	output, err := attach(ctx, engine, node.id)
+	output, err := attach(ctx, engine.Client, node.id)
 	if err != nil {
-		return n.runtime.lost(fmt.Errorf("attach to container %s: %w", name, err))
+		return n.runtime.engine.Lost(fmt.Errorf("attach to container %s: %w", name, err))
 	}
 	// once it is answered it outlives this call, until Detach
 	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -110,7 +110,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	node.mu.Unlock()
 	go node.follow(output, stdout, stderr, exit, failed)
 	if err := engine.ContainerStart(ctx, node.id, container.StartOptions{}); err != nil {
-		return n.runtime.lost(fmt.Errorf("start container %s: %w", name, limited(err, node.openFiles)))
+		return n.runtime.engine.Lost(fmt.Errorf("start container %s: %w", name, limited(err, node.openFiles)))
 	}
 	return nil
 }
@@ -156,17 +156,20 @@ func (n *nodes) Wait(ctx context.Context, name string) (int, error) {
 	}
 	node.mu.Lock()
 	defer node.mu.Unlock()
-	return node.code, n.runtime.lost(node.err)
+	return node.code, n.runtime.engine.Lost(node.err)
 }
 
 // Signal sends a signal to the node's first process.
 func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) error {
 	err := n.runtime.engine.ContainerKill(ctx, n.byName[name].id, unix.SignalName(signal))
 	if err != nil && !errdefs.IsConflict(err) { // conflict: it is not running
-		return n.runtime.lost(fmt.Errorf("send %s to container %s: %w", unix.SignalName(signal), name, err))
+		return n.runtime.engine.Lost(fmt.Errorf("send %s to container %s: %w", unix.SignalName(signal), name, err))
 	}
 	return nil
 }
+
+// Location returns the address that the node was made with.
+func (*nodes) Location(string) orchestrate.Location { return orchestrate.Location{} }
 
 // Arrived returns no count: the other ends of the containers' interfaces are not accessible.
 func (*nodes) Arrived() (*orchestrate.Arrivals, error) { return nil, nil }
@@ -194,6 +197,5 @@ func (n *node) detach() {
 func (n *nodes) Remove(ctx context.Context) error {
 	n.Detach()
 	all := func(map[string]string) bool { return true }
-	return n.runtime.lost(n.runtime.remove(ctx, all, labelRun+"="+n.spec.Run, labelTrial+"="+trialID(n.spec),
-		labelOwner+"="+n.runtime.owner))
+	return n.runtime.engine.Lost(n.runtime.remove(ctx, all, n.runtime.engine.OfTrial(n.spec)...))
 }
