@@ -25,7 +25,6 @@ func TestReportOfASearchIsAsKept(t *testing.T) {
 	var text, brief bytes.Buffer
 	testkit.Must(t, tables.Text(&text, r, 0))
 	testkit.Must(t, tables.Brief(&brief, r, 80))
-	brief.WriteString(tables.Quote(r) + "\n")
 	golden.CheckAll(t, "search", map[string][]byte{
 		"text.txt": text.Bytes(), "brief.txt": brief.Bytes(), "report.md": reported(t, dir, MarkdownFile),
 		"summary.json":               reported(t, dir, SummaryFile),

@@ -28,6 +28,7 @@ type Metric struct {
 	Compared bool    // available for comparing two runs; headline figures always are
 	Default  bool    // used if no metric is named
 	Row      string  // its name in the table of figures by variant; "" means not in it
+	Brief    string  // its heading in the short table after a run; "" means not in it
 	Bench    string  // its unit in the Go benchmark format; "" means not in it
 	BenchPer float64 // how many units of Value are one of Bench; 0 means 1
 	Cost     string  // its name in the table of what measuring costs; "" means not in it
@@ -42,7 +43,7 @@ var catalogue = []Metric{
 	{
 		ID: "throughput", Label: "harmonic mean of 1 s bins, empty ones included", Unit: "requests/s", Better: Higher,
 		Value: func(m *Metrics) Number { return m.Throughput.Harmonic }, ZeroIsNoSize: true, // if one second is empty
-		Headline: true, Row: "throughput, harmonic mean of 1 s bins (requests/s)", Bench: "requests/s",
+		Headline: true, Row: "throughput, harmonic mean of 1 s bins (requests/s)", Bench: "requests/s", Brief: "requests/s",
 	},
 	{
 		ID: "throughput-mean", Label: "arithmetic mean of the throughput", Unit: "requests/s", Better: Higher,
@@ -117,6 +118,7 @@ var catalogue = []Metric{
 		Value:    func(m *Metrics) Number { return m.Duration.P99 },
 		Compared: true, Default: true,
 		Row: "response time, p99 (ms)", Bench: "p99-response-sec", BenchPer: 1e3, Cost: "response time, p99",
+		Brief: "p99 (ms)",
 	},
 	{
 		ID: "duration-before", Label: "median of the response time before the attack", Unit: "ms", Better: Lower,
@@ -195,6 +197,7 @@ var catalogue = []Metric{
 		Value:    func(m *Metrics) Number { return m.BlockTime.ExtraPerTurnedAwayUS },
 		Compared: true,
 		Row:      "extra CPU time per client turned away (µs)", Bench: "extra-CPU-sec/turned-away", BenchPer: 1e6,
+		Brief: "turn-away (µs)",
 	},
 	{
 		ID: "turn-away-tick", Label: "one clock tick per client turned away", Unit: "µs", Better: Lower,
@@ -260,6 +263,7 @@ var catalogue = []Metric{
 		ID: "cpu", Label: "mean of the server's CPU use during the attack", Unit: "%", Better: Lower,
 		Value:    func(m *Metrics) Number { return m.CPU.Parts.During },
 		Headline: true, Default: true, Row: "server CPU during the attack, mean (%)", Bench: "server-CPU-in-attack-%",
+		Brief: "CPU (%)",
 	},
 	{
 		ID: "cpu-after", Label: "mean of the server's CPU use after the attack", Unit: "%", Better: Lower,
@@ -302,6 +306,7 @@ var catalogue = []Metric{
 		ID: "syscalls-attack", Label: "system calls per second during the attack", Unit: "calls/s", Better: Lower,
 		Value:    func(m *Metrics) Number { return m.Syscalls.PerSecond.During },
 		Compared: true, Default: true, Row: "system calls per second during the attack", Bench: "syscalls-in-attack/s",
+		Brief: "calls/s",
 	},
 	{
 		ID: "syscalls-after", Label: "system calls per second after the attack", Unit: "calls/s", Better: Lower,

@@ -21,6 +21,7 @@ func TestAMetricThatIsAddedIsShownEverywhere(t *testing.T) {
 		ID: "recoveries", Label: "trials that recovered", Unit: "trials", Better: analysis.Higher,
 		Value:    func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered + 41 },
 		Headline: true, Default: true, Row: "recoveries (trials)", Bench: "recoveries", Cost: "recoveries by arm",
+		Brief: "recovered",
 	})
 	dir := synth.WithArm(synth.ShortBlocks(2), results.Unmeasured, 1).Write(t)
 	run, err := results.Open(dir)
@@ -34,7 +35,7 @@ func TestAMetricThatIsAddedIsShownEverywhere(t *testing.T) {
 	testkit.Must(t, tables.GoBench(&bench, s))
 	for where, shown := range map[string]bool{
 		"the table by variant": strings.Contains(text.String(), "recoveries (trials)"),
-		"the brief table":      strings.Contains(brief.String(), "recoveries (trials)"),
+		"the brief table":      strings.Contains(brief.String(), "recovered"),
 		"benchmark lines":      strings.Contains(bench.String(), " 42 recoveries"),
 		"benchmark units":      strings.Contains(bench.String(), "Unit recoveries better=higher"),
 		"the cost of an arm":   strings.Contains(text.String(), "recoveries by arm (trials)"),

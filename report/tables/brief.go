@@ -3,6 +3,7 @@ package tables
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -10,83 +11,78 @@ import (
 	"github.com/equic-bench/equic-bench/report/claims"
 )
 
-// Brief writes one table: each headline figure of each variant, and its change from the
-// first variant. If the run has an A/A test, the table also has the figures of each variant
-// against itself. Intervals and their meaning are in the report. For a search it writes the
-// breaking points, and for a ladder the effect of each attack.
+// briefRows is how many rows of the main table fit into 20 lines, together with the sentence and
+// what a command prints after it.
+const briefRows = 7
+
+// Brief writes the answer of a run for a terminal with that many columns (zero means no limit):
+// one sentence, and the main table, whose rows are the variants. That table has the breaking
+// points of a search, the effect of each attack of a ladder, and otherwise a few figures. All
+// together is at most 20 lines at 80 columns, with what a command adds. Text writes the rest.
 func Brief(w io.Writer, r *analysis.Report, width int) error {
-	if r.Searched() {
-		t := BreakingTable(r)
-		_, err := io.WriteString(w, t.text(width))
-		return err
-	}
-	if r.Ladder() {
-		t := LadderTable(r)
-		if words := LadderWords(r); len(words) > 0 { // the first is the run's quote
-			t.below = plainWords(words[1:])
-		}
-		_, err := io.WriteString(w, t.text(width))
-		return err
-	}
-	for _, p := range r.Parts {
-		if len(p.Series) == 0 {
-			continue
-		}
-		if err := briefOf(w, p, width); err != nil {
-			return err
+	t, hidden := briefTable(r)
+	text := Quote(r) + "\n" + t.text(width)
+	for _, part := range []struct {
+		n         int
+		one, many string
+	}{
+		{len(claims.PremiseWords(r)), "remark on the attack", "remarks on the attack"},
+		{len(invalidTrials(r.Summary)), "invalid trial", "invalid trials"},
+		{len(warningLines(r.Summary)), "warning", "warnings"},
+	} {
+		switch part.n {
+		case 0:
+		case 1:
+			hidden = append(hidden, "1 "+part.one)
+		default:
+			hidden = append(hidden, fmt.Sprintf("%d %s", part.n, part.many))
 		}
 	}
-	for _, words := range claims.PremiseWords(r) {
-		if _, err := fmt.Fprintf(w, "%s\n", words); err != nil {
-			return err
-		}
+	if len(hidden) > 0 {
+		text += "not shown: " + strings.Join(hidden, ", ") + "\n"
 	}
-	return nil
+	_, err := io.WriteString(w, text)
+	return err
 }
 
-func briefOf(w io.Writer, p *analysis.Part, width int) error {
-	s := p.Summary
-	have := s.Measured()
-	header := []any{"figure"}
-	for _, v := range have {
-		header = append(header, v.Name)
-	}
-	title := "Figures by variant: " + s.Interval
-	if len(have) > 1 {
-		title = fmt.Sprintf("Figures by variant, and their change from %s: %s", have[0].Name, s.Interval)
-	}
-	t := NewTitled(title, 1, header...)
-	for _, m := range analysis.ComparedMetrics() {
-		row := table.Row{m.ID + " (" + m.Unit + ")"}
-		for i := range have {
-			row = append(row, briefCell(&have[i], &have[0], m))
-		}
-		t.AppendRow(row)
-	}
-	for _, t := range []Titled{t, costTable(s), noiseTable(s)} {
-		if t.Length() == 0 {
-			continue
-		}
-		t = t.of(p)
-		if _, err := io.WriteString(w, t.text(width)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// briefCell returns a figure with its change from the first variant, paired by block.
-func briefCell(v, first *analysis.Variant, m *analysis.Metric) string {
-	figure := m.Show(v)
-	if v.Name == first.Name || !m.Value(v.Metrics).Known() {
-		return figure
-	}
-	measured, e := analysis.TypicalChange(v, first, m)
+// briefTable returns the main table, and what of it has no room.
+func briefTable(r *analysis.Report) (t Titled, hidden []string) {
 	switch {
-	case !measured.Known() || e.Censored == analysis.NoBound:
-		return figure
-	case e.Censored != "":
-		return fmt.Sprintf("%s (%s)", figure, e.ShowChange(measured))
+	case r.Searched():
+		t = BreakingTable(r)
+		t = t.without("attempts/s", "why")
+	case r.Ladder():
+		t = LadderTable(r)
+	default:
+		t = figuresBrief(r)
 	}
-	return fmt.Sprintf("%s (%s)", figure, measured.Change())
+	return t.first(briefRows)
+}
+
+// figuresBrief returns a table with the few figures that a catalogue has for it.
+func figuresBrief(r *analysis.Report) Titled {
+	shown := analysis.MetricsWhere(func(m *analysis.Metric) bool { return m.Brief != "" })
+	several := len(r.Parts) > 1
+	header := []any{"variant"}
+	if several {
+		header = append([]any{"load"}, header...)
+	}
+	first := len(header)
+	for _, m := range shown {
+		header = append(header, m.Brief)
+	}
+	t := NewTitled(analysis.Capital(r.Interval), first, header...)
+	for _, p := range r.Parts {
+		for _, v := range p.Summary.Measured() {
+			row := table.Row{v.Name}
+			if several {
+				row = append(table.Row{p.Title()}, row...)
+			}
+			for _, m := range shown {
+				row = append(row, m.Show(&v))
+			}
+			t.AppendRow(row)
+		}
+	}
+	return t
 }

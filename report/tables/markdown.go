@@ -21,6 +21,7 @@ func Markdown(r *analysis.Report, pictures []Picture) []byte {
 	b.printf("# eQUIC: %s\n\n", s.Scenario)
 	b.printf("Run `%s`, seed %d, started %s. %s.\n\n", s.Run, s.Seed, s.Manifest.Started.UTC().Format(time.RFC3339),
 		analysis.Capital(s.Interval))
+	b.answer(r)
 	if len(s.Claims) > 0 {
 		b.claims(r)
 	} else {
@@ -45,6 +46,12 @@ type markdownText struct{ bytes.Buffer }
 func (b *markdownText) printf(format string, args ...any) { fmt.Fprintf(b, format, args...) }
 
 func (b *markdownText) table(t Titled) { b.printf("## %s\n\n%s\n\n", t.Title, t.RenderMarkdown()) }
+
+// answer writes what a run prints at its end: the sentence to quote, and the main table.
+func (b *markdownText) answer(r *analysis.Report) {
+	t, _ := briefTable(r)
+	b.printf("**%s**\n\n%s\n\n", Quote(r), t.RenderMarkdown())
+}
 
 func (b *markdownText) list(items []string) {
 	for _, item := range items {

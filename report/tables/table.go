@@ -6,6 +6,7 @@ package tables
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -187,6 +188,45 @@ func (t Titled) of(p *analysis.Part) Titled {
 		t.Title = title + ": " + t.Title
 	}
 	return t
+}
+
+// first returns the table with its first n rows, and what is left out.
+func (t *Titled) first(n int) (_ Titled, hidden []string) {
+	if len(t.rows) <= n {
+		return *t, nil
+	}
+	cut := t.filtered(t.rows[:n], func(int) bool { return true })
+	return cut, []string{fmt.Sprintf("%d more rows", len(t.rows)-n)}
+}
+
+// without returns the table without some columns.
+func (t *Titled) without(names ...string) Titled {
+	return t.filtered(t.rows, func(i int) bool { return !slices.Contains(names, t.header[i]) })
+}
+
+// filtered returns a table with the title, some rows, and the chosen columns.
+func (t *Titled) filtered(rows [][]string, chosen func(column int) bool) Titled {
+	var header []any
+	texts := 0
+	for i, name := range t.header {
+		if chosen(i) {
+			header = append(header, name)
+			if i+1 < t.numbers[0] {
+				texts++
+			}
+		}
+	}
+	part := NewTitled(t.Title, texts, header...)
+	for _, cells := range rows {
+		var row table.Row
+		for i, cell := range cells {
+			if chosen(i) {
+				row = append(row, cell)
+			}
+		}
+		part.AppendRow(row)
+	}
+	return part
 }
 
 // NewTitled returns a table whose columns after the first n are numbers.
