@@ -33,7 +33,7 @@ const roomBytes = 512 << 20
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
-	var root string
+	var root, runtime string
 	c := &cobra.Command{
 		Use:   "doctor [SCENARIO]",
 		Short: "Say what this machine can and cannot run, each with the remedy",
@@ -44,6 +44,9 @@ While a run measures it is refused.`,
 		Example: "  equic-bench doctor scenarios/paper.yaml",
 		Args:    arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if names := runtimeNames(); !slices.Contains(names, runtime) {
+				return usage(c, "runtime %q is unknown, use %s", runtime, strings.Join(names, ", "))
+			}
 			need := doctor.Need{XDP: true, Places: []string{string(record.PlaceXDP)}, Syscalls: true}
 			if len(args) == 1 {
 				s, err := scenarios.Load(args[0])
@@ -57,7 +60,7 @@ While a run measures it is refused.`,
 			if err != nil {
 				return err
 			}
-			checks := examine(c.Context(), need, runtimeAuto, root)
+			checks := examine(c.Context(), need, runtime, root)
 			if err := errors.Join(release(), printChecks(c.OutOrStdout(), checks, asJSON)); err != nil {
 				return err
 			}
@@ -65,6 +68,7 @@ While a run measures it is refused.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the checks as JSON")
+	c.Flags().StringVar(&runtime, "runtime", runtimeAuto, "the runtime to look at; auto looks at docker and netns")
 	c.Flags().StringVar(&root, "results", defaultResults, "folder of the run directories")
 	return c
 }
@@ -116,7 +120,10 @@ func localPlatform() orchestrate.Platform {
 
 // examine makes all checks, for nodes that will run in a runtime.
 func examine(ctx context.Context, need doctor.Need, runtime, root string) []doctor.Check {
-	places, usable := runtimeChecks(ctx)
+	places, usable := runtimeChecks(ctx, runtime)
+	if isRemote(runtime) {
+		return append(places, resultsCheck(root))
+	}
 	granted := grantsRights(runtime, usable)
 	need.Floods = need.Floods && !granted // an engine's nodes send through sockets, and nothing counts that
 	checks := append(doctor.Machine(host.Local(), need), openFilesCheck(need, granted))
@@ -198,15 +205,20 @@ func tryXDP() error {
 
 // runtimeChecks checks the places where nodes can run; one is enough. It also returns
 // the runtimes that can be opened.
-func runtimeChecks(ctx context.Context) (checks []doctor.Check, usable []runtimeKind) {
+func runtimeChecks(ctx context.Context, runtime string) (checks []doctor.Check, usable []runtimeKind) {
 	var left leftovers
 	for _, k := range runtimeKinds {
+		if !k.named(runtime) {
+			continue
+		}
 		c, opens := k.look(ctx, &left)
 		if checks = append(checks, c); opens {
 			usable = append(usable, k)
 		}
 	}
-	if len(usable) == 0 {
+	if len(usable) == 0 && runtime != runtimeAuto {
+		checks[0].Status = doctor.Missing
+	} else if len(usable) == 0 {
 		last := &checks[len(checks)-1]
 		last.Status, last.Means, last.Remedy = doctor.Missing, "there is no place for nodes to run in", noRuntimeRemedy
 	}
@@ -224,7 +236,12 @@ func (k runtimeKind) look(ctx context.Context, left *leftovers) (c doctor.Check,
 	}
 	left.ask(ctx, rt, "")
 	left.err = errors.Join(left.err, rt.Close())
-	return doctor.Check{Name: k.check.Name, Status: doctor.OK, Found: k.found(rt.Platform().Runtime)}, true
+	platform := rt.Platform()
+	c = doctor.Check{Name: k.check.Name, Status: doctor.OK, Found: k.found(platform.Runtime)}
+	if k.remote && len(platform.Warnings) > 0 { // of this machine, doctor finds them itself
+		c.Status, c.Means = doctor.Warning, strings.Join(platform.Warnings, "; ")
+	}
+	return c, true
 }
 
 // leftovers lists what killed runs left, in the order in which clean removes it.

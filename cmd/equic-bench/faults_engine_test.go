@@ -20,14 +20,25 @@ import (
 // in its own namespaces: its containers, interfaces and mounts end with it, as if its
 // host lost power.
 type privateEngine struct {
-	dir  string
-	args []string
-	log  bytes.Buffer
-	cmd  *exec.Cmd // nil if it is stopped
+	dir    string
+	socket string // as DOCKER_HOST
+	args   []string
+	log    bytes.Buffer
+	cmd    *exec.Cmd // nil if it is stopped
 }
 
 // startPrivateEngine makes this test's commands use an engine of its own.
 func startPrivateEngine(t *testing.T) *privateEngine {
+	t.Helper()
+	e := newPrivateEngine(t, "exec")
+	t.Setenv("DOCKER_HOST", e.socket)
+	e.start(t)
+	return e
+}
+
+// newPrivateEngine prepares an engine. The shell runs a prologue before the engine, in its
+// namespaces.
+func newPrivateEngine(t *testing.T, prologue string) *privateEngine {
 	t.Helper()
 	needRoot(t)
 	needEngine(t)
@@ -41,25 +52,30 @@ func startPrivateEngine(t *testing.T) *privateEngine {
 		t.Fatal(err)
 	}
 	socket := "unix://" + filepath.Join(dir, "engine.sock")
-	e := &privateEngine{dir: dir, args: []string{
-		"--pid", "--net", "--mount", "--mount-proc", "--fork", "--kill-child", "dockerd",
-		"--config-file", settings, "--host", socket, "--pidfile", filepath.Join(dir, "run", "pid"),
+	e := &privateEngine{dir: dir, socket: socket, args: []string{
+		"--pid", "--net", "--uts", "--mount", "--mount-proc", "--fork", "--kill-child",
+		"sh", "-c", prologue + ` "$@"`, "sh", "dockerd", "--config-file", settings, "--host", socket, "--pidfile", filepath.Join(dir, "run", "pid"),
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "run"),
 		"--containerd-namespace", filepath.Base(dir), "--containerd-plugins-namespace", filepath.Base(dir) + "-plugins",
 		"--cgroup-parent", "/" + filepath.Base(dir), "--bridge", "none", "--iptables=false", "--ip6tables=false",
 	}}
-	t.Setenv("DOCKER_HOST", socket)
 	t.Cleanup(func() {
 		if e.cmd != nil {
 			e.stop(t, syscall.SIGKILL)
 		}
 		e.remove(t)
 	})
-	e.start(t)
 	return e
 }
 
 func (e *privateEngine) start(t *testing.T) {
+	t.Helper()
+	e.launch(t)
+	e.await(t)
+}
+
+// launch starts the engine's process.
+func (e *privateEngine) launch(t *testing.T) {
 	t.Helper()
 	e.log.Reset()
 	e.cmd = exec.Command("unshare", e.args...) //nolint:noctx // the test's own; stop ends it
@@ -68,22 +84,35 @@ func (e *privateEngine) start(t *testing.T) {
 		e.cmd = nil
 		t.Fatal(err)
 	}
+}
+
+// await waits until the engine answers.
+func (e *privateEngine) await(t *testing.T) {
+	t.Helper()
 	testkit.AwaitFor(t, 30*time.Second, "the engine", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		return exec.CommandContext(ctx, "docker", "version").Run() == nil
+		return exec.CommandContext(ctx, "docker", "--host", e.socket, "version").Run() == nil
 	})
+}
+
+// pid returns the number of the engine's first process; zero if it has ended.
+func (e *privateEngine) pid() int {
+	all := processes()
+	i := slices.IndexFunc(all, func(p process) bool { return p.parent == e.cmd.Process.Pid })
+	if i < 0 {
+		return 0
+	}
+	return all[i].pid
 }
 
 // stop sends the engine a signal and waits for its end. State that the engine keeps
 // only while it runs is lost, as in a restart of its host.
 func (e *privateEngine) stop(t *testing.T, signal syscall.Signal) {
 	t.Helper()
-	all := processes()
-	i := slices.IndexFunc(all, func(p process) bool { return p.parent == e.cmd.Process.Pid })
-	if i < 0 {
+	if pid := e.pid(); pid == 0 {
 		t.Errorf("the engine ended before it was stopped")
-	} else if err := syscall.Kill(all[i].pid, signal); err != nil {
+	} else if err := syscall.Kill(pid, signal); err != nil {
 		t.Errorf("stop the engine: %v", err)
 	}
 	_ = e.cmd.Wait() // it was asked to end

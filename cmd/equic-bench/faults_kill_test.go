@@ -56,6 +56,9 @@ func TestFaultAKilledNodeMakesItsTrialInvalidInEveryPhase(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			left := test.phases
+			if !*matrix && name != "the server" {
+				left = []string{orchestrate.PhaseAttack}
+			}
 			for runs := 0; len(left) > 0; runs++ {
 				if runs == 4 {
 					t.Fatalf("the machine is too busy for a trial: phases %q were not reached in %d runs", left, runs)

@@ -108,29 +108,15 @@ func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 		}
 	}
 
-	for name, test := range map[string]struct {
-		runtime, says string
-		code          int
-	}{
-		"on the engine all variants run":     {runtimeDocker, "", exitFine},
-		"namespaces are refused with reason": {runtimeNetns, "network namespaces need root", exitMachine},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := &faultRun{runtime: test.runtime, root: root}
-			awaitMachine(t)
-			args := []string{"run", "faults.yaml", "--runtime", test.runtime, "--results", root}
-			cmd := exec.Command(filepath.Join(place, "equic-bench"), args...) //nolint:noctx // startCommand ends it
-			cmd.Dir = place
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: group}}
-			r.bench = startCommand(t, cmd)
-			if test.code == exitFine {
-				r.checkExit()
-			} else {
-				r.checkSays(test.code, test.says)
-			}
-			r.checkNothingLeft()
-		})
-	}
+	r := &faultRun{runtime: runtimeDocker, root: root}
+	awaitMachine(t)
+	args := []string{"run", "faults.yaml", "--runtime", r.runtime, "--results", root}
+	cmd := exec.Command(filepath.Join(place, "equic-bench"), args...) //nolint:noctx // startCommand ends it
+	cmd.Dir = place
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: group}}
+	r.bench = startCommand(t, cmd)
+	r.checkExit()
+	r.checkNothingLeft()
 }
 
 // engineGroup returns the group that may use the engine's socket.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
@@ -28,6 +29,9 @@ import (
 
 // faults is a scenario with two seconds for each trial.
 const faults = "testdata/faults.yaml"
+
+// matrix is for `make soak-faults`. Continuous integration takes one case of each kind.
+var matrix = flag.Bool("matrix", false, "every fault in every phase and on every host (half an hour)")
 
 // faultRun is a run in which a fault is injected.
 type faultRun struct {

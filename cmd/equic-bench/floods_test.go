@@ -9,12 +9,12 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-func TestEachKindOfFloodRunsInNamespaces(t *testing.T) {
+func TestEachKindOfFloodRunsInNamespacesOverBothVersionsOfIP(t *testing.T) {
 	testkit.NeedRoot(t)
 	needBinary(t)
 	root := t.TempDir()
 	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns,
-		"--variants", "xdp-block-new")
+		"--variants", "xdp-block-new", "--set", "network.family=both")
 	if code := b.exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

@@ -74,23 +74,6 @@ func TestAttackersSendFromAllOfTheirAddresses(t *testing.T) {
 	}
 }
 
-func TestFloodsOfBothVersionsOfIPArrive(t *testing.T) {
-	testkit.NeedRoot(t)
-	testkit.Slow(t, "five trials")
-	needBinary(t)
-	root := t.TempDir()
-	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns,
-		"--variants", "xdp-block-new", "--set", "network.family=both")
-	if code := b.exit(); code != 0 {
-		t.Fatalf("exit code %d", code)
-	}
-	for _, trial := range openRun(t, root).Trials {
-		if trial.Valid && (trial.FloodFrames == nil || *trial.FloodFrames == 0) {
-			t.Errorf("%s: nothing counted its frames", trial.Label())
-		}
-	}
-}
-
 func TestAComposeFileIsOfIPv4(t *testing.T) {
 	t.Chdir("../..")
 	var out, log strings.Builder

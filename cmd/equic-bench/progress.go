@@ -20,23 +20,26 @@ const (
 	rateSpan = 3 * time.Second
 )
 
-// progress shows the state of a run: on a terminal in one line that is redrawn;
-// elsewhere with a line for each phase, and one every ten seconds.
+// progress shows the state of a run: on a terminal with bars; elsewhere with a line for each
+// phase, and one every ten seconds.
 type progress struct {
-	out   io.Writer
-	quiet bool
-	width int // of the terminal, in columns; zero if there is none
-	now   func() time.Time
+	out    io.Writer
+	quiet  bool
+	screen *screen // nil if there is no terminal
+	now    func() time.Time
 
 	last  orchestrate.Event
 	at    time.Time // of the last line
-	drawn bool      // the cursor is after a line that may be redrawn
 	rates rates
 	left  timeLeft
 }
 
 func newProgress(out io.Writer, quiet bool) *progress {
-	return &progress{out: out, quiet: quiet, now: time.Now, width: terminalWidth(out)}
+	p := &progress{out: out, quiet: quiet, now: time.Now}
+	if width := terminalWidth(out); width > 0 && !quiet {
+		p.screen = newScreen(out, width, redraw)
+	}
+	return p
 }
 
 // terminalWidth returns how many columns a terminal has; zero if w is not a terminal.
@@ -62,8 +65,11 @@ func (p *progress) event(e orchestrate.Event) {
 	case e.Message != "":
 		p.line(where(e) + e.Message)
 		return
-	case p.width > 0:
-		p.draw(p.status(e))
+	case p.screen != nil:
+		if width := terminalWidth(p.out); width > 0 { // it may have changed
+			p.screen.resize(width)
+		}
+		p.screen.show(&e, p.pace(&e), p.remaining(&e))
 		return
 	}
 	sameStep := e.Phase == p.last.Phase && e.Trial == p.last.Trial
@@ -81,35 +87,23 @@ func (p *progress) say(format string, args ...any) {
 	}
 }
 
-// end leaves the last state on the screen.
+// end leaves the last state on the terminal. What is said after that stays below it.
 func (p *progress) end() {
-	if p.drawn {
-		p.write("\n")
-		p.drawn = false
+	if p.screen != nil {
+		p.screen.end()
+		p.screen = nil
 	}
 }
 
-// line prints text, and replaces a line that was drawn.
 func (p *progress) line(text string) {
-	if p.drawn {
-		p.write("\r\x1b[K")
-		p.drawn = false
+	if p.screen != nil {
+		p.screen.message(text)
+		return
 	}
-	p.write(text + "\n")
+	_, _ = io.WriteString(p.out, text+"\n") // only progress: an error does not matter
 }
 
-// draw replaces the line that was drawn last.
-func (p *progress) draw(text string) {
-	p.write("\r\x1b[K" + text)
-	p.drawn = true
-}
-
-func (p *progress) write(text string) {
-	_, _ = io.WriteString(p.out, text) // only progress: an error does not matter
-}
-
-// status returns an event as one line of ASCII. Parts that do not fit on the terminal
-// are left out, from the end.
+// status returns an event as one line of ASCII.
 func (p *progress) status(e orchestrate.Event) string {
 	parts := []string{where(e) + e.Phase}
 	add := func(when bool, format string, args ...any) {
@@ -119,8 +113,29 @@ func (p *progress) status(e orchestrate.Event) string {
 	}
 	add(e.Expected > 0 && !e.ClosedLoop, "%s of %s", clock(e.Elapsed), clock(e.Expected))
 	add(e.Expected > 0 && e.ClosedLoop, "%s", clock(e.Elapsed))
-	left, known := p.left.of(&e)
-	add(known, "%s left", clock(left))
+	left := p.remaining(&e)
+	add(left != "", "%s", left)
+	parts = append(parts, p.pace(&e)...)
+	add(e.RequestsTotal > 0, "%d of %d requests", e.Requests, e.RequestsTotal)
+	return strings.Join(parts, ", ")
+}
+
+// remaining returns how long the run still takes, in words; empty if that is not known.
+func (p *progress) remaining(e *orchestrate.Event) string {
+	left, known := p.left.of(e)
+	if !known {
+		return ""
+	}
+	return clock(left) + " left"
+}
+
+// pace returns what server and clients do per second, as far as it is known.
+func (p *progress) pace(e *orchestrate.Event) (parts []string) {
+	add := func(when bool, format string, args ...any) {
+		if when {
+			parts = append(parts, fmt.Sprintf(format, args...))
+		}
+	}
 	if r := &p.rates; e.Live != nil {
 		add(r.known(), "%.0f/s ok", r.perSecond(sequentialOK))
 		busy, known := r.serverBusy()
@@ -130,26 +145,7 @@ func (p *progress) status(e orchestrate.Event) string {
 		add(r.known() && r.perSecond(refused) > 0, "%.0f/s refused", r.perSecond(refused))
 		add(r.known() && r.perSecond(dropped) > 0, "%.0f packets/s dropped", r.perSecond(dropped))
 	}
-	add(e.RequestsTotal > 0 && p.width == 0, "%d of %d requests", e.Requests, e.RequestsTotal)
-	return fit(parts, p.width)
-}
-
-// fit joins as many parts with commas as fit into the width; zero means no limit. If
-// the first part is too long, it is cut.
-func fit(parts []string, width int) string {
-	if width == 0 {
-		return strings.Join(parts, ", ")
-	}
-	line := parts[0]
-	for _, part := range parts[1:] {
-		if longer := line + ", " + part; len(longer) < width {
-			line = longer
-		}
-	}
-	if len(line) >= width {
-		line = line[:width-1]
-	}
-	return line
+	return parts
 }
 
 // where returns the name of an event's trial: "2 of 3, xdp-block: ". It is empty before

@@ -85,28 +85,29 @@ func TestProgressElsewhereIsALineForEachPhaseAndOneEveryTenSeconds(t *testing.T)
 	}
 }
 
-func TestProgressOnATerminalIsOneLineNoWiderThanTheTerminal(t *testing.T) {
+// The picture in between depends on when it is drawn; the last one does not.
+func TestProgressOnATerminalHasBarsNoWiderThanTheTerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
 	for width, want := range map[int][]string{
-		30: {
-			"prepare", "2 of 3, xdp-block: start", "2 of 3, xdp-block: before att", "2 of 3, xdp-block: before att",
-			"2 of 3, xdp-block: before att", "2 of 3, xdp-block: before att", "2 of 3, xdp-block: attack",
-			"2 of 3, xdp-block: attack", "2 of 3, xdp-block: attack", "2 of 3, xdp-block: valid\n",
+		40: {
+			"2 of 3, xdp-block: valid",
+			"30/s ok, server CPU 98 %, attack 600/s, ",
+			"xdp-block, attack     44 % [###......]",
+			"2 of 3 trials, 2:44~  48 % [####.....]",
 		},
 		80: {
-			"prepare",
-			"2 of 3, xdp-block: start, 0:01 of 1:45, 3:29 left",
-			"2 of 3, xdp-block: before attack, 0:05 of 1:45, 3:25 left",
-			"2 of 3, xdp-block: before attack, 0:06 of 1:45, 3:24 left, 40/s ok",
-			"2 of 3, xdp-block: before attack, 0:14 of 1:45, 3:16 left, 40/s ok",
-			"2 of 3, xdp-block: before attack, 0:15 of 1:45, 3:15 left, 40/s ok",
-			"2 of 3, xdp-block: attack, 0:35 of 1:45, 2:55 left, 40/s ok, server CPU 98 %",
-			"2 of 3, xdp-block: attack, 0:36 of 1:45, 2:54 left, 40/s ok, server CPU 98 %",
-			"2 of 3, xdp-block: attack, 0:46 of 1:45, 2:44 left, 30/s ok, server CPU 98 %",
-			"2 of 3, xdp-block: valid\n",
+			"2 of 3, xdp-block: valid",
+			"30/s ok, server CPU 98 %, attack 600/s, 60/s of it ok, 6/s refused, 1800 packets",
+			"xdp-block, attack                         44 % [############.................]",
+			"2 of 3 trials, 2:44 left                  48 % [#############................]",
 		},
 	} {
-		const again = "\r\x1b[K"
-		if diff := cmp.Diff(again+strings.Join(want, again), shown(&progress{width: width})); diff != "" {
+		var out bytes.Buffer
+		got := shown(&progress{screen: newScreen(&out, width, time.Hour)})
+		if got != "" {
+			t.Errorf("%d columns: %q beside the screen", width, got)
+		}
+		if diff := cmp.Diff(strings.Join(want, "\n")+"\n", strings.ReplaceAll(out.String(), "\x1b[K", "")); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", width, diff)
 		}
 	}

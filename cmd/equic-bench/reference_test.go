@@ -36,7 +36,7 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "paper")
 	testkit.Must(t, os.CopyFS(dir, os.DirFS(referenceRun)))
 	testkit.Must(t, os.RemoveAll(filepath.Join(dir, "report")))
-	code, out, stderr := command(t, "report", dir)
+	code, out, stderr := command(t, "report", "--all", dir)
 	if code != exitFine {
 		t.Fatalf("report: exit code %d\n%s", code, stderr)
 	}
@@ -53,7 +53,7 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	if testkit.Must(t, err); !bytes.Equal(figure, drawn["figure-3.png"]) {
 		t.Error("docs/figure-3.png is not the reference run's: copy it from " + referenceRun + "/report")
 	}
-	checkQuotes(t, texts[referenceNotes], "bin/equic-bench report "+referenceRun, out)
+	checkQuotes(t, texts[referenceNotes], "bin/equic-bench report --all "+referenceRun, out)
 	checkRows(t, texts["README.md"], string(drawn["report.md"]))
 }
 

@@ -32,6 +32,7 @@ type reportOptions struct {
 	claims  string
 	out     string
 	plot    bool
+	all     bool
 }
 
 func reportCommand() *cobra.Command {
@@ -39,9 +40,10 @@ func reportCommand() *cobra.Command {
 	var show showOptions
 	c := &cobra.Command{
 		Use:   "report [RUN]",
-		Short: "Draw the figures of a run from its records, and print its tables",
+		Short: "Draw the figures of a run from its records, and print its answer",
 		Long: `Draws every figure and table of a run anew from its raw records, into the
-run's folder report/, and prints the tables. Without RUN it takes the newest.
+run's folder report/, and prints the main table, or with --all every table, the
+verdicts on the claims, and the warnings. Without RUN it takes the newest run.
 report.html there is all of it on one page, for any browser, without a network.
 The figures are of the size and type of a two-column paper's, as SVG, PDF and
 PNG, each with its data as CSV; report.md has their captions.
@@ -51,7 +53,7 @@ another paper with --claims FILE (docs/extending.md has its keys), and published
 costs of dropping packets with --claims anchors (of scenarios/anchors.yaml).
 
 With --format gobench it prints a line of Go benchmark results for each valid
-trial in place of the tables: benchstat compares two runs, or with
+trial in place of the table: benchstat compares two runs, or with
 -col /variant the variants of one. It does not pair trials by block, as the
 tables do.`,
 		Example: `  equic-bench report --open
@@ -86,8 +88,10 @@ tables do.`,
 					c.PrintErrln("warning:", oneLine(err))
 				}
 			}
-			c.PrintErrln("report:", dir)
 			if err := o.print(c.OutOrStdout(), dir, summary); err != nil {
+				return err
+			}
+			if err := nextSteps(c.ErrOrStderr(), run, dir); err != nil {
 				return err
 			}
 			return show.show(c, dir)
@@ -101,6 +105,7 @@ tables do.`,
 		"language of the figures' texts: en, or pt (Portuguese, the paper's); all else is in English")
 	f.StringVar(&o.claims, "claims", "", "`FILE` with the claims to judge, or anchors, in place of those of eQUIC Gateway")
 	f.StringVar(&o.out, "out", "", "`FOLDER` for the report, new or with an older one (default: report/ in the run)")
+	f.BoolVar(&o.all, "all", false, "print every table, verdict and warning, not just the main table")
 	f.BoolVar(&o.json, "json", false, "print summary.json in place of the tables")
 	f.BoolVar(&o.plot, "plot", false, "plot the throughput of the honest clients on the terminal, and print no tables")
 	show.flags(c)
@@ -115,8 +120,10 @@ func (o *reportOptions) check(c *cobra.Command) error {
 		return usage(c, "language %q is unknown, use %s", o.lang, strings.Join(figures.Languages(), " or "))
 	case o.json && c.Flags().Changed("format"):
 		return usage(c, "--json and --format exclude each other")
-	case o.plot && (o.json || c.Flags().Changed("format")):
-		return usage(c, "--plot excludes --json and --format")
+	case o.plot && (o.json || o.all || c.Flags().Changed("format")):
+		return usage(c, "--plot excludes --all, --json and --format")
+	case o.all && (o.json || o.format == formatGoBench):
+		return usage(c, "--all excludes --json and --format gobench")
 	}
 	return nil
 }
@@ -147,8 +154,10 @@ func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error
 		return tables.GoBench(w, s)
 	case o.plot:
 		return plot(w, s)
+	case o.all:
+		return tables.Text(w, s, terminalWidth(w))
 	}
-	return tables.Text(w, s, terminalWidth(w))
+	return tables.Brief(w, s, terminalWidth(w))
 }
 
 // plot plots a report on a terminal, in colour if it is one.

@@ -103,6 +103,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	if len(args) == 0 {
 		return nil, usage(c, "an argument is missing: name a scenario, such as scenarios/quick.yaml, or --resume a run")
 	}
+	if unprivileged() {
+		o.set = append(o.set, "trial.syscalls=false")
+	}
 	s, err := scenarios.LoadWith(args[0], o.set)
 	if err != nil {
 		return nil, err
@@ -123,6 +126,15 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	}
 	if s.Again = o.aa; s.Again && s.Search != nil {
 		return nil, usage(c, "--aa: a search has no differences between variants; leave it out")
+	}
+	if unprivileged() {
+		words, err := withoutPrograms(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range words {
+			_, _ = fmt.Fprintln(c.ErrOrStderr(), line) // only a note
+		}
 	}
 	warn(c.ErrOrStderr(), s.Warnings())
 	return s, nil
@@ -179,7 +191,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	}
 	rt, err := openRuntime(ctx, o.runtime, bin)
 	if err != nil {
-		return err
+		return enterUserNamespace(ctx, s, err)
 	}
 	defer func() { err = errors.Join(err, rt.Close()) }()
 	if why := rt.Platform().NoKeep; o.keep && why != "" {
@@ -193,6 +205,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
+	defer progress.end()
 	left, err := rt.Clean(ctx)
 	for _, name := range left {
 		progress.say("removed %s, which a killed run had left", name)
@@ -254,11 +267,17 @@ func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken b
 		}
 	}
 	if broken {
-		_, err = fmt.Fprintf(w, "figures, tables and verdicts of what is whole: equic-bench report %s\n", outcome.Dir)
+		_, err = fmt.Fprintf(w, "the figures of what is whole: equic-bench report %s\nto go on: equic-bench run --resume %s\n",
+			outcome.Dir, outcome.Dir)
 		return err
 	}
-	_, err = fmt.Fprintf(w, "%s\nreport: %s\n", tables.Quote(written),
-		filepath.Join(outcome.Dir, results.ReportDir, report.HTMLFile))
+	return nextSteps(w, outcome.Dir, filepath.Join(outcome.Dir, results.ReportDir))
+}
+
+// nextSteps prints where a run's report is, and what to do with it.
+func nextSteps(w io.Writer, run, dir string) error {
+	_, err := fmt.Fprintf(w, "report: %s\nnext:   equic-bench report --all %s (every table), or --open (the page)\n",
+		filepath.Join(dir, report.HTMLFile), run)
 	return err
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/equic-bench/equic-bench/doctor"
 	"github.com/equic-bench/equic-bench/orchestrate"
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 	"github.com/equic-bench/equic-bench/orchestrate/netns"
+	"github.com/equic-bench/equic-bench/orchestrate/swarm"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -20,9 +22,10 @@ const (
 	runtimeAuto   = "auto"
 	runtimeDocker = "docker"
 	runtimeNetns  = "netns"
+	runtimeSwarm  = "swarm"
 
-	runtimeHelp = "what the nodes run in: docker, netns (network namespaces, as root), or auto: docker where an " +
-		"engine answers, else netns"
+	runtimeHelp = "what the nodes run in: docker, netns (network namespaces; as root, or only what needs no program in the kernel), swarm (several hosts), or " +
+		"auto: docker if an engine answers, else netns"
 	runtimeThatKeeps = runtimeDocker // with --keep
 	noRuntimeRemedy  = "start a Docker engine, or run as root"
 )
@@ -31,12 +34,17 @@ const (
 type runtimeKind struct {
 	name string
 	open func(ctx context.Context, bin string) (orchestrate.Runtime, error)
-	// absent is open's error if this machine has no such runtime.
-	absent  error
+	// openCleaner opens a runtime that can only clean, if that takes less; nil means open.
+	openCleaner func(ctx context.Context) (orchestrate.Runtime, error)
+	// absent are open's errors if this machine has no such runtime.
+	absent  []error
 	absence string // in words
 	// refused is open's error if there may be one that is not used; nil if there is no such
 	// case. The error itself has the reason.
 	refused error
+	// remote is true if nodes run on other hosts, of which checks of this machine say nothing.
+	// Such a runtime has to be named: "auto" never chooses it.
+	remote bool
 	// grants is true if nodes may get rights that this process does not have.
 	grants bool
 	// cleaner finds leftovers without open, while no run measures; nil if this needs an
@@ -56,7 +64,7 @@ var runtimeKinds = []runtimeKind{
 		open: func(ctx context.Context, bin string) (orchestrate.Runtime, error) {
 			return docker.New(ctx, bin)
 		},
-		absent:  docker.ErrNoEngine,
+		absent:  []error{docker.ErrNoEngine},
 		absence: "no Docker engine answers",
 		refused: docker.ErrRefused,
 		grants:  true,
@@ -74,13 +82,42 @@ var runtimeKinds = []runtimeKind{
 	{
 		name:    runtimeNetns,
 		open:    func(_ context.Context, bin string) (orchestrate.Runtime, error) { return netns.New(bin) },
-		absent:  netns.ErrNotRoot,
+		absent:  []error{netns.ErrNotRoot},
 		absence: "this user is not root",
 		cleaner: netns.Groups{},
 		leaves:  "control group",
 		check:   doctor.Check{Name: "namespaces", Means: "--runtime netns does not run", Remedy: "run as root"},
 		found:   func(results.Runtime) string { return "can be made" },
 	},
+	{
+		name: runtimeSwarm,
+		open: func(ctx context.Context, bin string) (orchestrate.Runtime, error) {
+			return swarm.New(ctx, bin)
+		},
+		openCleaner: func(ctx context.Context) (orchestrate.Runtime, error) { return swarm.NewCleaner(ctx) },
+		absent:      []error{swarm.ErrNoSwarm, docker.ErrNoEngine},
+		absence:     "the engine manages no swarm",
+		remote:      true,
+		grants:      true,
+		leaves:      "service",
+		unasked:     "no swarm was asked for services",
+		check:       doctor.Check{Name: "swarm", Means: "--runtime swarm does not run", Remedy: "see docs/swarm.md"},
+		found:       describeHosts,
+	},
+}
+
+// named reports whether a value of --runtime may mean the runtime.
+func (k runtimeKind) named(name string) bool {
+	return name == k.name || name == runtimeAuto && !k.remote
+}
+
+// describeHosts lists the hosts of a swarm that take part.
+func describeHosts(r results.Runtime) string {
+	var hosts []string
+	for _, h := range r.Hosts {
+		hosts = append(hosts, fmt.Sprintf("%s: %s (%d CPUs, %s)", h.Role, h.Name, h.CPUs, h.Address))
+	}
+	return strings.Join(hosts, "; ")
 }
 
 // runtimeNames returns the values of --runtime.
@@ -105,7 +142,7 @@ func openRuntime(ctx context.Context, name, bin string) (place, error) {
 	var why string
 	var errs []error
 	for _, k := range runtimeKinds {
-		if name != runtimeAuto && name != k.name {
+		if !k.named(name) {
 			continue
 		}
 		rt, err := k.open(ctx, bin)
@@ -113,7 +150,7 @@ func openRuntime(ctx context.Context, name, bin string) (place, error) {
 			return place{Runtime: rt, name: k.name, why: why}, nil
 		}
 		errs = append(errs, err)
-		if !errors.Is(err, k.absent) {
+		if !isAny(err, k.absent...) {
 			break
 		}
 		why = k.reason(err)
@@ -147,11 +184,19 @@ func grantsRights(name string, usable []runtimeKind) bool {
 	return slices.ContainsFunc(runtimeKinds, func(k runtimeKind) bool { return k.name == name && k.grants })
 }
 
+// isRemote reports whether the nodes of a runtime run on other hosts.
+func isRemote(name string) bool {
+	return slices.ContainsFunc(runtimeKinds, func(k runtimeKind) bool { return k.name == name && k.remote })
+}
+
 // runtimeFails reports whether an error comes from a runtime and concerns this machine.
 func runtimeFails(err error) bool {
 	return isAny(err, docker.ErrNoEngine, docker.ErrSubnetTaken, docker.ErrNoImage, docker.ErrOpenFiles,
-		netns.ErrNotRoot)
+		netns.ErrNotRoot, swarm.ErrNoSwarm, swarm.ErrHosts)
 }
+
+// lacksRights reports whether a runtime cannot be opened because this user is not root.
+func lacksRights(err error) bool { return errors.Is(err, netns.ErrNotRoot) }
 
 // inThrowAwayNetwork calls f in a network namespace like that of a node (netns.Try).
 func inThrowAwayNetwork(f func() error) error { return netns.Try(f) }

@@ -304,49 +304,6 @@ func readTree(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-func TestAServerKilledMidTrialMakesTheTrialInvalid(t *testing.T) {
-	needEngine(t)
-	root := t.TempDir()
-	b := startBench(t, "run", smoke, "--results", root, "--variants", "no-block")
-	b.waitFor(": attack,")
-	r := openRun(t, root)
-	server := containerOf(t, r, results.RoleServer)
-	if out, err := exec.CommandContext(t.Context(), "docker", "kill", server).CombinedOutput(); err != nil {
-		t.Fatalf("docker kill %s: %s, %v", server, out, err)
-	}
-	if code := b.exit(); code != 0 {
-		t.Errorf("exit code %d; want 0, as the trial is repeated", code)
-	}
-	r = openRun(t, root)
-	nothingLeft(t, r)
-	if len(r.Trials) < 2 {
-		t.Fatal("the trial whose server was killed was not repeated")
-	}
-	// On a slow machine, the nodes of earlier attempts were late.
-	killed := r.Trials[len(r.Trials)-2]
-	if killed.Valid {
-		t.Fatal("the trial whose server was killed is valid")
-	}
-	if why := evidence(killed); !strings.Contains(why, "server") {
-		t.Errorf("the trial is invalid because of %q; want the server named", why)
-	}
-	if last := r.Trials[len(r.Trials)-1]; !last.Valid || last.Attempt < 2 {
-		t.Errorf("attempt %d is the last, valid %v; want a valid repetition", last.Attempt, last.Valid)
-	}
-}
-
-// containerOf returns the id of a run's running container with a role.
-func containerOf(t *testing.T, r *results.Run, role string) string {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "ps", "--quiet",
-		"--filter", "label=equic-bench.run="+r.Manifest.ID, "--filter", "label=equic-bench.role="+role).Output()
-	ids := strings.Fields(string(out))
-	if err != nil || len(ids) != 1 {
-		t.Fatalf("containers with role %s: %v, %v; want one", role, ids, err)
-	}
-	return ids[0]
-}
-
 func evidence(trial *results.Trial) string {
 	var broken []string
 	for _, c := range trial.Checks {
