@@ -51,7 +51,6 @@ demo: build ## a first answer in about a minute: user space against XDP under on
 .PHONY: bench
 bench: build ## the paper's experiment: nine containers, three variants, figures and table
 	$(BIN)/equic-bench run scenarios/paper.yaml
-	$(BIN)/equic-bench report
 
 .PHONY: ladder
 ladder: build ## where to turn a client away: five variants under two attacks, in namespaces (root; five minutes)
@@ -60,7 +59,7 @@ ladder: build ## where to turn a client away: five variants under two attacks, i
 .PHONY: anchors
 anchors: build ## published costs of dropping packets beside ours, in namespaces (root; three minutes)
 	$(BIN)/equic-bench run scenarios/anchors.yaml --runtime netns
-	$(BIN)/equic-bench report --claims anchors
+	$(BIN)/equic-bench report --all --claims anchors
 
 .PHONY: servers
 servers: ## servers of others in bin/servers/, for scenarios/servers/ (a module of their own; minutes, the first time)
@@ -99,7 +98,7 @@ newcomer: build ## every command of README.md and docs/operations.md, in a fresh
 
 .PHONY: soak-faults
 soak-faults: build ## the fault matrix, twenty times in a row (root and an engine; about an hour)
-	$(GO) test $(TRIALS) -count=20 -failfast -timeout=3h -run '^TestFault' -v
+	$(GO) test $(TRIALS) -count=20 -failfast -timeout=5h -run '^TestFault' -v -matrix
 
 .PHONY: report
 report: build ## draw the newest run's figures anew
