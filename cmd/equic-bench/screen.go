@@ -38,7 +38,7 @@ func newScreen(out io.Writer, width int, every time.Duration) *screen {
 		drawn: make(chan struct{}),
 	}
 	style := bars.StyleDefault
-	style.Options.Separator, style.Options.PercentFormat = " ", "%3.0f %%"
+	style.Options.Separator, style.Options.PercentFormat, style.Options.PercentIndeterminate = " ", "%3.0f %%", "     "
 	style.Visibility = bars.StyleVisibility{Percentage: true, Pinned: true, Tracker: true}
 	if s.colored {
 		style.Colors.Tracker, style.Colors.Pinned = text.Colors{text.FgGreen}, text.Colors{text.FgCyan}

@@ -249,10 +249,13 @@ func TestReportPrintsInTheFormatThatWasAskedFor(t *testing.T) {
 	}
 	_, plain, _ := command(t, "report", dir)
 	if _, out, _ := command(t, "report", dir, "--format", "text"); out != plain ||
-		!strings.Contains(out, "Figures by variant") {
+		!strings.Contains(out, "requests/s") || strings.Contains(out, "Figures by variant") {
 		t.Errorf("text:\n%s", out)
 	}
-	for _, wrong := range [][]string{{"--format", "html"}, {"--json", "--format", "gobench"}} {
+	if _, out, _ := command(t, "report", dir, "--all"); !strings.Contains(out, "Figures by variant") {
+		t.Errorf("every table:\n%s", out)
+	}
+	for _, wrong := range [][]string{{"--format", "html"}, {"--json", "--format", "gobench"}, {"--all", "--json"}} {
 		if code, _, stderr := command(t, append([]string{"report", dir}, wrong...)...); code != exitUsage ||
 			!strings.Contains(stderr, "--help") {
 			t.Errorf("%v: exit code %d, %s", wrong, code, stderr)
