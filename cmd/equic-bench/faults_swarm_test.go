@@ -267,6 +267,13 @@ func TestFaultSwarm(t *testing.T) {
 		s.checkClean()
 	})
 
+	part("an interrupted run leaves nothing", func(s *testSwarm) {
+		r := s.start()
+		s.server(r)
+		r.giveUp()
+		s.checkClean()
+	})
+
 	part("a killed run is removed by clean", func(s *testSwarm) {
 		r := s.start()
 		s.server(r)
