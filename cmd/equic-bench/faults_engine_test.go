@@ -54,7 +54,8 @@ func newPrivateEngine(t *testing.T, prologue string) *privateEngine {
 	socket := "unix://" + filepath.Join(dir, "engine.sock")
 	e := &privateEngine{dir: dir, socket: socket, args: []string{
 		"--pid", "--net", "--uts", "--mount", "--mount-proc", "--fork", "--kill-child",
-		"sh", "-c", prologue + ` "$@"`, "sh", "dockerd", "--config-file", settings, "--host", socket, "--pidfile", filepath.Join(dir, "run", "pid"),
+		"sh", "-c", prologue + ` "$@"`, "sh", "dockerd",
+		"--config-file", settings, "--host", socket, "--pidfile", filepath.Join(dir, "run", "pid"),
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "run"),
 		"--containerd-namespace", filepath.Base(dir), "--containerd-plugins-namespace", filepath.Base(dir) + "-plugins",
 		"--cgroup-parent", "/" + filepath.Base(dir), "--bridge", "none", "--iptables=false", "--ip6tables=false",

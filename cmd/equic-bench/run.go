@@ -267,8 +267,8 @@ func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken b
 		}
 	}
 	if broken {
-		_, err = fmt.Fprintf(w, "the figures of what is whole: equic-bench report %s\nto go on: equic-bench run --resume %s\n",
-			outcome.Dir, outcome.Dir)
+		_, err = fmt.Fprintf(w, "the figures of the complete trials: equic-bench report %[1]s\n"+
+			"to go on: equic-bench run --resume %[1]s\n", outcome.Dir)
 		return err
 	}
 	return nextSteps(w, outcome.Dir, filepath.Join(outcome.Dir, results.ReportDir))

@@ -24,7 +24,8 @@ const (
 	runtimeNetns  = "netns"
 	runtimeSwarm  = "swarm"
 
-	runtimeHelp = "what the nodes run in: docker, netns (network namespaces; as root, or only what needs no program in the kernel), swarm (several hosts), or " +
+	runtimeHelp = "what the nodes run in: docker, netns (network namespaces; without root only what " +
+		"needs no program in the kernel), swarm (several hosts), or " +
 		"auto: docker if an engine answers, else netns"
 	runtimeThatKeeps = runtimeDocker // with --keep
 	noRuntimeRemedy  = "start a Docker engine, or run as root"

@@ -24,8 +24,8 @@ import (
 // needsKernel reports whether a variant needs rights that the root of a user namespace lacks.
 func needsKernel(v record.Variant) bool { return attaches(v) || v.InFront() }
 
-// enterUserNamespace starts this program anew as the root of a user namespace, if cause is the
-// lack of rights. It returns only if that is not possible, with the cause.
+// enterUserNamespace replaces this process by the same command as root of a user namespace, if
+// cause is a lack of rights. It returns only if it cannot, with the cause.
 func enterUserNamespace(ctx context.Context, s *scenarios.Scenario, cause error) error {
 	if !lacksRights(cause) || os.Geteuid() == 0 || !slices.ContainsFunc(s.Variants,
 		func(v record.Variant) bool { return !needsKernel(v) }) {
@@ -52,8 +52,8 @@ func enterUserNamespace(ctx context.Context, s *scenarios.Scenario, cause error)
 	return errors.Join(cause, err, lock.Close())
 }
 
-// envLock has the descriptor of the machine's lock, in the environment of a program that was started
-// anew. In its own network namespace, that takes another lock.
+// envLock is the environment variable with the descriptor of the machine's lock. The command in the
+// user namespace inherits it, because a lock that it takes is valid only in its network namespace.
 const envLock = "EQUIC_BENCH_LOCK"
 
 // inheritableLock takes the lock of the machine, for this process and what it becomes.
@@ -86,8 +86,8 @@ func withoutPrograms(s *scenarios.Scenario) (words []string, err error) {
 		}
 	}
 	if len(left) == 0 {
-		return nil, fmt.Errorf("%w: each variant of %s needs a program in the kernel, and so root or a Docker engine", errMachine,
-			s.Name)
+		return nil, fmt.Errorf("%w: each variant of %s needs a program in the kernel, and so root or a Docker engine",
+			errMachine, s.Name)
 	}
 	s.Variants = left
 	words = append(words, "not root, and not on an engine: running in a user namespace")

@@ -26,7 +26,8 @@ func TestAUserWithoutRightsRunsWhatNeedsNoProgramInTheKernel(t *testing.T) {
 	if out, err := asNobody(t, "unshare", "--map-root-user", "--net", "true").CombinedOutput(); err != nil {
 		t.Skipf("this kernel lets no user make namespaces: %v: %s", err, out)
 	}
-	dir, err := os.MkdirTemp("", "unprivileged-") //nolint:usetesting // t.TempDir is below a folder that only root may enter
+	//nolint:usetesting // t.TempDir is below a folder that only root may enter
+	dir, err := os.MkdirTemp("", "unprivileged-")
 	testkit.Must(t, err)
 	t.Cleanup(func() { testkit.Must(t, os.RemoveAll(dir)) })
 	testkit.Must(t, os.Chmod(dir, 0o755))
@@ -59,7 +60,8 @@ func TestAUserWithoutRightsRunsWhatNeedsNoProgramInTheKernel(t *testing.T) {
 	if got := whole.Manifest.Experiment.Variants; len(got) != 1 || got[0] != "no-block" {
 		t.Errorf("variants %v", got)
 	}
-	if log, code := run("--variants", "xdp-block"); code != exitMachine || !strings.Contains(log, "start a Docker engine") {
+	log, code = run("--variants", "xdp-block")
+	if code != exitMachine || !strings.Contains(log, "start a Docker engine") {
 		t.Errorf("a variant in the kernel: exit code %d:\n%s", code, log)
 	}
 }
