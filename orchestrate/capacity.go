@@ -19,6 +19,9 @@ import (
 // cannot be measured, or is more than the clients can start.
 var ErrCapacity = errors.New("capacity")
 
+// errDisturbed means that other work ran on the server's CPUs during a measurement.
+var errDisturbed = errors.New("something else runs on its CPUs")
+
 const (
 	// capacityLoad is how long the server is kept busy, and capacityWarmUp how much of
 	// its beginning is left out.
@@ -130,17 +133,28 @@ func strongest(c *results.Capacity) float64 {
 // tenths rounds a multiple down to one decimal, as in a scenario.
 func tenths(multiple float64) float64 { return math.Floor(10*multiple) / 10 }
 
-// measureCapacity keeps a server busy for some seconds, once serving and once refusing.
-// It does so in a separate run that leaves nothing.
+// measureCapacity measures the capacity of a cell's server, unless it is given. A
+// disturbed measurement is repeated, as an invalid trial is.
 func measureCapacity(
 	ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options,
-) (_ *results.Capacity, err error) {
+) (c *results.Capacity, err error) {
 	if c := o.Capacity; c > 0 {
 		return &results.Capacity{Point: cell.ServerPoint, ServingPerS: c, Given: true}, nil
 	}
-	if o.OnEvent != nil {
-		o.OnEvent(Event{Phase: PhaseCapacity})
+	for range Attempts {
+		if o.OnEvent != nil {
+			o.OnEvent(Event{Phase: PhaseCapacity})
+		}
+		if c, err = saturate(ctx, cell, rt, o); !errors.Is(err, errDisturbed) {
+			break
+		}
 	}
+	return c, err
+}
+
+// saturate keeps a server busy for some seconds, once serving and once refusing. It does
+// so in a separate run that leaves nothing.
+func saturate(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Options) (_ *results.Capacity, err error) {
 	dir, err := results.Scratch(o.Results)
 	if err != nil {
 		return nil, fmt.Errorf("measure the capacity: %w", err)
@@ -220,8 +234,7 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 		c.ServingPerS = c.ThroughputPerS
 		if apart := math.Abs(c.ThroughputPerS/c.ByCPUTimePerS - 1); apart > agreement {
 			return nil, fmt.Errorf("%w: %.0f requests/s were served by a busy server, but by its CPU time it can serve %.0f/s: "+
-				"something else runs on its CPUs; end it, or name the capacity with --capacity", ErrCapacity, c.ThroughputPerS,
-				c.ByCPUTimePerS)
+				"%w; end it, or name the capacity with --capacity", ErrCapacity, c.ThroughputPerS, c.ByCPUTimePerS, errDisturbed)
 		}
 	}
 	if refusing != nil && refusing.refused > 0 {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/equic-bench/equic-bench/host"
 	"github.com/equic-bench/equic-bench/orchestrate/validity"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
@@ -20,7 +19,7 @@ import (
 
 // newManifest returns a manifest with everything that is known before a run starts.
 func newManifest(
-	s *scenarios.Scenario, plan []results.PlannedTrial, o Options, now time.Time,
+	s *scenarios.Scenario, plan []results.PlannedTrial, o Options, machine results.Machine, now time.Time,
 ) (*results.Manifest, error) {
 	binaries, err := digests(o.BinDir)
 	if err != nil {
@@ -41,7 +40,7 @@ func newManifest(
 		Modules:         modules(),
 		Version:         o.Version,
 		Go:              runtime.Version(),
-		Machine:         readMachine(host.Local()),
+		Machine:         machine,
 	}
 	if s.Cell != "" {
 		m.Cells = experiments(s)

@@ -119,11 +119,12 @@ func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ O
 	if err := checkRuntime(s, rt.Platform()); err != nil {
 		return Outcome{}, err
 	}
+	machine := readMachine(host.Local()) // now: measuring the capacity keeps it busy
 	capacities, err := withCapacity(ctx, s, rt, o)
 	if err != nil {
 		return Outcome{}, err
 	}
-	r := &runner{scenario: s, runtime: rt, options: o, capacities: capacities, verdicts: Verdicts{}}
+	r := &runner{scenario: s, runtime: rt, options: o, machine: machine, capacities: capacities, verdicts: Verdicts{}}
 	r.plan, r.most = PlanAfter(s, o.Seed, nil)
 	if err := r.makeCertificates(); err != nil {
 		return Outcome{}, err
@@ -157,6 +158,7 @@ type runner struct {
 	scenario *scenarios.Scenario
 	runtime  Runtime
 	options  Options
+	machine  results.Machine // at the start
 	plan     []results.PlannedTrial
 	most     int      // trials in the plan at the end, at most
 	verdicts Verdicts // of a search
@@ -177,7 +179,7 @@ type runner struct {
 
 // create makes the run directory, with a manifest from the start.
 func (r *runner) create() (err error) {
-	r.manifest, err = newManifest(r.scenario, r.plan, r.options, time.Now())
+	r.manifest, err = newManifest(r.scenario, r.plan, r.options, r.machine, time.Now())
 	if err != nil {
 		return err
 	}

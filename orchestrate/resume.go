@@ -24,7 +24,7 @@ func (r *runner) resume() error {
 	if err != nil {
 		return err
 	}
-	fresh, err := newManifest(r.scenario, run.Manifest.Plan, r.options, time.Now())
+	fresh, err := newManifest(r.scenario, run.Manifest.Plan, r.options, r.machine, time.Now())
 	if err != nil {
 		return err
 	}
