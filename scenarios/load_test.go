@@ -77,7 +77,7 @@ func TestThePaperScenarioHasThePapersNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := Clients{
-		Kind: record.Requests, Count: 4, Addresses: 1, Requests: 1000, Strength: 2, MaxInFlight: 1000, Timeout: 30 * time.Second,
+		Kind: record.Requests, Count: 4, Addresses: 1, Requests: 1000, Strength: 2, UpTo: true, MaxInFlight: 1000, Timeout: 30 * time.Second,
 		Start: Together, KeyExchange: X25519,
 	}
 	delayed := attack
