@@ -29,6 +29,14 @@ type Fault struct {
 	Fault string `json:"fault"`
 }
 
+// NeedsRecords returns the finding of a check for a run without its records.
+func NeedsRecords(check string) Finding {
+	return Finding{
+		Check: check, Status: NotChecked, Evidence: "the run is here without its records",
+		Means: ChecksumsFile + " identifies them: with their files in this folder, everything is checked",
+	}
+}
+
 // NewFinding returns a finding. If there are faults, it is Broken, and its evidence is
 // their number and the text broken. Otherwise it Holds, with the given evidence.
 func NewFinding(check, evidence string, faults []Fault, broken, means string) Finding {

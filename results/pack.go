@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -21,6 +22,9 @@ const packedSuffix = ".zst"
 
 // ErrPacked means that a run cannot be continued because its records are compressed.
 var ErrPacked = errors.New("its records are packed: continue the run that was packed")
+
+// ErrNoReport means that a run has no report to copy.
+var ErrNoReport = errors.New("no report: draw it first with `equic-bench report`")
 
 // ErrInside means that a copy of a run would be inside the run.
 var ErrInside = errors.New("inside the run itself")
@@ -40,17 +44,51 @@ func within(path, folder string) bool {
 //
 // After an error there is no new directory. The error wraps fs.ErrExist if the
 // directory exists already, and ErrInside if it would be in the run.
-func Pack(ctx context.Context, r *Run, dir string) (err error) {
+func Pack(ctx context.Context, r *Run, dir string) error {
+	files, err := rawFiles(r.Dir)
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", r.Dir, err)
+	}
+	return r.copyTo(ctx, dir, files, func(tmp string) error {
+		return (&Writer{Dir: tmp, ID: r.Manifest.ID}).Seal()
+	})
+}
+
+// PackReport copies a run to a new directory with its report, and without its nodes'
+// records. Everything else is as in the run, also its checksums: they identify the
+// records. Without these, Verify checks what is there.
+//
+// Errors are as those of Pack; one wraps ErrNoReport if the run has no report.
+func PackReport(ctx context.Context, r *Run, dir string) error {
+	reportDir := os.DirFS(filepath.Join(r.Dir, ReportDir))
+	if _, err := fs.Stat(reportDir, "."); err != nil {
+		return fmt.Errorf("pack the report of %s: %w", r.Dir, ErrNoReport)
+	}
+	files, err := rawFiles(r.Dir)
+	if err != nil {
+		return fmt.Errorf("pack %s: %w", r.Dir, err)
+	}
+	files = slices.DeleteFunc(files, func(f sealed) bool { return isRecords(f.path) })
+	files = append(files, sealed{path: CrateFile}, sealed{path: ChecksumsFile})
+	return r.copyTo(ctx, dir, files, func(tmp string) error {
+		return os.CopyFS(filepath.Join(tmp, ReportDir), reportDir)
+	})
+}
+
+// isRecords reports whether a file of a run contains a node's records, packed or not.
+func isRecords(name string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(name, packedSuffix), ".jsonl")
+}
+
+// copyTo packs files of a run into a new directory, which is there only when finish has
+// completed it.
+func (r *Run) copyTo(ctx context.Context, dir string, files []sealed, finish func(tmp string) error) (err error) {
 	dir = filepath.Clean(dir)
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("pack to %s: %w", dir, fs.ErrExist)
 	}
 	if within(dir, r.Dir) {
 		return fmt.Errorf("pack to %s: %w", dir, ErrInside)
-	}
-	files, err := rawFiles(r.Dir)
-	if err != nil {
-		return fmt.Errorf("pack %s: %w", r.Dir, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return fmt.Errorf("pack to %s: %w", dir, err)
@@ -73,8 +111,7 @@ func Pack(ctx context.Context, r *Run, dir string) (err error) {
 			return fmt.Errorf("pack %s: %w", f.path, err)
 		}
 	}
-	w := &Writer{Dir: tmp, ID: r.Manifest.ID}
-	if err := errors.Join(os.Chmod(tmp, 0o755), w.Seal(), syncTree(tmp)); err != nil {
+	if err := errors.Join(os.Chmod(tmp, 0o755), finish(tmp), syncTree(tmp)); err != nil {
 		return fmt.Errorf("pack to %s: %w", dir, err)
 	}
 	if err := os.Rename(tmp, dir); err != nil {
@@ -129,7 +166,7 @@ func openRecords(path string) (io.ReadCloser, error) {
 	}
 	p, packedErr := os.Open(path + packedSuffix)
 	if packedErr != nil {
-		return nil, err // the error for the name of an unpacked run
+		return nil, fmt.Errorf("%w: a copy without records has only the report that it came with", err)
 	}
 	z, err := zstd.NewReader(p, zstd.WithDecoderConcurrency(1))
 	if err != nil {

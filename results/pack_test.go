@@ -115,6 +115,45 @@ func TestCompressedRecordsThatAreTooFewAreFound(t *testing.T) {
 	}
 }
 
+func TestACopyWithTheReportInPlaceOfTheRecordsIsVerifiedAsFarAsItGoes(t *testing.T) {
+	_, packed := packedRun(t)
+	dir := filepath.Join(t.TempDir(), "small")
+	if err := PackReport(t.Context(), packed, dir); !errors.Is(err, ErrNoReport) {
+		t.Fatalf("error %v, want ErrNoReport", err)
+	}
+	testkit.Must(t, os.Mkdir(filepath.Join(packed.Dir, ReportDir), 0o755))
+	testkit.Must(t, os.WriteFile(filepath.Join(packed.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
+	testkit.Must(t, PackReport(t.Context(), packed, dir))
+	want := slices.DeleteFunc(allFiles(t, packed.Dir), isRecords)
+	if diff := cmp.Diff(want, allFiles(t, dir)); diff != "" || !slices.Contains(want, ReportDir+"/report.md") {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	v, err := Verify(t.Context(), dir)
+	testkit.Must(t, err)
+	for _, f := range v.Findings {
+		if want := map[bool]Status{true: NotChecked, false: Holds}[f.Check == "records"]; f.Status != want {
+			t.Errorf("%+v, want %q", f, want)
+		}
+	}
+	if !v.NoRecords {
+		t.Error("that the records are missing is not reported")
+	}
+	testkit.Must(t, os.WriteFile(filepath.Join(dir, TrialsDir, "001-no-block", TrialFile), []byte("{}"), 0o600))
+	if f := status(t, verify(t, dir), "checksums"); f.Status != Broken {
+		t.Errorf("a trial was changed: %+v", f)
+	}
+}
+
+func TestIfSomeRecordsAreThereNoneMayBeMissing(t *testing.T) {
+	_, packed := packedRun(t)
+	testkit.Must(t, os.Remove(filepath.Join(packed.Dir, TrialsDir, "001-no-block", "server.jsonl"+packedSuffix)))
+	for _, check := range []string{"checksums", "records"} {
+		if f := status(t, verify(t, packed.Dir), check); f.Status != Broken {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestPackLeavesNothingWhereItFails(t *testing.T) {
 	whole, _ := packedRun(t)
 	parent := t.TempDir()

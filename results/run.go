@@ -163,7 +163,7 @@ type Experiment struct {
 	Arms       []Arm `json:"arms,omitempty"`
 	Sequential Load  `json:"sequential"`
 	Parallel   Load  `json:"parallel"` // the attack
-	// Background are more groups of attackers; no figure is of them, but those of the server.
+	// Background are more groups of attackers. Only the server's figures include their effect.
 	Background []Load `json:"background,omitempty"`
 	// Neighbour are honest clients at the attackers' addresses; none in older runs.
 	Neighbour Load    `json:"neighbour,omitzero"`

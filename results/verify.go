@@ -18,13 +18,16 @@ type Verification struct {
 	Manifest *Manifest // nil if it cannot be read
 	Trials   []*Trial  // those in the right folders, with all records
 	Findings []Finding
+	// NoRecords is set if none of the nodes' records is there, as in a copy by PackReport.
+	// What needs them is not checked.
+	NoRecords bool
 }
 
 // Verify checks a run directory for consistency. The run has ended and is sealed. Every
 // file matches SHA256SUMS, and there is no other. The scenario is the one of the
 // manifest. Each trial is in its own folder. Each node has as many records as its trial
 // states. Reports, complete or not, are not checked, because they can be drawn from the
-// records.
+// records. If all records are missing, and nothing else, what needs them is not checked.
 //
 // It writes nothing and follows no link out of the run. For a folder that is not a run,
 // the error wraps ErrNoRun. Checksums find accidental changes. They do not protect
@@ -49,7 +52,7 @@ func Verify(ctx context.Context, dir string) (_ *Verification, err error) {
 	v.readTrials()
 	findings := append([]Finding{v.ended()}, v.checksums()...)
 	findings = append(findings, v.scenario(), v.trialFolders(), v.records())
-	return &Verification{Manifest: v.manifest, Trials: v.readable(), Findings: findings}, nil
+	return &Verification{v.manifest, v.readable(), findings, v.noRecords}, nil
 }
 
 // verifier verifies one run.
@@ -61,6 +64,7 @@ type verifier struct {
 	manifest    *Manifest          // nil if it cannot be read
 	manifestErr error
 	trials      []trialFolder
+	noRecords   bool // the files do not include a node's records, but the checksums do
 }
 
 // trialFolder is a trial's folder with its trial.json, or nil if that cannot be read.
@@ -127,7 +131,7 @@ func (v *verifier) readJSON(name string, into any) error {
 
 // interrupted explains a run without an end.
 func (v *verifier) interrupted() string {
-	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or it goes on still; `equic-bench run "+
+	return fmt.Sprintf("the run was interrupted by a power cut or SIGKILL, or is still running; `equic-bench run "+
 		"--resume %s` continues it", v.dir)
 }
 
@@ -178,7 +182,7 @@ func (v *verifier) trialFolders() Finding {
 		}
 	}
 	return NewFinding("trials", v.tally(), faults,
-		"of the trials' folders are not what they say", "figures may stand under the wrong variant, or lack a trial")
+		"trial folders do not match their contents", "figures may be under the wrong variant, or lack a trial")
 }
 
 // misplaced returns why a folder is not that of its trial, or an empty fault if it is.
@@ -221,6 +225,9 @@ func (v *verifier) tally() string {
 
 // records checks that no record was lost or added.
 func (v *verifier) records() Finding {
+	if v.noRecords {
+		return NeedsRecords("records")
+	}
 	var faults []Fault
 	files, lines := 0, 0
 	for _, f := range v.trials {

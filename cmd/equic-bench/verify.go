@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,7 +36,7 @@ func verifyCommand() *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify [RUN]",
-		Short: "Check that a run is unchanged, and its report what its records say",
+		Short: "Check that a run is unchanged, and that its report follows",
 		Long: `Checks that a run has ended and is sealed; that every file is the one of
 SHA256SUMS and there is no other; that scenario, trials and records are those of
 the manifest; that each rule for a valid trial has the recorded outcome; that
@@ -43,8 +44,9 @@ each trial of a search follows from those before it; that the binaries it used
 are the ones beside this program; and that its report follows from its records
 byte for byte. It changes nothing in the run. Without RUN it takes the newest.
 
-A report that was not drawn yet is no failure. Nor are binaries that are not
-there or of another version, unless --bin names their folder. Exit code 4 says
+A report that was not drawn yet is no failure; nor is a copy without records
+(` + "`pack --report`" + `); nor are binaries that are not there or of another version,
+unless --bin names their folder. Exit code 4 means
 that a check failed.`,
 		Example: `  equic-bench verify results/runs/20260102T030405Z-paper
   equic-bench verify results/runs/20260102T030405Z-paper --bin bin`,
@@ -87,17 +89,25 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 	if err != nil {
 		return nil, err
 	}
-	judged := validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)
-	findings := append(v.Findings, judged)
+	fromRecords, err := verifyFromRecords(run, v)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(v.Findings, fromRecords, []results.Finding{results.VerifyBinaries(v.Manifest, with)}), nil
+}
+
+// verifyFromRecords makes the checks that read the records of a run.
+func verifyFromRecords(run string, v *results.Verification) ([]results.Finding, error) {
+	if v.NoRecords {
+		return []results.Finding{results.NeedsRecords("verdicts"), results.NeedsRecords("report")}, nil
+	}
+	findings := []results.Finding{validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)}
 	if m := v.Manifest; m != nil && m.Experiment.Search != nil {
 		searched := &results.Run{Dir: run, Manifest: *m, Trials: v.Trials}
 		findings = append(findings, orchestrate.VerifySearch(searched, analysis.JudgeAttack))
 	}
 	drawn, err := report.Verify(run)
-	if err != nil {
-		return nil, err
-	}
-	return append(findings, drawn, results.VerifyBinaries(v.Manifest, with)), nil
+	return append(findings, drawn), err
 }
 
 // print prints the findings and the verdict, and returns the verdict as an error.
