@@ -53,7 +53,7 @@ var catalogue = []Metric{
 	},
 	{
 		ID: "throughput-least", Label: "least bin of the throughput", Unit: "requests/s", Better: Higher,
-		Value: func(m *Metrics) Number { return m.Throughput.Min }, Row: "throughput, least bin",
+		Value: func(m *Metrics) Number { return m.Throughput.Min }, Row: "throughput, lowest bin",
 	},
 	{
 		ID: "throughput-paper", Label: "throughput by the paper's estimator", Unit: "requests/s", Better: Higher,
@@ -215,12 +215,12 @@ var catalogue = []Metric{
 		Row:   "CPU time of the attackers per attempt (µs)", Bench: "attacker-CPU-sec/attempt", BenchPer: 1e6,
 	},
 	{
-		ID: "attempt-ratio", Label: "CPU time of the server for each of the attackers'", Unit: "times", Better: Lower,
-		Value: func(m *Metrics) Number { return m.Attack.ServerPerAttemptUS / m.Attack.AttackerPerAttemptUS },
-		Row:   "CPU time of the server for each of the attackers'",
+		ID: "attempt-ratio", Label: "CPU time of the server, as a multiple of the attackers'", Unit: "times", Better: Lower,
+		Value: func(m *Metrics) Number { return m.Attack.ServerPerAttacker },
+		Row:   "CPU time of the server, as a multiple of the attackers'",
 	},
 	{
-		ID: "amplification", Label: "bytes that the server sends for each that it receives, attackers alone", Unit: "times",
+		ID: "amplification", Label: "bytes sent by the server per byte received, attackers alone", Unit: "times",
 		Better: Lower, Value: func(m *Metrics) Number { return m.Attack.Amplification },
 		Row: "bytes sent for each received, attackers alone",
 	},

@@ -228,6 +228,7 @@ func (r *reading) attackTotals() Attack {
 
 		ServerPerAttemptUS:   Unknown(),
 		AttackerPerAttemptUS: Unknown(),
+		ServerPerAttacker:    Unknown(),
 		Amplification:        r.amplification(),
 	}
 	if r.experiment.Parallel.Kind.Flood() {
@@ -242,10 +243,11 @@ func (r *reading) attackTotals() Attack {
 	}
 	if r.attackerNS > 0 {
 		a.AttackerPerAttemptUS = Ratio(float64(r.attackerNS)/1e3, attempts)
+		a.ServerPerAttacker = Ratio(float64(a.ServerPerAttemptUS), float64(a.AttackerPerAttemptUS))
 	}
 	a.FirstStartS = Number(Seconds(r.attack.fromNS))
 	a.LastStartS = Number(Seconds(r.attack.toNS))
-	// The last start of each client opens an interval that nothing closes.
+	// No interval follows the last start of each client.
 	a.AchievedRPS = Ratio(float64(r.attackStarts-max(1, r.experiment.Parallel.Clients)),
 		Seconds(r.attack.toNS-r.attack.fromNS))
 	return a

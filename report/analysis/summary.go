@@ -283,6 +283,7 @@ type Attack struct {
 	// CPUs beyond the quiet rate, and the CPU time of the attackers' processes.
 	ServerPerAttemptUS   Number `json:"server_us_per_attempt"`
 	AttackerPerAttemptUS Number `json:"attacker_us_per_attempt"`
+	ServerPerAttacker    Number `json:"server_us_per_attacker_us"` // of the trial, so a median of ratios
 	// Amplification is how many bytes the server sends for each byte that it receives,
 	// if there are only attackers.
 	Amplification Number `json:"amplification"`
@@ -298,7 +299,7 @@ type Server struct {
 	StillCounted  Number `json:"still_counted"`
 }
 
-// Gateway is what the XDP program counted; null and empty for other variants.
+// Gateway contains the counters of the place that drops packets; null and empty if there is none.
 type Gateway struct {
 	Seen         Number            `json:"seen"`
 	Passed       Number            `json:"passed"`

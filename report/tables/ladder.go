@@ -14,14 +14,14 @@ import (
 
 // LadderTable returns a table with a row for each variant and a column for each attack, with the
 // effect of the attack on the sequential clients. It has no row if a run has only the paper's
-// variants.
+// variants, under its kind of attack.
 func LadderTable(r *analysis.Report) Titled {
 	parts := ladderParts(r)
 	header := []any{"variant"}
 	for _, p := range parts {
 		header = append(header, attackName(p))
 	}
-	t := NewTitled("Which attack does the server withstand, with which place?", len(header), header...)
+	t := NewTitled("Which attacks the server withstands, by variant", len(header), header...)
 	for _, name := range analysis.VariantsOf(parts) {
 		row := table.Row{name}
 		for _, p := range parts {
@@ -41,7 +41,7 @@ func ladderCostTable(r *analysis.Report) Titled {
 	parts := ladderParts(r)
 	header := []any{
 		"attack", "variant", "the server", "throughput kept (%)", "p99 (multiple)", "requests lost",
-		"server CPU per attempt (µs)", "attacker CPU per attempt (µs)", "server for each of the attacker's",
+		"server CPU per attempt (µs)", "attacker CPU per attempt (µs)", "server CPU / attacker CPU",
 	}
 	t := NewTitled("What an attempt costs, and what the attack does", 3, header...)
 	for _, p := range parts {
@@ -53,7 +53,7 @@ func ladderCostTable(r *analysis.Report) Titled {
 			t.AppendRow(table.Row{
 				attackName(p), v.Name, string(v.Effect()), (100 * v.Honest.Kept).Short(), v.Honest.P99.Short(),
 				v.Honest.Lost.Short(), v.Attack.ServerPerAttemptUS.Short(), v.Attack.AttackerPerAttemptUS.Short(),
-				(v.Attack.ServerPerAttemptUS / v.Attack.AttackerPerAttemptUS).Short(),
+				v.Attack.ServerPerAttacker.Short(),
 			})
 		}
 	}
@@ -224,7 +224,7 @@ func cheapest(p *analysis.Part) string {
 	cost := func(v analysis.Variant) analysis.Number { return v.Attack.ServerPerAttemptUS }
 	slices.SortStableFunc(have, func(a, b analysis.Variant) int { return cmp.Compare(cost(a), cost(b)) })
 	least, most := have[0], have[len(have)-1]
-	return fmt.Sprintf("Under %s, of those that do not fail an attempt costs the server's CPUs least with %s, %s µs, and "+
+	return fmt.Sprintf("Under %s, of the variants that do not fail, an attempt costs the server least with %s, %s µs, and "+
 		"most with %s, %s µs.",
 		attackName(p), least.Name, cost(least).Short(), most.Name, cost(most).Short())
 }

@@ -32,7 +32,7 @@ func ladder() *analysis.Report {
 func rung(name string, kept, p99, lost, us analysis.Number) analysis.Variant {
 	return analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
 		Honest: analysis.Honest{Kept: kept, P99: p99, Lost: lost},
-		Attack: analysis.Attack{ScheduledRPS: 140, ServerPerAttemptUS: us, AttackerPerAttemptUS: 1000},
+		Attack: analysis.Attack{ScheduledRPS: 140, ServerPerAttemptUS: us, AttackerPerAttemptUS: 1000, ServerPerAttacker: us / 1000},
 	}}
 }
 
@@ -41,7 +41,7 @@ func TestALadderHasItsAnswer(t *testing.T) {
 	want := []string{
 		"Requests at 140/s: xdp-block-new holds, tc-block-new degrades, userspace-block fails; " +
 			"junk at 140/s: tc-block-new holds, xdp-block-new cannot be judged.",
-		"Under requests at 140/s, of those that do not fail an attempt costs the server's CPUs least with xdp-block-new, " +
+		"Under requests at 140/s, of the variants that do not fail, an attempt costs the server least with xdp-block-new, " +
 			"10 µs, and most with tc-block-new, 20 µs.",
 	}
 	if diff := cmp.Diff(want, LadderAnswer(r)); diff != "" {

@@ -36,7 +36,7 @@ func Sections(r *analysis.Report) []Section {
 	}
 	for _, p := range r.Parts {
 		for _, s := range sectionsOf(p.Summary) {
-			s.Titled = s.of(p)
+			s.Titled = s.forCell(p)
 			all = append(all, s)
 		}
 	}
@@ -49,7 +49,7 @@ func sectionsOf(s *analysis.Summary) []Section {
 	}
 	return slices.Concat([]Section{
 		{Titled: pairsTable(s), After: []string{"By each headline figure, from \"against\" to \"variant\"; p is corrected " +
-			"by Holm for all pairs of one metric. A change is more or less only if the interval excludes no change."}},
+			"by Holm for all pairs of one metric. The verdict is more or less only if the interval excludes zero change."}},
 	}, armSections(s), []Section{
 		{Titled: metricsTable(s), Items: notes(s)},
 		{
@@ -66,7 +66,7 @@ func sectionsOf(s *analysis.Summary) []Section {
 
 // notes describes the window of the figures, and what their percentages refer to.
 func notes(s *analysis.Summary) []string {
-	end := "each trial's last sequential request (closed loop)"
+	end := "the end of each trial's load (closed loop)"
 	if s.Window.LoadEndS.Known() {
 		end = "the scheduled end of the sequential load at " + s.Window.LoadEndS.Short() + " s"
 	}
@@ -82,11 +82,11 @@ func notes(s *analysis.Summary) []string {
 			"sequential clients.",
 		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
 		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to "+
-			"the last start of the attack, beyond the rate of the quiet time before it, by requests of the attack that were "+
-			"not served, if these are at least half of it. It includes serving those that were, and is too small where the "+
-			"sequential clients got less served than before.",
-		"A dash is a value that was not measured or does not exist. A recovery that did not happen is longer than the "+
-			"time that was left: >70 for 70 s.",
+			"the last start of the attack, beyond the rate of the quiet time before it, divided by the requests of the attack that were "+
+			"not served, if these are at least half of it. It includes serving the others, and is too small if the "+
+			"sequential clients were served less than before.",
+		"A dash is a value that was not measured or does not exist. If the throughput did not recover, the value is the "+
+			"remaining time, as a lower bound: >70 for 70 s.",
 	)
 }
 
@@ -139,7 +139,7 @@ func KnownLimits() []string {
 			"of what an answer costs to the server's. In network namespaces each node receives on its own CPUs.",
 		"Generic XDP sees packets before they are segmented, so its drop counts cannot be compared to those of native mode.",
 		"Server and clients share one machine. Ratios between variants hold; absolute figures are this machine's.",
-		"A client costs about as much CPU as the server, so without blocking the attackers saturate their own CPUs too: " +
+		"A request can cost a client as much CPU time as the server, so attackers can saturate their own CPUs too: " +
 			"compare scheduled and achieved rate.",
 		"Requests of one trial are not independent. The replicate is the trial, and below six blocks no 95 % interval " +
 			"exists for a median.",
@@ -202,7 +202,7 @@ func retryWords(when string) string {
 // SetUp returns what was run, and on which machine, as names and values.
 func SetUp(s *analysis.Summary) [][2]string {
 	m, e := s.Manifest, &s.Manifest.Experiment
-	return append(append(Loads(e), networkRows(e)...), [][2]string{
+	return slices.Concat(Loads(e), networkRows(e), [][2]string{
 		{"response", fmt.Sprintf("%s bytes, quota %d connections per client", analysis.Number(e.BodyBytes).Short(), e.Quota)},
 		{"CPUs", fmt.Sprintf("server %v, clients %v", e.ServerCPUs, e.ClientCPUs)},
 		{"key of the server's certificate", e.ServerKey},
@@ -210,11 +210,22 @@ func SetUp(s *analysis.Summary) [][2]string {
 		{"XDP mode", e.XDPMode},
 		{"machine", fmt.Sprintf("%s, %d CPUs, %s of memory", m.Machine.CPUModel, m.Machine.CPUs,
 			analysis.Number(m.Machine.MemoryBytes).Mebibytes())},
+	}, hostRows(m.Runtime.Hosts), [][2]string{
 		{"kernel", strings.TrimSpace(m.Machine.OS + " " + m.Machine.Kernel + " " + m.Machine.Arch)},
 		{"runtime", strings.TrimSpace(m.Runtime.Name + " " + m.Runtime.Version)},
 		{"equic-bench", strings.TrimSpace(m.Version + " " + m.Go)},
 		{"scenario", fmt.Sprintf("%s, SHA-256 `%s`", m.Scenario, m.ScenarioSHA256)},
-	}...)
+	})
+}
+
+// hostRows describes the hosts of a swarm; there is none if all nodes ran on one machine,
+// that of equic-bench.
+func hostRows(all []results.Host) (rows [][2]string) {
+	for _, h := range all {
+		rows = append(rows, [2]string{"host of the " + h.Role, fmt.Sprintf("%s (%s), %d CPUs, %s of memory, engine %s",
+			h.Name, h.Address, h.CPUs, analysis.Number(h.MemoryBytes).Mebibytes(), h.Engine)})
+	}
+	return rows
 }
 
 // networkRows describes the network; no row is IPv4 alone.

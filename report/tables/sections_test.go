@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,50 @@ func TestTheNetworkIsDescribedUnlessItIsIPv4(t *testing.T) {
 		if (len(rows) > 0) != (want != "") || len(rows) > 0 && !strings.Contains(rows[0][1], want) {
 			t.Errorf("%q: %q, want %q", family, rows, want)
 		}
+	}
+}
+
+// A ratio of two medians need not lie between the ratios of their bounds: a figure made of
+// two others is one of each trial.
+func TestEachMedianOfTheReferenceRunIsWithinItsInterval(t *testing.T) {
+	intervals := 0
+	for _, p := range judged(t, "../../results/reference/paper").Parts {
+		for i := range p.Summary.Variants {
+			v := &p.Summary.Variants[i]
+			for _, m := range analysis.MetricsWhere(func(*analysis.Metric) bool { return true }) {
+				low, median, high := m.Value(v.Low), m.Value(v.Metrics), m.Value(v.High)
+				if !low.Known() || !high.Known() {
+					continue
+				}
+				if intervals++; median < low || median > high {
+					t.Errorf("%s of %s: %v, and its interval is %v to %v", m.ID, v.Name, median, low, high)
+				}
+			}
+		}
+	}
+	if intervals < 100 {
+		t.Errorf("%d intervals", intervals)
+	}
+}
+
+func TestTheHostsOfASwarmAreInTheSetUp(t *testing.T) {
+	m := &results.Manifest{}
+	m.Runtime.Hosts = []results.Host{
+		{Name: "a", Role: "server", Address: "192.0.2.1", CPUs: 8, MemoryBytes: 16 << 30, Engine: "28.2.2"},
+		{Name: "b", Role: "clients", Address: "192.0.2.2", CPUs: 2, MemoryBytes: 4 << 30, Engine: "28.2.2"},
+	}
+	var got []string
+	for _, row := range SetUp(&analysis.Summary{Manifest: m}) {
+		if strings.HasPrefix(row[0], "host of the ") {
+			got = append(got, row[0]+": "+row[1])
+		}
+	}
+	want := []string{
+		"host of the server: a (192.0.2.1), 8 CPUs, 16,384 MiB of memory, engine 28.2.2",
+		"host of the clients: b (192.0.2.2), 2 CPUs, 4,096 MiB of memory, engine 28.2.2",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
