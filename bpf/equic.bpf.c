@@ -6,16 +6,16 @@
 // packets of a client that is at its quota:
 //
 //   POLICY_CLIENT  every packet of the client: Algorithm 1 of the paper
-//   POLICY_NEW     those that open a connection; established ones live on
+//   POLICY_NEW     those that open a connection; established connections live on
 //
 // There is one program for each hook of the receive path, and one verdict: only
 // one of them is loaded. Only UDP packets to a protected port are judged. They
 // fail closed: they drop packets that no honest QUIC client sends, and packets
 // that only the stack behind them can read (fragments, IPv4 options, too many
 // headers). Packets that the stack cannot read either are passed, and the stack
-// drops them. The clock is read only for a rate limit, and by a program that may
-// outlive its process. In monitor mode everything is judged and counted, and nothing
-// dropped.
+// drops them. The clock is read only for a rate limit, for events, and by a
+// program that may outlive its process. In monitor mode everything is judged and
+// counted, and nothing dropped.
 #include "verdict.h"
 
 /* In the driver, or in its generic form in front of the stack. A packet may have several

@@ -125,7 +125,7 @@ enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
 const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
 const volatile __u8 has_quotas = 0; /* of prefixes */
-/* Those of networks, if there is a quota for them. */
+/* The settings for networks, if there is a quota for them. */
 const volatile __u8 limits_networks = 0;
 const volatile __u32 ipv4_network_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_network_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
@@ -140,7 +140,7 @@ const volatile __u64 event_burst_ns = 0;
 const volatile __u64 sample_interval_ns = 0; /* one sample in this time; zero is none at all */
 const volatile __u64 sample_burst_ns = 0;
 
-/* Set in tests: no packet has its headers in its first buffer. */
+/* Set in tests: every packet is read as if its headers were not in its first buffer. */
 const volatile __u8 in_parts = 0;
 
 /* The application of each port, by its index in `applications`; zero is none.
@@ -151,8 +151,8 @@ volatile __u8 application_of[65536];
  * GRO). User space clears it in native mode, where every packet is one datagram. */
 const volatile __u8 merges = 1;
 
-/* Set if the program outlives the process that counts. A program that does not is
- * never without one. */
+/* Set if the program outlives the process that counts. If not, the kernel detaches
+ * the program when that process ends. */
 const volatile __u8 outlives = 0;
 
 /* If `outlives` is set: the time until which a process maintains the counts
@@ -162,7 +162,7 @@ volatile __u64 owned_until_ns;
 volatile __u64 events_full_ns; /* the bucket of all events but samples */
 volatile __u64 samples_full_ns; /* that of samples */
 
-/* Set if nothing is dropped: packets that would be are counted apart. It may
+/* Set if nothing is dropped: packets that would be are counted separately. It may
  * change while the program runs. */
 volatile __u8 monitoring;
 
@@ -199,7 +199,7 @@ struct {
  * (as in a count-min sketch). Each word is the time at which its bucket is
  * full again (the virtual scheduling form of ITU-T I.371's generic cell rate
  * algorithm); its lowest bit is set from the first dropped packet until one
- * passes. The flag aligns the words to cache lines. */
+ * passes. BPF_F_MMAPABLE aligns the words to cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -208,9 +208,9 @@ struct {
 	__type(value, __u64);
 } rates SEC(".maps");
 
-/* User space sets their size. The value is not zero, and what it says is for user
- * space. All of IPv4 is in the list with a zero, unless it is listed: otherwise it
- * would be part of ::/0. */
+/* User space sets their size. The program only checks that a value is not zero; the
+ * rest is for user space. All of IPv4 has an entry of zero, unless it is listed:
+ * otherwise it would be part of ::/0. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -219,8 +219,8 @@ struct {
 	__type(value, __u64);
 } allowed SEC(".maps"), denied SEC(".maps");
 
-/* The quotas of clients in some prefixes, in place of their application's. Zero is none: all
- * of IPv4 has it, unless it has a quota. */
+/* The quotas of clients in some prefixes, in place of their application's. Zero is none. All
+ * of IPv4 has an entry of zero, unless it has a quota. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -237,7 +237,7 @@ static __always_inline enum reason read_ipv4(const struct view *v, const __u32 o
 	return (void *)(ip + 1) > data_end(v) ? PASS_MALFORMED : take_ipv4(v, ip, offset, d);
 }
 
-/* An IPv6 extension header begins with these two, a fragment header with all. */
+/* An IPv6 extension header begins with the first two fields, a fragment header with all three. */
 struct extension {
 	__u8 next;
 	__u8 length;
@@ -445,7 +445,7 @@ __noinline int read_parts(struct xdp_md *ctx, struct datagram *d)
 	return too_deep();
 }
 
-/* Reads a frame from which the kernel has already removed the first tag: one more. */
+/* Reads a frame from which the kernel has already removed the first tag. It may have one more. */
 static __always_inline enum reason read_untagged(const struct view *v, __be16 type, struct datagram *d)
 {
 	if (!is_vlan(type))

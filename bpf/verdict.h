@@ -428,8 +428,8 @@ static __noinline int send_sample(const struct datagram *d, __u32 why)
 	return 0;
 }
 
-/* Judges a packet that was read (REASONS) or not, and counts it; returns
- * whether to drop it. */
+/* Judges a packet, unless `why` is a reason already (not REASONS), and counts it.
+ * Returns whether to drop it. */
 static __always_inline int is_dropped(const struct view *v, enum reason why, const struct datagram *d)
 {
 	struct application *a;

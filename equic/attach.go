@@ -72,7 +72,7 @@ func attachAny(o Options, p *pin) (*Gateway, error) {
 			return g, nil
 		}
 		failed = errors.Join(failed, err)
-		if _, ofMode := errors.AsType[*modeError](err); !ofMode || taken(err) || errors.Is(err, unix.EPERM) {
+		if _, ofMode := errors.AsType[*modeError](err); !ofMode || isTaken(err) || errors.Is(err, unix.EPERM) {
 			break
 		}
 	}
@@ -214,7 +214,7 @@ func (g *Gateway) configure() (err error) {
 }
 
 // The numbers of policies and lists in the program (enum policy, enum lists in
-// bpf/equic.bpf.c).
+// bpf/maps.h).
 const (
 	policyClient = 0
 	policyNew    = 1
@@ -250,10 +250,10 @@ type hook struct {
 
 // The return values of hooks that drop a packet.
 const (
-	xdpDrop   = 1 // enum xdp_action
-	tcxDrop   = 2 // enum tcx_action_base
-	nfDrop    = 0 // linux/netfilter.h
-	takeBytes = 0 // a socket takes no byte of it
+	xdpDrop    = 1 // enum xdp_action
+	tcxDrop    = 2 // enum tcx_action_base
+	nfDrop     = 0 // linux/netfilter.h
+	socketDrop = 0 // of the packet, the socket keeps 0 bytes
 )
 
 func hookOf(m Mode) hook {
@@ -263,7 +263,7 @@ func hookOf(m Mode) hook {
 	case Netfilter:
 		return hook{"equic_netfilter", nfDrop}
 	case Socket:
-		return hook{"equic_socket", takeBytes}
+		return hook{"equic_socket", socketDrop}
 	default:
 		return hook{"equic", xdpDrop}
 	}
@@ -456,7 +456,7 @@ func mask(bits int) [4]uint32 {
 // explain adds advice to the kernel's error from an attachment.
 func explain(err error) error {
 	switch {
-	case taken(err):
+	case isTaken(err):
 		return fmt.Errorf("another program is attached already (`bpftool net` and `bpftool link` show it): detach it, or use mode %s, "+
 			"which works beside it: %w", TC, err)
 	case errors.Is(err, unix.ERANGE):
@@ -476,10 +476,10 @@ func explainPermission(err error) error {
 	return fmt.Errorf("%s: %w", missingCapabilities(), unix.EPERM)
 }
 
-// taken reports whether another program is attached to the interface. The kernel
+// isTaken reports whether another program is attached to the interface. The kernel
 // returns EBUSY if that one runs in the same mode, and EEXIST if it runs in another
 // mode.
-func taken(err error) bool {
+func isTaken(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)
 }
 

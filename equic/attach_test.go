@@ -257,6 +257,30 @@ func TestMapsKeepTheirTypesSoThatADumpIsReadable(t *testing.T) {
 	}
 }
 
+// The kernel refuses a program of which it has to verify more than a million instructions.
+// Other kernels verify other numbers, so half of that is left to them.
+func TestNoProgramIsNearTheVerifiersLimit(t *testing.T) {
+	testkit.NeedRoot(t)
+	const limit = 1_000_000 / 2 // BPF_COMPLEXITY_LIMIT_INSNS
+	readInParts = true
+	t.Cleanup(func() { readInParts = false })
+	o, err := Options{
+		Interfaces: []string{"lo"}, Ports: onePort, Networks: NetworkLimits{Quota: 9},
+		Quotas: []PrefixQuota{{netip.MustParsePrefix("192.0.2.0/24"), 9}},
+		Events: make(chan Event, 1), SamplesPerSecond: 1, Pin: "/sys/fs/bpf/equic",
+	}.complete()
+	testkit.Must(t, err)
+	for _, o.Mode = range []Mode{Native, TC, Netfilter, Socket} {
+		l, err := load(o, nil)
+		testkit.Must(t, err)
+		info, err := l.objs.Program.Info()
+		testkit.Must(t, errors.Join(err, l.close()))
+		if n, known := info.VerifiedInstructions(); !known || n == 0 || n > limit {
+			t.Errorf("mode %s: %d instructions (known: %t), want at most %d", o.Mode, n, known, limit)
+		}
+	}
+}
+
 func TestMeasuringNeedsAProgramThatDrops(t *testing.T) {
 	testkit.NeedRoot(t)
 	pass, err := ebpf.NewProgram(&ebpf.ProgramSpec{

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// clientKey is the kernel's key of a client (struct key in bpf/equic.bpf.c): the first
+// clientKey is the kernel's key of a client (struct key in bpf/maps.h): the first
 // address of its prefix (in network order, IPv4 mapped into IPv6) and the port of the
 // server (in host order).
 type clientKey struct {

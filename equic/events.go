@@ -47,5 +47,5 @@ type Event struct {
 type Sample struct {
 	Reason string // a key of Stats.Packets
 	Source netip.AddrPort
-	Bytes  int // of the datagram; zero if the program did not read so far
+	Bytes  int // of the datagram; zero if the program did not read that far
 }

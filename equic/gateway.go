@@ -19,7 +19,7 @@ type Gateway struct {
 	counts
 	events  *notifier // nil if Options.Events is nil
 	pin     *pin      // nil if Options.Pin is empty
-	owner   *owner    // nil if it is
+	owner   *owner    // nil if Options.Pin is empty
 	allowed *List
 	denied  *List
 
@@ -280,10 +280,10 @@ func (g *Gateway) note() error {
 func (g *Gateway) Monitor() bool { return g.clients.monitoring.Load() }
 
 // TurnedAway returns, for each port, the number of times that a client was turned away,
-// in the kernel or by an answer of the gateway, because it was at its quota. From the
-// first packet or attempt until the client is below its quota again, that is once. In
-// monitor mode, it is the number of times that a client would have been turned away. The
-// numbers never decrease. Each call looks at all clients.
+// in the kernel or by an answer of the gateway, because it was at its quota. All its
+// packets and attempts until it is below its quota again count as one time. In monitor
+// mode, it is the number of times that a client would have been turned away. The numbers
+// never decrease. Each call looks at all clients.
 func (g *Gateway) TurnedAway() map[uint16]uint64 {
 	n := g.clients.turnedAway()
 	times := make(map[uint16]uint64, len(g.options.Ports))
@@ -343,9 +343,9 @@ func (g *Gateway) application(port uint16) int {
 	return slices.IndexFunc(g.options.Ports, func(p Port) bool { return p.Number == port })
 }
 
-// Stats returns the packet counters since Attach; those of Packets and WouldDrop since the
-// first Attach with the same Options.Pin. The counters of the CPUs are not read
-// at the same instant: on a busy interface the sum may be off by a few packets. After
+// Stats returns the counters since Attach; those of the program (Packets, WouldDrop and
+// EventsLost) since the first Attach with the same Options.Pin. The CPUs' counters are not
+// read at the same instant: on a busy interface the sum may be off by a few packets. After
 // Close the error is ErrClosed.
 func (g *Gateway) Stats() (Stats, error) {
 	g.mu.Lock()

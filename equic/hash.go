@@ -17,7 +17,7 @@ func newHashKey() (k hashKey) {
 }
 
 // hash returns the SipHash-1-3 of a client's address (Aumasson and Bernstein, 2012),
-// with the port as part of the key, as hash_of in bpf/equic.bpf.c computes it. It is
+// with the port as part of the key, as hash_of in bpf/verdict.h computes it. It is
 // never zero. Two clients have the same hash with a probability of 2^-64. Without the
 // key, an attacker cannot choose addresses that collide.
 func (k *hashKey) hash(c *clientKey) uint64 {

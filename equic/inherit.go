@@ -6,7 +6,7 @@ import (
 )
 
 // inherit takes over the counts that a predecessor has left in the slots. The slots do not
-// contain whose they are, but a client that is named again is found by its hash. After a
+// identify their clients, but a client that is named again is found by its hash. After a
 // time, the counts that no owner has claimed are removed; at once if that is zero.
 func (t *table) inherit(wait time.Duration) {
 	for i := range t.slots {

@@ -43,7 +43,7 @@ type prefixMap interface {
 	BatchDelete(keys any, opts *ebpf.BatchOptions) (int, error)
 }
 
-// newList makes a list over a kernel's map, of which it takes over what is on it.
+// newList makes a List for a map in the kernel, and takes over the prefixes in the map.
 func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 	l := &List{
 		kernel: kernel, room: int(kernel.MaxEntries()) - 1, changed: changed,
@@ -71,7 +71,7 @@ func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 }
 
 // origin is why a prefix is on a list: the value of the kernel's map. The program only
-// looks whether it is zero. The other bits than these are the Unix time in seconds at
+// checks whether it is zero. The remaining bits are the Unix time in seconds at
 // which AddFor ends, or zero.
 type origin uint64
 
@@ -81,7 +81,7 @@ const (
 	originTime = iota // bits to shift
 )
 
-// originAt returns that of AddFor.
+// originAt returns the origin of a prefix that AddFor lists until a given time.
 func originAt(until time.Time) origin {
 	return origin(until.Add(time.Second-1).Unix()) << originTime
 }
@@ -118,7 +118,7 @@ func (l *List) inherit(p netip.Prefix, o origin) {
 // an IPv6 prefix that contains it, such as ::/0, does not match IPv4.
 var allIPv4 = prefixKey{Length: mapped, Address: netip.IPv4Unspecified().As16()}
 
-// prefixKey is a key of the kernel's map (struct prefix in bpf/equic.bpf.c).
+// prefixKey is a key of the kernel's map (struct prefix in bpf/maps.h).
 type prefixKey struct {
 	Length  uint32
 	Address [16]byte
@@ -145,7 +145,7 @@ func (l *List) Add(p netip.Prefix) error { return l.add(p, time.Time{}) }
 
 // AddFor puts a prefix on the list for a time. A second call for the same prefix
 // replaces the time. A prefix that Add has put on the list stays there. The time ends
-// with the gateway: nothing is stored.
+// with the gateway, unless Options.Pin keeps it for a successor.
 func (l *List) AddFor(p netip.Prefix, d time.Duration) error {
 	if d <= 0 {
 		return fmt.Errorf("list %s: the time is %v: give one above zero", p, d)

@@ -20,7 +20,7 @@ import (
 //	equic_would_drop_total{port,reason}     packets that only monitor mode let pass, by what would have dropped them
 //	equic_monitor                           one in monitor mode, zero if not
 //	equic_attached{interface,mode}          one if the kernel runs the program, zero if not
-//	equic_attachment_seconds                time of the last change of that, since the Unix epoch
+//	equic_attachment_seconds{interface}     Unix time of the last change of equic_attached
 //	equic_connections{port}                 counted connections
 //	equic_clients{port}                     clients with connections
 //	equic_clients_blocked{port}             clients at their quota
@@ -48,7 +48,7 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 		return err
 	}
 	m := metrics{w}
-	m.head("equic_packets_total", "counter", "Packets by what became of them.")
+	m.head("equic_packets_total", "counter", "Packets by verdict and reason.")
 	for i := range reasons {
 		m.packets("equic_packets_total", s, i, func(c Counts) map[string]uint64 { return c.Packets })
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) writeAttachment(m metrics) {
 		attached := map[bool]uint64{true: 1}[now.Attached]
 		m.sample("equic_attached", attached, "interface", now.Interface, "mode", now.Mode)
 	}
-	m.head("equic_attachment_seconds", "gauge", "Unix time since when that is so.")
+	m.head("equic_attachment_seconds", "gauge", "Unix time of the last change of equic_attached.")
 	for _, now := range all {
 		m.sample("equic_attachment_seconds", uint64(now.Since.Unix()), "interface", now.Interface)
 	}

@@ -11,7 +11,7 @@ import (
 // After the driver, several datagrams of one sender may come as one packet (GSO, GRO),
 // and the program reads only the first. Under PolicyNew, a packet of 2400 bytes or more
 // may hide an Initial in this way. It is then judged by its client's quota, but takes
-// no token of its rate.
+// at most one token of its rate.
 type Mode string
 
 // The modes of Options, from the driver to the application. A gateway's own mode is

@@ -14,11 +14,11 @@ const (
 )
 
 // NetworkLimits limit the connections of a whole network, in addition to those of each of its
-// clients. Otherwise whoever has an IPv6 /48 is 65,536 clients.
+// clients. Otherwise the owner of an IPv6 /48 counts as 65,536 clients.
 type NetworkLimits struct {
-	// Quota is the number of connections that a network may have at each port. Of a network
-	// with that many, packets that open a connection are dropped, under both policies, since
-	// its clients need not know each other. Zero is no limit.
+	// Quota is the number of connections that a network may have at each port. If a network
+	// has that many, its packets that open a connection are dropped, under both policies: its
+	// clients may be unrelated. Zero is no limit.
 	Quota int
 	// IPv4Prefix and IPv6Prefix are the lengths of the prefixes that distinguish networks, in
 	// bits. Zero is DefaultIPv4Network and DefaultIPv6Network, but no more than a client's.
@@ -75,7 +75,7 @@ func (c counts) tryInc(port uint16, addr netip.Addr) (admitted bool, err error) 
 	if c.networks == nil {
 		return c.clients.tryInc(port, addr)
 	}
-	// The network first: it does not remember what it takes back.
+	// The network first: a count that it takes back leaves no trace, as it has no hold-down.
 	if admitted, err = c.networks.tryInc(port, addr); !admitted {
 		return false, err
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 )
 
-// kernelEvent is struct event in bpf/equic.bpf.c.
+// kernelEvent is struct event in bpf/maps.h.
 type kernelEvent struct {
 	atNS   uint64 // CLOCK_MONOTONIC
 	client clientKey

@@ -136,7 +136,8 @@ func isLapsed(m *ebpf.Map) (bool, error) {
 
 // refuse returns the error of a gateway that cannot be taken over.
 func (p *pin) refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: the one in %s: %w; remove it (`equic-gateway unpin` or equic.Unpin), or give another folder", ErrPinned, p.dir, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: the one in %s: %w; remove it (`equic-gateway unpin` or equic.Unpin), or give another folder",
+		ErrPinned, p.dir, fmt.Errorf(format, args...))
 }
 
 // check refuses options for which the gateway in the folder is not made. It replaces Auto by
@@ -173,7 +174,7 @@ func (p *pin) check(o *Options) error {
 	}
 	same := func(a, b Port) bool { return a.Number == b.Number && a.Policy == b.Policy }
 	if !slices.EqualFunc(now.GivenPorts, o.Ports, same) {
-		return p.refuse("its ports or their policies are others: %s", portNumbers(now.GivenPorts))
+		return p.refuse("its ports or their policies differ: %s", portNumbers(now.GivenPorts))
 	}
 	return nil
 }
@@ -187,7 +188,7 @@ func portNumbers(ports []Port) string {
 }
 
 // carryOver sets the limits that were changed while the predecessor ran, unless its
-// options were others than these. The state is then that of the options.
+// options differ from these. The new state is then that of these options.
 func (p *pin) carryOver(o *Options, key hashKey) {
 	now := pinState{
 		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
@@ -221,7 +222,7 @@ func (p *pin) lock(takeOver func() error) error {
 		return err
 	}
 	if takeOver == nil {
-		return fmt.Errorf("%w: another process owns the one in %s: end it, or take over by its own socket", ErrPinned, p.dir)
+		return fmt.Errorf("%w: another process owns the one in %s: stop it, or ask it to hand over", ErrPinned, p.dir)
 	}
 	if err := takeOver(); err != nil {
 		return fmt.Errorf("take over the gateway in %s: %w", p.dir, err)
@@ -330,7 +331,7 @@ func (p *pin) maps() (map[string]*ebpf.Map, error) {
 }
 
 // mapsToPin returns the maps that a successor takes over, by their names in bpf/maps.h. The
-// events are their reader's.
+// events stay with the process that reads them.
 func (m *gatewayMaps) mapsToPin() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		gatewayMapAllowed: m.Allowed, gatewayMapApplications: m.Applications, gatewayMapClients: m.Clients,
@@ -339,8 +340,8 @@ func (m *gatewayMaps) mapsToPin() map[string]*ebpf.Map {
 	}
 }
 
-// fill puts a new gateway into the folder. What an earlier one that was killed while it
-// began has left there is removed.
+// fill puts a new gateway into the folder. It first removes what is left of one that was
+// killed while it started.
 func (p *pin) fill(l *loaded) (err error) {
 	if p.state != nil {
 		return nil
@@ -359,7 +360,7 @@ func (p *pin) fill(l *loaded) (err error) {
 	return err
 }
 
-// save writes the state. The first time, the gateway is complete with it.
+// save writes the state. The first call makes the pinned gateway complete.
 func (p *pin) save() error {
 	if p == nil {
 		return nil
@@ -441,7 +442,7 @@ func detachPinned(path string) {
 	_ = l.Close()
 }
 
-// close gives the folder up, with all that is in it. If nothing is, it is removed.
+// close gives the folder up and keeps its content. An empty folder is removed.
 func (p *pin) close() error {
 	if p == nil {
 		return nil

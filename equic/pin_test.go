@@ -423,7 +423,7 @@ func TestATakeOverThatFailsLeavesTheProgram(t *testing.T) {
 	defer empty.Close()
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, other), empty.FD()))
 	o.Interfaces = []string{serverIface, other}
-	if _, err := Attach(o); err == nil || !taken(err) || !left {
+	if _, err := Attach(o); err == nil || !isTaken(err) || !left {
 		t.Errorf("error %v; the first has left: %v", err, left)
 	}
 	if attachedMode(t) != Native {

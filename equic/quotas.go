@@ -27,7 +27,7 @@ func validateQuotas(o *Options) error {
 		case err != nil:
 			return fmt.Errorf("%s: %w", p, err)
 		case p.Bits() > most:
-			return fmt.Errorf("the quota of %s is that of a part of a client: give a prefix of at most %d bits", p, most)
+			return fmt.Errorf("the quota prefix %s is longer than a client's: give at most %d bits", p, most)
 		case seen[p]:
 			return fmt.Errorf("%s has two quotas: give one", p)
 		}
@@ -65,7 +65,7 @@ func (all quotas) of(k *clientKey) uint32 {
 
 // quota returns the quota in force for a client.
 func (t *table) quota(number uint8, k *clientKey) uint32 {
-	if own := t.quotas.of(k); own != 0 && number != 0 { // else it is not known whose it is
+	if own := t.quotas.of(k); own != 0 && number != 0 { // number is 0 while the client is not known
 		return own
 	}
 	return t.limits[number].quota.Load()

@@ -12,7 +12,6 @@ import (
 // sockets. It discards an overlapping fragment with everything before it (RFC 5722, 4;
 // Linux does the same over IPv4), except if all of its bytes have already come in one
 // run. It supports only the headers that scripts send. It matches Linux 6.18.
-// headers that scripts send, and no more. This is Linux 6.18.
 type stack struct {
 	waiting    map[packetID]*reassembly
 	assembled  [2]int // packets, of IPv4 and of IPv6

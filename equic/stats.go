@@ -32,7 +32,7 @@ const (
 	DropRate          = "drop_rate"           // the client is over its rate
 )
 
-// reasons are all reasons, in the order of enum reason in bpf/equic.bpf.c. Those from
+// reasons are all reasons, in the order of enum reason in bpf/maps.h. Those from
 // firstOfPort on are counted by port.
 var reasons = [...]string{
 	PassMalformed, PassNotIP, PassNotUDP, PassFragment, PassIncomplete, PassTooDeep, PassOtherPort,
@@ -43,7 +43,7 @@ var reasons = [...]string{
 
 const firstOfPort = 9
 
-// Reasons returns all reasons, in the order in which the program checks them.
+// Reasons returns all reasons, in the order of enum reason in bpf/maps.h.
 func Reasons() []string { return append([]string(nil), reasons[:]...) }
 
 // Counts are numbers of packets. Seen = Passed + Dropped.

@@ -18,7 +18,7 @@ const (
 )
 
 // slot is a client's place in the table, in the kernel's format (struct slot in
-// bpf/equic.bpf.c).
+// bpf/maps.h).
 type slot struct {
 	hash  atomic.Uint64 // zero if the slot is free
 	state atomic.Uint64 // connections (32 bits), ports (24), dropped (8)
@@ -48,7 +48,7 @@ type entry struct {
 	ports       uint32 // bits of their ports, cleared when none is in progress
 	limit       uint8  // index of the client's port in table.limits
 	atQuota     bool   // by the quota that was in force when judge compared
-	turnedAway  bool   // user space has refused it something since it is at its quota
+	turnedAway  bool   // user space has refused it something since it reached its quota
 	proven      memory // it was at its quota recently, so its address is not spoofed
 	pressed     memory // it was also refused something recently, so its connections are held down
 }
@@ -63,7 +63,7 @@ func (e *entry) connections() uint32 { return e.open + e.held + e.inherited }
 // quota.
 func (e *entry) admitted() uint32 { return e.connections() + e.validated }
 
-// isTurnedAway reports whether a client was turned away since it is at its quota, by the
+// isTurnedAway reports whether a client was turned away since it reached its quota, by the
 // state of its slot. A client that was only asked for a Retry need not be at its quota.
 func (e *entry) isTurnedAway(state uint64) bool {
 	return e.atQuota && (e.turnedAway || state>>droppedShift != 0)
@@ -214,7 +214,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 		return ErrClosed
 	}
 	if p.index = t.find(p); p.index >= 0 {
-		if e := &t.entries[p.index]; e.inherited > 0 { // it has not been known whose it is
+		if e := &t.entries[p.index]; e.inherited > 0 { // its client was not known until now
 			e.key, e.limit = p.key, p.limit
 		}
 	}
@@ -312,8 +312,8 @@ func (t *table) publish(index int) {
 }
 
 // judge compares a client's connections with the quota in force. If the client is below
-// it, it is let in. judge returns what the slot, of which state is the present state,
-// says about dropped packets from now on. Callers hold the lock of the stripe.
+// it, it is let in. state is the present state of its slot; judge returns the new value of
+// its dropped bits. Callers hold the lock of the stripe.
 func (t *table) judge(e *entry, state uint64, connections uint32) (dropped uint64) {
 	l := &t.limits[e.limit]
 	turnedAway := e.isTurnedAway(state)

@@ -19,7 +19,7 @@ func Unpin(string) error { return ErrUnsupported }
 // Attach returns ErrUnsupported on this system.
 func Attach(Options) (*Gateway, error) { return nil, ErrUnsupported }
 
-// Inc returns ErrUnsupported on this system, as do all the methods that follow.
+// Inc returns ErrUnsupported on this system.
 func (*Gateway) Inc(uint16, netip.Addr) error { return ErrUnsupported }
 
 // TryInc returns ErrUnsupported.

@@ -32,7 +32,7 @@ type keeper struct {
 	program *ebpf.Program
 	id      uint32          // the program's
 	pinned  string          // path of the link in a BPF file system; empty if it is not pinned
-	created bool            // the link was: it did not exist before
+	created bool            // this keeper created the link
 	ns      netns.NsHandle  // the namespace of the interface
 	kernel  *netlink.Handle // for requests about ns
 	changed func(Attachment)
@@ -67,7 +67,7 @@ func prepareAll(program *ebpf.Program, o *Options, changed func(Attachment)) (al
 	return all, nil
 }
 
-// begin attaches the program to all interfaces, or to none more than before.
+// begin attaches the program to all interfaces or, after an error, to no more than before.
 func (all keepers) begin() error {
 	for i, k := range all {
 		if err := k.begin(); err != nil {
@@ -217,7 +217,7 @@ func (k *keeper) refuseTunnels(over int) error {
 	for _, l := range all {
 		a := l.Attrs()
 		if a.Flags&net.FlagUp != 0 && slices.Contains(tunnels, l.Type()) && (a.ParentIndex == 0 || a.ParentIndex == over) {
-			return fmt.Errorf("what comes by the tunnel %s (%s) is not seen: set it down, protect it by a gateway of its own, "+
+			return fmt.Errorf("packets in the tunnel %s (%s) are not seen: bring it down, give it a gateway of its own, "+
 				"or allow tunnels", a.Name, l.Type())
 		}
 	}
@@ -262,7 +262,7 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 		l, err = k.linkTo(index)
 		k.created = true
 	}
-	if taken(err) {
+	if isTaken(err) {
 		return nil, fmt.Errorf("%s%w", k.programOn(index), explain(err))
 	}
 	if err != nil {

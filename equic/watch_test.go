@@ -136,7 +136,7 @@ func TestAProgramInItsPlaceIsTold(t *testing.T) {
 	k.mu.Unlock()
 	testkit.Await(t, "the reason is told", func() bool {
 		now := g.Attachments()[0]
-		return !now.Attached && now.Err != nil && taken(now.Err)
+		return !now.Attached && now.Err != nil && isTaken(now.Err)
 	})
 	testkit.Must(t, netlink.LinkSetXdpFd(netkit.Link(t, serverIface), -1))
 	if now := told.next(t); !now.Attached {

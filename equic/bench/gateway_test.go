@@ -22,7 +22,7 @@ const serverPort = 4433
 
 var onePort = []equic.Port{{Number: serverPort}}
 
-// slot is struct slot of bpf/equic.bpf.c. A bucket has four of them.
+// slot is struct slot in bpf/maps.h. A bucket has four of them.
 type slot struct {
 	Hash        uint64
 	Connections uint32

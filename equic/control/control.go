@@ -140,7 +140,7 @@ func (s *Server) own(by int) {
 	defer s.owning.Unlock()
 	s.owners += by
 	if err := s.Gateway.SetOwners(s.owners); err != nil {
-		s.Log.Error("note who counts", "error", err)
+		s.Log.Error("record the number of owners", "error", err)
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			return nil
 		}
 		if err != nil {
-			if s.Options.HandOver != nil { // before the connections end, and what they count with them
+			if s.Options.HandOver != nil { // first, or the counts would end with the connections
 				s.HandOver()
 			}
 			return fmt.Errorf("accept connections of %s: %w", listener.Addr(), err)

@@ -30,7 +30,7 @@ func (s *session) validate(c client) error {
 func begin(s *session, arguments []string) (string, error) {
 	from, err := netip.ParseAddrPort(arguments[1])
 	if err != nil {
-		return "", fmt.Errorf("%.64q is no address with a port: give one such as 192.0.2.7:50000 or [2001:db8::7]:50000",
+		return "", fmt.Errorf("%.64q is not an address with a port: give one such as 192.0.2.7:50000 or [2001:db8::7]:50000",
 			arguments[1])
 	}
 	rest := arguments[2:]

@@ -41,7 +41,7 @@ func TestTheManualsClientInCCounts(t *testing.T) {
 	testkit.Must(t, in.Close())
 	testkit.Must(t, client.Wait())
 	testkit.Await(t, "its connections are released", func() bool { return c.total() == 1 })
-	if !strings.Contains(said.String(), `nobody: error: "nobody" is no address`) ||
+	if !strings.Contains(said.String(), `nobody: error: "nobody" is not an address`) ||
 		strings.Count(said.String(), "192.0.2.9: over") != 1 {
 		t.Errorf("standard error has %q", said.String())
 	}

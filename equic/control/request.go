@@ -61,7 +61,7 @@ func counts(do func(*session, client) error) func(*session, []string) (string, e
 	return func(s *session, arguments []string) (string, error) {
 		addr, err := netip.ParseAddr(arguments[0])
 		if err != nil {
-			return "", fmt.Errorf("%.64q is no address: give one such as 192.0.2.7 or 2001:db8::7", arguments[0])
+			return "", fmt.Errorf("%.64q is not an address: give one such as 192.0.2.7 or 2001:db8::7", arguments[0])
 		}
 		port, err := s.server.port(arguments[1:])
 		if err != nil {
@@ -135,7 +135,7 @@ func (s *session) reportClaimed() error {
 // handOver gives the gateway up for a successor.
 func (s *session) handOver() error {
 	if s.server.Options.HandOver == nil {
-		return errors.New("nothing of this gateway outlives its process: restart it with --pin")
+		return errors.New("this gateway cannot be handed over: restart it with --pin")
 	}
 	s.server.Log.Info("a successor takes over")
 	s.end = s.server.HandOver
@@ -222,7 +222,7 @@ func ParsePrefix(text string) (netip.Prefix, error) {
 	}
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%.64q is no prefix: give one such as 192.0.2.0/24, or an address", text)
+		return netip.Prefix{}, fmt.Errorf("%.64q is not a prefix: give one such as 192.0.2.0/24, or an address", text)
 	}
 	return p, nil
 }

@@ -220,7 +220,7 @@ func TestTooManyReadersOfAllClientsAreAskedToComeAgain(t *testing.T) {
 		c.server.snapshots <- struct{}{}
 	}
 	p := dial(t, c.path)
-	p.want(t, "clients", "error: 4 connections read the clients now: ask again")
+	p.want(t, "clients", "error: 4 connections are reading the clients now: ask again")
 	<-c.server.snapshots
 	p.want(t, "clients", "[]")
 	p.want(t, "clients", "[]") // its place is free again

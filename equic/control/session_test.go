@@ -52,8 +52,8 @@ func TestSessions(t *testing.T) {
 			{"dec 2001:DB8::7", "ok"},
 		}, 0},
 		{"what is no address is an error", one, []say{
-			{"inc example.org", `error: "example.org" is no address: give one such as 192.0.2.7 or 2001:db8::7`},
-			{"inc 192.0.2.0/24", `error: "192.0.2.0/24" is no address: give one such as 192.0.2.7 or 2001:db8::7`},
+			{"inc example.org", `error: "example.org" is not an address: give one such as 192.0.2.7 or 2001:db8::7`},
+			{"inc 192.0.2.0/24", `error: "192.0.2.0/24" is not an address: give one such as 192.0.2.7 or 2001:db8::7`},
 		}, 0},
 		{"what was not counted cannot be released", one, []say{
 			{"dec 192.0.2.7", "error: no connection of 192.0.2.7 to port 443 was counted here: count it by inc first"},
@@ -112,8 +112,8 @@ func TestSessions(t *testing.T) {
 			{"deny 203.0.113.0/24 for ever", `error: for "ever" is no time: give one such as for 90s, for 10m or for 24h`},
 			{"deny 203.0.113.0/24 for -1s", `error: for "-1s" is no time: give one such as for 90s, for 10m or for 24h`},
 			{"undeny 203.0.113.0/24 for 10m", "error: 3 arguments given: send undeny PREFIX"},
-			{"deny nobody", `error: "nobody" is no prefix: give one such as 192.0.2.0/24, or an address`},
-			{"deny fe80::1%eth0", `error: "fe80::1%eth0" is no prefix: give one such as 192.0.2.0/24, or an address`},
+			{"deny nobody", `error: "nobody" is not a prefix: give one such as 192.0.2.0/24, or an address`},
+			{"deny fe80::1%eth0", `error: "fe80::1%eth0" is not a prefix: give one such as 192.0.2.0/24, or an address`},
 		}, 0},
 		{"spaces, tabs and carriage returns separate words", one, []say{{"  inc\t192.0.2.7  443 \r", "ok"}}, 1},
 		{"garbage is an error, and the connection goes on", one, []say{
@@ -336,7 +336,7 @@ func TestTheGatewayIsHandedOverOnce(t *testing.T) {
 		t.Errorf("given up %d times, %d connections stay counted; want 1 and 1", given, c.total())
 	}
 	plain := dial(t, control(t, 443).path)
-	if got := plain.ask(t, "handover"); !strings.HasPrefix(got, "error: nothing of this gateway outlives") {
+	if got := plain.ask(t, "handover"); !strings.HasPrefix(got, "error: this gateway cannot be handed over") {
 		t.Errorf("reply %q", got)
 	}
 }

@@ -181,7 +181,7 @@ func (s *session) clients(all func() iter.Seq[equic.Client]) error {
 	case s.server.snapshots <- struct{}{}:
 		defer func() { <-s.server.snapshots }()
 	default:
-		return fmt.Errorf("%d connections read the clients now: ask again", maxSnapshots)
+		return fmt.Errorf("%d connections are reading the clients now: ask again", maxSnapshots)
 	}
 	s.timed.begin()
 	defer s.timed.end()

@@ -16,11 +16,11 @@
 // # Admission and backstop
 //
 // The kernel drops packets with which a client at its quota tries to open more
-// connections. Listen counts handshakes before they cost anything, so a client with
-// that many handshakes in progress already is at its quota. Wrap guards an existing
-// listener, and gets connections only when their handshakes are complete. In both
-// cases, however many connections of a client arrive at once, the server gets no more
-// than its quota. The others are refused here, with the error H3_EXCESSIVE_LOAD.
+// connections. Listen counts handshakes before they cost anything, so a client's
+// handshakes in progress count towards its quota. Wrap guards an existing listener, and
+// gets connections only when their handshakes are complete. In both cases, however many
+// connections of a client arrive at once, the server gets no more than its quota. The
+// others are refused here, with the error H3_EXCESSIVE_LOAD.
 //
 // # Dead clients
 //

@@ -189,7 +189,7 @@ func (c *Client) find() {
 			return
 		case <-time.After(wait):
 		}
-		if c.isFound() {
+		if c.reconnect() {
 			return
 		}
 		if wait = soonRetry; time.Since(lost) > handOverTime {
@@ -198,7 +198,7 @@ func (c *Client) find() {
 	}
 }
 
-func (c *Client) isFound() bool {
+func (c *Client) reconnect() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed && c.connect() != nil {
