@@ -69,7 +69,7 @@ func (w *eventWriter) run(to io.Writer) {
 }
 
 // stop writes the buffered events. Call it after the gateway is closed, when it sends
-// no more. If the reader does not read, stop does not wait: the process ends.
+// no more. If the reader is slow, stop waits for at most eventPatience.
 func (w *eventWriter) stop() {
 	close(w.in)
 	select {

@@ -42,7 +42,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"UDP port to protect; 443=20 gives it a quota of its own (required, repeatable)")
 	set.IntVar(&o.Quota, "quota", equic.DefaultQuota, "connections that a client may have at once")
 	set.StringVar(&f.policy, "policy", string(equic.PolicyNew),
-		"what is dropped of a client at its quota: new (what opens a connection) or client (every packet)")
+		"packets to drop from a client at its quota: new (those that open a connection) or client (all)")
 	set.Float64Var(&o.InitialsPerSecond, "rate", 0, "packets that open a connection, per client and second; 0 is no limit")
 	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
 	set.DurationVar(&o.HoldDown, "hold-down", equic.DefaultHoldDown,
@@ -53,22 +53,22 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.mode, "mode", string(equic.Native),
 		"where the program runs: native (XDP in the driver), generic (XDP), tc, netfilter, or auto (the first that works)")
 	set.IntVar(&o.MaxClients, "max-clients", equic.DefaultMaxClients, "clients that the kernel's map holds")
-	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "bits of an IPv4 address that make a client")
-	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "bits of an IPv6 address that make a client")
+	set.IntVar(&o.IPv4Prefix, "ipv4-prefix", equic.DefaultIPv4Prefix, "length of the IPv4 prefix that is one client")
+	set.IntVar(&o.IPv6Prefix, "ipv6-prefix", equic.DefaultIPv6Prefix, "length of the IPv6 prefix that is one client")
 	set.StringArrayVar(&f.quotas, "quota-of", nil,
 		"quota of each client in a prefix, such as 100.64.0.0/10=200, in place of the others (repeatable)")
 	set.IntVar(&o.Networks.Quota, "network-quota", 0,
 		"connections that all clients of a network together may have at each port; 0 is no limit")
 	set.IntVar(&o.Networks.IPv4Prefix, "network-ipv4-prefix", 0,
-		"bits of an IPv4 address that make a network; 0 is 24, but no more than a client's")
+		"length of the IPv4 prefix that is a network; 0 is 24, but no more than a client's")
 	set.IntVar(&o.Networks.IPv6Prefix, "network-ipv6-prefix", 0, "the same for IPv6; 0 is 48")
 	set.StringArrayVar(&f.allowed, "allow", nil, "prefix that is never dropped (repeatable)")
 	set.StringArrayVar(&f.denied, "deny", nil, "prefix that is always dropped, unless allowed (repeatable)")
-	set.StringVar(&f.files.allow, "allow-file", "", "file with such prefixes, one in each line; read again on SIGHUP")
+	set.StringVar(&f.files.allow, "allow-file", "", "file with allowed prefixes, one per line; read again on SIGHUP")
 	set.StringVar(&f.files.deny, "deny-file", "", "the same for prefixes that are dropped")
 	set.IntVar(&o.MaxPrefixes, "max-prefixes", equic.DefaultMaxPrefixes, "prefixes that each of the two lists has room for")
 	set.BoolVar(&o.AllowTunnels, "allow-tunnels", false,
-		"start next to a tunnel device that is up, although what comes by it is not seen")
+		"start even if a tunnel device is up, although packets inside the tunnel are not seen")
 	set.BoolVar(&o.Monitor, "monitor", false,
 		"count what would be dropped, but drop nothing and admit every client; the socket can change it")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
@@ -147,7 +147,7 @@ func (f *flags) parse() (options, error) {
 		return o, wrong("--mode: %w", err)
 	}
 	if g.Mode == equic.Socket {
-		return o, wrong("--mode: the socket is the server's, which can attach to it by the library: give another mode")
+		return o, wrong("--mode: only the server can attach to its socket, through the library: give another mode")
 	}
 	if g.Policy, err = equic.ParsePolicy(f.policy); err != nil {
 		return o, wrong("--policy: %w", err)

@@ -254,7 +254,7 @@ func TestAGatewayThatIsNotPinnedIsNotTakenOver(t *testing.T) {
 	newPair(t)
 	dir := newBPFFolder(t)
 	p := start(t)
-	p.dial(t).want(t, "handover", "error: nothing of this gateway outlives its process: restart it with --pin")
+	p.dial(t).want(t, "handover", "error: this gateway cannot be handed over: restart it with --pin")
 	second := commandAt(t, p.socket, "--pin", dir)
 	testkit.Must(t, second.Start())
 	if code := second.await(t); code != exitMachine {

@@ -36,10 +36,10 @@ func TestAListIsReadFromAFile(t *testing.T) {
 
 func TestALineThatIsWrongIsNamed(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"a name":             {"192.0.2.1\nexample.org\n", `list:2: "example.org" is no prefix`},
-		"two on one line":    {"192.0.2.1 192.0.2.2", `list:1: "192.0.2.1 192.0.2.2" is no prefix`},
-		"too many bits":      {"# v4\n\n192.0.2.0/33", `list:3: "192.0.2.0/33" is no prefix`},
-		"a zone":             {"fe80::1%eth0", `list:1: "fe80::1%eth0" is no prefix`},
+		"a name":             {"192.0.2.1\nexample.org\n", `list:2: "example.org" is not a prefix`},
+		"two on one line":    {"192.0.2.1 192.0.2.2", `list:1: "192.0.2.1 192.0.2.2" is not a prefix`},
+		"too many bits":      {"# v4\n\n192.0.2.0/33", `list:3: "192.0.2.0/33" is not a prefix`},
+		"a zone":             {"fe80::1%eth0", `list:1: "fe80::1%eth0" is not a prefix`},
 		"a line without end": {"192.0.2.1\n" + strings.Repeat("9", 1<<20), "list:2: bufio.Scanner: token too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,8 +75,8 @@ func FuzzListsAreReadOrRefused(f *testing.F) {
 func TestAFileThatIsWrongIsWrongUsage(t *testing.T) {
 	bad := writeList(t, "192.0.2.1", "example.org")
 	for _, test := range []struct{ flag, value, want string }{
-		{"--allow-file", bad, "--allow-file: " + bad + `:2: "example.org" is no prefix`},
-		{"--deny-file", bad, "--deny-file: " + bad + `:2: "example.org" is no prefix`},
+		{"--allow-file", bad, "--allow-file: " + bad + `:2: "example.org" is not a prefix`},
+		{"--deny-file", bad, "--deny-file: " + bad + `:2: "example.org" is not a prefix`},
 		{"--deny-file", t.TempDir(), "is a directory"},
 		{"--allow-file", filepath.Join(t.TempDir(), "nothing"), "no such file or directory"},
 	} {

@@ -92,7 +92,7 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	so := control.Options{Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: g.Ports(), Log: log}
-	if o.gateway.Pin != "" { // first give up what is pinned: what ends after that changes nothing
+	if o.gateway.Pin != "" { // leave first: sessions that end after that change no pinned counts
 		so.HandOver = func() {
 			if err := g.Leave(); err != nil {
 				log.Error("hand over", "error", err)
@@ -210,7 +210,7 @@ func (w *watcher) watch(g *equic.Gateway) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.of = g
-	w.time(g.Attachments())
+	w.updateTimer(g.Attachments())
 }
 
 // changed is called by the gateway (OnAttachment).
@@ -225,12 +225,12 @@ func (w *watcher) changed(now equic.Attachment) {
 	if w.of != nil {
 		all := w.of.Attachments()
 		w.manager.status(stateOf(all))
-		w.time(all)
+		w.updateTimer(all)
 	}
 }
 
-// time starts or stops the timer. Callers hold mu.
-func (w *watcher) time(all []equic.Attachment) {
+// updateTimer starts or stops the timer. Callers hold mu.
+func (w *watcher) updateTimer(all []equic.Attachment) {
 	somewhere := slices.ContainsFunc(all, func(at equic.Attachment) bool { return at.Attached })
 	switch {
 	case somewhere && w.timer != nil:

@@ -24,11 +24,11 @@ const (
 
 const about = `equic-gateway blocks QUIC clients in the kernel for a server in any language.
 It attaches an XDP program to an interface, and counts the connections that the
-server names on a Unix socket: "tryinc ADDR" and "dec ADDR". A client at its quota
-is dropped before the network stack sees it. When the server goes away, what it
-counted goes with it; when equic-gateway ends in any way, nothing stays attached,
-unless --pin is given: then the next one with the same flag takes everything over,
-also from one that still runs. SIGHUP reads the lists from files again.
+server names on a Unix socket: "tryinc ADDR" and "dec ADDR". New connections of a
+client at its quota are dropped before the network stack sees them. When the server
+goes away, its counts go with it; when equic-gateway ends in any way, nothing stays
+attached, unless --pin is given: then the next one with the same flag takes everything
+over, even from one that is still running. SIGHUP reads the lists from files again.
 
 Standard output is data (--events), standard error is a log. Exit codes:
   0    ended by SIGTERM, or by a successor that took over
@@ -126,7 +126,7 @@ func wrong(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// machineError is a feature that this machine lacks.
+// machineError means that the gateway cannot run on this machine as it is (exit code 3).
 type machineError struct{ error }
 
 func (e machineError) Unwrap() error { return e.error }

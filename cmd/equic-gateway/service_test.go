@@ -100,7 +100,7 @@ func TestTheServiceManagerIsToldWhatHappens(t *testing.T) {
 	reload()
 	m.want(t, map[string]string{"READY": "1", "STATUS": attachedTo +
 		"; the last reload failed: the lists stay as they were: " + deny +
-		`:1: "nonsense" is no prefix: give one such as 192.0.2.0/24, or an address`})
+		`:1: "nonsense" is not a prefix: give one such as 192.0.2.0/24, or an address`})
 
 	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverInterface)))
 	if got := m.next(t); !strings.HasPrefix(got["STATUS"], "not attached to "+serverInterface+", nothing is dropped there: ") {
