@@ -63,8 +63,8 @@ func (k KeyExchange) curves() []tls.CurveID {
 type Options struct {
 	Server string // host:port
 	Mode   Mode
-	// Give either Requests or Duration. With Duration, no request starts at that time
-	// after the first intended start, or later. Requests in flight then continue.
+	// Give either Requests or Duration. With Duration, no request starts that long
+	// after the first intended start. Requests in flight then continue.
 	Requests int
 	Duration time.Duration
 	// Rate is the number of scheduled starts per second; late starts are caught up.

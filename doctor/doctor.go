@@ -57,7 +57,7 @@ type least struct {
 	major, minor int
 }
 
-// floods is the name of what needs a kernel and is no place.
+// floods names the only entry of leastKernels that is not a place.
 const floods = "floods in network namespaces"
 
 func leastKernels() []least {
@@ -149,9 +149,9 @@ var wanted = []struct {
 }{{12, "NET_ADMIN"}, {21, "SYS_ADMIN"}, {38, "PERFMON"}, {39, "BPF"}}
 
 func (m machine) capabilities() Check {
-	c := Check{Name: "capabilities", Status: OK, Found: "not told"}
-	missing, told := m.missingRights()
-	if !told {
+	c := Check{Name: "capabilities", Status: OK, Found: "not reported"}
+	missing, known := m.missingRights()
+	if !known {
 		return c
 	}
 	c.Found = "all that network namespaces need"
@@ -167,19 +167,19 @@ func (m machine) capabilities() Check {
 // AllRights reports whether this process has every capability that a run without an
 // engine needs. If the kernel still refuses something, it refuses it to every process.
 func AllRights(h host.Host) bool {
-	missing, told := machine{h}.missingRights()
-	return told && len(missing) == 0
+	missing, known := machine{h}.missingRights()
+	return known && len(missing) == 0
 }
 
 // missingRights returns the wanted capabilities that this process does not have.
-func (m machine) missingRights() (missing []string, told bool) {
-	has, told := m.Capabilities()
+func (m machine) missingRights() (missing []string, known bool) {
+	has, known := m.Capabilities()
 	for _, w := range wanted {
 		if has&(1<<w.bit) == 0 {
 			missing = append(missing, w.name)
 		}
 	}
-	return missing, told
+	return missing, known
 }
 
 func (m machine) cpus(need Need) Check {
@@ -254,7 +254,7 @@ func (m machine) governor() Check {
 	switch governor {
 	case "performance":
 	case "":
-		c.Found = "not told (a virtual machine, or a fixed frequency)"
+		c.Found = "not reported (a virtual machine, or a fixed frequency)"
 	default:
 		c.Status, c.Means = Warning, "the CPU's frequency follows the load: trials differ more"
 		c.Remedy = "cpupower frequency-set -g performance"
@@ -263,9 +263,9 @@ func (m machine) governor() Check {
 }
 
 func (m machine) throttling() Check {
-	c := Check{Name: "throttling", Status: OK, Found: "not told"}
-	times, told := m.Overheated()
-	if !told {
+	c := Check{Name: "throttling", Status: OK, Found: "not reported"}
+	times, known := m.Overheated()
+	if !known {
 		return c
 	}
 	c.Found = fmt.Sprintf("%d times since the start of the machine", times)
@@ -282,10 +282,10 @@ func (m machine) clock() Check {
 	switch source {
 	case "tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter":
 	case "":
-		c.Found = "not told"
+		c.Found = "not reported"
 	default:
 		c.Status, c.Means = Warning, "reading this clock is a system call: it costs more, and is counted"
-		c.Remedy = "boot with clocksource=tsc, where the CPU's is stable"
+		c.Remedy = "boot with clocksource=tsc, if the CPU's TSC is stable"
 	}
 	return c
 }
@@ -314,14 +314,14 @@ func (m machine) ipv6(need Need) Check {
 }
 
 func (m machine) load() Check {
-	load, told := m.Load1()
-	if !told {
-		return Check{Name: "load", Status: OK, Found: "not told"}
+	load, known := m.Load1()
+	if !known {
+		return Check{Name: "load", Status: OK, Found: "not reported"}
 	}
 	c := Check{Name: "load", Status: OK, Found: fmt.Sprintf("%.2f in the last minute", load)}
 	if n := len(m.OnlineCPUs()); n > 0 && load >= float64(n)/2 {
 		c.Status, c.Means = Warning, "something else is at work: its noise is in your figures"
-		c.Remedy = "wait for its end, or end it"
+		c.Remedy = "wait until it ends, or stop it"
 	}
 	return c
 }
@@ -337,7 +337,7 @@ func OpenFiles(limit uint64, need Need, engineSets bool) Check {
 		c.Status = Missing
 		c.Found += fmt.Sprintf(", and a client of the scenario needs %d", need.OpenFiles)
 		c.Means = "clients cannot open a socket for each request under way"
-		c.Remedy = fmt.Sprintf("as root `ulimit -Hn %d` in the shell that runs it, or lower clients.parallel.max_in_flight",
+		c.Remedy = fmt.Sprintf("as root, run `ulimit -Hn %d` in that shell, or lower clients.parallel.max_in_flight",
 			need.OpenFiles)
 	}
 	return c

@@ -221,7 +221,7 @@ func TestAllRightsAreThoseThatARunWithoutAnEngineNeeds(t *testing.T) {
 	}
 }
 
-func TestTheLimitOfOpenFilesIsHeldAgainstTheScenario(t *testing.T) {
+func TestTheLimitOfOpenFilesIsComparedWithTheScenario(t *testing.T) {
 	for name, test := range map[string]struct {
 		limit      uint64
 		needed     int

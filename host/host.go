@@ -1,6 +1,6 @@
 // Package host reads the kernel's information about this machine: CPUs, memory,
 // capabilities, load. doctor checks it, orchestrate records it and waits for an idle
-// machine with it, and measure finds its CPUs with it. The package measure reads the
+// machine, and measure finds the CPUs that it may use. The package measure reads the
 // state of a process.
 package host
 

@@ -15,7 +15,7 @@ import (
 // that it can do its work is printed for it.
 type Readiness struct {
 	Node string // of the record
-	// Line is a text in a line of its output, with which it is ready. If it is empty, the
+	// Line is a text: a line of output that contains it means ready. If it is empty, the
 	// command is ready when Answers returns nil.
 	Line    string
 	Answers func(context.Context) error
@@ -64,7 +64,7 @@ const longestLine = 64 << 10
 // lineWatcher looks for a text in the lines that are written to it.
 type lineWatcher struct {
 	text  []byte
-	line  []byte // that of which the end is missing
+	line  []byte // the current line, not complete yet
 	found chan struct{}
 }
 

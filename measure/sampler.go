@@ -43,7 +43,7 @@ type sampler struct {
 	missed       int
 }
 
-// seldom is the values that are read only once a second. They change slowly, or are
+// seldom holds the values that are read only once a second. They change slowly, or are
 // counters of which only the end matters. Their files take longer to read than all
 // others.
 type seldom struct {

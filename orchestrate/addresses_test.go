@@ -156,7 +156,7 @@ func TestTheManifestHasTheNetworkUnlessItIsIPv4(t *testing.T) {
 			t.Errorf("family %q, want %q", e.Family, family)
 		}
 	}
-	if s := saturating(in6(record.FamilyIPv6)); s.Parallel.Addresses > 1 {
+	if s := saturatingScenario(in6(record.FamilyIPv6)); s.Parallel.Addresses > 1 {
 		t.Error("the capacity is measured with several addresses, so without a client over its quota")
 	}
 }

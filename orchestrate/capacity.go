@@ -140,13 +140,10 @@ func strongest(c *results.Capacity) float64 {
 // tenths rounds a multiple down to one decimal, as in a scenario.
 func tenths(multiple float64) float64 { return math.Floor(10*multiple) / 10 }
 
-// measureCapacity measures the capacity of a cell's server, unless it is given. A few
-// seconds are easily disturbed, so it measures up to Attempts times until the clients
-// can start the strongest attack of the scenario, and returns the measurement by which
-// they can start most.
+// measureCapacity measures the capacity of a cell's server, unless it is given.
 func measureCapacity(
 	ctx context.Context, s, cell *scenarios.Scenario, rt Runtime, o Options,
-) (best *results.Capacity, err error) {
+) (*results.Capacity, error) {
 	if c := o.Capacity; c > 0 {
 		return &results.Capacity{Point: cell.ServerPoint, ServingPerS: c, Given: true}, nil
 	}
@@ -156,12 +153,23 @@ func measureCapacity(
 			most = max(most, asked)
 		}
 	}
-	for range Attempts {
+	return measureUntil(most, func() (*results.Capacity, error) {
 		if o.OnEvent != nil {
 			o.OnEvent(Event{Phase: PhaseCapacity})
 		}
+		return saturate(ctx, cell, rt, o)
+	})
+}
+
+// measureUntil measures up to Attempts times, as a few seconds are easily disturbed,
+// until the clients can start an attack of the given multiple of the capacity. It
+// returns the measurement by which they can start the strongest attack.
+func measureUntil(
+	multiple float64, measure func() (*results.Capacity, error),
+) (best *results.Capacity, err error) {
+	for range Attempts {
 		var c *results.Capacity
-		switch c, err = saturate(ctx, cell, rt, o); {
+		switch c, err = measure(); {
 		case errors.Is(err, errDisturbed):
 			continue
 		case err != nil:
@@ -169,14 +177,14 @@ func measureCapacity(
 		case best == nil || strongest(c) > strongest(best):
 			best = c
 		}
-		if tenths(strongest(best)) >= most {
+		if tenths(strongest(best)) >= multiple {
 			break
 		}
 	}
-	if best != nil {
-		err = nil
+	if best == nil {
+		return nil, err
 	}
-	return best, err
+	return best, nil
 }
 
 // saturate keeps a server busy for some seconds, once serving and once refusing. It does
@@ -187,7 +195,7 @@ func saturate(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Optio
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	outcome, err := Run(ctx, saturating(cell), rt,
+	outcome, err := Run(ctx, saturatingScenario(cell), rt,
 		Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
 	if err != nil && !errors.Is(err, ErrInvalid) { // the server is too busy on purpose
 		return nil, fmt.Errorf("measure the capacity: %w", err)
@@ -199,8 +207,8 @@ func saturate(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Optio
 	return readCapacity(run, cell.ServerPoint)
 }
 
-// saturating returns a load of a few seconds that keeps the server of a scenario busy.
-func saturating(cell *scenarios.Scenario) *scenarios.Scenario {
+// saturatingScenario returns a load of a few seconds that keeps the server of a scenario busy.
+func saturatingScenario(cell *scenarios.Scenario) *scenarios.Scenario {
 	s := *cell
 	s.Name, s.Text = "capacity", nil
 	s.Cell, s.Load, s.Point, s.ServerPoint, s.Set = "", "", "", "", nil

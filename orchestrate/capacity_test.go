@@ -122,6 +122,46 @@ func TestACapacityThatIsNotTheServersIsAnError(t *testing.T) {
 	}
 }
 
+func TestTheCapacityIsMeasuredUntilTheClientsCanStartTheAttack(t *testing.T) {
+	can := func(multiple float64) any { // the clients' CPU is the limit
+		return &results.Capacity{
+			ServingPerS: 100, ServingClientNS: 5e6, ClientCPUs: 1,
+			RefusingClientNS: 0.4e9 / (100 * (multiple - 1)),
+		}
+	}
+	broken := errors.New("broken")
+	for name, test := range map[string]struct {
+		measured []any   // capacities and errors, in turn
+		want     float64 // the multiple by which the clients can start most
+		err      error
+	}{
+		"the first is enough":                 {[]any{can(2.5), broken}, 2.5, nil},
+		"the second is enough":                {[]any{can(1.5), can(2.5), broken}, 2.5, nil},
+		"none is enough: the best":            {[]any{can(1.5), can(1.8), can(1.4), broken}, 1.8, nil},
+		"a disturbed one is measured again":   {[]any{errDisturbed, can(2.5), broken}, 2.5, nil},
+		"a disturbed one takes no other away": {[]any{can(1.5), errDisturbed, errDisturbed, broken}, 1.5, nil},
+		"all are disturbed":                   {[]any{errDisturbed, errDisturbed, errDisturbed, broken}, 0, errDisturbed},
+		"an error ends it":                    {[]any{can(1.5), broken, can(2.5)}, 0, broken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := measureUntil(2, func() (*results.Capacity, error) {
+				next := test.measured[0]
+				test.measured = test.measured[1:]
+				if err, ok := next.(error); ok {
+					return nil, err
+				}
+				return next.(*results.Capacity), nil
+			})
+			if !errors.Is(err, test.err) {
+				t.Fatalf("error %v, want %v", err, test.err)
+			}
+			if err == nil && math.Abs(strongest(c)-test.want) > 1e-9 {
+				t.Errorf("the clients can start %v times the capacity, want %v", strongest(c), test.want)
+			}
+		})
+	}
+}
+
 func TestAnAttackThatTheClientsCannotMakeIsRefused(t *testing.T) {
 	c := &results.Capacity{ServingPerS: 500, ServingClientNS: 1.6e6, RefusingClientNS: 0.8e6, ClientCPUs: 1}
 	attack := func(strength float64) *scenarios.Scenario {

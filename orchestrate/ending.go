@@ -41,7 +41,7 @@ func (t *trial) signal(ctx context.Context, m *member, signal syscall.Signal) er
 }
 
 // dismiss asks the nodes of an interrupted trial to end, and waits as long as for any
-// node that is asked to stop, or until the run is to hurry. The removal then kills
+// node that is asked to stop, or until Options.Hurry is closed. The removal then kills
 // nodes that still run.
 func (t *trial) dismiss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
@@ -71,7 +71,7 @@ func (t *trial) dismiss(ctx context.Context) error {
 }
 
 // teardown gives up the nodes: it removes them or, with Options.Keep, leaves them to
-// the next trial, if there may be one.
+// the next trial, unless the run was interrupted.
 func (t *trial) teardown(ctx context.Context) error {
 	if t.runner.options.Keep && ctx.Err() == nil {
 		t.nodes.Detach()

@@ -67,7 +67,7 @@ func (m *member) failure(epoch time.Time, nodes int) (string, error) {
 	case moved != "":
 		return node.Title() + " " + moved, nil
 	case node.ReadyNS > 0:
-		return fmt.Sprintf("%s was ready %s after the epoch: if it stays so, raise trial.startup",
+		return fmt.Sprintf("%s was ready %s after the epoch: if this recurs, raise trial.startup",
 			node.Title(), validity.Seconds(node.ReadyNS)), nil
 	}
 	at := validity.Seconds(m.overAt.Sub(epoch).Nanoseconds())

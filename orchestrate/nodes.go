@@ -38,7 +38,7 @@ func newSpec(
 	}.nodes(p.Variant)
 	for i := range nodes {
 		n := &nodes[i]
-		n.CPUs = cpus.of(n.Role)
+		n.CPUs = cpus.forRole(n.Role)
 		if platform.ProbePins && len(n.CPUs) > 0 {
 			n.Command = slices.Insert(n.Command, 1, "--pin", host.FormatCPUs(n.CPUs)) // the probe is first
 		}
@@ -237,16 +237,16 @@ func endOf(c scenarios.Clients) []string {
 	return []string{"--requests", strconv.Itoa(c.Requests)}
 }
 
-// ErrRuntime is the error of a scenario with clients that the runtime does not support.
+// ErrRuntime is the error of a scenario that the runtime does not support.
 var ErrRuntime = errors.New("the runtime cannot run this")
 
-// checkRuntime refuses spoofed packets if nodes of the runtime can send only from their
-// own address, and neighbours if each node has an address of its own.
+// checkRuntime refuses what the runtime cannot do: images, programs of this machine, the
+// hosts' networks, IPv6, several addresses for one node, neighbours, and spoofed packets.
 func checkRuntime(s *scenarios.Scenario, p Platform) error {
 	for _, c := range s.Cells() {
 		switch {
 		case c.Server.Image != "" && !p.Images:
-			return fmt.Errorf("%w: server.image is that of a container, and the nodes of the runtime %s are none: run with "+
+			return fmt.Errorf("%w: server.image needs containers, and nodes of the runtime %s are not containers: run with "+
 				"--runtime docker, or leave image out", ErrRuntime, p.Runtime.Name)
 		case c.Server.Foreign() && c.Server.Image == "" && !p.HostPrograms:
 			return fmt.Errorf("%w: server.command is a program of this machine, which the nodes of the runtime %s do not have: "+
@@ -285,7 +285,7 @@ type placement struct {
 	server, sequential, parallel []int
 }
 
-func (p placement) of(role string) []int {
+func (p placement) forRole(role string) []int {
 	switch role {
 	case results.RoleServer, results.RoleGateway:
 		return p.server

@@ -10,8 +10,8 @@ const otherFiles = 64
 const floodPorts = 1024
 
 // openFiles returns how many files a client may have open at once, or zero if there is no such
-// client. This is the only estimate of that number: a client opens a socket for each request in
-// flight (client, dialer.exchange). If clients share sockets, change it here.
+// client. This is the only estimate of that number. It leaves out sockets that rest between two
+// requests (client/sockets.go), which can outnumber those in flight.
 func openFiles(c scenarios.Clients) int {
 	if c.Count == 0 {
 		return 0

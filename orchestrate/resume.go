@@ -42,10 +42,10 @@ func (r *runner) resume() error {
 		return fmt.Errorf("%w %s: %w", ErrResume, run.Dir, err)
 	}
 	if len(r.plan) < len(recorded) || !slices.Equal(recorded, r.plan[:len(recorded)]) {
-		return fmt.Errorf("%w %s: its trials are not those that follow from each other: start a new run", ErrResume, run.Dir)
+		return fmt.Errorf("%w %s: its trials do not follow from one another: start a new run", ErrResume, run.Dir)
 	}
 	if r.next() == len(r.plan) {
-		return fmt.Errorf("%w %s: all of its %d trials are whole", ErrResume, run.Dir, len(r.plan))
+		return fmt.Errorf("%w %s: all %d of its trials have ended", ErrResume, run.Dir, len(r.plan))
 	}
 	r.manifest.Resumed = append(r.manifest.Resumed, fresh.Started)
 	r.recordCertificates()
@@ -72,7 +72,7 @@ func differences(was, is *results.Manifest) []string {
 		}
 	}
 	if was.ScenarioSHA256 != is.ScenarioSHA256 {
-		all = append(all, "the scenario is another")
+		all = append(all, "the scenario is a different one")
 	}
 	for _, name := range slices.Sorted(maps.Keys(was.Binaries)) {
 		if was.Binaries[name] != is.Binaries[name] {

@@ -107,7 +107,7 @@ func TestARunThatCannotBeResumedSaysWhy(t *testing.T) {
 		}, "equic-server is another binary"},
 		"another scenario": {
 			func(s *scenarios.Scenario, _ *Options, _ *fakeRuntime) { s.Text = []byte("name: other\n") },
-			"the scenario is another",
+			"the scenario is a different one",
 		},
 		"another runtime": {func(_ *scenarios.Scenario, _ *Options, rt *fakeRuntime) {
 			rt.platform.Runtime.Name = "netns"

@@ -80,7 +80,7 @@ func (e *LostError) Error() string { return e.Reason }
 
 // Arrivals are the frames that have come to the server's interface.
 type Arrivals struct {
-	// Frames is how many frames of floods came, those included that the interface's queue
+	// Frames is how many frames of floods came, including those that the interface's queue
 	// lost.
 	Frames uint64
 	// Lost is how many frames the queue had no room for, of floods and of others; nil if that

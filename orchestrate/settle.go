@@ -63,7 +63,7 @@ func settleWarning(s *results.Settling) string {
 	case s == nil || s.Quiet:
 		return ""
 	case s.Error != "":
-		return "nobody knows whether the machine was quiet before the trial: " + s.Error
+		return "it is not known whether the machine was quiet before the trial: " + s.Error
 	}
 	return fmt.Sprintf("the machine was not quiet after %s: its CPUs were %.0f %% busy, %.0f %% of the time in "+
 		"softirq; end other work, or raise trial.settle",

@@ -180,7 +180,7 @@ func TestANextAttemptHasAllTheTimeThatTheScenarioAllows(t *testing.T) {
 			t.Errorf("trials %+v; want the second attempt alone to be invalid", trials)
 		}
 		expectBroken(t, &trials[1], validity.RuleCompleted,
-			"server and clients were made 2.500 s after the epoch: if it stays so, raise trial.startup")
+			"server and clients were made 2.500 s after the epoch: if this recurs, raise trial.startup")
 	})
 }
 
@@ -200,6 +200,6 @@ func TestNodesThatAreMadeAfterTheEpochMakeTheirTrialInvalid(t *testing.T) {
 			t.Fatalf("%v, trials %+v; want an invalid one and a valid one", err, outcome.Trials)
 		}
 		expectBroken(t, &outcome.Trials[0], validity.RuleCompleted,
-			"server and clients were made 1.000 s after the epoch: if it stays so, raise trial.startup")
+			"server and clients were made 1.000 s after the epoch: if this recurs, raise trial.startup")
 	})
 }

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// readyGrace is how long after the epoch the message of a node that it was ready in
-	// time may arrive here.
+	// readyGrace is how long after the epoch a node's report of having been ready in
+	// time may still arrive.
 	readyGrace = time.Second
 	// stopLimit bounds the sending of a signal, and the wait for a node's end after it.
 	stopLimit = 10 * time.Second
@@ -214,7 +214,7 @@ func (t *trial) countArrivals() (err error) {
 func (t *trial) load(ctx, watch context.Context) error {
 	if late := time.Since(t.epoch); late > 0 {
 		return &brokenError{fmt.Sprintf(
-			"server and clients were made %s after the epoch: if it stays so, raise trial.startup",
+			"server and clients were made %s after the epoch: if this recurs, raise trial.startup",
 			validity.Seconds(late.Nanoseconds()))}
 	}
 	server, clients, gateway := t.groups()
@@ -223,7 +223,7 @@ func (t *trial) load(ctx, watch context.Context) error {
 			return err
 		}
 		if err := t.await(ctx, t.epoch.Add(readyGrace), group, (*member).ready,
-			"not ready by the epoch: if it stays so, raise trial.startup"); err != nil {
+			"not ready by the epoch: if this recurs, raise trial.startup"); err != nil {
 			return err
 		}
 	}

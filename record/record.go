@@ -136,7 +136,7 @@ type Refusal struct {
 	CPUNS  int64 `json:"cpu_ns"`
 }
 
-// Gateway is the counters of the XDP program, printed once at the server's end.
+// Gateway contains the counters of the place that drops packets, printed once at the server's end.
 type Gateway struct {
 	Interface string `json:"interface"`
 	Mode      string `json:"mode"`
@@ -249,7 +249,7 @@ type Probe struct {
 	PeakRSSBytes int64 `json:"peak_rss_bytes"`
 	// OwnCPUNS is the probe's own CPU time.
 	OwnCPUNS int64 `json:"own_cpu_ns"`
-	// CPUs are the CPUs that the node may use. They are the 100 % of its percentages.
+	// CPUs are the CPUs that the node may use: all of them together are 100 % in its
 	// percentages.
 	CPUs []int `json:"cpus"`
 	// Samples is the number of Sample records before this one. Missed is the number of

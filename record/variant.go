@@ -11,7 +11,7 @@ type Variant string
 
 // The variants: first in the order of the paper's figures, then by place from the
 // application down to the driver. Except for the first five, a name is the place,
-// "-block", and for that policy "-new".
+// "-block", and "-new" under policy new.
 const (
 	NoBlock        Variant = "no-block"
 	UserspaceBlock Variant = "userspace-block"

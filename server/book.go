@@ -70,7 +70,7 @@ func (s *server) connContext(ctx context.Context, info *quic.ClientInfo) (contex
 func (b *book) admit(c *connection, conn *quic.Conn, connections int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shook(c)
+	b.recordHandshake(c)
 	b.peak = max(b.peak, connections)
 	if !c.ended {
 		b.open[c] = conn
@@ -81,12 +81,12 @@ func (b *book) admit(c *connection, conn *quic.Conn, connections int) {
 func (b *book) refuse(c *connection) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shook(c)
+	b.recordHandshake(c)
 	c.refused = true
 }
 
-// shook records a complete handshake. Callers hold mu.
-func (b *book) shook(c *connection) {
+// recordHandshake records a complete handshake. Callers hold mu.
+func (b *book) recordHandshake(c *connection) {
 	b.accepted++
 	c.handshakeNS = int64(time.Since(c.start))
 }

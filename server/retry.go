@@ -13,8 +13,8 @@ import (
 // equic.HalfOpenLimits.
 type Retry struct {
 	Always bool
-	// Above is the number of handshakes in progress from addresses that are not validated
-	// above which the server asks for a Retry. A client's quota is a further limit on its
+	// Above is how many handshakes from unvalidated addresses may be in progress
+	// before the server answers with a Retry. A client's quota is a further limit on its
 	// own.
 	Above int
 }

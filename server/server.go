@@ -80,7 +80,7 @@ type server struct {
 	serving sync.WaitGroup // connections that HTTP/3 is serving
 }
 
-// Run serves until ctx ends. Then it stops in order and prints its records to out. It
+// Run serves until ctx ends. Then it shuts down cleanly and prints its records to out. It
 // prints ready when it listens (and, if the kernel blocks, has attached). At the end it
 // prints every connection, every refusal, the gateway's counters, and the totals.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closed(socket.Close())) }()
+	defer func() { err = errors.Join(err, ignoreClosed(socket.Close())) }()
 	tlsConfig, err := o.tlsConfig()
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	acceptErr := s.acceptAll(ctx)
 	quiet()
 	s.drain(context.WithoutCancel(ctx))
-	if err := errors.Join(closed(s.guard.Close()), tr.Close()); err != nil {
+	if err := errors.Join(ignoreClosed(s.guard.Close()), tr.Close()); err != nil {
 		return fmt.Errorf("close listener: %w", err)
 	}
 	s.serving.Wait()
@@ -273,8 +273,8 @@ func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	return append(lines, record.Line{Gateway: gateway}, record.Line{Server: total}), err
 }
 
-// closed ignores the error that something is already closed.
-func closed(err error) error {
+// ignoreClosed returns err, or nil if it only means that something is already closed.
+func ignoreClosed(err error) error {
 	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}

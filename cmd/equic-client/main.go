@@ -54,7 +54,7 @@ func options(args []string, stderr io.Writer) (o client.Options, err error) {
 	flags.StringVar(&o.Server, "server", "", "the server, as host:port")
 	mode := flags.String("mode", string(client.Sequential), "sequential (one request at a time) or parallel (open loop)")
 	flags.IntVar(&o.Requests, "requests", 0, "number of requests; or give -duration")
-	flags.DurationVar(&o.Duration, "duration", 0, "start no request this long after the first one's time, or later")
+	flags.DurationVar(&o.Duration, "duration", 0, "stop starting requests this long after the first one was due")
 	flags.Float64Var(&o.Rate, "rate", 0, "scheduled starts per second; 0: each request starts when the last has ended")
 	flags.DurationVar(&o.Pace, "pace", 0,
 		"from one start to the next, of sequential requests; one that takes longer delays the next (not with -rate)")

@@ -46,7 +46,7 @@ func options(args []string, stderr io.Writer) (o flood.Options, err error) {
 	flags.SetOutput(stderr)
 	kind := flags.String("kind", string(record.HalfOpen), "half-open, spoofed, junk or short")
 	flags.IntVar(&o.Frames, "requests", 0, "number of frames; or give -duration")
-	flags.DurationVar(&o.Duration, "duration", 0, "send no frame this long after the first one's time, or later")
+	flags.DurationVar(&o.Duration, "duration", 0, "stop sending frames this long after the first one was due")
 	flags.Float64Var(&o.Rate, "rate", 0, "frames per second; 0: as many as possible")
 	flags.DurationVar(&o.Delay, "delay", 0, "from the epoch to the first frame")
 	flags.StringVar(&o.Interface, "interface", "",

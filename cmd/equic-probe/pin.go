@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pin makes the process run on some CPUs. A set belongs to a thread, and a new program image
-// has only the one that asked for it: so the program starts again in that thread, unless it
-// has been there.
+// pin makes the process run on some CPUs. Affinity belongs to a thread, and exec keeps only the
+// affinity of the thread that calls it. So this thread sets it and executes the program again,
+// unless it is set already.
 func pin(cpus []int) error {
 	var want, have unix.CPUSet
 	for _, cpu := range cpus {

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// device returns the name of a network interface: the one with an address, or what is no address
-// as it is.
+// device returns the name of the interface that has this address. What is not an address is
+// a name already.
 func device(name string) (string, error) {
 	address, err := netip.ParseAddr(name)
 	if err != nil {

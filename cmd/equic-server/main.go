@@ -1,6 +1,6 @@
 // Command equic-server is the measured server of a trial: HTTP/3 with a quota of
 // simultaneous connections per client address. It prints records (JSON lines) on
-// standard output and logs on standard error. It ends in order on SIGTERM and SIGINT.
+// standard output and logs on standard error. It shuts down cleanly on SIGTERM and SIGINT.
 package main
 
 import (
@@ -62,8 +62,8 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 	key := flags.String("key", string(certificate.ECDSA),
 		"key of the certificate, unless "+certificate.EnvCertificate+" and "+
 			certificate.EnvKey+" are set: ecdsa-p256, rsa-2048 or rsa-4096")
-	flags.Func("retry", "when variants that answer with a Retry do: always, or a number of handshakes in progress from "+
-		"addresses that are not validated, above which they do; without it, "+strconv.Itoa(equic.DefaultHalfOpen)+
+	flags.Func("retry", "when to answer with a Retry, if the variant does: always, or above this many handshakes from "+
+		"unvalidated addresses in progress; without it, above "+strconv.Itoa(equic.DefaultHalfOpen)+
 		" in total and "+strconv.Itoa(equic.DefaultHalfOpenPerClient)+" of one client", func(text string) (err error) {
 		o.Retry, err = server.ParseRetry(text)
 		return err

@@ -49,7 +49,7 @@ func Slow(tb testing.TB, reason string) {
 func Lack(tb testing.TB, reason string) {
 	tb.Helper()
 	if os.Getenv("CI") == "true" && !testing.Short() {
-		tb.Fatalf("%s, and CI=true forbids to skip", reason)
+		tb.Fatalf("%s, and CI=true forbids skipping", reason)
 	}
 	tb.Skip(reason)
 }

@@ -1,8 +1,8 @@
 // Package docker runs the nodes of a trial as containers of a local engine. It is an
-// orchestrate.Runtime, and the only importer of the Docker SDK.
+// orchestrate.Runtime. Only this package and swarm import the Docker SDK.
 //
 // All of its resources have the label equic-bench.run. Nothing is downloaded: the
-// nodes' image is made of three static binaries.
+// nodes' image consists of our static binaries (orchestrate.Binaries).
 package docker
 
 import (

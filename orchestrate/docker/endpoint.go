@@ -35,7 +35,7 @@ func newClient() (*client.Client, error) {
 	}
 	engine, err := client.NewClientWithOpts(append(options, tellDialed)...)
 	if err != nil {
-		return nil, fmt.Errorf("%w: read the environment for the engine: %w; correct DOCKER_HOST and what belongs to it",
+		return nil, fmt.Errorf("%w: read the environment for the engine: %w; correct DOCKER_HOST and its related variables",
 			ErrRefused, err)
 	}
 	return engine, nil

@@ -168,7 +168,7 @@ func (n *nodes) Signal(ctx context.Context, name string, signal syscall.Signal) 
 	return nil
 }
 
-// Location returns the address that the node was made with.
+// Location returns the zero value: nodes run on this machine, at the addresses in their specs.
 func (*nodes) Location(string) orchestrate.Location { return orchestrate.Location{} }
 
 // Arrived returns no count: the other ends of the containers' interfaces are not accessible.

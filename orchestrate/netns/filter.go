@@ -52,7 +52,7 @@ func addFilter(ns netns.NsHandle, f orchestrate.Filter) error {
 		rules.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 	}
 	for _, prefix := range f.Deny {
-		add(append(toPort(f.Port), familyOf(prefix.Addr()).from(prefix)...)...)
+		add(append(toPort(f.Port), familyOf(prefix.Addr()).matchPrefix(prefix)...)...)
 	}
 	if f.Packets > 0 {
 		for _, family := range families {
@@ -141,8 +141,8 @@ func maskOf(bytes, bits int) []byte {
 	return mask
 }
 
-// from matches the packets from a prefix.
-func (f family) from(prefix netip.Prefix) []expr.Any {
+// matchPrefix matches the packets from a prefix.
+func (f family) matchPrefix(prefix netip.Prefix) []expr.Any {
 	return append(f.source(prefix.Bits()), equals(prefix.Masked().Addr().AsSlice()...))
 }
 

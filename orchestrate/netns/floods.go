@@ -31,7 +31,7 @@ func openFloods(n *network, nodes []orchestrate.NodeSpec) (*floods, error) {
 		return nil, nil
 	}
 	f := new(floods)
-	if err := within(n.bridge, func() error { return f.open(nodes) }); err != nil {
+	if err := runInNamespace(n.bridge, func() error { return f.open(nodes) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("prepare the bridge for floods: %w", err), f.close())
 	}
 	if err := routeAnswers(n, nodes); err != nil {
@@ -66,7 +66,7 @@ func (f *floods) open(nodes []orchestrate.NodeSpec) error {
 	return nil
 }
 
-// routeAnswers routes the server's packets to the sources of floods to the first node
+// routeAnswers routes the server's answers to flood sources through the first node
 // with such sources. There they are dropped without an ICMP error.
 func routeAnswers(n *network, nodes []orchestrate.NodeSpec) error {
 	routed := map[netip.Prefix]bool{}
@@ -138,8 +138,8 @@ func (f *floods) close() error {
 	return err
 }
 
-// within calls f on a thread of its own in a namespace.
-func within(ns netns.NsHandle, f func() error) error {
+// runInNamespace calls f on a thread of its own in a namespace.
+func runInNamespace(ns netns.NsHandle, f func() error) error {
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // not unlocked: the thread ends, and nothing else runs there

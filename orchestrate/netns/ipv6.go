@@ -23,7 +23,7 @@ const ipv6Settings = "/proc/sys/net/ipv6"
 // needs. Addresses can be used at once. What remains of IPv6's own packets is neighbour
 // discovery, and a few reports of multicast groups (MLD) when an interface comes up.
 func enableIPv6(ns netns.NsHandle) error {
-	return within(ns, func() error {
+	return runInNamespace(ns, func() error {
 		for _, setting := range []struct{ name, value string }{
 			{"default/accept_ra", "0"},            // no router advertises anything here
 			{"default/autoconf", "0"},             // so no address follows from one
@@ -71,7 +71,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// routeAddresses makes the networks of attackers with several addresses theirs. The server
+// routeAddresses gives each attacker with several addresses its network. The server
 // reaches each by a route through the attacker: one neighbour, however many addresses.
 func routeAddresses(n *network, nodes []orchestrate.NodeSpec) error {
 	for _, s := range nodes {
@@ -110,7 +110,7 @@ func ownNetwork(ns netns.NsHandle, all netip.Prefix) error {
 		return err
 	}
 	// In IPv6 a local route is not enough for bind(2).
-	return within(ns, func() error {
+	return runInNamespace(ns, func() error {
 		return os.WriteFile(filepath.Join(ipv6Settings, "ip_nonlocal_bind"), []byte("1"), 0)
 	})
 }

@@ -139,7 +139,7 @@ func TestNoNodeTakesAddressesOrAsksForRouters(t *testing.T) {
 		"conf/eth0/accept_ra": "0", "conf/eth0/autoconf": "0", "conf/eth0/router_solicitations": "0",
 		"conf/eth0/accept_dad": "0", "conf/eth0/disable_ipv6": "0", "conf/lo/disable_ipv6": "0",
 	}
-	testkit.Must(t, within(n.network.nodes["server"], func() error {
+	testkit.Must(t, runInNamespace(n.network.nodes["server"], func() error {
 		for name, want := range settings {
 			got, err := os.ReadFile(filepath.Join(ipv6Settings, name))
 			if err != nil {
@@ -151,7 +151,7 @@ func TestNoNodeTakesAddressesOrAsksForRouters(t *testing.T) {
 		}
 		return nil
 	}))
-	testkit.Must(t, within(n.network.bridge, func() error {
+	testkit.Must(t, runInNamespace(n.network.bridge, func() error {
 		got, err := os.ReadFile(filepath.Join(ipv6Settings, "conf/br0/disable_ipv6"))
 		if err == nil && strings.TrimSpace(string(got)) != "1" {
 			t.Error("the bridge has IPv6")
@@ -194,7 +194,7 @@ func TestAnAttackerSendsFromItsAddressesAndIsOneNeighbour(t *testing.T) {
 			if got := <-said; got != fmt.Sprint(count, " addresses\n") {
 				t.Errorf("the server saw %s", got)
 			}
-			testkit.Must(t, within(n.(*nodes).network.nodes["server"], func() error {
+			testkit.Must(t, runInNamespace(n.(*nodes).network.nodes["server"], func() error {
 				neighbours, err := netlink.NeighList(0, family)
 				// Besides the attacker, at most the addresses from which it asked for the server.
 				if len(neighbours) > 10 {

@@ -51,7 +51,7 @@ func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
 		_ = command.Process.Kill() // it may have ended
 		<-ended
 		if stays {
-			if err := emptied(t.Context(), group); err != nil {
+			if err := removeWhenEmpty(t.Context(), group); err != nil {
 				t.Error(err)
 			}
 		}

@@ -79,7 +79,7 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 	return n, nil
 }
 
-// equip makes what a node finds when it starts.
+// equip writes a node's files and sets up its packet filter, before it starts.
 func (r *Runtime) equip(s orchestrate.NodeSpec, ns netns.NsHandle) error {
 	if err := r.putFiles(s.Files); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
 	command := exec.Command(n.spec.Command[0], n.spec.Command[1:]...) //nolint:noctx // ended by Signal and Remove
 	command.Env, command.Stdout, command.Stderr = n.spec.Env, stdout, stderr
 	command.SysProcAttr = &syscall.SysProcAttr{
-		Setpgid:   true, // Ctrl-C is for the run, which ends its nodes in order
+		Setpgid:   true, // Ctrl-C is for the run, which stops its nodes itself
 		Pdeathsig: syscall.SIGKILL,
 		Ptrace:    n.group != nil, // stops at its first instruction
 	}
@@ -263,7 +263,7 @@ func (n *node) signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Location returns the address that the node was made with.
+// Location returns the zero value: nodes run on this machine, at the addresses in their specs.
 func (*nodes) Location(string) orchestrate.Location { return orchestrate.Location{} }
 
 // Arrived counts the frames that left through the server's bridge port.
@@ -304,16 +304,16 @@ func (n *node) remove(ctx context.Context, name string) error {
 	if n.group == nil {
 		return nil
 	}
-	if err := emptied(ctx, n.group); err != nil {
+	if err := removeWhenEmpty(ctx, n.group); err != nil {
 		return fmt.Errorf("remove the control group of %s: %w", name, err)
 	}
 	n.group = nil
 	return nil
 }
 
-// emptied removes a control group as soon as it is empty: a killed process leaves it
+// removeWhenEmpty removes a control group as soon as it is empty: a killed process leaves it
 // shortly after its death.
-func emptied(ctx context.Context, group memoryGroup) error {
+func removeWhenEmpty(ctx context.Context, group memoryGroup) error {
 	ctx, cancel := context.WithTimeout(ctx, groupLimit)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)

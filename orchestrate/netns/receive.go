@@ -23,13 +23,13 @@ import (
 // sendToThread makes the bridge's port to a node hand its packets to the node's
 // receiving threads.
 func sendToThread(bridge netns.NsHandle, port string) error {
-	return within(bridge, func() error { return setOffload(port, segmentOffload, 0) })
+	return runInNamespace(bridge, func() error { return setOffload(port, segmentOffload, 0) })
 }
 
 // receiveApart makes the interface of a node receive in threads on CPUs (none: any),
 // and returns their numbers.
 func receiveApart(ns netns.NsHandle, cpus []int) (threads []int, err error) {
-	err = within(ns, func() (err error) {
+	err = runInNamespace(ns, func() (err error) {
 		threads, err = makeReceivers(cpus)
 		return err
 	})

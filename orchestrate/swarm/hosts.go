@@ -60,7 +60,7 @@ func chooseHosts(all []swarm.Node) (hosts, error) {
 	}
 	switch {
 	case len(servers) > 1:
-		return hosts{}, fmt.Errorf("%w: %s all have the label %s=%s, and one server is measured: take it from the others "+
+		return hosts{}, fmt.Errorf("%w: %s all have the label %s=%s, but only one is measured: remove it from the others "+
 			"(docker node update --label-rm %s HOST)", ErrHosts, strings.Join(servers, ", "), labelRole, roleServer, labelRole)
 	case len(servers) == 0:
 		return hosts{}, unlabelled(names, roleServer)
@@ -75,7 +75,7 @@ func unlabelled(names []string, role string) error {
 		"update --label-add %s=%s HOST", ErrHosts, strings.Join(names, ", "), labelRole, role, labelRole, role)
 }
 
-// nameOf returns the name of a host; one that has never been reached has none.
+// nameOf returns the name of a host; its ID if it has never been reached.
 func nameOf(n swarm.Node) string { return cmp.Or(n.Description.Hostname, n.ID) }
 
 // down returns why a host cannot run nodes; empty if it can.
@@ -89,7 +89,7 @@ func down(n swarm.Node) string {
 	return ""
 }
 
-// place returns the host of each node of a trial: the clients take turns, the sequential ones
+// place returns the host of each node of a trial: clients are spread over the clients' hosts in turn, sequential ones
 // first.
 func (h hosts) place(nodes []orchestrate.NodeSpec) map[string]swarm.Node {
 	at := map[string]swarm.Node{}

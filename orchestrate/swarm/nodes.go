@@ -18,7 +18,7 @@ import (
 	"github.com/equic-bench/equic-bench/orchestrate/docker"
 )
 
-// silence is how long the manager may not answer while nodes run: longer than the restart of its
+// silence is how long the manager may fail to answer while nodes run: longer than a restart of its
 // engine takes.
 const silence = time.Minute
 
@@ -31,7 +31,7 @@ type nodes struct {
 	spec    orchestrate.Spec
 	net     string
 	hosts   map[string]swarm.Node // by node
-	detach  context.CancelFunc    // ends watching and copying, which have the context of Open
+	detach  context.CancelFunc    // ends watching and copying, which outlive the context of Open
 	copying context.Context
 	working sync.WaitGroup
 
@@ -114,7 +114,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 			return err
 		case refused(task):
 			if docker.UnknownCapability(task.Status.Err) && n.runtime.fallBack() {
-				return n.again(ctx, name, stdout, stderr)
+				return n.restart(ctx, name, stdout, stderr)
 			}
 			return n.rejected(name, task)
 		case started(task):
@@ -129,8 +129,8 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	}
 }
 
-// again starts a node whose task was rejected.
-func (n *nodes) again(ctx context.Context, name string, stdout, stderr io.Writer) error {
+// restart starts a node whose task was rejected.
+func (n *nodes) restart(ctx context.Context, name string, stdout, stderr io.Writer) error {
 	n.mu.Lock()
 	old := n.byName[name]
 	fresh := newNode(old.spec)

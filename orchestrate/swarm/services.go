@@ -109,7 +109,7 @@ func readdressed(words []string, planned, got netip.Addr) []string {
 }
 
 // stopService makes the swarm end a service's task with SIGTERM, and keep its log: the service
-// asks for another host, which there is not.
+// asks for a host that does not exist.
 func (r *Runtime) stopService(ctx context.Context, id string) error {
 	return retry(ctx, func() error {
 		service, _, err := r.engine.ServiceInspectWithRaw(ctx, id, swarm.ServiceInspectOptions{})
@@ -149,7 +149,7 @@ func (r *Runtime) tasks(ctx context.Context, services []string) ([]swarm.Task, e
 	return slices.DeleteFunc(all, func(t swarm.Task) bool { return !slices.Contains(services, t.ServiceID) }), err
 }
 
-// retry calls f until it succeeds, as long as the manager does not answer: its engine may be
+// retry calls f again for as long as the manager does not answer: its engine may be
 // restarting.
 func retry(ctx context.Context, f func() error) error {
 	for {

@@ -24,7 +24,7 @@ import (
 // ErrNoSwarm means that the engine here manages no swarm.
 var ErrNoSwarm = errors.New("no swarm")
 
-// ErrHosts means that the swarm's hosts cannot run nodes: their labels, or their images.
+// ErrHosts means that the swarm's hosts cannot run nodes, because of their labels or images.
 var ErrHosts = errors.New("the hosts of the swarm")
 
 // slowStart is how much longer services take to start than containers: a manager schedules them, and
@@ -39,7 +39,7 @@ type Runtime struct {
 
 	mu       sync.Mutex
 	platform orchestrate.Platform
-	image    string // its ID: an engine would try to download what has a name
+	image    string // its ID: given a name, an engine would try to download it
 	tag      string
 }
 
@@ -47,7 +47,7 @@ var _ orchestrate.Runtime = (*Runtime)(nil)
 
 // New connects to the engine that the docker command would use, which must be a manager. bin is
 // the folder of the nodes' static binaries; only Prepare needs it. The error is ErrNoSwarm if the
-// engine is none, docker.ErrNoEngine if none answers, and ErrHosts if no label says which host is
+// engine is not one, docker.ErrNoEngine if none answers, and ErrHosts if no label says which host is
 // the server's, and which are the clients'.
 func New(ctx context.Context, bin string) (*Runtime, error) {
 	engine, info, err := docker.Connect(ctx)
@@ -106,7 +106,8 @@ func platform(info system.Info, api string, all hosts) orchestrate.Platform {
 			API:        api,
 			CgroupMode: "v" + info.CgroupVersion + ", " + info.CgroupDriver,
 			Limits: []string{
-				"all capabilities dropped but the server's", "read-only root", "no restart", "internal overlay network, unless server.interface is host",
+				"all capabilities dropped but the server's", "read-only root", "no restart",
+				"internal overlay network, unless server.interface is host",
 				"records by way of the engine's log (json-file)",
 			},
 			Capabilities: docker.Capabilities(),

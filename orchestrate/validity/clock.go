@@ -9,7 +9,7 @@ import (
 // for the epoch. A step of the clock in between shifts all times of the node, and is
 // not visible otherwise.
 const (
-	// readyAhead is how far the time at which a node reports to be ready may lie after
+	// readyAhead is how far the time in a node's ready message may lie after
 	// its arrival, if both come from one clock.
 	readyAhead = 100 * time.Millisecond
 	// clockStep is how far the wall clock of this machine may move against the
@@ -30,7 +30,7 @@ func ClockMoved(readyNS, arrivedNS int64, nodes int) string {
 	if arrivedNS == 0 || -readyBehind(nodes) <= ahead && ahead <= readyAhead {
 		return ""
 	}
-	return fmt.Sprintf("was ready %s by its clock, but said so %s by ours: the two differ, or one was set, by about %s",
+	return fmt.Sprintf("was ready %s by its clock, but reported it %s by ours: one clock is off, or was set, by about %s",
 		fromEpoch(readyNS), fromEpoch(arrivedNS), Seconds(ahead.Abs().Nanoseconds()))
 }
 

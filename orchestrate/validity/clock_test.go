@@ -7,7 +7,7 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-func TestTheTimeOfAReadyNodeIsHeldAgainstItsArrival(t *testing.T) {
+func TestTheTimeOfAReadyNodeIsComparedWithItsArrival(t *testing.T) {
 	for name, test := range map[string]struct {
 		at, arrived time.Duration // from the epoch
 		nodes       int

@@ -172,11 +172,13 @@ func (n *nodeEvidence) servedTo(client *nodeEvidence) int {
 func (e *evidence) server() *nodeEvidence { return e.nodes[0] }
 
 func (e *evidence) clients() []*nodeEvidence {
-	return slices.DeleteFunc(slices.Clone(e.nodes), func(n *nodeEvidence) bool { return stands(n.Role) })
+	return slices.DeleteFunc(slices.Clone(e.nodes), func(n *nodeEvidence) bool { return runsUntilStopped(n.Role) })
 }
 
-// stands reports whether a node of a role runs until it is stopped, unlike a client.
-func stands(role string) bool { return role == results.RoleServer || role == results.RoleGateway }
+// runsUntilStopped reports whether a node of a role runs until it is stopped, unlike a client.
+func runsUntilStopped(role string) bool {
+	return role == results.RoleServer || role == results.RoleGateway
+}
 
 // countsSyscalls reports whether the server's system calls were to be counted all the
 // time.

@@ -76,7 +76,7 @@ func Died(n *results.Node, when string) string {
 	switch {
 	case n.Ended != results.EndedItself && n.Ended != results.EndedAsked,
 		n.Ended == results.EndedAsked && n.Role == results.RoleServer && n.ExitCode == endedBySIGTERM,
-		n.ExitCode == 0 && (!stands(n.Role) || n.Ended == results.EndedAsked):
+		n.ExitCode == 0 && (!runsUntilStopped(n.Role) || n.Ended == results.EndedAsked):
 		return ""
 	case n.LastWords != "":
 		when += fmt.Sprintf("; its last words: %q", n.LastWords)

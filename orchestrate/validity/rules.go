@@ -141,7 +141,7 @@ func interfaceKept(e *evidence) (bool, string) {
 const notOurs = "not asked: the server is not ours, and keeps no records"
 
 // servedAddsUp compares both ends, by address: a neighbour has its attacker's. A served
-// response may have been too late for its client, or have found it unable to send. So
+// response may have come too late for its client, or the client may have failed locally. So
 // served lies between ok and ok + timeouts + errors + local failures.
 func servedAddsUp(e *evidence) (bool, string) {
 	if e.experiment.Foreign() {
@@ -163,7 +163,7 @@ func servedAddsUp(e *evidence) (bool, string) {
 		}
 		ok, served = ok+o, served+s
 		if s < o || s > most {
-			return fmt.Sprintf("got %d responses whole and at most %d, but the server says %d", o, most, s)
+			return fmt.Sprintf("got %d whole responses and can have got at most %d, but the server counted %d", o, most, s)
 		}
 		return ""
 	}, "")
@@ -215,7 +215,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 		return false, fmt.Sprintf("server had %d connections of one client (quota %d), but no packet was dropped "+
 			"over quota", s.PeakPerClient, e.experiment.Quota)
 	case uint64(s.Refusals) > g.Packets[overQuota]:
-		return false, fmt.Sprintf("server had to refuse %d connections by itself, as %d packets were dropped over "+
+		return false, fmt.Sprintf("server had to refuse %d connections by itself, but only %d packets were dropped over "+
 			"quota", s.Refusals, g.Packets[overQuota])
 	}
 	return true, fmt.Sprintf("%d of %d packets dropped, every count reached the kernel", g.Dropped, g.Seen)
@@ -224,7 +224,7 @@ func kernelBlocked(e *evidence) (bool, string) {
 func xdpModeAsAsked(e *evidence) (bool, string) {
 	got, asked := e.server().ready.XDPMode, e.variant.Mode(e.experiment.XDPMode)
 	if got != asked {
-		return false, fmt.Sprintf("server has XDP mode in force %q, asked for %q", got, asked)
+		return false, fmt.Sprintf("server has XDP mode %q, but %q was asked for", got, asked)
 	}
 	if asked == "" {
 		return true, "no XDP program, as asked"

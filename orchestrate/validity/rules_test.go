@@ -79,7 +79,7 @@ func recordFaults() map[string]fault {
 				return true
 			}),
 			rules{RuleKernel},
-			"server had to refuse 5 connections by itself, as 4 packets were dropped over quota",
+			"server had to refuse 5 connections by itself, but only 4 packets were dropped over quota",
 		},
 		"frames of a flood are lost": {record.NoBlock, func(s *synth) {
 			s.flood()
@@ -141,13 +141,13 @@ func recordFaults() map[string]fault {
 				l.Connection.Served--
 			}
 			return true
-		}), rules{RuleServed}, "sequential-1 got 40 responses whole and at most 40, but the server says 39"},
+		}), rules{RuleServed}, "sequential-1 got 40 whole responses and can have got at most 40, but the server counted 39"},
 		"the server served more than a client asked for": {record.NoBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			if l.Connection != nil && l.Connection.Client == "10.9.8.11" {
 				l.Connection.Served++
 			}
 			return true
-		}), rules{RuleServed}, "the server says 41"},
+		}), rules{RuleServed}, "the server counted 41"},
 		"a connection is still counted": {record.NoBlock, edited(func(_ *results.Node, l *record.Line) bool {
 			if l.Server != nil {
 				l.Server.StillCounted = 1
@@ -165,13 +165,13 @@ func recordFaults() map[string]fault {
 				l.Ready.XDPMode = "generic"
 			}
 			return true
-		}), rules{RuleXDPMode}, `in force "generic", asked for "native"`},
+		}), rules{RuleXDPMode}, `XDP mode "generic", but "native" was asked for`},
 		"XDP is attached where it should not be": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if server(n) && l.Ready != nil {
 				l.Ready.XDPMode = "native"
 			}
 			return true
-		}), rules{RuleXDPMode}, `in force "native", asked for ""`},
+		}), rules{RuleXDPMode}, `XDP mode "native", but "" was asked for`},
 		"the load was over before the attack": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if n.Role == results.RoleSequential && l.Request != nil {
 				l.Request.ScheduledNS /= 10
@@ -247,7 +247,7 @@ func otherFaults() map[string]fault {
 		"a node's clock is ahead": {
 			record.NoBlock, node("server", func(n *results.Node) { n.ReadySeenNS = -1.2e9 }),
 			rules{RuleReady},
-			"server was ready 1.000 s before the epoch by its clock, but said so 1.200 s before the epoch by ours",
+			"server was ready 1.000 s before the epoch by its clock, but reported it 1.200 s before the epoch by ours",
 		},
 		"the clock of the machine is set": {
 			record.NoBlock, func(s *synth) { s.trial.ClockStepNS = -101e6 },
@@ -282,7 +282,7 @@ func otherFaults() map[string]fault {
 		"another XDP mode was asked for": {
 			record.XDPBlock, func(s *synth) { s.manifest.Experiment.XDPMode = "generic" },
 			rules{RuleXDPMode},
-			`in force "native", asked for "generic"`,
+			`XDP mode "native", but "generic" was asked for`,
 		},
 	}
 }

@@ -93,7 +93,7 @@ func TestATrialThatWasGivenUpIsJudgedByTheRulesForIt(t *testing.T) {
 	}
 }
 
-func TestOfAnOlderRunWhatItAloneObservedIsKept(t *testing.T) {
+func TestWhatOnlyAnOlderRunObservedIsKept(t *testing.T) {
 	tests := map[string]struct {
 		change func(*synth)
 		want   string // the one fault; empty: none
@@ -196,7 +196,10 @@ func TestTheReferenceRunIsJudgedAsItWas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(trial.Checks, v.Checks) + cmp.Diff(trial.Warnings, v.Warnings); diff != "" ||
+		warned := slices.DeleteFunc(slices.Clone(trial.Warnings), func(w string) bool {
+			return strings.HasPrefix(w, "the machine was not quiet after ") // of the wait before the trial, not of its records
+		})
+		if diff := cmp.Diff(trial.Checks, v.Checks) + cmp.Diff(warned, v.Warnings); diff != "" ||
 			v.LoadEndNS != trial.LoadEndNS {
 			t.Errorf("%s: load ended at %d, was %d (-recorded +judged):\n%s", trial.Name(), v.LoadEndNS, trial.LoadEndNS, diff)
 		}
