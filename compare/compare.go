@@ -51,7 +51,7 @@ type Comparison struct {
 	ThresholdPercent analysis.Number `json:"threshold_percent"`
 	LowPercent       analysis.Number `json:"threshold_low_percent"`
 	// Verdict follows from the rows: a regression if a row is one, else unsure if a row
-	// is, else fine.
+	// is, else no regression.
 	Verdict Verdict `json:"verdict"`
 	Counts  Counts  `json:"counts"`
 	Rows    []Row   `json:"rows"`
@@ -77,9 +77,9 @@ type Verdict string
 
 // The verdicts.
 const (
-	Fine       Verdict = "no regression"
-	Regression Verdict = "regression"
-	Undecided  Verdict = "unsure"
+	NoRegression Verdict = "no regression"
+	Regression   Verdict = "regression"
+	Undecided    Verdict = "unsure"
 )
 
 // Counts are the numbers of rows in each state.

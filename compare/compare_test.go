@@ -66,18 +66,18 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 		reason  string
 		verdict compare.Verdict
 	}{
-		{"the same figures are not changed", func(*synth) {}, "cpu", compare.NotChanged, "", "", compare.Fine},
+		{"the same figures are not changed", func(*synth) {}, "cpu", compare.NotChanged, "", "", compare.NoRegression},
 		{
 			"a fifth more CPU is worse", func(s *synth) { s.cpu = 1.2 }, "cpu", compare.Changed, compare.Worse, "",
 			compare.Regression,
 		},
 		{
 			"a fifth less CPU is better, and no regression", func(s *synth) { s.cpu = 0.8 }, "cpu", compare.Changed,
-			compare.Better, "", compare.Fine,
+			compare.Better, "", compare.NoRegression,
 		},
 		{
 			"one percent more is a difference, but not changed", func(s *synth) { s.cpu, s.scatter = 1.01, 0.001 }, "cpu",
-			compare.NotChanged, "", "", compare.Fine,
+			compare.NotChanged, "", "", compare.NoRegression,
 		},
 		{
 			"a change just below the threshold is open", func(s *synth) { s.cpu = 1.045 }, "cpu", compare.Unsure, "",
@@ -85,7 +85,7 @@ func TestEachStateFollowsFromTheTrials(t *testing.T) {
 		},
 		{
 			"figures that scatter are unsure", func(s *synth) { s.scatter = 0.3 }, "cpu", compare.Unsure, "",
-			"no change as well as one", compare.Undecided,
+			"both zero change and the threshold", compare.Undecided,
 		},
 		{
 			"one trial is too few", func(s *synth) { s.blocks, s.cpu = 1, 1.2 }, "cpu", compare.Unsure, "",
@@ -243,9 +243,9 @@ func TestBinariesOfBothRunsAreToldApart(t *testing.T) {
 	}{
 		"the same program": {
 			map[string]string{"equic-server": "aa", "equic-client": "bb"},
-			"binaries: the same in both, so whatever changed is not the program",
+			"binaries: the same in both, so the program is not the cause of a change",
 		},
-		"another server": {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries: other equic-server"},
+		"another server": {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries that differ: equic-server"},
 		"no digests":     {nil, "binaries: not recorded in both"},
 	}
 	for name, tt := range tests {
@@ -306,7 +306,7 @@ func TestTooFewTrialsForAnyChangeAreSaid(t *testing.T) {
 	}{
 		{
 			"five trials cannot show a change in fourteen rows", 5,
-			"any of 14 rows at once, however large: 6 of each variant in both runs can",
+			"any of 14 rows, however large: run 6 of each variant in both",
 		},
 		{"six can", 6, ""},
 	}
@@ -316,7 +316,7 @@ func TestTooFewTrialsForAnyChangeAreSaid(t *testing.T) {
 			base.blocks, fresh.blocks, fresh.cpu = tt.blocks, tt.blocks, 2
 			c := compared(t, base, fresh)
 			said := slices.ContainsFunc(c.Notes,
-				func(n string) bool { return strings.Contains(n, tt.says) && strings.Contains(n, "so few") })
+				func(n string) bool { return strings.Contains(n, tt.says) && strings.Contains(n, "too few") })
 			if said != (tt.says != "") {
 				t.Errorf("notes %q, want one that says %q", c.Notes, tt.says)
 			}

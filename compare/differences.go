@@ -17,8 +17,8 @@ type difference struct {
 	base, new string
 }
 
-// told returns the differences of which the two sides are not equal, as text.
-func told(all []difference) []string {
+// describe returns the differences of which the two sides are not equal, as text.
+func describe(all []difference) []string {
 	lines := []string{}
 	for _, d := range all {
 		if d.base != d.new {
@@ -65,7 +65,7 @@ func obstacles(base, fresh *results.Run) []string {
 			all = append(all, difference{"XDP mode in force, " + variant, was, is})
 		}
 	}
-	return told(all)
+	return describe(all)
 }
 
 // experiments returns the differences of the resolved scenarios, key by key. It leaves
@@ -124,7 +124,7 @@ func information(base, fresh *results.Manifest) []string {
 	for _, path := range union(base.Modules, fresh.Modules) {
 		all = append(all, difference{"module " + path, base.Modules[path], fresh.Modules[path]})
 	}
-	return append(lines, told(all)...)
+	return append(lines, describe(all)...)
 }
 
 // binaries reports which programs of the nodes differ.
@@ -139,9 +139,9 @@ func binaries(base, fresh map[string]string) string {
 		}
 	}
 	if len(others) == 0 {
-		return "binaries: the same in both, so whatever changed is not the program"
+		return "binaries: the same in both, so the program is not the cause of a change"
 	}
-	return "binaries: other " + strings.Join(others, ", ")
+	return "binaries that differ: " + strings.Join(others, ", ")
 }
 
 func union(a, b map[string]string) []string {

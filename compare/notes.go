@@ -33,7 +33,7 @@ func (c *Comparison) notes(base, fresh *analysed) []string {
 	if few := c.tooFew(); few != "" {
 		notes = append(notes, few)
 	}
-	return append(notes, "a machine is not the same in two runs: compare two of the same binaries too, to see what "+
+	return append(notes, "even one machine varies between runs: compare two of the same binaries too, to see what "+
 		"that alone changes")
 }
 
@@ -53,8 +53,8 @@ func (c *Comparison) tooFew() string {
 	for stats.LeastRankSum(enough, enough)*float64(tests) > level+rounding {
 		enough++
 	}
-	return fmt.Sprintf("so few trials cannot show a change in any of %s at once, however large: %d of each variant in "+
-		"both runs can; or choose fewer --metrics",
+	return fmt.Sprintf("too few trials for a significant change in any of %s, however large: run %d of each variant in "+
+		"both, or choose fewer --metrics",
 		plural(tests, "row"), enough)
 }
 

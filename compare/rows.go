@@ -145,7 +145,7 @@ func (c *Comparison) judge(factor float64) {
 	case c.Counts.Unsure > 0:
 		c.Verdict = Undecided
 	default:
-		c.Verdict = Fine
+		c.Verdict = NoRegression
 	}
 }
 
@@ -213,5 +213,5 @@ func (r *Row) why(factor float64) string {
 	case i.Excludes(1):
 		return "a difference by its own interval, which reaches beyond the threshold"
 	}
-	return "the interval holds no change as well as one by the threshold"
+	return "the interval includes both zero change and the threshold"
 }

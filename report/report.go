@@ -1,5 +1,5 @@
 // Package report writes the report of a run, and verifies one: the paper's claims
-// against the measurements, its figures 3 to 6 and three more with their data, table I,
+// against the measurements, its figures 3 to 6 and others with their data, table I,
 // summary.json, report.md and report.html.
 //
 // It is the end of the pipeline, and joins its packages: analysis (records to numbers),

@@ -64,7 +64,7 @@ func TestTheBreakingPointsOfAKnownRunAreFound(t *testing.T) {
 		want := []point{
 			{"no-block", "0.595x", "5.95", "p99 at 5 times"},
 			{"userspace-block", "less than 0.25x", "less than 2.50", "p99 at 5 times"},
-			{"userspace-early", "more than 1.76x", "more than 17.6", "the clients can start no more"},
+			{"userspace-early", "more than 1.76x", "more than 17.6", "the clients cannot start more requests"},
 			{"xdp-block", "more than 8x", "more than 80", "the search ends there"},
 		}
 		if !slices.Equal(got, want) {

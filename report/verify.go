@@ -72,7 +72,7 @@ func claimsOf(runDir string) *claims.File {
 
 // broken returns the finding for a report that cannot follow from the records.
 func broken(f results.Finding, why string) results.Finding {
-	f.Status, f.Evidence = results.Broken, "there is one, but none can be drawn from the records"
+	f.Status, f.Evidence = results.Broken, "it exists, but it cannot be drawn again from the records"
 	f.Faults = []results.Fault{{File: results.ReportDir, Fault: why}}
 	f.Means = "what it says does not follow from the records"
 	return f
@@ -83,7 +83,7 @@ func compareReports(check, runDir, drawn string) (results.Finding, error) {
 	is, faults := reportFiles(os.DirFS(filepath.Join(runDir, results.ReportDir)))
 	want, unreadable := reportFiles(os.DirFS(drawn))
 	if len(unreadable) > 0 {
-		return results.Finding{}, fmt.Errorf("read the report drawn anew: %s", unreadable[0].Fault)
+		return results.Finding{}, fmt.Errorf("read the redrawn report: %s", unreadable[0].Fault)
 	}
 	names := maps.Clone(want)
 	maps.Copy(names, is)
@@ -94,7 +94,8 @@ func compareReports(check, runDir, drawn string) (results.Finding, error) {
 	}
 	return results.NewFinding(check, fmt.Sprintf("%d files follow from the records byte for byte", len(want)), faults,
 		"of its files do not follow from the records",
-		"they or the records were changed, or another version drew them; if the records hold, `equic-bench report "+runDir+"` draws them anew"), nil
+		"they or the records were changed, or another version drew them; if the records are intact, "+
+			"`equic-bench report "+runDir+"` redraws them"), nil
 }
 
 // difference describes how a file of two reports differs; empty if it does not.

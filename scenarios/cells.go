@@ -274,7 +274,7 @@ func (d *decoder) readVariants(n *yaml.Node, s *Scenario) {
 }
 
 // nowhere is what is wrong with a variant that no cell has.
-const nowhere = "exists for no load and server of the file"
+const nowhere = "does not exist for any load and server of the file"
 
 // checkUsed refuses variants that the file names and no cell has.
 func (d *decoder) checkUsed(cells []*Scenario) {

@@ -93,7 +93,7 @@ func (d *decoder) checkKind(path string, c Clients) {
 	case !flood && c.Max:
 		refuse("rate", fmt.Sprintf("the kind is %s, which has a schedule", c.Kind), "write a rate such as 120/s")
 	case c.Max && c.Duration == 0:
-		refuse("requests", "nobody knows how long as many as possible take", "write duration: 10s in its place")
+		refuse("requests", "a flood with rate: max needs a duration, not requests", "write duration: 10s instead")
 	case !flood && c.Rate > mostRate:
 		refuse("rate", fmt.Sprintf("%g/s is out of range", c.Rate), fmt.Sprintf("write up to %d/s", mostRate))
 	}
@@ -128,7 +128,7 @@ func (d *decoder) checkNetwork(s *Scenario) {
 		d.problem(at, fmt.Sprintf("network.subnet: %q is not an IPv4 subnet", s.Network.Subnet), "write one "+example)
 		return
 	case subnet.Masked() != subnet:
-		d.problem(at, fmt.Sprintf("network.subnet: %s has bits behind its mask", subnet),
+		d.problem(at, fmt.Sprintf("network.subnet: %s has host bits set", subnet),
 			fmt.Sprintf("write %s", subnet.Masked()))
 		return
 	case !subnet.Addr().IsPrivate():

@@ -45,8 +45,8 @@ func (d *decoder) problem(at position, what, remedy string) {
 	d.problems = append(d.problems, Problem{File: d.file, Line: at.line, Column: at.column, What: what, Remedy: remedy})
 }
 
-// because adds the reason for a restriction to the problems with a value.
-func (d *decoder) because(r reader, why string) reader {
+// withReason adds the reason for a restriction to the problems with a value.
+func (d *decoder) withReason(r reader, why string) reader {
 	read := r.read
 	r.read = func(n *yaml.Node, path string) {
 		before := len(d.problems)

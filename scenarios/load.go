@@ -164,14 +164,14 @@ func (d *decoder) scenario(s *Scenario) reader {
 			about("Blocks: each runs every variant once, in an order drawn from the seed. A 95 % interval of a median " +
 				"needs six."),
 		"server": d.server(&s.Server).about("The measured server."),
-		"servers": d.servers().about("Several servers, each in trials of its own. Their names are yours. What they share " +
-			"stands under server. Each has those of the variants that exist for it."),
+		"servers": d.servers().about("Several servers, each in trials of its own. Choose any names. What they share " +
+			"goes under server. Each runs only the variants that it supports."),
 		"clients": d.some(d.mapping(fields{
 			"cpus": d.cpus(&s.Sequential.CPUs).about("CPUs of all clients, counted from 0: not the server's. With auto they " +
 				"get all other fast cores; if " +
 				"there is no other core, the other thread of the server's."),
 			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
-				about("Longest time of a request, from its start. Then it has ended as timeout."),
+				about("How long a request may take, from its start. After that its outcome is timeout."),
 			"start": d.choice(&s.Sequential.Start, Together, Staggered).
 				about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
 			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).
@@ -192,7 +192,7 @@ func (d *decoder) scenario(s *Scenario) reader {
 			"values: every combination has trials of its own."),
 		"search": d.search(&s.Search).about("Has the run find the breaking point of each variant in each cell, the " +
 			"strongest attack that it withstands, by bisection (docs/method.md, The breaking point). The attack then has " +
-			"no `rate`, and a `duration`."),
+			"a `duration`, and no `rate` except its own bounds, such as 1x to 1000x."),
 		"network": d.mapping(fields{
 			"family": d.choice((*string)(&s.Network.Family), record.FamilyNames()...).
 				about("Version of IP. With both, each node has an address of both, and the clients of a group use them in turn, " +
@@ -204,22 +204,22 @@ func (d *decoder) scenario(s *Scenario) reader {
 		}).about("The network of the nodes."),
 		"trial": d.mapping(fields{
 			"startup": d.duration(&s.Trial.Startup, time.Second, 10*time.Minute).
-				about("So long from the start of a trial to its epoch, when all nodes must be ready; less where it is known " +
-					"how long they take, and up to four times as long after a trial in which it was too little. A node that is " +
+				about("Time from the start of a trial to its epoch, when all nodes must be ready; less if the run knows " +
+					"how long they take, and up to four times as long after a trial in which it was too short. A node that is " +
 					"later makes the trial invalid."),
-			"sample_interval": d.because(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second),
+			"sample_interval": d.withReason(d.duration(&s.Trial.SampleInterval, 10*time.Millisecond, time.Second),
 				"the rule generator-not-bottleneck looks at each second of the attack").
-				about("Time between two samples of CPU and memory, which are to show each second of the attack."),
+				about("Time between two samples of CPU and memory, at most 1s, so that each second of the attack has one."),
 			"drain": d.duration(&s.Trial.Drain, time.Second, 10*time.Minute).
-				about("Patience with the last requests, beyond their time-out."),
+				about("How long to wait for outstanding requests after they time out."),
 			"settle": d.duration(&s.Trial.Settle, 0, 10*time.Minute).
-				about("At most so long the run waits before each trial until the CPUs of its nodes are idle; 0s is no wait."),
+				about("Longest wait before each trial for the CPUs of its nodes to become idle; 0s means no wait."),
 			"syscalls": d.boolean(&s.Trial.Syscalls).
-				about("Whether the server's system calls are counted, in every variant. Without, and without a variant of " +
-					"XDP, the server needs no capability and the kernel no BTF."),
+				about("Whether the server's system calls are counted, in every variant. If not, and if no variant drops " +
+					"packets in the kernel, the server needs no capability and the kernel no BTF."),
 			"alternate": d.duration(&s.Trial.Alternate, 0, time.Minute).
-				about("Length of the stretches of a trial of which the server is measured in one half only, 300ms or more: " +
-					"the report then says what measuring costs. 0s, the default, measures it all the time."),
+				about("Divides a trial into stretches of this length, 300ms or more, and measures the server in only half of " +
+					"them: the report then has the cost of measuring. 0s, the default, measures all the time."),
 		}).about("The course of one trial."),
 	}, "name", "clients")
 }
@@ -305,8 +305,8 @@ func (d *decoder) attack(c *Clients, searched bool) reader {
 	f := d.clients(c)
 	f["kind"] = d.choice((*string)(&c.Kind), attackKinds()...).
 		about("What an attacker does: it closes each connection after its response, or holds it open; or it makes no " +
-			"request, and floods the server with Initials, of its own address or of others, with what is not QUIC, or with Initials that are too short " +
-			"(docs/method.md, Load).")
+			"request, and floods the server with Initials from its own or random addresses, with random " +
+			"bytes, or with Initials that are too short (docs/method.md, Load).")
 	f["addresses"] = d.integer(&c.Addresses, 1, record.MostSources).
 		about("How many addresses each attacker sends from, in turn. Each is a client of its own, with its own quota, and the " +
 			"server reaches them by a route (docs/servers.md, Networks; more than one: runtime netns).")

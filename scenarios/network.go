@@ -147,7 +147,7 @@ func (d *decoder) checkSubnet6(s *Scenario) {
 		d.problem(at, fmt.Sprintf("%s: /%d is not a site's network, in which each node has a /64", key, subnet.Bits()),
 			"write a /48, "+example)
 	case subnet.Masked() != subnet:
-		d.problem(at, fmt.Sprintf("%s: %s has bits behind its mask", key, subnet), fmt.Sprintf("write %s", subnet.Masked()))
+		d.problem(at, fmt.Sprintf("%s: %s has host bits set", key, subnet), fmt.Sprintf("write %s", subnet.Masked()))
 	}
 }
 

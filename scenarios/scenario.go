@@ -198,7 +198,7 @@ type Trial struct {
 	Settle time.Duration
 	// Syscalls turns on counting of the server's system calls.
 	Syscalls bool
-	// Alternate measures the server only in every other stretch of that length; zero
+	// Alternate measures the server in one random stretch of each pair of that length; zero
 	// means all the time.
 	Alternate time.Duration
 }
@@ -293,13 +293,13 @@ func (s *Scenario) warnings() []string {
 			a.MaxInFlight, a.Rate, a.Timeout+a.Hold, a.mostInFlight())
 	}
 	warn(s.Neighbour.Count > 0 && s.Neighbour.Scheduled() > 0 && s.Neighbour.End() <= s.Parallel.End(),
-		"clients.neighbour ends before the attack does: when it is served again is not seen")
+		"clients.neighbour ends before the attack does, so it cannot show when it is served again")
 	warn(asksCost && s.Repetitions < fewestForInterval,
-		"repetitions: %d gives the cost of measuring no 95 %% interval, and it is small: use %d or more",
+		"repetitions: %d is too few for a 95 %% interval of the cost of measuring: use %d or more",
 		s.Repetitions, fewestForInterval)
 	warn(attack && asksCost,
-		"trial.alternate leaves half of the attack unmeasured: its figures say less, and the cost of measuring is that "+
-			"of both, with and without attack")
+		"trial.alternate leaves half of the attack unmeasured: its figures are less precise, and the cost of measuring is "+
+			"averaged over the times with and without attack")
 	warn(s.Server.Retry != "" && !slices.ContainsFunc(s.Variants, record.Variant.Retries),
 		"server.retry has no effect: no variant answers with a Retry; %s does, and those that end in -block-new",
 		record.UserspaceRetry)

@@ -32,12 +32,12 @@ func (d *decoder) search(to **Search) reader {
 		"to": d.number(&s.To, "x", weakest, strongest).
 			about("Strongest attack that is tried, if the clients can start that much."),
 		"factor": d.number(&s.Factor, "x", 1.05, 10).
-			about("The search ends when its bounds, the strongest attack that the server withstands and the weakest that it " +
-				"does not, are no further apart."),
+			about("The search ends when the weakest attack that the server does not withstand is at most this many times the " +
+				"strongest that it withstands."),
 		"keep": d.number(&s.KeepPercent, "%", 1, 100).
-			about("Least throughput of the sequential clients during the attack, of that before it."),
+			about("Least throughput that the sequential clients must keep during the attack, as a share of that before it."),
 		"lost": d.integer(&s.Lost, 0, 1_000_000).
-			about("Most requests of the sequential clients that may be lost in a trial."),
+			about("How many requests of the sequential clients may be lost in a trial."),
 		"p99": d.number(&s.P99, "x", 1, 1000).
 			about("Largest p99 of the response time of the sequential clients during the attack, as a multiple of that " +
 				"before it."),

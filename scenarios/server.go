@@ -135,7 +135,7 @@ func (d *decoder) server(s *Server) reader {
 		"quota": d.integer(&s.Quota, 1, 1_000_000).
 			about("Connections that one client address may have at the same time."),
 		"idle_timeout": d.duration(&s.IdleTimeout, 100*time.Millisecond, 10*time.Minute).
-			about("QUIC's idle timeout: a connection without packets for so long has ended. Until then a client that " +
+			about("QUIC's idle timeout: a connection without packets for this long is closed. Until then a client that " +
 				"xdp-block blocks stays blocked."),
 		"key": d.choice(&s.Key, "ecdsa-p256", "rsa-2048", "rsa-4096").
 			about("Type of the key in the certificate: it decides who pays more for a handshake, server or client " +
@@ -154,7 +154,7 @@ func (d *decoder) server(s *Server) reader {
 			"the figures that need them are left out. Without image it needs the runtime netns."),
 		"image": d.text(&s.Image).about("With command: the image of the container in which it runs, which the engine " +
 			"has already. Runtime docker."),
-		"ready": d.text(&s.Ready).about("With command: a text in the line of output with which the server is " +
+		"ready": d.text(&s.Ready).about("With command: a text in the line of output that the server prints once it is " +
 			"ready. Without it, the server is ready when it answers QUIC."),
 		"path": d.text(&s.Path).about("What the clients request, with command: / if it is left out. The response has the size of body."),
 		"protocol": d.choice(&s.Protocol, H3, HQ).
@@ -175,8 +175,9 @@ func (d *decoder) limits(l *Limits) reader {
 	return d.mapping(fields{
 		"rate": d.rate(&l.Rate, mostRate).about("Packets that open a connection, of each client address. A request takes " +
 			"one to three of them (docs/servers.md)."),
-		"burst": d.integer(&l.Burst, 1, 1_000_000).about("Such packets of a client at once; one second's worth if it is left out, and at least 4."),
-		"deny":  d.prefixes(&l.Deny).about("Client addresses that are always dropped."),
+		"burst": d.integer(&l.Burst, 1, 1_000_000).
+			about("Such packets of a client at once; one second's worth if it is left out, and at least 4."),
+		"deny": d.prefixes(&l.Deny).about("Client addresses that are always dropped."),
 	})
 }
 

@@ -93,7 +93,7 @@ func TestSeveralServersHaveTrialsOfTheirOwn(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ from, to, says string }{
 		"a variant that none has": {
-			", limits: {rate: 20/s, burst: 50, deny: [10.0.0.0/8]}", "", "gateway exists for no load and server",
+			", limits: {rate: 20/s, burst: 50, deny: [10.0.0.0/8]}", "", "gateway does not exist for any load and server",
 		},
 		"a name that is none": {"  ours:", "  Ours:", `"Ours" cannot name a server`},
 		"no keys":             {"{quota: 7}", "7", "servers.ours: is not a list of keys"},
@@ -135,7 +135,7 @@ func TestServersOfOthersNeedNoVariants(t *testing.T) {
 		}
 	}
 	s.Variants = []record.Variant{record.UserspaceBlock}
-	if err := s.CheckVariants(); err == nil || !strings.Contains(err.Error(), "userspace-block exists for no load and server") {
+	if err := s.CheckVariants(); err == nil || !strings.Contains(err.Error(), "userspace-block does not exist for any load and server") {
 		t.Errorf("error %v", err)
 	}
 }

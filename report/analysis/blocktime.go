@@ -58,7 +58,7 @@ func (b *BlockTime) headline() Number {
 	return b.CPUMeanUS
 }
 
-// blocks reports whether the server turned clients away.
+// blocks reports whether the variant limits clients, and the server recorded its totals.
 func (r *reading) blocks() bool { return r.server != nil && r.variant != record.NoBlock }
 
 // extraBusyMS returns the busy time of the server's CPUs in the attack, in ms, minus

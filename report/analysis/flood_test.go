@@ -62,8 +62,8 @@ func TestAFloodOfASearchIsJudgedByTheRequestsThatMetIt(t *testing.T) {
 				}
 				r.takeSequential(&record.Line{Request: q})
 			}
-			a := AttackTrial{ScheduleS: scheduledRate(r.experiment.Parallel)}
-			r.attacked(&a)
+			a := AttackTrial{ScheduledPerS: scheduledRate(r.experiment.Parallel)}
+			r.fillEffect(&a)
 			if a.judge(&results.Search{Keep: 0.99, P99: 3}); a.Verdict != c.want {
 				t.Errorf("%+v, want %s", a, c.want)
 			}

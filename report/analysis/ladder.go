@@ -25,7 +25,7 @@ func (r *reading) honest() Honest {
 		return h
 	}
 	bins := r.done.rates(secondNS, r.endNS)
-	h.Kept = Number(stats.Arithmetic(r.during(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
+	h.Kept = Number(stats.Arithmetic(r.binsDuringAttack(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
 	h.P99 = r.split[1].statistics().P99 / r.split[0].statistics().P99
 	h.Lost = 0
 	for outcome, n := range r.requests[results.RoleSequential] {
@@ -36,8 +36,8 @@ func (r *reading) honest() Honest {
 	return h
 }
 
-// during returns the bins of 1 s that are mostly in the attack.
-func (r *reading) during(bins []float64) []float64 {
+// binsDuringAttack returns the bins of 1 s that are mostly in the attack.
+func (r *reading) binsDuringAttack(bins []float64) []float64 {
 	var all []float64
 	for i, v := range bins {
 		if middle := int64(i)*secondNS + secondNS/2; middle >= r.attack.fromNS && middle <= r.attack.toNS {

@@ -83,8 +83,8 @@ func largest(with, without *Variant, m *Metric) Number {
 	return far
 }
 
-// Said returns the verdict in words.
-func (l *NoiseLine) Said() string {
+// VerdictWords returns the verdict in words.
+func (l *NoiseLine) VerdictWords() string {
 	switch {
 	case l.Called():
 		return "yes: " + string(l.Verdict)
@@ -99,6 +99,6 @@ func (n *Noise) Note() string {
 	if n.Tested == 0 {
 		return "no line has an interval: that needs six blocks"
 	}
-	return fmt.Sprintf("%d of %d lines are called different, though nothing is; chance alone calls about 1 in 20",
+	return fmt.Sprintf("%d of %d lines are called different; as nothing differs, about 1 in 20 is expected by chance",
 		n.Called, n.Tested)
 }

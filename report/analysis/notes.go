@@ -52,7 +52,7 @@ func noTrials(s *Summary) error {
 		}
 	}
 	if len(invalid) == 0 && len(s.Trials) > 0 {
-		return fmt.Errorf("%w: the run ended before the first trial that is more than a comparison; continue it with "+
+		return fmt.Errorf("%w: the run ended before its first plain trial (only A/A or cost trials); continue it with "+
 			"`equic-bench run --resume %s`", ErrNoTrials, s.Run)
 	}
 	if len(invalid) == 0 {

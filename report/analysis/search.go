@@ -54,10 +54,10 @@ const (
 
 // AttackTrial is the effect on the sequential clients in one trial of a search.
 type AttackTrial struct {
-	Trial     string `json:"trial"`
-	Strength  Number `json:"strength"`
-	ScheduleS Number `json:"scheduled_per_s"`
-	AchievedS Number `json:"achieved_per_s"`
+	Trial         string `json:"trial"`
+	Strength      Number `json:"strength"`
+	ScheduledPerS Number `json:"scheduled_per_s"`
+	AchievedPerS  Number `json:"achieved_per_s"`
 	// Kept is the throughput during the attack, and P99 the p99 of the response time, each as
 	// a multiple of that before; Lost counts requests.
 	Kept    Number          `json:"kept"`
@@ -84,8 +84,8 @@ func JudgeAttack(run *results.Run, t *results.Trial) (results.Verdict, error) {
 func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
 	u := Unknown()
 	a := AttackTrial{
-		Trial: t.Name(), Strength: Number(t.Strength), AchievedS: u, Kept: u, Lost: u, P99: u,
-		ScheduleS: scheduledRate(run.Manifest.Experiment.At(t.PlannedTrial).Parallel),
+		Trial: t.Name(), Strength: Number(t.Strength), AchievedPerS: u, Kept: u, Lost: u, P99: u,
+		ScheduledPerS: scheduledRate(run.Manifest.Experiment.At(t.PlannedTrial).Parallel),
 	}
 	if !t.Valid {
 		a.Broken, a.Verdict = t.BrokenRules(), results.AttackInvalid
@@ -98,14 +98,14 @@ func readAttack(run *results.Run, t *results.Trial) (AttackTrial, error) {
 	if err != nil {
 		return a, err
 	}
-	r.attacked(&a)
+	r.fillEffect(&a)
 	a.judge(run.Manifest.Experiment.Search)
 	return a, nil
 }
 
-func (r *reading) attacked(a *AttackTrial) {
+func (r *reading) fillEffect(a *AttackTrial) {
 	h := r.honest()
-	a.AchievedS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
+	a.AchievedPerS, a.Kept, a.P99, a.Lost = r.attackTotals().AchievedRPS, h.Kept, h.P99, h.Lost
 }
 
 // judge applies the criteria. One whose value is unknown is broken.
@@ -125,7 +125,7 @@ func (a *AttackTrial) judge(s *results.Search) {
 	switch {
 	case len(a.Broken) > 0:
 		a.Verdict = results.AttackBroke
-	case !(a.AchievedS >= leastAchieved*a.ScheduleS):
+	case !(a.AchievedPerS >= leastAchieved*a.ScheduledPerS):
 		a.Verdict = results.AttackLimited
 	default:
 		a.Verdict = results.AttackHeld
@@ -196,9 +196,9 @@ func (b *BreakingPoint) bracket(e *results.Experiment) {
 		t := &b.Trials[i]
 		switch {
 		case t.Verdict == results.AttackHeld:
-			b.Holds, b.HoldsPerS = t.Strength, t.ScheduleS
+			b.Holds, b.HoldsPerS = t.Strength, t.ScheduledPerS
 		case fails == nil:
-			fails, b.Fails, b.FailsPerS, b.FailsBy = t, t.Strength, t.ScheduleS, t.Verdict
+			fails, b.Fails, b.FailsPerS, b.FailsBy = t, t.Strength, t.ScheduledPerS, t.Verdict
 		}
 	}
 	b.bound()
@@ -262,13 +262,13 @@ func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
 }
 
 // clientsLimited is the reason for a bound if the CPUs of the clients are the limit.
-const clientsLimited = "the clients can start no more"
+const clientsLimited = "the clients cannot start more requests"
 
 // why returns what broke, or why the trial does not show it.
 func (a *AttackTrial) why() string {
 	switch {
-	case a.Verdict == results.AttackLimited && a.AchievedS.Known():
-		return fmt.Sprintf("the clients started %s %% of the next attack", (100 * a.AchievedS / a.ScheduleS).Short())
+	case a.Verdict == results.AttackLimited && a.AchievedPerS.Known():
+		return fmt.Sprintf("the clients started %s %% of the next attack", (100 * a.AchievedPerS / a.ScheduledPerS).Short())
 	case a.Verdict == results.AttackLimited && slices.Contains(a.Broken, results.FloodRule):
 		return "frames of the next attack are lost on their way"
 	case a.Verdict == results.AttackLimited:

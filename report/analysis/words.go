@@ -9,7 +9,7 @@ import (
 
 // Words returns the main figures of a finished trial, for one line: how many requests of
 // the sequential clients were served per second, their p99, and the CPU of the server's
-// process; without sequential clients, what became of the attack.
+// process; without sequential clients, the achieved rate of the attack.
 func Words(run *results.Run, t *results.Trial) (string, error) {
 	e := run.Manifest.ExperimentOf(t.Cell)
 	if e == nil {

@@ -21,7 +21,7 @@ var details = map[string]func(with, against *analysis.Variant) string{
 			against.Duration.P50.Short(), with.Duration.P50.Short(), against.Duration.P99.Short(), with.Duration.P99.Short())
 	},
 	"block-time": func(with, against *analysis.Variant) string {
-		return fmt.Sprintf("a packet is not a client: the extra CPU time per client turned away is %s and %s",
+		return fmt.Sprintf("one client sends many packets; the extra CPU time per client turned away is %s and %s",
 			against.BlockTime.ExtraPerTurnedAwayUS.WithUnit("µs"), with.BlockTime.ExtraPerTurnedAwayUS.WithUnit("µs"))
 	},
 	"syscalls": func(with, against *analysis.Variant) string {

@@ -99,20 +99,20 @@ func Parse(name string, text []byte) (*File, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(f); err != nil {
-		return nil, located(name, err)
+		return nil, addFileName(name, err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: there is more than one document", name)
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		return nil, located(name, err)
+		return nil, addFileName(name, err)
 	}
 	return f, f.check(name, linesOf(&root))
 }
 
-// located adds the name of the file before each line number of a yaml error.
-func located(name string, err error) error {
+// addFileName adds the name of the file before each line number of a yaml error.
+func addFileName(name string, err error) error {
 	if errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s:1: the file is empty", name)
 	}

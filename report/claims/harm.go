@@ -26,8 +26,8 @@ func PremiseWords(r *analysis.Report) []string {
 		}
 		harm := harmless(part)
 		for _, what := range harm {
-			if !slices.ContainsFunc(found, func(u analysis.Unmet) bool { return u.What == in(part, what) }) {
-				found = append(found, analysis.Unmet{What: in(part, what)})
+			if !slices.ContainsFunc(found, func(u analysis.Unmet) bool { return u.What == inCell(part, what) }) {
+				found = append(found, analysis.Unmet{What: inCell(part, what)})
 			}
 		}
 		if len(harm) > 0 {
@@ -70,7 +70,7 @@ func attackAdvice(part *analysis.Part) []string {
 	served := func(v analysis.Variant) bool { return len(serves(&v)) > 0 }
 	weak := len(slowsResponses(s)) > 0 || slices.ContainsFunc(s.Measured(), served)
 	if len(losesThroughput(s)) > 0 && tooShort(s) {
-		words = append(words, in(part, "use a longer attack: it is counted in bins of 1 s."))
+		words = append(words, inCell(part, "use a longer attack: throughput is counted in bins of 1 s."))
 		if !weak {
 			return words
 		}
@@ -78,7 +78,7 @@ func attackAdvice(part *analysis.Part) []string {
 	if part.Summary.Manifest.Experiment.Parallel.Reached > 0 { // PremiseWords has the advice
 		return words
 	}
-	return append(words, in(part, fasterAttack(part)))
+	return append(words, inCell(part, fasterAttack(part)))
 }
 
 // fasterAttack returns a way to double the rate of an attack.

@@ -15,8 +15,8 @@ const (
 	// byChanceS is how many seconds under 90 % of the throughput before the attack are
 	// attributed to chance, such as a pause of the machine.
 	byChanceS = 1
-	// felt is the factor by which the median response time must rise.
-	felt = 1.10
+	// minSlowdown is the factor by which the median response time must rise.
+	minSlowdown = 1.10
 	// mostOf is the share of the attack's requests that must be turned away.
 	mostOf = 0.5
 )
@@ -44,19 +44,19 @@ func premiseNames() []string { return slices.Sorted(maps.Keys(premises)) }
 // unmet returns the premises of a claim that a cell does not meet.
 func (d *definition) unmet(part *analysis.Part, with, against *analysis.Variant) []string {
 	if !part.Summary.Window.AttackFromS.Known() {
-		return []string{in(part, "the run has no attack")}
+		return []string{inCell(part, "the run has no attack")}
 	}
 	var all []string
 	for _, need := range d.Needs {
 		for _, why := range premises[need](part, with, against) {
-			all = append(all, in(part, why))
+			all = append(all, inCell(part, why))
 		}
 	}
 	return all
 }
 
-// in adds the name of a cell before a clause about it.
-func in(part *analysis.Part, clause string) string {
+// inCell adds the name of a cell before a clause about it.
+func inCell(part *analysis.Part, clause string) string {
 	if title := part.Title(); title != "" {
 		return title + ": " + clause
 	}
@@ -94,7 +94,7 @@ func losesThroughput(s *analysis.Summary) []string {
 
 // slowsResponses: the same for the response time.
 func slowsResponses(s *analysis.Summary) []string {
-	slowed := func(v analysis.Variant) bool { return !(v.Typical(slowdown) <= felt) }
+	slowed := func(v analysis.Variant) bool { return !(v.Typical(slowdown) <= minSlowdown) }
 	if slices.ContainsFunc(s.Measured(), slowed) {
 		return nil
 	}

@@ -40,7 +40,7 @@ func (d *definition) verdict(c *analysis.Claim, blocksNeeded int) (analysis.Verd
 	case !c.HasInterval():
 		return analysis.Unsure, "there is no interval"
 	case c.Holds(0):
-		return analysis.Unsure, "the interval contains no change"
+		return analysis.Unsure, "the interval includes zero change"
 	case !(c.PHolm < level):
 		return analysis.Unsure, "the corrected p-value is " + c.PHolm.Probability()
 	case c.Open(c.Change):

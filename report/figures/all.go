@@ -9,7 +9,7 @@ import (
 // All makes the figures of the report, in its order, one point of the matrix after the
 // other. If the run has several loads, each figure shows the load that the paper used for
 // it. Figures that need sequential clients are left out without them. A search has one
-// figure of its own, and no other; a ladder and a sweep have one of their own in front.
+// figure of its own, and no other; a ladder and a sweep have figures of their own in front.
 func All(r *analysis.Report) []*Figure {
 	var all []*Figure
 	for _, point := range r.Points() {

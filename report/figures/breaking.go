@@ -72,7 +72,7 @@ func serverOf(part *analysis.Part) (name string, compared bool) {
 	return strings.CutPrefix(part.Cell.Set[0], "server=")
 }
 
-// figureBounds shows the same for a run with attacks of given strengths, as far as they tell.
+// figureBounds shows the bounds that a run with attacks of given strengths can give.
 // It returns nil if none has a strength.
 func figureBounds(r *analysis.Report) *Figure {
 	var panels []breaking

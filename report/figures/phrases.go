@@ -17,15 +17,15 @@ var phrases = [phraseCount]words{
 	},
 	figure5Title: {"Figure 5: duration of the sequential requests", "Figura 5: duração das requisições sequenciais"},
 	figure6Title: {
-		"Figure 6: how much of the time the server used how much",
+		"Figure 6: distribution of the server's CPU and memory use",
 		"Figura 6: funções acumuladas de distribuição do uso de CPU e memória pelo servidor",
 	},
 	recoveryTitle: {
-		"Recovery: how long the throughput stays away",
+		"Recovery: how long the throughput stays reduced",
 		"Recuperação: por quanto tempo a vazão fica reduzida",
 	},
 	blockTimeFairTitle: {
-		"Block time, asked alike of every variant: what a client turned away costs",
+		"Block time, measured in the same way for every variant: cost per client turned away",
 		"Tempo de bloqueio, medido da mesma forma em todas as variantes: quanto custa bloquear um cliente",
 	},
 	latencyTitle: {
@@ -63,7 +63,7 @@ var phrases = [phraseCount]words{
 	},
 	figure4Right: {
 		"(b): where each variant turns clients away. A refusal is one client; a client that is dropped costs many " +
-			"packets. What a variant of the kernel still refuses in user space is not drawn.",
+			"packets. Refusals in user space by a variant that drops in the kernel are not drawn.",
 		"(b): onde cada variante bloqueia os clientes. Uma recusa é um cliente; um cliente descartado custa muitos " +
 			"pacotes. O que uma variante do núcleo ainda recusa em espaço de usuário não é mostrado.",
 	},
@@ -81,8 +81,8 @@ var phrases = [phraseCount]words{
 			"espaço de usuário.",
 	},
 	figure6What: {
-		"Empirical distributions of samples at equal intervals, from the epoch to the scheduled end of the sequential load.",
-		"Distribuições empíricas de amostras a intervalos iguais, do início ao fim previsto da carga sequencial.",
+		"Empirical distributions of samples at equal intervals, from the epoch to the end of the load.",
+		"Distribuições empíricas de amostras a intervalos iguais, do início ao fim da carga.",
 	},
 	figure6Trials: {
 		"The lines are of the samples of all trials together; the marks stand at each tenth of the time.",
@@ -164,8 +164,8 @@ var phrases = [phraseCount]words{
 			"sua vazão anterior, seu p99 é no máximo %s vezes o anterior, e no máximo %s de suas requisições são perdidas.",
 	},
 	breakingTries: {
-		"The bounds are at most %s times apart. Each attack was tried once: near the edge, chance decides.",
-		"Os limites diferem no máximo por um fator de %s. Cada ataque foi testado uma vez: perto do limite, decide o acaso.",
+		"The bounds are at most %s times apart. Each attack was tried once, so results near the limit vary.",
+		"Os limites diferem no máximo por um fator de %s. Cada ataque foi testado uma vez: perto do limite, os resultados variam.",
 	},
 
 	breakingBounds: {
@@ -177,7 +177,7 @@ var phrases = [phraseCount]words{
 	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
 	claimFromZero:  {"userspace-block is at zero", "userspace-block está em zero"},
 	claimFewBlocks: {"too few blocks for an interval", "blocos insuficientes para um intervalo"},
-	claimHoldsZero: {"the interval contains no change", "o intervalo contém a variação nula"},
+	claimHoldsZero: {"the interval includes zero change", "o intervalo contém a variação nula"},
 
 	oneTrial: {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
 	fewTrials: {
@@ -268,7 +268,7 @@ var phrases = [phraseCount]words{
 		"paper: CPU at 90 %% for 80 %% of the time, memory at 90 %% of the limit",
 		"artigo: CPU em 90 %% durante 80 %% do tempo, memória em 90 %% do limite",
 	},
-	figure6Limit: {"The paper does not name the whole of its memory shares: here they are of the server's limit, " +
+	figure6Limit: {"The paper does not say what its memory percentages refer to; here it is the server's limit, " +
 		"%s MiB.", "O artigo não informa a base de suas porcentagens de memória: aqui, o limite do servidor, %s MiB."},
 	attackScheduled: {"attack as scheduled", "ataque previsto"},
 	harmonicBar:     {"bar: harmonic mean", "barra: média harmônica"},
@@ -276,7 +276,7 @@ var phrases = [phraseCount]words{
 	costCPU:         {"user space, CPU time per refusal", "espaço de usuário, tempo de CPU por recusa"},
 	costWall:        {"user space, wall time per refusal", "espaço de usuário, tempo decorrido por recusa"},
 
-	upToBroken:   {"up to the weakest attack that was too strong", "até o ataque mais fraco que foi forte demais"},
+	upToBroken:   {"up to the weakest attack that it did not withstand", "até o ataque mais fraco que foi forte demais"},
 	moreThanThat: {"more than that", "mais que isso"},
 	lessThanThat: {"less than that", "menos que isso"},
 	oneSearch:    {"one of %s searches", "uma de %s buscas"},
@@ -290,7 +290,7 @@ var phrases = [phraseCount]words{
 	breakingPoint:       {"breaking point", "ponto de ruptura"},
 	notWithin:           {"not within %s s", "não em %s s"},
 	fromTo:              {"%s to %s s", "%s a %s s"},
-	forTimeAtMost:       {"for %d %% of the time at most", "durante %d %% do tempo, no máximo"},
+	forTimeAtMost:       {"at most, for %d %% of the time", "durante %d %% do tempo, no máximo"},
 	inRequestsPerSecond: {"%s requests/s", "%s requisições/s"},
 	inMicroseconds:      {"%s µs", "%s µs"},
 	inMilliseconds:      {"%s ms", "%s ms"},

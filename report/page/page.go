@@ -142,7 +142,7 @@ func question(s *analysis.Summary) string {
 		blocks = "once each"
 	}
 	if s.Manifest.Experiment.Search != nil {
-		blocks = "each attacked ever closer to its breaking point"
+		blocks = "each in a search for its breaking point"
 	}
 	return fmt.Sprintf("%s, %s, in an order drawn from seed %d.", analysis.Sentence(names), blocks, s.Seed)
 }

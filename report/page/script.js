@@ -36,7 +36,7 @@ function watch(figure) {
     tip.hidden = true;
   }
 
-  // show tells of a mark and of all others of its panel and group.
+  // show displays a mark and all others of its panel and group.
   function show(near, x, y) {
     hide();
     tip.replaceChildren(element("b", near.g));

@@ -26,13 +26,13 @@ func costNote(s *analysis.Summary) string {
 	how := "Each variant ran twice in each block: with its server under the probe, which samples it and counts its " +
 		"system calls, and with nothing around it. The change is that of ratios paired by block, from the latter to the " +
 		"former."
-	asked := " Without a probe nobody knows how busy the server was: the rules that ask for that are not asked. The " +
+	asked := " Without a probe, the server's CPU use is unknown, so the rules that need it do not apply. The " +
 		"trials without it are in no other figure or table."
 	if stretch := s.Manifest.Experiment.AlternateNS; stretch > 0 {
 		how = fmt.Sprintf("In each trial the server was measured in one half of its stretches of %g s, in an order "+
 			"without a rhythm: in the other it was neither sampled nor were its system calls counted. The change is from the "+
 			"latter to the former, within a trial; interval and p are over the trials. Of each stretch the first %g s are "+
-			"left out, which its begin may disturb.", analysis.Seconds(stretch), analysis.Seconds(analysis.SkippedNS))
+			"left out, as the switch may disturb them.", analysis.Seconds(stretch), analysis.Seconds(analysis.SkippedNS))
 		asked = ""
 	}
 	return strings.TrimSpace(how +
@@ -63,7 +63,7 @@ func spareTime(s *analysis.Summary) string {
 	if len(all) == 0 {
 		return ""
 	}
-	text := "The server's CPUs were busy, where it was measured: " + strings.Join(all, ", ") + "."
+	text := "How busy the server's CPUs were while it was measured: " + strings.Join(all, ", ") + "."
 	if spare {
 		text += fmt.Sprintf(" Below %d %% it had time to spare, which hides a part of what measuring costs.", busyServer)
 	}

@@ -34,7 +34,7 @@ func noiseTable(s *analysis.Summary) Titled {
 		l := &s.Noise.Lines[i]
 		t.AppendRow(table.Row{
 			l.Metric, l.Variant, l.ShowChange(l.Measured), l.Interval(), l.P.Probability(),
-			l.Largest.Bound(), l.Said(),
+			l.Largest.Bound(), l.VerdictWords(),
 		})
 	}
 	t.below = []string{s.Noise.Note()}
@@ -43,7 +43,7 @@ func noiseTable(s *analysis.Summary) Titled {
 
 // costTable returns the table of the cost of measuring.
 func costTable(s *analysis.Summary) Titled {
-	t := NewTitled("Cost of measuring (the server with probe and system-call counter against without)", 2,
+	t := NewTitled("Cost of measuring (the server with and without probe and system-call counter)", 2,
 		"variant", "metric", "without", "with", "change", "95 % interval", "p", "goal: under 1 %")
 	t.rightAlign(3, 7)
 	if s.Cost == nil {

@@ -89,7 +89,7 @@ func ClaimsWords() []string {
 			"of the exact signed-rank test, and p is corrected by Holm for all claims.",
 		"*Consistent*: the interval contains the paper's value, or the estimate is within the claim's tolerance. " +
 			"*Stronger* and *weaker*: in the same direction, but not of that size. *Contradicted*: the whole interval is " +
-			"on the other side of no change. *Unsure*: the interval contains no change, the corrected p is 0.05 or more, " +
+			"on the other side of zero. *Unsure*: the interval includes zero change, the corrected p is 0.05 or more, " +
 			"or a premise is not met. *Estimate only*: too few blocks for a verdict. *Not run*: the run does not have the " +
 			"experiment, or a variant.",
 	}

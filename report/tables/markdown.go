@@ -131,7 +131,7 @@ func (b *markdownText) limits() {
 
 // what describes what was run, and on which machine.
 func (b *markdownText) what(p *analysis.Part) {
-	b.printf("## %s\n\n| | |\n|:--- |:--- |\n", NewTitled("What was run, on what", 0).of(p).Title)
+	b.printf("## %s\n\n| | |\n|:--- |:--- |\n", NewTitled("What was run, on what", 0).forCell(p).Title)
 	for _, row := range SetUp(p.Summary) {
 		b.printf("| %s | %s |\n", row[0], cell(row[1]))
 	}

@@ -44,7 +44,7 @@ func Quote(r *analysis.Report) string {
 	if first.Unit != analysis.PercentChange {
 		value = fmt.Sprintf("is %s%s with %s", first.ShowMeasured(), interval, first.With)
 	}
-	return fmt.Sprintf("Over %s, %s %s, where %s has %s; the verdicts on its %d comparisons are %s.",
+	return fmt.Sprintf("Over %s, %s %s (%s: %s); the verdicts on its %d comparisons are %s.",
 		blocksOf(r), first.Label, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
 }
 

@@ -50,7 +50,7 @@ func BreakingWords(r *analysis.Report) []string {
 		fmt.Sprintf("The breaking point is the strongest attack that the server withstands: during it the sequential "+
 			"clients keep %g %% of their throughput before it, their p99 is at most %g times that before it, and at most %d of "+
 			"their requests are lost. The next stronger attack, at most %g times as strong, breaks that. Each strength was "+
-			"tried once: near the edge, chance decides.", 100*s.Keep, s.P99, s.Lost, s.Factor),
+			"tried once, so results near the limit vary.", 100*s.Keep, s.P99, s.Lost, s.Factor),
 		"The last column has what broke first, compared to before the attack, or the reason why there is only a bound. " +
 			"Strengths and attempts are those of the schedule, of all attackers together.",
 	}
@@ -63,7 +63,7 @@ func attackTrialsTable(s *analysis.Summary) Titled {
 	for _, b := range s.BreakingPoints {
 		for _, a := range b.Trials {
 			t.AppendRow(table.Row{
-				a.Trial, multiple(a.Strength), a.ScheduleS.Short(), a.AchievedS.Short(), (100 * a.Kept).Short(), a.P99.Short(),
+				a.Trial, multiple(a.Strength), a.ScheduledPerS.Short(), a.AchievedPerS.Short(), (100 * a.Kept).Short(), a.P99.Short(),
 				a.Lost.Short(), string(a.Verdict),
 			})
 		}

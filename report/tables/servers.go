@@ -12,8 +12,8 @@ import (
 // serversTable returns what each server can serve on its CPUs, and what a request costs
 // both sides. It has no row if no capacity was measured.
 func serversTable(r *analysis.Report) Titled {
-	t := NewTitled("What a server can serve", 1, "server", "requests/s", "its CPU for each (ms)",
-		"the client's CPU for each (ms)", "its CPU for a refusal after the handshake (ms)")
+	t := NewTitled("What a server can serve", 1, "server", "requests/s", "server CPU per request (ms)",
+		"client CPU per request (ms)", "server CPU per refusal after the handshake (ms)")
 	for i := range r.Manifest.Capacities {
 		c := &r.Manifest.Capacities[i]
 		if c.Given || c.ByCPUTimePerS == 0 {

@@ -182,8 +182,8 @@ func (t *Titled) text(width int) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// of returns the table for one cell of a run, with the cell's name in the title.
-func (t Titled) of(p *analysis.Part) Titled {
+// forCell returns the table for one cell of a run, with the cell's name in the title.
+func (t Titled) forCell(p *analysis.Part) Titled {
 	if title := p.Title(); title != "" {
 		t.Title = title + ": " + t.Title
 	}

@@ -37,7 +37,7 @@ func Text(w io.Writer, r *analysis.Report, width int) error {
 	}
 	for _, p := range r.Parts {
 		for _, t := range textTables(p.Summary) {
-			all = append(all, t.of(p))
+			all = append(all, t.forCell(p))
 		}
 	}
 	for _, t := range all {
