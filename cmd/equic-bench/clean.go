@@ -31,7 +31,7 @@ stays. Half a trial in a run directory is removed by run --resume.`,
 		},
 	}
 	c.Flags().BoolVar(&images, "images", false,
-		"remove the nodes' images of all builds too; the next run makes its own anew")
+		"remove the nodes' images of all builds too; the next run makes them again")
 	c.Flags().BoolVar(&asJSON, "json", false, "print what was removed as JSON")
 	return c
 }

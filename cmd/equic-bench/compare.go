@@ -32,7 +32,7 @@ func compareCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compare BASE NEW",
-		Short: "Say what changed between two runs, for people and for CI",
+		Short: "Report what changed between two runs, for people and CI",
 		Long:  compareAbout(),
 		Example: `  equic-bench compare results/runs/20260102T030405Z-paper results/runs/20260103T030405Z-paper
   equic-bench compare BASE NEW --threshold 10% --metrics cpu,memory-peak --format markdown`,
@@ -79,14 +79,14 @@ func compareCommand() *cobra.Command {
 func compareAbout() string {
 	var b strings.Builder
 	b.WriteString(`Compares two run directories by their raw records, each variant with itself:
-which metrics changed, which did not, and of which that can't be told. A row is
+which metrics changed, which did not, and which are undecided. A row is
 
   changed      p is 0.05 or less after Holm's correction for all rows, and the
                typical change is as large as the threshold
   not changed  the 95 % interval of the change is inside the threshold
   unsure       all else; more trials make it narrower (run --repetitions)
 
-It refuses runs of another scenario, kernel, CPU, runtime or XDP mode. Exit
+It refuses runs that differ in scenario, kernel, CPU, runtime or XDP mode. Exit
 codes: 0 no regression, 5 a metric got worse, 6 none did, but a row is unsure;
 2 the runs cannot be compared.
 
@@ -107,7 +107,7 @@ func outcome(c *compare.Comparison) error {
 		return fmt.Errorf("%w: %s", errRegression, c.Cause())
 	case compare.Undecided:
 		return fmt.Errorf("%w: %s", errUnsure, c.Cause())
-	case compare.Fine:
+	case compare.NoRegression:
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func parsePercent(text string) (float64, error) {
 	number, ok := strings.CutSuffix(text, "%")
 	value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
 	if !ok || err != nil || !(value > 0) || math.IsInf(value, 1) {
-		return 0, fmt.Errorf("%q is no share above zero; write it as 5%%", text)
+		return 0, fmt.Errorf("%q is not a percentage above zero; write it as 5%%", text)
 	}
 	return value / 100, nil
 }

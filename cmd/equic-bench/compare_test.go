@@ -113,9 +113,9 @@ func TestCompareEndsWithACodeForEachOutcome(t *testing.T) {
 			"a threshold without % is refused",
 			[]string{base, base, "--threshold", "5"},
 			2, "",
-			`"5" is no share above zero; write it as 5%`,
+			`"5" is not a percentage above zero; write it as 5%`,
 		},
-		{"a threshold of zero is refused", []string{base, base, "--threshold", "0%"}, 2, "", "no share above zero"},
+		{"a threshold of zero is refused", []string{base, base, "--threshold", "0%"}, 2, "", "not a percentage above zero"},
 		{
 			"a format that does not exist is refused",
 			[]string{base, base, "--format", "xml"},

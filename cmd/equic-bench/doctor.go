@@ -36,11 +36,11 @@ func doctorCommand() *cobra.Command {
 	var root, runtime string
 	c := &cobra.Command{
 		Use:   "doctor [SCENARIO]",
-		Short: "Say what this machine can and cannot run, each with the remedy",
+		Short: "Report what this machine can and cannot run, with remedies",
 		Long: `Looks at the kernel, the hardware, the engine and what is left of earlier runs,
 and tries for real, on a throw-away veth pair, what needs root. With SCENARIO it
-holds the machine against that scenario's CPUs, memory, open files and variants.
-While a run measures it is refused.`,
+compares the machine with that scenario's CPUs, memory, open files and variants.
+It refuses to start while a run is measuring.`,
 		Example: "  equic-bench doctor scenarios/paper.yaml",
 		Args:    arguments(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -174,7 +174,7 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 	}
 	if err := measure.TryCounter(); err != nil {
 		calls.Means = "system calls cannot be counted"
-		calls.Remedy = "set trial.syscalls: false in the scenario, or see to what the kernel says"
+		calls.Remedy = "set trial.syscalls: false in the scenario, or fix the problem that the kernel reports"
 		calls = failedTry(calls, err, need.Syscalls, lessRights)
 	}
 	return []doctor.Check{native, calls}

@@ -28,9 +28,9 @@ func lockMachine(ctx context.Context) (release func() error, err error) {
 		return nil, fmt.Errorf("lock the machine: %w", err)
 	}
 	if pid := lockHolder(ctx); pid > 0 {
-		return nil, fmt.Errorf("%w (process %d): both would be wrong; wait for its end", errBusy, pid)
+		return nil, fmt.Errorf("%w (process %d): both results would be wrong; wait until it ends", errBusy, pid)
 	}
-	return nil, fmt.Errorf("%w: both would be wrong; wait for its end", errBusy)
+	return nil, fmt.Errorf("%w: both results would be wrong; wait until it ends", errBusy)
 }
 
 // lockHolder returns the process that has the lock; zero if it is not known.

@@ -24,7 +24,7 @@ func main() {
 	os.Exit(run(ctx, second, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// interrupt ends the program in order at the first signal. At the second, a run kills
+// interrupt shuts the program down cleanly at the first signal. At the second, a run kills
 // its nodes instead of waiting for them, and any other command ends at once. At the
 // third, a run also ends at once, without removing what is left.
 func interrupt(cancel context.CancelFunc, second *secondSignal) {
@@ -38,7 +38,7 @@ func interrupt(cancel context.CancelFunc, second *secondSignal) {
 	<-signals
 	if second.wanted.Load() {
 		close(second.come)
-		fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; once more ends it now, and leaves "+
+		fmt.Fprintln(os.Stderr, "equic-bench: killing and removing what the run made; a third signal ends it, and leaves "+
 			"the rest to `equic-bench clean`")
 		<-signals
 	}

@@ -48,7 +48,7 @@ func (o *runOptions) describe(w io.Writer, s *scenarios.Scenario) error {
 		line("trial %d\tblock %d, %s", p.Index, p.Block, p.Label())
 	}
 	if more := most - len(plan); more > 0 {
-		line("then\tat most %d more, by what these show", more)
+		line("then\tat most %d more, depending on the results of these", more)
 	}
 	return t.Flush()
 }
@@ -111,7 +111,7 @@ func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) stri
 	case all == nil && least > time.Duration(len(plan))*s.Trial.Startup:
 		return fmt.Sprintf(", %s or more in all (each is as long as its requests take)", clock(least))
 	case all == nil:
-		return ", each as long as its requests take, which nobody knows before (a client without a rate starts each after " +
+		return ", each as long as its requests take, which is not yet known (a client without a rate starts each after " +
 			"its last)"
 	case len(s.Cells()) > 1:
 		return fmt.Sprintf(" in %d cells, %s in all", len(s.Cells()), clock(*all))

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// quietest is the longest silence of a progress display that cannot redraw its line.
-	quietest = 10 * time.Second
+	// longestSilence is the longest silence of a progress display that cannot redraw its line.
+	longestSilence = 10 * time.Second
 	// rateSpan is the time over which rates are computed. Clients report once a second,
 	// each at its own time.
 	rateSpan = 3 * time.Second
@@ -63,7 +63,7 @@ func (p *progress) event(e orchestrate.Event) {
 	p.left.take(p.now(), &e)
 	switch {
 	case e.Message != "":
-		p.line(where(e) + e.Message)
+		p.line(trialPrefix(e) + e.Message)
 		return
 	case p.screen != nil:
 		if width := terminalWidth(p.out); width > 0 { // it may have changed
@@ -73,7 +73,7 @@ func (p *progress) event(e orchestrate.Event) {
 		return
 	}
 	sameStep := e.Phase == p.last.Phase && e.Trial == p.last.Trial
-	if sameStep && p.now().Sub(p.at) < quietest {
+	if sameStep && p.now().Sub(p.at) < longestSilence {
 		return
 	}
 	p.last, p.at = e, p.now()
@@ -105,7 +105,7 @@ func (p *progress) line(text string) {
 
 // status returns an event as one line of ASCII.
 func (p *progress) status(e orchestrate.Event) string {
-	parts := []string{where(e) + e.Phase}
+	parts := []string{trialPrefix(e) + e.Phase}
 	add := func(when bool, format string, args ...any) {
 		if when {
 			parts = append(parts, fmt.Sprintf(format, args...))
@@ -122,7 +122,7 @@ func (p *progress) status(e orchestrate.Event) string {
 
 // remaining returns how long the run still takes, in words; empty if that is not known.
 func (p *progress) remaining(e *orchestrate.Event) string {
-	left, known := p.left.of(e)
+	left, known := p.left.estimate(e)
 	if !known {
 		return ""
 	}
@@ -148,9 +148,9 @@ func (p *progress) pace(e *orchestrate.Event) (parts []string) {
 	return parts
 }
 
-// where returns the name of an event's trial: "2 of 3, xdp-block: ". It is empty before
+// trialPrefix returns the name of an event's trial: "2 of 3, xdp-block: ". It is empty before
 // the first trial.
-func where(e orchestrate.Event) string {
+func trialPrefix(e orchestrate.Event) string {
 	if e.Trial.Index == 0 {
 		return ""
 	}
@@ -227,9 +227,9 @@ func (t *timeLeft) take(now time.Time, e *orchestrate.Event) {
 	}
 }
 
-// of returns the remaining time at an event. It returns false before the schedule is
+// estimate returns the remaining time at an event. It returns false before the schedule is
 // known and, in a closed loop, before the first trial has ended.
-func (t *timeLeft) of(e *orchestrate.Event) (time.Duration, bool) {
+func (t *timeLeft) estimate(e *orchestrate.Event) (time.Duration, bool) {
 	if e.Trial.Index == 0 || e.Expected == 0 || e.ClosedLoop && t.over == 0 {
 		return 0, false
 	}

@@ -41,7 +41,7 @@ func reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report [RUN]",
 		Short: "Draw the figures of a run from its records, and print its answer",
-		Long: `Draws every figure and table of a run anew from its raw records, into the
+		Long: `Draws every figure and table of a run again from its raw records, into the
 run's folder report/, and prints the main table, or with --all every table, the
 verdicts on the claims, and the warnings. Without RUN it takes the newest run.
 report.html there is all of it on one page, for any browser, without a network.

@@ -48,7 +48,7 @@ Standard output is data, standard error is progress. Exit codes:
   5    compare found a regression
   6    compare is unsure
   130  interrupted
-  141  nobody reads its standard output any more`
+  141  the reader of its standard output is gone`
 
 // run runs the whole program and returns the exit code.
 func run(ctx context.Context, second *secondSignal, args []string, stdout, stderr io.Writer) int {

@@ -77,13 +77,13 @@ func runCommand(second *secondSignal) *cobra.Command {
 	f.Uint64Var(&o.seed, "seed", 0, "number from which the order of the trials is drawn (default: a random one)")
 	f.StringSliceVar(&o.variants, "variants", nil, "variants to run, with commas between them (default: the scenario's)")
 	f.StringArrayVar(&o.set, "set", nil, "a `KEY=VALUE` in place of the scenario's own, as "+
-		"clients.parallel.rate=240/s; the run keeps the scenario with it (may be repeated)")
+		"clients.parallel.rate=240/s; the run records the changed scenario (may be repeated)")
 	f.BoolVar(&o.aa, "aa", false,
-		"run each variant twice in each block, as if it were two: the report says how large a difference nothing makes")
+		"A/A test: run each variant twice per block, as two variants, to measure the noise between equal trials")
 	f.StringVar(&o.results, "results", defaultResults, "folder of the run directories")
-	f.StringVar(&o.bin, "bin", "", "folder of equic-server, equic-client and equic-probe (default: that of equic-bench)")
+	f.StringVar(&o.bin, "bin", "", "folder of the nodes' binaries, such as equic-server (default: that of equic-bench)")
 	f.StringVar(&o.resume, "resume", "",
-		"continue this run directory at its first trial that is not whole, as it was planned")
+		"continue this run directory at its first incomplete trial, by its recorded plan")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the plan and its expected time, run nothing")
 	f.BoolVar(&o.keep, "keep", false, "leave the last trial's nodes in place, for inspection")
 	f.BoolVar(&o.quiet, "quiet", false, "no progress on standard error")
@@ -242,7 +242,7 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	}
 	broken := ctx.Err() != nil || err != nil && !errors.Is(err, orchestrate.ErrInvalid)
 	if shown := o.conclude(c.ErrOrStderr(), outcome, broken); shown != nil && !unread(shown) {
-		progress.say("warning: the report is not written: %v; the run is whole, so `equic-bench report %s` can", shown,
+		progress.say("warning: the report was not written: %v; to write it, run `equic-bench report %s`", shown,
 			outcome.Dir)
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))

@@ -18,7 +18,7 @@ func TestThePlanSaysHowLongItTakesOrThatNobodyKnows(t *testing.T) {
 		"quick.yaml": {"quick: 3 trials of 0:32, 1:36 in all", `"expected_ns":96000000000,`},
 		"paper.yaml": {"paper: 6 trials, 5:30 or more in all", `"expected_ns":null,`},
 		"cost.yaml": {
-			"cost: 16 trials, each as long as its requests take, which nobody knows before",
+			"cost: 16 trials, each as long as its requests take, which is not yet known",
 			`"expected_ns":null,`,
 		},
 		"knee-smoke.yaml": {

@@ -52,7 +52,7 @@ type runtimeKind struct {
 	// open runtime.
 	cleaner orchestrate.Cleaner
 	leaves  string // what killed runs leave
-	unasked string // doctor's finding on leftovers if it has neither
+	unasked string // doctor's finding on leftovers without a cleaner or an open runtime
 	// check is doctor's check if open fails, and found its finding otherwise.
 	check doctor.Check
 	found func(results.Runtime) string

@@ -64,7 +64,7 @@ func (o *showOptions) check(c *cobra.Command) error {
 	if o.serve != "" {
 		_, port, err := net.SplitHostPort(o.serve)
 		if err != nil || port == "" {
-			return usage(c, "--serve: %q is no address, give HOST:PORT or :PORT, such as %s", o.serve, defaultAddress)
+			return usage(c, "--serve: %q is not an address, give HOST:PORT or :PORT, such as %s", o.serve, defaultAddress)
 		}
 	}
 	return nil
@@ -163,7 +163,7 @@ func folder(dir string) http.Handler {
 }
 
 // browse opens a file or URL in the browser of the desktop. It waits for the opener,
-// but not if the opener becomes the browser.
+// but only briefly: the opener may become the browser.
 func browse(ctx context.Context, what string) error {
 	opener, err := exec.LookPath("xdg-open")
 	if err != nil {

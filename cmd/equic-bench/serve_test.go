@@ -154,7 +154,7 @@ func TestAddressOfServe(t *testing.T) {
 		{"apart", []string{"--serve", "127.0.0.1:9000"}, nil, "127.0.0.1:9000", ""},
 		{"apart, before the run", []string{"--serve", ":9000", "runs/a"}, []string{"runs/a"}, ":9000", ""},
 		{"behind a =", []string{"--serve=[::1]:9000", "runs/a"}, []string{"runs/a"}, "[::1]:9000", ""},
-		{"no port", []string{"--serve=localhost"}, nil, "", `--serve: "localhost" is no address`},
+		{"no port", []string{"--serve=localhost"}, nil, "", `--serve: "localhost" is not an address`},
 		{"an address without the flag is a run", []string{"127.0.0.1:9000"}, []string{"127.0.0.1:9000"}, "", ""},
 		{"two runs", []string{"a", "b", "--serve"}, nil, "", `unexpected argument "b"`},
 	}

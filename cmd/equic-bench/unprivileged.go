@@ -37,7 +37,7 @@ func enterUserNamespace(ctx context.Context, s *scenarios.Scenario, cause error)
 	}
 	namespaces := []string{"unshare", "--map-root-user", "--net", "--mount"}
 	if err := exec.CommandContext(ctx, unshare, append(namespaces[1:], "true")...).Run(); err != nil {
-		return fmt.Errorf("%w; and this kernel lets no user make namespaces", cause)
+		return fmt.Errorf("%w; and this kernel does not let unprivileged users make namespaces", cause)
 	}
 	self, err := os.Executable()
 	if err != nil {
