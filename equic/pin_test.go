@@ -224,8 +224,8 @@ func TestAnotherKindOfGatewayIsNotTakenOver(t *testing.T) {
 		"its max prefixes is 262144":    func(o *Options) { o.MaxPrefixes = 8 },
 		"its IPv4 prefix is 32":         func(o *Options) { o.IPv4Prefix = 24 },
 		"its IPv6 prefix is 64":         func(o *Options) { o.IPv6Prefix = 56 },
-		"others: 4433 (new)":            func(o *Options) { o.Ports = []Port{{Number: 443}} },
-		"their policies are others":     func(o *Options) { o.Policy = PolicyClient },
+		"policies differ: 4433 (new)":   func(o *Options) { o.Ports = []Port{{Number: 443}} },
+		"their policies differ: 4433":   func(o *Options) { o.Policy = PolicyClient },
 		"is in no BPF file system":      func(o *Options) { o.Pin = filepath.Join(t.TempDir(), "equic") },
 		"mode netfilter cannot be pinn": func(o *Options) { o.Mode = Netfilter },
 	} {

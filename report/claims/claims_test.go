@@ -86,9 +86,9 @@ func TestEveryVerdict(t *testing.T) {
 		{"the other way", times(10, 100), times(10, 90), analysis.Contradicted, ""},
 		{
 			"perhaps nothing", times(10, 100), times(10, 90, 140, 95, 99, 150), analysis.Unsure,
-			"the interval contains no change",
+			"the interval includes zero change",
 		},
-		{"nothing in any block", times(10, 100), times(10, 100), analysis.Unsure, "the interval contains no change"},
+		{"nothing in any block", times(10, 100), times(10, 100), analysis.Unsure, "the interval includes zero change"},
 		{
 			"the attack is served", served, times(10, 131), analysis.Unsure,
 			"userspace-block served most of the attack, within its quota, and turned away 40 % of it",
