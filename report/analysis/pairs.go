@@ -8,7 +8,7 @@ type Pair struct {
 	Without  string `json:"without"`
 	Measured Number `json:"measured"`
 	Evidence
-	// Verdict is more or less if the interval excludes no change, else unsure; or too
+	// Verdict is more or less if the interval excludes zero change, else unsure; or too
 	// few blocks.
 	Verdict Verdict `json:"verdict"`
 }
