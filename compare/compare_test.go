@@ -245,8 +245,10 @@ func TestBinariesOfBothRunsAreToldApart(t *testing.T) {
 			map[string]string{"equic-server": "aa", "equic-client": "bb"},
 			"binaries: the same in both, so the program is not the cause of a change",
 		},
-		"another server": {map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries that differ: equic-server"},
-		"no digests":     {nil, "binaries: not recorded in both"},
+		"another server": {
+			map[string]string{"equic-server": "cc", "equic-client": "bb"}, "binaries that differ: equic-server",
+		},
+		"no digests": {nil, "binaries: not recorded in both"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -122,8 +122,8 @@ func nodeFaults() map[string]nodeFault {
 		"a client's clock is ahead": {"sequential-1", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 2e8}})
 			return hang(p)
-		}, validity.RuleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but reported it 1.000 s before " +
-			"the epoch by ours: one clock is off, or was set, by about 0.200 s"},
+		}, validity.RuleReady, "sequential-1 was ready 0.800 s before the epoch by its clock, but reported it " +
+			"1.000 s before the epoch by ours: one clock is off, or was set, by about 0.200 s"},
 		"a client's clock is ahead of the epoch": {"sequential-1", func(p *process) int {
 			p.print(record.Line{Ready: &record.Ready{Node: p.spec.Name, AtNS: p.now() + 60e9}})
 			return hang(p)

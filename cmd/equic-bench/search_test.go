@@ -14,7 +14,9 @@ func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
 	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--seed", "1", scenario}, &stdout, &stderr); code != exitFine {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
-	for _, want := range []string{"search", "no-block-0.5x", "userspace-early-0.5x", "at most 6 more, depending on the results of these"} {
+	for _, want := range []string{
+		"search", "no-block-0.5x", "userspace-early-0.5x", "at most 6 more, depending on the results of these",
+	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("no %q in\n%s", want, stdout.String())
 		}

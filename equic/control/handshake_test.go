@@ -154,7 +154,10 @@ func TestSessionsWithHandshakes(t *testing.T) {
 			{"begin a 192.0.2.7:50000 validated 80", `error: port "80" is not protected: give one of 443`},
 			{"complete", "error: 0 arguments given: send complete ID"},
 			{"cancel a b", "error: 2 arguments given: send cancel ID"},
-			{"validate 192.0.2.7:50000", `error: "192.0.2.7:50000" is not an address: give one such as 192.0.2.7 or 2001:db8::7`},
+			{
+				"validate 192.0.2.7:50000",
+				`error: "192.0.2.7:50000" is not an address: give one such as 192.0.2.7 or 2001:db8::7`,
+			},
 			{"fail \x00", `error: no handshake "\x00" is in progress here: begin it first`},
 		}, 0, 0},
 	}

@@ -28,7 +28,8 @@ func TestResponsesToAllAddressesOfAnAttackerAddUp(t *testing.T) {
 				t.Errorf("checks %+v", v.Checks)
 			}
 			s.printFirst(results.RoleServer, record.Line{Connection: &record.Connection{Client: addresses[0], Served: 1}})
-			expectBroken(t, s.judge(t), "parallel-1 got 20 whole responses and can have got at most 20, but the server counted 21", RuleServed)
+			expectBroken(t, s.judge(t),
+				"parallel-1 got 20 whole responses and can have got at most 20, but the server counted 21", RuleServed)
 		})
 	}
 }

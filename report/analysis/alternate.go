@@ -105,6 +105,6 @@ func (s *Summary) costOfAlternation(run *results.Run) (*Cost, error) {
 
 // alternationWarning describes what the other figures of such a run include.
 func alternationWarning(stretchNS int64) string {
-	return fmt.Sprintf("the server was measured in only half of the stretches of %g s, to find the cost of measuring: CPU "+
-		"and memory are from that half, and system calls are not reported", Seconds(stretchNS))
+	return fmt.Sprintf("the server was measured in only half of the stretches of %g s, to find the cost of "+
+		"measuring: CPU and memory are from that half, and system calls are not reported", Seconds(stretchNS))
 }

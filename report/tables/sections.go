@@ -82,8 +82,8 @@ func notes(s *analysis.Summary) []string {
 			"sequential clients.",
 		"A percentile is given only where the sample supports it: p99 needs 441 requests, p95 needs 89, the median 9.",
 		"Extra CPU time per client turned away is the busy time of the server's CPUs, softirq included, from the first to "+
-			"the last start of the attack, beyond the rate of the quiet time before it, divided by the requests of the attack that were "+
-			"not served, if these are at least half of it. It includes serving the others, and is too small if the "+
+			"the last start of the attack, beyond the rate of the quiet time before it, divided by the requests of the "+
+			"attack that were not served, if these are at least half of it. It includes serving the others, and is too small if the "+
 			"sequential clients were served less than before.",
 		"A dash is a value that was not measured or does not exist. If the throughput did not recover, the value is the "+
 			"remaining time, as a lower bound: >70 for 70 s.",
