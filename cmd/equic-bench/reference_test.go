@@ -57,6 +57,32 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 	checkRows(t, texts["README.md"], string(drawn["report.md"]))
 }
 
+func TestACopyWithTheReportAloneIsVerifiedAsFarAsItGoes(t *testing.T) {
+	testkit.Slow(t, "reads the reference run twice")
+	documents(t) // changes to the root of the repository
+	small := filepath.Join(t.TempDir(), "small")
+	if code, _, stderr := command(t, "pack", "--report", referenceRun, small); code != exitFine {
+		t.Fatalf("pack --report: exit code %d\n%s", code, stderr)
+	}
+	code, out, stderr := command(t, "verify", small)
+	if code != exitFine || !strings.Contains(out, "verified: "+small) {
+		t.Fatalf("verify: exit code %d\n%s%s", code, out, stderr)
+	}
+	for _, check := range []string{"records", "verdicts", "report"} {
+		if !regexp.MustCompile(`(?m)^not checked +` + check + ` `).MatchString(out) {
+			t.Errorf("%s: want not checked\n%s", check, out)
+		}
+	}
+	code, _, stderr = command(t, "pack", small, small+"-again")
+	if code != exitTrial || !strings.Contains(stderr, "its records are not there") {
+		t.Errorf("pack of a copy without records: exit code %d\n%s", code, stderr)
+	}
+	code, _, stderr = command(t, "report", "--out", small+"-report", small)
+	if code == exitFine || !strings.Contains(stderr, "a copy without records") {
+		t.Errorf("report of a copy without records: exit code %d\n%s", code, stderr)
+	}
+}
+
 // checkRows asserts that the rows of a document's tables are rows of a report.
 func checkRows(t *testing.T, document, report string) {
 	t.Helper()

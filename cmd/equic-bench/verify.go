@@ -36,7 +36,7 @@ func verifyCommand() *cobra.Command {
 	var o verifyOptions
 	c := &cobra.Command{
 		Use:   "verify [RUN]",
-		Short: "Check that a run is unchanged, and that its report follows",
+		Short: "Check that a run is unchanged and its report follows from it",
 		Long: `Checks that a run has ended and is sealed; that every file is the one of
 SHA256SUMS and there is no other; that scenario, trials and records are those of
 the manifest; that each rule for a valid trial has the recorded outcome; that
@@ -46,8 +46,7 @@ byte for byte. It changes nothing in the run. Without RUN it takes the newest.
 
 A report that was not drawn yet is no failure; nor is a copy without records
 (` + "`pack --report`" + `); nor are binaries that are not there or of another version,
-unless --bin names their folder. Exit code 4 means
-that a check failed.`,
+unless --bin names their folder. Exit code 4 means that a check failed.`,
 		Example: `  equic-bench verify results/runs/20260102T030405Z-paper
   equic-bench verify results/runs/20260102T030405Z-paper --bin bin`,
 		Args: arguments(0, 1),
