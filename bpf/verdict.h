@@ -362,7 +362,8 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 	if (a->interval_ns && kind >= KIND_TOKEN)
 		find_rate(hash, &rate);
 	client = find(&clients, groups, hash);
-	opens = kind >= KIND_MERGED && !(client && continues(d, kind, client));
+	/* Merged packets of a client that has connections are usually theirs. */
+	opens = client ? kind > KIND_MERGED && !continues(d, kind, client) : kind >= KIND_MERGED;
 	why = judge_quota(d, &k, client, kind, a, netfilter);
 	if (why == DROP_OVER_QUOTA)
 		return why;

@@ -95,7 +95,8 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	return &t.slots[index]
 }
 
-// Stats counts the datagrams that were passed to Drop.
+// Stats returns the counts of the datagrams that were passed to Drop. The error is always
+// nil.
 func (a *Application) Stats() (Stats, error) {
 	s := Stats{Counts: newCounts(), Full: a.clients.full.Load(), HalfOpen: a.HalfOpen()}
 	for _, reason := range slices.Sorted(maps.Keys(a.packets)) {

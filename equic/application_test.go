@@ -86,7 +86,7 @@ func TestAnApplicationHoldsDownWhomItDrops(t *testing.T) {
 	testkit.Must(t, err)
 	h.Hello()
 	a.Drop(serverPort, from, initial())
-	h.Complete()
+	completes(t, h)
 	h.Close()
 	if _, err := a.Begin(serverPort, from, true); !errors.Is(err, ErrOverQuota) {
 		t.Errorf("error %v: the gate is open as soon as the connection has ended", err)

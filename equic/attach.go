@@ -20,8 +20,8 @@ import (
 // caller's network namespace, or at the place that Options.Mode names. It fails, and
 // leaves nothing behind, if the options are invalid, a capability is missing (the error
 // names it), another XDP program is attached, or the kernel attached it in another mode
-// than requested. Keep a reference to the Gateway as long as it is needed: the garbage
-// collector detaches it.
+// than requested. Keep a reference to the Gateway for as long as it is needed. Otherwise the
+// garbage collector detaches the program.
 func Attach(options Options) (*Gateway, error) {
 	o, err := options.complete()
 	if err != nil {
@@ -285,7 +285,7 @@ type loaded struct {
 	key    hashKey
 }
 
-// tableMemory is that of the tables. That of networks is nil if they are not limited.
+// tableMemory is the memory of the tables. networks is nil if networks are not limited.
 type tableMemory struct{ clients, networks []byte }
 
 func (m tableMemory) close() error {
@@ -467,8 +467,8 @@ func explain(err error) error {
 	return explainPermission(err)
 }
 
-// explainPermission names the missing capability. The library would blame the limit on
-// locked memory, which no longer applies since Linux 5.18.
+// explainPermission names the missing capability. The library would blame RLIMIT_MEMLOCK,
+// which does not apply to BPF on Linux 5.18 or newer.
 func explainPermission(err error) error {
 	if !errors.Is(err, unix.EPERM) {
 		return err

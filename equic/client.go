@@ -82,8 +82,9 @@ func (p *prefixes) prefix(k clientKey) netip.Prefix {
 	return netip.PrefixFrom(addr, p.ipv6)
 }
 
-// listed returns a prefix in the form that lists store.
-func listed(p netip.Prefix) (netip.Prefix, error) {
+// ListedPrefix returns a prefix in the form in which List.Added returns it: masked, and as IPv4
+// if it is IPv4 mapped into IPv6, or IPv4 behind NAT64.
+func ListedPrefix(p netip.Prefix) (netip.Prefix, error) {
 	if !p.IsValid() {
 		return p, fmt.Errorf("prefix %q is not valid", p)
 	}

@@ -23,13 +23,13 @@
 //
 // A silent drop makes an honest client wait for its handshake timeout, while a refusal
 // by the server takes one round trip. The quota in the kernel is meant for clients that
-// do not stop.
+// continue in spite of refusals.
 //
 // # While it runs
 //
 // SetQuota, SetRate and the lists Allowed and Denied change the limits without a
-// reload. A prefix may be on a list for a limited time (List.AddFor), or come from a
-// file that is read again and again (List.SetFeed). In monitor mode (SetMonitor)
+// reload. A prefix may be on a list for a limited time (List.AddFor), or come from a feed
+// that is replaced as a whole, such as a file (List.SetFeed). In monitor mode (SetMonitor)
 // everything is judged and counted, and nothing dropped. Clients lists the counted
 // clients and which of them are blocked.
 // Options.Events receives each change. MetricsHandler exports everything to Prometheus.
@@ -39,8 +39,8 @@
 // The attachment is a BPF link, which the kernel removes with the last reference to it.
 // The program leaves the interface on Close, and also if the process ends in any other
 // way: by SIGINT or SIGTERM with no handler, by a panic, by SIGKILL. Nothing is left
-// behind, unless Options.Pin asks for it. The package installs no signal handler: the
-// program decides that.
+// behind, unless Options.Pin asks for it. The package installs no signal handler: that is
+// up to the server.
 //
 // # Handing over
 //

@@ -38,7 +38,7 @@ type Event struct {
 	Kind   EventKind
 	Client netip.Prefix // of a sample: the address
 	Port   uint16
-	// Interface is that of Attached and Detached, and Sample that of Sampled.
+	// Interface is set for Attached and Detached, Sample for Sampled.
 	Interface string
 	Sample    *Sample
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Gateway is a running program, attached to its interfaces or at the place that
@@ -23,9 +24,11 @@ type Gateway struct {
 	allowed *List
 	denied  *List
 
-	telling sync.Mutex // held during attachmentChanged
+	allows  atomic.Bool // the program reads the list Allowed
+	telling sync.Mutex  // held during attachmentChanged
+	ending  sync.Mutex  // held during end
 
-	mu           sync.Mutex // guards the fields below; taken after the mutexes of the lists
+	mu           sync.RWMutex // guards the fields below; taken after the mutexes of the lists
 	closed       bool
 	objs         *objects
 	memory       tableMemory          // of the tables
@@ -35,8 +38,8 @@ type Gateway struct {
 }
 
 // Inc counts one more connection of a client of a port, without regard to the quota.
-// From the quota on, the client is blocked according to the port's policy. This is in
-// force when Inc returns: the kernel reads the count in shared memory, so there is no
+// Once the count reaches the quota, the client is blocked according to the port's policy.
+// This is in force when Inc returns: the kernel reads the count in shared memory, so there is no
 // system call.
 //
 // Each Inc needs a Dec, except after an error (ErrFull, ErrPort, ErrClosed): then
@@ -85,49 +88,54 @@ func (g *Gateway) Claimed() {
 // An admitted connection is counted and needs a Dec. Otherwise nothing is counted, with
 // or without an error.
 func (g *Gateway) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
-	admitted, err = g.tryInc(port, addr)
-	if admitted || err != nil || !g.isAllowed(addr) {
-		return admitted, err
+	if !g.isAllowed(addr) {
+		return g.tryInc(port, addr)
 	}
 	err = g.inc(port, addr)
 	return err == nil, err
 }
 
-// MustValidate reports whether to answer an attempt to open a connection with a Retry
-// (RFC 9000, 8.1.2), if it comes from an address that the server has not validated. It
+// MustValidate reports whether to send a Retry (RFC 9000, 8.1.2) in answer to an attempt to
+// open a connection, if it comes from an address that the server has not validated. It
 // returns true if this client, or all clients together, have too many handshakes in
 // progress (Options.HalfOpen). Call it in the function of the server that decides on a
 // Retry.
 func (g *Gateway) MustValidate(port uint16, addr netip.Addr) bool {
-	return g.clients.mustValidate(port, addr)
+	return g.clients.mustValidate(port, addr, g.isAllowed(addr))
 }
 
-// Begin counts a handshake. Call it when the server reads the first packet of an
-// attempt, before the handshake costs anything. The error is ErrOverQuota if the
-// client's quota allows no more handshakes in progress; otherwise ErrFull, ErrPort or
-// ErrClosed. After an error nothing is counted.
+// Begin counts a handshake. validated reports whether the server has validated the address.
+// Call Begin when the server reads the first packet of an attempt, before the handshake
+// costs anything. The error is ErrOverQuota if the client's quota allows no more handshakes
+// in progress; otherwise ErrFull, ErrPort or ErrClosed. After an error nothing is counted.
+//
+// An address is validated if it has returned a token that is some seconds old at most, such
+// as that of a Retry. An older one (NEW_TOKEN) may be replayed by another host that had the
+// address before.
 func (g *Gateway) Begin(port uint16, from netip.AddrPort, validated bool) (Handshake, error) {
-	allowed := g.networks != nil && g.isAllowed(from.Addr())
-	h, err := g.begin(port, from, validated, allowed)
-	if errors.Is(err, ErrOverQuota) && !allowed && g.isAllowed(from.Addr()) {
-		h, err = g.begin(port, from, validated, true)
-	}
-	return h, err
+	return g.begin(port, from, validated, g.isAllowed(from.Addr()))
 }
 
-// HalfOpen returns the number of handshakes in progress, of those that Begin counted.
+// HalfOpen returns how many of the handshakes that Begin counted are still in progress.
 func (g *Gateway) HalfOpen() HalfOpen { return g.clients.halfOpenNow() }
 
-// isAllowed reports whether an address is on the list Allowed, according to the
-// kernel's copy of it.
+// isAllowed reports whether an address is on the list Allowed.
 func (g *Gateway) isAllowed(addr netip.Addr) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.applications[0].Lists&listAllowed == 0 {
+	return g.isListed(prefixKey{Length: 128, Address: plain(addr).As16()})
+}
+
+// isListed reports whether all addresses of a prefix are on the list Allowed, according to
+// the kernel's copy of it.
+func (g *Gateway) isListed(key prefixKey) bool {
+	if !g.allows.Load() {
+		return false
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
 		return false
 	}
 	var listed origin
-	key := prefixKey{Length: 128, Address: plain(addr).As16()}
 	return g.objs.Allowed.Lookup(key, &listed) == nil && listed != 0
 }
 
@@ -159,7 +167,14 @@ func (g *Gateway) Ports() []Port {
 
 // Clients iterates over the clients that have connections at the time of the call, in
 // no particular order. It works on a copy.
-func (g *Gateway) Clients() iter.Seq[Client] { return slices.Values(g.clients.counted()) }
+func (g *Gateway) Clients() iter.Seq[Client] {
+	list := g.clients.counted()
+	for i := range list {
+		c := &list[i]
+		c.Blocked = c.Blocked && !g.isListed(keyOf(c.Prefix))
+	}
+	return slices.Values(list)
+}
 
 // Networks iterates over the networks that have connections, as Clients does. Without
 // Options.Networks there are none.
@@ -227,9 +242,9 @@ func (g *Gateway) SetQuota(port uint16, quota int) error {
 	return nil
 }
 
-// SetRate changes how many packets that open a connection each client of a port may
-// send per second, and at once: see Options.InitialsPerSecond and Burst, which also
-// give the defaults.
+// SetRate changes the rate limit of a port: how many packets that open a connection each
+// client may send per second, and how many of them at once. See Options.InitialsPerSecond
+// and Burst, which also give the defaults.
 func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) error {
 	r, err := newRate(initialsPerSecond, burst)
 	if err == nil {
@@ -249,7 +264,8 @@ func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) err
 // Begin and Complete admit clients at their quota, and MustValidate asks for no Retry.
 // Everything else is as usual. Counts.WouldDrop and TurnedAway count what the gateway
 // would have done, and events report it. If the table has no room for a client, the
-// error still is ErrFull.
+// error still is ErrFull. Handshakes above HalfOpenLimits.Total are counted only when they
+// are complete: a flood of them must not fill the table.
 func (g *Gateway) SetMonitor(on bool) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -267,7 +283,8 @@ func (g *Gateway) SetMonitor(on bool) error {
 	return g.note()
 }
 
-// note writes what is in force for a successor, if there can be one. Callers hold mu.
+// note writes down what is in force, so that a successor can read it. It does nothing if
+// there can be no successor. Callers hold mu.
 func (g *Gateway) note() error {
 	if g.pin == nil || g.at == nil { // attach writes it
 		return nil
@@ -323,6 +340,9 @@ func (g *Gateway) changeLists(list uint16, empty bool) error {
 			return err
 		}
 	}
+	if list == listAllowed {
+		g.allows.Store(!empty)
+	}
 	return nil
 }
 
@@ -361,7 +381,7 @@ func (g *Gateway) Stats() (Stats, error) {
 }
 
 // Close detaches the program and frees its maps, those in Options.Pin too. Further calls do
-// nothing.
+// nothing. Options.OnAttachment must not call it.
 func (g *Gateway) Close() error {
 	return g.end(func() error {
 		err := g.at.close()
@@ -378,8 +398,8 @@ func (g *Gateway) Leave() error {
 	return g.end(func() error { return g.at.close() })
 }
 
-// freeze makes changes fail, and ends what changes by itself. It also takes a gateway that
-// is not complete.
+// freeze makes changes fail, and stops the timers and the goroutine that make changes by
+// themselves. The gateway need not be complete.
 func (g *Gateway) freeze() {
 	if g.clients != nil {
 		g.each((*table).close)
@@ -392,14 +412,18 @@ func (g *Gateway) freeze() {
 	g.owner.close()
 }
 
-// end ends the gateway, with or without detaching the program.
+// end ends the gateway, with or without detaching the program. It waits for OnAttachment,
+// which may need mu.
 func (g *Gateway) end(detach func() error) error {
+	g.ending.Lock()
+	defer g.ending.Unlock()
 	g.freeze()
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
+	again := g.closed
+	g.closed = true
+	g.mu.Unlock()
+	if again {
 		return nil
 	}
-	g.closed = true
 	return errors.Join(detach(), g.events.close(), g.memory.close(), g.objs.Close(), g.pin.close())
 }

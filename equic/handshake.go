@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 )
 
@@ -16,8 +17,8 @@ const (
 	// DefaultHalfOpen is enough for 2,500 new connections per second at a round-trip
 	// time of 50 ms.
 	DefaultHalfOpen = 128
-	// DefaultHalfOpenPerClient is more than the clients behind one address open at
-	// once.
+	// DefaultHalfOpenPerClient is more handshakes than the clients behind one address have
+	// in progress at once.
 	DefaultHalfOpenPerClient = 64
 )
 
@@ -72,8 +73,9 @@ type Handshake interface {
 	Hello()
 	// Complete reports that the handshake is complete. If the client is below its
 	// quota, the connection is counted until Close. Otherwise the handshake is over,
-	// and the server must refuse the connection.
-	Complete() (admitted bool)
+	// and the server must refuse the connection. After an error, nothing is counted,
+	// and the server may admit the connection or refuse it. Call it once.
+	Complete() (admitted bool, err error)
 	// Close reports that the connection has ended, or that its handshake has failed. A
 	// failed handshake continues to count for Options.HoldDown. After a call of Close
 	// or Cancel, further calls of either do nothing.
@@ -102,9 +104,9 @@ const (
 	stageOver
 )
 
-// mustValidate reports whether the server must answer an attempt from an address that
-// is not validated with a Retry.
-func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
+// mustValidate reports whether the server must send a Retry in answer to an attempt from
+// an address that is not validated. allowed reports whether the address is on the list Allowed.
+func (t *table) mustValidate(port uint16, addr netip.Addr, allowed bool) bool {
 	may := !t.monitoring.Load()
 	if may && t.unvalidated.Load() >= int64(t.halfOpen.Total) {
 		return true
@@ -116,7 +118,7 @@ func (t *table) mustValidate(port uint16, addr netip.Addr) bool {
 	}
 	defer p.mu.Unlock()
 	e := t.entryAt(&p)
-	if e.admitted()+e.unvalidated >= t.quota(p.limit, &p.key) {
+	if !allowed && e.admitted()+e.unvalidated >= t.quota(p.limit, &p.key) {
 		e.turnedAway = true
 		return may
 	}
@@ -188,14 +190,14 @@ func (h *handshake) Hello() {
 	}
 }
 
-func (h *handshake) Complete() (admitted bool) {
+func (h *handshake) Complete() (admitted bool, err error) {
 	h.stripe.mu.Lock()
 	defer h.stripe.mu.Unlock()
 	if h.stage != stageHandshake {
-		return h.stage == stageOpen
+		return h.stage == stageOpen, nil
 	}
-	if h.stripe.closed { // a closed table counts nothing
-		return true
+	if h.stripe.closed {
+		return false, ErrClosed
 	}
 	h.change(-1)
 	e := &h.table.entries[h.index]
@@ -207,7 +209,7 @@ func (h *handshake) Complete() (admitted bool) {
 		h.stage = stageOpen
 	}
 	h.table.publish(h.index)
-	return admitted
+	return admitted, nil
 }
 
 func (h *handshake) Close() { h.end(h.fail) }
@@ -255,6 +257,56 @@ func (h *handshake) fail() {
 		t.schedule(h.stripe, now)
 	}
 	t.publish(h.index)
+}
+
+// unbegun is a handshake that is not in a table: in monitor mode nobody is asked for a Retry,
+// so too many handshakes would fill the table. Its connection is counted once it is complete.
+type unbegun struct {
+	counts
+	port    uint16
+	addr    netip.Addr
+	allowed bool
+
+	mu    sync.Mutex
+	stage stage
+}
+
+func (h *unbegun) Hello() {}
+
+func (h *unbegun) Complete() (admitted bool, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stage != stageHandshake {
+		return h.stage == stageOpen, nil
+	}
+	if h.allowed {
+		err = h.inc(h.port, h.addr)
+		admitted = err == nil
+	} else {
+		admitted, err = h.tryInc(h.port, h.addr)
+	}
+	h.stage = stageOver
+	if admitted {
+		h.stage = stageOpen
+	}
+	return admitted, err
+}
+
+func (h *unbegun) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stage == stageOpen {
+		_ = h.dec(h.port, h.addr) // it is counted, unless Dec has released it already
+	}
+	h.stage = stageOver
+}
+
+func (h *unbegun) Cancel() { h.Close() }
+
+// isFlooded reports whether the server would have to answer attempts from addresses that are
+// not validated with a Retry, but does not, because of monitor mode.
+func (t *table) isFlooded() bool {
+	return t.monitoring.Load() && t.unvalidated.Load() >= int64(t.halfOpen.Total)
 }
 
 // halfOpenNow returns the number of handshakes in progress.

@@ -27,7 +27,9 @@ func (t *portTable) isOver(addr netip.Addr, validated bool) bool {
 	return errors.Is(err, ErrOverQuota)
 }
 
-func (t *portTable) mustValidate(addr netip.Addr) bool { return t.table.mustValidate(serverPort, addr) }
+func (t *portTable) mustValidate(addr netip.Addr) bool {
+	return t.table.mustValidate(serverPort, addr, false)
+}
 
 func TestHandshakesOfAValidatedAddressCountBeforeTheyAreComplete(t *testing.T) {
 	table := newAdmission(2, 8)
@@ -44,7 +46,7 @@ func TestHandshakesOfAValidatedAddressCountBeforeTheyAreComplete(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, table.kernelCounts(alice)); diff != "" {
 		t.Errorf("in the kernel (-want +got):\n%s", diff)
 	}
-	if !first.Complete() || !second.Complete() || table.count(alice) != 2 {
+	if !completes(t, first) || !completes(t, second) || table.count(alice) != 2 {
 		t.Errorf("%d connections, want 2", table.count(alice))
 	}
 	first.Close()
@@ -68,7 +70,7 @@ func TestHandshakesOfAnAddressThatIsNotValidatedTurnNobodyAway(t *testing.T) {
 	}
 	h := table.begin(t, alice, true)
 	h.Hello()
-	if !h.Complete() {
+	if !completes(t, h) {
 		t.Error("alice, with a validated address, was locked out")
 	}
 }
@@ -134,7 +136,7 @@ func TestTheBackstopHoldsTheQuotaAtCompletion(t *testing.T) {
 	}
 	admitted := 0
 	for _, h := range all {
-		if h.Complete() {
+		if completes(t, h) {
 			admitted++
 		}
 	}
@@ -178,7 +180,7 @@ func TestAHandshakeThatIsCancelledCountsForNothing(t *testing.T) {
 		t.Errorf("half open %+v, and %d clients are left", got, table.used())
 	}
 	h := table.begin(t, alice, true)
-	if !h.Complete() || table.count(alice) != 1 {
+	if !completes(t, h) || table.count(alice) != 1 {
 		t.Error("alice was not admitted")
 	}
 	if h.Cancel(); table.count(alice) != 0 {

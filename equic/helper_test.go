@@ -94,6 +94,14 @@ func attachedMode(t *testing.T) Mode {
 	return Generic
 }
 
+// completes reports whether a complete handshake is admitted.
+func completes(t *testing.T, h Handshake) bool {
+	t.Helper()
+	admitted, err := h.Complete()
+	testkit.Must(t, err)
+	return admitted
+}
+
 // mustAttach attaches for the duration of the test.
 func mustAttach(tb testing.TB, o Options) *Gateway {
 	tb.Helper()

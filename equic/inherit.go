@@ -6,8 +6,8 @@ import (
 )
 
 // inherit takes over the counts that a predecessor has left in the slots. The slots do not
-// identify their clients, but a client that is named again is found by its hash. After a
-// time, the counts that no owner has claimed are removed; at once if that is zero.
+// identify their clients, but a client that is named again is found by its hash. After wait,
+// the counts that no owner has claimed are removed. If wait is zero, all are removed at once.
 func (t *table) inherit(wait time.Duration) {
 	for i := range t.slots {
 		s := &t.slots[i]

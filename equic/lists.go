@@ -65,7 +65,10 @@ func newList(kernel *ebpf.Map, changed func(empty bool) error) (*List, error) {
 		err = kernel.Put(allIPv4, origin(0))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("begin a list: %w", err)
+		return nil, fmt.Errorf("create a list: %w", err)
+	}
+	for _, until := range l.timed {
+		l.schedule(until)
 	}
 	return l, nil
 }
@@ -110,7 +113,6 @@ func (l *List) inherit(p netip.Prefix, o origin) {
 	}
 	if seconds := int64(o >> originTime); seconds != 0 {
 		l.timed[p] = time.Unix(seconds, 0)
-		l.schedule(l.timed[p])
 	}
 }
 
@@ -155,7 +157,7 @@ func (l *List) AddFor(p netip.Prefix, d time.Duration) error {
 
 // add puts a prefix on the list until a time, or without an end if that is zero.
 func (l *List) add(p netip.Prefix, until time.Time) error {
-	p, err := listed(p)
+	p, err := ListedPrefix(p)
 	if err != nil {
 		return err
 	}
@@ -192,7 +194,7 @@ func (l *List) note(prefixes ...netip.Prefix) error {
 // Remove ends what Add or AddFor did for a prefix. It is an error if neither put that
 // same prefix on the list; narrower or wider prefixes do not count.
 func (l *List) Remove(p netip.Prefix) error {
-	p, err := listed(p)
+	p, err := ListedPrefix(p)
 	if err != nil {
 		return err
 	}
@@ -231,12 +233,12 @@ func (l *List) remove(prefixes []netip.Prefix) error {
 // such as from a file. Those of Add and AddFor stay. New prefixes are added before old
 // ones are removed, so an address that both feeds contain is on the list all the time.
 // The list must have room for both feeds, or the error is ErrListFull. After an error
-// no prefix of the earlier feed has left the list, unless the error says so: then the
-// kernel did not take back what it had removed.
+// no prefix of the earlier feed has left the list, unless the error reports that: then the
+// removed prefixes could not be put back into the kernel's map.
 func (l *List) SetFeed(prefixes []netip.Prefix) error {
 	feed := make(map[netip.Prefix]bool, len(prefixes))
 	for _, p := range prefixes {
-		p, err := listed(p)
+		p, err := ListedPrefix(p)
 		if err != nil {
 			return fmt.Errorf("set a feed: %w", err)
 		}
@@ -417,7 +419,8 @@ func (l *List) delete(prefixes []netip.Prefix) (n int, err error) {
 	return len(keys), nil
 }
 
-// expiryRetry is how long to wait until a prefix is removed again after an error.
+// expiryRetry is how long to wait after an error before the next attempt to remove a
+// prefix.
 const expiryRetry = time.Second
 
 // schedule makes the timer fire at a time, unless it fires earlier. Callers hold mu.

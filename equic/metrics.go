@@ -23,8 +23,10 @@ import (
 //	equic_attachment_seconds{interface}     Unix time of the last change of equic_attached
 //	equic_connections{port}                 counted connections
 //	equic_clients{port}                     clients with connections
-//	equic_clients_blocked{port}             clients at their quota
+//	equic_clients_blocked{port}             clients at their quota that are not allowed
 //	equic_clients_turned_away_total{port}   times that a client at its quota was turned away, or in monitor mode would have been
+//	equic_networks{port}                    networks that have connections, if they are limited
+//	equic_networks_blocked{port}            networks at their quota
 //	equic_quota{port}                       connections that each client may have
 //	equic_list_prefixes{list,source}        prefixes on the list allowed or denied, each once; the source is file (the feed) or other
 //	equic_half_open{address}                handshakes in progress; the address is validated or unvalidated

@@ -23,19 +23,20 @@ const (
 	// Generic is XDP before the network stack. It works on any interface.
 	Generic Mode = "generic"
 	// TC is the tc ingress of the interface, by tcx, before the programs that are
-	// attached already. A program that is attached before it later may hide packets
+	// attached already. A program that is later attached in front of it may hide packets
 	// from it. It needs Linux 6.6.
 	TC Mode = "tc"
 	// Netfilter is the prerouting hook, before all tables, for all interfaces of the
-	// caller's network namespace. It therefore also judges packets that the host only
-	// forwards to such a port of another host. It needs Linux 6.5.
+	// caller's network namespace. It therefore also judges packets to a protected port
+	// number of another host, if this host only forwards them. It needs Linux 6.5.
 	Netfilter Mode = "netfilter"
 	// Socket is before the queues of Options.Sockets. Fragments are reassembled
 	// already, and IPv4 options are not visible. Several datagrams come as one packet
 	// only if the socket has UDP_GRO.
 	Socket Mode = "socket"
-	// Auto is the first that works, on all of the interfaces, of Native, TC, Generic, Netfilter, and Socket if
-	// there are Options.Sockets.
+	// Auto tries Native, TC, Generic and Netfilter in turn, then Socket if there are
+	// Options.Sockets. The first mode that works on all of the interfaces is used. With
+	// Options.Pin, only Native, TC and Generic are tried.
 	Auto Mode = "auto"
 )
 

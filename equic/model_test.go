@@ -148,7 +148,7 @@ func (m *tableModel) begin(t *rapid.T) {
 	k, addr := m.draw(t)
 	validated := rapid.Bool().Draw(t, "validated")
 	before := m.entryOf(k)
-	must := m.mustValidate(k.Port, addr)
+	must := m.mustValidate(k.Port, addr, false)
 	if want := before.open+before.held+before.inProgress() >= m.quota[k.Port]; must != want && before.key == k {
 		t.Fatalf("must validate: %v, with %+v of %d", must, before, m.quota[k.Port])
 	}
@@ -184,7 +184,7 @@ func (h *modelHandshake) sayHello() {
 
 func (m *tableModel) complete(h *modelHandshake) {
 	before := h.complete
-	if h.complete = h.Complete(); h.complete && !before {
+	if h.complete, _ = h.Complete(); h.complete && !before {
 		m.open[h.key]++
 	}
 	if !h.complete {

@@ -106,7 +106,7 @@ func TestMonitorModeAdmitsEveryClient(t *testing.T) {
 		t.Errorf("tryInc: %v, %v; want admitted", admitted, err)
 	}
 	for range 3 {
-		if table.table.mustValidate(serverPort, bob) {
+		if table.mustValidate(bob) {
 			t.Error("asked for a Retry")
 		}
 		_, err := table.table.begin(serverPort, from, false, false)
@@ -114,7 +114,7 @@ func TestMonitorModeAdmitsEveryClient(t *testing.T) {
 		h, err := table.table.begin(serverPort, from, true, false)
 		testkit.Must(t, err)
 		h.Hello()
-		if !h.Complete() {
+		if !completes(t, h) {
 			t.Error("a handshake was refused in the end")
 		}
 	}
@@ -131,8 +131,41 @@ func TestMonitorModeAdmitsEveryClient(t *testing.T) {
 	if _, err := table.table.begin(serverPort, from, true, false); !errors.Is(err, ErrOverQuota) {
 		t.Errorf("begin: error %v, want ErrOverQuota", err)
 	}
-	if !table.table.mustValidate(serverPort, carol) {
+	if !table.mustValidate(carol) {
 		t.Error("no Retry, with too many handshakes in progress")
+	}
+}
+
+func TestAFloodInMonitorModeDoesNotFillTheTable(t *testing.T) {
+	table := newAdmission(5, 8)
+	defer table.close()
+	table.halfOpen = HalfOpenLimits{Total: 2, PerClient: 2}
+	table.monitoring.Store(true)
+	c := counts{clients: table.table}
+	begin := func(i byte) Handshake {
+		t.Helper()
+		h, err := c.begin(serverPort, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, i}), 50000), false, false)
+		testkit.Must(t, err)
+		return h
+	}
+	var last Handshake
+	for i := range byte(100) {
+		last = begin(i)
+	}
+	if got := table.halfOpenNow(); got.Unvalidated != 2 {
+		t.Errorf("half open %+v, want 2", got)
+	}
+	last.Hello()
+	for range 2 {
+		if addr := netip.MustParseAddr("203.0.113.99"); !completes(t, last) || table.count(addr) != 1 {
+			t.Errorf("the last has %d connections, want 1", table.count(addr))
+		}
+	}
+	last.Close()
+	last.Close()
+	begin(7).Cancel()
+	if n := len(table.counted()); n != 0 {
+		t.Errorf("%d clients at the end", n)
 	}
 }
 

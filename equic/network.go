@@ -105,6 +105,14 @@ func (c counts) claim(port uint16, addr netip.Addr) bool {
 
 // begin counts a handshake. It counts towards the quota of its network once it is complete.
 func (c counts) begin(port uint16, from netip.AddrPort, validated, allowed bool) (Handshake, error) {
+	if !validated && c.clients.isFlooded() {
+		var p place
+		if err := c.clients.lock(&p, port, from.Addr()); err != nil {
+			return nil, fmt.Errorf("begin a handshake of %s: %w", from.Addr(), err)
+		}
+		p.mu.Unlock()
+		return &unbegun{counts: c, port: port, addr: from.Addr(), allowed: allowed}, nil
+	}
 	h, err := c.clients.begin(port, from, validated, allowed)
 	if err != nil {
 		return nil, err
@@ -135,32 +143,26 @@ type networkHandshake struct {
 	counted bool // in the network
 }
 
-func (h *networkHandshake) Complete() (admitted bool) {
+func (h *networkHandshake) Complete() (admitted bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.counted {
 		return h.Handshake.Complete()
 	}
-	var err error
 	if h.allowed {
 		err = h.networks.inc(h.port, h.addr)
 		admitted = err == nil
 	} else {
 		admitted, err = h.networks.tryInc(h.port, h.addr)
 	}
-	switch {
-	case errors.Is(err, ErrClosed): // a closed table counts nothing
-		return h.Handshake.Complete()
-	case !admitted:
+	if !admitted {
 		h.Handshake.Close()
-		return false
+		return false, err
 	}
-	if admitted = h.Handshake.Complete(); !admitted {
-		_ = h.networks.dec(h.port, h.addr) // it is counted
-		return false
+	if h.counted, err = h.Handshake.Complete(); !h.counted {
+		_ = h.networks.dec(h.port, h.addr) // it is counted, or the table is closed
 	}
-	h.counted = true
-	return true
+	return h.counted, err
 }
 
 func (h *networkHandshake) Close() { h.end(h.Handshake.Close) }

@@ -114,7 +114,7 @@ func TestHandshakesCountInTheirNetworkWhenTheyAreComplete(t *testing.T) {
 	handshakes := []Handshake{begin(0), begin(1), begin(2), begin(3)}
 	for i, want := range []bool{true, true, false} {
 		for range 2 { // the second changes nothing
-			if got := handshakes[i].Complete(); got != want {
+			if got := completes(t, handshakes[i]); got != want {
 				t.Errorf("handshake %d: %v, want %v", i, got, want)
 			}
 		}
@@ -136,7 +136,7 @@ func TestHandshakesCountInTheirNetworkWhenTheyAreComplete(t *testing.T) {
 	}
 	handshakes[0].Close()
 	handshakes[0].Close()
-	if !handshakes[3].Complete() {
+	if !completes(t, handshakes[3]) {
 		t.Error("there is room, but the last was not admitted")
 	}
 	for _, h := range handshakes {
@@ -167,6 +167,18 @@ func TestANetworkAtItsQuotaIsDroppedAtEveryHook(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestMergedPacketsOfAClientWithConnectionsPassAFullNetwork(t *testing.T) {
+	p := newProgram(t, Options{
+		Ports: onePort, Quota: 3, Networks: NetworkLimits{Quota: 1}, MaxClients: 64, HoldDown: -1, Mode: Generic,
+	})
+	all := neighbours(false)
+	testkit.Must(t, p.Inc(serverPort, all[0]))
+	merged := append(short(), make([]byte, 2*quicMinInitial)...)
+	p.expect(t, datagram(t, all[0].String(), merged), PassUnderQuota, serverPort)
+	p.expect(t, datagram(t, all[0].String(), initial()), DropNetwork, serverPort)
+	p.expect(t, datagram(t, all[1].String(), merged), DropNetwork, serverPort)
 }
 
 func TestNetworksAreTakenOver(t *testing.T) {
@@ -225,7 +237,7 @@ func TestClientsOfAPrefixHaveItsQuota(t *testing.T) {
 		p.expect(t, datagram(t, client, initial()), PassUnderQuota, serverPort)
 		h, err := p.Begin(serverPort, netip.AddrPortFrom(addr, 50000), true)
 		testkit.Must(t, err)
-		if !h.Complete() {
+		if !completes(t, h) {
 			t.Errorf("%s: a handshake below its quota was turned away", client)
 		}
 	}

@@ -139,8 +139,8 @@ func (n *notifier) attachment(now Attachment) {
 	n.send(e)
 }
 
-// lostEvents returns the number of events that were lost because the channel had no
-// room.
+// lostEvents returns the number of events that were lost in user space: the channel had
+// no room, or an event could not be read.
 func (n *notifier) lostEvents() uint64 {
 	if n == nil {
 		return 0

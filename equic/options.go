@@ -19,7 +19,7 @@ const (
 	DefaultQuota      = 5 // as in the paper
 	DefaultMaxClients = 65536
 	DefaultIPv4Prefix = 32 // bits
-	DefaultIPv6Prefix = 64 // bits: the least that a provider assigns to one customer
+	DefaultIPv6Prefix = 64 // bits: the smallest network that a provider assigns to one customer
 	// DefaultMaxPrefixes has room for two versions of a feed of 100,000 prefixes.
 	DefaultMaxPrefixes = 1 << 18
 )
@@ -31,7 +31,7 @@ const (
 	MostPrefixes = 1 << 24 // largest MaxPrefixes
 )
 
-// Policy selects the packets of a client at its quota that are dropped.
+// Policy selects which packets of a client at its quota are dropped.
 type Policy string
 
 // The policies.
@@ -73,13 +73,12 @@ type Options struct {
 	// Quota is the number of simultaneous connections that a client may have. A client
 	// with that many is blocked. Zero is DefaultQuota.
 	Quota int
-	// Policy selects the packets of a blocked client that are dropped. Empty is
-	// PolicyNew.
+	// Policy selects which packets of a blocked client are dropped. Empty is PolicyNew.
 	Policy Policy
 	// InitialsPerSecond limits, for each client, the packets that open a connection,
 	// independently of its quota. One attempt takes two or three of them: a ClientHello
-	// with a post-quantum key share fills two, and the client acknowledges the
-	// server's. The limit applies before an address is validated: a spoofed packet
+	// with a post-quantum key share fills two, and the client sends one more to acknowledge
+	// the server's Initial. The limit applies before an address is validated: a spoofed packet
 	// takes a token of the client whose address it claims. Zero is no limit.
 	InitialsPerSecond float64
 	// Burst is the number of such packets that a client may send at once. Zero is one
@@ -99,9 +98,9 @@ type Options struct {
 	// distinguish clients. Zero is DefaultIPv4Prefix and DefaultIPv6Prefix.
 	IPv4Prefix, IPv6Prefix int
 
-	// Quotas are those of the clients in some prefixes, at every port, in place of Quota and
-	// Port.Quota: a higher one for the addresses that a provider shares among its customers
-	// (CGNAT), for example. Of several prefixes that contain a client, the longest counts.
+	// Quotas replace Quota and Port.Quota, at every port, for the clients in some prefixes.
+	// An example is a higher quota for the addresses that a provider shares among its
+	// customers (CGNAT). Of several prefixes that contain a client, the longest applies.
 	// None may be longer than the prefix that identifies a client.
 	Quotas []PrefixQuota
 	// Networks limits the connections of whole networks, too.
@@ -127,7 +126,7 @@ type Options struct {
 	// Socket cannot be pinned.
 	Pin string
 	// TakeOver is called if a living process owns the gateway in Pin. It must make that
-	// process call Leave. Nil is an error then.
+	// process call Leave. If it is nil in that case, the error is ErrPinned.
 	TakeOver func() error
 	// Inherit is how long the connections that a predecessor counted still count, unless
 	// Claim takes them over. Give a time if the owners of the connections are other
@@ -145,7 +144,8 @@ type Options struct {
 	// lists.
 	Allowed, Denied []netip.Prefix
 	// AllowedFeed and DeniedFeed are the first feeds of the two lists: List.SetFeed
-	// replaces them as a whole. Nil is that of a predecessor (Pin), or else empty.
+	// replaces them as a whole. If one is nil, the feed of a predecessor (Pin) stays; without
+	// a predecessor it is empty.
 	AllowedFeed, DeniedFeed []netip.Prefix
 	// MaxPrefixes is the number of prefixes that each list has room for. While SetFeed
 	// replaces a feed, both versions of it are on the list. Memory is allocated only for
@@ -360,7 +360,7 @@ func newRate(perSecond float64, burst int) (rate, error) {
 	if burst < 0 || burst > maxBurst {
 		return rate{}, fmt.Errorf("burst is %d: give 1 to %d packets", burst, int(maxBurst))
 	}
-	if perSecond <= 0 {
+	if perSecond <= 0 && !math.IsInf(perSecond, -1) { // which JSON does not have
 		return rate{}, nil
 	}
 	if !(perSecond >= minRate && perSecond <= maxRate) {

@@ -140,8 +140,8 @@ func (p *pin) refuse(format string, args ...any) error {
 		ErrPinned, p.dir, fmt.Errorf(format, args...))
 }
 
-// check refuses options for which the gateway in the folder is not made. It replaces Auto by
-// the mode that it has.
+// check refuses options that do not match the gateway in the folder. It replaces Auto with
+// the gateway's mode.
 func (p *pin) check(o *Options) error {
 	if p.state == nil {
 		return nil
@@ -187,8 +187,8 @@ func portNumbers(ports []Port) string {
 	return strings.Join(names, ", ")
 }
 
-// carryOver sets the limits that were changed while the predecessor ran, unless its
-// options differ from these. The new state is then that of these options.
+// carryOver sets each limit that was changed while the predecessor ran, unless its option
+// differs from this one. The new state is then that of these options.
 func (p *pin) carryOver(o *Options, key hashKey) {
 	now := pinState{
 		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
@@ -196,8 +196,12 @@ func (p *pin) carryOver(o *Options, key hashKey) {
 	}
 	if p.state != nil {
 		for i := range o.Ports {
-			if p.now.GivenPorts[i] == o.Ports[i] {
-				o.Ports[i] = p.now.Ports[i]
+			given, now, port := p.now.GivenPorts[i], p.now.Ports[i], &o.Ports[i]
+			if given.InitialsPerSecond == port.InitialsPerSecond && given.Burst == port.Burst {
+				port.InitialsPerSecond, port.Burst = now.InitialsPerSecond, now.Burst
+			}
+			if given.Quota == port.Quota {
+				port.Quota = now.Quota
 			}
 		}
 		if p.now.GivenMonitor == o.Monitor {
@@ -248,8 +252,8 @@ func (p *pin) tryLock() (free bool, err error) {
 // was locked.
 var errAnother = errors.New("the pinned gateway has changed meanwhile")
 
-// acquire locks the folder, and reads the settings that are in force by now. A predecessor
-// gives the gateway up only if nothing of these options is known to fail.
+// acquire locks the folder, and reads the settings that are now in force. A predecessor has to
+// give up the gateway only after every check of these options that needs no lock.
 func (p *pin) acquire(o *Options) error {
 	if err := p.checkLists(o); err != nil {
 		return err
@@ -259,7 +263,6 @@ func (p *pin) acquire(o *Options) error {
 	}
 	before, key := p.state != nil, p.now.HashKey
 	if !p.isThere() {
-		p.owned = false
 		return errAnother
 	}
 	if err := p.read(); err != nil {
@@ -278,8 +281,8 @@ func (p *pin) isThere() bool {
 	return err == nil && statErr == nil && os.SameFile(is, there)
 }
 
-// checkLists refuses feeds for which the lists of the gateway have no room: those that they
-// replace are on the lists until the new ones are.
+// checkLists refuses feeds for which the lists of the gateway have no room. The old feeds stay
+// on the lists until the new ones are there, so there must be room for both.
 func (p *pin) checkLists(o *Options) error {
 	maps, err := p.maps()
 	defer func() {
@@ -301,7 +304,7 @@ func (p *pin) checkLists(o *Options) error {
 			}
 		}
 		for _, prefix := range feed {
-			if prefix, err := listed(prefix); err == nil {
+			if prefix, err := ListedPrefix(prefix); err == nil {
 				all[keyOf(prefix)] = true
 			}
 		}
@@ -447,7 +450,7 @@ func (p *pin) close() error {
 	if p == nil {
 		return nil
 	}
-	if p.owned || p.made {
+	if (p.owned || p.made) && p.isThere() {
 		_ = os.Remove(p.dir) // fails unless it is empty
 	}
 	err := p.folder.Close()
@@ -477,22 +480,22 @@ func Unpin(dir string) (err error) {
 	return p.removeAll()
 }
 
-// owner is how a process shows a program that it maintains the counts.
+// owner keeps signalling to the program that this process maintains the counts.
 type owner struct {
 	once sync.Once
 	stop chan struct{}
 	done chan struct{}
 }
 
-// The time for which the program assumes that its process lives, and how often the process
-// shows it.
+// How long the program assumes after a signal that its process lives, and the time between
+// two signals.
 const (
 	ownedFor   = 10 * time.Second
 	ownedRenew = time.Second
 )
 
-// startOwner shows a program and a successor that the gateway is owned, until it is stopped.
-// A nil owner does nothing.
+// startOwner signals to the program, and to a successor, that the gateway is owned. The owner
+// that it returns repeats the signal until it is closed. A nil owner does nothing.
 func startOwner(objs *objects, p *pin) (*owner, error) {
 	if err := p.renew(objs); err != nil {
 		return nil, err

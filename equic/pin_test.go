@@ -204,6 +204,40 @@ func TestLimitsOfOptionsThatHaveChangedWin(t *testing.T) {
 	if got := third.Quota(serverPort); got != 8 || !third.Monitor() {
 		t.Errorf("quota %d, monitor mode %v, want 8 and true", got, third.Monitor())
 	}
+	testkit.Must(t, third.SetQuota(serverPort, 20))
+	testkit.Must(t, third.SetRate(serverPort, 3, 9))
+	mustLeave(t, third)
+	o.InitialsPerSecond = 4
+	fourth := mustAttach(t, o)
+	if got := fourth.Ports()[0]; got.Quota != 20 || got.InitialsPerSecond != 4 || got.Burst != 0 {
+		t.Errorf("%+v, want the quota that was set, and the rate of the options", got)
+	}
+}
+
+func TestAGatewayOfARenamedInterfaceIsTakenOver(t *testing.T) {
+	const renamed = "renamed0"
+	p := newPair(t)
+	o := Options{Interfaces: []string{serverIface}, Ports: onePort, Quota: 1, Pin: newBPFFolder(t), Inherit: time.Hour}
+	first := mustAttach(t, o)
+	testkit.Must(t, first.Inc(serverPort, alice))
+	mustLeave(t, first)
+	iface := netkit.Link(t, serverIface)
+	testkit.Must(t, netlink.LinkSetDown(iface))
+	testkit.Must(t, netlink.LinkSetName(iface, renamed))
+	testkit.Must(t, netlink.LinkSetUp(netkit.Link(t, renamed)))
+	o.Interfaces = []string{renamed}
+	second := mustAttach(t, o)
+	send := p.WireBetween(t, clientIface, renamed)
+	testkit.Await(t, "the client is dropped", func() bool {
+		send(datagram(t, alice.String(), initial()))
+		return packets(t, second, DropOverQuota) > 0
+	})
+	testkit.Must(t, second.Leave())
+	testkit.Must(t, mustAttach(t, o).Leave()) // its file has the new name
+	testkit.Must(t, Unpin(o.Pin))
+	if xdp := netkit.Link(t, renamed).Attrs().Xdp; xdp != nil && xdp.Attached {
+		t.Error("the program is still attached after Unpin")
+	}
 }
 
 func TestAnotherKindOfGatewayIsNotTakenOver(t *testing.T) {

@@ -15,7 +15,7 @@ type PrefixQuota struct {
 func validateQuotas(o *Options) error {
 	seen := make(map[netip.Prefix]bool)
 	for _, q := range o.Quotas {
-		p, err := listed(q.Prefix)
+		p, err := ListedPrefix(q.Prefix)
 		if err != nil {
 			return fmt.Errorf("quotas of prefixes: %w", err)
 		}
@@ -42,7 +42,7 @@ type quotas []PrefixQuota
 func newQuotas(given []PrefixQuota) quotas {
 	all := make(quotas, len(given))
 	for i, q := range given {
-		p, _ := listed(q.Prefix) // validated
+		p, _ := ListedPrefix(q.Prefix) // validated
 		all[i] = PrefixQuota{p, q.Quota}
 	}
 	slices.SortStableFunc(all, func(a, b PrefixQuota) int { return b.Prefix.Bits() - a.Prefix.Bits() })

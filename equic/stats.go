@@ -90,8 +90,8 @@ type Stats struct {
 	Ports map[uint16]Counts
 	// Full is the number of times that there was no room for a client (ErrFull).
 	Full uint64
-	// HalfOpen is the number of handshakes in progress, of those that Gateway.Begin
-	// counted.
+	// HalfOpen is how many of the handshakes that Gateway.Begin counted are still in
+	// progress.
 	HalfOpen HalfOpen
 	// EventsLost is the number of events that were not delivered: they were above the
 	// rate limit, or the kernel's buffer or the channel had no room.

@@ -187,7 +187,8 @@ func (t *table) addLimit(port uint16, number uint8, quota uint32, admission bool
 	t.limits[number].admission = admission
 }
 
-// place is where a client is in the table, or would be: its stripe, locked.
+// place is where a client is in the table, or would be. lock locks its stripe; locate does
+// not.
 type place struct {
 	*stripe
 	hash          uint64
@@ -449,9 +450,9 @@ func (t *table) setQuota(port uint16, quota uint32, tell func() error) error {
 // turnedAway returns the number of times that clients were turned away, by the index of
 // their port in limits.
 //
-// A client that is let in after its limit is read and before its slot is, is in neither
-// of the two. So the sum may be too low, but never too high, and the highest one so far
-// is returned: monitoring takes a counter that decreases for a restart.
+// If a client is let in after its limit is read, but before its slot is read, neither number
+// includes it. So the sum may be too low, but never too high. The highest sum so far is
+// returned: a monitoring system interprets a counter that decreases as a restart.
 func (t *table) turnedAway() (n [MaxPorts + 1]uint64) {
 	for i := range n {
 		n[i] = t.limits[i].turnedAway.Load()

@@ -198,8 +198,8 @@ func TestAClosedTableChangesNothing(t *testing.T) {
 		}
 	}
 	h.Hello()
-	if !h.Complete() {
-		t.Error("a closed table refuses a connection")
+	if admitted, err := h.Complete(); admitted || !errors.Is(err, ErrClosed) {
+		t.Errorf("complete: %v, %v; want ErrClosed", admitted, err)
 	}
 	h.Close()
 }

@@ -3,6 +3,7 @@ package equic
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
@@ -59,6 +60,33 @@ func TestTryIncAdmitsTheAllowedOverTheirQuota(t *testing.T) {
 	testkit.Must(t, g.Close())
 	if admitted, err := g.TryInc(serverPort, alice); admitted || !errors.Is(err, ErrClosed) {
 		t.Errorf("after close: %v, %v; want ErrClosed", admitted, err)
+	}
+}
+
+func TestNoHandshakeOfTheAllowedIsRefused(t *testing.T) {
+	newPair(t)
+	g := mustAttach(t, Options{
+		Interfaces: []string{serverIface}, Ports: onePort, Quota: 2, Allowed: []netip.Prefix{netip.PrefixFrom(alice, 32)},
+	})
+	var begun []Handshake
+	for i := range 6 { // the last ones begin when the first are not complete
+		h, err := g.Begin(serverPort, netip.AddrPortFrom(alice, uint16(50000+i)), i >= 2)
+		testkit.Must(t, err)
+		begun = append(begun, h)
+	}
+	for i, h := range begun {
+		if !completes(t, h) {
+			t.Errorf("handshake %d was refused in the end", i)
+		}
+	}
+	if clients := slices.Collect(g.Clients()); len(clients) != 1 || clients[0].Connections != 6 || clients[0].Blocked {
+		t.Errorf("clients %+v, want one that is not blocked", clients)
+	}
+	if g.MustValidate(serverPort, alice) {
+		t.Error("a client that has no quota must send a Retry")
+	}
+	if n := g.TurnedAway()[serverPort]; n != 0 {
+		t.Errorf("%d clients turned away, want none", n)
 	}
 }
 

@@ -22,7 +22,7 @@ func NewUserSpace(quota int) *UserSpace {
 }
 
 // TryInc counts a connection if its client is below the quota. The error is ErrFull, or
-// that the address is not valid; then nothing is counted.
+// reports that the address is not valid. After an error, nothing is counted.
 func (u *UserSpace) TryInc(port uint16, addr netip.Addr) (admitted bool, err error) {
 	return u.clients.tryInc(port, addr)
 }
@@ -32,7 +32,7 @@ func (u *UserSpace) Dec(port uint16, addr netip.Addr) error { return u.clients.d
 
 // MustValidate does the same as that of a Gateway.
 func (u *UserSpace) MustValidate(port uint16, addr netip.Addr) bool {
-	return u.clients.mustValidate(port, addr)
+	return u.clients.mustValidate(port, addr, false)
 }
 
 // Begin does the same as that of a Gateway.

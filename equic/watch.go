@@ -8,8 +8,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -258,9 +260,9 @@ func (k *keeper) attach(index int) (_ link.Link, err error) {
 		return nil, err
 	}
 	l, err := k.takeOver(index)
-	if l == nil && err == nil {
+	k.created = l == nil && err == nil // else it is pinned already
+	if k.created {
 		l, err = k.linkTo(index)
-		k.created = true
 	}
 	if isTaken(err) {
 		return nil, fmt.Errorf("%s%w", k.programOn(index), explain(err))
@@ -308,27 +310,66 @@ func (k *keeper) programOn(index int) string {
 	return fmt.Sprintf("it has the program %q: ", info.Name)
 }
 
-// takeOver replaces the program of the pinned link, if that is attached to the interface.
-// Not a single packet passes unseen. It returns nil if there is no such link. After an error
-// the link is as before.
+// takeOver replaces the program of the pinned link that is attached to the interface. Not a
+// single packet passes unseen. It returns nil if there is no such link. After an error the link
+// has the same program as before.
 func (k *keeper) takeOver(index int) (link.Link, error) {
 	if k.pinned == "" {
 		return nil, nil
 	}
-	l, err := link.LoadPinnedLink(k.pinned, nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	path, l, err := k.pinnedOn(index)
+	if l == nil || err != nil {
+		return nil, err
+	}
+	if path != k.pinned {
+		err = rename(path, k.pinned)
+	}
+	if err == nil {
+		err = l.Update(k.program)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the pinned link: %w", err)
-	}
-	if interfaceOf(l) != index {
-		return nil, l.Close()
-	}
-	if err := l.Update(k.program); err != nil {
 		return nil, errors.Join(fmt.Errorf("replace the program: %w", err), l.Close())
 	}
 	return l, nil
+}
+
+// rename renames a file. If there is one with the new name, which is another interface's link,
+// it gets the old one.
+func rename(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.ENOENT) {
+		return os.Rename(from, to)
+	}
+	return os.NewSyscallError("renameat2", err)
+}
+
+// pinnedOn opens the pinned link that is attached to an interface. Its file has the name of the
+// interface, or another name that the interface had before. It returns nil if there is none.
+func (k *keeper) pinnedOn(index int) (path string, l link.Link, err error) {
+	dir := filepath.Dir(k.pinned)
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return "", nil, fmt.Errorf("look for the pinned link: %w", err)
+	}
+	for _, f := range all {
+		if !strings.HasPrefix(f.Name(), linkPrefix) {
+			continue
+		}
+		path := filepath.Join(dir, f.Name())
+		l, err := link.LoadPinnedLink(path, nil)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return "", nil, fmt.Errorf("open the pinned link: %w", err)
+		case interfaceOf(l) == index:
+			return path, l, nil
+		}
+		if err := l.Close(); err != nil {
+			return "", nil, err
+		}
+	}
+	return "", nil, nil
 }
 
 // interfaceOf returns the interface of a link by its index, or zero if it is gone.
@@ -447,7 +488,7 @@ func (k *keeper) restore() Attachment {
 	// The interface or the program is gone, or the name now belongs to another
 	// interface.
 	named, err := k.find()
-	if err != nil && attached {
+	if attached && (err != nil || named.Attrs().Index == k.index) { // k.name may be another name of it
 		return now
 	}
 	old := k.link

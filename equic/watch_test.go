@@ -101,6 +101,44 @@ func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 	}
 }
 
+func TestAnotherNameOfTheInterfaceIsItsName(t *testing.T) {
+	const alternative = "an-alternative-name-of-the-interface"
+	newPair(t)
+	iface := netkit.Link(t, serverIface)
+	testkit.Must(t, netlink.LinkAddAltName(iface, alternative))
+	g := mustAttach(t, Options{Interfaces: []string{alternative}, Ports: onePort, Pin: newBPFFolder(t)})
+	k, since := g.at.(keepers)[0], g.Attachments()[0].Since
+	k.look()
+	if got := g.Attachments()[0]; !got.Attached || got.Since != since {
+		t.Errorf("attachment %+v, want one since %v", got, since)
+	}
+}
+
+func TestOnAttachmentMayUseAGatewayThatIsClosed(t *testing.T) {
+	newPair(t)
+	var g *Gateway
+	called, attached := make(chan bool, 8), make(chan bool)
+	var ends error
+	g, err := Attach(Options{
+		Interfaces: []string{serverIface}, Ports: onePort,
+		OnAttachment: func(Attachment) {
+			<-attached
+			called <- true
+			for ends == nil { // until Close
+				_, ends = g.Stats()
+			}
+		},
+	})
+	testkit.Must(t, err)
+	close(attached)
+	testkit.Must(t, netlink.LinkDel(netkit.Link(t, serverIface)))
+	<-called
+	testkit.Must(t, g.Close())
+	if !errors.Is(ends, ErrClosed) {
+		t.Errorf("error %v, want ErrClosed", ends)
+	}
+}
+
 func TestAProgramThatWasTakenOffIsAttachedAgain(t *testing.T) {
 	newPair(t)
 	told := make(attachments, 8)

@@ -71,7 +71,9 @@ func (s *soak) shake(ctx context.Context, t *testing.T) {
 		case 0:
 			begun[i].Hello()
 		case 1:
-			begun[i].Complete()
+			if _, err := begun[i].Complete(); err != nil {
+				t.Error(err)
+			}
 		default:
 			begun[i].Close()
 			begun = append(begun[:i], begun[i+1:]...)

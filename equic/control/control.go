@@ -125,8 +125,8 @@ func NewServer(o Options) *Server {
 	}
 }
 
-// HandOver gives the gateway up, at a request or by the caller. What the connections
-// counted stays counted.
+// HandOver gives the gateway up for a successor, when a peer requests that or the caller
+// decides it. What the connections counted stays counted. Options.HandOver must be set.
 func (s *Server) HandOver() {
 	s.handOver.Do(func() {
 		s.left.Store(true)

@@ -35,7 +35,8 @@ func begin(s *session, arguments []string) (string, error) {
 	}
 	rest := arguments[2:]
 	validated := len(rest) > 0 && rest[0] == "validated"
-	if validated {
+	asked := len(rest) > 0 && rest[0] == "asked"
+	if validated || asked {
 		rest = rest[1:]
 	}
 	if len(rest) > 1 {
@@ -46,6 +47,11 @@ func begin(s *session, arguments []string) (string, error) {
 		return "", err
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap().WithZone(""), from.Port())
+	if !validated && !asked {
+		if err := s.validate(client{port: port, addr: from.Addr()}); err != nil {
+			return "", err
+		}
+	}
 	return "", s.begin(arguments[0], port, from, validated)
 }
 
@@ -53,17 +59,11 @@ func (s *session) begin(id string, port uint16, from netip.AddrPort, validated b
 	if _, taken := s.handshakes[id]; taken {
 		return fmt.Errorf("a handshake %.64q is in progress here: choose another ID", id)
 	}
-	c := client{port: port, addr: from.Addr()}
-	if !validated {
-		if err := s.validate(c); err != nil {
-			return err
-		}
-	}
 	h, err := s.server.Gateway.Begin(port, from, validated)
 	if err != nil {
 		return err
 	}
-	s.handshakes[id] = handshake{h, c}
+	s.handshakes[id] = handshake{h, client{port: port, addr: from.Addr()}}
 	return nil
 }
 
@@ -86,7 +86,10 @@ func (s *session) hello(_ string, h handshake) error {
 // complete turns a handshake into a connection, which dec releases.
 func (s *session) complete(id string, h handshake) error {
 	delete(s.handshakes, id)
-	if !h.Complete() {
+	switch admitted, err := h.Complete(); {
+	case err != nil:
+		return err
+	case !admitted:
 		return equic.ErrOverQuota
 	}
 	s.count(h.client)

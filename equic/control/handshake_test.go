@@ -21,14 +21,14 @@ func (f *fake) MustValidate(port uint16, addr netip.Addr) bool {
 	return f.taken(client{port, addr}) >= f.quotas[port]
 }
 
-func (f *fake) Begin(port uint16, from netip.AddrPort, _ bool) (equic.Handshake, error) {
+func (f *fake) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := client{port, from.Addr()}
 	if err := f.lack(c); err != nil {
 		return nil, err
 	}
-	if f.taken(c) >= f.quotas[port] {
+	if validated && f.taken(c) >= f.quotas[port] {
 		return nil, fmt.Errorf("begin a handshake of %s: %w", c.addr, equic.ErrOverQuota)
 	}
 	f.begun[c]++
@@ -51,15 +51,15 @@ func (h fakeHandshake) Hello() {
 	h.note("hello")
 }
 
-func (h fakeHandshake) Complete() bool {
+func (h fakeHandshake) Complete() (bool, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.note("complete")
 	if h.counts[h.client] >= h.quotas[h.client.port] {
-		return false
+		return false, nil
 	}
 	h.counts[h.client]++
-	return true
+	return true, nil
 }
 
 func (h fakeHandshake) Close() {
@@ -141,8 +141,10 @@ func TestSessionsWithHandshakes(t *testing.T) {
 			{"begin a 192.0.2.7:50000 8443", "ok"},
 			{"begin b 192.0.2.7:50000 validated 8443", "ok"},
 			{"validate 192.0.2.7 8443", "retry"},
+			{"begin c 192.0.2.7:50000 8443", "retry"},
+			{"begin c 192.0.2.7:50000 asked 8443", "ok"},
 			{"validate 192.0.2.7 443", "ok"},
-		}, 0, 2},
+		}, 0, 3},
 		{"what cannot be read is an error", one, []say{
 			{"begin", "error: 0 arguments given: send " + beginForm},
 			{"begin 192.0.2.7:50000", "error: 1 arguments given: send " + beginForm},

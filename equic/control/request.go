@@ -15,7 +15,7 @@ import (
 const names = "inc, tryinc, dec, validate, begin, hello, complete, fail, cancel, " +
 	"status, clients, networks, quota, rate, monitor, allow, unallow, deny, undeny, evict, claimed, handover"
 
-const beginForm = "begin ID FROM [validated] [PORT]"
+const beginForm = "begin ID FROM [validated|asked] [PORT]"
 
 // request is a kind of request.
 type request struct {
@@ -180,8 +180,11 @@ func evict(s *session, arguments []string) (string, error) {
 			return "", err
 		}
 	}
+	if p, err = equic.ListedPrefix(p); err != nil {
+		return "", err
+	}
 	for _, l := range s.server.Denied.Added() {
-		if l.Prefix == p.Masked() && (l.Until.IsZero() || time.Until(l.Until) > d) {
+		if l.Prefix == p && (l.Until.IsZero() || time.Until(l.Until) > d) {
 			return "", nil // it is denied for longer
 		}
 	}

@@ -213,6 +213,7 @@ func TestStatusShowsHowLongBansLast(t *testing.T) {
 	start := time.Now()
 	for _, line := range []string{
 		"deny 203.0.113.9", "deny 192.0.2.0/24 for 24h", "allow 192.0.2.7 for 1h", "evict 203.0.113.77", "evict 203.0.113.78 for 90s",
+		"deny 203.0.113.80 for 24h", "evict ::ffff:203.0.113.80", // it is denied for longer
 	} {
 		p.want(t, line, "ok")
 	}
@@ -226,8 +227,8 @@ func TestStatusShowsHowLongBansLast(t *testing.T) {
 	}
 	testkit.Must(t, json.Unmarshal([]byte(p.ask(t, "status")), &got))
 	took := time.Since(start)
-	if len(got.Denied) != 4 || len(got.Expiring) != 4 {
-		t.Fatalf("status %+v, want four denied and four that will end", got)
+	if len(got.Denied) != 5 || len(got.Expiring) != 5 {
+		t.Fatalf("status %+v, want five denied and five that will end", got)
 	}
 	for i, want := range []struct {
 		list, prefix string
@@ -237,6 +238,7 @@ func TestStatusShowsHowLongBansLast(t *testing.T) {
 		{"denied", "192.0.2.0/24", 24 * time.Hour},
 		{"denied", "203.0.113.77/32", evictTime},
 		{"denied", "203.0.113.78/32", 90 * time.Second},
+		{"denied", "203.0.113.80/32", 24 * time.Hour},
 	} {
 		e := got.Expiring[i]
 		if e.List != want.list || e.Prefix != want.prefix {

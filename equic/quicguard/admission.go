@@ -40,8 +40,9 @@ func attemptOf(ctx context.Context) *attempt {
 	return a
 }
 
-// guard sets the functions of a transport that decide on attempts.
-func (a *admission) guard(tr *quic.Transport) {
+// guard sets the functions of a transport that decide on attempts. The function that it
+// returns restores the earlier ones.
+func (a *admission) guard(tr *quic.Transport) (restore func()) {
 	verify, connContext := tr.VerifySourceAddress, tr.ConnContext
 	tr.VerifySourceAddress = func(from net.Addr) bool {
 		if a.counter.MustValidate(a.options.Port, addressOf(from)) {
@@ -65,6 +66,7 @@ func (a *admission) guard(tr *quic.Transport) {
 		}
 		return own, err
 	}
+	return func() { tr.VerifySourceAddress, tr.ConnContext = verify, connContext }
 }
 
 // begin counts an attempt until the connection's context ends. If it returns an error,
@@ -79,7 +81,7 @@ func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.C
 			a.note(client, err)
 		}
 		return nil, err
-	case err != nil: // TryInc decides when the handshake is complete
+	case err != nil: // once the handshake is complete, TryInc decides
 		a.note(client, err)
 		return ctx, nil
 	}
@@ -91,6 +93,9 @@ func (a *admission) begin(ctx context.Context, info *quic.ClientInfo) (context.C
 // announce returns a TLS configuration that reports each complete ClientHello to its
 // attempt.
 func (a *admission) announce(config *tls.Config) *tls.Config {
+	if config == nil {
+		return nil // quic-go refuses it
+	}
 	config = config.Clone()
 	inner := config.GetConfigForClient
 	config.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {

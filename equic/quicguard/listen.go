@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/http3"
@@ -62,9 +63,12 @@ func ListenAddr(address string, tlsConfig *tls.Config, config *quic.Config, coun
 //     complete, also in the kernel. Attempts over quota are refused with
 //     CONNECTION_REFUSED, without a handshake.
 //
-// It sets the transport's VerifySourceAddress and ConnContext, and the TLS
-// configuration's GetConfigForClient. Functions that were set there before are called
+// For the listener, it replaces the transport's VerifySourceAddress and ConnContext, and the
+// TLS configuration's GetConfigForClient. Functions that were set there before are called
 // too. If the configuration allows 0-RTT, it uses a *quic.EarlyListener.
+//
+// It sets the transport's MaxTokenAge to 10 seconds if it is zero. A token validates an
+// address. With quic-go's default of a day, the address may belong to somebody else by then.
 //
 // The transport's connection IDs must be shorter than 8 bytes (quic-go's are 4 unless
 // you set another length). The kernel uses this to distinguish the packets of a
@@ -83,8 +87,11 @@ func Listen(tr *quic.Transport, tlsConfig *tls.Config, config *quic.Config, coun
 	if options.Port == 0 {
 		options.Port = portOf(tr.Conn.LocalAddr())
 	}
+	if tr.MaxTokenAge == 0 {
+		tr.MaxTokenAge = maxTokenAge
+	}
 	a := &admission{counter: counter, options: options.complete()}
-	a.guard(tr)
+	defer a.guard(tr)() // quic-go has copied the functions by then
 	tlsConfig = a.announce(tlsConfig)
 	listen := func() (http3.QUICListener, error) { return tr.Listen(tlsConfig, config) }
 	if config != nil && config.Allow0RTT {
@@ -98,6 +105,10 @@ func Listen(tr *quic.Transport, tlsConfig *tls.Config, config *quic.Config, coun
 	l.admission = a
 	return l, nil
 }
+
+// maxTokenAge is the age up to which the token of an earlier connection validates an address.
+// With an older one, a former neighbour behind the same address could fill a client's quota.
+const maxTokenAge = 10 * time.Second
 
 // minClientChosen is the length of the shortest connection ID that a client may
 // choose (RFC 9000, 7.2).

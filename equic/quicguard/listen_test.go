@@ -87,6 +87,57 @@ func TestListenAdmitsAsManyAsTheQuota(t *testing.T) {
 	}
 }
 
+func TestATransportCanListenAgain(t *testing.T) {
+	tr, counter := transport(t, localhost), NewUserSpace(2)
+	first, err := Listen(tr, serverTLS(t), nil, counter, Options{})
+	testkit.Must(t, err)
+	testkit.Must(t, first.Close())
+	s := listenGuarded(t, tr, nil, counter, new(atomic.Int64))
+	for _, conn := range mustDial(t, 2, localhost, s.Addr()) {
+		defer hangUp(conn)
+	}
+	if got := counter.HalfOpen(); got != (equic.HalfOpen{}) {
+		t.Errorf("half open %+v, want none: a handshake was counted twice", got)
+	}
+}
+
+// tokens is a store of tokens that reports each one.
+type tokens struct {
+	quic.TokenStore
+	put chan struct{}
+}
+
+func (s tokens) Put(key string, token *quic.ClientToken) {
+	s.TokenStore.Put(key, token)
+	s.put <- struct{}{}
+}
+
+func TestATokenValidatesAnAddressForSecondsOnly(t *testing.T) {
+	for name, given := range map[string]time.Duration{"by default": 0, "as given": time.Nanosecond} {
+		t.Run(name, func(t *testing.T) {
+			tr := transport(t, localhost)
+			tr.MaxTokenAge = given
+			var validated atomic.Bool
+			s := listenGuarded(t, tr, nil, NewUserSpace(2), new(atomic.Int64), func(info *quic.ClientInfo) {
+				validated.Store(info.AddrVerified)
+			})
+			if given == 0 && tr.MaxTokenAge != maxTokenAge {
+				t.Errorf("tokens are valid for %v, want %v", tr.MaxTokenAge, maxTokenAge)
+			}
+			client, store := transport(t, localhost), tokens{quic.NewLRUTokenStore(1, 4), make(chan struct{}, 8)}
+			for range 2 {
+				conn, err := client.Dial(t.Context(), s.Addr(), clientTLS(), &quic.Config{TokenStore: store})
+				testkit.Must(t, err)
+				defer hangUp(conn)
+				<-store.put
+			}
+			if validated.Load() != (given == 0) {
+				t.Errorf("the token validated the address: %v", validated.Load())
+			}
+		})
+	}
+}
+
 // A client repeatedly starts 128 handshakes at once. Only as many as its quota get
 // through. The rest is answered with a Retry, or dropped in the kernel.
 func TestHandshakesOfOneClientCostTheServerNoMoreThanItsQuotaAllows(t *testing.T) {

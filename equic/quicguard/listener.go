@@ -162,7 +162,11 @@ func (l *Listener) decide(conn *quic.Conn, client netip.Addr) bool {
 // releases it.
 func (l *Listener) count(conn *quic.Conn, client netip.Addr) (admitted bool, release func(), err error) {
 	if at := attemptOf(conn.Context()); at != nil && at.forget() {
-		return at.Complete(), at.Close, nil
+		admitted, err = at.Complete()
+		if err != nil {
+			context.AfterFunc(conn.Context(), at.Close) // the counter may count it later
+		}
+		return admitted, at.Close, err
 	}
 	admitted, err = l.counter.TryInc(l.options.Port, client)
 	return admitted, func() {

@@ -62,9 +62,8 @@ var (
 
 // Options specify how a listener is guarded. The zero value is the default.
 //
-// The functions may be called from several goroutines at once. Each gets the connection
-// and its client, and may be nil. Those that are called before Accept returns delay the
-// connections after this one: they must be quick.
+// The functions may be called from several goroutines at once. Each of them may be nil. A
+// function that runs before Accept returns must be quick: it delays later connections.
 type Options struct {
 	// Port is the port to count under. Zero is the listener's own. Another one is
 	// needed if a port is forwarded: the gateway's port is the one in the packets that

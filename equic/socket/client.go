@@ -51,8 +51,9 @@ var ErrGone = errors.New("gateway is gone")
 
 // Client counts connections at a gateway. Its counts are released when its process
 // ends. If the gateway is replaced or restarts, the client connects again at once, and
-// counts its open connections there. Requests wait for that. A second after the loss they
-// fail with ErrGone, until the gateway is back. Its methods may be called from any goroutine.
+// counts its open connections there, as far as the gateway has room for them (Uncounted).
+// Requests wait for that. A second after the loss they fail with ErrGone, until the gateway
+// is back. Its methods may be called from any goroutine.
 type Client struct {
 	path string
 	stop chan struct{} // closed by Close
@@ -61,8 +62,9 @@ type Client struct {
 	mu     sync.Mutex
 	wire   *wire // nil if the gateway is gone
 	open   map[connection]int
-	lost   time.Time     // when it was lost
-	found  chan struct{} // closed when it is back; nil while it is there
+	missed map[connection]int // those of open that the gateway has not counted
+	lost   time.Time          // when it was lost
+	found  chan struct{}      // closed when it is back; nil while it is there
 	closed bool
 	owner  bool // the gateway has counted something for this session
 
@@ -92,7 +94,7 @@ func (c connection) String() string { return fmt.Sprintf("%s %d", c.addr, c.port
 
 // Dial connects to the gateway that listens on a Unix socket.
 func Dial(path string) (*Client, error) {
-	c := &Client{path: path, open: make(map[connection]int), stop: make(chan struct{})}
+	c := &Client{path: path, open: make(map[connection]int), missed: make(map[connection]int), stop: make(chan struct{})}
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
@@ -111,15 +113,19 @@ func (c *Client) connect() error {
 	c.wire = w
 	c.session++
 	c.back.Go(func() { c.read(w) })
+	clear(c.missed)
+	counted := false
 	for of, n := range c.open {
 		for range n {
 			reply, err := c.exchange("inc " + of.String())
-			if err == nil && reply != "ok" && reply != "over" {
-				err = fmt.Errorf("count again what is open: %w", c.failure(reply))
-			}
 			if err != nil {
 				c.drop()
 				return err
+			}
+			if reply == "ok" || reply == "over" {
+				counted = true
+			} else { // it is full, or no longer protects the port
+				c.missed[of]++
 			}
 		}
 	}
@@ -129,8 +135,24 @@ func (c *Client) connect() error {
 			return err
 		}
 	}
-	c.owner = len(c.open) > 0
+	c.owner = counted
 	return nil
+}
+
+// Uncounted returns the number of open connections that the gateway has not counted: it is
+// gone, or when it came back it had no room for them or did not protect their port. It counts
+// them when it comes back the next time, if it can.
+func (c *Client) Uncounted() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := c.missed
+	if c.wire == nil {
+		of = c.open
+	}
+	for _, some := range of {
+		n += some
+	}
+	return n
 }
 
 // count notes a connection that the gateway has counted. Callers hold mu.
@@ -265,6 +287,12 @@ func (c *Client) dec(of connection) error {
 		delete(c.open, of)
 	default:
 		c.open[of]--
+	}
+	if c.missed[of] > 0 {
+		if c.missed[of]--; c.missed[of] == 0 {
+			delete(c.missed, of)
+		}
+		return nil
 	}
 	if c.wire == nil { // connect will count what is open then
 		return nil

@@ -24,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	alice = netip.MustParseAddr("192.0.2.10")
 	bob   = netip.MustParseAddr("2001:db8::b")
+	carol = netip.MustParseAddr("192.0.2.12")
 )
 
 // counting is a gateway without a kernel.
@@ -58,11 +59,20 @@ type gateway struct {
 
 func newGateway(t *testing.T, path string) *gateway {
 	t.Helper()
+	return newGatewayFor(t, path, 443, 8443)
+}
+
+func newGatewayFor(t *testing.T, path string, ports ...uint16) *gateway {
+	t.Helper()
+	var protected []equic.Port
+	for _, port := range ports {
+		protected = append(protected, equic.Port{Number: port})
+	}
 	g := &gateway{counting: counting{equic.NewUserSpace(2)}, path: path}
 	listener, err := control.Listen(t.Context(), path)
 	testkit.Must(t, err)
 	server := control.NewServer(control.Options{
-		Gateway: g.counting, Ports: []equic.Port{{Number: 443}, {Number: 8443}},
+		Gateway: g.counting, Ports: protected,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -138,6 +148,29 @@ func TestAClientOutlivesItsGatewayAndCountsAnewWhatIsOpen(t *testing.T) {
 	})
 	if alice, bob := g.Count(443, alice), g.Count(443, bob); alice != 1 || bob != 1 {
 		t.Errorf("the new gateway counts %d and %d, want 1 and 1", alice, bob)
+	}
+}
+
+func TestAClientComesBackToAGatewayThatCannotCountAll(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	g := newGateway(t, path)
+	c := mustDial(t, path)
+	for _, port := range []uint16{443, 8443} {
+		_, err := c.TryInc(port, alice)
+		testkit.Must(t, err)
+	}
+	g.stop()
+	g = newGatewayFor(t, path, 443)
+	testkit.AwaitFor(t, time.Minute, "the client is back", func() bool {
+		_, err := c.TryInc(443, bob)
+		return err == nil
+	})
+	if n := g.Count(443, alice); n != 1 || c.Uncounted() != 1 {
+		t.Errorf("%d connections, and %d not counted; want 1 and 1", n, c.Uncounted())
+	}
+	testkit.Must(t, c.Dec(8443, alice))
+	if c.Uncounted() != 0 {
+		t.Errorf("%d are not counted after their end", c.Uncounted())
 	}
 }
 

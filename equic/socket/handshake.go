@@ -8,10 +8,6 @@ import (
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// ErrMustValidate means that too many handshakes are in progress: answer the attempt
-// with a Retry (RFC 9000, 8.1.2).
-var ErrMustValidate = errors.New("the address must be validated")
-
 // handshake is an attempt that a client has begun at its gateway.
 type handshake struct {
 	client    *Client
@@ -26,8 +22,7 @@ type stage uint8
 
 const (
 	inProgress stage = iota
-	open             // and counted
-	uncounted        // open, but the gateway was gone
+	open             // and counted, now or when the gateway is back
 	over
 )
 
@@ -40,12 +35,13 @@ func (c *Client) MustValidate(port uint16, addr netip.Addr) bool {
 	return err == nil && reply == "retry"
 }
 
-// Begin counts a handshake, as that of equic.Gateway does. The error is
-// equic.ErrOverQuota, equic.ErrFull, ErrMustValidate, ErrGone, or the gateway's reply;
-// then nothing is counted.
+// Begin counts a handshake, as that of equic.Gateway does. Call MustValidate first, if the
+// address is not validated. The error is equic.ErrOverQuota, equic.ErrFull, ErrGone, or the
+// gateway's reply; then nothing is counted.
 //
-// If the gateway is gone when the handshake is complete, the connection is admitted and
-// not counted. If it has restarted meanwhile, the connection is counted as by TryInc.
+// If the gateway has restarted when the handshake is complete, the connection is counted as by
+// TryInc. If it is gone, Complete returns ErrGone, and the connection is counted when the
+// gateway is back, unless the handshake is closed before.
 func (c *Client) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
 	of := newConnection(port, from.Addr())
 	c.mu.Lock()
@@ -54,14 +50,14 @@ func (c *Client) Begin(port uint16, from netip.AddrPort, validated bool) (equic.
 	line := fmt.Sprintf("begin %d %s", c.lastID, netip.AddrPortFrom(of.addr, from.Port()))
 	if validated {
 		line += " validated"
+	} else {
+		line += " asked"
 	}
 	reply, err := c.ask(fmt.Sprintf("%s %d", line, port))
 	switch {
 	case err != nil:
 	case reply == "over":
 		err = equic.ErrOverQuota
-	case reply == "retry":
-		err = ErrMustValidate
 	case reply != "ok":
 		err = c.failure(reply)
 	}
@@ -105,28 +101,37 @@ func (h *handshake) Hello() {
 	}
 }
 
-func (h *handshake) Complete() (admitted bool) {
+func (h *handshake) Complete() (admitted bool, err error) {
 	c := h.client
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if h.stage != inProgress {
-		return h.stage != over
+		return h.stage == open, nil
 	}
 	h.count(-1)
 	reply := h.report("complete")
 	if reply == "" {
-		reply, _ = c.request("tryinc", h.of)
+		reply, err = c.request("tryinc", h.of)
 	}
-	switch reply {
-	case "ok":
+	switch {
+	case err != nil:
+	case reply == "ok":
 		h.stage = open
 		c.count(h.of)
-	case "over", "full":
+		return true, nil
+	case reply == "over":
 		h.stage = over
+		return false, nil
 	default:
-		h.stage = uncounted
+		err = c.failure(reply)
 	}
-	return h.stage != over
+	h.stage = over
+	if errors.Is(err, ErrGone) { // connect counts it
+		h.stage = open
+		c.open[h.of]++
+		c.missed[h.of]++
+	}
+	return false, fmt.Errorf("count a connection of %s: %w", h.of.addr, err)
 }
 
 func (h *handshake) Close() { h.end("fail") }
