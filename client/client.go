@@ -63,11 +63,12 @@ func (k KeyExchange) curves() []tls.CurveID {
 type Options struct {
 	Server string // host:port
 	Mode   Mode
-	// Give either Requests or Duration. With Duration, no request starts that long
-	// after the first intended start. Requests in flight then continue.
+	// Give either Requests or Duration. With Duration, no request starts once that time has
+	// passed since the first intended start. Requests in flight then continue.
 	Requests int
 	Duration time.Duration
-	// Rate is the number of scheduled starts per second; late starts are caught up.
+	// Rate is the number of scheduled starts per second; after late starts, the client catches
+	// up.
 	// Pace, for Sequential, is the time from one start to the next; a request that
 	// takes longer delays all later ones. With neither, each request starts when the
 	// last one ends.
@@ -112,8 +113,8 @@ func (o *Options) validate() error {
 		return errors.New("pace is for sequential requests: parallel ones have a rate")
 	case o.Pace > 0 && o.Rate != 0:
 		return fmt.Errorf("pace %v and rate %g/s: want at most one of the two", o.Pace, o.Rate)
-	case o.Rate < 0:
-		return fmt.Errorf("rate %g/s: want zero or more", o.Rate)
+	case !(o.Rate >= 0 && o.Rate <= maxRate):
+		return fmt.Errorf("rate %g/s: want zero to %g", o.Rate, float64(maxRate))
 	case o.Mode == Parallel && o.Rate == 0:
 		return errors.New("parallel requests need a rate: they are started by schedule")
 	case o.Delay < 0:
@@ -134,6 +135,9 @@ func (o *Options) validate() error {
 	}
 	return nil
 }
+
+// maxRate is more than a client can start per second.
+const maxRate = 1e9
 
 // scheduledNS returns the start of request i at the rate, relative to the epoch.
 func (o *Options) scheduledNS(i int) int64 {

@@ -26,7 +26,7 @@ import (
 const handshakeTimeout = 5 * time.Second
 
 // dialer sends single requests. They share what does not change their cost for the
-// server (settings, buffers). Each request has its own connection with a whole
+// server (settings, buffers). Each request has its own connection with a full
 // handshake, and a socket that no other request uses at the time, like a new process.
 type dialer struct {
 	o     Options
@@ -56,8 +56,8 @@ func newDialer(o Options) (*dialer, error) {
 		o:    o,
 		addr: addr,
 		url:  "https://" + o.Server + cmp.Or(o.Path, "/"),
-		// The server's certificate is self-signed, so there is no name to verify.
-		// Verifying costs the client, not the server.
+		// The server's certificate is self-signed and does not contain the server's address,
+		// so it cannot be verified. Verifying costs the client, not the server.
 		tls: &tls.Config{
 			InsecureSkipVerify: true,
 			NextProtos:         []string{string(cmp.Or(o.Protocol, H3))},

@@ -75,20 +75,6 @@ func Machine(h host.Host, need Need) []Check {
 	}
 }
 
-// Worst returns the worst status of checks.
-func Worst(checks []Check) Status {
-	worst := OK
-	for _, c := range checks {
-		if c.Status == Missing || worst == OK {
-			worst = c.Status
-		}
-		if worst == Missing {
-			break
-		}
-	}
-	return worst
-}
-
 type machine struct{ host.Host }
 
 // kernel checks which places the kernel lacks, and whether it can count floods.

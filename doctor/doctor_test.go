@@ -36,7 +36,7 @@ func root(files map[string]string) host.Host {
 
 func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 	need := Need{ServerCPUs: []int{0}, ClientCPUs: []int{1, 3}, MemoryBytes: 2 << 30, XDP: true, Places: []string{"xdp"}, IPv6: true, Syscalls: true}
-	if checks := Machine(root(healthy()), need); Worst(checks) != OK {
+	if checks := Machine(root(healthy()), need); worst(checks) != OK {
 		t.Errorf("a healthy machine: %+v", checks)
 	}
 	tests := map[string]struct {
@@ -104,7 +104,7 @@ func TestEachFaultOfAMachineIsFoundWithItsRemedy(t *testing.T) {
 					t.Errorf("%+v, want %s with %q", c, test.status, test.found)
 				}
 			}
-			if got := Worst(checks); got != test.status {
+			if got := worst(checks); got != test.status {
 				t.Errorf("the worst is %s, want %s", got, test.status)
 			}
 		})
@@ -187,7 +187,7 @@ func TestAnOldKernelRunsNoFloods(t *testing.T) {
 func TestAKernelWithoutBTFStillRunsWhatCountsNoSystemCalls(t *testing.T) {
 	files := healthy()
 	delete(files, "sys/kernel/btf/vmlinux")
-	if got := Worst(Machine(root(files), Need{})); got != Warning {
+	if got := worst(Machine(root(files), Need{})); got != Warning {
 		t.Errorf("%s, want a warning", got)
 	}
 }
@@ -201,7 +201,7 @@ func TestWhatAVirtualMachineDoesNotTellIsNoFault(t *testing.T) {
 	} {
 		delete(files, name)
 	}
-	if checks := Machine(root(files), Need{}); Worst(checks) != OK {
+	if checks := Machine(root(files), Need{}); worst(checks) != OK {
 		t.Errorf("%+v", checks)
 	}
 }
@@ -246,4 +246,18 @@ func TestTheLimitOfOpenFilesIsComparedWithTheScenario(t *testing.T) {
 			t.Errorf("%s: the remedy is %q", name, c.Remedy)
 		}
 	}
+}
+
+// worst returns the worst status of checks.
+func worst(checks []Check) Status {
+	status := OK
+	for _, c := range checks {
+		if c.Status == Missing || status == OK {
+			status = c.Status
+		}
+		if status == Missing {
+			break
+		}
+	}
+	return status
 }

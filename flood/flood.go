@@ -1,5 +1,5 @@
-// Package flood sends datagrams to one server that no honest client sends: Initials
-// without any further packets, or datagrams that are not QUIC.
+// Package flood sends one server datagrams that no honest client sends: Initials without any further packets,
+// or datagrams that are not QUIC.
 //
 // It runs in the attackers' nodes of a trial (cmd/equic-flood is its main). It prepares
 // its datagrams before the load, and prints the records of package record.

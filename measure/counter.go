@@ -29,8 +29,8 @@ type counter struct {
 	err    error
 }
 
-// attachCounter starts counting. It counts the next child of this process that calls
-// exec, from the end of its exec to its death.
+// attachCounter starts counting. It counts the system calls of the next child of this
+// process that calls exec, from the end of that exec to the child's death.
 func attachCounter() (_ *counter, err error) {
 	if err := requireCapabilities(); err != nil {
 		return nil, err

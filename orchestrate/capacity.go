@@ -77,6 +77,9 @@ func withCapacity(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Opti
 	}
 	s.SetRates(func(point string) (capacity, most float64) {
 		c := capacityOf(all, point)
+		if c == nil { // no variant of the run exists for this server
+			return 0, 0
+		}
 		return c.ServingPerS, tenths(strongest(c))
 	})
 	return all, errors.Join(unreachable...)
@@ -94,13 +97,13 @@ func capacityOf(all []results.Capacity, point string) *results.Capacity {
 // reaches returns an error if the clients cannot start the attack of a cell.
 func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 	most := tenths(strongest(c))
-	if s.Search != nil && !s.Parallel.Kind.Flood() && most < s.Search.From {
+	asked, fixed := strength(s)
+	if s.Search != nil && !s.Parallel.Kind.Flood() && most-fixed < s.Search.From {
 		return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
 			"most, not %g times: give the clients more CPUs, or write a lower search.from", ErrCapacity, c.ServingPerS,
-			c.ClientCPUs, most, s.Search.From)
+			c.ClientCPUs, most-fixed, s.Search.From)
 	}
-	asked, upTo := strength(s)
-	if asked <= most || upTo && most > 0 {
+	if asked <= most || asked > fixed && most > fixed {
 		return nil
 	}
 	return fmt.Errorf("%w: the server serves %.0f requests/s, and the clients' %d CPU(s) can start %.1f times that at "+
@@ -109,15 +112,19 @@ func reaches(s *scenarios.Scenario, c *results.Capacity) error {
 }
 
 // strength returns the strength of all attacks of a cell together, as a multiple of the
-// server's capacity, and whether less is accepted. It leaves out floods: a datagram costs
-// its sender almost nothing.
-func strength(cell *scenarios.Scenario) (asked float64, upTo bool) {
+// server's capacity, and of those for which nothing less is accepted. It leaves out floods:
+// a datagram costs its sender almost nothing.
+func strength(cell *scenarios.Scenario) (asked, fixed float64) {
 	for _, attack := range cell.Attacks() {
-		if !attack.Kind.Flood() {
-			asked, upTo = asked+attack.Strength, upTo || attack.UpTo
+		if attack.Kind.Flood() {
+			continue
+		}
+		asked += attack.Strength
+		if !attack.UpTo {
+			fixed += attack.Strength
 		}
 	}
-	return asked, upTo
+	return asked, fixed
 }
 
 // strongest returns the strongest attack that the clients can start, as a multiple of
@@ -153,9 +160,9 @@ func measureCapacity(
 			most = max(most, asked)
 		}
 	}
-	return measureUntil(most, func() (*results.Capacity, error) {
+	return measureUntil(most, func(again string) (*results.Capacity, error) {
 		if o.OnEvent != nil {
-			o.OnEvent(Event{Phase: PhaseCapacity})
+			o.OnEvent(Event{Phase: PhaseCapacity, Message: again})
 		}
 		return saturate(ctx, cell, rt, o)
 	})
@@ -163,23 +170,28 @@ func measureCapacity(
 
 // measureUntil measures up to Attempts times, as a few seconds are easily disturbed,
 // until the clients can start an attack of the given multiple of the capacity. It
-// returns the measurement by which they can start the strongest attack.
+// returns the measurement by which they can start the strongest attack. Each but the
+// first measurement is given the reason for it.
 func measureUntil(
-	multiple float64, measure func() (*results.Capacity, error),
+	multiple float64, measure func(again string) (*results.Capacity, error),
 ) (best *results.Capacity, err error) {
+	again := ""
 	for range Attempts {
 		var c *results.Capacity
-		switch c, err = measure(); {
+		switch c, err = measure(again); {
 		case errors.Is(err, errDisturbed):
+			again = "capacity, again: the measurement was disturbed"
 			continue
 		case err != nil:
 			return nil, err
 		case best == nil || strongest(c) > strongest(best):
 			best = c
 		}
-		if tenths(strongest(best)) >= multiple {
+		most := tenths(strongest(best))
+		if most >= multiple {
 			break
 		}
+		again = fmt.Sprintf("capacity, again: the clients can start %.1f times it, not %g times", most, multiple)
 	}
 	if best == nil {
 		return nil, err
@@ -315,7 +327,7 @@ func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
 			s.clientCPUNS, s.clientCPUs = s.clientCPUNS+used, cpus
 			continue
 		}
-		busy := last.BusyNS + last.SoftIRQNS - first.BusyNS - first.SoftIRQNS
+		busy := last.BusyNS + last.SoftIRQNS + last.StealNS - first.BusyNS - first.SoftIRQNS - first.StealNS
 		s.serverCPUNS, s.serverCPUs, s.serverBusy = used, cpus, float64(busy)/span/float64(cpus)
 	}
 	return s, nil

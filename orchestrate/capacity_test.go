@@ -144,7 +144,12 @@ func TestTheCapacityIsMeasuredUntilTheClientsCanStartTheAttack(t *testing.T) {
 		"an error ends it":                    {[]any{can(1.5), broken, can(2.5)}, 0, broken},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := measureUntil(2, func() (*results.Capacity, error) {
+			first := true
+			c, err := measureUntil(2, func(again string) (*results.Capacity, error) {
+				if first != (again == "") {
+					t.Errorf("first measurement: %v, reason for another: %q", first, again)
+				}
+				first = false
 				next := test.measured[0]
 				test.measured = test.measured[1:]
 				if err, ok := next.(error); ok {

@@ -40,9 +40,9 @@ func (t *trial) signal(ctx context.Context, m *member, signal syscall.Signal) er
 	return t.nodes.Signal(ctx, m.spec.Name, signal)
 }
 
-// dismiss asks the nodes of an interrupted trial to end, and waits as long as for any
-// node that is asked to stop, or until Options.Hurry is closed. The removal then kills
-// nodes that still run.
+// dismiss asks the nodes of an interrupted trial to end. It waits until they have ended, for
+// stopLimit at most, or until Options.Hurry is closed. The removal then kills nodes that
+// still run.
 func (t *trial) dismiss(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()

@@ -47,7 +47,7 @@ func (t *trial) record(early string) *results.Trial {
 		trial.Warnings = append(trial.Warnings, w)
 	}
 	platform := t.runner.runtime.Platform()
-	cpus, _ := placeNodes(t.runner.scenario, platform)
+	cpus, _ := placeNodes(t.scenario, platform)
 	trial.Warnings = append(trial.Warnings, cpus.sharedCores(platform.Cores)...)
 	for _, m := range t.members {
 		trial.Nodes = append(trial.Nodes, m.node(t.epoch))

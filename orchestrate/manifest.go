@@ -48,7 +48,7 @@ func newManifest(
 	return m, nil
 }
 
-// experiments returns the cells of a scenario; an only cell has no name.
+// experiments returns the cells of a scenario. If there is only one cell, it has no name.
 func experiments(s *scenarios.Scenario) []results.Cell {
 	var all []results.Cell
 	for _, c := range s.Cells() {

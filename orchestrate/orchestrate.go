@@ -26,7 +26,7 @@ var ErrInvalid = errors.New("trial invalid")
 var ErrNoBinary = errors.New("no binary for the nodes")
 
 // Attempts is the maximum number of attempts at a trial until it is valid.
-const Attempts = 3
+const Attempts = results.Attempts
 
 // The phases of a run, as events name them.
 const (
@@ -111,8 +111,8 @@ type Outcome struct {
 // is run again, up to Attempts times; if it is still invalid, the other trials are run
 // anyway, and the error is ErrInvalid.
 //
-// When ctx ends, Run asks its nodes to end, or kills them if it is to Hurry. It removes
-// everything that it started, seals the run directory with the complete trials, and
+// When ctx ends, Run asks its nodes to end, or kills them once Options.Hurry is closed. It
+// removes everything that it started, seals the run directory with the complete trials, and
 // returns the context's error. The Outcome is correct even with an error. A run without
 // a complete trial leaves no run directory.
 func Run(ctx context.Context, s *scenarios.Scenario, rt Runtime, o Options) (_ Outcome, err error) {

@@ -1,6 +1,7 @@
 package orchestrate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -119,17 +120,19 @@ func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement,
 		ClientsAuto:    len(s.Sequential.CPUs) == 0,
 		ServerSiblings: host.Siblings(p.Cores, cpus.server),
 	}
-	all := []*results.Experiment{&m.Experiment}
-	for i := range m.Cells {
-		all = append(all, &m.Cells[i].Experiment)
-	}
-	for _, e := range all { // CPUs that a cell names are not changed
+	fill := func(e *results.Experiment, cpus placement) { // CPUs that a cell names are not changed
 		if len(e.ServerCPUs) == 0 {
 			e.ServerCPUs = orAll(cpus.server, p.CPUs)
 		}
 		if len(e.ClientCPUs) == 0 {
 			e.ClientCPUs = orAll(cpus.clients(), p.CPUs)
 		}
+	}
+	fill(&m.Experiment, cpus)
+	for i := range m.Cells {
+		c := &m.Cells[i]
+		own, _ := placeNodes(cmp.Or(s.CellNamed(c.Name), s), p)
+		fill(&c.Experiment, own)
 	}
 }
 

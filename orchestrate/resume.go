@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,16 +46,21 @@ func (r *runner) resume() error {
 	if len(r.plan) < len(recorded) || !slices.Equal(recorded, r.plan[:len(recorded)]) {
 		return fmt.Errorf("%w %s: its trials do not follow from one another: start a new run", ErrResume, run.Dir)
 	}
-	if r.next() == len(r.plan) {
+	if r.next() == len(r.plan) && isSealed(run) {
 		return fmt.Errorf("%w %s: all %d of its trials have ended", ErrResume, run.Dir, len(r.plan))
 	}
-	r.manifest.Resumed = append(r.manifest.Resumed, fresh.Started)
+	r.manifest.Resumed, r.manifest.Ended = append(r.manifest.Resumed, fresh.Started), time.Time{}
 	r.recordCertificates()
-	r.writer, err = results.Reopen(run)
-	if err == nil && len(r.plan) > len(recorded) {
-		err = r.writer.WriteManifest(r.manifest)
+	if r.writer, err = results.Reopen(run); err != nil {
+		return err
 	}
-	return err
+	return r.writer.WriteManifest(r.manifest)
+}
+
+// isSealed reports whether a run has ended, with its checksums.
+func isSealed(run *results.Run) bool {
+	_, err := os.Stat(filepath.Join(run.Dir, results.ChecksumsFile))
+	return !run.Manifest.Ended.IsZero() && err == nil
 }
 
 // differences returns why two manifests do not belong to one run. Capabilities are not

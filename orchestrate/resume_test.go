@@ -65,6 +65,28 @@ func TestAResumedRunGoesOnAtTheFirstTrialThatIsNotWhole(t *testing.T) {
 	})
 }
 
+func TestAnEndedRunThatWasNotSealedIsSealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(record.NoBlock), testOptions(t)
+		outcome, err := Run(t.Context(), s, newFake(s), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(outcome.Dir, results.ChecksumsFile)); err != nil {
+			t.Fatal(err)
+		}
+		o.Resume = outcome.Dir
+		rt := newFake(s)
+		if _, err := Run(t.Context(), s, rt, o); err != nil || rt.opened != 0 {
+			t.Errorf("error %v, %d trials run now; want none", err, rt.opened)
+		}
+		checkSealed(t, outcome.Dir)
+		if _, err := Run(t.Context(), s, newFake(s), o); !errors.Is(err, ErrResume) {
+			t.Errorf("a sealed run: error %v, want ErrResume", err)
+		}
+	})
+}
+
 func TestAResumedTrialHasTheAttemptsThatWereLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, o := oneTrial(record.NoBlock), testOptions(t)

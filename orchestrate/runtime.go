@@ -123,8 +123,8 @@ type Platform struct {
 	NoSwapLimit bool
 	// NoKeep is why nodes cannot outlive the run (Options.Keep); empty if they can.
 	NoKeep string
-	// Startup returns how long that many nodes take at most until all are ready, if the
-	// runtime has such an estimate. If it is nil, the scenario's upper bound and the
+	// Startup returns an upper bound on the time until the given number of nodes are all ready,
+	// if the runtime has such an estimate. If it is nil, the scenario's upper bound and the
 	// run's trials so far are used.
 	Startup func(nodes int) time.Duration
 	// SlowStart is how much longer nodes take to start than containers of one engine, for
@@ -180,8 +180,8 @@ type NodeSpec struct {
 	// OpenFiles is how many files the node must be able to open. The runtime sets the
 	// limit if it can; zero leaves it unchanged.
 	OpenFiles int
-	// Image is that of the container, if it is not made of our programs only. The runtime
-	// then puts equic-probe into Platform.FilesDir.
+	// Image is the container's image; empty means the one that contains only our programs. If
+	// it is another image, the runtime puts equic-probe into Platform.FilesDir.
 	Image string
 	// Files are in Platform.FilesDir before the node starts.
 	Files []File

@@ -20,7 +20,7 @@ type Verdicts map[int]results.Verdict
 // JudgeAttack judges whether the server withstood the attack of a finished trial of a search.
 type JudgeAttack func(run *results.Run, t *results.Trial) (results.Verdict, error)
 
-// errUnjudged is the error of a search that Options.JudgeAttack cannot decide.
+// errUnjudged is the error of a search without Options.JudgeAttack.
 var errUnjudged = errors.New("a search needs a judgement of its trials")
 
 // PlanAfter returns the plan of a scenario whose first trials have these verdicts: all
@@ -212,8 +212,8 @@ func (r *runner) replan(dir string) (grown bool, err error) {
 	return len(r.plan) > before, nil
 }
 
-// grow is replan for a run in progress. It writes a plan that has grown first, so that every
-// trial is in the plan before it runs.
+// grow is replan for a run in progress. If the plan has grown, it writes the plan before the
+// run continues, so that every trial is in the plan before it runs.
 func (r *runner) grow() (bool, error) {
 	grown, err := r.replan(r.writer.Dir)
 	if err != nil || !grown {
@@ -225,6 +225,13 @@ func (r *runner) grow() (bool, error) {
 // VerifySearch checks that the trials of a search follow from their verdicts.
 func VerifySearch(run *results.Run, judge JudgeAttack) results.Finding {
 	m := &run.Manifest
+	const means = "the bounds of its breaking points may be wrong"
+	for _, c := range cellsOf(m) {
+		if s := c.Experiment.Search; s == nil || !(s.From > 0 && s.From <= s.To && s.Factor > 1 && !math.IsInf(s.To, 1)) {
+			fault := results.Fault{File: results.ManifestFile, Fault: fmt.Sprintf("the search of cell %q is none", c.Name)}
+			return results.NewFinding("search", "", []results.Fault{fault}, "cells have no search that can be repeated", means)
+		}
+	}
 	verdicts, faults := verdictsOf(run, judge)
 	plan, _ := planSearch(cellsOf(m), m.Seed, verdicts)
 	for i, p := range m.Plan {
@@ -238,7 +245,7 @@ func VerifySearch(run *results.Run, judge JudgeAttack) results.Finding {
 	}
 	evidence := fmt.Sprintf("each of its %d trials follows from those before it", len(m.Plan))
 	return results.NewFinding("search", evidence, faults,
-		"of its trials do not follow from those before them", "the bounds of its breaking points may be wrong")
+		"of its trials do not follow from those before them", means)
 }
 
 // verdictsOf judges the last attempt at each finished trial.

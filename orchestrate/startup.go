@@ -31,7 +31,8 @@ func (t *trial) startup() time.Duration {
 	return most
 }
 
-// learntStartup returns one and a half times the slowest start-up so far.
+// learntStartup returns one and a half times the slowest start-up so far, plus
+// quietBeforeLoad.
 func (r *runner) learntStartup() time.Duration { return r.slowest + r.slowest/2 + quietBeforeLoad }
 
 // mostStartup returns the scenario's limit, or more if that was too little.

@@ -152,6 +152,9 @@ func (p *plain) sample() *Sample {
 	if p.has(`,"udp_rcvbuf_errors":`) {
 		s.UDPRcvbufErrors = p.unsigned()
 	}
+	if p.has(`,"udp_out_datagrams":`) {
+		s.UDPOutDatagrams = p.unsigned()
+	}
 	if p.has(`,"received_bytes":`) {
 		s.ReceivedBytes = p.unsigned()
 	}

@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,8 +29,9 @@ func frequent() map[string]Line {
 		"an empty connection": {Connection: &Connection{}},
 		"a refusal":           {Refusal: &Refusal{Client: "10.0.0.1", AtNS: 1, Stage: "early", WallNS: 2, CPUNS: 3}},
 		"a sample": {Sample: &Sample{
-			AtNS: -1, CPUNS: 2, RSSBytes: 3, SwapBytes: 4, BusyNS: 5, SoftIRQNS: 6, StealNS: 7,
-			Syscalls: 8, UDPInDatagrams: 9, UDPInErrors: 10, UDPRcvbufErrors: 11,
+			AtNS: -1, CPUNS: 2, RSSBytes: 3, SwapBytes: 4, BusyNS: 5, SoftIRQNS: 6, StealNS: 7, ReceiveNS: 8,
+			Syscalls: 9, UDPInDatagrams: 10, UDPInErrors: 11, UDPRcvbufErrors: 12, UDPOutDatagrams: 13,
+			ReceivedBytes: 14, SentBytes: 15,
 		}},
 		"an empty sample": {Sample: &Sample{}},
 	}
@@ -46,6 +48,15 @@ func TestFrequentRecordsAreReadDirectly(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheFrequentSampleHasAllFields(t *testing.T) {
+	s := reflect.ValueOf(*frequent()["a sample"].Sample)
+	for i := range s.NumField() {
+		if s.Field(i).IsZero() {
+			t.Errorf("%s is not set: does decode.go know it?", s.Type().Field(i).Name)
+		}
 	}
 }
 

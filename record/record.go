@@ -78,7 +78,7 @@ type Request struct {
 	BodyNS      int64 `json:"body_ns,omitempty"`       // last byte of the body read
 	EndNS       int64 `json:"end_ns"`                  // since StartNS: when the outcome is known
 	// HeldNS is how long the client kept the connection open after EndNS. It is less
-	// than the client was asked to if the connection was closed or timed out before.
+	// than what was asked for if the connection was closed or timed out earlier.
 	HeldNS int64 `json:"held_ns,omitempty"`
 	// BodyBytes is the number of bytes of the body that arrived.
 	BodyBytes int64   `json:"body_bytes,omitempty"`

@@ -76,7 +76,7 @@ func (p Place) InKernel() bool {
 	return false
 }
 
-// Policy selects the packets that are refused of a client at its quota.
+// Policy selects which packets of a client at its quota are refused.
 type Policy string
 
 // The policies.

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (d *decoder) cells(root *yaml.Node) []cell {
 		return []cell{{root: root}}
 	}
 	root = clone(root)
-	loads, servers, matrix := take(root, "loads"), take(root, "servers"), take(root, "matrix")
+	loads, servers, matrix := d.takeOne(root, "loads"), d.takeOne(root, "servers"), d.takeOne(root, "matrix")
 	all := []cell{{root: root}}
 	if loads != nil {
 		all = d.withLoads(root, loads)
@@ -44,7 +45,43 @@ func (d *decoder) cells(root *yaml.Node) []cell {
 			all = axis.times(all)
 		}
 	}
+	d.distinctNames(root, all)
 	return all
+}
+
+// takeOne takes a mapping that the file may have once, with keys that are all different.
+func (d *decoder) takeOne(root *yaml.Node, name string) *yaml.Node {
+	value := take(root, name)
+	for again := take(root, name); again != nil; again = take(root, name) {
+		d.wrong(again, name, "is given twice", "keep one of them")
+	}
+	if value == nil || value.Kind != yaml.MappingNode {
+		return value
+	}
+	seen := map[string]bool{}
+	for i := 0; i < len(value.Content); i += 2 {
+		key := value.Content[i]
+		if seen[key.Value] {
+			d.wrong(key, join(name, key.Value), "is given twice", "keep one of them")
+		}
+		seen[key.Value] = true
+	}
+	return value
+}
+
+// distinctNames reports cells of one name: "a" with "b-c" is like "a-b" with "c".
+func (d *decoder) distinctNames(root *yaml.Node, all []cell) {
+	if len(d.problems) > 0 {
+		return
+	}
+	seen := map[string]bool{}
+	for i := range all {
+		name := all[i].name()
+		if seen[name] {
+			d.wrong(root, "loads, servers and matrix", fmt.Sprintf("make two cells of the name %q", name), "rename a load or a server")
+		}
+		seen[name] = true
+	}
 }
 
 // withLoads makes a cell of each named load. The load's groups become the clients,
@@ -72,6 +109,10 @@ func (d *decoder) withLoads(root, loads *yaml.Node) []cell {
 				"use at most 20 lower-case letters, digits and hyphens")
 			continue
 		}
+		if load.Kind == yaml.AliasNode {
+			load = load.Alias
+		}
+		load = clone(load) // other loads may be aliases of it
 		variants := take(load, "variants")
 		all = append(all, cell{load: name.Value, root: withClients(root, load), variants: variants})
 	}
@@ -310,28 +351,42 @@ func (s *Scenario) CellNamed(name string) *Scenario {
 
 // SetRates computes the rate of each attack that is given as a multiple of the server's
 // capacity. For each ServerPoint, it needs the capacity, in requests per second, and
-// the largest multiple that the clients can start.
+// the largest multiple that the clients can start. Attacks of up to a multiple share what
+// the others leave of that.
 func (s *Scenario) SetRates(of func(serverPoint string) (capacity, most float64)) {
-	setRate := func(p *Clients, point string) {
-		if p.Strength == 0 || p.Count == 0 {
-			return
+	for _, c := range append([]*Scenario{s}, s.cells...) {
+		if c.NeedsCapacity() {
+			c.setRates(of(c.ServerPoint))
 		}
-		capacity, most := of(point)
+	}
+}
+
+func (s *Scenario) setRates(capacity, most float64) {
+	attacks := []*Clients{&s.Parallel}
+	for i := range s.Background {
+		attacks = append(attacks, &s.Background[i])
+	}
+	flexible := func(p *Clients) bool { return p.UpTo && !p.Kind.Flood() }
+	left, asked := most, 0.0
+	for _, p := range attacks {
+		switch {
+		case flexible(p):
+			asked += p.Strength
+		case !p.Kind.Flood():
+			left -= p.Strength
+		}
+	}
+	left = max(0, left)
+	for _, p := range attacks {
+		if p.Strength == 0 || p.Count == 0 {
+			continue
+		}
 		strength := p.Strength
-		if p.UpTo && most < strength && !p.Kind.Flood() {
-			strength, p.Reached = most, most
+		if flexible(p) && left < asked {
+			strength = math.Round(strength/asked*left*1e6) / 1e6
+			p.Reached = strength
 		}
 		p.Rate = strength * capacity / float64(p.Count)
-	}
-	set := func(c *Scenario) {
-		setRate(&c.Parallel, c.ServerPoint)
-		for i := range c.Background {
-			setRate(&c.Background[i], c.ServerPoint)
-		}
-	}
-	set(s)
-	for _, c := range s.cells {
-		set(c)
 	}
 }
 

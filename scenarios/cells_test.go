@@ -39,6 +39,24 @@ func TestEachCellIsACompleteScenario(t *testing.T) {
 	}
 }
 
+func TestAttacksOfUpToAMultipleShareWhatTheOthersLeave(t *testing.T) {
+	attack := func(kind record.Attack, strength float64, upTo bool) Clients {
+		return Clients{Count: 1, Kind: kind, Strength: strength, UpTo: upTo}
+	}
+	s := &Scenario{
+		Parallel: attack(record.Requests, 2, true),
+		Background: []Clients{
+			attack(record.Hold, 1, false), attack(record.Requests, 1, true), attack(record.Junk, 50, true),
+		},
+	}
+	s.SetRates(func(string) (capacity, most float64) { return 100, 2.5 })
+	for i, want := range []struct{ rate, reached float64 }{{100, 1}, {100, 0}, {50, 0.5}, {5000, 0}} {
+		if got := s.Attacks()[i]; got.Rate != want.rate || got.Reached != want.reached {
+			t.Errorf("attack %d: rate %v, reached %v; want %+v", i, got.Rate, got.Reached, want)
+		}
+	}
+}
+
 func TestAListOfAttackersIsOneAttackAndItsBackground(t *testing.T) {
 	s, err := Parse("x.yaml", []byte(together))
 	if err != nil {
@@ -199,6 +217,46 @@ matrix:
 	}
 	if lines := strings.Split(err.Error(), "\n"); len(lines) != len(slicesCompact(lines)) {
 		t.Errorf("a problem is reported for several cells:\n%v", err)
+	}
+}
+
+func TestACellIsGivenOnce(t *testing.T) {
+	const load = "{sequential: {count: 1, requests: 1}}"
+	for name, test := range map[string]struct{ file, want string }{
+		"loads":    {"loads: {a: " + load + "}\nloads: {b: " + load + "}\n", "x.yaml:3:8: loads: is given twice"},
+		"a load":   {"loads: {a: " + load + ", a: " + load + "}\n", "loads.a: is given twice"},
+		"a server": {"servers: {a: {quota: 1}, a: {quota: 2}}\nclients: " + load + "\n", "servers.a: is given twice"},
+		"a key of the matrix": {
+			"matrix: {server.quota: [1], server.quota: [2]}\nclients: " + load + "\n", "matrix.server.quota: is given twice",
+		},
+		"a name of a cell": {
+			"loads: {a: " + load + ", a-b: " + load + "}\nservers: {b-c: {quota: 1}, c: {quota: 2}}\n",
+			`make two cells of the name "a-b-c"; rename a load or a server`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse("x.yaml", []byte("name: x\n"+test.file)); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestALoadMayBeAnAliasOfAnother(t *testing.T) {
+	const file = `name: x
+clients: {timeout: 7s}
+loads:
+  a: &a {variants: [no-block], sequential: {count: 1, requests: 1}}
+  b: *a
+`
+	s, err := Parse("x.yaml", []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if c := s.CellNamed(name); c.Sequential.Timeout != 7*time.Second || len(c.Variants) != 1 {
+			t.Errorf("%s: timeout %v, variants %v; want 7s and one", name, c.Sequential.Timeout, c.Variants)
+		}
 	}
 }
 

@@ -71,7 +71,8 @@ func (d *decoder) err() error {
 	return &Error{Problems: sortProblems(d.problems)}
 }
 
-// key returns the position of a key, or of the nearest key above it if it is not given.
+// key returns the position of the first of these keys that the file has. If it has none of them, it returns
+// the first line.
 func (d *decoder) key(paths ...string) position {
 	for _, path := range paths {
 		if at, ok := d.keys[d.path(path)]; ok {

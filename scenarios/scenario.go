@@ -96,7 +96,7 @@ const (
 	X25519         = "x25519"
 )
 
-// Phase returns how much later than the first client of its group client i starts.
+// Phase returns how much later client i starts than the first client of its group.
 func (c Clients) Phase(i int) time.Duration {
 	if c.Start != Staggered || c.Rate <= 0 {
 		return 0
@@ -249,7 +249,8 @@ func (s *Scenario) Warnings() []string {
 	}
 	times := map[string]int{}
 	var all []string
-	for _, c := range s.Cells() {
+	cells := s.Cells()
+	for _, c := range cells {
 		for _, w := range c.warnings() {
 			times[w]++
 			all = append(all, c.Cell+": "+w)
@@ -258,7 +259,7 @@ func (s *Scenario) Warnings() []string {
 	var shared []string
 	all = slices.DeleteFunc(all, func(w string) bool {
 		_, text, _ := strings.Cut(w, ": ")
-		if times[text] < len(s.cells) {
+		if times[text] < len(cells) {
 			return false
 		}
 		if !slices.Contains(shared, text) {

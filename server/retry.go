@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/record"
 )
 
-// Retry is when the server answers attempts from addresses that are not validated with
-// a Retry (RFC 9000, 8.1.2). The zero value is the default: the limits of
+// Retry specifies when the server sends a Retry (RFC 9000, 8.1.2) in answer to attempts
+// from addresses that are not validated. The zero value is the default: the limits of
 // equic.HalfOpenLimits.
 type Retry struct {
 	Always bool

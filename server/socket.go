@@ -40,7 +40,7 @@ func receiveBuffer(socket *net.UDPConn) (n int) {
 }
 
 // tlsConfig returns a configuration with the certificate. Tickets are disabled: each
-// request of a trial has a whole handshake, as from a new client.
+// request of a trial has a full handshake, as from a new client.
 func (o *Options) tlsConfig() (_ *tls.Config, err error) {
 	pair := o.Certificate
 	if pair == nil {

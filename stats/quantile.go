@@ -65,8 +65,8 @@ func ECDF(sorted []float64) []Step {
 
 // Thin leaves out steps that are less than 1/most above the last one kept. So at most
 // most+2 steps are kept, and the error of the share is at most 1/most everywhere. The
-// first and the last step are kept. If there are at most most steps, they are returned
-// unchanged.
+// first and the last step are kept. If len(steps) is not above most, they are
+// returned unchanged.
 func Thin(steps []Step, most int) []Step {
 	if len(steps) <= most {
 		return steps

@@ -79,8 +79,8 @@ func (r *Runtime) fallBack() bool {
 	return true
 }
 
-// UnknownCapability recognises the engine's error by its text: it has no code of its
-// own.
+// UnknownCapability reports whether an engine's error is about a capability that it does not
+// know. It looks at the text, because the error has no code of its own.
 func UnknownCapability(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "capability") || strings.Contains(text, "capadd")

@@ -97,7 +97,7 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	if err != nil {
 		return n.runtime.engine.Lost(fmt.Errorf("attach to container %s: %w", name, err))
 	}
-	// once it is answered it outlives this call, until Detach
+	// Once the engine has answered, the wait outlives this call, until Detach.
 	waiting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	answered := context.AfterFunc(ctx, cancel)
 	exit, failed := engine.ContainerWait(waiting, node.id, container.WaitConditionNextExit)

@@ -69,8 +69,8 @@ func addFilter(ns netns.NsHandle, f orchestrate.Filter) error {
 	return nil
 }
 
-// toPort matches UDP packets to a port that come by the node's interface: the probe's own
-// packets come by another.
+// toPort matches UDP packets to a port that arrive on the node's interface: the probe's own
+// packets arrive on another one.
 func toPort(port int) []expr.Any {
 	const nameBytes = 16
 	name := append([]byte(nodeInterface), make([]byte, nameBytes-len(nodeInterface))...)

@@ -90,8 +90,8 @@ func routeAddresses(n *network, nodes []orchestrate.NodeSpec) error {
 	return nil
 }
 
-// ownNetwork makes every address of a network one of a node, so that it receives what is sent
-// to them, and its sockets can be bound to them.
+// ownNetwork gives a node every address of a network. The node then receives what is sent to
+// them, and its sockets can be bound to them.
 func ownNetwork(ns netns.NsHandle, all netip.Prefix) error {
 	h, err := netlink.NewHandleAt(ns)
 	if err != nil {

@@ -107,12 +107,13 @@ func (g groupV2) remove() error     { return g.Delete() }
 // shortly after their death.
 const dyingLimit = 2 * time.Second
 
-// Groups are the control groups that killed runs left: an orchestrate.Cleaner that
-// needs no Runtime. No run may be about to start a node: its groups are empty, too.
+// Groups removes the control groups, and the folders of nodes' files, that killed runs
+// left. It is an orchestrate.Cleaner and needs no Runtime. No run may be about to start a
+// node: its groups are empty, too.
 type Groups struct{}
 
-// Clean removes the empty control groups, and returns their names. Groups of running
-// nodes contain processes, and stay.
+// Clean removes the empty control groups and the folders of ended processes, and returns
+// their names. Groups of running nodes contain processes, and stay.
 func (Groups) Clean(context.Context) (removed []string, err error) {
 	limit := time.Now().Add(dyingLimit)
 	for _, path := range runGroups() {

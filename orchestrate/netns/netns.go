@@ -1,6 +1,5 @@
 // Package netns runs the nodes of a trial as processes in network namespaces, without a
-// daemon and without an image. It is an orchestrate.Runtime, and the only importer of
-// netlink except for tests. It needs root.
+// daemon and without an image. It is an orchestrate.Runtime. It needs root.
 //
 // The namespaces have no names: the kernel frees them, and all interfaces in them, with
 // the last process and file descriptor that refers to them. The nodes die with this

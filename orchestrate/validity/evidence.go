@@ -35,6 +35,8 @@ type nodeEvidence struct {
 	probeLast bool
 	// open: how many requests the client starts is known only when it ends.
 	open bool
+	// steal: stolen time counts as busy.
+	steal bool
 
 	flooded window // from the first frame of a flood to its last
 	frames  uint64
@@ -57,7 +59,7 @@ type nodeEvidence struct {
 // connection is held.
 type span struct{ scheduled, start, end int64 }
 
-// usage is the busy time of a node's CPUs, softirq included, since boot.
+// usage is the busy time of a node's CPUs, softirq and steal included, since boot.
 type usage struct{ at, busy int64 }
 
 // gather reads the trial's records, one line at a time.
@@ -83,6 +85,7 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 			distinct: make([]bool, max(0, load.Requests)),
 			served:   map[string]int{},
 			open:     load.DurationNS > 0,
+			steal:    VersionOf(m) >= stealVersion,
 		}
 		add := func(l *record.Line) error {
 			n.add(l)
@@ -150,7 +153,11 @@ func (n *nodeEvidence) addSample(s *record.Sample) {
 		n.first = *s
 	}
 	n.last = *s
-	n.usage = append(n.usage, usage{s.AtNS, s.BusyNS + s.SoftIRQNS})
+	busy := s.BusyNS + s.SoftIRQNS
+	if n.steal {
+		busy += s.StealNS
+	}
+	n.usage = append(n.usage, usage{s.AtNS, busy})
 	n.swap = max(n.swap, s.SwapBytes)
 }
 

@@ -234,7 +234,7 @@ func (n *nodeEvidence) lateness(except window) []int64 {
 	return late
 }
 
-// warnings returns warnings about a trial that is valid nevertheless.
+// warnings returns warnings about a trial that was not given up. They do not make it invalid.
 func (e *evidence) warnings() []string {
 	var all []string
 	if achieved, scheduled := e.attackRates(); achieved > 0 && achieved < leastRate*scheduled {

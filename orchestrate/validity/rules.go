@@ -8,7 +8,7 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// each collects the problems of nodes; if there are none, it returns fine.
+// each collects the problems of nodes. If there are none, it returns true and the text fine.
 func each(nodes []*nodeEvidence, wrong func(*nodeEvidence) string, fine string) (bool, string) {
 	var all []string
 	for _, n := range nodes {

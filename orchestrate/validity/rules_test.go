@@ -196,6 +196,7 @@ func recordFaults() map[string]fault {
 			}
 			return true
 		}), rules{RuleGenerator}, "1 of 1 s of the attack"},
+		"the host gave the clients' CPUs to other guests": {record.NoBlock, edited(stolen), rules{RuleGenerator}, "1 of 1 s of the attack"},
 		"a client had no sockets left": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if n.Name == "parallel-2" && l.Request != nil && l.Request.Seq == 3 {
 				l.Request.Outcome, l.Request.Error = record.Local, "open socket: too many open files"
@@ -482,6 +483,24 @@ func TestSystemCallsAreNotMissedWhereHalfOfThemIsCounted(t *testing.T) {
 			t.Errorf("%s: %+v", name, v.Checks)
 		}
 		s.manifest.Experiment = was
+	}
+}
+
+// stolen makes steal time of the idle time of the attackers' CPUs.
+func stolen(n *results.Node, l *record.Line) bool {
+	if attacker(n) && l.Sample != nil {
+		l.Sample.StealNS = l.Sample.AtNS / 2
+	}
+	return true
+}
+
+func TestInOlderRunsStealTimeIsIdle(t *testing.T) {
+	s := newSynth(record.NoBlock)
+	s.edit(stolen)
+	s.manifest.ValidityVersion = stealVersion - 1
+	v, err := Judge(s.manifest, s.trial, s.read)
+	if err != nil || !v.Valid() {
+		t.Errorf("%+v, error %v; want a valid trial", v, err)
 	}
 }
 

@@ -35,7 +35,7 @@ type KeyType string
 
 // The types of keys. For the server, signing with RSA-2048 costs some thirty times as
 // much as with ECDSA, and with RSA-4096 two hundred times as much. For the client,
-// verifying costs half and four times as much (BenchmarkKey).
+// verifying costs half as much and four times as much, respectively (BenchmarkKey).
 const (
 	ECDSA   KeyType = "ecdsa-p256"
 	RSA2048 KeyType = "rsa-2048"
