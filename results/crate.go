@@ -97,7 +97,7 @@ func crateRun(r *Run, trials []entity) []entity {
 		"result":       append(references(trials), reference(ManifestFile)),
 		"actionStatus": reference("http://schema.org/CompletedActionStatus"),
 	}
-	if valid := validTrials(r); valid < len(m.Plan) {
+	if valid := r.ValidTrials(); valid < len(m.Plan) {
 		run["actionStatus"] = reference("http://schema.org/FailedActionStatus")
 		run["error"] = fmt.Sprintf("%d of %d planned trials are valid", valid, len(m.Plan))
 	}
@@ -202,12 +202,13 @@ func trialVerdict(t *Trial) string {
 	return "invalid"
 }
 
-// validTrials returns the number of planned trials that have a valid attempt, or that
-// show in a search which attack the clients cannot start.
-func validTrials(r *Run) int {
+// ValidTrials returns the number of planned trials that have a valid attempt, or that
+// show in a search, in all attempts, which attack the clients cannot start.
+func (r *Run) ValidTrials() int {
 	valid := map[int]bool{}
 	for _, t := range r.Trials {
-		if t.Valid || r.Manifest.Experiment.Search != nil && t.Limited() {
+		limited := r.Manifest.Experiment.Search != nil && t.Limited() && t.Attempt >= Attempts
+		if t.Valid || limited {
 			valid[t.Index] = true
 		}
 	}

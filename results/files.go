@@ -33,14 +33,15 @@ func writeJSON(path string, v any) error {
 	return writeFile(path, append(text, '\n'))
 }
 
-// writeFile replaces a file atomically: temporary name, sync, rename.
+// writeFile replaces a file atomically: temporary name, sync, rename, sync of the folder.
 func writeFile(path string, text []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), temporary+"*")
 	if err != nil {
 		return err
 	}
+	renamed := false
 	defer func() {
-		if err != nil {
+		if err != nil && !renamed {
 			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
 		}
 	}()
@@ -53,7 +54,8 @@ func writeFile(path string, text []byte) (err error) {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return f.Close()
+	renamed = true
+	return errors.Join(f.Close(), syncPath(filepath.Dir(path)))
 }
 
 func syncTree(dir string) error {

@@ -37,8 +37,8 @@ func NeedsRecords(check string) Finding {
 	}
 }
 
-// NewFinding returns a finding. If there are faults, it is Broken, and its evidence is
-// their number and the text broken. Otherwise it Holds, with the given evidence.
+// NewFinding returns a finding. If there are faults, its status is Broken, and its evidence is their number
+// followed by the argument broken. Otherwise its status is Holds, with the given evidence.
 func NewFinding(check, evidence string, faults []Fault, broken, means string) Finding {
 	if len(faults) == 0 {
 		return Finding{Check: check, Status: Holds, Evidence: evidence}

@@ -55,10 +55,10 @@ func Pack(ctx context.Context, r *Run, dir string) error {
 }
 
 // PackReport copies a run to a new directory with its report, and without its nodes'
-// records. Everything else is as in the run, also its checksums: they identify the
-// records. Without these, Verify checks what is there.
+// records. Everything else is as in the run, including its checksums, which identify the records. Without the
+// records, Verify checks what is there.
 //
-// Errors are as those of Pack; one wraps ErrNoReport if the run has no report.
+// Errors are like those of Pack. If the run has no report, the error wraps ErrNoReport.
 func PackReport(ctx context.Context, r *Run, dir string) error {
 	reportDir := os.DirFS(filepath.Join(r.Dir, ReportDir))
 	if _, err := fs.Stat(reportDir, "."); err != nil {

@@ -16,6 +16,9 @@ type Search struct {
 	Repetitions int `json:"repetitions"`
 }
 
+// Attempts is the maximum number of attempts at a trial until it is valid.
+const Attempts = 3
+
 // Verdict is the result of a trial of a search for the strength of its attack.
 type Verdict string
 

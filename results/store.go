@@ -68,6 +68,9 @@ func Create(root, scenario string, now time.Time) (*Writer, error) {
 		if err := os.Mkdir(filepath.Join(dir, TrialsDir), 0o755); err != nil {
 			return nil, errors.Join(fmt.Errorf("create run directory: %w", err), os.Remove(dir))
 		}
+		if err := errors.Join(syncPath(dir), syncPath(root)); err != nil {
+			return nil, fmt.Errorf("create run directory: %w", err)
+		}
 		return &Writer{Dir: dir, ID: id}, nil
 	}
 }

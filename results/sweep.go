@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,7 +28,7 @@ func Scratch(root string) (string, error) {
 	return dir, nil
 }
 
-// Sweep removes the run directories under root without a manifest: their runs were
+// Sweep removes the run directories under root that have no manifest: their runs were
 // killed before they could write one. It also removes the folders of Scratch that a
 // killed run has left. No run may be starting under root.
 func Sweep(root string) error {
@@ -36,7 +38,7 @@ func Sweep(root string) error {
 	}
 	for _, e := range entries {
 		dir := filepath.Join(root, e.Name())
-		dead := isRunID(e.Name()) && barren(dir) || strings.HasPrefix(e.Name(), scratch)
+		dead := isRunID(e.Name()) && barren(dir) || isScratch(e.Name(), dir)
 		if !e.IsDir() || !dead {
 			continue
 		}
@@ -45,6 +47,16 @@ func Sweep(root string) error {
 		}
 	}
 	return nil
+}
+
+// isScratch reports whether a folder is one of Scratch: it has a number, and contains only runs.
+func isScratch(name, dir string) bool {
+	number, found := strings.CutPrefix(name, scratch)
+	if _, err := strconv.ParseUint(number, 10, 64); !found || err != nil {
+		return false
+	}
+	entries, err := os.ReadDir(dir)
+	return err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !isRunID(e.Name()) })
 }
 
 // isRunID reports whether a name has the form that Create uses.

@@ -57,7 +57,10 @@ func TestSweepLeavesAloneWhatIsNoRunDirectory(t *testing.T) {
 	testkit.Must(t, os.Symlink(t.TempDir(), filepath.Join(root, "20260102T120002Z-link")))
 	measured, err := Scratch(root)
 	testkit.Must(t, err)
-	testkit.Must(t, os.WriteFile(filepath.Join(measured, "trial"), nil, 0o600))
+	testkit.Must(t, os.Mkdir(filepath.Join(measured, "20260102T120003Z-capacity"), 0o755))
+	for _, name := range []string{".scratch-notes", ".scratch-2026"} { // not ours
+		testkit.Must(t, os.MkdirAll(filepath.Join(root, name, "of-mine"), 0o755))
+	}
 	testkit.Must(t, Sweep(root))
 	entries, err := os.ReadDir(root)
 	testkit.Must(t, err)
@@ -65,7 +68,9 @@ func TestSweepLeavesAloneWhatIsNoRunDirectory(t *testing.T) {
 	for _, e := range entries {
 		left = append(left, e.Name())
 	}
-	want := []string{whole.ID, "20260102T120001Z-file", "20260102T120002Z-link", "notes-of-mine"}
+	want := []string{
+		".scratch-2026", ".scratch-notes", whole.ID, "20260102T120001Z-file", "20260102T120002Z-link", "notes-of-mine",
+	}
 	if diff := cmp.Diff(want, left); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}

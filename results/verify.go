@@ -23,11 +23,11 @@ type Verification struct {
 	NoRecords bool
 }
 
-// Verify checks a run directory for consistency. The run has ended and is sealed. Every
-// file matches SHA256SUMS, and there is no other. The scenario is the one of the
-// manifest. Each trial is in its own folder. Each node has as many records as its trial
-// states. Reports, complete or not, are not checked, because they can be drawn from the
-// records. If all records are missing, and nothing else, what needs them is not checked.
+// Verify checks a run directory for consistency: that the run has ended and is sealed; that every file
+// matches SHA256SUMS, and there is no other; that the scenario is the one of the manifest; that each trial is
+// in its own folder; and that each node has as many records as its trial states. Reports, complete or not,
+// are not checked, because they can be drawn from the records. If all records are missing, and nothing else,
+// what needs them is not checked.
 //
 // It writes nothing and follows no link out of the run. For a folder that is not a run,
 // the error wraps ErrNoRun. Checksums find accidental changes. They do not protect
