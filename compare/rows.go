@@ -68,6 +68,8 @@ type Row struct {
 
 	ratio    stats.Unpaired
 	negative int // trials of both runs with a negative figure
+	// Trials whose figure is only a lower bound.
+	censoredBase, censoredNew int
 }
 
 // rows returns all figures of the variants that are in both runs, if at least one run
@@ -81,6 +83,7 @@ func rows(base, fresh *analysed, metrics []*analysis.Metric) []Row {
 				continue
 			}
 			r := newRow(m, name, values(b, m), values(n, m))
+			r.censoredBase, r.censoredNew = censored(b, m), censored(n, m)
 			if r.BaseTrials+r.NewTrials+r.negative > 0 {
 				all = append(all, r)
 			}
@@ -98,6 +101,16 @@ func values(v *analysis.Variant, m *analysis.Metric) []float64 {
 		}
 	}
 	return x
+}
+
+// censored returns the number of trials whose figure is only a lower bound.
+func censored(v *analysis.Variant, m *analysis.Metric) (n int) {
+	for _, t := range v.TrialMetrics {
+		if m.Censored != nil && m.Censored(t) {
+			n++
+		}
+	}
+	return n
 }
 
 func newRow(m *analysis.Metric, variant string, base, fresh []float64) Row {
@@ -165,16 +178,24 @@ func (n *Counts) add(r *Row) {
 // judge sets the state of the row (docs/method.md, Comparing two runs).
 func (r *Row) judge(factor float64) {
 	switch {
-	case r.significant() && r.matters(factor):
+	case r.significant() && r.matters(factor) && !r.open():
 		r.State, r.Effect = Changed, Worse
 		if (r.ratio.Ratio > 1) == r.MoreIsBetter {
 			r.Effect = Better
 		}
-	case r.within(factor):
+	case r.within(factor) && r.censoredBase+r.censoredNew == 0:
 		r.State = NotChanged
 	default:
 		r.State, r.Reason = Unsure, r.why(factor)
 	}
+}
+
+// open reports whether lower bounds leave the direction of the change open.
+func (r *Row) open() bool {
+	if r.ratio.Ratio > 1 {
+		return r.censoredBase > 0
+	}
+	return r.censoredNew > 0
 }
 
 func (r *Row) significant() bool { return float64(r.PHolm) <= level+rounding }
@@ -201,6 +222,8 @@ func (r *Row) why(factor float64) string {
 		return "NEW has no valid trial with a value"
 	case r.BaseTrials == 0:
 		return "BASE has no valid trial with a value"
+	case r.censoredBase+r.censoredNew > 0:
+		return fmt.Sprintf("only a lower bound in %d of %d trials", r.censoredBase+r.censoredNew, r.BaseTrials+r.NewTrials)
 	case stats.LeastRankSum(r.NewTrials, r.BaseTrials) > level+rounding:
 		return fmt.Sprintf("%d and %d trials are too few for a 95 %% interval: four of each are enough for one",
 			r.BaseTrials, r.NewTrials)

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
@@ -32,6 +33,35 @@ func TestFiguresBelowZeroHaveNoRatio(t *testing.T) {
 			}
 			if c.Verdict != Undecided {
 				t.Errorf("verdict %q, want %q", c.Verdict, Undecided)
+			}
+		})
+	}
+}
+
+func TestALowerBoundIsNoValue(t *testing.T) {
+	same := []float64{70, 70, 70, 70, 70, 70}
+	tests := map[string]struct {
+		base, fresh               []float64
+		censoredBase, censoredNew int
+		want                      State
+	}{
+		"in both, at the same time": {same, same, 6, 6, Unsure},
+		"in one, near the bound":    {[]float64{68, 69, 68, 69, 68, 69}, same, 0, 6, Unsure},
+		"far beyond the others":     {[]float64{20, 21, 20, 22, 21, 20}, same, 0, 6, Changed},
+		"of what became less":       {same, []float64{20, 21, 20, 22, 21, 20}, 6, 0, Changed},
+		"and it may have become less": {
+			[]float64{20, 21, 20, 22, 21, 20}, []float64{30, 31, 30, 32, 31, 33}, 1, 0, Unsure,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRow(&analysis.Metric{ID: "recovery"}, "xdp-block", test.base, test.fresh)
+			r.censoredBase, r.censoredNew = test.censoredBase, test.censoredNew
+			c := Comparison{Rows: []Row{r}}
+			c.judge(1.05)
+			got := c.Rows[0]
+			if got.State != test.want || (got.State == Unsure) != strings.HasPrefix(got.Reason, "only a lower bound in") {
+				t.Errorf("%s, because %s; want %s", got.State, got.Reason, test.want)
 			}
 		})
 	}

@@ -1,6 +1,6 @@
-// Package report writes the report of a run, and verifies one: the paper's claims
-// against the measurements, its figures 3 to 6 and others with their data, table I,
-// summary.json, report.md and report.html.
+// Package report writes the report of a run, and verifies one. A report has the paper's claims beside the
+// measurements, the paper's figures 3 to 6 and others with their data, table I, summary.json, report.md and
+// report.html.
 //
 // It is the end of the pipeline, and joins its packages: analysis (records to numbers),
 // claims, figures, tables and page. It needs no root, engine or network, and the same
@@ -52,8 +52,9 @@ type Options struct {
 var ErrNotAReport = errors.New("folder is not a report")
 
 // Write regenerates the report of a run directory from its raw records, and returns its
-// numbers. The old report stays until the new one is complete. If a run has no valid
-// trial, the error wraps analysis.ErrNoTrials and describes the problems of its trials.
+// numbers. The old report stays until the new one is complete. If a run has no valid trial, the error wraps
+// analysis.ErrNoTrials and describes the problems of its trials. If Options.Out is a folder with anything
+// other than a report, the error wraps ErrNotAReport.
 func Write(runDir string, o Options) (*analysis.Report, error) {
 	out := filepath.Join(runDir, results.ReportDir)
 	if o.Out != "" {
@@ -91,8 +92,8 @@ func replaceable(dir string) error {
 	return nil
 }
 
-// drawIn writes the report of a run into a new folder, which it makes in place. The
-// caller then owns the folder.
+// drawIn makes a new folder in the given place, and writes the report of a run into it. The caller then owns
+// the new folder.
 func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 // Verify draws the report of a run again, in a temporary folder outside of it, and
 // compares each file with that of the run, byte for byte. A run without a report is not
-// checked. An error concerns not the run but this machine: it has no space to draw in.
+// checked. An error is a problem of this machine, such as a full disk, and not of the run.
 func Verify(runDir string) (f results.Finding, err error) {
 	f = results.Finding{Check: "report", Status: results.NotChecked, Evidence: "not drawn"}
 	info, err := os.Lstat(filepath.Join(runDir, results.ReportDir))

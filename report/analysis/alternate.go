@@ -8,8 +8,8 @@ import (
 	"github.com/equic-bench/equic-bench/results"
 )
 
-// SkippedNS is the part of each stretch that is left out, in ns: its programs are
-// attached or detached then, and requests that began earlier end.
+// SkippedNS is how much of the beginning of each stretch is left out, in ns. During that time the measuring
+// programs are attached or detached, and requests that began earlier end.
 const SkippedNS = int64(100e6)
 
 // half is one half of the stretches of a trial: those in which the server was measured,

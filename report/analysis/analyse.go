@@ -120,7 +120,8 @@ func (v *Variant) fillIn() {
 	}
 }
 
-// withKeys returns a map with the added keys of another map; their values are zero.
+// withKeys returns a map with the keys of other, which include those of m. A key that m lacks has the value
+// zero.
 func withKeys[V any](m, other map[string]V) map[string]V {
 	all := map[string]V{}
 	for key := range other {

@@ -27,6 +27,9 @@ func (s *Summary) compareArms(run *results.Run) error {
 		return nil
 	}
 	s.Warnings = append(s.Warnings, alternationWarning(run.Manifest.Experiment.AlternateNS))
+	if run.Manifest.Experiment.Sequential.Clients == 0 {
+		return nil // nobody sees the cost
+	}
 	cost, err := s.costOfAlternation(run)
 	s.Cost = cost
 	return err

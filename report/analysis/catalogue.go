@@ -20,8 +20,8 @@ type Metric struct {
 	Value func(*Metrics) Number
 	// Censored reports whether Value is only a lower bound; nil if it never is.
 	Censored func(*Metrics) bool
-	// ZeroIsNoSize marks a figure whose zero is not its smallest size, but the lack of
-	// one: two zeros are not equal, and cannot be compared.
+	// ZeroIsNoSize marks a figure for which zero does not mean the smallest size, but that it has no
+	// size. Two zeros are then not equal, and cannot be compared.
 	ZeroIsNoSize bool
 
 	Headline bool    // used for pairs, noise and outliers

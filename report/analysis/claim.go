@@ -30,7 +30,7 @@ type Claim struct {
 	// The 95 % interval of Measured; null if the blocks are too few.
 	MeasuredLow  Number `json:"measured_low"`
 	MeasuredHigh Number `json:"measured_high"`
-	// Instrument is the value that the paper's way to measure gives, null if it is not
+	// Instrument is the value that the paper's way of measuring gives, null if it is not
 	// known. InstrumentNote describes the effect of that way on the claim.
 	Instrument     Number `json:"instrument"`
 	InstrumentNote string `json:"instrument_note"`

@@ -17,10 +17,11 @@ const (
 )
 
 // Evidence is the statistical evidence of the blocks for a change, in %. It uses ratios
-// paired by block (docs/method.md, Statistics). All fields except Blocks are null or
-// empty if there are too few blocks for an interval.
+// paired by block (docs/method.md, Statistics). All fields except Blocks and
+// Censored are null or empty if there are too few blocks for an interval.
 type Evidence struct {
-	// Blocks is how many have a valid trial, with a value, of both variants.
+	// Blocks is the number of blocks in which both variants have a valid trial with a value;
+	// zero if Negative is set.
 	Blocks int    `json:"blocks"`
 	Low    Number `json:"interval_low"`
 	// High is null if there is an interval but no upper bound.
@@ -29,12 +30,14 @@ type Evidence struct {
 	// contains the true value, in 0..1: exact, and at least 0.95.
 	Method   string `json:"interval_method"`
 	Coverage Number `json:"interval_coverage"`
-	// P is from the exact signed-rank test of no change. PHolm is corrected by Holm for
-	// all claims, or for all pairs of one metric.
+	// P is from the exact signed-rank test of no change. PHolm is P with Holm's
+	// correction for all claims, or for all pairs of one metric.
 	P     Number `json:"p"`
 	PHolm Number `json:"p_holm"`
 	// Censored is set if a trial of a variant has only a lower bound for its value.
 	Censored Censoring `json:"censored,omitempty"`
+	// Negative is set if a value is below zero. There is then no ratio, and no change.
+	Negative bool `json:"negative,omitempty"`
 }
 
 // NoEvidence returns the evidence of a change that cannot be computed.
@@ -48,14 +51,18 @@ func (e *Evidence) HasInterval() bool { return e.Method != "" }
 
 // PairedChange compares a figure of two variants over the blocks in which both have a
 // valid trial. The change is from without to with, in %, typical over the blocks; it is
-// unknown if there are none.
+// unknown if there are none, or if a value is below zero.
 func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	var a, b []float64
+	e := NoEvidence()
 	m.eachPair(with, without, func(x, y Number) {
 		a, b = append(a, float64(x)), append(b, float64(y))
+		e.Negative = e.Negative || x < 0 || y < 0
 	})
+	if e.Negative { // without these blocks the change would be biased
+		return Unknown(), e
+	}
 	p := stats.PairRatios(a, b, Confidence)
-	e := NoEvidence()
 	e.Blocks, e.Censored = p.Blocks, m.censoring(with, without)
 	if p.Interval.Exists() {
 		e.Low, e.High = inPercent(p.Interval.Low), inPercent(p.Interval.High)
@@ -68,7 +75,7 @@ func PairedChange(with, without *Variant, m *Metric) (Number, Evidence) {
 // two variants if they have fewer than two blocks in common.
 func TypicalChange(with, without *Variant, m *Metric) (Number, Evidence) {
 	change, e := PairedChange(with, without, m)
-	if e.Blocks < 2 {
+	if e.Blocks < 2 && !e.Negative {
 		change = Change(with.Typical(m.Value), without.Typical(m.Value))
 	}
 	return change, e
@@ -120,6 +127,8 @@ func (e *Evidence) Note() string {
 	case e.HasInterval():
 		return fmt.Sprintf("%d blocks: 95 %% interval %s, by %s, which covers %s %%; p %s, corrected %s",
 			e.Blocks, e.Interval(), e.Method, (e.Coverage * 100).Short(), e.P.Probability(), e.PHolm.Probability())
+	case e.Negative:
+		return "a value is below zero, so there is no ratio"
 	case e.Blocks == 0:
 		return "no block has a valid trial of both with a value, so nothing is paired"
 	case e.Blocks == 1:

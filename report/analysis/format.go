@@ -58,7 +58,7 @@ func (n Number) Percent() string {
 	return fmt.Sprintf("%+.*f %%", digits, float64(n))
 }
 
-// Bound formats n, a change in %, for reading; one that starts at zero has no size.
+// Bound formats n, a change in %, for reading. A change from zero is +Inf, and has no size.
 func (n Number) Bound() string {
 	if math.IsInf(float64(n), 1) {
 		return "from zero"
@@ -74,7 +74,7 @@ func (n Number) Fine() string {
 	return fmt.Sprintf("%+.2f %%", float64(n))
 }
 
-// Change formats n, a change in %, for reading, without a sign if there is none.
+// Change formats n, a change in %, for reading. A change that rounds to zero has no sign.
 func (n Number) Change() string {
 	if math.Abs(float64(n)) < 0.05 {
 		return "0.0 %"

@@ -24,7 +24,7 @@ func (r *reading) honest() Honest {
 	if r.attack.empty() || r.experiment.Sequential.Clients == 0 {
 		return h
 	}
-	bins := r.done.rates(secondNS, r.endNS)
+	bins := r.done.rates(secondNS, r.effectEndNS())
 	h.Kept = Number(stats.Arithmetic(r.binsDuringAttack(bins)) / stats.Arithmetic(r.before(bins, secondNS)))
 	h.P99 = r.split[1].statistics().P99 / r.split[0].statistics().P99
 	h.Lost = 0
@@ -34,6 +34,15 @@ func (r *reading) honest() Honest {
 		}
 	}
 	return h
+}
+
+// effectEndNS returns the end of the bins that show the effect of the attack. In a closed loop
+// that is after the last answer, if the server then answers nothing for the rest of the attack.
+func (r *reading) effectEndNS() int64 {
+	if loadEndNS(r.experiment.Sequential) > 0 {
+		return r.endNS
+	}
+	return max(r.endNS, min(r.attack.toNS, r.sequentialEndNS))
 }
 
 // binsDuringAttack returns the bins of 1 s that are mostly in the attack.

@@ -344,8 +344,8 @@ func Ratio(a, b float64) Number {
 	return Number(a / b)
 }
 
-// Change returns how much larger with is than without, in %. From zero to another value
-// it is +Inf; from zero to zero it is NaN.
+// Change returns the change from without to with, in %. From zero to another value it is +Inf; from zero to
+// zero it is NaN.
 func Change(with, without Number) Number {
 	if with == 0 && without == 0 {
 		return Number(math.NaN())

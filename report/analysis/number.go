@@ -20,7 +20,7 @@ func Unknown() Number { return Number(math.NaN()) }
 func (n Number) Known() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
 
 // String returns n with six significant digits, whole numbers in full, and "" if n is
-// not finite. Six digits also hide in which order a compiler adds.
+// not finite. Six digits also hide the effect of the order in which a compiler adds.
 func (n Number) String() string {
 	v := float64(n)
 	switch {

@@ -8,8 +8,8 @@ type Pair struct {
 	Without  string `json:"without"`
 	Measured Number `json:"measured"`
 	Evidence
-	// Verdict is more or less if the interval excludes zero change, else unsure; or too
-	// few blocks.
+	// Verdict is More or Less if the interval excludes zero change, TooFew if there are too few blocks, and
+	// otherwise Unsure.
 	Verdict Verdict `json:"verdict"`
 }
 

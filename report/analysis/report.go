@@ -1,10 +1,13 @@
 package analysis
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
 )
 
@@ -62,12 +65,15 @@ func (r *Report) merge() {
 		r.Summary = r.Parts[0].Summary
 		return
 	}
-	var head Summary
-	for i, p := range r.Parts {
-		if i == 0 {
-			head = *p.Summary
-			continue
+	head := *r.Parts[0].Summary
+	head.Warnings = slices.Clone(head.Warnings)
+	for _, p := range r.Parts[1:] {
+		for _, w := range p.Summary.Warnings {
+			if !slices.Contains(head.Warnings, w) {
+				head.Warnings = append(head.Warnings, w)
+			}
 		}
+		head.Interval = cmp.Or(head.Interval, p.Summary.Interval)
 		head.Trials = append(head.Trials, p.Summary.Trials...)
 		head.Outliers = append(head.Outliers, p.Summary.Outliers...)
 		head.Blocks = max(head.Blocks, p.Summary.Blocks)
@@ -140,18 +146,29 @@ type Point struct {
 }
 
 // Mixed returns the part with the load of the paper's mixed experiment: sequential
-// clients, and attackers if there are any. Parallel returns that of its parallel
-// experiment: only attackers. Each returns nil if the run has no such part with a valid
-// trial.
-func (p *Point) Mixed() *Part {
-	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients > 0 })
+// clients and attackers. If the run has no such part with a valid trial, it returns one
+// with another kind of attack, or else with none; nil if there is no such part either.
+func (p *Point) Mixed() *Part { return p.like(true) }
+
+// Parallel returns that of its parallel experiment: only attackers.
+func (p *Point) Parallel() *Part { return p.like(false) }
+
+// like returns the part that is most like an experiment of the paper, with or without
+// sequential clients.
+func (p *Point) like(sequential bool) *Part {
+	same := func(e *results.Experiment) bool { return (e.Sequential.Clients > 0) == sequential }
+	attacked := func(e *results.Experiment) bool { return same(e) && e.Parallel.Clients > 0 }
+	requested := func(e *results.Experiment) bool {
+		kind := e.Parallel.Kind
+		return attacked(e) && (kind == "" || kind == record.Requests) && len(e.Background) == 0
+	}
+	if part := cmp.Or(p.part(requested), p.part(attacked)); part != nil || !sequential {
+		return part
+	}
+	return p.part(same)
 }
 
-// Parallel returns the part with only attackers.
-func (p *Point) Parallel() *Part {
-	return p.part(func(e *results.Experiment) bool { return e.Sequential.Clients == 0 && e.Parallel.Clients > 0 })
-}
-
+// part returns the first part with such an experiment and a valid trial.
 func (p *Point) part(is func(*results.Experiment) bool) *Part {
 	for _, part := range p.parts {
 		if len(part.Series) > 0 && is(&part.Summary.Manifest.Experiment) {

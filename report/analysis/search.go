@@ -26,8 +26,8 @@ const (
 type BreakingPoint struct {
 	Variant string `json:"variant"`
 	Block   int    `json:"block"`
-	// Holds is the strongest attack that the server withstood, and Fails the weakest that it
-	// did not withstand: null if there is none.
+	// Holds is the strongest attack that the server withstood, and Fails the weakest that broke
+	// it or, if none is known to, the weakest that could not be tried: null if there is none.
 	Holds     Number `json:"holds"`
 	HoldsPerS Number `json:"holds_per_s"`
 	Fails     Number `json:"fails"`
@@ -132,8 +132,8 @@ func (a *AttackTrial) judge(s *results.Search) {
 	}
 }
 
-// search makes the summary that of a search. It has breaking points, and no figures of
-// variants, as each trial has an attack of another strength.
+// search fills in the summary of a search. Such a summary has breaking points, and no figures of variants,
+// because each trial has an attack of a different strength.
 func (s *Summary) search(run *results.Run) error {
 	e := &run.Manifest.Experiment
 	s.Blocks, s.Interval = e.Search.Repetitions, "a search: breaking points by bisection, no intervals"
@@ -158,7 +158,8 @@ func (s *Summary) search(run *results.Run) error {
 func breakingPoint(run *results.Run, variant string, block int) (*BreakingPoint, error) {
 	b := &BreakingPoint{Variant: variant, Block: block, Trials: []AttackTrial{}}
 	for _, t := range lastAttempts(run.Trials) {
-		if t.Variant != variant || t.Block != block {
+		unfinished := !t.Valid && t.Attempt < results.Attempts
+		if t.Variant != variant || t.Block != block || unfinished {
 			continue
 		}
 		a, err := readAttack(run, t)
@@ -191,18 +192,23 @@ func lastAttempts(trials []*results.Trial) []*results.Trial {
 func (b *BreakingPoint) bracket(e *results.Experiment) {
 	u := Unknown()
 	b.Holds, b.HoldsPerS, b.Fails, b.FailsPerS = u, u, u, u
-	var fails *AttackTrial
+	var fails, untried *AttackTrial
 	for i := range b.Trials {
 		t := &b.Trials[i]
 		switch {
 		case t.Verdict == results.AttackHeld:
-			b.Holds, b.HoldsPerS = t.Strength, t.ScheduledPerS
+			b.Holds, b.HoldsPerS, untried = t.Strength, t.ScheduledPerS, nil
+		case t.Verdict == results.AttackBroke:
+			fails = cmp.Or(fails, t)
 		case fails == nil:
-			fails, b.Fails, b.FailsPerS, b.FailsBy = t, t.Strength, t.ScheduledPerS, t.Verdict
+			untried = cmp.Or(untried, t)
 		}
 	}
+	if t := cmp.Or(fails, untried); t != nil {
+		b.Fails, b.FailsPerS, b.FailsBy = t.Strength, t.ScheduledPerS, t.Verdict
+	}
 	b.bound()
-	b.Why = b.why(e, fails)
+	b.Why = b.why(e, fails, untried)
 }
 
 // bound sets the meaning of the bounds.
@@ -218,8 +224,8 @@ func (b *BreakingPoint) bound() {
 	}
 }
 
-// BoundsOf returns the bounds of a variant's breaking point that attacks of given strengths
-// show, by their effect (Effect). The cells differ only in the strength, the weakest first.
+// BoundsOf returns the bounds of a variant's breaking point. They follow from the effects (Effect) of attacks
+// of given strengths. The cells must differ only in the strength, and be in order, the weakest first.
 func BoundsOf(cells []*Part, variant string) *BreakingPoint {
 	u := Unknown()
 	b := &BreakingPoint{Variant: variant, Holds: u, HoldsPerS: u, Fails: u, FailsPerS: u}
@@ -242,23 +248,30 @@ func BoundsOf(cells []*Part, variant string) *BreakingPoint {
 }
 
 // why returns what broke under the weakest attack that was too strong, or why there is none.
-func (b *BreakingPoint) why(e *results.Experiment, fails *AttackTrial) string {
+// untried is a weaker one that could not be tried; nil if there is none.
+func (b *BreakingPoint) why(e *results.Experiment, fails, untried *AttackTrial) string {
 	const ended = "the run ended before the search did"
 	const rounding = 1.01 // of strengths
 	unfinished := func(bound Number) bool { return bound > b.Holds*Number(e.Search.Factor*rounding) }
 	switch {
 	case len(b.Trials) == 0:
 		return ended
-	case fails == nil && unfinished(Number(e.Parallel.Strongest())):
+	case fails == nil && untried == nil && unfinished(Number(e.Parallel.Strongest())):
 		return ended
-	case fails == nil && e.Parallel.Reached > 0:
+	case fails == nil && untried == nil && e.Parallel.Reached > 0:
 		return clientsLimited
-	case fails == nil:
+	case fails == nil && untried == nil:
 		return "the search ends there"
-	case unfinished(b.Fails):
-		return fails.why() + "; " + ended
 	}
-	return fails.why()
+	first := cmp.Or(untried, fails) // the upper bound of the bisection
+	why := first.why()
+	if fails != nil && untried != nil {
+		why = fails.why() + "; before: " + why
+	}
+	if unfinished(first.Strength) {
+		why += "; " + ended
+	}
+	return why
 }
 
 // clientsLimited is the reason for a bound if the CPUs of the clients are the limit.

@@ -71,8 +71,8 @@ func quantiles(x []float64) []float64 {
 	return all
 }
 
-// mergeSeries merges the trials of one variant: a curve over all of each of their
-// curves, and the samples of all.
+// mergeSeries merges the trials of one variant. Each kind of curve becomes one curve over all trials, and the
+// samples of all trials are joined.
 func mergeSeries(trials []*Series, names []string) *Series {
 	merged := &Series{Variant: trials[0].Variant, Trials: names}
 	over := func(of func(*Series) *Curve) Curve {

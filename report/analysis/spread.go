@@ -30,8 +30,8 @@ func (v *Variant) Spread(of func(*Metrics) Number) *Spread {
 
 func (s *Spread) hasInterval() bool { return s.Low.Known() && s.High.Known() }
 
-// Single returns each trial's value if these are drawn: beside a median of more than
-// one trial, if there is no interval or if always is set.
+// Single returns the value of each trial if these values are drawn, otherwise nil. They are drawn if there is
+// more than one trial, and there is no interval or always is set.
 func (s *Spread) Single(always bool) []float64 {
 	if len(s.trials) < 2 || s.hasInterval() && !always {
 		return nil

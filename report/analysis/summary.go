@@ -136,8 +136,8 @@ type Throughput struct {
 }
 
 // Recovery is how long the throughput is reduced. OnsetS is from the first request of
-// the attack to the start of the first 1 s bin that begins five bins within 10 % of the
-// median before the attack. It is null if there is none in the remaining ObservedS.
+// the attack to the start of the first of five consecutive 1 s bins within 10 % of the median before the
+// attack. It is null if there are none in the remaining ObservedS.
 type Recovery struct {
 	OnsetS    Number `json:"onset_s"`
 	Recovered Number `json:"recovered"` // 1 or 0; over trials, the median
@@ -189,8 +189,8 @@ type BlockTime struct {
 	CPUMedianUS Number `json:"cpu_p50_us"`
 	WallMeanUS  Number `json:"wall_mean_us"`
 	WallP50US   Number `json:"wall_p50_us"`
-	// The clocks of a refusal measured over an empty span; included in the figures
-	// above, not subtracted.
+	// What the clocks of a refusal measure over an empty span. It is included in the
+	// figures above, not subtracted.
 	EmptyCPUNS  Number `json:"empty_cpu_ns"`
 	EmptyWallNS Number `json:"empty_wall_ns"`
 	// In the kernel, inside the program per dropped packet.

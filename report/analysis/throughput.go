@@ -9,8 +9,8 @@ const (
 	// paperBinNS is the width of the paper's bins (section VIII).
 	paperBinNS = 5 * secondNS
 
-	// Band is the band around the median before the attack. A throughput is recovered
-	// if it stays in it for steady bins of 1 s (docs/method.md, recovery).
+	// Band is the band around the median before the attack. A throughput has recovered
+	// if it stays in the band for five bins (steady) of 1 s (docs/method.md, recovery).
 	Band   = 0.10
 	steady = 5
 )

@@ -153,7 +153,8 @@ func (d *definition) compare(part *analysis.Part, withName, againstName string) 
 		return c // there is nothing to compare
 	}
 	c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
-	if d.Otherwise != "" && !c.Change.Known() {
+	toZero := metric.ZeroIsNoSize && c.Change <= -100
+	if d.Otherwise != "" && (!c.Change.Known() || toZero) {
 		metric = analysis.MetricByID(d.Otherwise)
 		c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
 		c.Caveat = fmt.Sprintf("a trial is at zero, so the change of this figure has no size; "+

@@ -123,6 +123,14 @@ func TestEveryVerdict(t *testing.T) {
 	}
 }
 
+func TestAChangeToZeroIsJudgedByTheOtherMetric(t *testing.T) {
+	without, with := variantOf(record.UserspaceBlock, times(10, 1)...), variantOf(record.XDPBlock, times(10, 0)...)
+	c := claimed(t, "throughput", partOf(mixed, without, with))
+	if got := c.ShowMeasured(); got != "-9.1 %" || c.Caveat == "" {
+		t.Errorf("measured %s, caveat %q; want 11 to 10", got, c.Caveat)
+	}
+}
+
 // Alone, a p of 0.031 is significant from 6 blocks on; as one of five tests it is not.
 func TestAVerdictTakesMoreBlocksTheMoreTestsThereAre(t *testing.T) {
 	for tests, want := range map[int]int{0: 6, 1: 6, 2: 7, 7: 9, 12: 9, 16: 10, 18: 10, 25: 10, 26: 11} {

@@ -133,8 +133,8 @@ func withoutUnprotected(s *analysis.Summary) string {
 	return " (no-block, which would show the effect on an unprotected server, was not run)"
 }
 
-// serves: a variant that answers most of the attack does more work than one that does
-// not, at any place. no-block turns away nothing by design.
+// serves returns a reason if a variant answers most of the attack. It then does more work than one that does
+// not, at any place. no-block turns nothing away by design.
 func serves(v *analysis.Variant) []string {
 	share := v.Typical(turnedAway)
 	if v.Name == string(record.NoBlock) || !(share < mostOf) {
@@ -165,7 +165,7 @@ func noSchedule(part *analysis.Part, _, _ *analysis.Variant) []string {
 	return nil
 }
 
-// neverAway: without a recovery there is nothing to compare.
+// neverAway returns a reason if there is no recovery to compare.
 func neverAway(_ *analysis.Part, with, against *analysis.Variant) []string {
 	count := func(is func(*analysis.Metrics) bool) int { return with.CountTrials(is) + against.CountTrials(is) }
 	trials := with.Trials + against.Trials

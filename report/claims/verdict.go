@@ -34,6 +34,8 @@ func (d *definition) verdict(c *analysis.Claim, blocksNeeded int) (analysis.Verd
 		return analysis.Unsure, ""
 	case math.IsNaN(float64(c.Measured)):
 		return analysis.Unsure, "no change can be computed"
+	case c.Negative:
+		return analysis.Unsure, "a value is below zero, so there is no change"
 	case c.Blocks < blocksNeeded:
 		return analysis.EstimateOnly,
 			fmt.Sprintf("a verdict needs %d blocks with both variants, and %d have them", blocksNeeded, c.Blocks)

@@ -76,7 +76,7 @@ type attemptCost struct {
 	us, row float64
 	mark    draw.GlyphStyle
 	label   string
-	before  bool // the label stands before the mark, as the attacker's is behind it
+	before  bool // the label is left of the mark, because the attacker's mark is close on its right
 }
 
 // labelSpan is by which factor a label extends beyond its mark.

@@ -20,7 +20,7 @@ type dot struct {
 	low     analysis.Number // the ends of its interval
 	high    analysis.Number // both are unknown without one
 	trials  []float64       // each trial's value, drawn as a small point
-	beyond  []bool          // which of them are beyond, as outside; nil: none
+	beyond  []bool          // which of them are lower bounds, as y is with outside; nil: none
 	label   string
 	outside bool // y is the end of the observation: the value is beyond
 	below   bool // the value is less than y

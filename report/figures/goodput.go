@@ -38,8 +38,8 @@ func figureGoodput(r *analysis.Report) *Figure {
 	return f
 }
 
-// sweepsOf returns the cells whose attack has a strength, those that differ only in it
-// together, by strength.
+// sweepsOf returns the cells whose attack has a strength, in groups. The cells of a group differ only in the
+// strength, and are sorted by it.
 func sweepsOf(r *analysis.Report) [][]*analysis.Part {
 	var all [][]*analysis.Part
 	for _, p := range r.Parts {

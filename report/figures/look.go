@@ -94,7 +94,7 @@ func (l look) line(width vg.Length) draw.LineStyle {
 	return draw.LineStyle{Color: l.color, Width: width, Dashes: l.dashes}
 }
 
-// thin returns a line in the background of others: of one trial, or of one second.
+// thin returns the style of the line of one trial, which is behind other lines.
 func (l look) thin() draw.LineStyle { return draw.LineStyle{Color: l.faint(), Width: 0.5} }
 
 func (l look) mark(radius vg.Length) draw.GlyphStyle {

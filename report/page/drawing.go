@@ -50,8 +50,8 @@ func drawFigure(f *figures.Figure, colours palette) (drawing, error) {
 	}, nil
 }
 
-// inner returns the content of the svg element, with its colours by name and the page's
-// type.
+// inner returns the content of the svg element. Its colours become CSS variables, and it gets the typeface of
+// the page.
 func inner(svg string, colours palette) string {
 	_, svg, _ = strings.Cut(svg, "<svg")
 	_, svg, _ = strings.Cut(svg, ">")
@@ -97,7 +97,7 @@ func (p palette) css(dark bool) template.CSS {
 }
 
 // inverted returns a colour of the same hue and saturation with inverted lightness:
-// white becomes the dark page's card, black its ink.
+// white becomes the background of figures on the dark page, and black the colour of its text.
 func inverted(c color.RGBA) color.RGBA {
 	const darkest, lightest = 27, 236 // white, black
 	least, most := int(min(c.R, c.G, c.B)), int(max(c.R, c.G, c.B))

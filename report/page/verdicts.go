@@ -64,8 +64,8 @@ func stripOf(row *verdictRow) strip {
 	return s
 }
 
-// onStrip returns the position of a value in %: 0 % is in the middle, values beyond
-// +-100 % are at the ends.
+// onStrip returns the position of a value that is given in %. 0 % is in the middle; values beyond +-105 % are
+// drawn at +-105 %.
 func onStrip(percent analysis.Number) float64 {
 	at := 100 + 0.9*max(-105, min(105, float64(percent)))
 	return math.Round(at*10) / 10

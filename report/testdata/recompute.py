@@ -279,8 +279,10 @@ def paired(with_, without, value, zero_is_no_size=False):
     """The change in % from one variant to the other, typical over the blocks."""
     a, b = ({t.block: value(f) for t, f in v} for v in (with_, without))
     both = [k for k in sorted(a.keys() & b.keys()) if not (zero_is_no_size and a[k] == b[k] == 0)]
+    if negative := any(min(a[k], b[k]) < 0 for k in both):
+        both = []
     logs = [v for v in (log_ratio(a[k], b[k]) for k in both) if not math.isnan(v)]
-    result = {"blocks": len(logs), "censored": censored(with_, without, value), "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
+    result = {"blocks": len(logs), "censored": "" if negative else censored(with_, without, value), "negative": negative, "measured": NAN, "low": NAN, "high": NAN, "coverage": NAN, "p": NAN}
     means = sorted(middle(x, y) for x, y in combinations_with_replacement(logs, 2))
     if not means or any(map(math.isnan, means)):
         return result
@@ -390,7 +392,7 @@ def slowdown(f):
 
 def claimed(value, with_, without):
     result = paired(with_, without, value, value in NO_SIZE)
-    if result["blocks"] < 2:
+    if result["blocks"] < 2 and not result["negative"]:
         result["measured"] = change(value, with_, without)
     return result
 
@@ -404,7 +406,7 @@ def claims(variants, medians, experiment):
             c = {"blocks": 0, "censored": "", **dict.fromkeys(["measured", "low", "high", "coverage", "p", "instrument"], NAN)}
             if "recovers" not in needs or not no_recovery(variants, medians, (w, a)):
                 c.update(claimed(value, variants[w], variants[a]))
-                if name in OTHERWISE and not math.isfinite(c["measured"]):
+                if name in OTHERWISE and (not math.isfinite(c["measured"]) or c["measured"] <= -100):
                     c.update(claimed(OTHERWISE[name], variants[w], variants[a]))
                 if paper:
                     shares = name in SHARES

@@ -38,7 +38,10 @@ def verdict(folder, trial, experiment):
     ok = [q for q in honest if q["outcome"] == "ok"]
     done = [q["start_ns"] + q["end_ns"] for q in ok]
     scheduled = int(load["requests"] / load["rate_per_second"] * 1e9) if load["rate_per_second"] else 0
-    end = load.get("duration_ns") or scheduled or max(done)
+    end = load.get("duration_ns") or scheduled
+    if not end:  # a closed loop
+        ended = max((q["start_ns"] + q["end_ns"] for q in honest), default=0)
+        end = max(max(done, default=0), min(last, ended))
     seconds = range(end // 10**9)
     before = rates(done, [s for s in seconds if (s + 1) * 10**9 <= first])
     during = rates(done, [s for s in seconds if first <= s * 10**9 + 5 * 10**8 <= last])
@@ -62,10 +65,16 @@ def main(run):
             last[trial["index"]] = folder, trial
     points = {}
     for folder, trial in last.values():
+        if not trial["valid"] and trial["attempt"] < 3:
+            continue
         cell = trial.get("cell", "")
-        bounds = points.setdefault((cell, trial["variant"], trial["block"]), [[], []])
-        bounds[verdict(folder, trial, cells[cell]) != "holds"].append(trial["strength"])
-    rows = [[*key, max(held, default=None), min(failed, default=None)] for key, (held, failed) in sorted(points.items())]
+        tried = points.setdefault((cell, trial["variant"], trial["block"]), {})
+        tried.setdefault(verdict(folder, trial, cells[cell]), []).append(trial["strength"])
+    rows = []
+    for key, tried in sorted(points.items()):
+        held = max(tried.get("holds", []), default=None)
+        untried = [s for s in tried.get("limited", []) + tried.get("invalid", []) if held is None or s > held]
+        rows.append([*key, held, min(tried.get("breaks") or untried, default=None)])
     json.dump(rows, sys.stdout)
 
 

@@ -100,8 +100,8 @@ func Closed(n int) *Run {
 	return s
 }
 
-// Alternating measures the server of each trial in half of its stretches; there a
-// request takes longer by that share.
+// Alternating measures the server of each trial in half of its stretches. In these, a request takes longer by
+// cost, a share of its duration.
 func Alternating(s *Run, cost float64) *Run {
 	s.Experiment.AlternateNS = Second / 2
 	for i := range s.Trials {

@@ -124,10 +124,14 @@ func (s *Run) writeTrial(t *testing.T, w *results.Writer, index int, trial Trial
 		Index: index, Block: trial.Block, Cell: trial.Cell, Variant: trial.Variant,
 		Arm: trial.arm, Strength: trial.strength,
 	}
-	tw, err := w.BeginTrial(planned, 1)
+	attempt := 1
+	if trial.Invalid != "" && trial.strength > 0 {
+		attempt = results.Attempts // in a search it counts only if no attempt is left
+	}
+	tw, err := w.BeginTrial(planned, attempt)
 	testkit.Must(t, err)
 	meta := &results.Trial{
-		PlannedTrial: planned, Attempt: 1, Valid: trial.Invalid == "",
+		PlannedTrial: planned, Attempt: attempt, Valid: trial.Invalid == "",
 		Checks: []results.Check{{
 			Rule: cmp.Or(trial.rule, "every node was ready before the epoch"), OK: trial.Invalid == "",
 			Evidence: trial.Invalid,
