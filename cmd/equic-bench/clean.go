@@ -76,7 +76,8 @@ func (k runtimeKind) cleanAlone(c *cobra.Command) (removed []string, err error) 
 	return k.cleaner.Clean(c.Context())
 }
 
-// cleanOpened also removes, with images, the resources that the runtime shares between runs.
+// cleanOpened opens the runtime, and removes its leftovers. If images is set, it also removes the resources
+// that the runtime shares between runs.
 func (k runtimeKind) cleanOpened(c *cobra.Command, images bool) (removed []string, err error) {
 	open := k.openCleaner
 	if open == nil {

@@ -33,8 +33,7 @@ func completeScenarios(*cobra.Command, []string, string) ([]string, cobra.ShellC
 	return []string{"yaml"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
-// completeRuns completes the runs in the default folder; other folders are completed as
-// folders.
+// completeRuns completes the runs in the default folder. If none of them matches, it completes folders.
 func completeRuns(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 	runs, err := listRuns(defaultResults)
 	if err != nil {

@@ -114,7 +114,7 @@ func floods(cell *scenarios.Scenario) bool {
 
 // localPlatform describes nodes that run on this machine without an engine.
 func localPlatform() orchestrate.Platform {
-	cpus, _ := host.Affinity() // none: there are more than the kernel's set can hold
+	cpus, _ := host.Affinity() // none if this machine has more CPUs than a unix.CPUSet can hold
 	return orchestrate.Platform{CPUs: cpus, Cores: host.Local().Cores()}
 }
 
@@ -166,7 +166,7 @@ func triedChecks(need doctor.Need, granted bool) []doctor.Check {
 		}
 		return []doctor.Check{native, calls}
 	}
-	lessRights := granted && !doctor.AllRights(host.Local()) // than the nodes have
+	lessRights := granted && !doctor.AllRights(host.Local()) // fewer than the nodes have
 	if err := inThrowAwayNetwork(tryXDP); err != nil {
 		native.Means = "xdp-block and xdp-block-new do not run"
 		native.Remedy = "run --variants no-block,userspace-block,userspace-early"
@@ -238,7 +238,7 @@ func (k runtimeKind) look(ctx context.Context, left *leftovers) (c doctor.Check,
 	left.err = errors.Join(left.err, rt.Close())
 	platform := rt.Platform()
 	c = doctor.Check{Name: k.check.Name, Status: doctor.OK, Found: k.found(platform.Runtime)}
-	if k.remote && len(platform.Warnings) > 0 { // of this machine, doctor finds them itself
+	if k.remote && len(platform.Warnings) > 0 { // doctor checks this machine itself
 		c.Status, c.Means = doctor.Warning, strings.Join(platform.Warnings, "; ")
 	}
 	return c, true
@@ -287,7 +287,7 @@ func resultsCheck(root string) doctor.Check {
 		c.Status, c.Found, c.Means = doctor.Warning, oneLine(err), "it may be full"
 		return c
 	}
-	free := int64(fs.Bavail) * fs.Bsize // no file system is larger than that
+	free := int64(fs.Bavail) * fs.Bsize // no file system is large enough to overflow it
 	c.Found = fmt.Sprintf("%s, %d MiB free", dir, free>>20)
 	if free < roomBytes {
 		c.Status, c.Means = doctor.Warning, "a long run may fill the disk; its whole trials stay"
@@ -315,7 +315,7 @@ func writable(dir string) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(make([]byte, 4096)) // even a full disk has room for a name
+	_, err = f.Write(make([]byte, 4096)) // a full disk still has room for an empty file
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 

@@ -93,12 +93,10 @@ func listed(run *results.Run) listedRun {
 	m := &run.Manifest
 	l := listedRun{
 		Run: run.Dir, Scenario: m.Scenario, Runtime: m.Runtime.Name, Started: m.Started, Planned: len(m.Plan),
+		Valid: run.ValidTrials(),
 	}
-	over := 0 // trials with no attempt left
+	over := 0 // trials that are valid, or have no attempt left
 	for _, t := range run.Trials {
-		if t.Valid {
-			l.Valid++
-		}
 		if t.Valid || t.Attempt == orchestrate.Attempts {
 			over++
 		}

@@ -1,6 +1,6 @@
-// Command equic-bench runs the experiments and reports on them: flags in, exit code
-// out. It joins the packages of the pipeline (scenarios, orchestrate with a runtime,
-// report), and only this package imports them all.
+// Command equic-bench runs the experiments and reports on them. This package parses the flags and returns the
+// exit code. It joins the packages of the pipeline (scenarios, orchestrate with a runtime, report), and only
+// this package imports them all.
 //
 // Standard output is data, standard error is progress.
 package main
@@ -51,8 +51,8 @@ type secondSignal struct {
 	wanted atomic.Bool
 }
 
-// hurry returns a channel that is closed when a second signal arrives. The signal then
-// does not end the program. Without main's signals, s and the channel are nil.
+// hurry returns a channel that is closed when a second signal arrives. Once hurry has been called, that
+// signal does not end the program. If main does not handle signals, s is nil, and so is the channel.
 func (s *secondSignal) hurry() <-chan struct{} {
 	if s == nil {
 		return nil

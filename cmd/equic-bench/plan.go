@@ -94,8 +94,8 @@ func describeCell(line func(format string, args ...any), s *scenarios.Scenario) 
 	}
 }
 
-// duration returns in words how long the trials of a plan take. There will be at most
-// that many.
+// duration returns in words how long the trials of a plan take. For a search, most is the largest possible
+// number of trials; otherwise it is the length of the plan.
 func duration(s *scenarios.Scenario, plan []results.PlannedTrial, most int) string {
 	var least time.Duration
 	for _, p := range plan {
@@ -127,8 +127,9 @@ func cpuText(cpus []int) string {
 	return host.FormatCPUs(cpus)
 }
 
-// expected returns how long the trials take by schedule; nil if one has a closed loop,
-// which has no schedule. The first round of a search has one trial of each kind.
+// expected returns how long the trials take by schedule. It is nil if the end of a group of clients is known
+// only during the run, as in a closed loop. The plan of a search is the first round, which has one trial of
+// each kind. Its time is scaled up to the largest possible number of trials.
 func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *time.Duration {
 	var all time.Duration
 	for _, p := range plan {
@@ -138,7 +139,7 @@ func expected(s *scenarios.Scenario, plan []results.PlannedTrial, most int) *tim
 		}
 		all += c.ExpectedTrial()
 	}
-	all = all * time.Duration(most) / time.Duration(len(plan))
+	all = time.Duration(float64(all) * (float64(most) / float64(len(plan)))) // a product of integers can overflow
 	return &all
 }
 

@@ -196,8 +196,8 @@ func (r *rates) perSecond(count func(*orchestrate.Live) int) float64 {
 	return float64(count(&r.live[last])-count(&r.live[0])) / r.at[last].Sub(r.at[0]).Seconds()
 }
 
-// serverBusy returns the busy share, in 0..1, of the server's CPUs. The kernel counts
-// in ticks; a shorter span has too few.
+// serverBusy returns the busy share, in 0..1, of the server's CPUs; false if the tallies span less than a
+// second. The kernel counts in ticks, of which a shorter span has too few.
 func (r *rates) serverBusy() (float64, bool) {
 	if !r.known() {
 		return 0, false

@@ -16,12 +16,17 @@ import (
 const (
 	// referenceRun is the run whose figures the README shows.
 	referenceRun = "results/reference/paper"
-	// referenceNotes describe it, and quote its report.
+	// referenceLadder is the run that compares places, without its records.
+	referenceLadder = "results/reference/ladder"
+	// referenceNotes describe them, and quote their reports.
 	referenceNotes = "results/reference/README.md"
 )
 
-// mostReference limits the size of its records in the repository, in bytes.
-const mostReference = 30_000_000
+// The sizes in the repository of the run's records and of the ladder are limited, in bytes.
+const (
+	mostReference = 30_000_000
+	mostLadder    = 5 << 20
+)
 
 // TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run again:
 // each byte of its report follows from the records, and so does each line that its notes
@@ -54,7 +59,18 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 		t.Error("docs/figure-claims.png is not the reference run's: copy it from " + referenceRun + "/report")
 	}
 	checkQuotes(t, texts[referenceNotes], "bin/equic-bench report --all "+referenceRun, out)
-	checkRows(t, texts["README.md"], string(drawn["report.md"]))
+	ladder, err := os.ReadFile(filepath.Join(referenceLadder, "report", "report.md"))
+	testkit.Must(t, err)
+	for _, document := range []string{"README.md", referenceNotes} {
+		checkRows(t, texts[document], string(drawn["report.md"])+string(ladder))
+	}
+}
+
+func TestTheReferenceLadderIsUnchanged(t *testing.T) {
+	documents(t) // changes to the root of the repository
+	if code, out, stderr := command(t, "verify", referenceLadder); code != exitFine {
+		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
+	}
 }
 
 func TestACopyWithTheReportAloneIsVerifiedAsFarAsItGoes(t *testing.T) {
@@ -130,20 +146,23 @@ func checkQuotes(t *testing.T, document, command, output string) {
 	}
 }
 
-func TestTheReferenceRunIsSmallEnough(t *testing.T) {
+func TestTheReferenceRunsAreSmallEnough(t *testing.T) {
 	documents(t) // changes to the root of the repository
-	var size int64
-	testkit.Must(t, filepath.WalkDir(referenceRun, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || strings.HasPrefix(path, filepath.Join(referenceRun, "report")) {
+	reports := filepath.Join(referenceRun, "report")
+	for dir, most := range map[string]int64{referenceRun: mostReference, referenceLadder: mostLadder} {
+		var size int64
+		testkit.Must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || strings.HasPrefix(path, reports) {
+				return err
+			}
+			info, err := e.Info()
+			if err == nil {
+				size += info.Size()
+			}
 			return err
+		}))
+		if size == 0 || size > most {
+			t.Errorf("%s has %d bytes, want at most %d", dir, size, most)
 		}
-		info, err := e.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return err
-	}))
-	if size == 0 || size > mostReference {
-		t.Errorf("%d bytes, want at most %d", size, mostReference)
 	}
 }

@@ -160,7 +160,7 @@ func (o *reportOptions) print(w io.Writer, dir string, s *analysis.Report) error
 	return tables.Brief(w, s, terminalWidth(w))
 }
 
-// plot plots a report on a terminal, in colour if it is one.
+// plot plots a report on w, in colour if w is a terminal.
 func plot(w io.Writer, s *analysis.Report) error {
 	width := terminalWidth(w)
 	return tables.Plot(w, s, width, width > 0 && os.Getenv("NO_COLOR") == "")

@@ -179,12 +179,12 @@ func exitCode(err error) int {
 	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport,
 		results.ErrPacked, orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
-	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, fs.ErrPermission, syscall.EROFS, syscall.ENOSPC,
-		syscall.EDQUOT):
+	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, orchestrate.ErrCapacity, fs.ErrPermission,
+		syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT):
 		return exitMachine
 	case isAny(err, orchestrate.ErrInvalid, errUnverified):
 		return exitTrial
-	case errors.Is(err, compare.ErrIncomparable): // after a run that may not be read
+	case errors.Is(err, compare.ErrIncomparable): // after exitMachine: it may wrap fs.ErrPermission
 		return exitUsage
 	case errors.Is(err, errRegression):
 		return exitRegression

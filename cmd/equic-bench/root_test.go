@@ -32,6 +32,7 @@ func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
 		"a wrong flag is a usage error":                      {usage(rootCommand(nil), "unknown flag"), 2},
 		"a scenario with errors is one as well":              {fmt.Errorf("run: %w", &scenarios.Error{}), 2},
 		"no engine is the machine's":                         {fmt.Errorf("run: %w", docker.ErrNoEngine), 3},
+		"an attack that the clients cannot start":            {fmt.Errorf("%w: 2x", orchestrate.ErrCapacity), 3},
 		"a flood that the runtime cannot make":               {fmt.Errorf("%w: spoofed", orchestrate.ErrRuntime), 3},
 		"an invalid trial is a trial's":                      {fmt.Errorf("run: %w", orchestrate.ErrInvalid), 4},
 		"runs that differ in their kernel are a usage error": {fmt.Errorf("compare: %w", compare.ErrIncomparable), 2},

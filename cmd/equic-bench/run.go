@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -100,6 +101,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	if o.resume != "" {
 		return o.resumed(c, args)
 	}
+	if c.Flags().Changed("capacity") && !(o.capacity > 0 && !math.IsInf(o.capacity, 1)) {
+		return nil, usage(c, "--capacity %g is no number of requests per second: give one above zero", o.capacity)
+	}
 	if len(args) == 0 {
 		return nil, usage(c, "an argument is missing: name a scenario, such as scenarios/quick.yaml, or --resume a run")
 	}
@@ -140,13 +144,13 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	return s, nil
 }
 
-// resumed loads the scenario and the seed that a run recorded. It executes the recorded
-// plan, in the folder of the run.
+// resumed loads the scenario and the seed that a run recorded. It sets the options so that the run continues
+// in its own folder, with its recorded plan.
 func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenario, error) {
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
 	}
-	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa", "set"} {
+	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa", "set", "capacity"} {
 		if c.Flags().Changed(name) {
 			return nil, usage(c, "--resume continues the run as it was planned: leave out --%s", name)
 		}
@@ -155,13 +159,13 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if err != nil {
 		return nil, err
 	}
-	dir, err := filepath.Abs(run.Dir) // "." too has a folder above it
+	dir, err := filepath.Abs(run.Dir) // absolute, so that "." has a parent folder
 	if err != nil {
 		return nil, fmt.Errorf("find the folder of %s: %w", run.Dir, err)
 	}
 	o.results = filepath.Dir(dir)
 	s, err := scenarios.Load(filepath.Join(run.Dir, results.ScenarioFile))
-	if err != nil { // as text: its remedies are for the file of a new run, this one must not change
+	if err != nil { // as text, not wrapped: its remedies change the file, and a run's must not change
 		return nil, fmt.Errorf("%w %s: %s: start a new run", orchestrate.ErrResume, run.Dir, err.Error())
 	}
 	if s.Variants, err = scenarios.ParseVariants(run.Manifest.Experiment.Variants); err != nil {

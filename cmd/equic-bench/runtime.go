@@ -40,10 +40,10 @@ type runtimeKind struct {
 	// absent are open's errors if this machine has no such runtime.
 	absent  []error
 	absence string // in words
-	// refused is open's error if there may be one that is not used; nil if there is no such
-	// case. The error itself has the reason.
+	// refused is open's error if this machine may have such a runtime, but it is not used; nil if
+	// that cannot happen. The error has the reason.
 	refused error
-	// remote is true if nodes run on other hosts, of which checks of this machine say nothing.
+	// remote is true if nodes run on other hosts, which checks of this machine do not cover.
 	// Such a runtime has to be named: "auto" never chooses it.
 	remote bool
 	// grants is true if nodes may get rights that this process does not have.
@@ -53,7 +53,7 @@ type runtimeKind struct {
 	cleaner orchestrate.Cleaner
 	leaves  string // what killed runs leave
 	unasked string // doctor's finding on leftovers without a cleaner or an open runtime
-	// check is doctor's check if open fails, and found its finding otherwise.
+	// check is doctor's check if open fails; found returns its finding if open succeeds.
 	check doctor.Check
 	found func(results.Runtime) string
 }

@@ -53,7 +53,7 @@ func enterUserNamespace(ctx context.Context, s *scenarios.Scenario, cause error)
 }
 
 // envLock is the environment variable with the descriptor of the machine's lock. The command in the
-// user namespace inherits it, because a lock that it takes is valid only in its network namespace.
+// user namespace inherits the lock: one that it took itself would be valid only in its own network namespace.
 const envLock = "EQUIC_BENCH_LOCK"
 
 // inheritableLock takes the lock of the machine, for this process and what it becomes.
@@ -61,10 +61,11 @@ func inheritableLock(ctx context.Context) (*os.File, error) {
 	var config net.ListenConfig
 	l, err := config.Listen(ctx, "unix", lockName)
 	if err != nil {
-		if _, busy := lockMachine(ctx); busy != nil { // with the reason
+		release, busy := lockMachine(ctx)
+		if busy != nil { // with the reason
 			return nil, busy
 		}
-		return nil, fmt.Errorf("lock the machine: %w", err)
+		return nil, errors.Join(fmt.Errorf("lock the machine: %w", err), release()) // it was freed in between
 	}
 	lock, err := l.(*net.UnixListener).File() // a copy, which outlives l
 	if err != nil {

@@ -97,12 +97,17 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 
 // verifyFromRecords makes the checks that read the records of a run.
 func verifyFromRecords(run string, v *results.Verification) ([]results.Finding, error) {
+	searches := v.Manifest != nil && v.Manifest.Experiment.Search != nil
 	if v.NoRecords {
-		return []results.Finding{results.NeedsRecords("verdicts"), results.NeedsRecords("report")}, nil
+		findings := []results.Finding{results.NeedsRecords("verdicts"), results.NeedsRecords("report")}
+		if searches {
+			findings = slices.Insert(findings, 1, results.NeedsRecords("search"))
+		}
+		return findings, nil
 	}
 	findings := []results.Finding{validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)}
-	if m := v.Manifest; m != nil && m.Experiment.Search != nil {
-		searched := &results.Run{Dir: run, Manifest: *m, Trials: v.Trials}
+	if searches {
+		searched := &results.Run{Dir: run, Manifest: *v.Manifest, Trials: v.Trials}
 		findings = append(findings, orchestrate.VerifySearch(searched, analysis.JudgeAttack))
 	}
 	drawn, err := report.Verify(run)

@@ -1,5 +1,5 @@
-// Command equic-flood is an attacker of a trial that behaves unlike any honest client: it sends one
-// server Initials without a handshake behind them, or datagrams that are not QUIC. It prints
+// Command equic-flood is an attacker of a trial that behaves unlike any honest client: it sends
+// Initials that no handshake follows, or datagrams that are not QUIC, to one server. It prints
 // records (JSON lines) on standard output and logs on standard error.
 package main
 

@@ -103,8 +103,8 @@ func (v *onceValue) Set(text string) error {
 	return v.Value.Set(text)
 }
 
-// inheritTime is how long connections that an earlier process counted wait for their server
-// to count them again.
+// inheritTime is how long the gateway keeps connections that an earlier process counted, if their server does
+// not count them again.
 const inheritTime = 10 * time.Second
 
 // listFiles are the paths of the files with lists, empty for none.

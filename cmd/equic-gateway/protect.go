@@ -62,7 +62,7 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 		}
 		err = errors.Join(err, g.Leave())
 	}()
-	if socket == nil { // it may be that of another gateway, with another folder
+	if socket == nil { // the socket may belong to a gateway with another folder
 		socket, err = awaitFree(ctx, control.ErrInUse, func() (net.Listener, error) {
 			return control.ListenFor(ctx, o.socket, o.access)
 		})
@@ -121,7 +121,8 @@ const (
 	socketLook = 2 * time.Millisecond
 )
 
-// awaitFree opens what an earlier process may still have. inUse is the error then.
+// awaitFree opens something that an earlier process may still have open. It tries again for up to socketTime
+// while open returns inUse.
 func awaitFree[T any](ctx context.Context, inUse error, open func() (T, error)) (T, error) {
 	for end := time.Now().Add(socketTime); ; time.Sleep(socketLook) {
 		l, err := open()

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// device returns the name of the interface that has this address. What is not an address is
-// a name already.
+// device returns the name of the interface that has this address. A name that
+// is not an address is returned as it is.
 func device(name string) (string, error) {
 	address, err := netip.ParseAddr(name)
 	if err != nil {
