@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/containerd/cgroups/v3/cgroup1"
 	"github.com/containerd/cgroups/v3/cgroup2"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // groupPrefix begins the name of every control group of this package.
@@ -51,7 +53,34 @@ const probeLimit = 64 << 20
 // memoryGroup limits the memory of the processes in it.
 type memoryGroup interface {
 	add(pid int) error
+	path() string
 	remove() error
+}
+
+// killGroup kills the processes of a node's control group. It tries several times, because
+// they may be starting others.
+func killGroup(path string) error {
+	for range 100 {
+		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		if err != nil {
+			return fmt.Errorf("look for processes that a node has left: %w", err)
+		}
+		pids := strings.Fields(string(text))
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, text := range pids {
+			pid, err := strconv.Atoi(text)
+			if err != nil || pid <= 1 { // zero is a process of another PID namespace
+				continue
+			}
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("kill process %d, which a node has left: %w", pid, err)
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return nil // the removal of the group reports those that are left
 }
 
 // newMemoryGroup makes a control group with a limit in bytes, and without swap if the
@@ -72,7 +101,7 @@ func newMemoryGroup(version, name string, limit int64) (group memoryGroup, swap 
 		_ = os.Remove(filepath.Join(legacy, name)) // it may exist without its limit
 		return nil, false, fmt.Errorf("make control group %s: %w", name, err)
 	}
-	return groupV1{c}, swap, nil
+	return groupV1{c, filepath.Join(legacy, name)}, swap, nil
 }
 
 // newGroupV2 makes a group under a root of version 2.
@@ -85,7 +114,7 @@ func newGroupV2(root, name string, limit int64) (group memoryGroup, swap bool, e
 	if err != nil {
 		return nil, false, fmt.Errorf("make control group %s: %w", name, err)
 	}
-	return groupV2{m}, swap, nil
+	return groupV2{m, filepath.Join(root, name)}, swap, nil
 }
 
 // memoryHierarchy returns only the memory controller.
@@ -93,14 +122,22 @@ func memoryHierarchy() ([]cgroup1.Subsystem, error) {
 	return []cgroup1.Subsystem{cgroup1.NewMemory(filepath.Dir(legacy))}, nil
 }
 
-type groupV1 struct{ cgroup1.Cgroup }
+type groupV1 struct {
+	cgroup1.Cgroup
+	dir string
+}
 
 func (g groupV1) add(pid int) error { return g.Add(cgroup1.Process{Pid: pid}) }
+func (g groupV1) path() string      { return g.dir }
 func (g groupV1) remove() error     { return g.Delete() }
 
-type groupV2 struct{ *cgroup2.Manager }
+type groupV2 struct {
+	*cgroup2.Manager
+	dir string
+}
 
 func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) }
+func (g groupV2) path() string      { return g.dir }
 func (g groupV2) remove() error     { return g.Delete() }
 
 // dyingLimit bounds the wait for the processes of a killed run: they leave their group

@@ -65,6 +65,15 @@ func play(role string) int {
 			kept = append(kept, bytes.Repeat([]byte{1}, 1<<20))
 		}
 		fmt.Println(len(kept))
+	case "leave a daemon":
+		daemon := exec.Command("/proc/self/exe") //nolint:noctx // it is killed with its control group
+		daemon.Env = []string{roleVariable + "=sleep"}
+		daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := daemon.Start(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
+		fmt.Println("left", daemon.Process.Pid)
 	case "run and be killed":
 		return runAndBeKilled()
 	}
@@ -362,6 +371,30 @@ func TestANodeOverItsMemoryLimitIsKilled(t *testing.T) {
 	start(t, n, "server")
 	if code := wait(t, n, "server"); code != 137 {
 		t.Errorf("exit code %d, want 137", code)
+	}
+}
+
+func TestADaemonThatANodeLeavesIsKilled(t *testing.T) {
+	s := spec("leave a daemon")
+	s.Nodes[0].MemoryBytes = 64 << 20
+	n := open(t, s)
+	if n.(*nodes).runtime.memory == "" {
+		t.Skip("no control group for memory here")
+	}
+	var out bytes.Buffer
+	if err := n.Start(t.Context(), "server", &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if code := wait(t, n, "server"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &out)
+	}
+	var pid int
+	if _, err := fmt.Sscanf(out.String(), "left %d", &pid); err != nil {
+		t.Fatalf("%v in %q", err, &out)
+	}
+	testkit.Await(t, "the end of the daemon", func() bool { return gone(pid) })
+	if err := n.Remove(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -122,7 +122,7 @@ func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 	if err != nil {
 		return
 	}
-	sweepErr := sweep(command.Process.Pid)
+	sweepErr := n.sweep(command.Process.Pid)
 	err = command.Wait()
 	if _, exited := errors.AsType[*exec.ExitError](err); exited {
 		err = nil
@@ -134,10 +134,10 @@ func (n *node) run(stdout, stderr io.Writer, started chan<- error) {
 }
 
 // sweep waits for the end of a node's process and kills what is left of its process
-// group, as the end of a container's first process does. Otherwise a surviving program
-// would keep the node's output open. The process is not reaped yet, so its group's
-// number cannot be reused.
-func sweep(pid int) error {
+// group and its control group, as the end of a container's first process does. Otherwise a
+// surviving program would keep the node's output open. The process is not reaped yet, so its
+// process group's number cannot be reused.
+func (n *node) sweep(pid int) error {
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if errors.Is(err, unix.EINTR) {
@@ -151,7 +151,10 @@ func sweep(pid int) error {
 	if err := unix.Kill(-pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("kill process group %d: %w", pid, err)
 	}
-	return nil
+	if n.group == nil {
+		return nil
+	}
+	return killGroup(n.group.path()) // a daemon has left the process group
 }
 
 func (n *node) start(stdout, stderr io.Writer) (*exec.Cmd, error) {
