@@ -57,30 +57,30 @@ type memoryGroup interface {
 	remove() error
 }
 
-// killGroup kills the processes of a node's control group. It tries several times, because
-// they may be starting others.
+// killGroup kills the processes of a node's control group, also those that they start
+// meanwhile: it reads the group until it lists no process that has not been killed.
 func killGroup(path string) error {
-	for range 100 {
+	killed := map[int]bool{}
+	for {
 		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
 		if err != nil {
 			return fmt.Errorf("look for processes that a node has left: %w", err)
 		}
-		pids := strings.Fields(string(text))
-		if len(pids) == 0 {
-			return nil
-		}
-		for _, text := range pids {
+		before := len(killed)
+		for _, text := range strings.Fields(string(text)) {
 			pid, err := strconv.Atoi(text)
-			if err != nil || pid <= 1 { // zero is a process of another PID namespace
+			if err != nil || pid <= 1 || killed[pid] { // zero is a process of another PID namespace
 				continue
 			}
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("kill process %d, which a node has left: %w", pid, err)
 			}
+			killed[pid] = true
 		}
-		time.Sleep(time.Millisecond)
+		if len(killed) == before {
+			return nil
+		}
 	}
-	return nil // the removal of the group reports those that are left
 }
 
 // newMemoryGroup makes a control group with a limit in bytes, and without swap if the

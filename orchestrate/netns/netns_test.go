@@ -361,13 +361,20 @@ func TestASignalReachesTheNode(t *testing.T) {
 	}
 }
 
-func TestANodeOverItsMemoryLimitIsKilled(t *testing.T) {
-	s := spec("grow")
+// openLimited opens a server with a memory limit, and so with a control group.
+func openLimited(t *testing.T, role string) orchestrate.Nodes {
+	t.Helper()
+	s := spec(role)
 	s.Nodes[0].MemoryBytes = 64 << 20
 	n := open(t, s)
 	if n.(*nodes).runtime.memory == "" {
 		t.Skip("no control group for memory here")
 	}
+	return n
+}
+
+func TestANodeOverItsMemoryLimitIsKilled(t *testing.T) {
+	n := openLimited(t, "grow")
 	start(t, n, "server")
 	if code := wait(t, n, "server"); code != 137 {
 		t.Errorf("exit code %d, want 137", code)
@@ -375,12 +382,7 @@ func TestANodeOverItsMemoryLimitIsKilled(t *testing.T) {
 }
 
 func TestADaemonThatANodeLeavesIsKilled(t *testing.T) {
-	s := spec("leave a daemon")
-	s.Nodes[0].MemoryBytes = 64 << 20
-	n := open(t, s)
-	if n.(*nodes).runtime.memory == "" {
-		t.Skip("no control group for memory here")
-	}
+	n := openLimited(t, "leave a daemon")
 	var out bytes.Buffer
 	if err := n.Start(t.Context(), "server", &out, io.Discard); err != nil {
 		t.Fatal(err)
