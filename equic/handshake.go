@@ -259,8 +259,8 @@ func (h *handshake) fail() {
 	t.publish(h.index)
 }
 
-// unbegun is a handshake that is not in a table: in monitor mode nobody is asked for a Retry,
-// so too many handshakes would fill the table. Its connection is counted once it is complete.
+// unbegun is a handshake that is not in a table. In monitor mode no attempt is answered with a
+// Retry, so too many handshakes would fill the table. Its connection is counted once it is complete.
 type unbegun struct {
 	counts
 	port    uint16

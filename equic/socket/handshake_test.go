@@ -124,8 +124,10 @@ func TestAHandshakeOutlivesItsGateway(t *testing.T) {
 		t.Error("want the second connection of bob, and not the third")
 	}
 	failed.Close()
-	if alice, bob, carol := g.Count(443, alice), g.Count(443, bob), g.Count(443, carol); alice != 1 || bob != 2 || carol != 1 {
-		t.Errorf("the new gateway counts %d, %d and %d, want 1, 2 and 1", alice, bob, carol)
+	for addr, want := range map[netip.Addr]int{alice: 1, bob: 2, carol: 1} {
+		if got := g.Count(443, addr); got != want {
+			t.Errorf("the new gateway counts %d of %s, want %d", got, addr, want)
+		}
 	}
 	early.Close()
 	late.Close()

@@ -196,7 +196,9 @@ func recordFaults() map[string]fault {
 			}
 			return true
 		}), rules{RuleGenerator}, "1 of 1 s of the attack"},
-		"the host gave the clients' CPUs to other guests": {record.NoBlock, edited(stolen), rules{RuleGenerator}, "1 of 1 s of the attack"},
+		"the host gave the clients' CPUs to other guests": {
+			record.NoBlock, edited(stolen), rules{RuleGenerator}, "1 of 1 s of the attack",
+		},
 		"a client had no sockets left": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if n.Name == "parallel-2" && l.Request != nil && l.Request.Seq == 3 {
 				l.Request.Outcome, l.Request.Error = record.Local, "open socket: too many open files"

@@ -53,7 +53,7 @@ type rule struct {
 var versions = map[int][]rule{1: rules1, 2: rules2, 3: rules3, stealVersion: rules3}
 
 // stealVersion is the first version in which CPU time that the host gave to other guests
-// counts as busy: nobody here could use it.
+// counts as busy: the run could not use it.
 const stealVersion = 4
 
 var (

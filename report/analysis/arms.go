@@ -28,7 +28,7 @@ func (s *Summary) compareArms(run *results.Run) error {
 	}
 	s.Warnings = append(s.Warnings, alternationWarning(run.Manifest.Experiment.AlternateNS))
 	if run.Manifest.Experiment.Sequential.Clients == 0 {
-		return nil // nobody sees the cost
+		return nil // the cost is measured by these clients
 	}
 	cost, err := s.costOfAlternation(run)
 	s.Cost = cost
