@@ -78,7 +78,8 @@ func (d *decoder) distinctNames(root *yaml.Node, all []cell) {
 	for i := range all {
 		name := all[i].name()
 		if seen[name] {
-			d.wrong(root, "loads, servers and matrix", fmt.Sprintf("make two cells of the name %q", name), "rename a load or a server")
+			d.wrong(root, "loads, servers and matrix", fmt.Sprintf("make two cells of the name %q", name),
+				"rename a load or a server")
 		}
 		seen[name] = true
 	}

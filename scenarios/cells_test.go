@@ -235,7 +235,8 @@ func TestACellIsGivenOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := Parse("x.yaml", []byte("name: x\n"+test.file)); err == nil || !strings.Contains(err.Error(), test.want) {
+			_, err := Parse("x.yaml", []byte("name: x\n"+test.file))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want %q", err, test.want)
 			}
 		})

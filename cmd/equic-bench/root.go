@@ -179,8 +179,8 @@ func exitCode(err error) int {
 	case wrongUsage, wrongScenario, isAny(err, results.ErrNoRun, analysis.ErrNoTrials, report.ErrNotAReport,
 		results.ErrPacked, orchestrate.ErrNoBinary, orchestrate.ErrResume):
 		return exitUsage
-	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, orchestrate.ErrCapacity, fs.ErrPermission,
-		syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT):
+	case runtimeFails(err), isAny(err, errBusy, errMachine, orchestrate.ErrRuntime, orchestrate.ErrCapacity,
+		fs.ErrPermission, syscall.EROFS, syscall.ENOSPC, syscall.EDQUOT):
 		return exitMachine
 	case isAny(err, orchestrate.ErrInvalid, errUnverified):
 		return exitTrial
