@@ -67,7 +67,7 @@ func killGroup(path string) error {
 			return fmt.Errorf("look for processes that a node has left: %w", err)
 		}
 		before := len(killed)
-		for _, text := range strings.Fields(string(text)) {
+		for text := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(text)
 			if err != nil || pid <= 1 || killed[pid] { // zero is a process of another PID namespace
 				continue
