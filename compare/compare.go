@@ -7,6 +7,7 @@
 package compare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -99,17 +100,17 @@ func DefaultMetrics() []string {
 
 // Runs compares two runs. The error wraps ErrIncomparable if they differ in what they
 // measured or in the machine, and names the differences. Otherwise it wraps ErrMetric,
-// results.ErrNoRun or analysis.ErrNoTrials.
-func Runs(o Options) (*Comparison, error) {
+// results.ErrNoRun, analysis.ErrNoTrials or context.Canceled.
+func Runs(ctx context.Context, o Options) (*Comparison, error) {
 	metrics, err := choose(o.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	base, err := open(o.Base)
+	base, err := open(ctx, o.Base)
 	if err != nil {
 		return nil, fmt.Errorf("BASE: %w", err)
 	}
-	fresh, err := open(o.New)
+	fresh, err := open(ctx, o.New)
 	if err != nil {
 		return nil, fmt.Errorf("NEW: %w", err)
 	}
@@ -172,12 +173,12 @@ type analysed struct {
 	report *analysis.Report
 }
 
-func open(dir string) (*analysed, error) {
+func open(ctx context.Context, dir string) (*analysed, error) {
 	run, err := results.Open(dir)
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	report, err := analysis.Read(run)
+	report, err := analysis.Read(run.Until(ctx))
 	if err != nil {
 		return nil, fmt.Errorf("figures of %s: %w", dir, unreadable(err))
 	}
@@ -190,7 +191,7 @@ func open(dir string) (*analysed, error) {
 // unreadable wraps the error for a run of another layout, or for a damaged one, in
 // ErrIncomparable.
 func unreadable(err error) error {
-	if errors.Is(err, results.ErrNoRun) || errors.Is(err, analysis.ErrNoTrials) {
+	if errors.Is(err, results.ErrNoRun) || errors.Is(err, analysis.ErrNoTrials) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrIncomparable, err)

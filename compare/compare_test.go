@@ -2,6 +2,7 @@ package compare_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // are given.
 func compared(t *testing.T, base, fresh *synth, metrics ...string) *compare.Comparison {
 	t.Helper()
-	c, err := compare.Runs(compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
+	c, err := compare.Runs(t.Context(), compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
 	testkit.Must(t, err)
 	return c
 }
@@ -118,7 +119,7 @@ func TestMoreThroughputIsBetterAndMoreOfAllElseIsWorse(t *testing.T) {
 	}
 	fresh := ordinary(2)
 	fresh.manifest = func(m *results.Manifest) { m.Experiment.Sequential.Requests = 900 } // a window twice as long
-	c, err := compare.Runs(compare.Options{
+	c, err := compare.Runs(t.Context(), compare.Options{
 		Base: ordinary(1).write(t), New: fresh.write(t), Threshold: 0.05,
 		Metrics: []string{"throughput-mean"}, Force: true,
 	})
@@ -155,13 +156,13 @@ func TestRunsOfOtherThingsAreRefusedUnlessForced(t *testing.T) {
 			base.blocks, fresh.blocks = 1, 1
 			tt.change(fresh)
 			o := compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05}
-			_, err := compare.Runs(o)
+			_, err := compare.Runs(t.Context(), o)
 			if !errors.Is(err, compare.ErrIncomparable) || !strings.Contains(err.Error(), tt.says) ||
 				!strings.Contains(err.Error(), "--force") {
 				t.Errorf("error %v, want one that says %q and --force", err, tt.says)
 			}
 			o.Force = true
-			c, err := compare.Runs(o)
+			c, err := compare.Runs(t.Context(), o)
 			testkit.Must(t, err)
 			if !slices.Equal(c.Forced, []string{tt.says}) {
 				t.Errorf("the forced comparison says %q, want %q", c.Forced, tt.says)
@@ -194,11 +195,20 @@ func TestRunsThatCannotBeReadSayWhich(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := compare.Runs(compare.Options{Base: good, New: tt.dir, Threshold: 0.05})
+			_, err := compare.Runs(t.Context(), compare.Options{Base: good, New: tt.dir, Threshold: 0.05})
 			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want %v that says %q", err, tt.is, tt.says)
 			}
 		})
+	}
+}
+
+func TestAnInterruptionIsNotAnAnswer(t *testing.T) {
+	interrupted, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := compare.Runs(interrupted, compare.Options{Base: ordinary(1).write(t), New: ordinary(2).write(t), Threshold: 0.05})
+	if !errors.Is(err, context.Canceled) || errors.Is(err, compare.ErrIncomparable) {
+		t.Errorf("error %v, want %v only", err, context.Canceled)
 	}
 }
 
@@ -285,7 +295,7 @@ func TestMetricsAreChosenByName(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := dirs
 			o.Metrics = tt.metrics
-			c, err := compare.Runs(o)
+			c, err := compare.Runs(t.Context(), o)
 			if tt.says != "" {
 				if !errors.Is(err, compare.ErrMetric) || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("error %v, want one that says %q", err, tt.says)

@@ -113,7 +113,7 @@ func TestNoiseIsTheDifferenceBetweenTheSameTwice(t *testing.T) {
 func TestARunThatEndedBeforeItsFirstPlainTrialSaysSo(t *testing.T) {
 	s := synth.WithArm(synth.Closed(1), results.Unmeasured, 1)
 	s.Trials = s.Trials[1:]
-	_, err := Write(s.Write(t), Options{})
+	_, err := Write(t.Context(), s.Write(t), Options{})
 	if !errors.Is(err, analysis.ErrNoTrials) || !strings.Contains(err.Error(), "--resume") {
 		t.Errorf("error %v, want ErrNoTrials with what to do", err)
 	}

@@ -22,7 +22,7 @@ func TestReportInPortuguese(t *testing.T) {
 		"figure-3.csv": reported(t, dir, "figure-3.csv"),
 		"figure-3.svg": reported(t, dir, "figure-3.svg"),
 	}
-	_, err := Write(dir, Options{Lang: figures.Portuguese})
+	_, err := Write(t.Context(), dir, Options{Lang: figures.Portuguese})
 	testkit.Must(t, err)
 	if !bytes.Equal(reported(t, dir, "figure-3.csv"), english["figure-3.csv"]) {
 		t.Error("the data depend on the language")
@@ -30,10 +30,10 @@ func TestReportInPortuguese(t *testing.T) {
 	if bytes.Equal(reported(t, dir, "figure-3.svg"), english["figure-3.svg"]) {
 		t.Error("the figure does not")
 	}
-	if f, err := Verify(dir); err != nil || f.Status != results.Holds {
+	if f, err := Verify(t.Context(), dir); err != nil || f.Status != results.Holds {
 		t.Errorf("verify says %+v, %v", f, err)
 	}
-	if _, err := Write(dir, Options{Lang: "xx"}); err == nil || !strings.Contains(err.Error(), "use en or pt") {
+	if _, err := Write(t.Context(), dir, Options{Lang: "xx"}); err == nil || !strings.Contains(err.Error(), "use en or pt") {
 		t.Errorf("error %v, want one that names the languages", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, results.ReportDir, SummaryFile)); err != nil {

@@ -8,6 +8,7 @@
 package report
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,8 +55,9 @@ var ErrNotAReport = errors.New("folder is not a report")
 // Write regenerates the report of a run directory from its raw records, and returns its
 // numbers. The old report stays until the new one is complete. If a run has no valid trial, the error wraps
 // analysis.ErrNoTrials and describes the problems of its trials. If Options.Out is a folder with anything
-// other than a report, the error wraps ErrNotAReport.
-func Write(runDir string, o Options) (*analysis.Report, error) {
+// other than a report, the error wraps ErrNotAReport. If the context ends before the new report is
+// complete, the old one stays, and the error wraps the context's.
+func Write(ctx context.Context, runDir string, o Options) (*analysis.Report, error) {
 	out := filepath.Join(runDir, results.ReportDir)
 	if o.Out != "" {
 		out = filepath.Clean(o.Out)
@@ -63,7 +65,7 @@ func Write(runDir string, o Options) (*analysis.Report, error) {
 			return nil, err
 		}
 	}
-	summary, drawn, err := drawIn(runDir, filepath.Dir(out), o)
+	summary, drawn, err := drawIn(ctx, runDir, filepath.Dir(out), o)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +96,7 @@ func replaceable(dir string) error {
 
 // drawIn makes a new folder in the given place, and writes the report of a run into it. The caller then owns
 // the new folder.
-func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
+func drawIn(ctx context.Context, runDir, place string, o Options) (*analysis.Report, string, error) {
 	lang, err := figures.ParseLanguage(o.Lang)
 	if err != nil {
 		return nil, "", err
@@ -107,7 +109,7 @@ func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	if judged == nil {
 		judged = claims.EQUIC()
 	}
-	summary, err := judged.Read(run)
+	summary, err := judged.Read(run.Until(ctx))
 	if err != nil {
 		return nil, "", fmt.Errorf("report on %s: %w", runDir, err)
 	}
@@ -121,7 +123,7 @@ func drawIn(runDir, place string, o Options) (*analysis.Report, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("make report folder: %w", err)
 	}
-	if err := writeAll(dir, summary, o.Claims); err != nil {
+	if err := writeAll(ctx, dir, summary, o.Claims); err != nil {
 		return nil, "", errors.Join(fmt.Errorf("report on %s: %w", runDir, err), os.RemoveAll(dir))
 	}
 	return summary, dir, nil
@@ -138,7 +140,7 @@ func replace(dir, tmp string) error {
 	return os.Chmod(dir, 0o755)
 }
 
-func writeAll(dir string, r *analysis.Report, given *claims.File) error {
+func writeAll(ctx context.Context, dir string, r *analysis.Report, given *claims.File) error {
 	if given != nil {
 		if err := os.WriteFile(filepath.Join(dir, ClaimsFile), given.Text(), 0o644); err != nil {
 			return err
@@ -153,6 +155,9 @@ func writeAll(dir string, r *analysis.Report, given *claims.File) error {
 	}
 	drawn := figures.All(r)
 	for _, f := range drawn {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := f.Write(dir); err != nil {
 			return err
 		}

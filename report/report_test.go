@@ -28,7 +28,7 @@ import (
 // write reports on a run that must have valid trials.
 func write(t *testing.T, dir string) *analysis.Report {
 	t.Helper()
-	s, err := Write(dir, Options{})
+	s, err := Write(t.Context(), dir, Options{})
 	testkit.Must(t, err)
 	return s
 }
@@ -211,7 +211,7 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := tt.run.Write(t)
-			_, err := Write(dir, Options{})
+			_, err := Write(t.Context(), dir, Options{})
 			if !errors.Is(err, analysis.ErrNoTrials) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("error %v, want one that says %q", err, tt.says)
 			}
@@ -221,7 +221,7 @@ func TestRunWithNothingToReportIsAnError(t *testing.T) {
 		})
 	}
 	t.Run("no run at all", func(t *testing.T) {
-		if _, err := Write(t.TempDir(), Options{}); !errors.Is(err, os.ErrNotExist) {
+		if _, err := Write(t.Context(), t.TempDir(), Options{}); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("error %v, want that the manifest does not exist", err)
 		}
 	})
@@ -234,7 +234,7 @@ func TestBrokenRecordIsAnErrorThatNamesItsLine(t *testing.T) {
 	testkit.Must(t, err)
 	_, err = f.WriteString("{\"request\":\n")
 	testkit.Must(t, errors.Join(err, f.Close()))
-	if _, err := Write(dir, Options{}); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
+	if _, err := Write(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
 		t.Errorf("error %v, want one that names sequential-3.jsonl:502", err)
 	}
 }
@@ -364,7 +364,7 @@ func summarise(t *testing.T, dir string) *analysis.Report {
 func TestAVariantThatIsUnknownIsAnError(t *testing.T) {
 	run := synth.OneBlock()
 	run.Experiment.Variants = append(run.Experiment.Variants, "no-such-block")
-	_, err := Write(run.Write(t), Options{})
+	_, err := Write(t.Context(), run.Write(t), Options{})
 	if err == nil || !strings.Contains(err.Error(), `unknown variant "no-such-block"`) ||
 		!strings.Contains(err.Error(), "xdp-block-new") {
 		t.Errorf("error %v, want one that names the variant and those that are known", err)

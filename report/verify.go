@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ import (
 
 // Verify draws the report of a run again, in a temporary folder outside of it, and
 // compares each file with that of the run, byte for byte. A run without a report is not
-// checked. An error is a problem of this machine, such as a full disk, and not of the run.
-func Verify(runDir string) (f results.Finding, err error) {
+// checked. An error is a problem of this machine, such as a full disk, or the end of the context,
+// and not of the run.
+func Verify(ctx context.Context, runDir string) (f results.Finding, err error) {
 	f = results.Finding{Check: "report", Status: results.NotChecked, Evidence: "not drawn"}
 	info, err := os.Lstat(filepath.Join(runDir, results.ReportDir))
 	switch {
@@ -38,9 +40,9 @@ func Verify(runDir string) (f results.Finding, err error) {
 		return f, fmt.Errorf("make a folder to draw the report in: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(place)) }()
-	_, drawn, err := drawIn(runDir, place, Options{Lang: drawnIn(runDir), Claims: claimsOf(runDir)})
+	_, drawn, err := drawIn(ctx, runDir, place, Options{Lang: drawnIn(runDir), Claims: claimsOf(runDir)})
 	switch {
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), err != nil && ctx.Err() != nil:
 		return f, err
 	case err != nil:
 		return broken(f, err.Error()), nil

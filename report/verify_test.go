@@ -2,11 +2,14 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
@@ -17,7 +20,7 @@ import (
 
 func verified(t *testing.T, dir string) results.Finding {
 	t.Helper()
-	f, err := Verify(dir)
+	f, err := Verify(t.Context(), dir)
 	testkit.Must(t, err)
 	return f
 }
@@ -51,6 +54,62 @@ func TestAReportFollowsFromItsRecords(t *testing.T) {
 	}
 }
 
+// endsAfter is a context that ends when its error has been asked for some times.
+type endsAfter struct {
+	context.Context
+	left *atomic.Int64
+}
+
+func (e endsAfter) Err() error {
+	if e.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+func TestAnInterruptionLeavesTheOldReportAndNothingElse(t *testing.T) {
+	dir := quick(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	before := filesIn(t, dir)
+	for name, do := range map[string]func(context.Context) error{
+		"Write":  func(ctx context.Context) error { _, err := Write(ctx, dir, Options{}); return err },
+		"Verify": func(ctx context.Context) error { _, err := Verify(ctx, dir); return err },
+	} {
+		interrupted := 0
+		for asked := int64(0); ; asked = 2*asked + 1 {
+			left := new(atomic.Int64)
+			left.Store(asked)
+			err := do(endsAfter{t.Context(), left})
+			if after := filesIn(t, dir); !slices.Equal(after, before) {
+				t.Errorf("%s: files %q, want %q", name, after, before)
+			}
+			if left := filesIn(t, os.TempDir()); len(left) > 1 { // the folder itself
+				t.Errorf("%s: left behind: %q", name, left)
+			}
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s: %v, want %v", name, err, context.Canceled)
+			}
+			interrupted++
+		}
+		if interrupted < 3 { // at the first file, in between, and at the figures
+			t.Errorf("%s: interrupted %d times", name, interrupted)
+		}
+	}
+}
+
+// filesIn returns the paths of everything in a folder, and of the folder.
+func filesIn(t *testing.T, dir string) (paths []string) {
+	t.Helper()
+	testkit.Must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	}))
+	return paths
+}
+
 // A report on another paper keeps its claims, so that it can be drawn again.
 func TestAReportWithClaimsOfItsOwnFollowsFromThem(t *testing.T) {
 	dir := synth.ShortBlocks(1).Write(t)
@@ -59,7 +118,7 @@ func TestAReportWithClaimsOfItsOwnFollowsFromThem(t *testing.T) {
 	testkit.Must(t, os.WriteFile(path, []byte(mine), 0o644))
 	given, err := claims.Load(path)
 	testkit.Must(t, err)
-	_, err = Write(dir, Options{Claims: given})
+	_, err = Write(t.Context(), dir, Options{Claims: given})
 	testkit.Must(t, err)
 	if !strings.Contains(string(reported(t, dir, MarkdownFile)), "## Mine: paper against measured") {
 		t.Error("the claims of the other paper are not in the report")

@@ -47,7 +47,7 @@ func TestAReportGoesToAFolderOfItsOwn(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "new", "report")
 	testkit.Must(t, os.Mkdir(filepath.Dir(out), 0o755))
 	for range 2 { // the second replaces the first
-		_, err := Write(run, Options{Out: out + "/"})
+		_, err := Write(t.Context(), run, Options{Out: out + "/"})
 		testkit.Must(t, err)
 	}
 	if _, err := os.Stat(filepath.Join(out, HTMLFile)); err != nil {
@@ -59,7 +59,7 @@ func TestAReportGoesToAFolderOfItsOwn(t *testing.T) {
 	precious := t.TempDir()
 	testkit.Must(t, os.WriteFile(filepath.Join(precious, "letter.txt"), nil, 0o600))
 	testkit.Must(t, os.WriteFile(filepath.Join(precious, SummaryFile), nil, 0o600)) // another program's
-	if _, err := Write(run, Options{Out: precious}); !errors.Is(err, ErrNotAReport) {
+	if _, err := Write(t.Context(), run, Options{Out: precious}); !errors.Is(err, ErrNotAReport) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(precious, "letter.txt")); err != nil {

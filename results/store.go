@@ -1,9 +1,11 @@
 package results
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -192,6 +194,14 @@ type Run struct {
 	Trials   []*Trial // complete trials, in the order of their names
 	// Cell is the cell for which CellRuns made the run; zero for a whole run.
 	Cell Cell
+
+	until context.Context // see Until; nil if nothing ends Lines
+}
+
+// Until makes Lines return the context's error once the context has ended. It returns the run.
+func (r *Run) Until(ctx context.Context) *Run {
+	r.until = ctx
+	return r
 }
 
 // Open reads the manifest and the trials' metadata of a run directory.
@@ -269,7 +279,28 @@ func (r *Run) Lines(t *Trial, n *Node, yield func(*record.Line) error) error {
 		return fmt.Errorf("read records: %w", err)
 	}
 	defer f.Close()
-	return record.ReadLines(f, path, yield)
+	var from io.Reader = f
+	if r.until != nil {
+		from = readerUntil{r.until, f}
+	}
+	err = record.ReadLines(from, path, yield)
+	if err != nil && r.until != nil && r.until.Err() != nil {
+		return fmt.Errorf("read %s: %w", path, r.until.Err()) // the last line may be incomplete
+	}
+	return err
+}
+
+// readerUntil is a reader that fails once a context has ended.
+type readerUntil struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r readerUntil) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }
 
 func trialName(p PlannedTrial, attempt int) string {

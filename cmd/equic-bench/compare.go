@@ -53,7 +53,7 @@ func compareCommand() *cobra.Command {
 				return usage(c, "--threshold: %w", err)
 			}
 			o.Base, o.New = args[0], args[1]
-			found, err := compare.Runs(o)
+			found, err := compare.Runs(c.Context(), o)
 			if errors.Is(err, compare.ErrMetric) {
 				return usage(c, "--metrics: %w", err)
 			}

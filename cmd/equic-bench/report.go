@@ -77,7 +77,7 @@ tables do.`,
 			if err != nil {
 				return err
 			}
-			summary, err := report.Write(run, report.Options{Lang: o.lang, Claims: judged, Out: o.out})
+			summary, err := report.Write(c.Context(), run, report.Options{Lang: o.lang, Claims: judged, Out: o.out})
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -245,20 +246,23 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 		progress.say("overhead: %.1f s per trial%s", outcome.Overhead.Seconds(), settled(outcome.Settled))
 	}
 	broken := ctx.Err() != nil || err != nil && !errors.Is(err, orchestrate.ErrInvalid)
-	if shown := o.conclude(c.ErrOrStderr(), outcome, broken); shown != nil && !unread(shown) {
+	if shown := o.conclude(ctx, c.ErrOrStderr(), outcome, broken); shown != nil && !unread(shown) {
 		progress.say("warning: the report was not written: %v; to write it, run `equic-bench report %s`", shown,
 			outcome.Dir)
+		if errors.Is(shown, context.Canceled) {
+			err = errors.Join(err, shown)
+		}
 	}
 	return errors.Join(err, o.print(c.OutOrStdout(), outcome))
 }
 
 // conclude writes the report of a run, unless the run broke off, and shows its results
 // so far. It shows nothing if no trial is valid.
-func (o *runOptions) conclude(w io.Writer, outcome orchestrate.Outcome, broken bool) error {
+func (o *runOptions) conclude(ctx context.Context, w io.Writer, outcome orchestrate.Outcome, broken bool) error {
 	if !slices.ContainsFunc(outcome.Trials, func(t results.Trial) bool { return t.Valid && t.Arm == results.Plain }) {
 		return nil
 	}
-	written, err := o.report(outcome.Dir, broken)
+	written, err := o.report(ctx, outcome.Dir, broken)
 	if err != nil || o.quiet {
 		return err
 	}
@@ -286,9 +290,9 @@ func nextSteps(w io.Writer, run, dir string) error {
 }
 
 // report reads a run, and writes its report unless the run broke off.
-func (o *runOptions) report(dir string, broken bool) (*analysis.Report, error) {
+func (o *runOptions) report(ctx context.Context, dir string, broken bool) (*analysis.Report, error) {
 	if !broken {
-		return report.Write(dir, report.Options{})
+		return report.Write(ctx, dir, report.Options{})
 	}
 	run, err := results.Open(dir)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -88,7 +89,7 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 	if err != nil {
 		return nil, err
 	}
-	fromRecords, err := verifyFromRecords(run, v)
+	fromRecords, err := verifyFromRecords(c.Context(), run, v)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +97,7 @@ func (o *verifyOptions) verify(c *cobra.Command, run string) ([]results.Finding,
 }
 
 // verifyFromRecords makes the checks that read the records of a run.
-func verifyFromRecords(run string, v *results.Verification) ([]results.Finding, error) {
+func verifyFromRecords(ctx context.Context, run string, v *results.Verification) ([]results.Finding, error) {
 	searches := v.Manifest != nil && v.Manifest.Experiment.Search != nil
 	if v.NoRecords {
 		findings := []results.Finding{results.NeedsRecords("verdicts"), results.NeedsRecords("report")}
@@ -105,12 +106,15 @@ func verifyFromRecords(run string, v *results.Verification) ([]results.Finding, 
 		}
 		return findings, nil
 	}
-	findings := []results.Finding{validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Lines)}
+	findings := []results.Finding{validity.Verify(v.Manifest, v.Trials, (&results.Run{Dir: run}).Until(ctx).Lines)}
 	if searches {
 		searched := &results.Run{Dir: run, Manifest: *v.Manifest, Trials: v.Trials}
-		findings = append(findings, orchestrate.VerifySearch(searched, analysis.JudgeAttack))
+		findings = append(findings, orchestrate.VerifySearch(searched.Until(ctx), analysis.JudgeAttack))
 	}
-	drawn, err := report.Verify(run)
+	if err := ctx.Err(); err != nil { // the findings are those of records that were not read to their end
+		return nil, fmt.Errorf("verify %s: %w", run, err)
+	}
+	drawn, err := report.Verify(ctx, run)
 	return append(findings, drawn), err
 }
 
