@@ -19,8 +19,9 @@ func cleanCommand() *cobra.Command {
 		Use:   "clean",
 		Short: "Remove the containers, networks and groups of an interrupted run",
 		Long: `Removes what an interrupted run left: containers, services of a swarm, networks,
-control groups, and prints what it removed. What belongs to a run in progress
-stays. Half a trial in a run directory is removed by run --resume.`,
+control groups with the processes in them, and prints what it removed. What
+belongs to a run in progress stays. Half a trial in a run directory is removed
+by run --resume.`,
 		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			removed, err := clean(c, images)

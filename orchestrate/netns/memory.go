@@ -57,14 +57,17 @@ type memoryGroup interface {
 	remove() error
 }
 
-// killGroup kills the processes of a node's control group, also those that they start
-// meanwhile: it reads the group until it lists no process that has not been killed.
+// killGroup kills the processes of a control group, also those that they start meanwhile:
+// it reads the group until it lists no process that has not been killed.
 func killGroup(path string) error {
 	killed := map[int]bool{}
 	for {
 		text, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+			return nil // the group is gone
+		}
 		if err != nil {
-			return fmt.Errorf("look for processes that a node has left: %w", err)
+			return fmt.Errorf("look for processes that are left: %w", err)
 		}
 		before := len(killed)
 		for text := range strings.FieldsSeq(string(text)) {
@@ -73,7 +76,7 @@ func killGroup(path string) error {
 				continue
 			}
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return fmt.Errorf("kill process %d, which a node has left: %w", pid, err)
+				return fmt.Errorf("kill process %d, which was left: %w", pid, err)
 			}
 			killed[pid] = true
 		}
@@ -140,22 +143,49 @@ func (g groupV2) add(pid int) error { return g.AddProc(uint64(pid)) }
 func (g groupV2) path() string      { return g.dir }
 func (g groupV2) remove() error     { return g.Delete() }
 
-// dyingLimit bounds the wait for the processes of a killed run: they leave their group
-// shortly after their death.
+// hold marks a control group as that of a run in progress, until the file is closed or this
+// process ends, however it ends: the file is an open folder with a lock.
+func hold(path string) (*os.File, error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("hold a control group: %w", err)
+	}
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); { // isHeld may have it for a moment
+		err = unix.Flock(int(dir.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("hold control group %s: %w", path, err), dir.Close())
+	}
+	return dir, nil
+}
+
+// isHeld reports whether a control group is that of a run in progress.
+func isHeld(path string) bool {
+	dir, err := os.Open(path)
+	if err != nil {
+		return false // it is gone
+	}
+	defer dir.Close()
+	return errors.Is(unix.Flock(int(dir.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+}
+
+// dyingLimit bounds the wait for killed processes: they leave their group shortly after
+// their death.
 const dyingLimit = 2 * time.Second
 
-// Groups removes the control groups, and the folders of nodes' files, that killed runs
-// left. It is an orchestrate.Cleaner and needs no Runtime. No run may be about to start a
-// node: its groups are empty, too.
+// Groups removes the control groups with the processes in them, and the folders of nodes'
+// files, that killed runs left. It is an orchestrate.Cleaner and needs no Runtime. No run
+// may be about to make a control group.
 type Groups struct{}
 
-// Clean removes the empty control groups and the folders of ended processes, and returns
-// their names. Groups of running nodes contain processes, and stay.
+// Clean kills the processes that dead runs left, removes their control groups and folders,
+// and returns the names of these. The groups of a run in progress stay.
 func (Groups) Clean(context.Context) (removed []string, err error) {
 	limit := time.Now().Add(dyingLimit)
-	for _, path := range runGroups() {
+	for _, path := range deadGroups() {
+		killErr := killGroup(path)
 		gone, removeErr := removeEmpty(path, limit)
-		if err = errors.Join(err, removeErr); gone {
+		if err = errors.Join(err, killErr, removeErr); gone {
 			removed = append(removed, "control group "+path)
 		}
 	}
@@ -171,10 +201,8 @@ func (Groups) Clean(context.Context) (removed []string, err error) {
 // Leftovers returns the names of what Clean would remove.
 func (Groups) Leftovers(context.Context) ([]string, error) {
 	var names []string
-	for _, path := range runGroups() {
-		if !busy(path) {
-			names = append(names, "control group "+path)
-		}
+	for _, path := range deadGroups() {
+		names = append(names, "control group "+path)
 	}
 	for _, path := range deadFiles() {
 		names = append(names, "folder "+path)
@@ -182,8 +210,8 @@ func (Groups) Leftovers(context.Context) ([]string, error) {
 	return names, nil
 }
 
-// runGroups returns the control groups of all runs.
-func runGroups() []string {
+// deadGroups returns the control groups of runs that have ended.
+func deadGroups() []string {
 	var paths []string
 	for _, root := range []string{unified, legacy} {
 		entries, err := os.ReadDir(root)
@@ -191,8 +219,9 @@ func runGroups() []string {
 			continue // no such hierarchy here
 		}
 		for _, e := range entries {
-			if e.IsDir() && strings.HasPrefix(e.Name(), groupPrefix) {
-				paths = append(paths, filepath.Join(root, e.Name()))
+			path := filepath.Join(root, e.Name())
+			if e.IsDir() && strings.HasPrefix(e.Name(), groupPrefix) && !isHeld(path) {
+				paths = append(paths, path)
 			}
 		}
 	}

@@ -8,52 +8,54 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
-func TestCleanWaitsForTheDyingAndLeavesTheLiving(t *testing.T) {
+func TestCleanKillsWhatADeadRunLeftAndLeavesTheLiving(t *testing.T) {
 	testkit.NeedRoot(t)
 	version, _ := memoryControl()
 	if version == "" {
 		t.Skip("this machine has no control group for memory")
 	}
-	root := map[string]string{"v1": legacy, "v2": unified}[version]
-	for sleep, stays := range map[string]bool{"0.3": false, "300": true} {
-		name := fmt.Sprintf("%stest-%d-%s", groupPrefix, os.Getpid(), sleep)
-		group, _, err := newMemoryGroup(version, name, 64<<20)
-		if err != nil {
-			t.Fatal(err)
+	for name, held := range map[string]bool{"dead": false, "in-progress": true} {
+		group, _, err := newMemoryGroup(version, fmt.Sprintf("%stest-%d-%s", groupPrefix, os.Getpid(), name), 64<<20)
+		testkit.Must(t, err)
+		if held {
+			hold, err := hold(group.path())
+			testkit.Must(t, err)
+			defer hold.Close()
 		}
-		command := exec.CommandContext(t.Context(), "sleep", sleep)
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
+		left := exec.CommandContext(t.Context(), "sleep", "300")
+		testkit.Must(t, left.Start())
 		ended := make(chan struct{})
 		go func() {
-			_ = command.Wait() // it is killed, or ends
+			_ = left.Wait() // it is killed
 			close(ended)
 		}()
-		if err := group.add(command.Process.Pid); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, group.add(left.Process.Pid))
+		leftover := "control group " + group.path()
+		names, err := Groups{}.Leftovers(t.Context())
+		testkit.Must(t, err)
 		removed, err := Groups{}.Clean(t.Context())
-		if err != nil {
-			t.Error(err)
+		testkit.Must(t, err)
+		if slices.Contains(names, leftover) == held || slices.Contains(removed, leftover) == held {
+			t.Errorf("%s: leftovers are %q, removed are %q", name, names, removed)
 		}
-		if named := slices.Contains(removed, "control group "+filepath.Join(root, name)); named == stays {
-			t.Errorf("a group whose process sleeps for %s s: removed are %q", sleep, removed)
+		if _, err := os.Stat(group.path()); errors.Is(err, fs.ErrNotExist) == held {
+			t.Errorf("%s: the group: %v", name, err)
 		}
-		if _, err := os.Stat(filepath.Join(root, name)); errors.Is(err, fs.ErrNotExist) == stays {
-			t.Errorf("a group whose process sleeps for %s s: %v", sleep, err)
-		}
-		_ = command.Process.Kill() // it may have ended
-		<-ended
-		if stays {
-			if err := removeWhenEmpty(t.Context(), group); err != nil {
-				t.Error(err)
+		if held {
+			if err := left.Process.Signal(syscall.Signal(0)); err != nil {
+				t.Errorf("%s: its process: %v", name, err)
 			}
+			testkit.Must(t, left.Process.Kill())
+		}
+		<-ended
+		if held {
+			testkit.Must(t, removeWhenEmpty(t.Context(), group))
 		}
 	}
 }

@@ -3,8 +3,8 @@
 //
 // The namespaces have no names: the kernel frees them, and all interfaces in them, with
 // the last process and file descriptor that refers to them. The nodes die with this
-// process, however it ends. So a killed run leaves no network and no process; an empty
-// memory control group may stay, until Clean.
+// process, however it ends. So a killed run leaves at most memory control groups, and in
+// them what a node has started and what outlives it, until Clean.
 package netns
 
 import (

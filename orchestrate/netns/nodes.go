@@ -41,6 +41,7 @@ type node struct {
 	spec  orchestrate.NodeSpec
 	ns    netns.NsHandle
 	group memoryGroup   // nil if there is no limit
+	held  *os.File      // its hold on the group
 	done  chan struct{} // closed when a started node has ended and its output is copied
 
 	mu      sync.Mutex
@@ -72,7 +73,10 @@ func (r *Runtime) Open(ctx context.Context, spec orchestrate.Spec) (_ orchestrat
 			continue
 		}
 		name := fmt.Sprintf("%s%s-%03d-%d-%s", groupPrefix, spec.Run, spec.Trial.Index, spec.Attempt, s.Name)
-		if made.group, _, err = newMemoryGroup(r.memory, name, s.MemoryBytes); err != nil {
+		if made.group, _, err = newMemoryGroup(r.memory, name, s.MemoryBytes); err == nil {
+			made.held, err = hold(made.group.path())
+		}
+		if err != nil {
 			return nil, errors.Join(err, n.Remove(context.WithoutCancel(ctx)))
 		}
 	}
@@ -311,7 +315,10 @@ func (n *node) remove(ctx context.Context, name string) error {
 		return fmt.Errorf("remove the control group of %s: %w", name, err)
 	}
 	n.group = nil
-	return nil
+	if n.held == nil { // it could not be held
+		return nil
+	}
+	return n.held.Close()
 }
 
 // removeWhenEmpty removes a control group as soon as it is empty: a killed process leaves it
