@@ -3,9 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -53,11 +51,9 @@ const filesDir = "/equic-bench"
 
 // equip puts the probe and the node's files into a container of another image.
 func (r *Runtime) equip(ctx context.Context, id string, n orchestrate.NodeSpec) error {
-	probe, err := os.ReadFile(filepath.Join(r.bin, "equic-probe"))
-	if err != nil {
-		return fmt.Errorf("read the probe: %w", err)
-	}
-	files := []file{{path.Join(filesDir, "equic-probe"), probe}}
+	r.mu.Lock()
+	files := []file{{path.Join(filesDir, "equic-probe"), r.probe}}
+	r.mu.Unlock()
 	for _, f := range n.Files {
 		files = append(files, file{path.Join(filesDir, f.Name), f.Data})
 	}

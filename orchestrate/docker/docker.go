@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -48,6 +50,7 @@ type Runtime struct {
 	mu       sync.Mutex
 	platform orchestrate.Platform
 	image    string
+	probe    []byte // equic-probe, the same for all trials
 	// kernel lists the capabilities that let a node load eBPF programs; older reports
 	// that they are the ones for engines without CAP_BPF.
 	kernel []string
@@ -130,9 +133,13 @@ func (r *Runtime) Prepare(ctx context.Context, _ string) error {
 	if err != nil {
 		return r.engine.Lost(err)
 	}
+	probe, err := os.ReadFile(filepath.Join(r.bin, "equic-probe"))
+	if err != nil {
+		return fmt.Errorf("read the probe: %w", err)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.image = id
+	r.image, r.probe = id, probe
 	return nil
 }
 

@@ -96,16 +96,19 @@ func (n *nodes) Start(ctx context.Context, name string, stdout, stderr io.Writer
 	spec := n.runtime.service(n.spec, node.spec, host, n.net, n.Location(n.spec.Nodes[0].Name).Address)
 	making, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.spec.Limit())
 	defer cancel()
-	var made swarm.ServiceCreateResponse
-	err := retry(making, func() (err error) {
-		made, err = n.runtime.engine.ServiceCreate(making, spec, swarm.ServiceCreateOptions{})
-		return err
+	engine := n.runtime.engine
+	id, err := createOnce(making, func() (string, error) {
+		made, err := engine.ServiceCreate(making, spec, swarm.ServiceCreateOptions{})
+		return made.ID, err
+	}, func() (string, error) {
+		there, _, err := engine.ServiceInspectWithRaw(making, spec.Name, swarm.ServiceInspectOptions{})
+		return there.ID, err
 	})
 	if err != nil {
-		return n.runtime.engine.Lost(fmt.Errorf("create the service %s: %w", spec.Name, err))
+		return engine.Lost(fmt.Errorf("create the service %s: %w", spec.Name, err))
 	}
 	n.mu.Lock()
-	node.service = made.ID
+	node.service = id
 	n.mu.Unlock()
 	for {
 		task, err := n.seen(node)

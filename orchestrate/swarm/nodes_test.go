@@ -2,10 +2,12 @@ package swarm
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/swarm"
 
 	"github.com/equic-bench/equic-bench/orchestrate"
@@ -72,6 +74,35 @@ func TestANodeEndsWithItsTaskOrItsHost(t *testing.T) {
 			if of.hasEnded() != test.ended || of.code != test.code || isLost != (test.lost != "") ||
 				isLost && !strings.HasPrefix(lost.Reason, test.lost) {
 				t.Errorf("ended %v with %d, %v", of.hasEnded(), of.code, of.err)
+			}
+		})
+	}
+}
+
+func TestAServiceWhoseCreationWasNotAnsweredIsFound(t *testing.T) {
+	find := func() (string, error) { return "found", nil }
+	taken := errdefs.ErrConflict
+	for name, test := range map[string]struct {
+		answers []error // of the manager, in turn
+		want    string
+		err     error
+	}{
+		"created at once":              {answers: []error{nil}, want: "created"},
+		"not created, then created":    {answers: []error{io.EOF, nil}, want: "created"},
+		"created without an answer":    {answers: []error{io.EOF, taken}, want: "found"},
+		"a name that was taken before": {answers: []error{taken}, err: taken},
+	} {
+		t.Run(name, func(t *testing.T) {
+			create := func() (string, error) {
+				err := test.answers[0]
+				test.answers = test.answers[1:]
+				if err != nil {
+					return "", err
+				}
+				return "created", nil
+			}
+			if id, err := createOnce(t.Context(), create, find); id != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%q, %v; want %q, %v", id, err, test.want, test.err)
 			}
 		})
 	}

@@ -165,6 +165,21 @@ func retry(ctx context.Context, f func() error) error {
 	}
 }
 
+// createOnce creates something with a name of its own, and returns its ID. If the manager creates it but
+// does not answer, the next attempt conflicts with it, and find returns its ID.
+func createOnce(ctx context.Context, create, find func() (string, error)) (id string, err error) {
+	again := false
+	err = retry(ctx, func() (err error) {
+		id, err = create()
+		if again && errdefs.IsConflict(err) {
+			id, err = find()
+		}
+		again = true
+		return err
+	})
+	return id, err
+}
+
 // address returns a task's address in a network; it is not valid before it has one.
 func address(task swarm.Task, net string) netip.Addr {
 	for _, a := range task.NetworksAttachments {
