@@ -104,6 +104,7 @@ const (
 	IdleTimeout    ConnectionEnd = "idle-timeout" // nothing arrived for the idle timeout
 	RefusedByQuota ConnectionEnd = "refused"      // the server closed it: over quota
 	ServerStopped  ConnectionEnd = "stopped"      // still open when the server stopped
+	RefusedByQueue ConnectionEnd = "queue-full"   // the transport closed it: too many wait to be accepted
 	ConnectionLost ConnectionEnd = "error"        // anything else
 )
 
@@ -131,7 +132,8 @@ type Refusal struct {
 	// CPU time, in that span, of the thread that calls for the close. The transport
 	// encrypts and sends it in another goroutine, which CPUNS does not include. For
 	// "early", both are the time of the decision only, because the transport itself
-	// sends the refusal.
+	// sends the refusal. CPUNS is zero if it was not measured: to measure it costs system
+	// calls.
 	WallNS int64 `json:"wall_ns"`
 	CPUNS  int64 `json:"cpu_ns"`
 }
@@ -158,11 +160,15 @@ type Gateway struct {
 // Server is the last record of a server: its totals.
 type Server struct {
 	Variant     string `json:"variant"`     // older records have the field limiter instead
-	Connections int    `json:"connections"` // completed handshakes
+	Connections int    `json:"connections"` // completed handshakes, without QueueFull
 	Served      int    `json:"served"`
 	Refusals    int    `json:"refusals"`
-	// Retried is the number of first packets that the server answered with a Retry. One
-	// attempt may have two of them.
+	// QueueFull is the number of connections that the transport closed after the handshake
+	// because too many waited to be accepted, whatever the quota.
+	QueueFull int `json:"queue_full,omitempty"`
+	// Retried is the number of first packets for which the server asked for a Retry. One
+	// attempt may have two of them. The transport sends no Retry if eight of them wait to be
+	// sent.
 	Retried uint64 `json:"retried,omitempty"`
 	// PeakPerClient is the largest number of admitted connections that one address had
 	// at the same time.
@@ -170,7 +176,8 @@ type Server struct {
 	// StillCounted is the sum of all counts after the last release. It must be zero.
 	StillCounted int `json:"still_counted"`
 	// EmptyWallNS and EmptyCPUNS are the clocks' own cost: the median of a Refusal's
-	// clocks for an empty span, measured after the load. WallNS and CPUNS include it;
+	// clocks for an empty span, measured after the load. For refusals after the handshake, the
+	// span has a wait for another goroutine, as a refusal has. WallNS and CPUNS include it;
 	// it is not subtracted. They are zero for a server without a limiter, and in
 	// records older than this measurement.
 	EmptyWallNS int64 `json:"empty_wall_ns,omitempty"`
@@ -183,6 +190,9 @@ type Flood struct {
 	ToNS   int64  `json:"to_ns"`
 	Frames uint64 `json:"frames"`
 	Bytes  uint64 `json:"bytes"` // of the frames, including their Ethernet headers
+	// MostAtOnce is the largest number of frames that were due at once, and sent as fast as
+	// possible. Older records have none.
+	MostAtOnce int `json:"most_at_once,omitempty"`
 }
 
 // Client is the last record of a client: its totals.

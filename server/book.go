@@ -25,6 +25,7 @@ type book struct {
 	done        []*record.Connection
 	refusalList []record.Refusal
 	accepted    int
+	queueFull   int
 }
 
 // connection is one connection from its first packet on.
@@ -110,6 +111,10 @@ func (b *book) end(c *connection, cause error) {
 	if r.End == record.ConnectionLost && cause != nil {
 		r.Error = cause.Error()
 	}
+	if r.End == record.RefusedByQueue {
+		b.queueFull++
+		r.HandshakeNS = r.EndNS // it is closed as soon as its handshake is complete
+	}
 	b.done = append(b.done, r)
 	delete(b.open, c)
 }
@@ -117,6 +122,7 @@ func (b *book) end(c *connection, cause error) {
 func ending(cause error, refused, stopping bool) record.ConnectionEnd {
 	var application *quic.ApplicationError
 	var idle *quic.IdleTimeoutError
+	var transport *quic.TransportError
 	switch {
 	case refused:
 		return record.RefusedByQuota
@@ -126,6 +132,8 @@ func ending(cause error, refused, stopping bool) record.ConnectionEnd {
 		return record.ClosedByClient
 	case stopping:
 		return record.ServerStopped
+	case errors.As(cause, &transport) && !transport.Remote && transport.ErrorCode == quic.ConnectionRefused:
+		return record.RefusedByQueue
 	}
 	return record.ConnectionLost
 }
@@ -170,7 +178,7 @@ func (b *book) refusals() []record.Refusal {
 func (b *book) totals() *record.Server {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &record.Server{Connections: b.accepted, PeakPerClient: b.peak}
+	t := &record.Server{Connections: b.accepted, QueueFull: b.queueFull, PeakPerClient: b.peak}
 	for _, c := range b.done {
 		t.Served += c.Served
 	}

@@ -14,20 +14,13 @@ import (
 // refuseEarly decides on a connection attempt. If it returns an error, the transport
 // answers CONNECTION_REFUSED and forgets the attempt.
 func (s *server) refuseEarly(info *quic.ClientInfo) error {
-	clock := startCostClock()
-	defer clock.release()
 	from := addrPort(info.RemoteAddr)
+	clock := s.startRefusal(from)
+	defer clock.release()
 	if s.counter.Count(s.port, from.Addr()) < s.o.Quota {
 		return nil
 	}
-	wall, cpu := clock.read()
-	s.early.add(from, record.Refusal{
-		Client: from.Addr().String(),
-		AtNS:   s.o.Clock.At(clock.start),
-		Stage:  stageEarly,
-		WallNS: wall,
-		CPUNS:  cpu,
-	})
+	s.early.add(from, s.refusal(clock, from.Addr(), stageEarly))
 	return errOverQuota
 }
 
@@ -58,6 +51,10 @@ func (e *earlyRefusals) add(from netip.AddrPort, r record.Refusal) {
 	defer e.mu.Unlock()
 	if i, ok := e.last[from]; ok && r.AtNS-e.list[i].AtNS < int64(sameAttempt) {
 		e.list[i].WallNS += r.WallNS
+		if r.CPUNS == 0 || e.list[i].CPUNS == 0 { // not measured
+			e.list[i].CPUNS = 0
+			return
+		}
 		e.list[i].CPUNS += r.CPUNS
 		return
 	}

@@ -95,32 +95,19 @@ func (a timedAdmission) MustValidate(port uint16, client netip.Addr) bool {
 }
 
 func (a timedAdmission) Begin(port uint16, from netip.AddrPort, validated bool) (equic.Handshake, error) {
-	clock := startCostClock()
+	clock := a.server.startRefusal(from)
 	defer clock.release()
 	h, err := a.Admission.Begin(port, from, validated)
 	if errors.Is(err, equic.ErrOverQuota) || errors.Is(err, equic.ErrFull) {
-		wall, cpu := clock.read()
-		a.server.early.add(from, record.Refusal{
-			Client: from.Addr().String(),
-			AtNS:   a.server.o.Clock.At(clock.start),
-			Stage:  stageEarly,
-			WallNS: wall,
-			CPUNS:  cpu,
-		})
+		a.server.early.add(from, a.server.refusal(clock, from.Addr(), stageEarly))
 	}
 	return h, err
 }
 
 // refuse closes a connection, and measures the cost of that.
 func (s *server) refuse(conn *quic.Conn, client netip.Addr) {
-	clock := startCostClock()
+	clock := s.startRefusal(addrPort(conn.RemoteAddr()))
+	defer clock.release()
 	quicguard.Refuse(conn, client)
-	wall, cpu := clock.stop()
-	s.book.addRefusal(record.Refusal{
-		Client: client.String(),
-		AtNS:   s.o.Clock.At(clock.start),
-		Stage:  stageAccepted,
-		WallNS: wall,
-		CPUNS:  cpu,
-	})
+	s.book.addRefusal(s.refusal(clock, client, stageAccepted))
 }

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,6 +58,8 @@ func (o *Options) validate() error {
 		return err
 	}
 	switch {
+	case o.Variant.InFront():
+		return fmt.Errorf("variant %s blocks in front of a server that knows nothing of it: want another", o.Variant)
 	case o.Quota < 1:
 		return fmt.Errorf("quota %d: want at least 1", o.Quota)
 	case o.BodyBytes < 0 || o.BodyBytes > MaxBodyBytes:
@@ -76,6 +79,8 @@ type server struct {
 	counter counter // the gateway, or a counter in user space
 	guard   *quicguard.Listener
 	early   *earlyRefusals
+	begun   atomic.Int64 // attempts that were timed or not
+	timed   atomic.Int64 // refusals whose CPU time was measured
 	h3      *http3.Server
 	serving sync.WaitGroup // connections that HTTP/3 is serving
 }
@@ -261,7 +266,7 @@ func (s *server) lines(ctx context.Context) ([]record.Line, error) {
 	total.Refusals = len(refusals)
 	total.Retried = s.guard.Stats().Retried
 	if s.o.Variant != record.NoBlock {
-		total.EmptyWallNS, total.EmptyCPUNS = ownCost()
+		total.EmptyWallNS, total.EmptyCPUNS = ownCost(2*len(s.book.refusals()) > len(refusals))
 	}
 	for c := range s.counter.Clients() {
 		total.StillCounted += c.Connections
