@@ -103,6 +103,8 @@ func (o *Options) validate() error {
 		return fmt.Errorf("unknown protocol %q: want %s or %s", o.Protocol, H3, HQ)
 	case o.Requests < 0:
 		return fmt.Errorf("%d requests: want at least 1", o.Requests)
+	case o.Requests > maxRequests:
+		return fmt.Errorf("%d requests: want at most %d", o.Requests, int(maxRequests))
 	case o.Duration < 0:
 		return fmt.Errorf("duration %v: want more than zero", o.Duration)
 	case (o.Requests > 0) == (o.Duration > 0):
@@ -136,8 +138,10 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// maxRate is more than a client can start per second.
-const maxRate = 1e9
+const (
+	maxRate     = 1e9 // more than a client can start per second
+	maxRequests = 1e9 // more than a client's memory can hold
+)
 
 // scheduledNS returns the start of request i at the rate, relative to the epoch.
 func (o *Options) scheduledNS(i int) int64 {

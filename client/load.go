@@ -30,8 +30,12 @@ func newLoad(o Options, request func(context.Context) record.Request) *load {
 	} else if o.MaxInFlight == 0 {
 		o.MaxInFlight = max(o.Requests, int(math.Ceil(o.Rate*o.Duration.Seconds())))
 	}
-	return &load{o: o, request: request, done: make([]record.Request, 0, o.Requests)}
+	return &load{o: o, request: request, done: make([]record.Request, 0, min(o.Requests, 1<<20))}
 }
+
+// timerLateness is how late a timer may be without delaying all further requests of a paced client:
+// with each a little late, the last of them would be too late to start.
+const timerLateness = 10 * time.Millisecond
 
 // run sends the whole load, and returns when all requests have ended.
 func (l *load) run(ctx context.Context) {
@@ -45,8 +49,14 @@ func (l *load) run(ctx context.Context) {
 func (l *load) runSequential(ctx context.Context) {
 	next := int64(l.o.Delay)
 	for i := 0; l.o.more(i, next) && l.waitUntil(ctx, next); i++ {
-		start := l.one(ctx)
-		if next = start + int64(l.o.Pace); l.o.Rate > 0 {
+		from := next
+		if now := l.o.Clock.Now(); now > next+int64(timerLateness) { // the last request took longer
+			from = now
+		}
+		if !l.one(ctx, false) {
+			return
+		}
+		if next = from + int64(l.o.Pace); l.o.Rate > 0 {
 			next = l.o.scheduledNS(i + 1)
 		}
 	}
@@ -57,11 +67,15 @@ func (l *load) runParallel(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for i := 0; l.o.more(i, l.o.scheduledNS(i)); i++ {
-		if !l.waitUntil(ctx, l.o.scheduledNS(i)) || !l.acquire(ctx, slots) {
+		if !l.waitUntil(ctx, l.o.scheduledNS(i)) {
+			return
+		}
+		held, ok := l.acquire(ctx, slots)
+		if !ok {
 			return
 		}
 		wg.Go(func() {
-			l.one(ctx)
+			l.one(ctx, held)
 			<-slots
 		})
 	}
@@ -83,30 +97,27 @@ func (l *load) waitUntil(ctx context.Context, ns int64) bool {
 	}
 }
 
-// acquire takes a slot. It counts the cases in which none was free.
-func (l *load) acquire(ctx context.Context, slots chan struct{}) bool {
+// acquire takes a slot. held reports whether none was free at first.
+func (l *load) acquire(ctx context.Context, slots chan struct{}) (held, ok bool) {
 	select {
 	case slots <- struct{}{}:
-		return true
+		return false, true
 	default:
 	}
-	l.mu.Lock()
-	l.held++
-	l.mu.Unlock()
 	select {
 	case slots <- struct{}{}:
-		return true
+		return true, true
 	case <-ctx.Done():
-		return false
+		return true, false
 	}
 }
 
-// one sends the next request of the schedule, unless it is too late for it. It returns
-// the start.
-func (l *load) one(ctx context.Context) (startNS int64) {
-	seq, startNS, ok := l.begin()
+// one sends the next request of the schedule, unless it is too late for it, and reports whether it
+// did.
+func (l *load) one(ctx context.Context, held bool) bool {
+	seq, startNS, ok := l.begin(held)
 	if !ok {
-		return startNS
+		return false
 	}
 	r := l.request(ctx)
 	r.Seq, r.StartNS, r.ScheduledNS = seq, startNS, startNS
@@ -114,15 +125,18 @@ func (l *load) one(ctx context.Context) (startNS int64) {
 		r.ScheduledNS = l.o.scheduledNS(seq)
 	}
 	l.end(r)
-	return startNS
+	return true
 }
 
-func (l *load) begin() (seq int, startNS int64, ok bool) {
+func (l *load) begin(held bool) (seq int, startNS int64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seq, startNS = l.started, l.o.Clock.Now()
 	if !l.o.more(seq, startNS) {
 		return seq, startNS, false
+	}
+	if held {
+		l.held++
 	}
 	l.started++
 	l.inFlight++

@@ -201,7 +201,7 @@ func (d *dialer) getHQ(ctx context.Context, t *timer) error {
 	}
 	first := make([]byte, 1)
 	n, err := io.ReadFull(stream, first)
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // an empty body
 		return fmt.Errorf("response body: %w", err)
 	}
 	t.r.FirstByteNS = t.since()

@@ -94,6 +94,9 @@ func (l *load) send(n int) error {
 	now.ToNS = l.o.Clock.Now()
 	now.Frames += sent - l.sent.Load()
 	now.Bytes = now.Frames * l.o.frameBytes()
+	if l.o.Rate > 0 { // else all are sent as fast as possible
+		now.MostAtOnce = max(now.MostAtOnce, n)
+	}
 	l.sent.Store(sent)
 	return nil
 }

@@ -1,6 +1,11 @@
 package orchestrate
 
-import "github.com/equic-bench/equic-bench/scenarios"
+import (
+	"math"
+	"time"
+
+	"github.com/equic-bench/equic-bench/scenarios"
+)
 
 // otherFiles is the number of a client's files other than its sockets: standard
 // streams, the pollers of the Go runtime, and a margin.
@@ -9,9 +14,11 @@ const otherFiles = 64
 // floodPorts is how many sockets a flood opens (package flood, mostPorts).
 const floodPorts = 1024
 
+// socketRest is how long a client leaves a socket unused between two requests (client/sockets.go).
+const socketRest = 200 * time.Millisecond
+
 // openFiles returns how many files a client may have open at once, or zero if there is no such
-// client. This is the only estimate of that number. It leaves out sockets that rest between two
-// requests (client/sockets.go), which can outnumber those in flight.
+// client. This is the only estimate of that number.
 func openFiles(c scenarios.Clients) int {
 	if c.Count == 0 {
 		return 0
@@ -19,7 +26,12 @@ func openFiles(c scenarios.Clients) int {
 	if c.Kind.Flood() {
 		return floodPorts + otherFiles
 	}
-	return min(c.MaxInFlight, c.MostRequests()) + otherFiles
+	inFlight := min(c.MaxInFlight, c.MostRequests())
+	resting := inFlight
+	if c.Rate > 0 {
+		resting = min(c.MostRequests(), int(math.Ceil(c.Rate*socketRest.Seconds())))
+	}
+	return inFlight + resting + otherFiles
 }
 
 // OpenFiles returns how many files a node of a scenario must be able to open.

@@ -249,20 +249,20 @@ func TestTheManifestClaimsNoMemoryLimitThatIsNotThere(t *testing.T) {
 func TestAClientMayOpenASocketForEachRequestUnderWay(t *testing.T) {
 	s := testScenario()
 	s.Parallel.Requests, s.Parallel.MaxInFlight = 2000, 1000
-	if got := OpenFiles(s); got != 1064 {
-		t.Errorf("a node opens %d files, want 1064", got)
+	if got := OpenFiles(s); got != 1068 {
+		t.Errorf("a node opens %d files, want 1068", got)
 	}
 	s.Parallel.Requests = 300 // fewer than may be in flight
 	got := map[string]int{}
 	for _, n := range NodeSpecs(s, "no-block", "/") {
 		got[n.Role] = n.OpenFiles
 	}
-	want := map[string]int{results.RoleServer: 0, results.RoleSequential: 65, results.RoleParallel: 364}
+	want := map[string]int{results.RoleServer: 0, results.RoleSequential: 67, results.RoleParallel: 368}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("open files of the nodes (-want +got):\n%s", diff)
 	}
 	s.Parallel.Count = 0
-	if got := OpenFiles(s); got != 65 {
-		t.Errorf("without an attack a node opens %d files, want 65", got)
+	if got := OpenFiles(s); got != 67 {
+		t.Errorf("without an attack a node opens %d files, want 67", got)
 	}
 }

@@ -40,7 +40,9 @@ type nodeEvidence struct {
 
 	flooded window // from the first frame of a flood to its last
 	frames  uint64
-	floods  int // number of their records
+	// mostAtOnce is the longest burst of these frames; zero if none is recorded.
+	mostAtOnce int
+	floods     int // number of their records
 
 	requests []span
 	outcomes map[record.Outcome]int
@@ -146,6 +148,7 @@ func (n *nodeEvidence) addFlood(f *record.Flood) {
 	n.floods++
 	n.flooded.to = f.ToNS
 	n.frames += f.Frames
+	n.mostAtOnce = max(n.mostAtOnce, f.MostAtOnce)
 }
 
 func (n *nodeEvidence) addSample(s *record.Sample) {

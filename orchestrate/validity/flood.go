@@ -27,6 +27,21 @@ func floodArrived(e *evidence) (bool, string) {
 	return float64(apart) <= floodLoss*float64(sent), facts
 }
 
+// serverQueue is the number of frames that the queue of the server's interface holds.
+const serverQueue = 256
+
+// burst returns words about a flood that sent more at once than that queue holds; empty if none did.
+func (e *evidence) burst() string {
+	most := 0
+	for _, n := range e.clients() {
+		most = max(most, n.mostAtOnce)
+	}
+	if most <= serverQueue {
+		return ""
+	}
+	return fmt.Sprintf("; that queue holds %d, and a flood sent up to %d at once", serverQueue, most)
+}
+
 // queueLost returns how many frames the queue of the server's interface had no room for,
 // as far as that is known.
 func (e *evidence) queueLost() uint64 {

@@ -250,7 +250,7 @@ func (e *evidence) warnings() []string {
 	}
 	if lost := e.queueLost(); lost > 0 {
 		all = append(all, fmt.Sprintf("%d frames were lost in the queue of the server's interface, in front of every place "+
-			"of blocking", lost))
+			"of blocking%s", lost, e.burst()))
 	}
 	if lost, sent := e.lostOnTheWay(); lost > e.mostLost()*sent {
 		all = append(all, fmt.Sprintf("%.0f of %.0f datagrams that the clients sent never came to the server: the network "+
