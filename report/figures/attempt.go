@@ -21,7 +21,7 @@ func figureAttempt(r *analysis.Report) *Figure {
 	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
 	f.note(attemptWhat)
 	f.noteTrials(r.Summary)
-	least, most, rows := math.Inf(1), math.Inf(-1), vg.Length(0)
+	least, most := math.Inf(1), math.Inf(-1)
 	for _, part := range r.Parts {
 		have := part.Summary.Measured()
 		if len(have) == 0 || part.Summary.Manifest.Experiment.Sequential.Clients == 0 {
@@ -33,9 +33,8 @@ func figureAttempt(r *analysis.Report) *Figure {
 		}
 		f.panels = append(f.panels, f.attemptPanel(part, have, costs))
 		f.lines = append(f.lines, len(have))
-		rows += vg.Length(len(have))
 	}
-	f.Height = (0.4+0.15*rows)*vg.Inch + vg.Length(len(f.panels))*(panelFrame+panelGap)
+	f.Height = f.heightOfRows()
 	if math.IsInf(least, 0) {
 		least, most = 1, 1
 	}
@@ -59,12 +58,11 @@ func (f *Figure) attemptPanel(part *analysis.Part, have []analysis.Variant, cost
 	}
 	p := newPanel(title, f.say(logScale, f.say(microsecondsPerAttempt)), "")
 	p.Add(grid(), costs)
-	ticks := make(plot.ConstantTicks, len(have))
+	labels := make([]string, len(have))
 	for i := range have {
-		ticks[i] = plot.Tick{Value: float64(len(have) - 1 - i), Label: have[i].Name}
+		labels[i] = have[i].Name
 	}
-	p.Y.Tick.Marker, p.Y.Tick.Length = ticks, 0
-	p.Y.Min, p.Y.Max = -0.6, float64(len(have))-0.4
+	nameRows(p, labels)
 	return p
 }
 

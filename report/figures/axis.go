@@ -3,7 +3,6 @@ package figures
 import (
 	"image/color"
 	"math"
-	"slices"
 	"strings"
 
 	"gonum.org/v1/plot"
@@ -32,22 +31,24 @@ func names(p *plot.Plot, all []string) {
 	p.X.Min, p.X.Max = -0.5, max(0.5, float64(len(all))-0.5)
 }
 
-// variantNames returns the names of variants, for an axis.
+// nameRows puts names along the y axis, from the top down, one for each row.
+func nameRows(p *plot.Plot, all []string) {
+	ticks := make(plot.ConstantTicks, len(all))
+	for i, name := range all {
+		ticks[i] = plot.Tick{Value: float64(len(all) - 1 - i), Label: name}
+	}
+	p.Y.Tick.Marker, p.Y.Tick.Length = ticks, 0
+	p.Y.Min, p.Y.Max = -0.6, float64(len(all))-0.4
+}
+
+// variantNames returns the names of variants, for an x axis. If there are more than three,
+// they are in two lines, or they would touch.
 func variantNames(have []analysis.Variant) []string {
 	all := make([]string, len(have))
 	for i, v := range have {
 		all[i] = v.Name
-	}
-	return axisNames(all)
-}
-
-// axisNames returns names for an axis. If there are more than three, they are in two lines,
-// or they would touch.
-func axisNames(names []string) []string {
-	all := slices.Clone(names)
-	for i := range all {
-		if len(all) > 3 && !strings.Contains(all[i], "\n") {
-			all[i] = strings.Replace(all[i], "-", "-\n", 1)
+		if len(have) > 3 {
+			all[i] = strings.Replace(v.Name, "-", "-\n", 1)
 		}
 	}
 	return all

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -18,12 +19,12 @@ import (
 
 // breaking is what a panel shows: breaking points under one attack.
 type breaking struct {
-	name    string // of the attack
-	columns []breakingColumn
+	name string // of the attack
+	rows []breakingRow
 }
 
-// breakingColumn is a place on the x axis.
-type breakingColumn struct {
+// breakingRow is a row of a panel.
+type breakingRow struct {
 	label, variant, cell string
 	points               []*analysis.BreakingPoint // several searches
 }
@@ -44,16 +45,16 @@ func figureBreaking(r *analysis.Report) *Figure {
 		}
 		last := &panels[len(panels)-1]
 		for _, v := range part.Summary.Variants {
-			c := breakingColumn{label: v.Name, variant: v.Name, cell: part.Cell.Name}
+			row := breakingRow{label: v.Name, variant: v.Name, cell: part.Cell.Name}
 			if compared {
-				c.label = server + "\n" + v.Name
+				row.label = server + ", " + v.Name
 			}
 			for i := range part.Summary.BreakingPoints {
 				if b := &part.Summary.BreakingPoints[i]; b.Variant == v.Name {
-					c.points = append(c.points, b)
+					row.points = append(row.points, b)
 				}
 			}
-			last.columns = append(last.columns, c)
+			last.rows = append(last.rows, row)
 		}
 	}
 	f := drawBreaking(r, panels)
@@ -79,7 +80,7 @@ func figureBounds(r *analysis.Report) *Figure {
 	for _, cells := range sweepsOf(r) {
 		p := breaking{name: cmp.Or(cells[0].Cell.Load, cells[0].Cell.Name)}
 		for _, name := range analysis.VariantsOf(cells) {
-			p.columns = append(p.columns, breakingColumn{
+			p.rows = append(p.rows, breakingRow{
 				label: name, variant: name, cell: p.name, points: []*analysis.BreakingPoint{analysis.BoundsOf(cells, name)},
 			})
 		}
@@ -96,53 +97,73 @@ func figureBounds(r *analysis.Report) *Figure {
 }
 
 func drawBreaking(r *analysis.Report, panels []breaking) *Figure {
-	height := (0.7 + 1.7*vg.Length(len(panels))) * vg.Inch
-	f := newFigure(r.Summary, "figure-breaking-points", breakingTitle, TwoColumns, height)
+	f := newFigure(r.Summary, "figure-breaking-points", breakingTitle, TwoColumns, 0)
 	f.stacked = true
 	f.data = [][]string{{"variant", "cell", "metric", statisticColumn, "value"}}
-	all := new(dots)
-	for i, panel := range panels {
-		marks := f.breakingDots(panel)
-		all.values = append(all.values, marks.values...)
-		f.marks = append(f.marks, marks.marks(i)...)
-		f.panels = append(f.panels, f.breakingPanel(panel, i, marks))
+	var all breakingMarks
+	for _, panel := range panels {
+		marks := f.breakingMarks(panel)
+		all = append(all, marks...)
+		f.panels = append(f.panels, f.breakingPanel(panel, marks))
+		f.lines = append(f.lines, len(panel.rows))
 	}
+	f.Height = f.heightOfRows()
 	least, most := all.span()
 	if math.IsInf(least, 0) {
 		f.legend = append(f.legend, key{label: f.say(noValues)})
 		least, most = 1, 1
 	}
 	for _, p := range f.panels {
-		f.logarithmic(&p.Y, least, most)
+		f.logarithmic(&p.X, least, most)
+	}
+	for _, m := range all {
+		f.right = max(f.right, breakingLabel().Width(m.label)) // beside a mark at the end of the axis
 	}
 	f.breakingKeys(all, r.Blocks)
 	return f
 }
 
+// breakingLabel is the style of the label of a mark, to the right of it.
+func breakingLabel() draw.TextStyle {
+	st := style(textSize, color.Gray{Y: 40}, xfont.WeightNormal)
+	st.YAlign = draw.YCenter
+	return st
+}
+
 // breakingPanel returns a panel, with its name if it has one.
-func (f *Figure) breakingPanel(of breaking, panel int, marks *dots) *plot.Plot {
+func (f *Figure) breakingPanel(of breaking, marks breakingMarks) *plot.Plot {
 	title := ""
 	if of.name != "" {
-		title = fmt.Sprintf("(%c) %s", 'a'+panel, of.name)
+		title = fmt.Sprintf("(%c) %s", 'a'+len(f.panels), of.name)
 	}
-	p := newPanel(title, "", f.say(logScale, f.say(breakingAxis))) // short: a panel is low
+	p := newPanel(title, f.say(logScale, f.say(breakingAxis)), "")
 	p.Add(grid(), marks)
-	labels := make([]string, len(of.columns))
-	for i, c := range of.columns {
-		labels[i] = c.label
+	labels := make([]string, len(of.rows))
+	for i, r := range of.rows {
+		labels[i] = r.label
 	}
-	names(p, axisNames(labels))
+	nameRows(p, labels)
 	return p
 }
 
-// breakingDots returns one mark for each column: of several searches, that of the one in the
-// middle.
-func (f *Figure) breakingDots(of breaking) *dots {
-	marks := &dots{log: true}
-	for i, c := range of.columns {
+// breakingMarks are the marks of a panel.
+type breakingMarks []breakingMark
+
+// breakingMark is a variant's breaking point: of several searches, that of the one in the middle.
+type breakingMark struct {
+	row      float64
+	point    *analysis.BreakingPoint
+	searches []*analysis.BreakingPoint // with the point
+	mark     draw.GlyphStyle
+	label    string
+}
+
+// breakingMarks returns one mark for each row with a known breaking point.
+func (f *Figure) breakingMarks(of breaking) (all breakingMarks) {
+	for i, r := range of.rows {
 		var found []*analysis.BreakingPoint
-		for _, b := range c.points {
-			f.breakingRows(c.cell, b)
+		for _, b := range r.points {
+			f.breakingData(r.cell, b)
 			if b.Estimate().Known() {
 				found = append(found, b)
 			}
@@ -150,15 +171,82 @@ func (f *Figure) breakingDots(of breaking) *dots {
 		if len(found) == 0 {
 			continue
 		}
-		d := f.breakingDot(found)
-		d.x, d.mark, d.group = float64(i), lookOf(c.variant).mark(3), strings.ReplaceAll(c.label, "\n", " ")
-		marks.values = append(marks.values, d)
-		f.add(c.variant, c.cell, "breaking point (multiple of the capacity)", analysis.StatMedian, analysis.Number(d.y).String())
+		slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int { return cmp.Compare(a.Estimate(), b.Estimate()) })
+		m := breakingMark{
+			row: float64(len(of.rows) - 1 - i), point: found[(len(found)-1)/2], searches: found, mark: lookOf(r.variant).mark(3),
+		}
+		estimate := m.point.Estimate()
+		m.label = f.num(estimate)
+		switch m.point.Bound {
+		case analysis.MoreThan:
+			m.label = ">" + m.label
+		case analysis.LessThan:
+			m.label = "<" + m.label
+		}
+		f.marks = append(f.marks, mark{
+			panel: len(f.panels), x: math.Log10(float64(estimate)), y: m.row, group: r.label,
+			series: f.say(breakingPoint), value: f.say(timesCapacity, m.label),
+		})
+		m.label = f.say(withAttempts, m.label, f.num(m.point.EstimatePerS()))
+		all = append(all, m)
+		f.add(r.variant, r.cell, "breaking point (multiple of the capacity)", analysis.StatMedian, estimate.String())
 	}
-	return marks
+	return all
 }
 
-func (f *Figure) breakingRows(cell string, b *analysis.BreakingPoint) {
+// span returns the smallest and the largest value that is drawn; infinite if there is none.
+func (all breakingMarks) span() (least, most float64) {
+	least, most = math.Inf(1), math.Inf(-1)
+	for _, m := range all {
+		drawn := []analysis.Number{m.point.Estimate()}
+		if m.point.Bound == analysis.NotBound {
+			drawn = append(drawn, m.point.Holds, m.point.Fails)
+		}
+		for _, b := range m.searches {
+			drawn = append(drawn, b.Estimate())
+		}
+		for _, n := range drawn {
+			least, most = min(least, float64(n)), max(most, float64(n))
+		}
+	}
+	return least, most
+}
+
+// Plot implements plot.Plotter.
+func (all breakingMarks) Plot(c draw.Canvas, p *plot.Plot) {
+	const below = 4 // points of searches are below the mark
+	toX, toY := p.Transforms(&c)
+	x := func(n analysis.Number) vg.Length { return toX(math.Log10(float64(n))) }
+	for _, m := range all {
+		at := vg.Point{X: x(m.point.Estimate()), Y: toY(m.row)}
+		right := at.X + m.mark.Radius
+		for _, b := range m.searches {
+			if len(m.searches) == 1 {
+				break
+			}
+			beside := vg.Point{X: x(b.Estimate()), Y: at.Y - below}
+			c.DrawGlyphNoClip(trialGlyph(m.mark.Color), beside)
+			right = max(right, beside.X)
+			if b.Bound == analysis.MoreThan {
+				right = max(right, drawArrow(c, beside, 7))
+			}
+		}
+		switch m.point.Bound {
+		case analysis.MoreThan:
+			right = max(right, drawArrow(c, at, arrowLength))
+		case analysis.LessThan:
+			drawArrow(c, at, -arrowLength)
+		default:
+			drawChangeInterval(c, at.Y, x(m.point.Holds), x(m.point.Fails))
+			right = max(right, x(m.point.Fails))
+		}
+		c.DrawGlyphNoClip(m.mark, at)
+		c.FillText(breakingLabel(), vg.Point{X: right + 4, Y: at.Y + 1}, m.label)
+	}
+}
+
+// breakingData adds the bounds of a breaking point to the data.
+func (f *Figure) breakingData(cell string, b *analysis.BreakingPoint) {
 	statistic := analysis.StatMedian // of the trials with an attack
 	if b.Block > 0 {
 		statistic = fmt.Sprintf("block %d", b.Block)
@@ -177,57 +265,19 @@ func (f *Figure) breakingRows(cell string, b *analysis.BreakingPoint) {
 	}
 }
 
-// breakingDot returns the mark of the middle one of some breaking points.
-func (f *Figure) breakingDot(found []*analysis.BreakingPoint) dot {
-	slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int { return cmp.Compare(a.Estimate(), b.Estimate()) })
-	b := found[(len(found)-1)/2]
-	d := dot{y: float64(b.Estimate()), low: analysis.Unknown(), high: analysis.Unknown(), series: f.say(breakingPoint)}
-	d.label = f.num(b.Estimate())
-	switch b.Bound {
-	case analysis.MoreThan:
-		d.outside, d.label = true, ">"+d.label
-	case analysis.LessThan:
-		d.below, d.label = true, "<"+d.label
-	default:
-		d.low, d.high = b.Holds, b.Fails
-	}
-	d.value = f.say(timesCapacity, d.label)
-	d.label = f.say(withAttempts, d.label, f.num(b.EstimatePerS()))
-	for _, b := range found {
-		if len(found) > 1 {
-			d.trials, d.beyond = append(d.trials, float64(b.Estimate())), append(d.beyond, b.Bound == analysis.MoreThan)
-		}
-	}
-	return d
-}
-
 // breakingKeys adds the entries of the legend that some mark needs.
-func (f *Figure) breakingKeys(all *dots, searches int) {
-	add := func(when func(dot) bool, label string, thumb plot.Thumbnailer) {
-		if slices.ContainsFunc(all.values, when) {
+func (f *Figure) breakingKeys(all breakingMarks, searches int) {
+	add := func(when func(breakingMark) bool, label string, thumb plot.Thumbnailer) {
+		if slices.ContainsFunc(all, when) {
 			f.legend = append(f.legend, key{label, []plot.Thumbnailer{thumb}})
 		}
 	}
-	add(func(d dot) bool { return d.high.Known() }, f.say(upToBroken), intervalThumb{})
-	add(func(d dot) bool { return d.outside }, f.say(moreThanThat), upwardThumb{})
-	add(func(d dot) bool { return d.below }, f.say(lessThanThat), downwardThumb{})
-	add(func(d dot) bool { return len(d.trials) > 0 }, f.say(oneSearch, f.num(analysis.Number(searches))),
+	is := func(bound analysis.Bound) func(breakingMark) bool {
+		return func(m breakingMark) bool { return m.point.Bound == bound }
+	}
+	add(is(analysis.NotBound), f.say(upToBroken), changeIntervalThumb{})
+	add(is(analysis.MoreThan), f.say(moreThanThat), beyondThumb{arrowLength})
+	add(is(analysis.LessThan), f.say(lessThanThat), beyondThumb{-arrowLength})
+	add(func(m breakingMark) bool { return len(m.searches) > 1 }, f.say(oneSearch, f.num(analysis.Number(searches))),
 		markThumb(trialGlyph(grey().color)))
-}
-
-// drawBelow draws an arrow downwards.
-func drawBelow(c draw.Canvas, at vg.Point, clr color.Color) {
-	st := draw.LineStyle{Color: clr, Width: 0.8}
-	tip := at.Y - 8
-	c.StrokeLine2(st, at.X, at.Y, at.X, tip)
-	c.StrokeLine2(st, at.X-2, tip+3, at.X, tip)
-	c.StrokeLine2(st, at.X+2, tip+3, at.X, tip)
-}
-
-// downwardThumb is the arrow of a value below the tried range in a legend.
-type downwardThumb struct{}
-
-// Thumbnail implements plot.Thumbnailer.
-func (downwardThumb) Thumbnail(c *draw.Canvas) {
-	drawBelow(*c, vg.Point{X: c.Center().X, Y: c.Max.Y}, grey().color)
 }

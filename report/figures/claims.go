@@ -29,7 +29,7 @@ func figureClaims(s *analysis.Summary, claims []analysis.Claim) []*Figure {
 		return nil
 	}
 	f := newFigure(s, "figure-claims", claimsTitle, TwoColumns, (0.75+0.42*vg.Length(len(claims)))*vg.Inch)
-	f.data = [][]string{{"claim", "reading", statisticColumn, "change_percent"}}
+	f.data = [][]string{{"claim", "reading", "unit", statisticColumn, "value"}}
 	f.note(claimsWhat)
 	f.note(claimsInstrument)
 	intervals := slices.ContainsFunc(claims, func(c analysis.Claim) bool { return c.HasInterval() })
@@ -87,11 +87,11 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, interval
 		if i > 0 {
 			statistic = analysis.StatMedian
 		}
-		f.add(c.Label, r.name, statistic, v.value.String())
+		f.add(c.Label, r.name, c.Unit, statistic, v.value.String())
 		if i == 2 && c.HasInterval() {
 			v.low, v.high = c.MeasuredLow, c.MeasuredHigh
-			f.add(c.Label, r.name, analysis.StatLow, c.MeasuredLow.String())
-			f.add(c.Label, r.name, analysis.StatHigh, c.MeasuredHigh.String())
+			f.add(c.Label, r.name, c.Unit, analysis.StatLow, c.MeasuredLow.String())
+			f.add(c.Label, r.name, c.Unit, analysis.StatHigh, c.MeasuredHigh.String())
 		}
 		if math.IsNaN(float64(v.value)) {
 			continue
@@ -116,7 +116,7 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 	if slices.ContainsFunc(claims, func(c analysis.Claim) bool {
 		return slices.ContainsFunc([]analysis.Number{c.Paper, c.Instrument, c.Measured, c.MeasuredHigh}, beyond)
 	}) {
-		f.legend = append(f.legend, key{f.say(changeBeyond, mostChange), []plot.Thumbnailer{beyondThumb{}}})
+		f.legend = append(f.legend, key{f.say(changeBeyond, mostChange), []plot.Thumbnailer{beyondThumb{arrowLength}}})
 	}
 }
 
@@ -136,6 +136,12 @@ func (f *Figure) unjudged(c *analysis.Claim, intervals bool) string {
 		return f.say(claimFewBlocks)
 	case c.Holds(0):
 		return f.say(claimHoldsZero)
+	case c.Verdict == analysis.EstimateOnly:
+		return f.say(claimFewForVerdict)
+	case c.Verdict == analysis.Unsure && c.Censored != "":
+		return f.say(claimOpen)
+	case c.Verdict == analysis.Unsure:
+		return f.say(claimNotSignificant)
 	}
 	return ""
 }
@@ -172,12 +178,12 @@ func (v change) Plot(c draw.Canvas, p *plot.Plot) {
 		drawChangeInterval(c, at.Y, low, high)
 		left, right = min(left, low), max(right, high)
 		if v.high > mostChange {
-			right = drawArrow(c, vg.Point{X: high, Y: at.Y})
+			right = drawArrow(c, vg.Point{X: high, Y: at.Y}, arrowLength)
 		}
 	}
 	c.DrawGlyphNoClip(v.mark, at)
 	if v.value > mostChange {
-		right = drawArrow(c, at)
+		right = drawArrow(c, at, arrowLength)
 	}
 	v.write(c, vg.Point{X: left, Y: at.Y}, right, toX(0))
 }
@@ -204,13 +210,17 @@ func drawChangeInterval(c draw.Canvas, y, low, high vg.Length) {
 	c.StrokeLine2(st, high, y-half, high, y+half)
 }
 
-// drawArrow draws an arrow to the right and returns its tip.
-func drawArrow(c draw.Canvas, from vg.Point) vg.Length {
+const arrowLength = 9 * vg.Length(1)
+
+// drawArrow draws an arrow to the right, or to the left if its length is negative, and returns
+// its tip.
+func drawArrow(c draw.Canvas, from vg.Point, length vg.Length) vg.Length {
 	st := draw.LineStyle{Color: color.Black, Width: 0.8}
-	tip := from.X + 9
+	tip := from.X + length
+	barb := tip - vg.Length(math.Copysign(3, float64(length)))
 	c.StrokeLine2(st, from.X, from.Y, tip, from.Y)
-	c.StrokeLine2(st, tip-3, from.Y-2, tip, from.Y)
-	c.StrokeLine2(st, tip-3, from.Y+2, tip, from.Y)
+	c.StrokeLine2(st, barb, from.Y-2, tip, from.Y)
+	c.StrokeLine2(st, barb, from.Y+2, tip, from.Y)
 	return tip
 }
 
@@ -271,10 +281,11 @@ func (changeIntervalThumb) Thumbnail(c *draw.Canvas) {
 	drawChangeInterval(*c, c.Center().Y, c.Min.X+4, c.Max.X-4)
 }
 
-// beyondThumb is the arrow of a value beyond an axis in a legend.
-type beyondThumb struct{}
+// beyondThumb is the arrow of a value beyond an axis or the observed range in a legend.
+type beyondThumb struct{ length vg.Length }
 
 // Thumbnail implements plot.Thumbnailer.
-func (beyondThumb) Thumbnail(c *draw.Canvas) {
-	drawArrow(*c, vg.Point{X: c.Center().X - 4, Y: c.Center().Y})
+func (b beyondThumb) Thumbnail(c *draw.Canvas) {
+	half := vg.Length(math.Copysign(4, float64(b.length)))
+	drawArrow(*c, vg.Point{X: c.Center().X - half, Y: c.Center().Y}, b.length)
 }

@@ -23,7 +23,6 @@ type dot struct {
 	beyond  []bool          // which of them are lower bounds, as y is with outside; nil: none
 	label   string
 	outside bool // y is the end of the observation: the value is beyond
-	below   bool // the value is less than y
 	// As in a mark of the figure; without a group there is no mark.
 	group, series, value string
 }
@@ -76,9 +75,6 @@ func (v *dot) draw(c draw.Canvas, at vg.Point, height func(float64) vg.Length) v
 	}
 	if v.outside {
 		top = max(top, drawBeyond(c, at, v.mark.Color))
-	}
-	if v.below {
-		drawBelow(c, at, v.mark.Color)
 	}
 	return top
 }

@@ -226,6 +226,15 @@ const (
 	panelFrame = 0.42 * vg.Inch
 )
 
+// heightOfRows returns the height of a figure with stacked panels that have f.lines rows.
+func (f *Figure) heightOfRows() vg.Length {
+	rows := 0
+	for _, n := range f.lines {
+		rows += n
+	}
+	return (0.4+0.15*vg.Length(rows))*vg.Inch + vg.Length(len(f.panels))*(panelFrame+panelGap)
+}
+
 // tileByRows returns the place of a stacked panel whose height follows from its number of
 // rows.
 func (f *Figure) tileByRows(c draw.Canvas, panel int) draw.Canvas {

@@ -152,7 +152,7 @@ func TestDataIsWhatIsDrawn(t *testing.T) {
 						y = math.Pow(10, y)
 					}
 					switch _, log := panel.X.Tick.Marker.(decades); {
-					case f.Name == "figure-6" && log:
+					case (f.Name == "figure-6" || f.Name == "figure-breaking-points") && log:
 						y = math.Pow(10, m.x)
 					case f.Name == "figure-6" || f.Name == "figure-claims":
 						y = m.x

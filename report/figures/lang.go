@@ -118,6 +118,9 @@ const (
 	claimFromZero
 	claimFewBlocks
 	claimHoldsZero
+	claimFewForVerdict
+	claimNotSignificant
+	claimOpen
 
 	oneTrial
 	fewTrials

@@ -76,7 +76,7 @@ type key struct {
 func (k key) thumbWidth() vg.Length {
 	for _, t := range k.thumbs {
 		switch t.(type) {
-		case markThumb, intervalThumb, noChange, upwardThumb, downwardThumb:
+		case markThumb, intervalThumb, noChange, upwardThumb:
 		default:
 			return 24
 		}

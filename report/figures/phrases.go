@@ -34,10 +34,12 @@ var phrases = [phraseCount]words{
 	},
 
 	claimsWhat: {
-		"Change from blocking in user space (userspace-block) to blocking in the kernel (xdp-block), each claim by the " +
-			"load that the paper used for it. Right: why the trials do not decide a claim.",
-		"Variação do bloqueio em espaço de usuário (userspace-block) para o bloqueio no núcleo (xdp-block), cada " +
-			"afirmação com a carga que o artigo usou. À direita: por que as repetições não decidem uma afirmação.",
+		"Change to blocking in the kernel (xdp-block) from blocking in user space (userspace-block), or as the label says; of " +
+			"cpu and cpu-without, the share of the time. Each claim by the load that the paper used for it. Right: why the " +
+			"trials do not decide a claim.",
+		"Variação para o bloqueio no núcleo (xdp-block) a partir do bloqueio em espaço de usuário (userspace-block), ou conforme " +
+			"o rótulo; de cpu e cpu-without, a fração do tempo. Cada afirmação com a carga que o artigo usou. À direita: por que " +
+			"as repetições não decidem uma afirmação.",
 	},
 	claimsInstrument: {
 		"The paper's instrument is its estimator, applied to our records; it is left out if it does not differ from ours.",
@@ -173,11 +175,14 @@ var phrases = [phraseCount]words{
 		"Somente as intensidades desta execução foram testadas: uma seta indica que o ponto de ruptura está além delas.",
 	},
 
-	claimUnknown:   {"no change can be computed", "nenhuma variação pode ser calculada"},
-	claimUnmet:     {"a premise is not met", "uma premissa não é satisfeita"},
-	claimFromZero:  {"userspace-block is at zero", "userspace-block está em zero"},
-	claimFewBlocks: {"too few blocks for an interval", "blocos insuficientes para um intervalo"},
-	claimHoldsZero: {"the interval includes zero change", "o intervalo contém a variação nula"},
+	claimUnknown:        {"no change can be computed", "nenhuma variação pode ser calculada"},
+	claimUnmet:          {"a premise is not met", "uma premissa não é satisfeita"},
+	claimFromZero:       {"userspace-block is at zero", "userspace-block está em zero"},
+	claimFewBlocks:      {"too few blocks for an interval", "blocos insuficientes para um intervalo"},
+	claimHoldsZero:      {"the interval includes zero change", "o intervalo contém a variação nula"},
+	claimFewForVerdict:  {"too few blocks for a verdict", "blocos insuficientes para um veredito"},
+	claimNotSignificant: {"p is not below 0.05 after correction", "p corrigido não é menor que 0,05"},
+	claimOpen:           {"the direction or size is open", "a direção ou o tamanho está em aberto"},
 
 	oneTrial: {"One trial, no interval.", "Uma repetição, sem intervalo de confiança."},
 	fewTrials: {
