@@ -39,11 +39,11 @@ func (c *Comparison) notes(base, fresh *analysed) []string {
 
 // tooFew returns a note if no row can be changed, however large its change is.
 func (c *Comparison) tooFew() string {
-	least, tests := 1.0, 0
+	least, tests := 1.0, len(c.Rows)
 	for i := range c.Rows {
 		r := &c.Rows[i]
 		if r.BaseTrials > 0 && r.NewTrials > 0 {
-			least, tests = min(least, stats.LeastRankSum(r.NewTrials, r.BaseTrials)), tests+1
+			least = min(least, stats.LeastRankSum(r.NewTrials, r.BaseTrials))
 		}
 	}
 	if least*float64(tests) <= level+rounding {

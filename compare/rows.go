@@ -67,7 +67,8 @@ type Row struct {
 	Reason string `json:"reason,omitempty"`
 
 	ratio    stats.Unpaired
-	negative int // trials of both runs with a negative figure
+	negative int  // trials of both runs with a negative figure
+	noSize   bool // trials of both runs are at a zero that has no size
 	// Trials whose figure is only a lower bound.
 	censoredBase, censoredNew int
 }
@@ -121,14 +122,15 @@ func newRow(m *analysis.Metric, variant string, base, fresh []float64) Row {
 		}
 	}
 	var u stats.Unpaired
-	if negative == 0 {
+	noSize := m.ZeroIsNoSize && slices.Contains(base, 0) && slices.Contains(fresh, 0)
+	if negative == 0 && !noSize {
 		u = stats.SampleRatios(fresh, base, confidence)
-	} else { // a ratio without the negative figures would be biased
+	} else { // a ratio without these figures would be biased
 		u = stats.SampleRatios(nil, nil, confidence)
 	}
 	return Row{
-		negative: negative,
-		Metric:   m.ID, Quantity: m.Label, Unit: m.Unit, MoreIsBetter: m.Better == analysis.Higher, Variant: variant,
+		negative: negative, noSize: noSize,
+		Metric: m.ID, Quantity: m.Label, Unit: m.Unit, MoreIsBetter: m.Better == analysis.Higher, Variant: variant,
 		BaseTrials: len(base), NewTrials: len(fresh),
 		Base: analysis.Number(stats.Median(base)), New: analysis.Number(stats.Median(fresh)),
 		Change: percent(u.Ratio), Low: percent(u.Interval.Low), High: percent(u.Interval.High),
@@ -218,6 +220,8 @@ func (r *Row) why(factor float64) string {
 	switch {
 	case r.negative > 0:
 		return fmt.Sprintf("below zero in %d of %d trials, so there is no ratio", r.negative, r.BaseTrials+r.NewTrials)
+	case r.noSize:
+		return "zero in trials of both, and these zeros need not be equal"
 	case r.NewTrials == 0:
 		return "NEW has no valid trial with a value"
 	case r.BaseTrials == 0:

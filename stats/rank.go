@@ -157,8 +157,8 @@ func twoSided(p []float64, observed int) float64 {
 
 // Holm adjusts p-values for multiple tests. Each becomes the smallest level at which
 // Holm's step-down procedure rejects it. The probability of even one false rejection is
-// then at most that level, however the tests depend on each other. A NaN stays NaN and
-// does not count.
+// then at most that level, however the tests depend on each other. A NaN stays NaN, and counts
+// as a test.
 //
 // Source: Holm, Scandinavian Journal of Statistics 6 (1979).
 func Holm(p []float64) []float64 {
@@ -172,7 +172,7 @@ func Holm(p []float64) []float64 {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
 	least := 0.0
 	for rank, i := range order {
-		least = max(least, min(1, float64(len(order)-rank)*p[i]))
+		least = max(least, min(1, float64(len(p)-rank)*p[i]))
 		adjusted[i] = least
 	}
 	return adjusted

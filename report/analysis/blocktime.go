@@ -11,7 +11,7 @@ const tickUS = 10_000
 // docs/method/definitions.md.
 func (r *reading) blockTime() BlockTime {
 	b := BlockTime{
-		Refusals:             Number(r.refusalCPU.n),
+		Refusals:             Number(r.refusalWall.n),
 		DroppedPackets:       Unknown(),
 		DropNS:               Unknown(),
 		EmptyNS:              Unknown(),

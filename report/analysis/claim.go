@@ -42,8 +42,9 @@ type Claim struct {
 	Verdict Verdict `json:"verdict"`
 	Reason  string  `json:"reason"`
 	Note    string  `json:"note"` // on chance: "one trial, no interval"
-	// Caveat is set if another metric than the claim's had to be judged.
-	Caveat string `json:"caveat,omitempty"`
+	// Instead is the metric that had to be judged in place of the claim's, and Caveat the reason.
+	Instead string `json:"judged_instead,omitempty"`
+	Caveat  string `json:"caveat,omitempty"`
 	// Unmet are the premises that the run does not meet: if there are any, the claim is
 	// unsure, regardless of the change.
 	Unmet []string `json:"unmet_premises,omitempty"`

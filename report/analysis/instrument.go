@@ -95,10 +95,10 @@ func (l *serverLog) add(event loggedEvent, atNS int64) {
 	l.spans[span] = append(l.spans[span], uint32(atNS)<<eventBits|uint32(event))
 }
 
-// addConnection ignores a connection without a handshake, which the paper's server does not notice.
-// It also ignores the end of a connection that the server's own end cuts off.
+// addConnection ignores a connection without a handshake, and one that was not accepted, which the
+// paper's server does not notice. It also ignores the end of a connection that the server's own end cuts off.
 func (l *serverLog) addConnection(c *record.Connection, variant record.Variant) {
-	if c.HandshakeNS == 0 {
+	if c.HandshakeNS == 0 || c.End == record.RefusedByQueue {
 		return
 	}
 	start := connectionCounted

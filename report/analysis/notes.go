@@ -32,12 +32,15 @@ func (s *Summary) LeastTrials(fewest int) int {
 }
 
 // trialsNote describes what the trials of all variants together allow.
-func (s *Summary) trialsNote() string {
-	if s.LeastTrials(1) == s.Blocks {
-		return TrialsNote(s.Blocks)
+func (s *Summary) trialsNote() string { return rangeNote(s.LeastTrials(1), s.Blocks) }
+
+// rangeNote is TrialsNote for variants with different numbers of valid trials.
+func rangeNote(least, most int) string {
+	if least == most {
+		return TrialsNote(most)
 	}
-	note := fmt.Sprintf("median of %d to %d trials", s.LeastTrials(1), s.Blocks)
-	if s.LeastTrials(1) < FewestBlocks {
+	note := fmt.Sprintf("median of %d to %d trials", least, most)
+	if least < FewestBlocks {
 		note += fmt.Sprintf(", too few for a 95 %% interval where there are fewer than %d", FewestBlocks)
 	}
 	return note

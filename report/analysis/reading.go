@@ -237,11 +237,13 @@ func (r *reading) takeServer(line *record.Line) {
 		r.log.startNS = line.Ready.AtNS
 	case line.Connection != nil:
 		r.log.addConnection(line.Connection, r.variant)
-		if line.Connection.HandshakeNS > 0 && line.Connection.End != record.RefusedByQuota {
+		if end := line.Connection.End; line.Connection.HandshakeNS > 0 && end != record.RefusedByQuota && end != record.RefusedByQueue {
 			r.admitted++
 		}
 	case line.Refusal != nil:
-		r.refusalCPU.add(line.Refusal.CPUNS)
+		if line.Refusal.CPUNS != 0 {
+			r.refusalCPU.add(line.Refusal.CPUNS)
+		}
 		r.refusalWall.add(line.Refusal.WallNS)
 		r.log.addRefusal(line.Refusal)
 	case line.Sample != nil:
@@ -268,7 +270,7 @@ func (r *reading) cpus() int {
 // fromHistogram reports whether a quantile of the trial is not computed from all values.
 func (r *reading) fromHistogram() bool {
 	// No other kind is more frequent than these.
-	return r.response.counts != nil || r.refusalCPU.counts != nil
+	return r.response.counts != nil || r.refusalWall.counts != nil
 }
 
 // Seconds converts a duration from ns.

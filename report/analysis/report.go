@@ -67,6 +67,12 @@ func (r *Report) merge() {
 	}
 	head := *r.Parts[0].Summary
 	head.Warnings = slices.Clone(head.Warnings)
+	least := 0 // trials of a variant; a search has no trials to count
+	for _, p := range r.Parts {
+		if n := p.Summary.LeastTrials(1); len(p.Series) > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
 	for _, p := range r.Parts[1:] {
 		for _, w := range p.Summary.Warnings {
 			if !slices.Contains(head.Warnings, w) {
@@ -77,6 +83,9 @@ func (r *Report) merge() {
 		head.Trials = append(head.Trials, p.Summary.Trials...)
 		head.Outliers = append(head.Outliers, p.Summary.Outliers...)
 		head.Blocks = max(head.Blocks, p.Summary.Blocks)
+	}
+	if least > 0 {
+		head.Interval = rangeNote(least, head.Blocks)
 	}
 	head.Schema = reportSchema
 	r.Summary = &head

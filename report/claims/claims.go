@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
@@ -35,7 +36,7 @@ func (f *File) Read(run *results.Run) (*analysis.Report, error) {
 // variants that they compare.
 func (f *File) Judge(r *analysis.Report) {
 	r.Claims = []analysis.Claim{}
-	if r.Searched() || !f.compares(r.Summary) {
+	if r.Searched() || !slices.ContainsFunc(r.Parts, func(p *analysis.Part) bool { return f.compares(p.Summary) }) {
 		return
 	}
 	r.Paper = f.Paper
@@ -47,15 +48,14 @@ func (f *File) Judge(r *analysis.Report) {
 			}
 		}
 	}
-	tests, all := 0, []*analysis.Evidence{}
+	var tests []*analysis.Evidence
 	for i := range r.Claims {
-		all = append(all, &r.Claims[i].Evidence)
-		if r.Claims[i].Blocks > 0 {
-			tests++
+		if r.Claims[i].Verdict != analysis.NotRun {
+			tests = append(tests, &r.Claims[i].Evidence)
 		}
 	}
-	analysis.ApplyHolm(all)
-	r.BlocksNeeded = blocksFor(tests)
+	analysis.ApplyHolm(tests)
+	r.BlocksNeeded = blocksFor(len(tests))
 	for i, d := range rules {
 		d.decide(&r.Claims[i], r.BlocksNeeded)
 	}
@@ -90,6 +90,9 @@ func (d *definition) measure(p *analysis.Point) []analysis.Claim {
 	part, lacks := p.Mixed(), "needs a load with sequential clients"
 	if d.Experiment == parallel {
 		part, lacks = p.Parallel(), "needs a load of attackers alone"
+		if part != nil && part.Summary.Manifest.Experiment.Floods() {
+			part, lacks = nil, "the attackers alone send no requests"
+		}
 	}
 	if part == nil {
 		c := d.empty(d.With[0], d.Against[0])
@@ -136,7 +139,7 @@ func (d *definition) empty(with, against string) analysis.Claim {
 func (d *definition) compare(part *analysis.Part, withName, againstName string) analysis.Claim {
 	c := d.empty(withName, againstName)
 	with, against := part.Summary.Variant(withName), part.Summary.Variant(againstName)
-	if missing := missing(&c, with, against); missing != "" {
+	if missing := missing(part, withName, againstName); missing != "" {
 		c.Reason = missing
 		return c
 	}
@@ -153,10 +156,11 @@ func (d *definition) compare(part *analysis.Part, withName, againstName string) 
 		return c // there is nothing to compare
 	}
 	c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
-	toZero := metric.ZeroIsNoSize && c.Change <= -100
-	if d.Otherwise != "" && (!c.Change.Known() || toZero) {
+	isZero := func(m *analysis.Metrics) bool { return metric.ZeroIsNoSize && metric.Value(m) == 0 }
+	if d.Otherwise != "" && (!c.Change.Known() || with.CountTrials(isZero)+against.CountTrials(isZero) > 0) {
 		metric = analysis.MetricByID(d.Otherwise)
 		c.Change, c.Evidence = analysis.TypicalChange(with, against, metric)
+		c.Instead = metric.Label
 		c.Caveat = fmt.Sprintf("a trial is at zero, so the change of this figure has no size; "+
 			"the %s is judged instead, %s in %s and %s in %s", metric.Label, shown(metric, against), againstName,
 			shown(metric, with), withName)
@@ -192,14 +196,25 @@ func shown(m *analysis.Metric, v *analysis.Variant) string {
 	return v.Typical(m.Value).WithUnit(m.Unit)
 }
 
-func missing(c *analysis.Claim, with, against *analysis.Variant) string {
+// missing returns what a cell lacks to compare two variants; empty if nothing.
+func missing(part *analysis.Part, variants ...string) string {
+	var unplanned, invalid []string
+	for _, name := range variants {
+		planned := slices.ContainsFunc(part.Summary.Variants, func(v analysis.Variant) bool { return v.Name == name })
+		switch {
+		case !planned:
+			unplanned = append(unplanned, name)
+		case part.Summary.Variant(name) == nil:
+			invalid = append(invalid, name)
+		}
+	}
 	switch {
-	case with == nil && against == nil:
-		return fmt.Sprintf("no valid trial of %s nor of %s", c.With, c.Against)
-	case with == nil:
-		return "no valid trial of " + c.With
-	case against == nil:
-		return "no valid trial of " + c.Against
+	case len(unplanned) > 0 && part.Cell.Load != "":
+		return fmt.Sprintf("load %s does not have %s", part.Cell.Load, analysis.Sentence(unplanned))
+	case len(unplanned) > 0:
+		return "the run does not have " + analysis.Sentence(unplanned)
+	case len(invalid) > 0:
+		return "no valid trial of " + strings.Join(invalid, " nor of ")
 	}
 	return ""
 }

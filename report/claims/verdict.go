@@ -23,7 +23,7 @@ func (d *definition) decide(c *analysis.Claim, blocksNeeded int) {
 	}
 	c.Reason = strings.Join(append(reasons, c.Reason), "; ")
 	if c.Verdict == analysis.Unsure && len(c.Unmet) > 0 {
-		c.Caveat = ""
+		c.Instead, c.Caveat = "", ""
 	}
 }
 

@@ -68,7 +68,7 @@ func ClaimsNotes(s *analysis.Summary) []string {
 func blocksNote(s *analysis.Summary) string {
 	tests := 0
 	for _, c := range s.Claims {
-		if c.Blocks > 0 {
+		if c.Verdict != analysis.NotRun {
 			tests++
 		}
 	}

@@ -212,7 +212,8 @@ func plural(effect analysis.Effect, n int) string {
 	return strings.TrimSuffix(string(effect), "s")
 }
 
-// cheapest returns the variants with the lowest and the highest cost of an attempt to the server.
+// cheapest returns the variants with the lowest and the highest cost of an attempt to the server, and how
+// certain it is that these differ.
 // Variants that fail are excluded: for these, the server's CPUs are the limit.
 func cheapest(p *analysis.Part) string {
 	have := slices.DeleteFunc(p.Summary.Measured(), func(v analysis.Variant) bool {
@@ -224,7 +225,15 @@ func cheapest(p *analysis.Part) string {
 	cost := func(v analysis.Variant) analysis.Number { return v.Attack.ServerPerAttemptUS }
 	slices.SortStableFunc(have, func(a, b analysis.Variant) int { return cmp.Compare(cost(a), cost(b)) })
 	least, most := have[0], have[len(have)-1]
-	return fmt.Sprintf("Under %s, of the variants that do not fail, an attempt costs the server least with %s, %s µs, and "+
-		"most with %s, %s µs.",
-		attackName(p), least.Name, cost(least).Short(), most.Name, cost(most).Short())
+	certain := "too few trials to say that these differ"
+	if least.Low != nil && most.Low != nil {
+		switch high, low := least.High.Attack.ServerPerAttemptUS, most.Low.Attack.ServerPerAttemptUS; {
+		case high < low:
+			certain = "their intervals are apart"
+		case high >= low:
+			certain = "their intervals overlap"
+		}
+	}
+	return fmt.Sprintf("Under %s, of the variants that do not fail, an attempt costs the server %s µs with %s and up to %s µs "+
+		"with %s (%s).", attackName(p), cost(least).Short(), least.Name, cost(most).Short(), most.Name, certain)
 }

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -44,8 +45,12 @@ func Quote(r *analysis.Report) string {
 	if first.Unit != analysis.PercentChange {
 		value = fmt.Sprintf("is %s%s with %s", first.ShowMeasured(), interval, first.With)
 	}
+	what := first.Label
+	if first.Instead != "" {
+		what = first.Instead
+	}
 	return fmt.Sprintf("Over %s, %s %s (%s: %s); the verdicts on its %d comparisons are %s.",
-		blocksOf(r), first.Label, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
+		blockCount(cmp.Or(first.Blocks, r.Blocks)), what, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
 }
 
 // quoteFigures returns the first metric of each variant, in the first cell with valid trials.
@@ -60,12 +65,12 @@ func quoteFigures(r *analysis.Report) string {
 	for i := range have {
 		figures = append(figures, fmt.Sprintf("%s %s with %s", m.Show(&have[i]), m.Unit, have[i].Name))
 	}
-	return fmt.Sprintf("Over %s, %s is %s.", blocksOf(r), m.ID, analysis.Sentence(figures))
+	return fmt.Sprintf("Over %s, %s is %s.", blockCount(p.Summary.Blocks), m.ID, analysis.Sentence(figures))
 }
 
-func blocksOf(r *analysis.Report) string {
-	if r.Blocks == 1 {
+func blockCount(n int) string {
+	if n == 1 {
 		return "one block"
 	}
-	return fmt.Sprintf("%d blocks", r.Blocks)
+	return fmt.Sprintf("%d blocks", n)
 }

@@ -95,13 +95,18 @@ func metricsTable(s *analysis.Summary) Titled {
 	return t
 }
 
-// valueCell returns the value of a variant, with the interval if there is one.
+// valueCell returns the value of a variant, with the interval if there is one, and the number of
+// trials that have a value if these are not all.
 func valueCell(m *analysis.Metric, v *analysis.Variant) string {
 	value := m.Show(v)
-	if v.Low == nil || math.IsNaN(float64(m.Value(v.Low))) {
-		return value
+	if v.Low != nil && !math.IsNaN(float64(m.Value(v.Low))) {
+		value = fmt.Sprintf("%s [%s, %s]", value, m.ShowEnd(v.Low), m.ShowEnd(v.High))
 	}
-	return fmt.Sprintf("%s [%s, %s]", value, m.ShowEnd(v.Low), m.ShowEnd(v.High))
+	n := v.CountTrials(func(t *analysis.Metrics) bool { return !math.IsNaN(float64(m.Value(t))) })
+	if n > 0 && n < v.Trials {
+		value += fmt.Sprintf(" (%d of %d)", n, v.Trials)
+	}
+	return value
 }
 
 // syscallsTable returns table I.

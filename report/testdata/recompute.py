@@ -175,7 +175,7 @@ def duration(t):
 
 def block_time(t):
     refusals, gateway, server = t.server.get("refusal", []), t.one("gateway"), t.one("server")
-    cpu, wall = [r["cpu_ns"] / 1e3 for r in refusals], [r["wall_ns"] / 1e3 for r in refusals]
+    cpu, wall = [r["cpu_ns"] / 1e3 for r in refusals if r["cpu_ns"]], [r["wall_ns"] / 1e3 for r in refusals]
     quiet, quiet_ns = t.gain(t.spans()["before"], busy_ns)
     busy, attack_ns = t.gain(t.spans()["during"], busy_ns)
     extra_ms = (busy - quiet * attack_ns / quiet_ns) / 1e6
@@ -207,7 +207,7 @@ def syscalls(t):
         unknown = dict.fromkeys(["calls", "errors", "seconds", "calls_per_admitted", "calls_per_offered"], NAN)
         return {**unknown, "calls_per_second": dict.fromkeys(["before", "during", "after"], NAN)}
     calls = t.server.get("syscall", [])
-    admitted = sum(bool(c.get("handshake_ns")) and c["end"] != "refused" for c in t.server.get("connection", []))
+    admitted = sum(bool(c.get("handshake_ns")) and c["end"] not in ("refused", "queue-full") for c in t.server.get("connection", []))
     offered = len(t.attack) + len(t.sequential.get("request", [])) + len(t.neighbours)
 
     def total(of):
@@ -406,7 +406,7 @@ def claims(variants, medians, experiment):
             c = {"blocks": 0, "censored": "", **dict.fromkeys(["measured", "low", "high", "coverage", "p", "instrument"], NAN)}
             if "recovers" not in needs or not no_recovery(variants, medians, (w, a)):
                 c.update(claimed(value, variants[w], variants[a]))
-                if name in OTHERWISE and (not math.isfinite(c["measured"]) or c["measured"] <= -100):
+                if name in OTHERWISE and (not math.isfinite(c["measured"]) or any(value(f) == 0 for v in (w, a) for _, f in variants[v])):
                     c.update(claimed(OTHERWISE[name], variants[w], variants[a]))
                 if paper:
                     shares = name in SHARES
@@ -415,7 +415,7 @@ def claims(variants, medians, experiment):
             c["in_unit"] = share or [c["measured"], c["low"], c["high"]]
             judged[label] = {**c, "unmet": lacks, "size": size, "tolerance": tolerance}
     holm(judged.values())
-    needed = enough(sum(c["blocks"] > 0 for c in judged.values()))
+    needed = enough(len(judged))
     for c in judged.values():
         c["verdict"] = verdict(c, needed)
     return judged
@@ -501,12 +501,13 @@ def figure_claims(judged):
     if all(math.isnan(c["in_unit"][0]) for c in judged.values()):
         return
     for label, c in judged.items():
-        yield [label, "paper", "published", c["size"] if math.isfinite(c["size"]) else ""]
-        yield [label, "paper's instrument", "median", c["instrument"]]
+        unit = "% of the time" if label.split()[0] in SHARES else "% change"
+        yield [label, "paper", unit, "published", c["size"] if math.isfinite(c["size"]) else ""]
+        yield [label, "paper's instrument", unit, "median", c["instrument"]]
         estimate, low, high = c["in_unit"]
-        yield [label, "measured", "median", estimate]
+        yield [label, "measured", unit, "median", estimate]
         if not math.isnan(c["p"]):
-            yield from ([label, "measured", end, v] for end, v in (("interval_low", low), ("interval_high", high)))
+            yield from ([label, "measured", unit, end, v] for end, v in (("interval_low", low), ("interval_high", high)))
 
 
 def figure_3(variants, medians):

@@ -10,7 +10,7 @@ from recompute_stats import INF, NAN, arithmetic, harmonic, median, within
 
 
 def instrument(t):
-    seen = [c for c in t.server.get("connection", []) if c.get("handshake_ns")]
+    seen = [c for c in t.server.get("connection", []) if c.get("handshake_ns") and c["end"] != "queue-full"]
     kernel = t.variant.startswith("xdp")
     starts = sorted(c["start_ns"] + c["handshake_ns"] for c in seen)
 

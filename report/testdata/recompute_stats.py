@@ -114,8 +114,9 @@ def percent(log):
 
 
 def holm(tests):
+    """A test without a p-value counts as one."""
     least, left = 0.0, [t for t in tests if not math.isnan(t["p"])]
     for t in tests:
         t["p_holm"] = NAN
     for rank, t in enumerate(sorted(left, key=lambda t: t["p"])):
-        least = t["p_holm"] = max(least, min(1.0, (len(left) - rank) * t["p"]))
+        least = t["p_holm"] = max(least, min(1.0, (len(tests) - rank) * t["p"]))
