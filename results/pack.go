@@ -54,8 +54,8 @@ func Pack(ctx context.Context, r *Run, dir string) error {
 	})
 }
 
-// PackReport copies a run to a new directory with its report, and without its nodes'
-// records. Everything else is as in the run, including its checksums, which identify the records. Without the
+// PackReport copies a run to a new directory with its report, without its nodes' records and
+// without the RO-Crate, which describes these. Everything else is as in the run, including its checksums, which identify the records. Without the
 // records, Verify checks what is there.
 //
 // Errors are like those of Pack. If the run has no report, the error wraps ErrNoReport.
@@ -69,7 +69,7 @@ func PackReport(ctx context.Context, r *Run, dir string) error {
 		return fmt.Errorf("pack %s: %w", r.Dir, err)
 	}
 	files = slices.DeleteFunc(files, func(f sealed) bool { return isRecords(f.path) })
-	files = append(files, sealed{path: CrateFile}, sealed{path: ChecksumsFile})
+	files = append(files, sealed{path: ChecksumsFile})
 	return r.copyTo(ctx, dir, files, func(tmp string) error {
 		return os.CopyFS(filepath.Join(tmp, ReportDir), reportDir)
 	})
