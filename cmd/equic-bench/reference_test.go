@@ -18,14 +18,16 @@ const (
 	referenceRun = "results/reference/paper"
 	// referenceLadder is the run that compares places, without its records.
 	referenceLadder = "results/reference/ladder"
+	// referenceKnee is the search for breaking points, without its records.
+	referenceKnee = "results/reference/knee"
 	// referenceNotes describe them, and quote their reports.
 	referenceNotes = "results/reference/README.md"
 )
 
-// The sizes in the repository of the run's records and of the ladder are limited, in bytes.
+// The sizes in the repository of the run's records, and of the other two together, are limited, in bytes.
 const (
 	mostReference = 30_000_000
-	mostLadder    = 5 << 20
+	mostOthers    = 5_000_000
 )
 
 // TestTheReferenceRunGivesItsReportAndTheREADMEsFigures draws the reference run again:
@@ -54,22 +56,33 @@ func TestTheReferenceRunGivesItsReportAndTheREADMEsFigures(t *testing.T) {
 			t.Errorf("report/%s is not what the records give", name)
 		}
 	}
-	figure, err := os.ReadFile("docs/figure-claims.png")
-	if testkit.Must(t, err); !bytes.Equal(figure, drawn["figure-claims.png"]) {
-		t.Error("docs/figure-claims.png is not the reference run's: copy it from " + referenceRun + "/report")
+	searched := readTree(t, filepath.Join(referenceKnee, "report"))
+	for name, want := range map[string][]byte{
+		"figure-claims.png": drawn["figure-claims.png"], "figure-breaking-points.png": searched["figure-breaking-points.png"],
+	} {
+		figure, err := os.ReadFile(filepath.Join("docs", name))
+		if testkit.Must(t, err); len(want) == 0 || !bytes.Equal(figure, want) {
+			t.Errorf("docs/%s is not that of the reference runs in %s: copy it from their reports", name, referenceNotes)
+		}
 	}
 	checkQuotes(t, texts[referenceNotes], "bin/equic-bench report --all "+referenceRun, out)
-	ladder, err := os.ReadFile(filepath.Join(referenceLadder, "report", "report.md"))
-	testkit.Must(t, err)
+	reports := string(drawn["report.md"])
+	for _, dir := range []string{referenceLadder, referenceKnee} {
+		text, err := os.ReadFile(filepath.Join(dir, "report", "report.md"))
+		testkit.Must(t, err)
+		reports += string(text)
+	}
 	for _, document := range []string{"README.md", referenceNotes} {
-		checkRows(t, texts[document], string(drawn["report.md"])+string(ladder))
+		checkRows(t, texts[document], reports)
 	}
 }
 
-func TestTheReferenceLadderIsUnchanged(t *testing.T) {
+func TestTheReferenceRunsWithoutRecordsAreUnchanged(t *testing.T) {
 	documents(t) // changes to the root of the repository
-	if code, out, stderr := command(t, "verify", referenceLadder); code != exitFine {
-		t.Errorf("verify: exit code %d\n%s%s", code, out, stderr)
+	for _, dir := range []string{referenceLadder, referenceKnee} {
+		if code, out, stderr := command(t, "verify", dir); code != exitFine {
+			t.Errorf("verify %s: exit code %d\n%s%s", dir, code, out, stderr)
+		}
 	}
 }
 
@@ -148,21 +161,29 @@ func checkQuotes(t *testing.T, document, command, output string) {
 
 func TestTheReferenceRunsAreSmallEnough(t *testing.T) {
 	documents(t) // changes to the root of the repository
-	reports := filepath.Join(referenceRun, "report")
-	for dir, most := range map[string]int64{referenceRun: mostReference, referenceLadder: mostLadder} {
-		var size int64
-		testkit.Must(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || strings.HasPrefix(path, reports) {
-				return err
-			}
-			info, err := e.Info()
-			if err == nil {
-				size += info.Size()
-			}
-			return err
-		}))
-		if size == 0 || size > most {
-			t.Errorf("%s has %d bytes, want at most %d", dir, size, most)
-		}
+	if size := sizeOf(t, referenceRun) - sizeOf(t, filepath.Join(referenceRun, "report")); size > mostReference {
+		t.Errorf("%s has %d bytes beside its report, want at most %d", referenceRun, size, mostReference)
 	}
+	if size := sizeOf(t, referenceLadder) + sizeOf(t, referenceKnee); size > mostOthers {
+		t.Errorf("%s and %s have %d bytes, want at most %d", referenceLadder, referenceKnee, size, mostOthers)
+	}
+}
+
+// sizeOf returns the size of all files in a folder, in bytes.
+func sizeOf(t *testing.T, dir string) (size int64) {
+	t.Helper()
+	testkit.Must(t, filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	}))
+	if size == 0 {
+		t.Errorf("%s is empty", dir)
+	}
+	return size
 }
