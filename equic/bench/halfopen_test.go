@@ -38,14 +38,15 @@ const (
 	floodHonest   = 20   // honest clients, which connect during the flood
 	goalHalfOpen  = 0.10 // of the cost without limits
 
-	// serverVariable makes the test binary a server, with limits if its value is
-	// "limits".
+	// serverVariable makes the test binary a server. Its value is the bits of an RSA key,
+	// and "limits" for a server with limits.
 	serverVariable = "EQUIC_BENCH_SERVER"
+	limited        = " limits"
 )
 
 func TestMain(m *testing.M) {
-	if limits := os.Getenv(serverVariable); limits != "" {
-		if err := serveFlood(limits == "limits"); err != nil {
+	if server := os.Getenv(serverVariable); server != "" {
+		if err := serveFlood(strings.CutSuffix(server, limited)); err != nil {
 			fmt.Println("error:", err)
 			os.Exit(1)
 		}
@@ -54,8 +55,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// serveFlood serves until its standard input ends, with an RSA-2048 key.
-func serveFlood(limits bool) error {
+// serveFlood serves until its standard input ends, with an RSA key of some bits.
+func serveFlood(bits string, limits bool) error {
+	size, err := strconv.Atoi(bits)
+	if err != nil {
+		return err
+	}
 	o := equic.Options{Interfaces: []string{netkit.ServerInterface}, Ports: onePort}
 	if !limits {
 		o.Quota, o.HalfOpen = 1<<20, equic.HalfOpenLimits{Total: 1 << 20, PerClient: 1 << 20}
@@ -64,7 +69,7 @@ func serveFlood(limits bool) error {
 	if err != nil {
 		return err
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := rsa.GenerateKey(rand.Reader, size)
 	if err != nil {
 		return err
 	}
@@ -109,28 +114,31 @@ type floodCost struct {
 func measureHalfOpen(t *testing.T, table *speedTable) {
 	t.Helper()
 	packets := quickit.Initials(t, floodInitials, "bench")
-	table.section(fmt.Sprintf("%s Initials in %v that are never finished, RSA-2048: limits on handshakes in progress, "+
-		"to no limits", thousands(floodInitials), floodFor))
-	for name, source := range map[string]func(int) netip.Addr{
-		"one address": func(int) netip.Addr { return netip.MustParseAddr("198.51.100.1") },
-		"spoofed":     func(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) },
-	} {
-		with, without := flood(t, "limits", packets, source), flood(t, "none", packets, source)
-		table.addShare(name+": CPU time", with.cpu.Seconds(), without.cpu.Seconds(), "s", goalHalfOpen)
-		table.addShare(name+": memory above that at rest", with.peak, without.peak, "MiB", goalHalfOpen)
-		table.addShare(fmt.Sprintf("%s: honest clients served meanwhile, of %d", name, floodHonest),
-			float64(with.served), float64(without.served), "", noGoal)
+	for _, bits := range []string{"2048", "4096"} {
+		table.section(fmt.Sprintf("%s Initials in %v that are never finished, RSA-%s: limits on handshakes in progress, "+
+			"to no limits", thousands(floodInitials), floodFor, bits))
+		for name, source := range map[string]func(int) netip.Addr{
+			"one address": func(int) netip.Addr { return netip.MustParseAddr("198.51.100.1") },
+			"spoofed":     func(i int) netip.Addr { return netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)}) },
+		} {
+			with, without := flood(t, bits+limited, packets, source), flood(t, bits, packets, source)
+			table.addShare(name+": CPU time", with.cpu.Seconds(), without.cpu.Seconds(), "s", goalHalfOpen)
+			table.addShare(name+": memory above that at rest", with.peak, without.peak, "MiB", goalHalfOpen)
+			table.addShare(fmt.Sprintf("%s: honest clients served meanwhile, of %d", name, floodHonest),
+				float64(with.served), float64(without.served), "", noGoal)
+		}
 	}
 }
 
-// flood runs a server in its own process, and sends it the packets.
-func flood(t *testing.T, limits string, packets [][]byte, source func(int) netip.Addr) (cost floodCost) {
+// flood runs a server in its own process, as serverVariable describes it, and sends it the
+// packets.
+func flood(t *testing.T, as string, packets [][]byte, source func(int) netip.Addr) (cost floodCost) {
 	t.Helper()
 	p := netkit.NewPair(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	server := exec.CommandContext(ctx, "/proc/self/exe")
-	server.Env = append(os.Environ(), serverVariable+"="+limits)
+	server.Env = append(os.Environ(), serverVariable+"="+as)
 	in, err := server.StdinPipe()
 	testkit.Must(t, err)
 	out, err := server.StdoutPipe()
