@@ -171,7 +171,8 @@ func (d *decoder) scenario(s *Scenario) reader {
 				"get all other fast cores; if " +
 				"there is no other core, the other thread of the server's."),
 			"timeout": d.duration(&s.Sequential.Timeout, 10*time.Millisecond, 10*time.Minute).
-				about("How long a request may take, from its start. After that its outcome is timeout."),
+				about("How long a request may take, from its start. After that its outcome is timeout. A handshake ends sooner: " +
+					"after 5 s without an answer, or after 10 s in all."),
 			"start": d.choice(&s.Sequential.Start, Together, Staggered).
 				about("Whether the clients of a group start in step, or in turn, evenly over one interval of their rate."),
 			"key_exchange": d.choice(&s.Sequential.KeyExchange, X25519MLKEM768, X25519).
@@ -239,8 +240,7 @@ func (d *decoder) sequential(c *Clients) reader {
 	f := d.clients(c)
 	f["pace"] = d.duration(&c.Pace, time.Millisecond, time.Minute).
 		about("Shortest time from the start of one request to that of the next, in place of rate. A request that takes " +
-			"longer " +
-			"delays all later ones: nothing is caught up, as in the paper.")
+			"longer delays all later ones, as in the paper. Up to 10 ms by which a timer is late are caught up.")
 	return d.some(d.some(d.mapping(f, "count"), 1, 1, "requests", "duration"), 0, 1, "rate", "pace")
 }
 
