@@ -82,14 +82,22 @@ func (p *prefixes) prefix(k clientKey) netip.Prefix {
 	return netip.PrefixFrom(addr, p.ipv6)
 }
 
+// leastMapped is the least length of an IPv4 prefix that is given as one of IPv6.
+const leastMapped = 8
+
 // ListedPrefix returns a prefix in the form in which List.Added returns it: masked, and as IPv4
-// if it is IPv4 mapped into IPv6, or IPv4 behind NAT64.
+// if it is IPv4 mapped into IPv6, or IPv4 behind NAT64. Such a prefix may not be most of IPv4: lists
+// of addresses that are not routed have ::ffff:0:0/96 and 64:ff9b::/96.
 func ListedPrefix(p netip.Prefix) (netip.Prefix, error) {
 	if !p.IsValid() {
 		return p, fmt.Errorf("prefix %q is not valid", p)
 	}
 	if a := plain(p.Addr()); a.Is4() && !p.Addr().Is4() && p.Bits() >= mapped {
-		p = netip.PrefixFrom(a, p.Bits()-mapped)
+		in4 := netip.PrefixFrom(a, p.Bits()-mapped).Masked()
+		if in4.Bits() < leastMapped {
+			return p, fmt.Errorf("prefix %s would be %s: leave it out, or list that", p, in4)
+		}
+		p = in4
 	}
 	return p.Masked(), nil
 }

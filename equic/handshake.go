@@ -122,7 +122,10 @@ func (t *table) mustValidate(port uint16, addr netip.Addr, allowed bool) bool {
 		e.turnedAway = true
 		return may
 	}
-	return may && int(e.unvalidated) >= t.halfOpen.PerClient
+	// The handshake that fills the quota counts at once, so packets that repeat its first one may be dropped. It
+	// must not need them: a server may send a validated address as much as it has to.
+	fills := !allowed && e.proven != forgotten && e.admitted()+e.unvalidated+1 >= t.quota(p.limit, &p.key)
+	return may && (fills || int(e.unvalidated) >= t.halfOpen.PerClient)
 }
 
 // begin counts a handshake in progress.

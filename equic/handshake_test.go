@@ -109,6 +109,9 @@ func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing
 		table := newAdmission(2, 8)
 		defer table.close()
 		testkit.Must(t, errors.Join(table.inc(alice), table.inc(alice), table.dec(alice)))
+		if !table.mustValidate(alice) {
+			t.Error("no Retry, so if an answer is lost, the kernel drops what would repeat the question")
+		}
 		h := table.begin(t, alice, false)
 		h.Hello()
 		if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, table.kernelCounts(alice)); diff != "" {
@@ -119,6 +122,9 @@ func TestAClientThatWasAtItsQuotaIsCountedBeforeItsAddressIsValidated(t *testing
 		}
 		h.Close()
 		time.Sleep(3 * provenFor)
+		if table.mustValidate(alice) {
+			t.Error("a Retry for a client that has not been at its quota for a while")
+		}
 		h = table.begin(t, alice, false)
 		h.Hello()
 		if diff := cmp.Diff(map[string]uint32{alice.String(): 1}, table.kernelCounts(alice)); diff != "" {

@@ -128,6 +128,18 @@ func flipped(addr netip.Addr, bit int) netip.Addr {
 	return changed
 }
 
+func TestAPrefixOfIPv6IsNotMostOfIPv4(t *testing.T) {
+	for text, want := range map[string]string{
+		"64:ff9b::/96": "", "64:ff9b::8000:0/97": "", "::ffff:0:0/96": "", // as lists of special addresses have them
+		"64:ff9b::c000:200/120": "192.0.2.0/24", "64:ff9b::a00:0/104": "10.0.0.0/8", "::/0": "::/0", "0.0.0.0/0": "0.0.0.0/0",
+	} {
+		got, err := ListedPrefix(netip.MustParsePrefix(text))
+		if (err != nil) != (want == "") || err == nil && got.String() != want {
+			t.Errorf("%s is listed as %v, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
 func TestAListTellsWhatIsOnIt(t *testing.T) {
 	p := newProgram(t, Options{
 		Ports:  onePort,

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 )
 
 // MetricsHandler serves the gateway's counters in Prometheus' text format (version
@@ -33,9 +34,13 @@ import (
 //	equic_table_full_total                  times that there was no room for a client
 //	equic_events_lost_total                 events that were not delivered
 func MetricsHandler(g *Gateway) http.Handler {
+	var one sync.Mutex // each answer copies all clients
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var b bytes.Buffer
-		if err := g.writeMetrics(&b); err != nil {
+		one.Lock()
+		err := g.writeMetrics(&b)
+		one.Unlock()
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

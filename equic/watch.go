@@ -205,8 +205,8 @@ func (k *keeper) find() (netlink.Link, error) {
 // tunnels are the kinds of devices whose packets arrive inside others. The program does
 // not look into those.
 var tunnels = []string{
-	"bareudp", "erspan", "geneve", "gre", "gretap", "gtp", "ip6erspan", "ip6gre", "ip6gretap", "ip6tnl", "ipip", "macsec",
-	"sit", "vti", "vti6", "vxlan", "xfrm",
+	"amt", "bareudp", "erspan", "geneve", "gre", "gretap", "gtp", "ip6erspan", "ip6gre", "ip6gretap", "ip6tnl", "ipip",
+	"macsec", "ovpn", "ppp", "sit", "vti", "vti6", "vxlan", "wireguard", "xfrm",
 }
 
 // refuseTunnels returns an error if packets may reach the server through a tunnel over

@@ -9,11 +9,15 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/equic-bench/equic-bench/equic"
 )
 
-// metricsTimeout bounds each part of a request.
-const metricsTimeout = 10 * time.Second
+const (
+	metricsTimeout = 10 * time.Second // bounds each part of a request
+	mostScrapers   = 16               // connections at a time; others wait
+)
 
 // metricsServer answers Prometheus at /metrics.
 type metricsServer struct {
@@ -42,7 +46,7 @@ func startMetrics(ctx context.Context, address string, g *equic.Gateway, log *sl
 	}
 	go func() {
 		defer close(m.done)
-		if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := m.server.Serve(netutil.LimitListener(listener, mostScrapers)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("serve metrics: they have ended, the gateway goes on", "error", err)
 		}
 	}()

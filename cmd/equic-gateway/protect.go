@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +29,7 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	defer signal.Stop(hangups)
 	socket, err := control.ListenFor(ctx, o.socket, o.access)
 	if errors.Is(err, control.ErrInUse) && o.gateway.Pin != "" { // by the gateway that is to be taken over
-		o.gateway.TakeOver = func() error { return takeOver(ctx, o.socket) }
+		o.gateway.TakeOver = func() error { return takeOver(ctx, o.socket, o.gateway.Pin) }
 		err = nil
 	}
 	if err != nil {
@@ -91,7 +92,9 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	defer m.stopping()
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
-	so := control.Options{Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: g.Ports(), Log: log}
+	so := control.Options{
+		Gateway: g, Allowed: g.Allowed(), Denied: g.Denied(), Ports: g.Ports(), Log: log, Folder: o.gateway.Pin,
+	}
 	if o.gateway.Pin != "" { // leave first: sessions that end after that change no pinned counts
 		so.HandOver = func() {
 			if err := g.Leave(); err != nil {
@@ -142,14 +145,18 @@ func (o *options) startMetrics(ctx context.Context, g *equic.Gateway, log *slog.
 	return awaitFree(ctx, syscall.EADDRINUSE, open)
 }
 
-// takeOver makes the process that listens on a socket give its gateway up.
-func takeOver(ctx context.Context, socket string) error {
-	replies, err := ask(ctx, socket, "handover")
+// takeOver makes the process that listens on a socket give its gateway up, if it is the one in a folder.
+func takeOver(ctx context.Context, socket, folder string) error {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	replies, err := ask(ctx, socket, "handover "+folder)
 	if err != nil {
 		return err
 	}
 	if replies[0] != "ok" {
-		return fmt.Errorf("the process that owns it replied %s", replies[0])
+		return fmt.Errorf("the process that listens on %s replied %s", socket, replies[0])
 	}
 	return nil
 }

@@ -101,6 +101,8 @@ type Options struct {
 	// Server.HandOver calls it once. Nil if there can be no successor: this one is not
 	// required.
 	HandOver func()
+	// Folder is where the gateway is pinned.
+	Folder string
 }
 
 // Server answers the connections of a socket.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -52,8 +53,10 @@ var requests = map[string]request{
 
 	"evict": {"evict PREFIX [for DURATION]", 1, 3, evict},
 
-	"claimed":  {"claimed", 0, 0, func(s *session, _ []string) (string, error) { return "", s.reportClaimed() }},
-	"handover": {"handover", 0, 0, func(s *session, _ []string) (string, error) { return "", s.handOver() }},
+	"claimed": {"claimed", 0, 0, func(s *session, _ []string) (string, error) { return "", s.reportClaimed() }},
+	"handover": {"handover [FOLDER]", 0, 1, func(s *session, arguments []string) (string, error) {
+		return "", s.handOver(arguments)
+	}},
 }
 
 // counts makes the request inc, tryinc, dec or validate.
@@ -128,14 +131,26 @@ func (s *session) reportClaimed() error {
 		return errors.New("this connection has sent claimed before")
 	}
 	s.claimed = true
-	s.server.Gateway.Claimed()
+	if s.owner { // the predecessor's owners are those that had counted something
+		s.server.Gateway.Claimed()
+	}
 	return nil
 }
 
-// handOver gives the gateway up for a successor.
-func (s *session) handOver() error {
+// handOver gives the gateway up for a successor. If that names its folder, it must be this gateway's.
+func (s *session) handOver(folder []string) error {
 	if s.server.Options.HandOver == nil {
 		return errors.New("this gateway cannot be handed over: restart it with --pin")
+	}
+	if len(folder) > 0 {
+		ours, err := os.Stat(s.server.Folder)
+		theirs, theirErr := os.Stat(folder[0])
+		if err := errors.Join(err, theirErr); err != nil {
+			return err
+		}
+		if !os.SameFile(ours, theirs) {
+			return fmt.Errorf("this gateway is in %s: give the socket of the one in %s", s.server.Folder, folder[0])
+		}
 	}
 	s.server.Log.Info("a successor takes over")
 	s.end = s.server.HandOver

@@ -309,6 +309,10 @@ func TestIncClaimsWhatAPredecessorCounted(t *testing.T) {
 		p.want(t, "inc 192.0.2.7", "ok")
 	}
 	p.want(t, "inc 192.0.2.8", "ok")
+	dial(t, c.path).want(t, "claimed", "ok") // it had counted nothing, so it was none of the owners
+	if n := c.Inherited(); n == 0 {
+		t.Error("nothing is left for its owner to claim")
+	}
 	p.want(t, "claimed", "ok")
 	p.want(t, "inc 192.0.2.7", "over") // a third one, of its own
 	p.want(t, "dec 192.0.2.7", "ok")
@@ -320,6 +324,7 @@ func TestIncClaimsWhatAPredecessorCounted(t *testing.T) {
 func TestTheGatewayIsHandedOverOnce(t *testing.T) {
 	c := prepare(t, 443)
 	given := 0
+	c.server.Folder = t.TempDir()
 	c.server.Options.HandOver = func() {
 		given++
 		go c.stop()
@@ -327,7 +332,10 @@ func TestTheGatewayIsHandedOverOnce(t *testing.T) {
 	c.start(t)
 	counting, asking := dial(t, c.path), dial(t, c.path)
 	counting.want(t, "inc 192.0.2.7", "ok")
-	asking.want(t, "handover", "ok")
+	if got := asking.ask(t, "handover "+t.TempDir()); !strings.HasPrefix(got, "error: this gateway is in ") {
+		t.Errorf("a successor in another folder: %q", got)
+	}
+	asking.want(t, "handover "+c.server.Folder, "ok")
 	testkit.Await(t, "both connections end", func() bool {
 		_, err := counting.Read(make([]byte, 1))
 		return err != nil

@@ -80,6 +80,10 @@ func Listen(tr *quic.Transport, tlsConfig *tls.Config, config *quic.Config, coun
 		return nil, fmt.Errorf("listen: the transport's connection IDs have %d bytes: give it %d at most, such as 4",
 			tr.ConnectionIDLength, minClientChosen-1)
 	}
+	if of := tr.ConnectionIDGenerator; of != nil && of.ConnectionIDLen() >= minClientChosen {
+		return nil, fmt.Errorf("listen: the transport's generator makes connection IDs of %d bytes: give it %d at most",
+			of.ConnectionIDLen(), minClientChosen-1)
+	}
 	if g, ok := counter.(*equic.Gateway); counter == nil || ok && g == nil {
 		options = options.complete()
 		counter = equic.NewUserSpace(options.Quota)

@@ -279,6 +279,19 @@ func TestListenRefusesConnectionIDsThatAClientMayChoose(t *testing.T) {
 	if _, err := Listen(tr, serverTLS(t), nil, nil, Options{}); err == nil {
 		t.Error("want an error")
 	}
+	tr.ConnectionIDLength, tr.ConnectionIDGenerator = 0, longIDs{}
+	if _, err := Listen(tr, serverTLS(t), nil, nil, Options{}); err == nil {
+		t.Error("of a generator: want an error")
+	}
+}
+
+// longIDs makes connection IDs as a load balancer may want them.
+type longIDs struct{}
+
+func (longIDs) ConnectionIDLen() int { return 8 }
+
+func (longIDs) GenerateConnectionID() (quic.ConnectionID, error) {
+	return quic.ConnectionIDFromBytes(make([]byte, 8)), nil
 }
 
 func TestListenAddrClosesWhatItOpened(t *testing.T) {
