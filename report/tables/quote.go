@@ -49,8 +49,8 @@ func Quote(r *analysis.Report) string {
 	if first.Instead != "" {
 		what = first.Instead
 	}
-	return fmt.Sprintf("Over %s, %s %s (%s: %s); the verdicts on its %d comparisons are %s.",
-		blockCount(cmp.Or(first.Blocks, r.Blocks)), what, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
+	return fmt.Sprintf("%s, %s %s (%s: %s); the verdicts on its %d comparisons are %s.",
+		trialsOf(cmp.Or(first.Blocks, r.Blocks)), what, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
 }
 
 // quoteFigures returns the first metric of each variant, in the first cell with valid trials.
@@ -65,12 +65,12 @@ func quoteFigures(r *analysis.Report) string {
 	for i := range have {
 		figures = append(figures, fmt.Sprintf("%s %s with %s", m.Show(&have[i]), m.Unit, have[i].Name))
 	}
-	return fmt.Sprintf("Over %s, %s is %s.", blockCount(p.Summary.Blocks), m.ID, analysis.Sentence(figures))
+	return fmt.Sprintf("%s, %s is %s.", trialsOf(p.Summary.Blocks), m.ID, analysis.Sentence(figures))
 }
 
-func blockCount(n int) string {
+func trialsOf(n int) string {
 	if n == 1 {
-		return "one block"
+		return "In one trial of each variant"
 	}
-	return fmt.Sprintf("%d blocks", n)
+	return fmt.Sprintf("Over %d trials of each variant", n)
 }
