@@ -19,7 +19,8 @@ import (
 // are given.
 func compared(t *testing.T, base, fresh *synth, metrics ...string) *compare.Comparison {
 	t.Helper()
-	c, err := compare.Runs(t.Context(), compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
+	c, err := compare.Runs(t.Context(),
+		compare.Options{Base: base.write(t), New: fresh.write(t), Threshold: 0.05, Metrics: metrics})
 	testkit.Must(t, err)
 	return c
 }
@@ -206,7 +207,8 @@ func TestRunsThatCannotBeReadSayWhich(t *testing.T) {
 func TestAnInterruptionIsNotAnAnswer(t *testing.T) {
 	interrupted, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := compare.Runs(interrupted, compare.Options{Base: ordinary(1).write(t), New: ordinary(2).write(t), Threshold: 0.05})
+	_, err := compare.Runs(interrupted,
+		compare.Options{Base: ordinary(1).write(t), New: ordinary(2).write(t), Threshold: 0.05})
 	if !errors.Is(err, context.Canceled) || errors.Is(err, compare.ErrIncomparable) {
 		t.Errorf("error %v, want %v only", err, context.Canceled)
 	}

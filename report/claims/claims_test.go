@@ -362,3 +362,49 @@ func TestEachPointOfAMatrixIsJudged(t *testing.T) {
 		t.Errorf("%d claims, %d tests, which need %d blocks", len(r.Claims), tests, r.BlocksNeeded)
 	}
 }
+
+func TestClaimsAreJudgedWhateverLoadComesFirst(t *testing.T) {
+	other := partOf(mixed, variantOf(record.UserspaceBlock, times(1, 1)...))
+	other.Summary.Manifest.Experiment.Parallel.Kind = record.HalfOpen
+	flood := partOf(parallel, variantOf(record.UserspaceBlock, times(1, 1)...), variantOf(record.XDPBlock, times(1, 1)...))
+	flood.Summary.Manifest.Experiment.Parallel.Kind = record.Junk
+	both := partOf(mixed, variantOf(record.UserspaceBlock, times(1, 30)...), variantOf(record.XDPBlock, times(1, 33)...))
+	r := reportOf(other, flood, both)
+	EQUIC().Judge(r)
+	for _, c := range r.Claims {
+		switch {
+		case c.ID == "throughput" && c.Verdict == analysis.NotRun:
+			t.Errorf("throughput is not run: %s", c.Reason)
+		case c.Experiment == parallel && c.Reason != "the attackers alone send no requests":
+			t.Errorf("%s is judged by a flood: %s", c.Label, c.Reason)
+		}
+	}
+	if len(r.Claims) != len(EQUIC().Claims) {
+		t.Errorf("%d claims, want %d", len(r.Claims), len(EQUIC().Claims))
+	}
+}
+
+func TestWhatACellLacksIsNamed(t *testing.T) {
+	part := partOf(mixed, variantOf(record.UserspaceBlock, times(1, 30)...), variantOf(record.NoBlock))
+	part.Cell.Load = "hold"
+	for with, want := range map[record.Variant]string{
+		record.UserspaceBlock: "",
+		record.NoBlock:        "no valid trial of no-block",
+		record.XDPBlock:       "load hold does not have xdp-block",
+	} {
+		if got := missing(part, string(record.UserspaceBlock), string(with)); got != want {
+			t.Errorf("%s: %q, want %q", with, got, want)
+		}
+	}
+}
+
+// The blocks without an outage alone would not be the whole experiment.
+func TestOneZeroIsEnoughToJudgeTheOtherFigure(t *testing.T) {
+	part := partOf(mixed,
+		variantOf(record.UserspaceBlock, append(times(1, 0), times(9, 30)...)...),
+		variantOf(record.XDPBlock, append(times(1, 0), times(9, 33)...)...))
+	c := claimed(t, "throughput", part)
+	if c.Blocks != 10 || c.Instead == "" || c.Caveat == "" {
+		t.Errorf("%d blocks, judged instead: %q, %q", c.Blocks, c.Instead, c.Caveat)
+	}
+}
