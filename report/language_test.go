@@ -33,7 +33,8 @@ func TestReportInPortuguese(t *testing.T) {
 	if f, err := Verify(t.Context(), dir); err != nil || f.Status != results.Holds {
 		t.Errorf("verify says %+v, %v", f, err)
 	}
-	if _, err := Write(t.Context(), dir, Options{Lang: "xx"}); err == nil || !strings.Contains(err.Error(), "use en or pt") {
+	_, err = Write(t.Context(), dir, Options{Lang: "xx"})
+	if err == nil || !strings.Contains(err.Error(), "use en or pt") {
 		t.Errorf("error %v, want one that names the languages", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, results.ReportDir, SummaryFile)); err != nil {

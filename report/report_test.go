@@ -234,7 +234,8 @@ func TestBrokenRecordIsAnErrorThatNamesItsLine(t *testing.T) {
 	testkit.Must(t, err)
 	_, err = f.WriteString("{\"request\":\n")
 	testkit.Must(t, errors.Join(err, f.Close()))
-	if _, err := Write(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
+	_, err = Write(t.Context(), dir, Options{})
+	if err == nil || !strings.Contains(err.Error(), "sequential-3.jsonl:502") {
 		t.Errorf("error %v, want one that names sequential-3.jsonl:502", err)
 	}
 }

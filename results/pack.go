@@ -55,7 +55,8 @@ func Pack(ctx context.Context, r *Run, dir string) error {
 }
 
 // PackReport copies a run to a new directory with its report, without its nodes' records and
-// without the RO-Crate, which describes these. Everything else is as in the run, including its checksums, which identify the records. Without the
+// without the RO-Crate, which describes these. Everything else is as in the run, including its
+// checksums, which identify the records. Without the
 // records, Verify checks what is there.
 //
 // Errors are like those of Pack. If the run has no report, the error wraps ErrNoReport.

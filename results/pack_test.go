@@ -124,7 +124,9 @@ func TestACopyWithTheReportInPlaceOfTheRecordsIsVerifiedAsFarAsItGoes(t *testing
 	testkit.Must(t, os.Mkdir(filepath.Join(packed.Dir, ReportDir), 0o755))
 	testkit.Must(t, os.WriteFile(filepath.Join(packed.Dir, ReportDir, "report.md"), []byte("x"), 0o600))
 	testkit.Must(t, PackReport(t.Context(), packed, dir))
-	want := slices.DeleteFunc(allFiles(t, packed.Dir), func(name string) bool { return isRecords(name) || name == CrateFile })
+	want := slices.DeleteFunc(allFiles(t, packed.Dir), func(name string) bool {
+		return isRecords(name) || name == CrateFile
+	})
 	if diff := cmp.Diff(want, allFiles(t, dir)); diff != "" || !slices.Contains(want, ReportDir+"/report.md") {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}

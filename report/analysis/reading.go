@@ -237,7 +237,8 @@ func (r *reading) takeServer(line *record.Line) {
 		r.log.startNS = line.Ready.AtNS
 	case line.Connection != nil:
 		r.log.addConnection(line.Connection, r.variant)
-		if end := line.Connection.End; line.Connection.HandshakeNS > 0 && end != record.RefusedByQuota && end != record.RefusedByQueue {
+		end := line.Connection.End
+		if line.Connection.HandshakeNS > 0 && end != record.RefusedByQuota && end != record.RefusedByQueue {
 			r.admitted++
 		}
 	case line.Refusal != nil:

@@ -158,6 +158,14 @@ type breakingMark struct {
 	label    string
 }
 
+// several returns the searches if there are several.
+func (m *breakingMark) several() []*analysis.BreakingPoint {
+	if len(m.searches) > 1 {
+		return m.searches
+	}
+	return nil
+}
+
 // breakingMarks returns one mark for each row with a known breaking point.
 func (f *Figure) breakingMarks(of breaking) (all breakingMarks) {
 	for i, r := range of.rows {
@@ -171,7 +179,9 @@ func (f *Figure) breakingMarks(of breaking) (all breakingMarks) {
 		if len(found) == 0 {
 			continue
 		}
-		slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int { return cmp.Compare(a.Estimate(), b.Estimate()) })
+		slices.SortStableFunc(found, func(a, b *analysis.BreakingPoint) int {
+			return cmp.Compare(a.Estimate(), b.Estimate())
+		})
 		m := breakingMark{
 			row: float64(len(of.rows) - 1 - i), point: found[(len(found)-1)/2], searches: found, mark: lookOf(r.variant).mark(3),
 		}
@@ -220,10 +230,7 @@ func (all breakingMarks) Plot(c draw.Canvas, p *plot.Plot) {
 	for _, m := range all {
 		at := vg.Point{X: x(m.point.Estimate()), Y: toY(m.row)}
 		right := at.X + m.mark.Radius
-		for _, b := range m.searches {
-			if len(m.searches) == 1 {
-				break
-			}
+		for _, b := range m.several() {
 			beside := vg.Point{X: x(b.Estimate()), Y: at.Y - below}
 			c.DrawGlyphNoClip(trialGlyph(m.mark.Color), beside)
 			right = max(right, beside.X)
@@ -278,6 +285,6 @@ func (f *Figure) breakingKeys(all breakingMarks, searches int) {
 	add(is(analysis.NotBound), f.say(upToBroken), changeIntervalThumb{})
 	add(is(analysis.MoreThan), f.say(moreThanThat), beyondThumb{arrowLength})
 	add(is(analysis.LessThan), f.say(lessThanThat), beyondThumb{-arrowLength})
-	add(func(m breakingMark) bool { return len(m.searches) > 1 }, f.say(oneSearch, f.num(analysis.Number(searches))),
+	add(func(m breakingMark) bool { return m.several() != nil }, f.say(oneSearch, f.num(analysis.Number(searches))),
 		markThumb(trialGlyph(grey().color)))
 }

@@ -34,12 +34,12 @@ var phrases = [phraseCount]words{
 	},
 
 	claimsWhat: {
-		"Change to blocking in the kernel (xdp-block) from blocking in user space (userspace-block), or as the label says; of " +
-			"cpu and cpu-without, the share of the time. Each claim by the load that the paper used for it. Right: why the " +
-			"trials do not decide a claim.",
-		"Variação para o bloqueio no núcleo (xdp-block) a partir do bloqueio em espaço de usuário (userspace-block), ou conforme " +
-			"o rótulo; de cpu e cpu-without, a fração do tempo. Cada afirmação com a carga que o artigo usou. À direita: por que " +
-			"as repetições não decidem uma afirmação.",
+		"Change to blocking in the kernel (xdp-block) from blocking in user space (userspace-block), or as the label " +
+			"says; of cpu and cpu-without, the share of the time. Each claim by the load that the paper used for it. Right: " +
+			"why the trials do not decide a claim.",
+		"Variação para o bloqueio no núcleo (xdp-block) a partir do bloqueio em espaço de usuário (userspace-block), ou " +
+			"conforme o rótulo; de cpu e cpu-without, a fração do tempo. Cada afirmação com a carga que o artigo usou. À " +
+			"direita: por que as repetições não decidem uma afirmação.",
 	},
 	claimsInstrument: {
 		"The paper's instrument is its estimator, applied to our records; it is left out if it does not differ from ours.",

@@ -234,6 +234,6 @@ func cheapest(p *analysis.Part) string {
 			certain = "their intervals overlap"
 		}
 	}
-	return fmt.Sprintf("Under %s, of the variants that do not fail, an attempt costs the server %s µs with %s and up to %s µs "+
-		"with %s (%s).", attackName(p), cost(least).Short(), least.Name, cost(most).Short(), most.Name, certain)
+	return fmt.Sprintf("Under %s, of the variants that do not fail, an attempt costs the server %s µs with %s and up to "+
+		"%s µs with %s (%s).", attackName(p), cost(least).Short(), least.Name, cost(most).Short(), most.Name, certain)
 }

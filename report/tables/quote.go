@@ -50,7 +50,8 @@ func Quote(r *analysis.Report) string {
 		what = first.Instead
 	}
 	return fmt.Sprintf("%s, %s %s (%s: %s); the verdicts on its %d comparisons are %s.",
-		trialsOf(cmp.Or(first.Blocks, r.Blocks)), what, value, r.Paper, first.ShowPaper(), len(judged), analysis.Sentence(counts))
+		trialsOf(cmp.Or(first.Blocks, r.Blocks)), what, value, r.Paper, first.ShowPaper(), len(judged),
+		analysis.Sentence(counts))
 }
 
 // quoteFigures returns the first metric of each variant, in the first cell with valid trials.

@@ -86,8 +86,8 @@ func notes(s *analysis.Summary) []string {
 			"attack that were not served, if these are at least half of it. It includes serving the others, and is too small if the "+
 			"sequential clients were served less than before.",
 		"A dash is a value that was not measured or does not exist. (4 of 10): the median of the 4 trials, of 10, that have "+
-			"this value; a percentile is missing in trials with too few answers, which may be the worst. If the throughput did not recover, the value is the "+
-			"remaining time, as a lower bound: >70 for 70 s.",
+			"this value; a percentile is missing in trials with too few answers, which may be the worst. If the "+
+			"throughput did not recover, the value is the remaining time, as a lower bound: >70 for 70 s.",
 	)
 }
 
