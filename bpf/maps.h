@@ -125,6 +125,7 @@ enum lost { LOST_LIMITED, LOST_FULL, LOST_REASONS };
 const volatile __u32 ipv4_mask = 0xffffffff; /* network order */
 const volatile __u32 ipv6_mask[4] = { 0xffffffff, 0xffffffff }; /* network order */
 const volatile __u8 has_quotas = 0; /* of prefixes */
+const volatile __u8 long_ids = 0; /* the server's own connection IDs are no shorter than a client's */
 /* The settings for networks, if there is a quota for them. */
 const volatile __u8 limits_networks = 0;
 const volatile __u32 ipv4_network_mask = 0xffffffff; /* network order */

@@ -56,7 +56,7 @@ static __always_inline enum kind kind_of_initial(const struct view *v, const str
 	__u32 offset = LONG_HEADER_START + d->id_length;
 	__u8 length;
 
-	if (d->id_length >= QUIC_MIN_CLIENT_CHOSEN)
+	if (d->id_length >= QUIC_MIN_CLIENT_CHOSEN || long_ids)
 		return KIND_INITIAL;
 	/* No server can read a datagram that ends too early either. */
 	if (offset >= d->length || load(v, d->payload + offset, &length, 1) || length > QUIC_MAX_ID)

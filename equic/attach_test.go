@@ -208,8 +208,31 @@ func TestATunnelBesideTheInterfaceIsRefused(t *testing.T) {
 	if g, err := Attach(o); err == nil || !strings.Contains(err.Error(), "tunnel0 (vxlan)") {
 		t.Errorf("error %v, %v; want one that names the tunnel", err, g)
 	}
+	both := Options{Interfaces: []string{serverIface, "tunnel0"}, Ports: onePort, Mode: TC}
+	g, err = Attach(both)
+	testkit.Must(t, err) // the tunnel is protected itself
+	testkit.Must(t, g.Close())
 	o.AllowTunnels = true
 	mustAttach(t, o)
+}
+
+func TestATunnelOverAnotherInterfaceIsRefused(t *testing.T) {
+	p := newPair(t)
+	netkit.AddVeth(t, "other0", "other1", p.Client)
+	tunnel := &netlink.Vxlan{
+		LinkAttrs: netlink.LinkAttrs{Name: "tunnel0"}, VxlanId: 1, Port: 4789,
+		VtepDevIndex: netkit.Link(t, "other0").Attrs().Index,
+	}
+	err := netlink.LinkAdd(tunnel)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		t.Skip("the kernel has no VXLAN")
+	}
+	testkit.Must(t, err)
+	testkit.Must(t, netlink.LinkSetUp(tunnel))
+	if g, err := Attach(Options{Interfaces: []string{serverIface}, Ports: onePort}); err == nil ||
+		!strings.Contains(err.Error(), "tunnel0 (vxlan)") {
+		t.Errorf("error %v, %v; want one that names the tunnel", err, g)
+	}
 }
 
 func TestAnInterfaceWithoutEthernetIsRefused(t *testing.T) {

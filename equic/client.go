@@ -86,8 +86,8 @@ func (p *prefixes) prefix(k clientKey) netip.Prefix {
 const leastMapped = 8
 
 // ListedPrefix returns a prefix in the form in which List.Added returns it: masked, and as IPv4
-// if it is IPv4 mapped into IPv6, or IPv4 behind NAT64. Such a prefix may not be most of IPv4: lists
-// of addresses that are not routed have ::ffff:0:0/96 and 64:ff9b::/96.
+// if it is IPv4 mapped into IPv6, or IPv4 behind NAT64. It is an error if it is most of IPv4: lists
+// of unrouted addresses contain ::ffff:0:0/96 and 64:ff9b::/96.
 func ListedPrefix(p netip.Prefix) (netip.Prefix, error) {
 	if !p.IsValid() {
 		return p, fmt.Errorf("prefix %q is not valid", p)

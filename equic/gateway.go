@@ -69,7 +69,7 @@ func (g *Gateway) SetOwners(n int) error {
 }
 
 // Claimed reports that one of the predecessor's owners has claimed all that it has. When all
-// have, what is left of Options.Inherit ends at once.
+// have, the wait of Options.Inherit ends at once.
 func (g *Gateway) Claimed() {
 	g.mu.Lock()
 	g.heirs--

@@ -75,6 +75,7 @@ const (
 	gatewayVarIpv6Mask         = "ipv6_mask"
 	gatewayVarIpv6NetworkMask  = "ipv6_network_mask"
 	gatewayVarLimitsNetworks   = "limits_networks"
+	gatewayVarLongIds          = "long_ids"
 	gatewayVarMerges           = "merges"
 	gatewayVarMonitoring       = "monitoring"
 	gatewayVarNetworkGroups    = "network_groups"
@@ -168,6 +169,7 @@ type gatewayVariableSpecs struct {
 	Ipv6Mask         *ebpf.VariableSpec `ebpf:"ipv6_mask"`
 	Ipv6NetworkMask  *ebpf.VariableSpec `ebpf:"ipv6_network_mask"`
 	LimitsNetworks   *ebpf.VariableSpec `ebpf:"limits_networks"`
+	LongIds          *ebpf.VariableSpec `ebpf:"long_ids"`
 	Merges           *ebpf.VariableSpec `ebpf:"merges"`
 	Monitoring       *ebpf.VariableSpec `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.VariableSpec `ebpf:"network_groups"`
@@ -244,6 +246,7 @@ type gatewayVariables struct {
 	Ipv6Mask         *ebpf.Variable `ebpf:"ipv6_mask"`
 	Ipv6NetworkMask  *ebpf.Variable `ebpf:"ipv6_network_mask"`
 	LimitsNetworks   *ebpf.Variable `ebpf:"limits_networks"`
+	LongIds          *ebpf.Variable `ebpf:"long_ids"`
 	Merges           *ebpf.Variable `ebpf:"merges"`
 	Monitoring       *ebpf.Variable `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.Variable `ebpf:"network_groups"`

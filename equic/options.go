@@ -82,7 +82,7 @@ type Options struct {
 	// takes a token of the client whose address it claims. Zero is no limit.
 	InitialsPerSecond float64
 	// Burst is the number of such packets that a client may send at once. Zero is one
-	// second's worth, and at least 4. A burst below 10 ms' worth becomes that.
+	// second's worth, and at least 4. The minimum is 10 ms' worth.
 	Burst int
 
 	// Mode selects where the program runs. Empty is Native.
@@ -117,6 +117,11 @@ type Options struct {
 	// VXLAN and others). The program does not see the packets of a tunnel: they arrive
 	// inside others.
 	AllowTunnels bool
+	// LongIDs is set if the server's connection IDs have 8 bytes or more. An Initial to a
+	// shorter one then opens a connection, like any other. Some servers accept such an
+	// Initial from a client that they do not know, against RFC 9000, 7.2. A server with short
+	// IDs, such as one of quic-go, must not set it: it gets such packets in every handshake.
+	LongIDs bool
 	// Pin is a folder in a BPF file system, such as /sys/fs/bpf/equic, in which the
 	// gateway outlives its process: see Handing over, in the package's description. A
 	// gateway that is there is taken over. Then Mode, Ports with their policies,
@@ -311,8 +316,8 @@ func (o *Options) validate() error {
 	}
 	for _, list := range [][]netip.Prefix{o.Allowed, o.Denied, o.AllowedFeed, o.DeniedFeed} {
 		for _, p := range list {
-			if !p.IsValid() {
-				return errors.New("a prefix in the lists is not valid")
+			if _, err := ListedPrefix(p); err != nil {
+				return fmt.Errorf("lists: %w", err)
 			}
 		}
 	}

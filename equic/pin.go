@@ -3,8 +3,6 @@
 package equic
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -31,28 +28,6 @@ type pin struct {
 	state  *ebpf.Map // nil until a gateway is in the folder
 	now    pinState
 	lapsed bool // the gateway has had no owner for so long that its counts are out of date
-}
-
-// layout is the version of the maps and of pinState. Increase it if a program cannot use
-// the maps of earlier versions.
-const layout = 1
-
-// pinState is what a successor needs besides the maps.
-type pinState struct {
-	Layout       int     `json:"layout"`
-	Mode         Mode    `json:"mode"`
-	MaxClients   int     `json:"max_clients"`
-	MaxPrefixes  int     `json:"max_prefixes"`
-	IPv4Prefix   int     `json:"ipv4_prefix"`
-	IPv6Prefix   int     `json:"ipv6_prefix"`
-	HashKey      hashKey `json:"hash_key"`
-	GivenPorts   []Port  `json:"given_ports"` // Options.Ports
-	Ports        []Port  `json:"ports"`       // the same, with the limits in force
-	GivenMonitor bool    `json:"given_monitor"`
-	Monitor      bool    `json:"monitor"`
-	Owners       int     `json:"owners"` // processes that have counts: Gateway.SetOwners
-
-	Networks NetworkLimits `json:"networks"` // the quota may change, but not to or from zero
 }
 
 // The files of the folder. The BPF file system allows no dot in a name.
@@ -90,6 +65,19 @@ func openPin(dir string) (*pin, error) {
 	return &pin{dir: dir, folder: folder, made: made == nil}, nil
 }
 
+// refuseForeign refuses a folder that another user may change: its files decide what passes.
+func (p *pin) refuseForeign() error {
+	var is unix.Stat_t
+	if err := unix.Fstat(int(p.folder.Fd()), &is); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	if is.Uid != 0 && int(is.Uid) != os.Geteuid() || is.Mode&0o022 != 0 {
+		return fmt.Errorf("%s belongs to user %d, with permissions %o, so others may change it: remove it, or give another "+
+			"folder", p.dir, is.Uid, is.Mode&0o777)
+	}
+	return nil
+}
+
 // read reads the state of the gateway in the folder, if there is one.
 func (p *pin) read() error {
 	m, err := ebpf.LoadPinnedMap(filepath.Join(p.dir, stateFile), nil)
@@ -111,105 +99,6 @@ func (p *pin) read() error {
 		return p.refuse("its state cannot be read: %w", err)
 	}
 	return nil
-}
-
-func readState(m *ebpf.Map) (now pinState, err error) {
-	if m.ValueSize() != stateBytes || m.MaxEntries() != stateEntries {
-		return now, fmt.Errorf("it has %d entries of %d bytes", m.MaxEntries(), m.ValueSize())
-	}
-	text := make([]byte, stateBytes)
-	if err := m.Lookup(uint32(stateText), &text); err != nil {
-		return now, err
-	}
-	return now, json.Unmarshal(text[:slices.Index(append(text, 0), 0)], &now)
-}
-
-// isLapsed reports whether a gateway has had no owner for longer than ownedFor.
-func isLapsed(m *ebpf.Map) (bool, error) {
-	value := make([]byte, stateBytes)
-	if err := m.Lookup(uint32(stateOwned), &value); err != nil {
-		return false, err
-	}
-	now, err := monotonic()
-	return binary.NativeEndian.Uint64(value) < now, err
-}
-
-// refuse returns the error of a gateway that cannot be taken over.
-func (p *pin) refuse(format string, args ...any) error {
-	return fmt.Errorf("%w: the one in %s: %w; remove it (`equic-gateway unpin` or equic.Unpin), or give another folder",
-		ErrPinned, p.dir, fmt.Errorf(format, args...))
-}
-
-// check refuses options that do not match the gateway in the folder. It replaces Auto with
-// the gateway's mode.
-func (p *pin) check(o *Options) error {
-	if p.state == nil {
-		return nil
-	}
-	now := &p.now
-	if now.Layout != layout {
-		return p.refuse("its layout is version %d, and this program's is %d", now.Layout, layout)
-	}
-	if o.Mode != Auto && o.Mode != now.Mode {
-		return p.refuse("its mode is %s, not %s", now.Mode, o.Mode)
-	}
-	o.Mode = now.Mode
-	if (now.Networks.Quota == 0) != (o.Networks.Quota == 0) {
-		return p.refuse("its quota of networks is %d, not %d: it cannot be turned on or off", now.Networks.Quota, o.Networks.Quota)
-	}
-	for _, size := range []struct {
-		what     string
-		is, want int
-	}{
-		{"max clients", now.MaxClients, o.MaxClients},
-		{"max prefixes", now.MaxPrefixes, o.MaxPrefixes},
-		{"IPv4 prefix", now.IPv4Prefix, o.IPv4Prefix},
-		{"IPv6 prefix", now.IPv6Prefix, o.IPv6Prefix},
-		{"IPv4 prefix of networks", now.Networks.IPv4Prefix, o.Networks.IPv4Prefix},
-		{"IPv6 prefix of networks", now.Networks.IPv6Prefix, o.Networks.IPv6Prefix},
-	} {
-		if size.is != size.want {
-			return p.refuse("its %s is %d, not %d", size.what, size.is, size.want)
-		}
-	}
-	same := func(a, b Port) bool { return a.Number == b.Number && a.Policy == b.Policy }
-	if !slices.EqualFunc(now.GivenPorts, o.Ports, same) {
-		return p.refuse("its ports or their policies differ: %s", portNumbers(now.GivenPorts))
-	}
-	return nil
-}
-
-func portNumbers(ports []Port) string {
-	var names []string
-	for _, p := range ports {
-		names = append(names, fmt.Sprintf("%d (%s)", p.Number, p.Policy))
-	}
-	return strings.Join(names, ", ")
-}
-
-// carryOver sets each limit that was changed while the predecessor ran, unless its option
-// differs from this one. The new state is then that of these options.
-func (p *pin) carryOver(o *Options, key hashKey) {
-	now := pinState{
-		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
-		IPv6Prefix: o.IPv6Prefix, HashKey: key, Networks: o.Networks, GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
-	}
-	if p.state != nil {
-		for i := range o.Ports {
-			given, now, port := p.now.GivenPorts[i], p.now.Ports[i], &o.Ports[i]
-			if given.InitialsPerSecond == port.InitialsPerSecond && given.Burst == port.Burst {
-				port.InitialsPerSecond, port.Burst = now.InitialsPerSecond, now.Burst
-			}
-			if given.Quota == port.Quota {
-				port.Quota = now.Quota
-			}
-		}
-		if p.now.GivenMonitor == o.Monitor {
-			o.Monitor = p.now.Monitor
-		}
-	}
-	now.Ports, now.Monitor = o.Ports, o.Monitor
-	p.now = now
 }
 
 // The time within which a predecessor must give up the gateway, and how often to look.
@@ -281,7 +170,7 @@ func (p *pin) isThere() bool {
 	return err == nil && statErr == nil && os.SameFile(is, there)
 }
 
-// checkLists refuses feeds for which the lists of the gateway have no room. The old feeds stay
+// checkLists refuses prefixes for which the lists of the gateway have no room. The old feeds stay
 // on the lists until the new ones are there, so there must be room for both.
 func (p *pin) checkLists(o *Options) error {
 	maps, err := p.maps()
@@ -293,7 +182,10 @@ func (p *pin) checkLists(o *Options) error {
 	if err != nil || len(maps) == 0 {
 		return err
 	}
-	for name, feed := range map[string][]netip.Prefix{gatewayMapAllowed: o.AllowedFeed, gatewayMapDenied: o.DeniedFeed} {
+	for name, list := range map[string][]netip.Prefix{
+		gatewayMapAllowed: slices.Concat(o.Allowed, o.AllowedFeed),
+		gatewayMapDenied:  slices.Concat(o.Denied, o.DeniedFeed),
+	} {
 		all := make(map[prefixKey]bool)
 		var key prefixKey
 		var value origin
@@ -303,14 +195,14 @@ func (p *pin) checkLists(o *Options) error {
 				all[key] = true
 			}
 		}
-		for _, prefix := range feed {
+		for _, prefix := range list {
 			if prefix, err := ListedPrefix(prefix); err == nil {
 				all[keyOf(prefix)] = true
 			}
 		}
 		if n := len(all); there.Err() == nil && n > o.MaxPrefixes {
-			return fmt.Errorf("%w: %s would have %d prefixes while its feed is replaced, and MaxPrefixes is %d", ErrListFull, name, n,
-				o.MaxPrefixes)
+			return fmt.Errorf("%w: %s would have %d prefixes (while a feed is replaced, those of both), and MaxPrefixes is %d",
+				ErrListFull, name, n, o.MaxPrefixes)
 		}
 	}
 	return nil
@@ -361,27 +253,6 @@ func (p *pin) fill(l *loaded) (err error) {
 		Name: "equic_state", Type: ebpf.Array, KeySize: 4, ValueSize: stateBytes, MaxEntries: stateEntries,
 	})
 	return err
-}
-
-// save writes the state. The first call makes the pinned gateway complete.
-func (p *pin) save() error {
-	if p == nil {
-		return nil
-	}
-	text, err := json.Marshal(p.now)
-	if err != nil {
-		return err
-	}
-	if len(text) > stateBytes {
-		return fmt.Errorf("the state has %d bytes, more than %d", len(text), stateBytes)
-	}
-	if err := p.state.Put(uint32(stateText), append(text, make([]byte, stateBytes-len(text))...)); err != nil {
-		return fmt.Errorf("write the state in %s: %w", p.dir, err)
-	}
-	if p.state.IsPinned() {
-		return nil
-	}
-	return p.state.Pin(filepath.Join(p.dir, stateFile))
 }
 
 // linkFile returns the path of the link of an interface; empty if nothing is pinned.
@@ -478,70 +349,4 @@ func Unpin(dir string) (err error) {
 		return fmt.Errorf("remove a pinned gateway: %w", err)
 	}
 	return p.removeAll()
-}
-
-// owner keeps signalling to the program that this process maintains the counts.
-type owner struct {
-	once sync.Once
-	stop chan struct{}
-	done chan struct{}
-}
-
-// How long the program assumes after a signal that its process lives, and the time between
-// two signals.
-const (
-	ownedFor   = 10 * time.Second
-	ownedRenew = time.Second
-)
-
-// startOwner signals to the program, and to a successor, that the gateway is owned. The owner
-// that it returns repeats the signal until it is closed. A nil owner does nothing.
-func startOwner(objs *objects, p *pin) (*owner, error) {
-	if err := p.renew(objs); err != nil {
-		return nil, err
-	}
-	w := &owner{stop: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		tick := time.NewTicker(ownedRenew)
-		defer tick.Stop()
-		for {
-			select {
-			case <-w.stop:
-				return
-			case <-tick.C:
-				_ = p.renew(objs) // it writes to memory, and succeeded before
-			}
-		}
-	}()
-	return w, nil
-}
-
-// renew notes that the gateway is owned for a while.
-func (p *pin) renew(objs *objects) error {
-	now, err := monotonic()
-	if err != nil {
-		return err
-	}
-	until := now + uint64(ownedFor)
-	value := make([]byte, stateBytes)
-	binary.NativeEndian.PutUint64(value, until)
-	return errors.Join(objs.OwnedUntilNs.Set(until), p.state.Put(uint32(stateOwned), value))
-}
-
-// monotonic returns the time of CLOCK_MONOTONIC in nanoseconds, as programs read it.
-func monotonic() (uint64, error) {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return 0, fmt.Errorf("read the monotonic clock: %w", err)
-	}
-	return uint64(now.Nano()), nil
-}
-
-func (w *owner) close() {
-	if w == nil {
-		return
-	}
-	w.once.Do(func() { close(w.stop) })
-	<-w.done
 }

@@ -503,3 +503,24 @@ func TestASuccessorTakesManyClientsAndALongListOver(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderThatOthersMayChangeIsRefused(t *testing.T) {
+	newPair(t)
+	dir := newBPFFolder(t)
+	testkit.Must(t, os.Mkdir(dir, 0o700))
+	o := Options{Interfaces: []string{serverIface}, Ports: onePort, Pin: dir}
+	for name, change := range map[string]func() error{
+		"another user's": func() error { return os.Chown(dir, 65534, 65534) },
+		"everybody's":    func() error { return errors.Join(os.Chown(dir, 0, 0), os.Chmod(dir, 0o777)) },
+	} {
+		testkit.Must(t, os.Chmod(dir, 0o700))
+		testkit.Must(t, change())
+		if g, err := Attach(o); err == nil || !strings.Contains(err.Error(), "others may change it") {
+			t.Errorf("%s: %v, error %v", name, g, err)
+		}
+	}
+	testkit.Must(t, errors.Join(os.Chown(dir, 0, 0), os.Chmod(dir, 0o700)))
+	g, err := Attach(o)
+	testkit.Must(t, err)
+	testkit.Must(t, g.Close())
+}

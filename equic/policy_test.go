@@ -336,3 +336,20 @@ func TestAQuotaChangesWhileTheProgramIsLoaded(t *testing.T) {
 	testkit.Must(t, p.Dec(serverPort, alice))
 	p.expect(t, frame, PassUnderQuota, serverPort) // it is remembered for some seconds
 }
+
+func TestWithLongIDsEveryInitialOpensAConnection(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, Quota: 3, MaxClients: 8, LongIDs: true})
+	p.fillClients(t)
+	for name, c := range map[string]struct {
+		payload []byte
+		want    string
+	}{
+		"to an ID of 7 bytes, without a token": {toServerID(quicV1, 0, 7, 8, 0, 1200), DropOverQuota},
+		"to no ID, without a token":            {toServerID(quicV1, 0, 0, 0, 0, 1200), DropOverQuota},
+		"of version 2":                         {toServerID(quicV2, 1, 4, 8, 0, 1200), DropOverQuota},
+		"in a small datagram":                  {toServerID(quicV1, 0, 7, 8, 0, 40), DropShortInitial},
+		"no Initial: a short header":           {short(), PassEstablished},
+	} {
+		t.Run(name, func(t *testing.T) { p.expect(t, datagram(t, over, c.payload), c.want, serverPort) })
+	}
+}

@@ -275,7 +275,8 @@ func (t *table) add(p *place) error {
 	}
 	p.index = free
 	t.entries[free] = entry{key: p.key, limit: p.limit}
-	t.slots[free].hash.Store(p.hash) // its state is already zero: see publish
+	t.slots[free].state.Store(0) // the program may have marked it after publish freed it
+	t.slots[free].hash.Store(p.hash)
 	return nil
 }
 

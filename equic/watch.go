@@ -5,13 +5,10 @@ package equic
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +135,7 @@ func prepare(program *ebpf.Program, name string, o *Options, changed func(Attach
 	}
 	k.index = iface.Attrs().Index
 	if !o.AllowTunnels {
-		if err := k.refuseTunnels(k.index); err != nil {
+		if err := k.refuseTunnels(o.Interfaces); err != nil {
 			return nil, err
 		}
 	}
@@ -209,182 +206,22 @@ var tunnels = []string{
 	"macsec", "ovpn", "ppp", "sit", "vti", "vti6", "vxlan", "wireguard", "xfrm",
 }
 
-// refuseTunnels returns an error if packets may reach the server through a tunnel over
-// an interface.
-func (k *keeper) refuseTunnels(over int) error {
+// refuseTunnels returns an error if packets may reach the server through a tunnel that is not
+// protected itself. The device below a tunnel does not matter: most kinds accept packets
+// from any.
+func (k *keeper) refuseTunnels(protected []string) error {
 	all, err := k.kernel.LinkList()
 	if err != nil {
 		return fmt.Errorf("look for tunnels: %w", err)
 	}
 	for _, l := range all {
 		a := l.Attrs()
-		if a.Flags&net.FlagUp != 0 && slices.Contains(tunnels, l.Type()) && (a.ParentIndex == 0 || a.ParentIndex == over) {
-			return fmt.Errorf("packets in the tunnel %s (%s) are not seen: bring it down, give it a gateway of its own, "+
-				"or allow tunnels", a.Name, l.Type())
+		if a.Flags&net.FlagUp != 0 && slices.Contains(tunnels, l.Type()) && !slices.ContainsFunc(protected, isNameOf(a)) {
+			return fmt.Errorf("packets in the tunnel %s (%s) are not seen: bring it down, protect it too, or allow tunnels",
+				a.Name, l.Type())
 		}
 	}
 	return nil
-}
-
-// attachTo attaches the program to an interface. Callers hold mu, or run before k is
-// shared.
-func (k *keeper) attachTo(iface netlink.Link) error {
-	l, err := k.attach(iface.Attrs().Index)
-	if err != nil {
-		return &modeError{k.mode, err}
-	}
-	if err := k.pinLink(l); err != nil {
-		return errors.Join(err, l.Close())
-	}
-	k.link, k.index = l, iface.Attrs().Index
-	k.now = Attachment{Interface: iface.Attrs().Name, Attached: true, Mode: k.mode, Since: time.Now()}
-	return nil
-}
-
-// pinLink pins a link, if links are pinned, in place of one that is attached elsewhere.
-func (k *keeper) pinLink(l link.Link) error {
-	if k.pinned == "" || !k.created {
-		return nil
-	}
-	if err := os.Remove(k.pinned); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("pin the link: %w", err)
-	}
-	if err := l.Pin(k.pinned); err != nil {
-		return fmt.Errorf("pin the link: %w", err)
-	}
-	return nil
-}
-
-func (k *keeper) attach(index int) (_ link.Link, err error) {
-	if err := k.refuseWithoutEthernet(index); err != nil {
-		return nil, err
-	}
-	l, err := k.takeOver(index)
-	k.created = l == nil && err == nil // else it is pinned already
-	if k.created {
-		l, err = k.linkTo(index)
-	}
-	if isTaken(err) {
-		return nil, fmt.Errorf("%s%w", k.programOn(index), explain(err))
-	}
-	if err != nil {
-		return nil, explain(err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, l.Close())
-		}
-	}()
-	iface, err := k.kernel.LinkByIndex(index)
-	if err != nil {
-		return nil, fmt.Errorf("verify the mode in force: %w", err)
-	}
-	if got := k.modeOn(iface, l); got != k.mode {
-		return nil, fmt.Errorf("mode in force is %q", got)
-	}
-	return l, nil
-}
-
-// dispatcher is the name of the program with which libxdp (xdp-loader) runs several others.
-const dispatcher = "xdp_dispatcher"
-
-// programOn names the XDP program of an interface, as the beginning of an error message; it
-// is empty if that is not known.
-func (k *keeper) programOn(index int) string {
-	iface, err := k.kernel.LinkByIndex(index)
-	if err != nil || iface.Attrs().Xdp == nil {
-		return ""
-	}
-	p, err := ebpf.NewProgramFromID(ebpf.ProgramID(iface.Attrs().Xdp.ProgId))
-	if err != nil {
-		return ""
-	}
-	defer p.Close()
-	info, err := p.Info()
-	if err != nil {
-		return ""
-	}
-	if info.Name == dispatcher {
-		return "it has the dispatcher of libxdp, which this program cannot join: "
-	}
-	return fmt.Sprintf("it has the program %q: ", info.Name)
-}
-
-// takeOver replaces the program of the pinned link that is attached to the interface. Not a
-// single packet passes unseen. It returns nil if there is no such link. After an error the link
-// has the same program as before.
-func (k *keeper) takeOver(index int) (link.Link, error) {
-	if k.pinned == "" {
-		return nil, nil
-	}
-	path, l, err := k.pinnedOn(index)
-	if l == nil || err != nil {
-		return nil, err
-	}
-	if path != k.pinned {
-		err = rename(path, k.pinned)
-	}
-	if err == nil {
-		err = l.Update(k.program)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("replace the program: %w", err), l.Close())
-	}
-	return l, nil
-}
-
-// rename renames a file. If there is one with the new name, which is another interface's link,
-// it gets the old one.
-func rename(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
-	if errors.Is(err, unix.ENOENT) {
-		return os.Rename(from, to)
-	}
-	return os.NewSyscallError("renameat2", err)
-}
-
-// pinnedOn opens the pinned link that is attached to an interface. Its file has the name of the
-// interface, or another name that the interface had before. It returns nil if there is none.
-func (k *keeper) pinnedOn(index int) (path string, l link.Link, err error) {
-	dir := filepath.Dir(k.pinned)
-	all, err := os.ReadDir(dir)
-	if err != nil {
-		return "", nil, fmt.Errorf("look for the pinned link: %w", err)
-	}
-	for _, f := range all {
-		if !strings.HasPrefix(f.Name(), linkPrefix) {
-			continue
-		}
-		path := filepath.Join(dir, f.Name())
-		l, err := link.LoadPinnedLink(path, nil)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue
-		case err != nil:
-			return "", nil, fmt.Errorf("open the pinned link: %w", err)
-		case interfaceOf(l) == index:
-			return path, l, nil
-		}
-		if err := l.Close(); err != nil {
-			return "", nil, err
-		}
-	}
-	return "", nil, nil
-}
-
-// interfaceOf returns the interface of a link by its index, or zero if it is gone.
-func interfaceOf(l link.Link) int {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
-	if xdp := info.XDP(); xdp != nil {
-		return int(xdp.Ifindex)
-	}
-	if tcx := info.TCX(); tcx != nil {
-		return int(tcx.Ifindex)
-	}
-	return 0
 }
 
 // refuseWithoutEthernet returns an error if packets of an interface begin with their IP
@@ -402,39 +239,9 @@ func (k *keeper) refuseWithoutEthernet(index int) error {
 	}
 }
 
-func (k *keeper) linkTo(index int) (link.Link, error) {
-	flags := link.XDPDriverMode
-	switch k.mode {
-	case TC:
-		return link.AttachTCX(link.TCXOptions{
-			Program: k.program, Interface: index, Attach: ebpf.AttachTCXIngress, Anchor: link.Head(),
-		})
-	case Generic:
-		flags = link.XDPGenericMode
-	}
-	return link.AttachXDP(link.XDPOptions{Program: k.program, Interface: index, Flags: flags})
-}
-
-// modeOn returns the mode in which the kernel runs the program on an interface, or the
-// empty mode if it does not. The information on an XDP link does not include a mode.
-func (k *keeper) modeOn(iface netlink.Link, l link.Link) Mode {
-	if k.mode == TC {
-		info, err := l.Info()
-		if err == nil && info.TCX() != nil && int(info.TCX().Ifindex) == iface.Attrs().Index {
-			return TC
-		}
-		return ""
-	}
-	const attachedDriver, attachedGeneric = 1, 2 // enum of IFLA_XDP_ATTACHED
-	xdp := iface.Attrs().Xdp
-	switch {
-	case xdp == nil || xdp.ProgId != k.id:
-	case xdp.AttachMode == attachedDriver:
-		return Native
-	case xdp.AttachMode == attachedGeneric:
-		return Generic
-	}
-	return ""
+// isNameOf returns a function that reports whether an interface has a name.
+func isNameOf(a *netlink.LinkAttrs) func(string) bool {
+	return func(name string) bool { return name == a.Name || slices.Contains(a.AltNames, name) }
 }
 
 // run maintains the attachment until stop is closed.
@@ -481,15 +288,15 @@ func (k *keeper) restore() Attachment {
 	attached := err == nil && k.link != nil && k.modeOn(iface, k.link) != ""
 	if attached {
 		now.Interface = iface.Attrs().Name
-		if now.Interface == k.name {
-			return now
-		}
+	}
+	if attached && now.Interface == k.name {
+		return now.again()
 	}
 	// The interface or the program is gone, or the name now belongs to another
 	// interface.
 	named, err := k.find()
 	if attached && (err != nil || named.Attrs().Index == k.index) { // k.name may be another name of it
-		return now
+		return now.again()
 	}
 	old := k.link
 	if err == nil {
@@ -504,10 +311,9 @@ func (k *keeper) restore() Attachment {
 		}
 		return k.now
 	}
-	if attached {
-		return now
-	}
-	if old != nil {
+	if attached { // to the interface that had the name before: that of the name is not protected
+		now.Interface = k.name
+	} else if old != nil {
 		_ = old.Close()
 		k.link = nil
 	}
@@ -516,6 +322,15 @@ func (k *keeper) restore() Attachment {
 	}
 	now.Attached, now.Err = false, err
 	return now
+}
+
+// again returns an attachment that is there, perhaps after it was not.
+func (a Attachment) again() Attachment {
+	if !a.Attached {
+		a.Attached, a.Since = true, time.Now()
+	}
+	a.Err = nil
+	return a
 }
 
 // enter switches the thread to the interface's namespace: a program is attached in the

@@ -101,6 +101,30 @@ func TestAnInterfaceThatIsRenamedStaysProtected(t *testing.T) {
 	}
 }
 
+// A bridge has no native XDP.
+func TestAnInterfaceThatTakesTheNameAndCannotBeProtectedIsTold(t *testing.T) {
+	newPair(t)
+	told := make(attachments, 8)
+	mustAttach(t, Options{
+		Interfaces: []string{serverIface}, Ports: onePort, OnAttachment: func(now Attachment) { told <- now },
+	})
+	iface := netkit.Link(t, serverIface)
+	testkit.Must(t, netlink.LinkSetDown(iface))
+	testkit.Must(t, netlink.LinkSetName(iface, "renamed0"))
+	if now := told.next(t); !now.Attached || now.Interface != "renamed0" {
+		t.Errorf("told %+v, want that it is attached to renamed0", now)
+	}
+	other := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: serverIface}}
+	testkit.Must(t, netlink.LinkAdd(other))
+	if now := told.next(t); now.Attached || now.Interface != serverIface || now.Err == nil {
+		t.Errorf("told %+v, want that it is not attached to %s", now, serverIface)
+	}
+	testkit.Must(t, netlink.LinkDel(other))
+	if now := told.next(t); !now.Attached || now.Interface != "renamed0" {
+		t.Errorf("told %+v, want that it is attached to renamed0 again", now)
+	}
+}
+
 func TestAnotherNameOfTheInterfaceIsItsName(t *testing.T) {
 	const alternative = "an-alternative-name-of-the-interface"
 	newPair(t)

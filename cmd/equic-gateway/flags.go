@@ -69,6 +69,8 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.MaxPrefixes, "max-prefixes", equic.DefaultMaxPrefixes, "prefixes that each of the two lists has room for")
 	set.BoolVar(&o.AllowTunnels, "allow-tunnels", false,
 		"start even if a tunnel device is up, although packets inside the tunnel are not seen")
+	set.BoolVar(&o.LongIDs, "long-ids", false,
+		"the server's connection IDs have 8 bytes or more: an Initial to a shorter one opens a connection, too")
 	set.BoolVar(&o.Monitor, "monitor", false,
 		"count what would be dropped, but drop nothing and admit every client; the socket can change it")
 	set.StringVar(&f.socket, "socket", defaultSocket, "Unix socket to listen on")
@@ -203,6 +205,9 @@ func (f *flags) refuseZeros() error {
 		if n == 0 {
 			return wrong("--%s is 0: give 1 or more, or leave it out", name)
 		}
+	}
+	if o.InitialsPerSecond < 0 { // no limit there
+		return wrong("--rate is %v: give packets per second, or 0 for no limit", o.InitialsPerSecond)
 	}
 	return nil
 }

@@ -269,14 +269,26 @@ func TestAGatewayThatIsNotPinnedIsNotTakenOver(t *testing.T) {
 func TestANewVersionThatCannotRunChangesNothing(t *testing.T) {
 	newPair(t)
 	dir := newBPFFolder(t)
-	p := start(t, "--pin", dir)
-	for _, wrong := range [][]string{
-		{"--max-clients", "8"}, {"--mode", "generic"}, {"--port", "8443"}, {"--network-quota", "9"}, {"--interface", "nope0"},
+	list := filepath.Join(t.TempDir(), "deny")
+	testkit.Must(t, os.WriteFile(list, []byte("192.0.2.1\n::ffff:0:0/96\n"), 0o600))
+	p := start(t, "--pin", dir, "--max-prefixes", "2", "--deny", "192.0.2.1", "--deny", "192.0.2.2")
+	for _, wrong := range []struct {
+		code int
+		args []string
+	}{
+		{exitMachine, []string{"--max-clients", "8"}},
+		{exitMachine, []string{"--mode", "generic"}},
+		{exitMachine, []string{"--port", "8443"}},
+		{exitMachine, []string{"--network-quota", "9"}},
+		{exitMachine, []string{"--interface", "nope0"}},
+		{exitUsage, []string{"--deny", "::ffff:0:0/96"}},
+		{exitUsage, []string{"--deny-file", list}},
+		{exitUsage, []string{"--deny", "192.0.2.3"}}, // there is no room for it
 	} {
-		next := commandAt(t, p.socket, append([]string{"--pin", dir}, wrong...)...)
+		next := commandAt(t, p.socket, append([]string{"--pin", dir, "--max-prefixes", "2"}, wrong.args...)...)
 		testkit.Must(t, next.Start())
-		if code := next.await(t); code != exitMachine {
-			t.Errorf("%v: exit code %d, log %s", wrong, code, next.log)
+		if code := next.await(t); code != wrong.code {
+			t.Errorf("%v: exit code %d, log %s", wrong.args, code, next.log)
 		}
 		if s := p.status(t); !s.Attached {
 			t.Errorf("%v: status %+v", wrong, s)

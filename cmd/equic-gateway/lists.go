@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/equic-bench/equic-bench/equic"
 	"github.com/equic-bench/equic-bench/equic/control"
 )
 
@@ -39,6 +40,9 @@ func parsePrefixes(name string, from io.Reader) ([]netip.Prefix, error) {
 			continue
 		}
 		p, err := control.ParsePrefix(text)
+		if err == nil {
+			p, err = equic.ListedPrefix(p)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}

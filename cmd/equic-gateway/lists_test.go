@@ -36,11 +36,12 @@ func TestAListIsReadFromAFile(t *testing.T) {
 
 func TestALineThatIsWrongIsNamed(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"a name":             {"192.0.2.1\nexample.org\n", `list:2: "example.org" is not a prefix`},
-		"two on one line":    {"192.0.2.1 192.0.2.2", `list:1: "192.0.2.1 192.0.2.2" is not a prefix`},
-		"too many bits":      {"# v4\n\n192.0.2.0/33", `list:3: "192.0.2.0/33" is not a prefix`},
-		"a zone":             {"fe80::1%eth0", `list:1: "fe80::1%eth0" is not a prefix`},
-		"a line without end": {"192.0.2.1\n" + strings.Repeat("9", 1<<20), "list:2: bufio.Scanner: token too long"},
+		"a name":              {"192.0.2.1\nexample.org\n", `list:2: "example.org" is not a prefix`},
+		"two on one line":     {"192.0.2.1 192.0.2.2", `list:1: "192.0.2.1 192.0.2.2" is not a prefix`},
+		"too many bits":       {"# v4\n\n192.0.2.0/33", `list:3: "192.0.2.0/33" is not a prefix`},
+		"a zone":              {"fe80::1%eth0", `list:1: "fe80::1%eth0" is not a prefix`},
+		"all of IPv4, mapped": {"::ffff:0:0/96", "list:1: "},
+		"a line without end":  {"192.0.2.1\n" + strings.Repeat("9", 1<<20), "list:2: bufio.Scanner: token too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := parsePrefixes("list", strings.NewReader(test.text)); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -59,6 +59,7 @@ func TestWrongUsageSaysWhatToDo(t *testing.T) {
 		{"an unknown policy", append(good, "--policy", "old"), `--policy: policy is "old"`},
 		{"an unknown mode", append(good, "--mode", "offload"), `--mode: mode is "offload"`},
 		{"a rate that is too high", append(good, "--rate", "1e9"), "initials per second is 1e+09"},
+		{"a negative rate", append(good, "--rate", "-15"), "--rate is -15: give packets per second"},
 		{"a burst that is negative", append(good, "--burst", "-1"), "burst is -1"},
 		{"an allowed name", append(good, "--allow", "friend"), `--allow: "friend" is not a prefix`},
 		{"a denied name", append(good, "--deny", "foe"), `--deny: "foe" is not a prefix`},

@@ -30,7 +30,7 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	socket, err := control.ListenFor(ctx, o.socket, o.access)
 	if errors.Is(err, control.ErrInUse) && o.gateway.Pin != "" { // by the gateway that is to be taken over
 		o.gateway.TakeOver = func() error { return takeOver(ctx, o.socket, o.gateway.Pin) }
-		err = nil
+		err = o.tryAccess(ctx)
 	}
 	if err != nil {
 		return machineError{err}
@@ -73,10 +73,14 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 	}
 	if o.metrics != "" {
 		metrics, err := o.startMetrics(ctx, g, log)
-		if err != nil {
+		switch {
+		case err == nil:
+			defer metrics.stop()
+		case o.gateway.TakeOver == nil:
 			return machineError{err}
+		default: // the predecessor has gone: without this process, quotas would lapse
+			log.Error("the gateway runs without metrics", "error", err)
 		}
-		defer metrics.stop()
 	}
 	serves = true
 	w.watch(g)
@@ -113,6 +117,19 @@ func protect(ctx context.Context, o options, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	return reportEnd(context.Cause(ctx), log, so.HandOver != nil)
+}
+
+// tryAccess reports whether the socket can get its group and mode, by another one beside it. After a
+// predecessor has given the gateway up it would be too late for an error.
+func (o *options) tryAccess(ctx context.Context) error {
+	if o.access == (control.Access{}) {
+		return nil
+	}
+	l, err := control.ListenFor(ctx, o.socket+"~", o.access)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // errHandedOver is the cause with which a successor ends the program.

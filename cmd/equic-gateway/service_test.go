@@ -155,11 +155,12 @@ func TestThePrivilegesOfTheUnitSuffice(t *testing.T) {
 func TestThePrivilegesOfTheUnitSufficeToPin(t *testing.T) {
 	client := newPair(t)
 	dir := newBPFFolder(t)
-	testkit.Must(t, os.Mkdir(dir, 0o700))
-	testkit.Must(t, os.Chown(dir, nobody, nobody))
-	for parent := filepath.Dir(dir); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
+	mount := filepath.Dir(dir)
+	testkit.Must(t, os.Chmod(mount, 0o700)) // as systemd mounts it
+	for parent := filepath.Dir(mount); parent != os.TempDir() && parent != "/"; parent = filepath.Dir(parent) {
 		testkit.Must(t, os.Chmod(parent, 0o755))
 	}
+	prepareAsKeepConf(t, mount)
 	for range 2 { // the second takes over what the first has left
 		p := asNobody(t, "--pin", filepath.Join(dir, "gateway"), "--deny", clientAddress)
 		p.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN}
@@ -168,6 +169,29 @@ func TestThePrivilegesOfTheUnitSufficeToPin(t *testing.T) {
 		if code := p.end(t, syscall.SIGTERM); code != exitFine || !attached(t) {
 			t.Errorf("exit code %d, attached %v\n%s", code, attached(t), p.log)
 		}
+	}
+}
+
+// prepareAsKeepConf runs the commands with which docs/gateway/keep.conf prepares a BPF file system,
+// for nobody and another mount point.
+func prepareAsKeepConf(t *testing.T, mount string) {
+	t.Helper()
+	text, err := os.ReadFile(keepFile)
+	testkit.Must(t, err)
+	commands := 0
+	for line := range strings.Lines(string(text)) {
+		command, found := strings.CutPrefix(strings.TrimSpace(line), "ExecStartPre=+")
+		if !found {
+			continue
+		}
+		commands++
+		words := strings.Fields(strings.NewReplacer("/sys/fs/bpf", mount, "-o equic-gateway", "-o nobody").Replace(command))
+		if out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
+	if commands == 0 {
+		t.Fatal("keep.conf prepares nothing")
 	}
 }
 

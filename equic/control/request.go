@@ -90,7 +90,7 @@ func quota(s *session, arguments []string) (string, error) {
 // rate changes the rate of a port.
 func rate(s *session, arguments []string) (string, error) {
 	perSecond, err := strconv.ParseFloat(arguments[0], 64)
-	if err != nil {
+	if err != nil || perSecond < 0 {
 		return "", fmt.Errorf("rate is %.32q: give packets per second, or 0 for no limit", arguments[0])
 	}
 	burst := 0
@@ -178,9 +178,9 @@ func list(of func(*Server) List) func(*session, []string) (string, error) {
 	}
 }
 
-// evictTime is how long evict drops the packets of a client: the idle timeout of quic-go,
-// unless its server sets another.
-const evictTime = 30 * time.Second
+// evictTime is how long evict drops the packets of a client: twice the idle timeout of quic-go, and
+// some more. A server that sends once in that time starts its timer again (RFC 9000, 10.1).
+const evictTime = 65 * time.Second
 
 // evict ends the connections of clients: all of their packets are dropped until the server's
 // idle timeout has ended them.

@@ -87,6 +87,7 @@ func TestSessions(t *testing.T) {
 			{"quota many", `error: quota is "many": give a number of connections`},
 			{"quota 0", "error: set quota of port 443: quota is 0"},
 			{"rate fast", `error: rate is "fast": give packets per second, or 0 for no limit`},
+			{"rate -5", `error: rate is "-5": give packets per second, or 0 for no limit`},
 			{"rate 1 x", `error: burst is "x": give a number of packets, or 0 for one second's worth`},
 			{"rate 1 -1", "error: set rate of port 443: burst is -1"},
 			{"rate 1 1 80", `error: port "80" is not protected: give one of 443`},
