@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -87,20 +88,42 @@ func (h Host) Load1() (load float64, ok bool) {
 	return load, true
 }
 
-// ThrottledPeriods returns the number of periods in which this control group's CPU
-// quota has stopped its processes, or -1 if that is not known.
+// ThrottledPeriods returns the number of periods in which the CPU quota of this control
+// group, or of one above it, has stopped processes, or -1 if that is not known.
 func (h Host) ThrottledPeriods() int64 {
-	for _, path := range []string{
-		"sys/fs/cgroup/cpu.stat",             // version 2
-		"sys/fs/cgroup/cpu/cpu.stat",         // version 1
-		"sys/fs/cgroup/cpu,cpuacct/cpu.stat", // version 1, mounted together
-	} {
-		n, err := strconv.ParseInt(h.field(path, "nr_throttled", " "), 10, 64)
-		if err == nil && n >= 0 {
-			return n
+	sum := int64(-1)
+	for _, group := range h.groups() {
+		for _, root := range []string{
+			"sys/fs/cgroup",             // version 2
+			"sys/fs/cgroup/cpu",         // version 1
+			"sys/fs/cgroup/cpu,cpuacct", // version 1, mounted together
+		} {
+			n, err := strconv.ParseInt(h.field(path.Join(root, group, "cpu.stat"), "nr_throttled", " "), 10, 64)
+			if err == nil && n >= 0 {
+				sum = max(sum, 0) + n
+				break
+			}
 		}
 	}
-	return -1
+	return sum
+}
+
+// groups returns the paths of this process's control group and of those above it, up to the root, which in a
+// container is its own group.
+func (h Host) groups() []string {
+	all := []string{""}
+	for line := range strings.Lines(h.text("proc/self/cgroup")) { // number:controllers:path
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(f) < 3 || f[1] != "" && !slices.Contains(strings.Split(f[1], ","), "cpu") {
+			continue
+		}
+		for g := path.Clean("/" + f[2]); g != "/"; g = path.Dir(g) {
+			if !slices.Contains(all, g[1:]) {
+				all = append(all, g[1:])
+			}
+		}
+	}
+	return all
 }
 
 // OpenFilesLimit returns how many files a child process may open. It is the hard limit,

@@ -51,6 +51,18 @@ func TestThrottledPeriodsAreReadFromEitherVersion(t *testing.T) {
 	}
 }
 
+func TestTheGroupsAboveCanThrottleToo(t *testing.T) {
+	h := New(fstest.MapFS{
+		"proc/self/cgroup":                       {Data: []byte("0::/a.slice/b.scope\n")},
+		"sys/fs/cgroup/cpu.stat":                 {Data: []byte("usage_usec 7\n")},
+		"sys/fs/cgroup/a.slice/cpu.stat":         {Data: []byte("nr_throttled 4\n")},
+		"sys/fs/cgroup/a.slice/b.scope/cpu.stat": {Data: []byte("nr_throttled 3\n")},
+	})
+	if got := h.ThrottledPeriods(); got != 7 {
+		t.Errorf("%d, want 7", got)
+	}
+}
+
 func FuzzFiles(f *testing.F) {
 	for _, text := range []string{"cpu0 1 2 3 4 5 6 7 8\n", "nr_throttled 3\n", "CapEff:\t1f\n", "1.50 1 1 1/2 3"} {
 		f.Add(text)

@@ -209,7 +209,8 @@ func saturate(ctx context.Context, cell *scenarios.Scenario, rt Runtime, o Optio
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	outcome, err := Run(ctx, saturatingScenario(cell), rt,
 		Options{Results: dir, Seed: o.Seed, Hurry: o.Hurry, BinDir: o.BinDir, CPUTimes: o.CPUTimes, Once: true})
-	if err != nil && !errors.Is(err, ErrInvalid) { // the server is too busy on purpose
+	_, broke := errors.AsType[*brokenOff](err)
+	if err != nil && (broke || !errors.Is(err, ErrInvalid)) { // the server is too busy on purpose
 		return nil, fmt.Errorf("measure the capacity: %w", err)
 	}
 	run, err := results.Open(outcome.Dir)
@@ -269,6 +270,7 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 		WindowNS:        (capacityLoad - capacityWarmUp).Nanoseconds(),
 		ThroughputPerS:  serving.served / serving.seconds,
 		ByCPUTimePerS:   float64(serving.serverCPUs) * 1e9 * serving.served / serving.serverCPUNS,
+		ServerCPUs:      serving.serverCPUs,
 		ServerBusy:      serving.serverBusy,
 		ClientCPUs:      serving.clientCPUs,
 		ServingClientNS: serving.clientCPUNS / serving.served,
@@ -297,6 +299,7 @@ func readCapacity(run *results.Run, point string) (*results.Capacity, error) {
 func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
 	from, to := capacityWarmUp.Nanoseconds(), capacityLoad.Nanoseconds()
 	s := &saturated{seconds: float64(to-from) / 1e9}
+	clients := map[string]int{} // CPUs, by host
 	for i := range t.Nodes {
 		n := &t.Nodes[i]
 		var first, last *record.Sample
@@ -324,11 +327,15 @@ func readSaturated(run *results.Run, t *results.Trial) (*saturated, error) {
 		// In network namespaces threads of their own receive for the server.
 		used := float64(last.CPUNS-first.CPUNS+last.ReceiveNS-first.ReceiveNS) * float64(to-from) / span
 		if n.Role != results.RoleServer {
-			s.clientCPUNS, s.clientCPUs = s.clientCPUNS+used, cpus
+			s.clientCPUNS += used
+			clients[n.Host] = max(clients[n.Host], cpus)
 			continue
 		}
 		busy := last.BusyNS + last.SoftIRQNS + last.StealNS - first.BusyNS - first.SoftIRQNS - first.StealNS
 		s.serverCPUNS, s.serverCPUs, s.serverBusy = used, cpus, float64(busy)/span/float64(cpus)
+	}
+	for _, cpus := range clients {
+		s.clientCPUs += cpus
 	}
 	return s, nil
 }

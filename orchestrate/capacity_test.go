@@ -1,10 +1,12 @@
 package orchestrate
 
 import (
+	"context"
 	"errors"
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
@@ -237,4 +239,56 @@ matrix:
 			t.Errorf("%s: %v/s at %vx, want %+v", cell, got.Rate, got.Reached, want)
 		}
 	}
+}
+
+func TestTheClientsCPUsAreThoseOfAllTheirHosts(t *testing.T) {
+	run := saturatedMachine{serve: 7, refuse: 5, clientServe: 2, clientRefuse: 1, serverBusy: 1}.write(t)
+	for _, trial := range run.Trials {
+		second := trial.Nodes[1]
+		trial.Nodes[1].Host, second.Host = "a", "b"
+		trial.Nodes = append(trial.Nodes, second, second)
+	}
+	c, err := readCapacity(run, "")
+	testkit.Must(t, err)
+	if c.ClientCPUs != 2 || c.ServerCPUs != 1 {
+		t.Errorf("%d and %d CPUs, want one of each of two hosts, and the server's", c.ClientCPUs, c.ServerCPUs)
+	}
+}
+
+func TestATrialThatWasGivenUpIsRepeatedInAMeasurementToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, o := oneTrial(record.NoBlock), testOptions(t)
+		o.Once = true
+		rt, started := newFake(s), 0
+		rt.start = func(_ context.Context, name string) error {
+			if name != "sequential-1" {
+				return nil
+			}
+			if started++; started == 1 {
+				return &LostError{"its host is down"}
+			}
+			return nil
+		}
+		outcome, err := Run(t.Context(), s, rt, o)
+		testkit.Must(t, err)
+		if run := checkSealed(t, outcome.Dir); len(run.Trials) != 2 || !run.Trials[1].Valid {
+			t.Errorf("%d trials", len(run.Trials))
+		}
+	})
+}
+
+func TestAnErrorAfterAnInvalidTrialEndsTheMeasurement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := testScenario()
+		rt, opened := newFake(saturatingScenario(s)), 0
+		rt.open = func(context.Context, Spec) error {
+			if opened++; opened > 1 {
+				return errEngine
+			}
+			return nil // and the trial is invalid: its clients start nothing
+		}
+		if c, err := saturate(t.Context(), s, rt, testOptions(t)); !errors.Is(err, errEngine) {
+			t.Errorf("%+v, error %v; want that of the engine", c, err)
+		}
+	})
 }

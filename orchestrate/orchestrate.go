@@ -274,7 +274,7 @@ func (r *runner) run(ctx context.Context) error {
 			err = r.judgeAttacks(r.writer.Dir)
 		}
 		if err != nil {
-			return errors.Join(append(invalid, fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err))...)
+			return errors.Join(append(invalid, &brokenOff{fmt.Errorf("trial %d (%s): %w", p.Index, p.Label(), err)})...)
 		}
 		if !last.Valid && (r.scenario.Search == nil || !last.Limited()) { // the clients' limit can end a search
 			invalid = append(invalid, fmt.Errorf("%w after %d attempts: %d (%s): %s",
@@ -282,6 +282,11 @@ func (r *runner) run(ctx context.Context) error {
 		}
 	}
 }
+
+// brokenOff is an error that ended a run before its last trial.
+type brokenOff struct{ error }
+
+func (e *brokenOff) Unwrap() error { return e.error }
 
 // attempts runs one trial until it is valid, and returns the last attempt.
 func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results.Trial, error) {
@@ -301,7 +306,8 @@ func (r *runner) attempts(ctx context.Context, p results.PlannedTrial) (*results
 				r.emit(Event{Trial: p, Phase: PhaseDone, Message: "warning: " + w})
 			}
 		}
-		if err != nil || trial.Valid || attempt == Attempts || r.options.Once {
+		whole := trial != nil && trial.GivenUp == ""
+		if err != nil || trial.Valid || attempt == Attempts || r.options.Once && whole {
 			return trial, err
 		}
 	}

@@ -121,6 +121,7 @@ func recordPlacement(m *results.Manifest, s *scenarios.Scenario, cpus placement,
 		ServerSiblings: host.Siblings(p.Cores, cpus.server),
 	}
 	fill := func(e *results.Experiment, cpus placement) { // CPUs that a cell names are not changed
+		e.Apart = p.Apart
 		if len(e.ServerCPUs) == 0 {
 			e.ServerCPUs = orAll(cpus.server, p.CPUs)
 		}

@@ -151,3 +151,17 @@ func TestTheManifestHasTheCPUsThatTheRunChose(t *testing.T) {
 		}
 	})
 }
+
+func TestHostsOfTheirOwnShareNoCPUs(t *testing.T) {
+	s := oneTrial(record.NoBlock)
+	s.Server.CPUs, s.Sequential.CPUs, s.Parallel.CPUs = []int{0}, []int{0}, []int{0}
+	for _, apart := range []bool{true, false} {
+		platform := Platform{Apart: apart, CPUs: []int{0, 1}}
+		m := &results.Manifest{Experiment: experiment(s)}
+		cpus, _ := placeNodes(s, platform)
+		recordPlacement(m, s, cpus, platform)
+		if m.Experiment.SharesCPUs() == apart {
+			t.Errorf("apart %v: shared %v", apart, !apart)
+		}
+	}
+}

@@ -97,6 +97,7 @@ func (r *recorder) note(l *record.Line) {
 		r.state.ready, r.state.readyAt = *l.Ready, time.Now()
 	case l.Progress != nil:
 		r.state.progress = *l.Progress
+		return // nothing waits for it: the trial looks once a second
 	case l.Client != nil:
 		r.state.client = l.Client
 	default:

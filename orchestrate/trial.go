@@ -263,8 +263,17 @@ func (t *trial) stop(ctx context.Context, members []*member) error {
 			return err
 		}
 	}
-	return t.await(ctx, time.Now().Add(stopLimit), members, (*member).ended,
-		fmt.Sprintf("still running %s after SIGTERM", stopLimit))
+	limit := t.endLimit()
+	return t.await(ctx, time.Now().Add(limit), members, (*member).ended,
+		fmt.Sprintf("still running %s after SIGTERM", limit))
+}
+
+// endLimit returns how long a node may take to end after SIGTERM. It prints its records, which are then copied
+// and read here.
+func (t *trial) endLimit() time.Duration {
+	const perLine = 20 * time.Microsecond // on a slow machine
+	lines := time.Duration(2 * mostRequests(t.scenario))
+	return stopLimit + t.runner.runtime.Platform().SlowStart + (lines * perLine).Truncate(time.Second)
 }
 
 // start starts nodes, all at once, and watches each until it ends. A node that starts

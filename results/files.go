@@ -15,6 +15,9 @@ import (
 // Files are replaced atomically, and are on disk before anything depends on them.
 
 func readJSON(path string, v any) error {
+	if err := checkRegular(path); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -23,6 +26,15 @@ func readJSON(path string, v any) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// checkRegular returns an error for a path that is no file, such as a pipe: reading one might never end.
+func checkRegular(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file", path)
+	}
+	return err
 }
 
 func writeJSON(path string, v any) error {

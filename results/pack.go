@@ -29,8 +29,8 @@ var ErrNoReport = errors.New("no report: draw it first with `equic-bench report`
 // ErrInside means that a copy of a run would be inside the run.
 var ErrInside = errors.New("inside the run itself")
 
-// within reports whether a path is in a folder.
-func within(path, folder string) bool {
+// Within reports whether a path is a folder, or in it.
+func Within(path, folder string) bool {
 	a, errA := filepath.Abs(path)
 	b, errB := filepath.Abs(folder)
 	rel, err := filepath.Rel(b, a)
@@ -88,7 +88,7 @@ func (r *Run) copyTo(ctx context.Context, dir string, files []sealed, finish fun
 	if _, err := os.Lstat(dir); err == nil {
 		return fmt.Errorf("pack to %s: %w", dir, fs.ErrExist)
 	}
-	if within(dir, r.Dir) {
+	if Within(dir, r.Dir) {
 		return fmt.Errorf("pack to %s: %w", dir, ErrInside)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
@@ -161,19 +161,29 @@ func (r *Run) packed() bool {
 
 // openRecords opens a node's records, packed or not.
 func openRecords(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	p, packedErr := os.Open(path + packedSuffix)
-	if packedErr != nil {
+	p, packedErr := openRegular(path + packedSuffix)
+	if errors.Is(packedErr, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: a copy without records has only the report that it came with", err)
+	}
+	if packedErr != nil {
+		return nil, packedErr
 	}
 	z, err := zstd.NewReader(p, zstd.WithDecoderConcurrency(1))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("unpack %s: %w", p.Name(), err), p.Close())
 	}
 	return packedRecords{z, p}, nil
+}
+
+func openRegular(path string) (*os.File, error) {
+	if err := checkRegular(path); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
 }
 
 // packedRecords reads compressed records.

@@ -151,3 +151,16 @@ func TestScheduledNS(t *testing.T) {
 		t.Errorf("a closed loop has a schedule of %d ns", got)
 	}
 }
+
+func TestTheNewestRunIsOneThatCreateNamed(t *testing.T) {
+	root := t.TempDir()
+	ours := writeRun(t, root).Dir
+	testkit.Must(t, os.CopyFS(filepath.Join(root, "published"), os.DirFS(ours)))
+	if got, err := Newest(root); got != ours || err != nil {
+		t.Errorf("%s, %v; want %s", got, err, ours)
+	}
+	testkit.Must(t, os.RemoveAll(ours))
+	if got, err := Newest(root); got != filepath.Join(root, "published") || err != nil {
+		t.Errorf("%s, %v; want the only one", got, err)
+	}
+}

@@ -113,6 +113,7 @@ type Capacity struct {
 	// machine serves.
 	Shared        bool    `json:"shared_cpus,omitempty"`
 	ByCPUTimePerS float64 `json:"by_cpu_time_per_s,omitempty"`
+	ServerCPUs    int     `json:"server_cpus,omitempty"`
 	ServerBusy    float64 `json:"server_busy,omitempty"` // of its CPUs, in 0..1
 	Requests      int     `json:"requests,omitempty"`    // served in the window
 	WindowNS      int64   `json:"window_ns,omitempty"`
@@ -129,7 +130,7 @@ type Capacity struct {
 
 // SharesCPUs reports whether the server and the clients run on some of the same CPUs.
 func (e *Experiment) SharesCPUs() bool {
-	return slices.ContainsFunc(e.ServerCPUs, func(cpu int) bool { return slices.Contains(e.ClientCPUs, cpu) })
+	return !e.Apart && slices.ContainsFunc(e.ServerCPUs, func(cpu int) bool { return slices.Contains(e.ClientCPUs, cpu) })
 }
 
 // Foreign reports whether the server is not ours.
@@ -195,11 +196,13 @@ type Experiment struct {
 	// x25519mlkem768.
 	ClientKeyExchange string `json:"client_key_exchange,omitempty"`
 	// ServerMemoryBytes is the server's memory limit. Zero is none.
-	ServerMemoryBytes int64  `json:"server_memory_bytes"`
-	ServerCPUs        []int  `json:"server_cpus"`
-	ClientCPUs        []int  `json:"client_cpus"`
-	XDPMode           string `json:"xdp_mode"` // as requested
-	SampleIntervalNS  int64  `json:"sample_interval_ns"`
+	ServerMemoryBytes int64 `json:"server_memory_bytes"`
+	ServerCPUs        []int `json:"server_cpus"`
+	ClientCPUs        []int `json:"client_cpus"`
+	// Apart is true if the server and the clients have hosts of their own. Older runs lack it.
+	Apart            bool   `json:"apart,omitempty"`
+	XDPMode          string `json:"xdp_mode"` // as requested
+	SampleIntervalNS int64  `json:"sample_interval_ns"`
 	// HostNetwork reports whether the nodes had the networks of their hosts: XDP then ran on
 	// a network card.
 	HostNetwork bool `json:"host_network,omitempty"`

@@ -217,6 +217,12 @@ func Open(dir string) (*Run, error) {
 		return nil, fmt.Errorf("open run %s: layout version %d, this program reads %d to %d",
 			dir, v, OldestSchema, SchemaVersion)
 	}
+	for _, c := range r.Manifest.Cells { // names of files are made of these
+		if strings.Contains(c.Name+c.Point, "/") {
+			return nil, fmt.Errorf("open run %s: %s: the cell %q with the point %q cannot name a file", dir, ManifestFile, c.Name,
+				c.Point)
+		}
+	}
 	entries, err := os.ReadDir(filepath.Join(dir, TrialsDir))
 	if err != nil {
 		return nil, fmt.Errorf("open run %s: %w", dir, err)
@@ -260,11 +266,13 @@ func Newest(root string) (string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("look for runs: %w", err)
 	}
-	for _, e := range slices.Backward(entries) {
-		dir := filepath.Join(root, e.Name())
-		trials, err := filepath.Glob(filepath.Join(dir, TrialsDir, "[0-9]*", TrialFile))
-		if err == nil && len(trials) > 0 {
-			return dir, nil
+	for _, named := range []bool{true, false} { // other names than those that Create makes have no time
+		for _, e := range slices.Backward(entries) {
+			dir := filepath.Join(root, e.Name())
+			trials, err := filepath.Glob(filepath.Join(dir, TrialsDir, "[0-9]*", TrialFile))
+			if isRunID(e.Name()) == named && err == nil && len(trials) > 0 {
+				return dir, nil
+			}
 		}
 	}
 	return "", fmt.Errorf("%w under %s: make one with `equic-bench run scenarios/quick.yaml`", ErrNoRun, root)

@@ -55,10 +55,12 @@ const (
 // startRefusal starts the clock of an attempt that may be refused. The CPU time of only some is
 // measured: each time costs two system calls and, if the goroutine waits meanwhile, the change to
 // another thread, and all of that would count as the server's. The packets of one attempt have one
-// port, so either all of them are measured or none.
+// port, so either all of them are measured or none. A client without a connection is hardly ever
+// refused, so the first attempts are measured of others only: honest clients would pay for it.
 func (s *server) startRefusal(from netip.AddrPort) costClock {
 	const spread = 2654435769
-	first := s.begun.Add(1) <= timedMost && s.timed.Load() < timedFirst
+	first := s.begun.Add(1) <= timedMost && s.timed.Load() < timedFirst &&
+		(s.counter == nil || s.counter.Count(s.port, from.Addr()) > 0)
 	return startCostClock(first || uint32(from.Port())*spread>>timedShift == 0)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"github.com/equic-bench/equic-bench/equic/quicguard"
 	"github.com/equic-bench/equic-bench/record"
 )
 
@@ -60,5 +61,22 @@ func TestAConnectionThatTheAcceptQueueRefusesIsNamed(t *testing.T) {
 	b.end(&connection{}, full)
 	if n := b.totals().QueueFull; n != 1 || b.done[0].HandshakeNS == 0 {
 		t.Errorf("%d are counted, %+v; want one, with a complete handshake", n, b.done[0])
+	}
+}
+
+func TestFewAttemptsOfAClientWithoutAConnectionAreTimed(t *testing.T) {
+	s := &server{
+		o: Options{Clock: record.ClockAt(time.Now())}, counter: quicguard.NewUserSpace(5), early: newEarlyRefusals(),
+	}
+	timed := 0
+	for i := range 1600 {
+		clock := s.startRefusal(netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(1024+i)))
+		clock.release()
+		if clock.withCPU {
+			timed++
+		}
+	}
+	if timed < 50 || timed > 150 {
+		t.Errorf("%d of 1600 attempts are timed, want one in 16", timed)
 	}
 }

@@ -19,6 +19,8 @@ type evidence struct {
 	// unmeasured: the server ran without a probe.
 	unmeasured bool
 	nodes      []*nodeEvidence // the server first
+	// hosts: clients of a role may run on several hosts, each with CPUs of its own.
+	hosts bool
 }
 
 // nodeEvidence is one node with its records.
@@ -37,6 +39,8 @@ type nodeEvidence struct {
 	open bool
 	// steal: stolen time counts as busy.
 	steal bool
+	// paced: a closed loop, whose requests are late by its pace.
+	paced bool
 
 	flooded window // from the first frame of a flood to its last
 	frames  uint64
@@ -77,7 +81,10 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 	if experiment == nil {
 		return nil, fmt.Errorf("the manifest has no cell %q", t.Cell)
 	}
-	e := &evidence{experiment: experiment.At(t.PlannedTrial), trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured}
+	e := &evidence{
+		experiment: experiment.At(t.PlannedTrial), trial: t, variant: variant, unmeasured: t.Arm == results.Unmeasured,
+		hosts: VersionOf(m) >= pacedVersion,
+	}
 	for i := range t.Nodes {
 		load := e.group(i)
 		n := &nodeEvidence{
@@ -88,6 +95,7 @@ func gather(m *results.Manifest, t *results.Trial, read Records) (*evidence, err
 			served:   map[string]int{},
 			open:     load.DurationNS > 0,
 			steal:    VersionOf(m) >= stealVersion,
+			paced:    VersionOf(m) >= pacedVersion && load.RatePerSecond == 0,
 		}
 		add := func(l *record.Line) error {
 			n.add(l)

@@ -1,6 +1,7 @@
 package validity
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,14 +86,18 @@ func (e *evidence) saturation() saturation {
 }
 
 // busiestClient returns the busy share of the CPUs of sequential or of parallel
-// clients, whichever is larger. All clients of a role share their CPUs, so one node's
-// samples represent them all.
+// clients, whichever is larger. All clients of a role on a host share their CPUs, so one
+// node's samples represent them all.
 func (e *evidence) busiestClient(w window) float64 {
 	var most float64
-	role := ""
+	seen := map[string]bool{}
 	for _, n := range e.clients() {
-		if n.Role != role {
-			role = n.Role
+		group := n.Role
+		if e.hosts {
+			group += " on " + n.Host
+		}
+		if !seen[group] {
+			seen[group] = true
 			most = max(most, n.busy(w))
 		}
 	}
@@ -133,14 +138,19 @@ func (e *evidence) attackRate() string {
 // are fewer than two requests or frames.
 func (e *evidence) attackRates() (achieved, scheduled float64) {
 	attack, _ := e.starts(results.RoleParallel)
-	n := 0
+	n, from := 0, attack.from // the latest of the first starts: clients may start in turn
 	for _, c := range e.clients() {
-		if c.Role == results.RoleParallel {
-			n += len(c.requests) + int(c.frames)
+		if c.Role != results.RoleParallel || len(c.requests)+int(c.frames) == 0 {
+			continue
+		}
+		n += len(c.requests) + int(c.frames) - 1 // no interval follows the last start of each
+		if len(c.requests) > 0 {
+			first := slices.MinFunc(c.requests, func(a, b span) int { return cmp.Compare(a.start, b.start) })
+			from = max(from, first.start)
 		}
 	}
-	if attack.ns() > 0 {
-		achieved = float64(n-1) / (float64(attack.ns()) / 1e9)
+	if attack.to > from {
+		achieved = float64(n) / (float64(attack.to-from) / 1e9)
 	}
 	return achieved, e.experiment.Parallel.RatePerSecond * float64(e.experiment.Parallel.Clients)
 }
@@ -219,17 +229,22 @@ func (e *evidence) attackSpan() window {
 }
 
 // lateness returns how late each request outside a window started, after both its
-// schedule and the end of the request before it.
+// schedule and the end of the request before it. The schedule of a closed loop is its
+// pace after the start of the request before.
 func (n *nodeEvidence) lateness(except window) []int64 {
 	ordered := slices.Clone(n.requests)
 	slices.SortFunc(ordered, func(a, b span) int { return int(a.start - b.start) })
 	var late []int64
-	var free int64
-	for _, r := range ordered {
-		if r.scheduled < except.from || r.scheduled > except.to {
-			late = append(late, r.start-max(r.scheduled, free))
+	var free, next int64
+	for i, r := range ordered {
+		due := r.scheduled
+		if n.paced && i > 0 {
+			due = next
 		}
-		free = max(free, r.end)
+		if r.scheduled < except.from || r.scheduled > except.to {
+			late = append(late, r.start-max(due, free))
+		}
+		free, next = max(free, r.end), r.start+n.load.PaceNS
 	}
 	return late
 }
@@ -241,7 +256,11 @@ func (e *evidence) warnings() []string {
 		all = append(all, e.attackRate())
 	}
 	if s := e.saturation(); s.both > 0 && !e.unmeasured {
-		all = append(all, fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices))
+		both := fmt.Sprintf("server and clients were both saturated in %d of %d s of the attack", s.both, s.slices)
+		if rate := e.attackRate(); rate != "" {
+			both += "; " + rate
+		}
+		all = append(all, both)
 	}
 	if s := e.server(); e.variant != record.NoBlock && e.experiment.Parallel.Clients > 0 && e.experiment.Search == nil &&
 		!e.experiment.Parallel.Kind.Flood() && s.server != nil && !s.turnedAway() {
@@ -299,7 +318,7 @@ func (e *evidence) lostOnTheWay() (lost, sent float64) {
 	} else {
 		came += float64(s.last.UDPInErrors - s.first.UDPInErrors)
 	}
-	if s.gateway != nil {
+	if s.gateway != nil && e.variant.Spec().Place != record.PlaceAppDrop { // which reads what it drops: counted above
 		came += float64(s.gateway.Dropped)
 	}
 	return max(0, sent-came), sent

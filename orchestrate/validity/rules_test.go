@@ -188,7 +188,7 @@ func recordFaults() map[string]fault {
 				return true
 			}),
 			rules{RuleGenerator},
-			"1 of 1 s of the attack; attack: 41/s achieved of 40/s scheduled",
+			"1 of 1 s of the attack; attack: 40/s achieved of 40/s scheduled",
 		},
 		"the clients were saturated by softirqs": {record.NoBlock, edited(func(n *results.Node, l *record.Line) bool {
 			if attacker(n) && l.Sample != nil {
@@ -413,7 +413,7 @@ func TestWhatIsNoFaultOfATrialLeavesItValid(t *testing.T) {
 				l.Request.StartNS += l.Request.StartNS - 1e9
 			}
 			return true
-		}, "attack: 21/s achieved of 40/s scheduled"},
+		}, "attack: 20/s achieved of 40/s scheduled"},
 		"datagrams were lost": {func(n *results.Node, l *record.Line) bool {
 			if server(n) && l.Sample != nil && l.Sample.AtNS > 0 {
 				l.Sample.UDPRcvbufErrors = 9
@@ -460,7 +460,7 @@ func TestATrialOfASearchIsJudgedByItsOwnStrength(t *testing.T) {
 		return true
 	})
 	// It is no news that the server refuses no client of a weak attack.
-	if w := s.judge(t).Warnings; !slices.Equal(w, []string{"attack: 41/s achieved of 80/s scheduled"}) {
+	if w := s.judge(t).Warnings; !slices.Equal(w, []string{"attack: 40/s achieved of 80/s scheduled"}) {
 		t.Errorf("warnings %q", w)
 	}
 }
@@ -526,5 +526,63 @@ func TestBusyTimeIsInterpolatedBetweenSamples(t *testing.T) {
 				t.Errorf("busy %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+func TestAPacedClientThatStartsLateMakesATrialInvalid(t *testing.T) {
+	s := newSynth(record.NoBlock)
+	load := &s.manifest.Experiment.Sequential
+	load.RatePerSecond, load.PaceNS = 0, 1e8
+	if v := s.judge(t); !v.Valid() {
+		t.Fatalf("%+v", v.Checks)
+	}
+	s.edit(func(n *results.Node, l *record.Line) bool {
+		if seq1(n) && l.Request != nil && l.Request.Seq >= 30 { // its CPU was away for 2 s
+			l.Request.ScheduledNS, l.Request.StartNS = l.Request.ScheduledNS+2e9, l.Request.StartNS+2e9
+		}
+		return true
+	})
+	expectBroken(t, s.judge(t), "the latest 2.000 s, of sequential-1", RuleSequential)
+	s.manifest.ValidityVersion = pacedVersion - 1
+	if v, err := Judge(s.manifest, s.trial, s.read); err != nil || !v.Valid() {
+		t.Errorf("an older run: %+v, %v", v, err)
+	}
+}
+
+func TestTheClientsOfEachHostCanBeTheBottleneck(t *testing.T) {
+	s := newSynth(record.NoBlock)
+	s.named("parallel-2").Host = "second"
+	s.edit(func(n *results.Node, l *record.Line) bool {
+		if n.Name == "parallel-2" && l.Sample != nil {
+			l.Sample.BusyNS = 2e9 + l.Sample.AtNS
+		}
+		return true
+	})
+	expectBroken(t, s.judge(t), "1 of 1 s of the attack", RuleGenerator)
+}
+
+func TestTheAchievedRateIsTheScheduleHoweverClientsStart(t *testing.T) {
+	for name, apartNS := range map[string]int64{"in step": 0, "in turn": 5e6} {
+		e := &evidence{experiment: &results.Experiment{Parallel: results.Load{Clients: 100, RatePerSecond: 2}}}
+		for client := range int64(100) {
+			n := &nodeEvidence{Node: &results.Node{Role: results.RoleParallel}}
+			for i := range int64(10) {
+				at := 10e9 + client*apartNS + i*5e8
+				n.requests = append(n.requests, span{at, at, at})
+			}
+			e.nodes = append(e.nodes, n)
+		}
+		if got, _ := e.attackRates(); got != 200 {
+			t.Errorf("%s: %v/s, want 200", name, got)
+		}
+	}
+}
+
+func TestWhatTheApplicationDropsHasCome(t *testing.T) {
+	s := newSynth(record.AppDropBlock)
+	s.edit(datagrams(300, 0))
+	s.printFirst(results.RoleServer, record.Line{Gateway: &record.Gateway{Dropped: 100}})
+	if w := strings.Join(s.judge(t).Warnings, "\n"); !strings.Contains(w, "100 of 400 datagrams") {
+		t.Errorf("warnings %q", w)
 	}
 }

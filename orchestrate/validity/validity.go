@@ -16,7 +16,7 @@ import (
 
 // Version is the version of the rules for new runs. A change of a rule that can change
 // the outcome for a recorded trial needs a new version.
-const Version = 4
+const Version = 5
 
 // The rules, as trial.json names them.
 const (
@@ -50,11 +50,15 @@ type rule struct {
 
 // versions are the rules by version, in the order of trial.json. A run is judged by the
 // rules of its own version.
-var versions = map[int][]rule{1: rules1, 2: rules2, 3: rules3, stealVersion: rules3}
+var versions = map[int][]rule{1: rules1, 2: rules2, 3: rules3, stealVersion: rules3, pacedVersion: rules3}
 
 // stealVersion is the first version in which CPU time that the host gave to other guests
 // counts as busy: the run could not use it.
 const stealVersion = 4
+
+// pacedVersion is the first version that asks closed loops for their pace, and the clients of each host
+// whether they were the bottleneck.
+const pacedVersion = 5
 
 var (
 	rules2 = append(slices.Clone(rules1), rule{RuleLocal, false, fewLocalFailures})
