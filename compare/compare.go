@@ -230,7 +230,7 @@ func (a *analysed) variant(label string) *analysis.Variant {
 func (a *analysed) names() []string {
 	var all []string
 	for _, p := range a.report.Parts {
-		for _, name := range a.manifest().Experiment.Variants {
+		for _, name := range p.Summary.Manifest.Experiment.Variants {
 			all = append(all, labelOf(p, name))
 		}
 	}

@@ -340,3 +340,27 @@ func TestTooFewTrialsForAnyChangeAreSaid(t *testing.T) {
 		})
 	}
 }
+
+func TestEachCellIsComparedByItsOwnVariants(t *testing.T) {
+	cells := func(s *synth) *synth {
+		s.manifest = func(m *results.Manifest) {
+			drops, service := m.Experiment, m.Experiment
+			drops.Variants, service.Variants = []string{"xdp-block"}, []string{"userspace-block"}
+			m.Experiment = drops
+			m.Cells = []results.Cell{{Name: "drops", Experiment: drops}, {Name: "service", Experiment: service}}
+		}
+		s.trial = func(trial *results.Trial) {
+			trial.Cell = map[string]string{"xdp-block": "drops", "userspace-block": "service"}[trial.Variant]
+		}
+		return s
+	}
+	fresh := cells(ordinary(2))
+	fresh.cpu = 1.2
+	var got []string
+	for _, r := range compared(t, cells(ordinary(1)), fresh, "cpu").Rows {
+		got = append(got, r.Variant)
+	}
+	if want := []string{"drops-xdp-block", "service-userspace-block"}; !slices.Equal(got, want) {
+		t.Errorf("rows of %q, want %q", got, want)
+	}
+}

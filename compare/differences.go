@@ -60,7 +60,12 @@ func obstacles(base, fresh *results.Run) []string {
 		{"CPU frequency governor", b.Machine.Governor, n.Machine.Governor},
 		{"runtime", b.Runtime.Name, n.Runtime.Name},
 	}...)
-	for _, variant := range n.Experiment.Variants {
+	variants := slices.Clone(n.Experiment.Variants)
+	for _, c := range n.Cells {
+		variants = append(variants, c.Experiment.Variants...)
+	}
+	slices.Sort(variants)
+	for _, variant := range slices.Compact(variants) {
 		if was, is := modes(base, variant), modes(fresh, variant); was != "" && is != "" {
 			all = append(all, difference{"XDP mode in force, " + variant, was, is})
 		}
@@ -69,14 +74,14 @@ func obstacles(base, fresh *results.Run) []string {
 }
 
 // experiments returns the differences of the resolved scenarios, key by key. It leaves
-// out variants and arms, which are compared separately. Another version may resolve the
+// out what is compared separately. Another version may resolve the
 // same file to another experiment.
 func experiments(cell string, base, fresh *results.Experiment) []difference {
 	var all []difference
 	b, n := reflect.ValueOf(*base), reflect.ValueOf(*fresh)
 	for i := range b.NumField() {
 		key, _, _ := strings.Cut(b.Type().Field(i).Tag.Get("json"), ",")
-		if key == "variants" || key == "arms" {
+		if key == "variants" || key == "arms" || key == "apart" { // that one follows from the runtime
 			continue
 		}
 		all = append(all, difference{"scenario, " + cell + key, asJSON(b.Field(i)), asJSON(n.Field(i))})

@@ -94,10 +94,23 @@ func (c *Comparison) table() *tables.Table {
 		r := &c.Rows[i]
 		t.AppendRow(
 			fmt.Sprintf("%s (%s)", r.Metric, r.Unit), r.Variant, r.Base.Short(), r.New.Short(),
-			r.Change.Change(), r.interval(), r.PHolm.Probability(), r.state(),
+			r.change(), r.interval(), r.PHolm.Probability(), r.state(),
 		)
 	}
 	return t
+}
+
+// change returns the change for reading, as a bound if trials have only a lower bound.
+func (r *Row) change() string {
+	switch base, fresh := r.censoredBase > 0, r.censoredNew > 0; {
+	case base && fresh:
+		return analysis.Unknown().Short()
+	case base:
+		return string(analysis.AtMost) + " " + r.Change.Change()
+	case fresh:
+		return string(analysis.AtLeast) + " " + r.Change.Change()
+	}
+	return r.Change.Change()
 }
 
 func (r *Row) interval() string {

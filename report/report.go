@@ -61,8 +61,16 @@ func Write(ctx context.Context, runDir string, o Options) (*analysis.Report, err
 	out := filepath.Join(runDir, results.ReportDir)
 	if o.Out != "" {
 		out = filepath.Clean(o.Out)
+		own := filepath.Join(runDir, results.ReportDir)
+		isOwn := results.Within(out, own) && results.Within(own, out)
+		if results.Within(out, runDir) && !isOwn {
+			return nil, fmt.Errorf("%w: %s is inside the run: name a folder elsewhere", ErrNotAReport, out)
+		}
 		if err := replaceable(out); err != nil {
 			return nil, err
+		}
+		if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
+			return nil, fmt.Errorf("make the report's folder: %w", err)
 		}
 	}
 	summary, drawn, err := drawIn(ctx, runDir, filepath.Dir(out), o)

@@ -55,7 +55,11 @@ func drawnIn(runDir string) string {
 	var s struct {
 		FiguresLang string `json:"figures_lang"`
 	}
-	text, err := os.ReadFile(filepath.Join(runDir, results.ReportDir, SummaryFile))
+	path := filepath.Join(runDir, results.ReportDir, SummaryFile)
+	if !isFile(path) {
+		return figures.English
+	}
+	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &s) != nil || !slices.Contains(figures.Languages(), s.FiguresLang) {
 		return figures.English // the comparison reports the problem with the file
 	}
@@ -65,11 +69,21 @@ func drawnIn(runDir string) string {
 // claimsOf returns the file of claims that a report was made with; nil if it has none,
 // or no readable one: the comparison finds that.
 func claimsOf(runDir string) *claims.File {
-	f, err := claims.Load(filepath.Join(runDir, results.ReportDir, ClaimsFile))
+	path := filepath.Join(runDir, results.ReportDir, ClaimsFile)
+	if !isFile(path) {
+		return nil
+	}
+	f, err := claims.Load(path)
 	if err != nil {
 		return nil
 	}
 	return f
+}
+
+// isFile reports whether a path is a file; reading a pipe or a device might never end.
+func isFile(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // broken returns the finding for a report that cannot follow from the records.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
@@ -187,6 +188,28 @@ func TestWhatIsDoneToAReportIsFoundAndNamed(t *testing.T) {
 			t.Helper()
 			testkit.Must(t, os.Symlink("figure-3.svg", filepath.Join(dir, results.ReportDir, "figure-9.svg")))
 		}, "report/figure-9.svg", "neither a file nor a folder"},
+		"the summary is a pipe, which never ends": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, results.ReportDir, SummaryFile)
+			testkit.Must(t, os.Remove(path))
+			testkit.Must(t, syscall.Mkfifo(path, 0o600))
+		}, "report/summary.json", "neither a file nor a folder"},
+		"the claims are a pipe": {func(t *testing.T, dir string) {
+			t.Helper()
+			testkit.Must(t, syscall.Mkfifo(filepath.Join(dir, results.ReportDir, ClaimsFile), 0o600))
+		}, "report/claims.yaml", "neither a file nor a folder"},
+		"the records are a pipe": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "server.jsonl")
+			testkit.Must(t, os.Remove(path))
+			testkit.Must(t, syscall.Mkfifo(path, 0o600))
+		}, "report", "server.jsonl is no file"},
+		"a record has a time that no trial reaches": {func(t *testing.T, dir string) {
+			t.Helper()
+			path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "sequential-1.jsonl")
+			late := `{"request":{"seq":0,"outcome":"ok","end_ns":900000000000000000}}` + "\n"
+			testkit.Must(t, os.WriteFile(path, []byte(late), 0o600))
+		}, "report", "a time of more than"},
 		"a record is no record": {func(t *testing.T, dir string) {
 			t.Helper()
 			path := filepath.Join(dir, results.TrialsDir, "001-userspace-block", "server.jsonl")
@@ -235,5 +258,20 @@ func TestAReportThatWasNotDrawnIsNoFailure(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, results.ReportDir)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("verifying drew it: %v", err)
+	}
+}
+
+func TestTheNameOfACellIsNoPath(t *testing.T) {
+	s := synth.OneBlock()
+	s.Trials = s.Trials[1:2]
+	s.Trials[0].Cell = "a"
+	s.Experiment.Variants = []string{"userspace-block"}
+	s.Cells = []results.Cell{{Name: "a", Point: "/../../../escaped", Experiment: s.Experiment}}
+	dir := s.Write(t)
+	if _, err := Write(t.Context(), dir, Options{}); err == nil || !strings.Contains(err.Error(), "cannot name a file") {
+		t.Errorf("error %v", err)
+	}
+	if escaped, err := filepath.Glob(filepath.Join(filepath.Dir(dir), "escaped*")); err != nil || len(escaped) > 0 {
+		t.Errorf("files %q, error %v", escaped, err)
 	}
 }

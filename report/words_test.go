@@ -45,7 +45,6 @@ func TestTheWordsOfATrialAreItsFigures(t *testing.T) {
 func TestAReportGoesToAFolderOfItsOwn(t *testing.T) {
 	run := synth.OneBlock().Write(t)
 	out := filepath.Join(t.TempDir(), "new", "report")
-	testkit.Must(t, os.Mkdir(filepath.Dir(out), 0o755))
 	for range 2 { // the second replaces the first
 		_, err := Write(t.Context(), run, Options{Out: out + "/"})
 		testkit.Must(t, err)
@@ -55,6 +54,9 @@ func TestAReportGoesToAFolderOfItsOwn(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(run, results.ReportDir)); err == nil {
 		t.Error("the run has a report, too")
+	}
+	if _, err := Write(t.Context(), run, Options{Out: filepath.Join(run, "figures")}); !errors.Is(err, ErrNotAReport) {
+		t.Errorf("in the run: error %v", err)
 	}
 	precious := t.TempDir()
 	testkit.Must(t, os.WriteFile(filepath.Join(precious, "letter.txt"), nil, 0o600))

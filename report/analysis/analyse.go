@@ -23,14 +23,16 @@ var ErrNoTrials = errors.New("no valid trial")
 // ErrNoTrials.
 func Analyse(run *results.Run) (*Summary, []*Series, error) {
 	s := newSummary(run)
+	for _, name := range run.Manifest.Experiment.Variants {
+		if _, err := record.ParseVariant(name); err != nil {
+			return nil, nil, fmt.Errorf("run of a newer version: %w", err)
+		}
+	}
 	if run.Manifest.Experiment.Search != nil {
 		return s, nil, s.search(run)
 	}
 	var all []*Series
 	for _, name := range run.Manifest.Experiment.Variants {
-		if _, err := record.ParseVariant(name); err != nil {
-			return nil, nil, fmt.Errorf("run of a newer version: %w", err)
-		}
 		v, drawn, err := s.readVariant(run, name, results.Plain)
 		if err != nil {
 			return nil, nil, err
@@ -149,6 +151,11 @@ func newSummary(run *results.Run) *Summary {
 	}
 	if m.Experiment.SharesCPUs() {
 		s.Warnings = append([]string{sharedCPUs}, s.Warnings...)
+	}
+	for _, h := range m.Runtime.Hosts { // a server that is bound to no CPUs has all those of its host
+		if s.Window.CPUs == 0 && h.Role == results.RoleServer {
+			s.Window.CPUs = h.CPUs
+		}
 	}
 	for _, t := range run.Trials {
 		s.Trials = append(s.Trials, trialState(t))

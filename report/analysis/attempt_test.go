@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -23,5 +24,25 @@ func TestAnAttemptCostsTheAttackersTheirProcessesTime(t *testing.T) {
 	}
 	if got := r.attackTotals().AttackerPerAttemptUS; got != 1500 {
 		t.Errorf("%v µs per attempt, want 1500: 9 ms over six", got)
+	}
+}
+
+func TestTheAchievedRateIsTheScheduleHoweverClientsStart(t *testing.T) {
+	for name, apartNS := range map[string]int64{"in step": 0, "in turn": 5e6} {
+		r := &reading{
+			experiment: &results.Experiment{Parallel: results.Load{Clients: 100, RatePerSecond: 2}},
+			requests:   map[string]map[string]Number{results.RoleParallel: noRequests()},
+			attack:     span{fromNS: math.MaxInt64, toNS: math.MinInt64},
+		}
+		for client := range int64(100) {
+			for i := range int64(10) {
+				r.takeParallel(&record.Line{Request: &record.Request{
+					Seq: int(i), StartNS: 10e9 + client*apartNS + i*5e8, Outcome: record.OK,
+				}})
+			}
+		}
+		if got := r.attackTotals().AchievedRPS; got != 200 {
+			t.Errorf("%s: %v/s, want 200", name, got)
+		}
 	}
 }

@@ -51,10 +51,34 @@ func (m *Metric) Show(v *Variant) string {
 	return ">" + v.Typical(m.Value).Short()
 }
 
-// ShowEnd is like Show, for an end of a variant's interval.
-func (m *Metric) ShowEnd(end *Metrics) string {
-	if m.Censored == nil || !m.Censored(end) {
-		return m.Value(end).Short()
+// Typical returns the figure of a variant as a number: the lower bound, if Show returns one.
+func (m *Metric) Typical(v *Variant) Number {
+	if m.Censored == nil || m.Censored(v.Metrics) {
+		return v.Typical(m.Value)
 	}
-	return ">" + m.Value(end).Short()
+	return m.Value(v.Metrics)
+}
+
+// Ends returns the ends of the interval of a variant's figure. One that is only known to be larger than a
+// bound is that bound: the same end, of the trials' figures and bounds together.
+func (m *Metric) Ends(v *Variant) (low, high Number) {
+	end := func(of *Metrics, f func([]float64) float64) Number {
+		if m.Censored == nil || !m.Censored(of) {
+			return m.Value(of)
+		}
+		return Number(f(v.known(m.Value)))
+	}
+	return end(v.Low, lowEnd), end(v.High, highEnd)
+}
+
+// ShowEnds returns the interval of Show for reading: "[10, >70]".
+func (m *Metric) ShowEnds(v *Variant) string {
+	low, high := m.Ends(v)
+	show := func(n Number, of *Metrics) string {
+		if m.Censored != nil && m.Censored(of) {
+			return ">" + n.Short()
+		}
+		return n.Short()
+	}
+	return "[" + show(low, v.Low) + ", " + show(high, v.High) + "]"
 }

@@ -85,7 +85,7 @@ func (v *Variant) Effect() Effect {
 		return Fails
 	case h.Kept < HoldsKept || h.Lost > 0 || h.P99 > HoldsP99:
 		return Degrades
-	case !h.P99.Known():
+	case !h.P99.Known() || v.Attack.AchievedRPS < leastAchieved*v.Attack.ScheduledRPS: // a flood may have no rate
 		return UnknownEffect
 	}
 	return Holds

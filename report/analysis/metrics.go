@@ -247,9 +247,9 @@ func (r *reading) attackTotals() Attack {
 	}
 	a.FirstStartS = Number(Seconds(r.attack.fromNS))
 	a.LastStartS = Number(Seconds(r.attack.toNS))
-	// No interval follows the last start of each client.
+	// No interval follows the last start of each client, and clients may start in turn.
 	a.AchievedRPS = Ratio(float64(r.attackStarts-max(1, r.experiment.Parallel.Clients)),
-		Seconds(r.attack.toNS-r.attack.fromNS))
+		Seconds(r.attack.toNS-max(r.attack.fromNS, r.lastFirstNS)))
 	return a
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"time"
 
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/results"
@@ -29,7 +30,8 @@ type reading struct {
 	phases   [3]tally // handshake, first byte, body
 
 	attackStarts int
-	turnedAway   int // attack requests that were not served
+	lastFirstNS  int64 // the latest of the attackers' first starts
+	turnedAway   int   // attack requests that were not served
 	neighbours   []record.Request
 	peakInFlight int
 	held         int
@@ -66,6 +68,9 @@ func read(run *results.Run, trial *results.Trial) (*reading, error) {
 		return nil, fmt.Errorf("trial %s: %w", trial.Name(), err)
 	}
 	endNS := loadEndNS(run.Manifest.Experiment.Sequential)
+	if endNS > longestNS {
+		return nil, fmt.Errorf("trial %s: a load of more than %v", trial.Name(), time.Duration(longestNS))
+	}
 	r := &reading{
 		experiment: run.Manifest.Experiment.At(trial.PlannedTrial),
 		variant:    variant,
@@ -102,11 +107,32 @@ func readNodes(run *results.Run, trial *results.Trial, role string, take func(*r
 		if node.Role != role {
 			continue
 		}
-		if err := run.Lines(trial, node, func(line *record.Line) error { take(line); return nil }); err != nil {
+		if err := run.Lines(trial, node, func(line *record.Line) error {
+			if latestNS(line) > longestNS {
+				return fmt.Errorf("a time of more than %v", time.Duration(longestNS))
+			}
+			take(line)
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// longestNS is longer than any trial. Curves have a value for each second of one, so a
+// damaged time would fill the memory.
+const longestNS = int64(30 * 24 * time.Hour)
+
+// latestNS returns the latest time in a record.
+func latestNS(line *record.Line) int64 {
+	switch {
+	case line.Request != nil:
+		return max(line.Request.ScheduledNS, line.Request.StartNS, line.Request.EndNS)
+	case line.Flood != nil:
+		return line.Flood.ToNS
+	}
+	return 0
 }
 
 // loadEndNS returns the scheduled end of the sequential load; zero for a closed loop.
@@ -154,6 +180,9 @@ func (r *reading) takeParallel(line *record.Line) {
 	r.offered++
 	r.parallelEndNS = max(r.parallelEndNS, q.StartNS+q.EndNS)
 	r.attackStarts++
+	if q.Seq == 0 {
+		r.lastFirstNS = max(r.lastFirstNS, q.StartNS)
+	}
 	r.attack.fromNS = min(r.attack.fromNS, q.StartNS)
 	r.attack.toNS = max(r.attack.toNS, q.StartNS)
 	if r.experiment.Sequential.Clients == 0 {

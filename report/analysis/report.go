@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/equic-bench/equic-bench/record"
@@ -96,33 +97,41 @@ const reportSchema = 2
 
 // Title returns the name of the cell, with a mark if its attack was weaker than
 // planned. It is empty for an only cell without a mark.
-func (p *Part) Title() string { return marked(p.Cell.Name, p.attack()) }
+func (p *Part) Title() string { return marked(p.Cell.Name, p.WeakAttack()) }
 
 // Title returns the label of the point, with a mark like that of a part.
 func (p *Point) Title() string { return marked(p.Label, p.WeakAttack()) }
 
-// WeakAttack returns an attack of the point that was weaker than planned; nil if there was none.
+// WeakAttack returns the attack of a cell of the point that was weaker than planned; nil if there was none.
 func (p *Point) WeakAttack() *results.Load {
 	for _, part := range p.parts {
-		if attack := part.attack(); attack.Reached > 0 {
+		if attack := part.WeakAttack(); attack != nil {
 			return attack
 		}
 	}
 	return nil
 }
 
-// attack returns the attack of the part; an empty one for a search, which has attacks of many
-// strengths.
-func (p *Part) attack() *results.Load {
+// WeakAttack returns the strengths of the cell's attacks together, planned and reached, if some were weaker
+// than planned; nil if not. A flood never is, and a search has attacks of many strengths.
+func (p *Part) WeakAttack() *results.Load {
 	e := &p.Summary.Manifest.Experiment
-	if e.Search != nil {
-		return new(results.Load)
+	all, weak := new(results.Load), false
+	for _, l := range append([]results.Load{e.Parallel}, e.Background...) {
+		if !l.Kind.Flood() {
+			all.Strength, all.Reached = all.Strength+l.Strength, all.Reached+l.Strongest()
+			weak = weak || l.Reached > 0
+		}
 	}
-	return &e.Parallel
+	if !weak || e.Search != nil {
+		return nil
+	}
+	all.Strength, all.Reached = math.Round(all.Strength*1e6)/1e6, math.Round(all.Reached*1e6)/1e6 // 0.1+0.2
+	return all
 }
 
 func marked(name string, attack *results.Load) string {
-	if attack == nil || attack.Reached == 0 {
+	if attack == nil {
 		return name
 	}
 	mark := fmt.Sprintf("attack at %gx, not %gx", attack.Reached, attack.Strength)

@@ -363,11 +363,15 @@ func (v *Variant) CountTrials(is func(*Metrics) bool) int {
 // Typical returns the median of a figure over the variant's trials that have it. For a
 // figure that combines two others, it does not follow from the medians of these.
 func (v *Variant) Typical(value func(*Metrics) Number) Number {
-	var x []float64
+	return Number(stats.Median(v.known(value)))
+}
+
+// known returns a figure of each of the variant's trials that have it.
+func (v *Variant) known(value func(*Metrics) Number) (x []float64) {
 	for _, m := range v.TrialMetrics {
 		if n := value(m); !math.IsNaN(float64(n)) {
 			x = append(x, float64(n))
 		}
 	}
-	return Number(stats.Median(x))
+	return x
 }

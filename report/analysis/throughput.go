@@ -68,7 +68,7 @@ func (r *reading) throughput() Throughput {
 		PaperZeroBins:  zeros(paper),
 		MedianBefore:   Number(stats.Median(r.before(fine, secondNS))),
 		ScheduledPerS:  scheduledRate(load),
-		CompletedShare: Number(float64(r.done.all) / float64(load.Clients*load.Requests)),
+		CompletedShare: Ratio(float64(r.done.all), float64(load.Clients*load.Requests)),
 		TotalS:         r.total(),
 	}
 }

@@ -1,11 +1,13 @@
 package analysis
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/equic-bench/equic-bench/record"
+	"github.com/equic-bench/equic-bench/results"
 )
 
 func TestRatesKeepEmptyBinsAndLeaveThePartialOneOut(t *testing.T) {
@@ -64,5 +66,15 @@ func TestRatesAreOfTheSamplesWithinEachPart(t *testing.T) {
 	r.attack = span{fromNS: 1, toNS: 0}
 	if got := r.rates(counter); got.Before != 200 || got.During.Known() || got.After.Known() {
 		t.Errorf("without an attack %+v, want all of it before", got)
+	}
+}
+
+func TestALoadOfADurationHasNoShareOfItsRequests(t *testing.T) {
+	r := &reading{
+		experiment: &results.Experiment{Sequential: results.Load{Clients: 4, DurationNS: 24e9}},
+		attack:     span{fromNS: 1}, endNS: 24e9, done: completions{all: 900},
+	}
+	if got := r.throughput().CompletedShare; !math.IsNaN(float64(got)) {
+		t.Errorf("share %v of an unknown number", float64(got))
 	}
 }

@@ -1,9 +1,11 @@
 package analysis
 
 import (
+	"math"
 	"testing"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
+	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/internal/synth"
 	"github.com/equic-bench/equic-bench/results"
 )
@@ -69,5 +71,59 @@ func TestAnUnmeasuredTrialHasNoFiguresOfItsServer(t *testing.T) {
 	}
 	if !m.Throughput.Arithmetic.Known() || !m.Duration.P99.Known() {
 		t.Errorf("throughput %v, p99 %v", m.Throughput.Arithmetic, m.Duration.P99)
+	}
+}
+
+func TestALowerBoundIsOfTheTrialsThatDidNotRecover(t *testing.T) {
+	never, m := Number(math.Inf(1)), MetricByID("recovery")
+	of := func(onset, observed []Number) Variant {
+		var trials []*Metrics
+		for i := range onset {
+			trials = append(trials, &Metrics{Recovery: Recovery{OnsetS: onset[i], ObservedS: observed[i]}})
+		}
+		return variantOf("a", trials...)
+	}
+	v := of([]Number{10, 11, 12, 13, 14, never}, []Number{200, 120, 120, 120, 120, 60})
+	if got := m.ShowEnds(&v); got != "[10, >60]" {
+		t.Errorf("interval %s, want [10, >60]", got)
+	}
+	v = of([]Number{10, 60, never}, []Number{90, 90, 40})
+	if got := m.Typical(&v); got != 60 {
+		t.Errorf("median %v, want 60", got)
+	}
+	v = of([]Number{10, never, never}, []Number{90, 50, 40})
+	if got := m.Show(&v); got != ">40" || m.Typical(&v) != 40 {
+		t.Errorf("median %s and %v, want >40", got, m.Typical(&v))
+	}
+}
+
+func TestAnAttackThatWasNotStartedProvesNothing(t *testing.T) {
+	served := func(attack Attack) *Variant {
+		return &Variant{Metrics: &Metrics{Honest: Honest{Kept: 1, P99: 1}, Attack: attack}}
+	}
+	for achieved, want := range map[Number]Effect{280: Holds, 266: Holds, 140: UnknownEffect} {
+		if got := served(Attack{ScheduledRPS: 280, AchievedRPS: achieved}).Effect(); got != want {
+			t.Errorf("%v of 280/s: %s, want %s", achieved, got, want)
+		}
+	}
+	if got := served(Attack{ScheduledRPS: Unknown(), AchievedRPS: 9}).Effect(); got != Holds {
+		t.Errorf("a flood without a rate: %s", got)
+	}
+}
+
+func TestTheStrengthOfAllAttacksIsMarked(t *testing.T) {
+	part := func(first results.Load, others ...results.Load) *Part {
+		e := results.Experiment{Parallel: first, Background: others}
+		return &Part{Summary: &Summary{Manifest: &results.Manifest{Experiment: e}}}
+	}
+	for want, p := range map[string]*Part{
+		"attack at 2x, not 3x":   part(results.Load{Strength: 1}, results.Load{Strength: 2, Reached: 1}),
+		"attack at 2x, not 4x":   part(results.Load{Strength: 2, Reached: 1}, results.Load{Strength: 2, Reached: 1}),
+		"attack at 1.3x, not 2x": part(results.Load{Kind: record.Junk, Strength: 100}, results.Load{Strength: 2, Reached: 1.3}),
+		"":                       part(results.Load{Strength: 2}, results.Load{Strength: 1}),
+	} {
+		if got := p.Title(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

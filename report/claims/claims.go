@@ -90,7 +90,7 @@ func (d *definition) measure(p *analysis.Point) []analysis.Claim {
 	part, lacks := p.Mixed(), "needs a load with sequential clients"
 	if d.Experiment == parallel {
 		part, lacks = p.Parallel(), "needs a load of attackers alone"
-		if part != nil && part.Summary.Manifest.Experiment.Floods() {
+		if part != nil && part.Summary.Manifest.Experiment.Floods() && !d.ofAttempts() {
 			part, lacks = nil, "the attackers alone send no requests"
 		}
 	}
@@ -115,6 +115,9 @@ func (d *definition) measure(p *analysis.Point) []analysis.Claim {
 	}
 	return all
 }
+
+// ofAttempts reports whether a flood can judge the claim: its attempts have a cost, though no outcome.
+func (d *definition) ofAttempts() bool { return strings.HasPrefix(d.Metric, "attempt-") }
 
 func labelOf(point, id string) string {
 	if point == "" {
@@ -145,7 +148,7 @@ func (d *definition) compare(part *analysis.Part, withName, againstName string) 
 	}
 	c.Verdict = ""
 	metric := analysis.MetricByID(d.Metric)
-	c.WithValue, c.AgainstValue = with.Typical(metric.Value), against.Typical(metric.Value)
+	c.WithValue, c.AgainstValue = metric.Typical(with), metric.Typical(against)
 	c.Reason = fmt.Sprintf("%s: %s in %s, %s in %s", metric.Label,
 		shown(metric, against), againstName, shown(metric, with), withName)
 	if more := details[d.ID]; more != nil {
@@ -193,7 +196,7 @@ func shown(m *analysis.Metric, v *analysis.Variant) string {
 	if m.Censored != nil && m.Censored(v.Metrics) {
 		return m.Show(v) + " " + m.Unit
 	}
-	return v.Typical(m.Value).WithUnit(m.Unit)
+	return m.Typical(v).WithUnit(m.Unit)
 }
 
 // missing returns what a cell lacks to compare two variants; empty if nothing.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/equic-bench/equic-bench/internal/testkit"
 	"github.com/equic-bench/equic-bench/record"
 	"github.com/equic-bench/equic-bench/report/analysis"
 	"github.com/equic-bench/equic-bench/results"
@@ -406,5 +407,23 @@ func TestOneZeroIsEnoughToJudgeTheOtherFigure(t *testing.T) {
 	c := claimed(t, "throughput", part)
 	if c.Blocks != 10 || c.Instead == "" || c.Caveat == "" {
 		t.Errorf("%d blocks, judged instead: %q, %q", c.Blocks, c.Instead, c.Caveat)
+	}
+}
+
+func TestAFloodAloneJudgesTheCostOfAnAttempt(t *testing.T) {
+	f, err := Load("anchors")
+	testkit.Must(t, err)
+	cost := func(name record.Variant, us analysis.Number) analysis.Variant {
+		return variantOf(name, &analysis.Metrics{Attack: analysis.Attack{ServerPerAttemptUS: us}})
+	}
+	part := partOf(parallel, cost(record.AppDropBlockNew, 10), cost(record.SocketBlockNew, 6.5),
+		cost(record.NetfilterBlockNew, 2), cost(record.TCBlockNew, 1.9), cost(record.XDPBlockNew, 0.4))
+	part.Summary.Manifest.Experiment.Parallel.Kind = record.Short
+	r := reportOf(part)
+	f.Judge(r)
+	for _, c := range r.Claims {
+		if notRun := c.Verdict == analysis.NotRun; notRun != (c.ID == "denial-of-service") {
+			t.Errorf("%s: %s, %s", c.ID, c.Verdict, c.Reason)
+		}
 	}
 }

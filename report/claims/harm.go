@@ -75,7 +75,7 @@ func attackAdvice(part *analysis.Part) []string {
 			return words
 		}
 	}
-	if part.Summary.Manifest.Experiment.Parallel.Reached > 0 { // PremiseWords has the advice
+	if part.WeakAttack() != nil { // PremiseWords has the advice
 		return words
 	}
 	return append(words, inCell(part, fasterAttack(part)))

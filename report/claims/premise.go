@@ -156,11 +156,15 @@ func turnedAway(m *analysis.Metrics) analysis.Number {
 	return analysis.Ratio(float64(all-ok), float64(all))
 }
 
-// noSchedule: clients on a schedule catch up, and end when it ends.
+// noSchedule returns a reason if the time at which the load ends is set, by a schedule or a duration.
 func noSchedule(part *analysis.Part, _, _ *analysis.Variant) []string {
-	if rate := part.Summary.Manifest.Experiment.Sequential.RatePerSecond; rate > 0 {
+	switch load := &part.Summary.Manifest.Experiment.Sequential; {
+	case load.RatePerSecond > 0:
 		return []string{fmt.Sprintf("the sequential clients catch up with their schedule of %g/s, "+
-			"so they end with it in every variant", rate)}
+			"so they end with it in every variant", load.RatePerSecond)}
+	case load.DurationNS > 0:
+		return []string{fmt.Sprintf("the sequential clients stop after %g s, however many requests that were, "+
+			"so they end then in every variant", analysis.Seconds(load.DurationNS))}
 	}
 	return nil
 }

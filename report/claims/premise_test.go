@@ -188,3 +188,12 @@ func TestVariantsThatThePaperDoesNotHaveAreLookedAtToo(t *testing.T) {
 		t.Errorf("%d claims; says %q", len(r.Claims), words)
 	}
 }
+
+func TestADurationHidesTheTotalTime(t *testing.T) {
+	part := cellOf(nil, attacked(9, 9, 3), attacked(0, 1, 0))
+	part.Summary.Manifest.Experiment.Sequential.DurationNS = 150e9
+	c := claimed(t, "total-time", part)
+	if c.Verdict != analysis.Unsure || len(c.Unmet) != 1 || !strings.Contains(c.Unmet[0], "stop after 150 s") {
+		t.Errorf("%s, lacking %q", c.Verdict, c.Unmet)
+	}
+}

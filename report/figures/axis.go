@@ -7,6 +7,7 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/equic-bench/equic-bench/report/analysis"
@@ -29,6 +30,20 @@ func names(p *plot.Plot, all []string) {
 	p.X.Tick.Marker = ticks
 	p.X.Tick.Length, p.X.Tick.Width = 2, 0
 	p.X.Min, p.X.Max = -0.5, max(0.5, float64(len(all))-0.5)
+	if len(all) > mostBeside {
+		l := &p.X.Tick.Label
+		l.Rotation, l.XAlign, l.YAlign = math.Pi/2, draw.XRight, draw.YCenter
+	}
+}
+
+// mostBeside is how many names fit side by side. More of them stand upright.
+const mostBeside = 5
+
+// roomForNames makes the figure higher if its names stand upright.
+func (f *Figure) roomForNames(have []analysis.Variant) {
+	if len(have) > mostBeside {
+		f.Height += 0.7 * vg.Inch
+	}
 }
 
 // nameRows puts names along the y axis, from the top down, one for each row.
@@ -41,13 +56,13 @@ func nameRows(p *plot.Plot, all []string) {
 	p.Y.Min, p.Y.Max = -0.6, float64(len(all))-0.4
 }
 
-// variantNames returns the names of variants, for an x axis. If there are more than three,
-// they are in two lines, or they would touch.
+// variantNames returns the names of variants, for an x axis. Four or five are in two lines, or
+// they would touch.
 func variantNames(have []analysis.Variant) []string {
 	all := make([]string, len(have))
 	for i, v := range have {
 		all[i] = v.Name
-		if len(have) > 3 {
+		if len(have) > 3 && len(have) <= mostBeside {
 			all[i] = strings.Replace(v.Name, "-", "-\n", 1)
 		}
 	}

@@ -20,6 +20,7 @@ func figureBlockTime(s *analysis.Summary) *Figure {
 	marks := new(dots)
 	value := func(m *analysis.Metrics) analysis.Number { return m.BlockTime.ExtraPerTurnedAwayUS }
 	have := f.turningAway(s, value)
+	f.roomForNames(have)
 	for i := range have {
 		us := have[i].Spread(value)
 		f.rows(us, have[i].Name, extraName, "us")

@@ -79,6 +79,10 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, interval
 	f.right = max(f.right, reason.width())
 	values := [3]analysis.Number{c.Paper, c.Instrument, c.Measured}
 	for i, r := range claimReadings() {
+		isChange := i == 2 && c.Unit == analysis.PercentChange
+		if isChange && c.Censored == analysis.NoBound {
+			continue // nothing is known of it
+		}
 		v := change{
 			y: row + r.offset, value: values[i], mark: r.mark, label: f.reading(c, values[i]),
 			low: analysis.Unknown(), high: analysis.Unknown(),
@@ -93,6 +97,9 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, interval
 			f.add(c.Label, r.name, c.Unit, analysis.StatLow, c.MeasuredLow.String())
 			f.add(c.Label, r.name, c.Unit, analysis.StatHigh, c.MeasuredHigh.String())
 		}
+		if isChange {
+			v.bound(c.Censored)
+		}
 		if math.IsNaN(float64(v.value)) {
 			continue
 		}
@@ -101,6 +108,20 @@ func (f *Figure) addClaim(p *plot.Plot, c *analysis.Claim, row float64, interval
 			f.marks = append(f.marks, mark{x: within(v.value), y: v.y, group: c.Label, series: f.say(r.label), value: v.label})
 		}
 	}
+}
+
+// bound marks a change that is only a bound. Its interval has no end on that side.
+func (v *change) bound(c analysis.Censoring) {
+	hasInterval := !math.IsNaN(float64(v.low))
+	switch {
+	case c == "":
+		return
+	case hasInterval && c == analysis.AtMost:
+		v.low = analysis.Number(math.Inf(-1))
+	case hasInterval && c == analysis.AtLeast:
+		v.high = analysis.Number(math.Inf(1))
+	}
+	v.label = string(c) + " " + v.label
 }
 
 // claimKeys adds the entries of the legend.
@@ -114,7 +135,8 @@ func (f *Figure) claimKeys(claims []analysis.Claim) {
 	f.legend = append(f.legend, key{f.say(changeNone), []plot.Thumbnailer{noChange{}}})
 	beyond := func(n analysis.Number) bool { return n > mostChange }
 	if slices.ContainsFunc(claims, func(c analysis.Claim) bool {
-		return slices.ContainsFunc([]analysis.Number{c.Paper, c.Instrument, c.Measured, c.MeasuredHigh}, beyond)
+		return c.HasInterval() && c.Censored == analysis.AtLeast ||
+			slices.ContainsFunc([]analysis.Number{c.Paper, c.Instrument, c.Measured, c.MeasuredHigh}, beyond)
 	}) {
 		f.legend = append(f.legend, key{f.say(changeBeyond, mostChange), []plot.Thumbnailer{beyondThumb{arrowLength}}})
 	}

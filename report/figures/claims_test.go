@@ -99,3 +99,21 @@ func TestAChangeBeyondTheAxisStandsAtItsEndWithItsNumber(t *testing.T) {
 		t.Error("a run without a measured claim has a figure of claims")
 	}
 }
+
+func TestAChangeThatIsABoundIsMarkedInTheFigure(t *testing.T) {
+	e := analysis.NoEvidence()
+	e.Method, e.Low, e.High = "signed ranks", -60, -40
+	for censored, want := range map[analysis.Censoring]string{
+		"": "-50.0 %", analysis.AtMost: "< -50.0 %", analysis.NoBound: "",
+	} {
+		e.Censored = censored
+		c := analysis.Claim{
+			Label: "recovery", Unit: analysis.PercentChange, Paper: -22.7, Instrument: analysis.Unknown(),
+			Measured: -50, MeasuredLow: -60, MeasuredHigh: -40, Evidence: e,
+		}
+		said := texts(t, figureClaims(new(analysis.Summary), []analysis.Claim{c})[0])
+		if want != "" && !slices.Contains(said, want) || want != "-50.0 %" && slices.Contains(said, "-50.0 %") {
+			t.Errorf("%q: the figure says %q, want %q", censored, said, want)
+		}
+	}
+}

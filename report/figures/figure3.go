@@ -32,7 +32,9 @@ func figure3(s *analysis.Summary, all []*analysis.Series) *Figure {
 	f.curveKeys(s, all, func(v *analysis.Series) *analysis.Curve { return &v.Fine })
 	f.addQuiet(p, s, all)
 	lanes := f.recoveryLanes(s, all)
-	p.Y.Min, p.Y.Max = 0, top*1.03/(1-laneHeight*float64(len(lanes)))
+	lane := min(laneHeight, 0.5/float64(max(1, len(lanes))))     // at most half of the axis
+	f.Height += vg.Length(max(0, len(lanes)-7)) * 2 * lineHeight // so that each has room for its label
+	p.Y.Min, p.Y.Max = 0, top*1.03/(1-lane*float64(len(lanes)))
 	step := f.niceStep(top, 6)
 	p.Y.Tick.Marker = plot.TickerFunc(func(least, _ float64) []plot.Tick { return step.Ticks(least, top) })
 	if highest > top {
@@ -41,7 +43,7 @@ func figure3(s *analysis.Summary, all []*analysis.Series) *Figure {
 	}
 	f.addThroughput(p, all, top)
 	for i := range lanes {
-		lanes[i].y = p.Y.Max * (1 - laneHeight*(float64(i)+0.5))
+		lanes[i].y = p.Y.Max * (1 - lane*(float64(i)+0.5))
 		p.Add(lanes[i])
 	}
 	f.panels = []*plot.Plot{p}
@@ -134,7 +136,7 @@ func (f *Figure) recoveryLanes(s *analysis.Summary, all []*analysis.Series) []re
 		case l.recovered.Known():
 			l.label, recovered = f.say(recoveredAfter, f.num(m.Recovery.OnsetS)), true
 		case analysis.NeverRecovered(m):
-			l.label = f.say(notRecovered, f.num(m.Recovery.ObservedS))
+			l.label = f.say(notRecovered, f.num(analysis.MetricByID("recovery").Typical(s.Variant(v.Variant))))
 		}
 		lanes = append(lanes, l)
 		f.add(v.Variant, "", v.Attack[0].String(), "attack_begins", "")

@@ -21,6 +21,7 @@ func figure4(s, blocked *analysis.Summary) *Figure {
 	f.note(figure4Right)
 	f.noteTrials(s)
 	f.note(figure4Paper)
+	f.roomForNames(s.Measured())
 	f.panels = []*plot.Plot{throughputPanel(f, s), blockTimePanel(f, blocked)}
 	f.spreadKeys(s, false)
 	return f

@@ -31,7 +31,7 @@ func TestEveryPhraseIsInBothLanguages(t *testing.T) {
 // portuguese matches what a Portuguese figure may contain: its phrases, numbers, and
 // the names of variants and claims.
 func portuguese(claims []analysis.Claim) *regexp.Regexp {
-	number := `[-+<>]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
+	number := `([<>] )?[-+<>]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?`
 	parts := []string{number}
 	for _, c := range claims {
 		parts = append(parts, c.ID)

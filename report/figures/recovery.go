@@ -17,6 +17,7 @@ func figureRecovery(s *analysis.Summary) *Figure {
 	f.data = [][]string{{"variant", "metric", statisticColumn, "value"}}
 	f.note(recoveryWhat)
 	f.noteTrials(s)
+	f.roomForNames(s.Measured())
 	onset := recoveryPanel(f, s, 0, untilRecovered, func(v *analysis.Variant) dot { return f.onset(v) })
 	below := recoveryPanel(f, s, 1, below90, func(v *analysis.Variant) dot { return f.below(v) })
 	f.panels = []*plot.Plot{onset, below}
@@ -55,7 +56,11 @@ func recoveryPanel(f *Figure, s *analysis.Summary, panel int, title phrase, of f
 // onset returns the mark of the seconds until a variant recovered. If it did not
 // recover, that is the remaining time, with an arrow.
 func (f *Figure) onset(v *analysis.Variant) dot {
-	onset := v.Spread(analysis.RecoveryTime)
+	onset, recovery := v.Spread(analysis.RecoveryTime), analysis.MetricByID("recovery")
+	onset.Median = recovery.Typical(v)
+	if v.Low != nil {
+		onset.Low, onset.High = recovery.Ends(v)
+	}
 	f.recoveryRows(v, "until recovered (s)", onset)
 	f.recoveryRows(v, "recovered (1), or not in the time that was left (0)",
 		v.Spread(func(m *analysis.Metrics) analysis.Number { return m.Recovery.Recovered }))

@@ -61,7 +61,22 @@ func stripOf(row *verdictRow) strip {
 		s.Low, s.High = onStrip(c.MeasuredLow), onStrip(c.MeasuredHigh)
 		s.Label += ", 95 % interval " + row.IntervalText
 	}
+	if c.Unit == analysis.PercentChange {
+		s.bound(c.Censored)
+	}
 	return s
+}
+
+// bound leaves out a change that is not known, and extends the interval of one that is only a bound.
+func (s *strip) bound(c analysis.Censoring) {
+	switch c {
+	case analysis.NoBound:
+		s.HasMeasured, s.HasInterval = false, false
+	case analysis.AtMost:
+		s.Low = onStrip(analysis.Number(math.Inf(-1)))
+	case analysis.AtLeast:
+		s.High = onStrip(analysis.Number(math.Inf(1)))
+	}
 }
 
 // onStrip returns the position of a value that is given in %. 0 % is in the middle; values beyond +-105 % are

@@ -32,7 +32,10 @@ func ladder() *analysis.Report {
 func rung(name string, kept, p99, lost, us analysis.Number) analysis.Variant {
 	return analysis.Variant{Name: name, Trials: 1, Metrics: &analysis.Metrics{
 		Honest: analysis.Honest{Kept: kept, P99: p99, Lost: lost},
-		Attack: analysis.Attack{ScheduledRPS: 140, ServerPerAttemptUS: us, AttackerPerAttemptUS: 1000, ServerPerAttacker: us / 1000},
+		Attack: analysis.Attack{
+			ScheduledRPS: 140, AchievedRPS: 140,
+			ServerPerAttemptUS: us, AttackerPerAttemptUS: 1000, ServerPerAttacker: us / 1000,
+		},
 	}}
 }
 
@@ -60,6 +63,31 @@ func TestALadderHasItsAnswer(t *testing.T) {
 	}
 	if got := strings.Join(plainWords(LadderWords(r)), " "); strings.Contains(got, "*") {
 		t.Errorf("words with emphasis at a terminal: %s", got)
+	}
+}
+
+func TestALadderJudgesWhetherCostsDifferByTheirIntervals(t *testing.T) {
+	r := ladder()
+	variants := r.Parts[0].Summary.Variants
+	within := func(v *analysis.Variant, low, high analysis.Number) {
+		v.Low, v.High = new(analysis.Metrics), new(analysis.Metrics)
+		v.Low.Attack.ServerPerAttemptUS, v.High.Attack.ServerPerAttemptUS = low, high
+	}
+	least, most := &variants[2], &variants[1] // 10 and 20 µs
+	for _, c := range []struct {
+		high, low analysis.Number // of the least, and of the most
+		want      string
+	}{
+		{14, 15, "their intervals are apart"},
+		{16, 15, "their intervals overlap"},
+		{analysis.Unknown(), 15, "too few trials to say that these differ"},
+		{14, analysis.Unknown(), "too few trials to say that these differ"},
+	} {
+		within(least, 9, c.high)
+		within(most, c.low, 22)
+		if got := LadderAnswer(r)[1]; !strings.HasSuffix(got, "("+c.want+").") {
+			t.Errorf("up to %v and from %v: %s", c.high, c.low, got)
+		}
 	}
 }
 

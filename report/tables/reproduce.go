@@ -41,7 +41,8 @@ func Reproduce(s *analysis.Summary) Reproduction {
 	if len(r.Binaries) > 0 {
 		steps = append(steps, "sha256sum --check <<'END'")
 		for _, b := range r.Binaries {
-			steps = append(steps, b.SHA256+"  bin/"+b.Name)
+			words := strings.Fields(b.SHA256 + " bin/" + b.Name) // on one line, whatever they are
+			steps = append(steps, strings.Join(words, "  "))
 		}
 		steps = append(steps, "END")
 	}

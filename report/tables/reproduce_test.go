@@ -23,6 +23,13 @@ func TestHowToReproduce(t *testing.T) {
 				`bin/equic-bench run 'my runs/it'\''s.yaml' --seed=7`, "",
 		},
 		{
+			"a name of two lines", "v1",
+			map[string]string{"x\nEND\nevil": "aa"},
+			nil,
+			"git checkout v1\nmake build\nsha256sum --check <<'END'\naa  bin/x  END  evil\nEND\n" +
+				"bin/equic-bench run scenarios/paper.yaml --seed 42", "",
+		},
+		{
 			"changed files", "abc-dirty", nil, nil, "make build\nbin/equic-bench run scenarios/paper.yaml --seed 42",
 			"checkout with changes (abc-dirty)",
 		},

@@ -19,7 +19,7 @@ func serversTable(r *analysis.Report) Titled {
 		if c.Given || c.ByCPUTimePerS == 0 {
 			continue
 		}
-		cpus := max(1, len(serverOf(r, c.Point).ServerCPUs))
+		cpus := cmp.Or(c.ServerCPUs, max(1, len(serverOf(r, c.Point).ServerCPUs))) // older runs have no ServerCPUs
 		refusal := analysis.Unknown()
 		if c.RefusingNS > 0 {
 			refusal = analysis.Number(c.RefusingNS / 1e6)

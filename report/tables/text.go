@@ -100,7 +100,7 @@ func metricsTable(s *analysis.Summary) Titled {
 func valueCell(m *analysis.Metric, v *analysis.Variant) string {
 	value := m.Show(v)
 	if v.Low != nil && !math.IsNaN(float64(m.Value(v.Low))) {
-		value = fmt.Sprintf("%s [%s, %s]", value, m.ShowEnd(v.Low), m.ShowEnd(v.High))
+		value += " " + m.ShowEnds(v)
 	}
 	n := v.CountTrials(func(t *analysis.Metrics) bool { return !math.IsNaN(float64(m.Value(t))) })
 	if n > 0 && n < v.Trials {

@@ -22,7 +22,7 @@ func Warnings(s *analysis.Summary) []WarningKind {
 	var kinds []WarningKind
 	index := map[string]int{}
 	add := func(text, line string) {
-		key := anyNumber.ReplaceAllString(text, "#")
+		key := anyNumber.ReplaceAllString(text, "\x00") // no text has one
 		i, known := index[key]
 		if !known {
 			i = len(kinds)

@@ -376,7 +376,8 @@ def unmet(premise, variants, medians, both):
         return any(median([turned_away(t) for t, _ in variants[v]]) < 0.5 for v in both if v != NONE)
     if premise == "schedule":
         trial, _ = variants[both[0]][0]
-        return trial.experiment["sequential"]["rate_per_second"] > 0
+        load = trial.experiment["sequential"]
+        return load["rate_per_second"] > 0 or load.get("duration_ns", 0) > 0
     return no_recovery(variants, medians, both)
 
 
@@ -505,6 +506,8 @@ def figure_claims(judged):
         yield [label, "paper", unit, "published", c["size"] if math.isfinite(c["size"]) else ""]
         yield [label, "paper's instrument", unit, "median", c["instrument"]]
         estimate, low, high = c["in_unit"]
+        if unit == "% change" and c["censored"] == "?":  # nothing is known of it
+            continue
         yield [label, "measured", unit, "median", estimate]
         if not math.isnan(c["p"]):
             yield from ([label, "measured", unit, end, v] for end, v in (("interval_low", low), ("interval_high", high)))
@@ -580,8 +583,8 @@ def figure_6(variants, limit):
 
 def figure_recovery(variants, medians):
     for name, m in medians.items():
-        onset, left = m["recovery.onset_s"], m["recovery.observed_s"]
-        until = [typical(recovery_s, variants[name]), *(b if a == INF else a for a, b in zip(onset[1:], left[1:]))]
+        bounds = over_trials([recovery_s(f) for _, f in variants[name]], len(variants[name]))
+        until = [bound if onset == INF else onset for onset, bound in zip(m["recovery.onset_s"], bounds)]
         yield from ([name, "until recovered (s)", *s] for s in spread(variants[name], until, recovery_s, True))
         for s in of(variants, medians, name, "recovery.recovered", True):
             yield [name, "recovered (1), or not in the time that was left (0)", *s]

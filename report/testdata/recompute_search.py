@@ -51,7 +51,8 @@ def verdict(folder, trial, experiment):
     if not (kept >= search["keep"] and p99 <= search["p99"] and len(honest) - len(ok) <= search["lost"]):
         return "breaks"
     scheduled = attack["rate_per_second"] * trial["strength"] / (attack.get("strength_reached") or attack["strength"]) * attack["clients"]
-    achieved = (len(starts) - attack["clients"]) / (float(Fraction(last - first, 10**9)))
+    in_turn = max(q["start_ns"] for q in requests(folder, trial, "parallel") if q["seq"] == 0)
+    achieved = (len(starts) - attack["clients"]) / (float(Fraction(last - in_turn, 10**9)))
     return "holds" if achieved >= 0.95 * scheduled else "limited"
 
 
