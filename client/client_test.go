@@ -335,6 +335,7 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 		{"a server without a port", func(o *Options) { o.Server = "127.0.0.1" }, "missing port"},
 		{"an unknown mode", func(o *Options) { o.Mode = "both" }, `unknown mode "both"`},
 		{"no requests", func(o *Options) { o.Requests = 0 }, "0 requests and a duration of 0s: want exactly one"},
+		{"more requests than memory holds", func(o *Options) { o.Requests = maxRequests + 1 }, "want at most 1000000000"},
 		{
 			"requests and a duration", func(o *Options) { o.Duration = 1e9 },
 			"1 requests and a duration of 1s: want exactly one",

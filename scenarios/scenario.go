@@ -295,6 +295,11 @@ func (s *Scenario) warnings() []string {
 	}
 	warn(s.Neighbour.Count > 0 && s.Neighbour.Scheduled() > 0 && s.Neighbour.End() <= s.Parallel.End(),
 		"clients.neighbour ends before the attack does, so it cannot show when it is served again")
+	attacked := s.Parallel.Scheduled()
+	before, during := s.Sequential.expected(s.Parallel.Delay.Seconds()), s.Sequential.expected(attacked.Seconds())
+	warn(s.ladder() && s.Sequential.expected(1) > 0 && (before < forP99 || attacked > 0 && during < forP99),
+		"the sequential clients start %.0f requests before the attack and %.0f during it, and a p99 needs %d of each: the "+
+			"report cannot tell whether the server holds", before, during, forP99)
 	warn(asksCost && s.Repetitions < fewestForInterval,
 		"repetitions: %d is too few for a 95 %% interval of the cost of measuring: use %d or more",
 		s.Repetitions, fewestForInterval)
@@ -309,4 +314,13 @@ func (s *Scenario) warnings() []string {
 			"CPU %d is the server's and the clients': the clients' work slows the server down", cpu)
 	}
 	return warnings
+}
+
+// ladder reports whether the report tells which attacks the server withstands: it compares more places, or
+// more kinds of attack, than the paper (docs/method.md, Holds, degrades, fails).
+func (s *Scenario) ladder() bool {
+	places := []record.Place{record.PlaceNone, record.PlaceLate, record.PlaceEarly, record.PlaceXDP}
+	beyondThePaper := func(v record.Variant) bool { return !slices.Contains(places, v.Spec().Place) }
+	return s.Search == nil && s.Sequential.Count > 0 && s.Parallel.Count > 0 &&
+		(s.Parallel.Kind != record.Requests || len(s.Background) > 0 || slices.ContainsFunc(s.Variants, beyondThePaper))
 }

@@ -55,6 +55,10 @@ func set(text []byte, changes []string) ([]byte, error) {
 // put changes the value of the key at a path, and adds the key if it is missing. In a
 // list of groups, it changes the first.
 func put(in *yaml.Node, path []string, value *yaml.Node) {
+	if in.Kind == yaml.AliasNode { // the value that it stands for stays as it is elsewhere
+		*in = *clone(in.Alias)
+		in.Anchor = ""
+	}
 	if in.Kind == yaml.SequenceNode && len(in.Content) > 0 {
 		in = in.Content[0]
 	}

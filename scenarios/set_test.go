@@ -2,6 +2,8 @@ package scenarios
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,5 +82,33 @@ func TestAWrongChangeIsRefused(t *testing.T) {
 				t.Errorf("got %v, want an *Error with %q", err, want)
 			}
 		})
+	}
+}
+
+func TestAChangeBehindAnAliasKeepsTheOtherKeys(t *testing.T) {
+	const file = `name: x
+variants: [no-block]
+servers:
+  ours: &ours {body: 16KiB, key: rsa-4096}
+  theirs: *ours
+loads:
+  a: &a {sequential: {count: 1, requests: 1}}
+  b: *a
+matrix:
+  loads.b.sequential.rate: [1/s, 2/s]
+`
+	path := filepath.Join(t.TempDir(), "x.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := LoadWith(path, []string{"servers.theirs.quota=9"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range s.Cells() {
+		quota := map[bool]int{true: 9, false: 5}[strings.Contains(c.Cell, "theirs")]
+		if c.Server.Body != 16<<10 || c.Server.Key != "rsa-4096" || c.Server.Quota != quota || c.Sequential.Requests != 1 {
+			t.Errorf("%s: server %+v, %d requests", c.Cell, c.Server, c.Sequential.Requests)
+		}
 	}
 }

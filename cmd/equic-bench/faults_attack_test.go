@@ -137,10 +137,7 @@ func TestFaultARunKilledInASearchContinuesIt(t *testing.T) {
 	testkit.Slow(t, "runs four trials")
 	needRoot(t)
 	root := t.TempDir()
-	r := startFaultRunOf(t, filepath.Join("..", "..", "scenarios", "knee-smoke.yaml"), root, "--capacity", "50",
-		"--set", "search.to=1x", "--set", "server.key=ecdsa-p256", "--set", "clients.sequential.rate=50/s",
-		"--set", "clients.sequential.duration=5s", "--set", "clients.parallel.delay=2500ms",
-		"--set", "clients.parallel.duration=2500ms")
+	r := startFaultRunOf(t, knee, root, append([]string{"--capacity", "50"}, briefSearch...)...)
 	first := r.firstTrial()
 	r.attempt()
 	r.waitForAny(": attack,", ": invalid (")

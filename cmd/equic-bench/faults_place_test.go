@@ -110,7 +110,7 @@ func TestFaultAUserOfTheEngineNeedsNoRoot(t *testing.T) {
 
 	r := &faultRun{runtime: runtimeDocker, root: root}
 	awaitMachine(t)
-	args := []string{"run", "faults.yaml", "--runtime", r.runtime, "--results", root}
+	args := []string{"run", "faults.yaml", "--variants", "xdp-block", "--runtime", r.runtime, "--results", root}
 	cmd := exec.Command(filepath.Join(place, "equic-bench"), args...) //nolint:noctx // startCommand ends it
 	cmd.Dir = place
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: group}}

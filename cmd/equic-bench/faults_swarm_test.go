@@ -190,8 +190,7 @@ func TestFaultSwarm(t *testing.T) {
 
 	part("the server's variants run, and each node is recorded with its host and address", func(s *testSwarm) {
 		root := s.t.TempDir()
-		if code := startBench(s.t, "run", "../../scenarios/smoke.yaml", "--runtime", runtimeSwarm, "--results", root,
-			"--variants", "no-block,xdp-block").exit(); code != exitFine {
+		if code := startBench(s.t, "run", faults, "--runtime", runtimeSwarm, "--results", root).exit(); code != exitFine {
 			s.t.Errorf("exit code %d", code)
 		}
 		run := openRun(s.t, root)

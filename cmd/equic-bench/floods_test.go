@@ -14,7 +14,7 @@ func TestEachKindOfFloodRunsInNamespacesOverBothVersionsOfIP(t *testing.T) {
 	needBinary(t)
 	root := t.TempDir()
 	b := startBench(t, "run", "../../scenarios/floods.yaml", "--results", root, "--runtime", runtimeNetns,
-		"--variants", "xdp-block-new", "--set", "network.family=both")
+		"--variants", "xdp-block-new", "--set", "network.family=both", "--set", "trial.settle=0s")
 	if code := b.exit(); code != 0 {
 		t.Fatalf("exit code %d", code)
 	}

@@ -39,6 +39,7 @@ func TestProgramsAndPackagesLinkOnlyWhatTheyNeed(t *testing.T) {
 		"cmd/equic-gateway": {docker, plot, quic, ours + "results", ours + "record"},
 	} {
 		t.Run(of, func(t *testing.T) {
+			t.Parallel()
 			out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ours+of).Output()
 			if err != nil {
 				t.Fatal(err)

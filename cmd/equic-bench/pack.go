@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,7 +48,14 @@ func pack(c *cobra.Command, from, to string, withReport bool) error {
 	if err != nil {
 		return err
 	}
-	if broken := brokenChecks(v.Findings); len(broken) > 0 {
+	fromRecords, err := verifyFromRecords(c.Context(), from, v)
+	if err != nil {
+		return err
+	}
+	if !withReport { // it is not copied
+		fromRecords = slices.DeleteFunc(fromRecords, func(f results.Finding) bool { return f.Check == "report" })
+	}
+	if broken := brokenChecks(slices.Concat(v.Findings, fromRecords)); len(broken) > 0 {
 		return fmt.Errorf("%w: %s: %s; `equic-bench verify %s` names the files",
 			errUnverified, from, strings.Join(broken, ", "), from)
 	}

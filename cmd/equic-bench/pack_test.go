@@ -41,6 +41,14 @@ func TestPackRefusesWhatItShouldNotPublish(t *testing.T) {
 	dir, _ := smallRun(t)
 	changed, _ := smallRun(t)
 	testkit.Must(t, os.WriteFile(filepath.Join(changed, "scenario.yaml"), []byte("name: other\n"), 0o600))
+	forged, _ := smallRun(t)
+	if code, _, stderr := command(t, "report", forged); code != exitFine {
+		t.Fatalf("report: exit code %d\n%s", code, stderr)
+	}
+	page := filepath.Join(forged, "report", "report.md")
+	text, err := os.ReadFile(page)
+	testkit.Must(t, err)
+	testkit.Must(t, os.WriteFile(page, append(text, '!'), 0o600))
 	taken := t.TempDir()
 	tests := map[string]struct {
 		args []string
@@ -51,6 +59,11 @@ func TestPackRefusesWhatItShouldNotPublish(t *testing.T) {
 			[]string{changed, filepath.Join(taken, "a")},
 			exitTrial,
 			"checksums, scenario; `equic-bench verify " + changed + "` names the files",
+		},
+		"a report that was changed": {
+			[]string{"--report", forged, filepath.Join(taken, "a")},
+			exitTrial,
+			"report; `equic-bench verify " + forged + "` names the files",
 		},
 		"a folder that is there":    {[]string{dir, taken}, exitUsage, "exists already: name a new folder"},
 		"a folder in the run":       {[]string{dir, filepath.Join(dir, "packed")}, exitUsage, "is inside the run"},

@@ -99,6 +99,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 	if names := runtimeNames(); !slices.Contains(names, o.runtime) {
 		return nil, usage(c, "runtime %q is unknown, use %s", o.runtime, strings.Join(names, ", "))
 	}
+	if o.plot && o.quiet {
+		return nil, usage(c, "--plot and --quiet exclude each other: leave one out")
+	}
 	if o.resume != "" {
 		return o.resumed(c, args)
 	}
@@ -141,6 +144,9 @@ func (o *runOptions) scenario(c *cobra.Command, args []string) (*scenarios.Scena
 			_, _ = fmt.Fprintln(c.ErrOrStderr(), line) // only a note
 		}
 	}
+	if c.Flags().Changed("capacity") && !slices.ContainsFunc(s.Cells(), (*scenarios.Scenario).NeedsCapacity) {
+		return nil, usage(c, "--capacity: no attack of %s is a multiple of the capacity; leave it out", s.Name)
+	}
 	warn(c.ErrOrStderr(), s.Warnings())
 	return s, nil
 }
@@ -151,7 +157,7 @@ func (o *runOptions) resumed(c *cobra.Command, args []string) (*scenarios.Scenar
 	if len(args) > 0 {
 		return nil, usage(c, "--resume continues with the run's own scenario: leave out %q", args[0])
 	}
-	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa", "set", "capacity"} {
+	for _, name := range []string{"variants", "repetitions", "seed", "results", "aa", "set", "capacity", "dry-run"} {
 		if c.Flags().Changed(name) {
 			return nil, usage(c, "--resume continues the run as it was planned: leave out --%s", name)
 		}
@@ -194,21 +200,22 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	if err != nil {
 		return err
 	}
-	rt, err := openRuntime(ctx, o.runtime, bin)
-	if err != nil {
-		return enterUserNamespace(ctx, s, err)
-	}
-	defer func() { err = errors.Join(err, rt.Close()) }()
-	if why := rt.Platform().NoKeep; o.keep && why != "" {
-		return usage(c, "--keep needs the runtime %s: %s", runtimeThatKeeps, why)
-	}
-
 	// From here on no other process may measure: even a look at the machine would disturb it.
 	release, err := lockMachine(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, release()) }()
+	rt, err := openRuntime(ctx, o.runtime, bin)
+	if err != nil {
+		if unlock := release(); unlock != nil { // what this process becomes takes the lock again
+			return errors.Join(err, unlock)
+		}
+		return enterUserNamespace(ctx, s, err)
+	}
+	defer func() { err = errors.Join(err, rt.Close(), release()) }()
+	if why := rt.Platform().NoKeep; o.keep && why != "" {
+		return usage(c, "--keep needs the runtime %s: %s", runtimeThatKeeps, why)
+	}
 	progress := newProgress(c.ErrOrStderr(), o.quiet)
 	defer progress.end()
 	left, err := rt.Clean(ctx)
@@ -247,8 +254,9 @@ func (o *runOptions) run(c *cobra.Command, s *scenarios.Scenario, second *second
 	}
 	broken := ctx.Err() != nil || err != nil && !errors.Is(err, orchestrate.ErrInvalid)
 	if shown := o.conclude(ctx, c.ErrOrStderr(), outcome, broken); shown != nil && !unread(shown) {
-		progress.say("warning: the report was not written: %v; to write it, run `equic-bench report %s`", shown,
-			outcome.Dir)
+		warn(c.ErrOrStderr(), []string{ // with --quiet, too
+			fmt.Sprintf("the report was not written: %v; to write it, run `equic-bench report %s`", shown, outcome.Dir),
+		})
 		if errors.Is(shown, context.Canceled) {
 			err = errors.Join(err, shown)
 		}

@@ -8,10 +8,18 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
 
+var knee = filepath.Join("..", "..", "scenarios", "knee-smoke.yaml")
+
+// briefSearch makes the trials of that search as short as its least number of answers allows.
+var briefSearch = []string{
+	"--set", "search.to=1x", "--set", "server.key=ecdsa-p256", "--set", "trial.settle=0s",
+	"--set", "clients.sequential.rate=50/s", "--set", "clients.sequential.duration=5s",
+	"--set", "clients.parallel.delay=2500ms", "--set", "clients.parallel.duration=2500ms",
+}
+
 func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
-	scenario := filepath.Join("..", "..", "scenarios", "knee-smoke.yaml")
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--seed", "1", scenario}, &stdout, &stderr); code != exitFine {
+	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--seed", "1", knee}, &stdout, &stderr); code != exitFine {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	for _, want := range []string{
@@ -21,7 +29,7 @@ func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout.String())
 		}
 	}
-	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--aa", scenario}, &stdout, &stderr); code != exitUsage ||
+	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--aa", knee}, &stdout, &stderr); code != exitUsage ||
 		!strings.Contains(stderr.String(), "--aa: a search has no differences between variants") {
 		t.Errorf("exit code %d: %s", code, stderr.String())
 	}
@@ -32,14 +40,16 @@ func TestASearchRunsInNamespaces(t *testing.T) {
 	testkit.NeedRoot(t)
 	needBinary(t)
 	root := t.TempDir()
-	b := startBench(t, "run", filepath.Join("..", "..", "scenarios", "knee-smoke.yaml"), "--runtime", "netns",
-		"--variants", "userspace-early", "--set", "search.to=1x", "--capacity", "200", "--results", root)
+	args := []string{
+		"run", knee, "--runtime", runtimeNetns, "--variants", "userspace-early", "--capacity", "100", "--results", root,
+	}
+	b := startBench(t, append(args, briefSearch...)...)
 	if code := b.exit(); code != exitFine {
 		t.Fatalf("exit code %d", code)
 	}
 	run := openRun(t, root)
 	for _, trial := range run.Trials {
-		want := trial.Strength * 200 / 2
+		want := trial.Strength * 100 / 2
 		if e := run.Manifest.Experiment.At(trial.PlannedTrial).Parallel; e.RatePerSecond != want {
 			t.Errorf("%s: each of two attackers starts %v/s, want %v", trial.Name(), e.RatePerSecond, want)
 		}

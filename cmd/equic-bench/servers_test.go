@@ -19,10 +19,10 @@ import (
 
 // short are the changes that make the scenarios of servers short.
 var short = []string{
-	"server.key=rsa-2048",
-	"loads.requests.sequential.duration=4s", "loads.half-open.sequential.duration=4s",
-	"loads.requests.parallel.duration=2s", "loads.half-open.parallel.duration=2s",
-	"loads.requests.parallel.delay=1s", "loads.half-open.parallel.delay=1s",
+	"server.key=rsa-2048", "clients.timeout=2s", "trial.settle=0s",
+	"loads.requests.sequential.duration=2s", "loads.half-open.sequential.duration=2s",
+	"loads.requests.parallel.duration=1s", "loads.half-open.parallel.duration=1s",
+	"loads.requests.parallel.delay=500ms", "loads.half-open.parallel.delay=500ms",
 }
 
 func TestServersThatAreNotOursRun(t *testing.T) {
