@@ -33,6 +33,9 @@ func names(p *plot.Plot, all []string) {
 	if len(all) > mostBeside {
 		l := &p.X.Tick.Label
 		l.Rotation, l.XAlign, l.YAlign = math.Pi/2, draw.XRight, draw.YCenter
+		for i := range ticks {
+			ticks[i].Label += "  " // clear of the axis
+		}
 	}
 }
 
