@@ -77,7 +77,8 @@ func (p *pin) check(o *Options) error {
 	}
 	o.Mode = now.Mode
 	if (now.Networks.Quota == 0) != (o.Networks.Quota == 0) {
-		return p.refuse("its quota of networks is %d, not %d: it cannot be turned on or off", now.Networks.Quota, o.Networks.Quota)
+		return p.refuse("its quota of networks is %d, not %d: it cannot be turned on or off",
+			now.Networks.Quota, o.Networks.Quota)
 	}
 	for _, size := range []struct {
 		what     string
@@ -114,7 +115,8 @@ func portNumbers(ports []Port) string {
 func (p *pin) carryOver(o *Options, key hashKey) {
 	now := pinState{
 		Layout: layout, Mode: o.Mode, MaxClients: o.MaxClients, MaxPrefixes: o.MaxPrefixes, IPv4Prefix: o.IPv4Prefix,
-		IPv6Prefix: o.IPv6Prefix, HashKey: key, Networks: o.Networks, GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
+		IPv6Prefix: o.IPv6Prefix, HashKey: key, Networks: o.Networks,
+		GivenPorts: slices.Clone(o.Ports), GivenMonitor: o.Monitor,
 	}
 	if p.state != nil {
 		for i := range o.Ports {

@@ -219,8 +219,8 @@ func Open(dir string) (*Run, error) {
 	}
 	for _, c := range r.Manifest.Cells { // names of files are made of these
 		if strings.Contains(c.Name+c.Point, "/") {
-			return nil, fmt.Errorf("open run %s: %s: the cell %q with the point %q cannot name a file", dir, ManifestFile, c.Name,
-				c.Point)
+			return nil, fmt.Errorf("open run %s: %s: the cell %q with the point %q cannot name a file",
+				dir, ManifestFile, c.Name, c.Point)
 		}
 	}
 	entries, err := os.ReadDir(filepath.Join(dir, TrialsDir))

@@ -316,8 +316,8 @@ func (s *Scenario) warnings() []string {
 	return warnings
 }
 
-// ladder reports whether the report tells which attacks the server withstands: it compares more places, or
-// more kinds of attack, than the paper (docs/method.md, Holds, degrades, fails).
+// ladder reports whether the scenario compares more places, or more kinds of attack, than the paper. The
+// report then lists the attacks that the server withstands (docs/method.md, Holds, degrades, fails).
 func (s *Scenario) ladder() bool {
 	places := []record.Place{record.PlaceNone, record.PlaceLate, record.PlaceEarly, record.PlaceXDP}
 	beyondThePaper := func(v record.Variant) bool { return !slices.Contains(places, v.Spec().Place) }

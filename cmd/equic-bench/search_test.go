@@ -19,7 +19,8 @@ var briefSearch = []string{
 
 func TestADryRunOfASearchHasItsFirstRound(t *testing.T) {
 	var stdout, stderr strings.Builder
-	if code := run(t.Context(), nil, []string{"run", "--dry-run", "--seed", "1", knee}, &stdout, &stderr); code != exitFine {
+	args := []string{"run", "--dry-run", "--seed", "1", knee}
+	if code := run(t.Context(), nil, args, &stdout, &stderr); code != exitFine {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	for _, want := range []string{

@@ -172,8 +172,8 @@ func TestThePrivilegesOfTheUnitSufficeToPin(t *testing.T) {
 	}
 }
 
-// prepareAsKeepConf runs the commands with which docs/gateway/keep.conf prepares a BPF file system,
-// for nobody and another mount point.
+// prepareAsKeepConf runs the ExecStartPre commands of docs/gateway/keep.conf, for another mount point and
+// the user "nobody".
 func prepareAsKeepConf(t *testing.T, mount string) {
 	t.Helper()
 	text, err := os.ReadFile(keepFile)

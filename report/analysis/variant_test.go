@@ -117,10 +117,12 @@ func TestTheStrengthOfAllAttacksIsMarked(t *testing.T) {
 		return &Part{Summary: &Summary{Manifest: &results.Manifest{Experiment: e}}}
 	}
 	for want, p := range map[string]*Part{
-		"attack at 2x, not 3x":   part(results.Load{Strength: 1}, results.Load{Strength: 2, Reached: 1}),
-		"attack at 2x, not 4x":   part(results.Load{Strength: 2, Reached: 1}, results.Load{Strength: 2, Reached: 1}),
-		"attack at 1.3x, not 2x": part(results.Load{Kind: record.Junk, Strength: 100}, results.Load{Strength: 2, Reached: 1.3}),
-		"":                       part(results.Load{Strength: 2}, results.Load{Strength: 1}),
+		"attack at 2x, not 3x": part(results.Load{Strength: 1}, results.Load{Strength: 2, Reached: 1}),
+		"attack at 2x, not 4x": part(results.Load{Strength: 2, Reached: 1}, results.Load{Strength: 2, Reached: 1}),
+		"attack at 1.3x, not 2x": part(
+			results.Load{Kind: record.Junk, Strength: 100}, results.Load{Strength: 2, Reached: 1.3},
+		),
+		"": part(results.Load{Strength: 2}, results.Load{Strength: 1}),
 	} {
 		if got := p.Title(); got != want {
 			t.Errorf("%q, want %q", got, want)
