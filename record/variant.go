@@ -270,6 +270,15 @@ func (v Variant) Spec() VariantSpec {
 	panic("no such variant: " + string(v))
 }
 
+// BeyondThePaper reports whether the place of the variant is none of those that policies.yaml compares.
+func (v Variant) BeyondThePaper() bool {
+	switch v.Spec().Place {
+	case PlaceNone, PlaceLate, PlaceEarly, PlaceXDP:
+		return false
+	}
+	return true
+}
+
 // InFront reports whether the variant protects a foreign server, from in front of it.
 func (v Variant) InFront() bool { return v.Spec().Place.InFront() }
 

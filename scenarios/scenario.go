@@ -319,8 +319,6 @@ func (s *Scenario) warnings() []string {
 // ladder reports whether the scenario compares more places, or more kinds of attack, than the paper. The
 // report then lists the attacks that the server withstands (docs/method.md, Holds, degrades, fails).
 func (s *Scenario) ladder() bool {
-	places := []record.Place{record.PlaceNone, record.PlaceLate, record.PlaceEarly, record.PlaceXDP}
-	beyondThePaper := func(v record.Variant) bool { return !slices.Contains(places, v.Spec().Place) }
 	return s.Search == nil && s.Sequential.Count > 0 && s.Parallel.Count > 0 &&
-		(s.Parallel.Kind != record.Requests || len(s.Background) > 0 || slices.ContainsFunc(s.Variants, beyondThePaper))
+		(s.Parallel.Kind != record.Requests || len(s.Background) > 0 || slices.ContainsFunc(s.Variants, record.Variant.BeyondThePaper))
 }

@@ -101,17 +101,10 @@ func (r *Report) Ladder() bool {
 		e := p.Summary.Manifest.Experiment
 		kind := e.Parallel.Kind
 		return e.Sequential.Clients > 0 && e.Parallel.Clients > 0 &&
-			(kind != "" && kind != record.Requests || len(e.Background) > 0 || slices.ContainsFunc(p.Summary.Variants, beyondThePaper))
+			(kind != "" && kind != record.Requests || len(e.Background) > 0 || slices.ContainsFunc(p.Summary.Variants, func(v Variant) bool {
+				return record.Variant(v.Name).BeyondThePaper()
+			}))
 	})
-}
-
-// beyondThePaper reports whether a variant is at a place that policies.yaml does not have.
-func beyondThePaper(v Variant) bool {
-	switch record.Variant(v.Name).Spec().Place {
-	case record.PlaceNone, record.PlaceLate, record.PlaceEarly, record.PlaceXDP:
-		return false
-	}
-	return true
 }
 
 // VariantsOf returns the names of the variants of some cells, each once, in the order of the
