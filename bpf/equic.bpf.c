@@ -13,8 +13,8 @@
 // fail closed: they drop packets that no honest QUIC client sends, and packets
 // that only the stack behind them can read (fragments, IPv4 options, too many
 // headers). Packets that the stack cannot read either are passed, and the stack
-// drops them. The clock is read only for a rate limit, for events, and by a
-// program that may outlive its process. In monitor mode everything is judged and
+// drops them. The clock is read only for events, and by a program that may
+// outlive its process. In monitor mode everything is judged and
 // counted, and nothing dropped.
 #include "verdict.h"
 

@@ -73,7 +73,7 @@ struct key {
 	__u16 zero;
 };
 
-/* A client's place in the table. User space writes it, except `dropped`. */
+/* A client's place in a table. User space writes it, except `dropped`. */
 struct slot {
 	__u64 hash; /* of its key; zero is a free place */
 	__u32 connections; /* open ones, and handshakes in progress that count */
@@ -83,12 +83,18 @@ struct slot {
 
 #define PORT_BITS 24
 
-#define SLOTS 4
-#define GROUP_BUCKETS 64 /* a page of memory */
+#define SLOTS 8
+#define GROUP_BUCKETS 8
 
-/* One cache line. */
+/* Two cache lines. */
 struct bucket {
 	struct slot slots[SLOTS];
+} __attribute__((aligned(64)));
+
+/* The tags of a group of buckets, in one cache line. A bucket's word has a byte for each
+ * slot: some bits of its client's hash, or zero if it is free. */
+struct tags {
+	__u64 of_bucket[GROUP_BUCKETS];
 } __attribute__((aligned(64)));
 
 /* What is protected. It may change while the program runs. */
@@ -96,10 +102,11 @@ struct application {
 	__u32 quota;
 	__u16 policy; /* enum policy */
 	__u16 lists; /* enum lists */
-	__u64 interval_ns; /* from token to token; zero is no rate limit */
-	__u64 burst_ns; /* how far ahead of time tokens may be taken */
+	/* The rate limit, in units of 2^rate_shift ns. Both are even. */
+	__u32 interval; /* from token to token; zero is no rate limit */
+	__u32 burst; /* how far ahead of time tokens may be taken */
 	__u32 network_quota; /* zero is none */
-	__u32 zero;
+	__u32 rate_shift;
 };
 
 struct prefix {
@@ -134,6 +141,7 @@ const volatile __u32 network_groups = 1; /* of their table, a power of two */
 const volatile __u64 hash_key[2] = {}; /* random */
 const volatile __u32 groups = 1; /* of the table, a power of two */
 const volatile __u32 rate_lines = 1; /* a power of two */
+const volatile __u64 tick_ns = 10000000; /* from tick to tick of the kernel (jiffies) */
 const volatile __u8 unusual_passed = 0; /* enum unusual */
 const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
 const volatile __u64 event_burst_ns = 0;
@@ -174,39 +182,46 @@ struct {
 	__type(value, struct application);
 } applications SEC(".maps");
 
-/* Each client has a place in one of two buckets, which its hash selects. A
- * client without a place is below its quota. */
+/* A table. Each client has a place in one of two buckets of a group, which its hash
+ * selects. A client without a place is below its quota. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GROUP_BUCKETS); /* user space sets it */
+	__type(key, __u32);
+	__type(value, struct bucket);
+} clients SEC(".maps"), networks SEC(".maps");
+
+/* The tags of a table. Most clients of a flood have no place in it. The tags are enough to
+ * see that, and small enough for a CPU's caches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* user space sets it */
 	__type(key, __u32);
-	__type(value, struct bucket);
-} clients SEC(".maps");
+	__type(value, struct tags);
+} client_tags SEC(".maps"), network_tags SEC(".maps");
 
-/* The same for networks. */
+#define RATE_WORDS 16
+
+/* One cache line. */
+struct rate_words {
+	__u32 words[RATE_WORDS];
+} __attribute__((aligned(64)));
+
+/* The token buckets of the rate limit. A client has two words of one cache line, and may
+ * share each of them with others. It is over its rate if both are empty (as in a count-min
+ * sketch). Each word is the time at which its bucket is full again (the virtual scheduling
+ * form of ITU-T I.371's generic cell rate algorithm), in the units of its application. Its
+ * lowest bit is set from the first dropped packet until one passes. The 32 bits of the clock
+ * wrap around: a time that is further ahead than an empty bucket's is in the past.
+ * BPF_F_MMAPABLE aligns the words to cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* user space sets it */
 	__type(key, __u32);
-	__type(value, struct bucket);
-} networks SEC(".maps");
-
-#define RATE_WORDS 8 /* in a cache line */
-
-/* The token buckets of the rate limit. A client has two words of one cache
- * line and may share each with others. It is over its rate if both are empty
- * (as in a count-min sketch). Each word is the time at which its bucket is
- * full again (the virtual scheduling form of ITU-T I.371's generic cell rate
- * algorithm); its lowest bit is set from the first dropped packet until one
- * passes. BPF_F_MMAPABLE aligns the words to cache lines. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, RATE_WORDS); /* user space sets it */
-	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct rate_words);
 } rates SEC(".maps");
 
 /* User space sets their size. The program only checks that a value is not zero; the

@@ -188,25 +188,31 @@ static __always_inline void make_key(const struct datagram *d, struct key *k, __
 		v2 = ROTATE(v2, 32);   \
 	} while (0)
 
-/* SipHash-1-3 of the two words of an address, with the port as part of the key:
- * a message of a fixed length needs no padding. Without the key, an attacker
- * cannot choose addresses that collide in the table. equic/hash.go is the same. */
+/* SipHash-1-3 of the words of an address that are not zero: one word of an IPv4
+ * address, and of an IPv6 prefix of at most 64 bits. The port and which words they are
+ * belong to the key, so a message has a fixed length and needs no padding. Without the
+ * key, an attacker cannot choose addresses that collide in the table. equic/hash.go is
+ * the same. */
 static __always_inline __u64 hash_of(const struct key *k)
 {
 	__u64 high = (__u64)k->prefix.words[1] << 32 | k->prefix.words[0];
 	__u64 low = (__u64)k->prefix.words[3] << 32 | k->prefix.words[2];
-	__u64 port = (__u64)k->port;
+	__u64 what = (__u64)k->port | (__u64)!!high << 16 | (__u64)!!low << 17;
 	__u64 v0 = hash_key[0] ^ 0x736f6d6570736575ULL;
-	__u64 v1 = hash_key[1] ^ port ^ 0x646f72616e646f6dULL;
+	__u64 v1 = hash_key[1] ^ what ^ 0x646f72616e646f6dULL;
 	__u64 v2 = hash_key[0] ^ 0x6c7967656e657261ULL;
-	__u64 v3 = hash_key[1] ^ port ^ 0x7465646279746573ULL;
+	__u64 v3 = hash_key[1] ^ what ^ 0x7465646279746573ULL;
+	__u64 last = high | low;
 
-	v3 ^= high;
+	if (high && low) {
+		v3 ^= high;
+		SIP_ROUND(v0, v1, v2, v3);
+		v0 ^= high;
+		last = low;
+	}
+	v3 ^= last;
 	SIP_ROUND(v0, v1, v2, v3);
-	v0 ^= high;
-	v3 ^= low;
-	SIP_ROUND(v0, v1, v2, v3);
-	v0 ^= low;
+	v0 ^= last;
 	v2 ^= 0xff;
 	SIP_ROUND(v0, v1, v2, v3);
 	SIP_ROUND(v0, v1, v2, v3);
@@ -215,27 +221,66 @@ static __always_inline __u64 hash_of(const struct key *k)
 	return v0 ? v0 : 1; /* zero is a free place */
 }
 
-/* The client's place in a table, if it has one. Both of its buckets are in one page
- * of memory, so that the processor translates only one address. */
-static __always_inline struct slot *find(void *table, __u32 of, __u64 hash)
-{
-	__u32 group = ((hash >> 16) & (of - 1)) * GROUP_BUCKETS;
-	__u32 i = group + (hash & (GROUP_BUCKETS - 1));
-	__u32 j = group + ((hash >> 8) & (GROUP_BUCKETS - 1));
-	struct bucket *a = bpf_map_lookup_elem(table, &i);
-	struct bucket *b = bpf_map_lookup_elem(table, &j);
+#define EVERY_BYTE(x) ((x) * 0x0101010101010101ULL)
 
-	if (!a || !b)
+/* Returns the highest bit of each byte of `tags` that is the tag of a hash. */
+static __always_inline __u64 matches(__u64 tags, __u64 hash)
+{
+	__u64 tag = hash >> 56;
+	__u64 differs = tags ^ EVERY_BYTE(tag ? tag : 1);
+
+	return ~(((differs & EVERY_BYTE(0x7f)) + EVERY_BYTE(0x7f)) | differs | EVERY_BYTE(0x7f));
+}
+
+/* Returns the number of the lowest byte whose highest bit is set, of bytes like those
+ * that matches() returns. The product moves it into the highest byte. */
+static __always_inline __u32 first_of(__u64 bytes)
+{
+	return (((bytes & -bytes) >> 7) * 0x0001020304050607ULL) >> 56;
+}
+
+/* The client's place in a table, if it has one. For a client without a place only tags are
+ * read, unless another client of its buckets has the same tag: about one in 30, if the
+ * table is full. */
+static __always_inline struct slot *find(void *table, void *table_tags, __u32 groups_of, __u64 hash)
+{
+	__u32 group = (hash >> 16) & (groups_of - 1);
+	__u32 first = hash & (GROUP_BUCKETS - 1);
+	__u32 second = first ^ (((hash >> 3) & (GROUP_BUCKETS - 1)) | 1);
+	__u32 index = group * GROUP_BUCKETS + first;
+	struct tags *t = bpf_map_lookup_elem(table_tags, &group);
+	__u64 left, left_second;
+	struct bucket *b;
+
+	if (!t)
 		return NULL;
-#pragma unroll
-	for (int n = 0; n < SLOTS; n++) {
-		if (a->slots[n].hash == hash)
-			return &a->slots[n];
-	}
-#pragma unroll
-	for (int n = 0; n < SLOTS; n++) {
+	left = matches(t->of_bucket[first], hash);
+	left_second = matches(t->of_bucket[second], hash);
+	if (!(left | left_second))
+		return NULL;
+	b = bpf_map_lookup_elem(table, &index);
+	if (!b)
+		return NULL;
+	/* Nine in ten clients have a place in this cache line. A CPU that expects to find the
+	 * client loads it together with the tags. */
+	(void)*(volatile __u64 *)&b->slots[((hash >> 6) & 1) * (SLOTS / 2)].hash;
+	for (int i = 0; i < 2 * SLOTS; i++) {
+		__u32 n;
+
+		if (!left) {
+			if (!left_second)
+				return NULL;
+			left = left_second;
+			left_second = 0;
+			index = group * GROUP_BUCKETS + second;
+			b = bpf_map_lookup_elem(table, &index);
+			if (!b)
+				return NULL;
+		}
+		n = first_of(left) & (SLOTS - 1);
 		if (b->slots[n].hash == hash)
 			return &b->slots[n];
+		left &= left - 1;
 	}
 	return NULL;
 }
@@ -299,7 +344,7 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 	if (!d || !quota)
 		return 0;
 	make_key(d, &k, ipv4_network_mask, ipv6_network_mask);
-	s = find(&networks, network_groups, hash_of(&k));
+	s = find(&networks, &network_tags, network_groups, hash_of(&k));
 	if (!s || s->connections < quota)
 		return 0;
 	if (outlives && owned_until_ns < bpf_ktime_get_ns())
@@ -309,48 +354,67 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 	return 1;
 }
 
-/* A client's two token buckets. */
-struct pair {
-	__u64 *first, *second;
-};
-
-/* Finds them, and reads one of them early, so that they are loaded from
- * memory together with the client's place in the table. */
-static __always_inline void find_rate(__u64 hash, struct pair *p)
+/* Returns all bits if a number is below another, and none if not. In a flood, no CPU can
+ * predict that of two debts. */
+static __always_inline __u32 if_below(__u64 a, __u64 b)
 {
-	__u32 line = ((hash >> 32) & (rate_lines - 1)) * RATE_WORDS;
-	__u32 word = (hash >> 58) & (RATE_WORDS - 1);
-	__u32 i = line + word;
-	__u32 j = line + (word ^ (((hash >> 61) & (RATE_WORDS - 1)) | 1)); /* another one */
-
-	p->first = bpf_map_lookup_elem(&rates, &i);
-	p->second = bpf_map_lookup_elem(&rates, &j);
-	if (p->first)
-		(void)*(volatile __u64 *)p->first;
+	return (__s64)(a - b) >> 63;
 }
 
-/* Returns 1 if the client may open a connection now. */
-static __always_inline int within_rate(__u64 now, struct key *k, struct pair *p, const struct application *a)
+/* Returns how far ahead of time tokens were taken from a bucket. */
+static __always_inline __u32 debt_of(__u32 word, __u32 now, const struct application *a)
 {
-	int passed, was_empty, other_was_empty;
+	__u32 debt = (word & ~1U) - now;
 
-	if (!p->first || !p->second)
+	return debt & if_below(debt, a->burst + a->interval + 1);
+}
+
+/* Returns 1 if the client may open a connection now. It takes a token from its fuller
+ * bucket. The other becomes as empty, unless clients that share it have emptied it
+ * further (conservative update: Estan and Varghese, 2002). That is a plain store: a token
+ * that another CPU takes from the same bucket at that moment may stay in it. Ticks are the
+ * clock that costs least. */
+static __always_inline int within_rate(__u64 hash, struct key *k, const struct application *a)
+{
+	__u32 now = (bpf_jiffies64() * tick_ns >> (a->rate_shift & 63)) & ~1ULL;
+	__u32 line = (hash >> 32) & (rate_lines - 1);
+	__u32 first = (hash >> 56) & (RATE_WORDS - 1);
+	__u32 differ = ((hash >> 60) & (RATE_WORDS - 1)) | 1; /* bits of the two numbers */
+	struct rate_words *l = bpf_map_lookup_elem(&rates, &line);
+
+	if (!l)
 		return 0;
-	passed = take_token(p->first, now, a->interval_ns, a->burst_ns, &was_empty);
-	passed |= take_token(p->second, now, a->interval_ns, a->burst_ns, &other_was_empty);
-	was_empty &= other_was_empty;
-	if (passed && was_empty)
-		send_event(k, EVENT_UNDER_RATE);
-	if (!passed && !was_empty)
-		send_event(k, EVENT_OVER_RATE);
-	return passed;
+	for (int i = 0; i < RATE_ATTEMPTS; i++) {
+		volatile __u32 *words = l->words;
+		__u32 word = words[first], word2 = words[first ^ differ];
+		__u32 debt = debt_of(word, now, a), debt2 = debt_of(word2, now, a);
+		__u32 second_is_fuller = if_below(debt2, debt);
+		__u32 fuller = first ^ (differ & second_is_fuller);
+		__u32 old = word ^ ((word ^ word2) & second_is_fuller);
+		__u32 least = debt ^ ((debt ^ debt2) & second_is_fuller);
+		__u32 most = debt ^ debt2 ^ least;
+		__u32 taken = least + a->interval;
+
+		if (least > a->burst) {
+			if (!(old & 1) && __sync_val_compare_and_swap(&words[fuller], old, old | 1) == old)
+				send_event(k, EVENT_OVER_RATE);
+			return 0;
+		}
+		if (__sync_val_compare_and_swap(&words[fuller], old, now + taken) != old)
+			continue;
+		if (most < taken)
+			words[fuller ^ differ] = (now + taken) | ((word ^ word2 ^ old) & 1);
+		if (old & 1)
+			send_event(k, EVENT_UNDER_RATE);
+		return 1;
+	}
+	return 0;
 }
 
 /* The verdict by what is known of the client. */
 static __always_inline enum reason judge_client(const struct datagram *d, const struct application *a, enum kind kind,
 						const int netfilter)
 {
-	struct pair rate = {};
 	struct slot *client;
 	enum reason why;
 	struct key k;
@@ -359,9 +423,7 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 
 	make_key(d, &k, ipv4_mask, ipv6_mask);
 	hash = hash_of(&k);
-	if (a->interval_ns && kind >= KIND_TOKEN)
-		find_rate(hash, &rate);
-	client = find(&clients, groups, hash);
+	client = find(&clients, &client_tags, groups, hash);
 	/* Merged packets of a client that has connections are usually theirs. */
 	opens = client ? kind > KIND_MERGED && !continues(d, kind, client) : kind >= KIND_MERGED;
 	why = judge_quota(d, &k, client, kind, a, netfilter);
@@ -369,20 +431,9 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 		return why;
 	if (limits_networks && opens && is_network_full(d, a->network_quota))
 		return DROP_NETWORK;
-	if (kind < KIND_TOKEN || !a->interval_ns)
+	if (kind < KIND_TOKEN || !a->interval)
 		return why;
-	return within_rate(now_ns(netfilter), &k, &rate, a) ? why : DROP_RATE;
-}
-
-/* Global functions are verified once, not once for each way to read a packet. */
-__noinline int judge_known(const struct datagram *d, const struct application *a, __u32 kind)
-{
-	return d && a ? judge_client(d, a, kind, 0) : PASS_MALFORMED;
-}
-
-__noinline int judge_known_netfilter(const struct datagram *d, const struct application *a, __u32 kind)
-{
-	return d && a ? judge_client(d, a, kind, 1) : PASS_MALFORMED;
+	return within_rate(hash, &k, a) ? why : DROP_RATE;
 }
 
 static __always_inline enum reason judge(const struct view *v, const struct datagram *d, const struct application *a)
@@ -406,7 +457,7 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 		return PASS_NOT_QUIC;
 	if ((kind == KIND_INITIAL || kind == KIND_TOKEN) && d->length < QUIC_MIN_INITIAL)
 		return DROP_SHORT_INITIAL;
-	return v->hook == HOOK_NETFILTER ? judge_known_netfilter(d, a, kind) : judge_known(d, a, kind);
+	return judge_client(d, a, kind, v->hook == HOOK_NETFILTER);
 }
 
 /* Sends a dropped packet to user space, unless there are too many. */

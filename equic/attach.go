@@ -94,7 +94,7 @@ func attach(o Options, p *pin) (_ *Gateway, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("load the program: %w", &modeError{o.Mode, err})
 	}
-	g := &Gateway{options: o, objs: loaded.objs, memory: loaded.memory, pin: p}
+	g := &Gateway{options: o, objs: loaded.objs, mapped: loaded.mapped, pin: p}
 	all, err := prepareAll(loaded.objs.Program, &g.options, g.attachmentChanged)
 	if err == nil && p != nil {
 		err = p.acquire(&g.options)
@@ -237,7 +237,7 @@ func (o *Options) applications() []gatewayApplication {
 }
 
 func (a *gatewayApplication) setRate(r rate) {
-	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
+	a.Interval, a.Burst, a.RateShift = r.interval, r.burst, r.shift
 }
 
 // hook is what differs between the programs of the modes.

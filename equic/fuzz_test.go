@@ -143,21 +143,23 @@ func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	if !want.token && w.program.options.InitialsPerSecond == 0 {
 		return ""
 	}
-	words := w.objs.Rates.MaxEntries()
+	lines := w.objs.Rates.MaxEntries()
 	var got, expected []uint32
-	for i := range words {
-		var word uint64
-		testkit.Must(tb, w.objs.Rates.Lookup(i, &word))
-		if word != 0 {
-			got = append(got, i)
-			testkit.Must(tb, w.objs.Rates.Put(i, uint64(0)))
+	for i := range lines {
+		var line gatewayRateWords
+		testkit.Must(tb, w.objs.Rates.Lookup(i, &line))
+		for j, word := range line.Words {
+			if word != 0 {
+				got = append(got, i*rateWords+uint32(j))
+			}
 		}
+		testkit.Must(tb, w.objs.Rates.Put(i, &gatewayRateWords{}))
 	}
 	if want.token {
 		key := w.key(want.client)
 		hash := w.clients.key.hash(&key)
-		line, word := uint32(hash>>32)%(words/rateWords)*rateWords, uint32(hash>>58)%rateWords
-		expected = []uint32{line + word, line + word ^ (uint32(hash>>61)%rateWords | 1)}
+		line, word := uint32(hash>>32)%lines*rateWords, uint32(hash>>56)%rateWords
+		expected = []uint32{line + word, line + word ^ (uint32(hash>>60)%rateWords | 1)}
 		slices.Sort(expected)
 	}
 	if !slices.Equal(expected, got) {

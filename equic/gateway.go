@@ -31,7 +31,7 @@ type Gateway struct {
 	mu           sync.RWMutex // guards the fields below; taken after the mutexes of the lists
 	closed       bool
 	objs         *objects
-	memory       tableMemory          // of the tables
+	mapped       mappings
 	applications []gatewayApplication // in the order of options.Ports
 	ports        []Port               // the same, with the limits in force
 	heirs        int                  // owners of a predecessor that have not yet claimed all they have
@@ -425,5 +425,5 @@ func (g *Gateway) end(detach func() error) error {
 	if again {
 		return nil
 	}
-	return errors.Join(detach(), g.events.close(), g.memory.close(), g.objs.Close(), g.pin.close())
+	return errors.Join(detach(), g.events.close(), g.mapped.close(), g.objs.Close(), g.pin.close())
 }

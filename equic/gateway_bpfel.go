@@ -18,15 +18,15 @@ type gatewayApplication struct {
 	Quota        uint32
 	Policy       uint16
 	Lists        uint16
-	IntervalNs   uint64
-	BurstNs      uint64
+	Interval     uint32
+	Burst        uint32
 	NetworkQuota uint32
-	Zero         uint32
+	RateShift    uint32
 }
 
 type gatewayBucket struct {
 	_     structs.HostLayout
-	Slots [4]struct {
+	Slots [8]struct {
 		_           structs.HostLayout
 		Hash        uint64
 		Connections uint32
@@ -44,16 +44,28 @@ type gatewayPrefix struct {
 	}
 }
 
+type gatewayRateWords struct {
+	_     structs.HostLayout
+	Words [16]uint32
+}
+
+type gatewayTags struct {
+	_        structs.HostLayout
+	OfBucket [8]uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	gatewayMapAllowed          = "allowed"
 	gatewayMapApplications     = "applications"
+	gatewayMapClientTags       = "client_tags"
 	gatewayMapClients          = "clients"
 	gatewayMapDenied           = "denied"
 	gatewayMapEvents           = "events"
 	gatewayMapEventsLost       = "events_lost"
+	gatewayMapNetworkTags      = "network_tags"
 	gatewayMapNetworks         = "networks"
 	gatewayMapPackets          = "packets"
 	gatewayMapQuotas           = "quotas"
@@ -85,6 +97,7 @@ const (
 	gatewayVarSampleBurstNs    = "sample_burst_ns"
 	gatewayVarSampleIntervalNs = "sample_interval_ns"
 	gatewayVarSamplesFullNs    = "samples_full_ns"
+	gatewayVarTickNs           = "tick_ns"
 	gatewayVarUnusualPassed    = "unusual_passed"
 )
 
@@ -142,10 +155,12 @@ type gatewayProgramSpecs struct {
 type gatewayMapSpecs struct {
 	Allowed      *ebpf.MapSpec `ebpf:"allowed"`
 	Applications *ebpf.MapSpec `ebpf:"applications"`
+	ClientTags   *ebpf.MapSpec `ebpf:"client_tags"`
 	Clients      *ebpf.MapSpec `ebpf:"clients"`
 	Denied       *ebpf.MapSpec `ebpf:"denied"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
+	NetworkTags  *ebpf.MapSpec `ebpf:"network_tags"`
 	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	Packets      *ebpf.MapSpec `ebpf:"packets"`
 	Quotas       *ebpf.MapSpec `ebpf:"quotas"`
@@ -179,6 +194,7 @@ type gatewayVariableSpecs struct {
 	SampleBurstNs    *ebpf.VariableSpec `ebpf:"sample_burst_ns"`
 	SampleIntervalNs *ebpf.VariableSpec `ebpf:"sample_interval_ns"`
 	SamplesFullNs    *ebpf.VariableSpec `ebpf:"samples_full_ns"`
+	TickNs           *ebpf.VariableSpec `ebpf:"tick_ns"`
 	UnusualPassed    *ebpf.VariableSpec `ebpf:"unusual_passed"`
 }
 
@@ -204,10 +220,12 @@ func (o *gatewayObjects) Close() error {
 type gatewayMaps struct {
 	Allowed      *ebpf.Map `ebpf:"allowed"`
 	Applications *ebpf.Map `ebpf:"applications"`
+	ClientTags   *ebpf.Map `ebpf:"client_tags"`
 	Clients      *ebpf.Map `ebpf:"clients"`
 	Denied       *ebpf.Map `ebpf:"denied"`
 	Events       *ebpf.Map `ebpf:"events"`
 	EventsLost   *ebpf.Map `ebpf:"events_lost"`
+	NetworkTags  *ebpf.Map `ebpf:"network_tags"`
 	Networks     *ebpf.Map `ebpf:"networks"`
 	Packets      *ebpf.Map `ebpf:"packets"`
 	Quotas       *ebpf.Map `ebpf:"quotas"`
@@ -218,10 +236,12 @@ func (m *gatewayMaps) Close() error {
 	return _GatewayClose(
 		m.Allowed,
 		m.Applications,
+		m.ClientTags,
 		m.Clients,
 		m.Denied,
 		m.Events,
 		m.EventsLost,
+		m.NetworkTags,
 		m.Networks,
 		m.Packets,
 		m.Quotas,
@@ -256,6 +276,7 @@ type gatewayVariables struct {
 	SampleBurstNs    *ebpf.Variable `ebpf:"sample_burst_ns"`
 	SampleIntervalNs *ebpf.Variable `ebpf:"sample_interval_ns"`
 	SamplesFullNs    *ebpf.Variable `ebpf:"samples_full_ns"`
+	TickNs           *ebpf.Variable `ebpf:"tick_ns"`
 	UnusualPassed    *ebpf.Variable `ebpf:"unusual_passed"`
 }
 

@@ -16,21 +16,31 @@ func newHashKey() (k hashKey) {
 	return hashKey{binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])}
 }
 
-// hash returns the SipHash-1-3 of a client's address (Aumasson and Bernstein, 2012),
-// with the port as part of the key, as hash_of in bpf/verdict.h computes it. It is
-// never zero. Two clients have the same hash with a probability of 2^-64. Without the
-// key, an attacker cannot choose addresses that collide.
+// hash returns the SipHash-1-3 (Aumasson and Bernstein, 2012) of the words of a client's
+// address that are not zero, with the port and which words they are as part of the key, as
+// hash_of in bpf/verdict.h computes it. It is never zero. Two clients have the same hash
+// with a probability of 2^-64. Without the key, an attacker cannot choose addresses that
+// collide.
 func (k *hashKey) hash(c *clientKey) uint64 {
 	high, low := binary.NativeEndian.Uint64(c.Prefix[:8]), binary.NativeEndian.Uint64(c.Prefix[8:])
-	port := uint64(c.Port)
-	v0, v1 := k[0]^0x736f6d6570736575, k[1]^port^0x646f72616e646f6d
-	v2, v3 := k[0]^0x6c7967656e657261, k[1]^port^0x7465646279746573
-	v3 ^= high
+	what, last := uint64(c.Port), high|low
+	if high != 0 {
+		what |= 1 << 16
+	}
+	if low != 0 {
+		what |= 1 << 17
+	}
+	v0, v1 := k[0]^0x736f6d6570736575, k[1]^what^0x646f72616e646f6d
+	v2, v3 := k[0]^0x6c7967656e657261, k[1]^what^0x7465646279746573
+	if high != 0 && low != 0 {
+		v3 ^= high
+		v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
+		v0 ^= high
+		last = low
+	}
+	v3 ^= last
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0 ^= high
-	v3 ^= low
-	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	v0 ^= low
+	v0 ^= last
 	v2 ^= 0xff
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)

@@ -12,8 +12,10 @@ func (t *table) inherit(wait time.Duration) {
 	for i := range t.slots {
 		s := &t.slots[i]
 		if s.hash.Load() == 0 {
+			t.setTag(i, 0) // the predecessor may have ended between the two
 			continue
 		}
+		t.setTag(i, tagOf(s.hash.Load()))
 		t.room.Add(-1)
 		state := s.state.Load()
 		t.entries[i].inherited = uint32(state) // handshakes in progress are among them

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -25,32 +26,45 @@ func (o *objects) Close() error { return errors.Join(o.Program.Close(), o.gatewa
 
 // loaded is a program with its maps. Those of clients and networks are mapped into memory.
 type loaded struct {
-	objs   *objects
-	memory tableMemory
-	key    hashKey
+	objs              *objects
+	clients, networks tableMemory // networks has none if they are not limited
+	mapped            mappings
+	key               hashKey
 }
 
-// tableMemory is the memory of the tables. networks is nil if networks are not limited.
-type tableMemory struct{ clients, networks []byte }
+// mappings are maps in this process's memory.
+type mappings [][]byte
 
-func (m tableMemory) close() error {
+func (m mappings) close() error {
 	var err error
-	for _, part := range [][]byte{m.clients, m.networks} {
-		if part != nil {
-			err = errors.Join(err, unix.Munmap(part))
-		}
+	for _, memory := range m {
+		err = errors.Join(err, unix.Munmap(memory))
 	}
 	return err
 }
 
-// mapTable maps the map of a table into memory.
-func mapTable(m *ebpf.Map) ([]byte, error) {
-	size := int(m.MaxEntries()) * bucketSlots * int(unsafe.Sizeof(slot{}))
+// mapTable maps the maps of a table into memory.
+func (l *loaded) mapTable(tags, buckets *ebpf.Map) (tableMemory, error) {
+	t, errTags := l.mapMemory(tags)
+	b, errBuckets := l.mapMemory(buckets)
+	return tableMemory{tags: elements[atomic.Uint64](t), slots: elements[slot](b)}, errors.Join(errTags, errBuckets)
+}
+
+// mapMemory maps a map into memory until l is closed.
+func (l *loaded) mapMemory(m *ebpf.Map) ([]byte, error) {
+	size := int(m.MaxEntries() * m.ValueSize())
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map a table into memory: %w", err)
 	}
+	l.mapped = append(l.mapped, b)
 	return b, nil
+}
+
+// elements returns memory as elements of a type. Its size is a multiple of theirs.
+func elements[T any](memory []byte) []T {
+	var one T
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/int(unsafe.Sizeof(one)))
 }
 
 // readInParts is set by a test: the program then reads every packet as if it were in several
@@ -81,13 +95,17 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	if len(maps) > 0 {
 		l.key = p.now.HashKey
 	}
-	groups, rateLines := groupsFor(o.MaxClients), nextPowerOfTwo(uint32(o.MaxClients)) // validated
-	specs.Clients.MaxEntries = groups * groupBuckets
-	specs.Rates.MaxEntries = rateLines * rateWords
+	tick, err := kernelTick()
+	if err != nil {
+		return nil, err
+	}
+	groups := groupsFor(o.MaxClients)
+	rateLines := max(1, nextPowerOfTwo(uint32(o.MaxClients))*wordsPerClient/rateWords) // validated
+	specs.ClientTags.MaxEntries, specs.Clients.MaxEntries = groups, groups*groupBuckets
+	specs.Rates.MaxEntries = rateLines
 	specs.Quotas.MaxEntries = uint32(len(o.Quotas)) + 1
-	specs.Networks.MaxEntries = groupBuckets
 	if o.Networks.Quota > 0 {
-		specs.Networks.MaxEntries = groups * groupBuckets
+		specs.NetworkTags.MaxEntries, specs.Networks.MaxEntries = groups, groups*groupBuckets
 	}
 	specs.Allowed.MaxEntries = uint32(o.MaxPrefixes) + 1 // validated; allIPv4 is always there
 	specs.Denied.MaxEntries = uint32(o.MaxPrefixes) + 1
@@ -102,6 +120,7 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		specs.HashKey.Set(l.key),
 		specs.Groups.Set(groups),
 		specs.RateLines.Set(rateLines),
+		specs.TickNs.Set(uint64(tick)),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
 	if len(o.Quotas) > 0 {
@@ -143,15 +162,25 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, explainPermission(err)
 	}
 	if err = l.writeQuotas(o); err == nil {
-		l.memory.clients, err = mapTable(l.objs.Clients)
+		l.clients, err = l.mapTable(l.objs.ClientTags, l.objs.Clients)
 	}
 	if err == nil && o.Networks.Quota > 0 {
-		l.memory.networks, err = mapTable(l.objs.Networks)
+		l.networks, err = l.mapTable(l.objs.NetworkTags, l.objs.Networks)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// kernelTick returns the time from tick to tick of the kernel, which is the resolution of
+// its coarse clocks.
+func kernelTick() (time.Duration, error) {
+	var resolution unix.Timespec
+	if err := unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &resolution); err != nil {
+		return 0, fmt.Errorf("read the resolution of the kernel's coarse clock: %w", err)
+	}
+	return time.Duration(resolution.Nano()), nil
 }
 
 // writeQuotas writes the quotas of prefixes to the kernel.
@@ -166,19 +195,19 @@ func (l *loaded) writeQuotas(o Options) error {
 	return nil
 }
 
-// rateWords is the number of words of the rate limit in a cache line.
-const rateWords = 8
+// The words of the rate limit.
+const (
+	rateWords      = 16 // in a cache line
+	wordsPerClient = 2
+)
 
 // tables returns tables that count in the memory of the kernel's maps.
 func (l *loaded) tables(o Options) counts {
-	slots := func(memory []byte) []slot {
-		return unsafe.Slice((*slot)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/int(unsafe.Sizeof(slot{})))
-	}
-	c := counts{clients: newTable(slots(l.memory.clients), o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)}
+	c := counts{clients: newTable(l.clients, o.MaxClients, newPrefixes(o.IPv4Prefix, o.IPv6Prefix), l.key)}
 	c.clients.halfOpen, c.clients.holdDown, c.clients.quotas = o.HalfOpen, o.HoldDown, newQuotas(o.Quotas)
 	n := o.Networks
 	if n.Quota > 0 {
-		c.networks = newTable(slots(l.memory.networks), o.MaxClients, newPrefixes(n.IPv4Prefix, n.IPv6Prefix), l.key)
+		c.networks = newTable(l.networks, o.MaxClients, newPrefixes(n.IPv4Prefix, n.IPv6Prefix), l.key)
 	}
 	for i, p := range o.Ports {
 		c.clients.addLimit(p.Number, uint8(i+1), uint32(p.Quota), p.Policy == PolicyNew) // validated
@@ -189,7 +218,7 @@ func (l *loaded) tables(o Options) counts {
 	return c
 }
 
-func (l *loaded) close() error { return errors.Join(l.memory.close(), l.objs.Close()) }
+func (l *loaded) close() error { return errors.Join(l.mapped.close(), l.objs.Close()) }
 
 // mask returns the mask of a prefix, in network order.
 func mask(bits int) [4]uint32 {

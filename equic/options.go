@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -92,7 +93,7 @@ type Options struct {
 	Sockets []syscall.Conn
 	// MaxClients is the number of clients that may have connections at once; for a
 	// further client the error is ErrFull. The memory is allocated at the start, about
-	// 200 bytes per client. Zero is DefaultMaxClients.
+	// 160 bytes per client. Zero is DefaultMaxClients.
 	MaxClients int
 	// IPv4Prefix and IPv6Prefix are the lengths, in bits, of the prefixes that
 	// distinguish clients. Zero is DefaultIPv4Prefix and DefaultIPv6Prefix.
@@ -344,11 +345,16 @@ func validQuota(n int) error {
 	return nil
 }
 
-// rate is a token bucket in the program's form: the time between two tokens, and how
-// far ahead of time tokens may be taken. Zero is no limit.
+// rate is a token bucket in the program's form (struct application in bpf/maps.h): the
+// time between two tokens, and how far ahead of time tokens may be taken. Both are even
+// numbers of units of 1<<shift ns. Zero is no limit.
 type rate struct {
-	interval, burst time.Duration
+	interval, burst, shift uint32
 }
+
+// intervalBits are enough for a rate that is exact to 0.2 %, and leave room in 32 bits for
+// the highest burst three times.
+const intervalBits = 10
 
 // The smallest default burst, and the range of valid rates and bursts.
 const (
@@ -375,6 +381,8 @@ func newRate(perSecond float64, burst int) (rate, error) {
 		burst = max(minDefaultBurst, int(math.Ceil(perSecond)))
 	}
 	burst = max(burst, int(math.Ceil(perSecond*clockTick.Seconds())))
-	interval := time.Duration(float64(time.Second) / perSecond)
-	return rate{interval: interval, burst: time.Duration(burst-1) * interval}, nil
+	ns := float64(time.Second) / perSecond
+	shift := max(0, bits.Len64(uint64(ns))-intervalBits)
+	interval := 2 * uint32(math.Round(ns/float64(uint64(2)<<shift)))
+	return rate{interval: interval, burst: uint32(burst-1) * interval, shift: uint32(shift)}, nil
 }

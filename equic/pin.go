@@ -229,9 +229,10 @@ func (p *pin) maps() (map[string]*ebpf.Map, error) {
 // events stay with the process that reads them.
 func (m *gatewayMaps) mapsToPin() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
-		gatewayMapAllowed: m.Allowed, gatewayMapApplications: m.Applications, gatewayMapClients: m.Clients,
-		gatewayMapNetworks: m.Networks,
-		gatewayMapDenied:   m.Denied, gatewayMapEventsLost: m.EventsLost, gatewayMapPackets: m.Packets, gatewayMapRates: m.Rates,
+		gatewayMapAllowed: m.Allowed, gatewayMapDenied: m.Denied, gatewayMapApplications: m.Applications,
+		gatewayMapClients: m.Clients, gatewayMapClientTags: m.ClientTags, gatewayMapNetworks: m.Networks,
+		gatewayMapNetworkTags: m.NetworkTags, gatewayMapRates: m.Rates, gatewayMapPackets: m.Packets,
+		gatewayMapEventsLost: m.EventsLost,
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 
 // layout is the version of the maps and of pinState. Increase it if a program cannot use
 // the maps of earlier versions.
-const layout = 1
+const layout = 2
 
 // pinState is what a successor needs besides the maps.
 type pinState struct {

@@ -1,6 +1,7 @@
 package equic
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -160,14 +161,49 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 	send(PassUnknownClient)
 }
 
-// A client has two words, and may share each of them with others. A client that shares
-// one with a client over its rate still has the other.
-func TestClientsThatShareAWordOfTheRateLimitAreNotLimited(t *testing.T) {
-	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1, MaxClients: 1})
-	key := byAddress.key(serverPort, alice)
-	hash := p.clients.key.hash(&key)
-	full := uint64(time.Now().Add(time.Hour).Sub(time.Unix(0, 0))) // many years ahead
-	testkit.Must(t, p.objs.Rates.Put(uint32(hash>>58)%rateWords, full))
-	p.expect(t, datagram(t, alice.String(), initial()), PassUnknownClient, serverPort)
-	p.expect(t, datagram(t, alice.String(), initial()), DropRate, serverPort)
+// countersOf returns the numbers of a client's two counters of the rate limit, if there are
+// as few counters as possible.
+func countersOf(key hashKey, addr netip.Addr) [2]uint64 {
+	k := byAddress.key(serverPort, addr)
+	hash := key.hash(&k)
+	first := hash >> 56 % rateWords
+	return [...]uint64{first, first ^ (hash>>60%rateWords | 1)}
+}
+
+// withCounters returns a client that has these counters.
+func withCounters(key hashKey, a, b uint64) netip.Addr {
+	addr := netip.MustParseAddr("198.51.0.1")
+	for c := countersOf(key, addr); c != [...]uint64{a, b} && c != [...]uint64{b, a}; c = countersOf(key, addr) {
+		addr = addr.Next()
+	}
+	return addr
+}
+
+// A client that shares one of its counters with otown over their rate still has the other.
+func TestClientsThatShareACounterOfTheRateLimit(t *testing.T) {
+	const own, second, third = 0, 1, 2 // of the even counters, and of the odd ones: a client has one of each
+	type step struct{ even, odd, packets, pass int }
+	for name, steps := range map[string][]step{
+		"alone":                      {{own, own, 5, 4}},
+		"the first with an attacker": {{own, second, 5, 4}, {own, own, 5, 4}},
+		"the other with an attacker": {{second, own, 5, 4}, {own, own, 5, 4}},
+		"each with an attacker":      {{own, second, 5, 4}, {second, own, 5, 4}, {own, own, 5, 0}},
+		"one with an attacker, the other with two that have tokens left": {
+			{second, own, 5, 4}, {own, second, 3, 3}, {own, third, 3, 3}, {own, own, 5, 1},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 4, MaxClients: 1})
+			for _, s := range steps {
+				from := withCounters(p.clients.key, uint64(2*s.even), uint64(2*s.odd+1)).String()
+				for n := range s.packets {
+					want := PassUnknownClient
+					if n >= s.pass {
+						want = DropRate
+					}
+					p.expect(t, datagram(t, from, initial()), want, serverPort)
+				}
+			}
+		})
+	}
 }

@@ -3,6 +3,7 @@ package equic
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"net/netip"
 	"sync"
@@ -11,10 +12,11 @@ import (
 )
 
 const (
-	bucketSlots  = 4  // a bucket is one cache line
-	groupBuckets = 64 // a group is one page of memory
+	bucketSlots  = 8 // a bucket is two cache lines
+	groupBuckets = 8
+	crowded      = 6  // used slots of a bucket
 	maxStripes   = 64 // a stripe is locked as a whole
-	minGroups    = 4
+	minGroups    = 16
 )
 
 // slot is a client's place in the table, in the kernel's format (struct slot in
@@ -102,19 +104,22 @@ func (l *limit) report(n uint64) uint64 {
 // table counts the connections of clients. The kernel reads the counts in the same
 // memory. Only user space writes them, so no change needs a system call.
 //
-// Each client has a slot in one of two buckets, which its hash selects: the one with
-// more room. At most half of the slots are used. At that load about one client in
-// 14,000 finds both buckets full.
+// Each client has a slot in one of two buckets, which its hash selects: the first, or if
+// that is crowded, the one with more room. At most half of the slots are used. At that load
+// about one client in 100,000 finds both buckets full. Each slot has a tag: a byte of its
+// client's hash. The tags of a bucket are one word, so a few instructions find the slots that
+// may be a client's. The hash also selects one of the bucket's two cache lines, which has the
+// client's slot unless it is full: the program can load it before it has seen the tags.
 //
 // Both buckets are in one group, and the group in one stripe. The lock of the stripe
-// guards its slots and entries. The kernel takes no lock: it reads the two words of a
-// slot, each of them atomically.
+// guards its tags, slots and entries. The kernel takes no lock: it reads the tags of a
+// bucket and the two words of a slot, each of them atomically.
 type table struct {
 	prefixes prefixes
 	key      hashKey
 	letIn    func(clientKey) // called when a client's packets are no longer dropped; not nil
 
-	slots   []slot // may be the kernel's memory
+	tableMemory
 	entries []entry
 	groups  uint32
 	stripes []stripe
@@ -136,6 +141,17 @@ type table struct {
 	validated   atomic.Int64
 }
 
+// tableMemory is what the kernel reads of a table.
+type tableMemory struct {
+	tags  []atomic.Uint64 // of each bucket: a byte for each slot, zero if it is free
+	slots []slot
+}
+
+func newTableMemory(groups uint32) tableMemory {
+	buckets := groups * groupBuckets
+	return tableMemory{make([]atomic.Uint64, buckets), make([]slot, buckets*bucketSlots)}
+}
+
 type stripe struct {
 	mu     sync.Mutex
 	closed bool
@@ -155,23 +171,20 @@ func groupsFor(clients int) uint32 {
 
 func nextPowerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
-// newTable makes a table over groupsFor(clients) groups of slots. If slots is nil, it
-// allocates them. Set the limits of ports with addLimit.
-func newTable(slots []slot, clients int, by prefixes, key hashKey) *table {
+// newTable makes a table in a memory of groupsFor(clients) groups. Set the limits of ports
+// with addLimit.
+func newTable(memory tableMemory, clients int, by prefixes, key hashKey) *table {
 	groups := groupsFor(clients)
-	if slots == nil {
-		slots = make([]slot, groups*groupBuckets*bucketSlots)
-	}
 	t := &table{
-		prefixes: by,
-		key:      key,
-		letIn:    func(clientKey) {},
-		slots:    slots,
-		entries:  make([]entry, len(slots)),
-		groups:   groups,
-		stripes:  make([]stripe, min(maxStripes, groups)),
-		halfOpen: HalfOpenLimits{}.complete(),
-		holdDown: DefaultHoldDown,
+		prefixes:    by,
+		key:         key,
+		letIn:       func(clientKey) {},
+		tableMemory: memory,
+		entries:     make([]entry, len(memory.slots)),
+		groups:      groups,
+		stripes:     make([]stripe, min(maxStripes, groups)),
+		halfOpen:    HalfOpenLimits{}.complete(),
+		holdDown:    DefaultHoldDown,
 	}
 	t.room.Store(int64(clients))
 	return t
@@ -194,7 +207,7 @@ type place struct {
 	hash          uint64
 	key           clientKey
 	limit         uint8
-	first, second int // the first slot of each of its buckets
+	first, second int // its buckets
 	index         int // its slot, negative if it has none
 }
 
@@ -227,8 +240,8 @@ func (t *table) locate(p *place, key clientKey) {
 	p.key = key
 	p.hash = t.key.hash(&p.key)
 	group := uint32(p.hash>>16) & (t.groups - 1)
-	p.first = int(group*groupBuckets+uint32(p.hash)%groupBuckets) * bucketSlots
-	p.second = int(group*groupBuckets+uint32(p.hash>>8)%groupBuckets) * bucketSlots
+	p.first = int(group*groupBuckets + uint32(p.hash)%groupBuckets)
+	p.second = p.first ^ int(p.hash>>3%groupBuckets|1)
 	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
 }
 
@@ -241,17 +254,30 @@ func (t *table) entryAt(p *place) *entry {
 }
 
 func (t *table) find(p *place) int {
-	for i := p.first; i < p.first+bucketSlots; i++ {
-		if t.slots[i].hash.Load() == p.hash {
-			return i
-		}
-	}
-	for i := p.second; i < p.second+bucketSlots; i++ {
-		if t.slots[i].hash.Load() == p.hash {
-			return i
+	for _, bucket := range [...]int{p.first, p.second} {
+		for left := bytesEqual(t.tags[bucket].Load(), tagOf(p.hash)); left != 0; left &= left - 1 {
+			if i := bucket*bucketSlots + bits.TrailingZeros64(left)/8; t.slots[i].hash.Load() == p.hash {
+				return i
+			}
 		}
 	}
 	return -1
+}
+
+// tagOf returns the tag of a client with a hash. It is never zero.
+func tagOf(hash uint64) uint64 { return max(1, hash>>56) }
+
+// bytesEqual returns the highest bit of each byte of tags that is equal to tag.
+func bytesEqual(tags, tag uint64) uint64 {
+	const everyByte, low = 0x0101010101010101, 0x7f7f7f7f7f7f7f7f
+	differs := tags ^ tag*everyByte
+	return ^(differs&low + low | differs | low)
+}
+
+// setTag changes the tag of a slot. Callers hold the lock of its stripe.
+func (t *table) setTag(index int, tag uint64) {
+	word, shift := &t.tags[index/bucketSlots], index%bucketSlots*8
+	word.Store(word.Load()&^(0xff<<shift) | tag<<shift)
 }
 
 // add gives a client a slot if it has none.
@@ -264,9 +290,11 @@ func (t *table) add(p *place) error {
 		t.full.Add(1)
 		return ErrFull
 	}
-	free, used := t.freeSlot(p.first)
-	if other, otherUsed := t.freeSlot(p.second); otherUsed < used {
-		free = other
+	free, used := t.freeSlot(p, p.first)
+	if used >= crowded {
+		if other, otherUsed := t.freeSlot(p, p.second); otherUsed < used {
+			free = other
+		}
 	}
 	if free < 0 {
 		t.room.Add(1)
@@ -277,21 +305,23 @@ func (t *table) add(p *place) error {
 	t.entries[free] = entry{key: p.key, limit: p.limit}
 	t.slots[free].state.Store(0) // the program may have marked it after publish freed it
 	t.slots[free].hash.Store(p.hash)
+	t.setTag(free, tagOf(p.hash))
 	return nil
 }
 
-// freeSlot returns a free slot of a bucket, negative if it is full, and the number of
-// used slots.
-func (t *table) freeSlot(bucket int) (free, used int) {
-	free = -1
-	for i := bucket; i < bucket+bucketSlots; i++ {
-		if t.slots[i].hash.Load() == 0 {
-			free = i
-		} else {
-			used++
-		}
+// freeSlot returns a free slot of a client's bucket, negative if it is full, and the number
+// of used slots.
+func (t *table) freeSlot(p *place, bucket int) (free, used int) {
+	zeros := bytesEqual(t.tags[bucket].Load(), 0)
+	if zeros == 0 {
+		return -1, bucketSlots
 	}
-	return free, used
+	used = bucketSlots - bits.OnesCount64(zeros)
+	line := uint64(math.MaxUint32) << (p.hash >> 6 & 1 * 32)
+	if zeros&line != 0 {
+		zeros &= line
+	}
+	return bucket*bucketSlots + bits.TrailingZeros64(zeros)/8, used
 }
 
 // publish writes an entry's counts to the kernel, or removes the entry if it is empty.
@@ -301,6 +331,7 @@ func (t *table) publish(index int) {
 	connections := e.connections() + e.counted
 	dropped := t.judge(e, s.state.Load(), connections)
 	if e.isEmpty() {
+		t.setTag(index, 0)
 		s.hash.Store(0)
 		s.state.Store(0)
 		*e = entry{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync"
@@ -39,7 +40,7 @@ func newAdmission(quota uint32, clients int) *portTable {
 }
 
 func newPortTable(quota uint32, clients int) *portTable {
-	t := &portTable{table: newTable(nil, clients, byAddress, newHashKey())}
+	t := &portTable{table: newTable(newTableMemory(groupsFor(clients)), clients, byAddress, newHashKey())}
 	t.addLimit(serverPort, 1, quota, false)
 	t.table.letIn = func(k clientKey) { t.letIn = append(t.letIn, byAddress.prefix(k)) }
 	return t
@@ -60,10 +61,12 @@ func (t *portTable) count(addr netip.Addr) int { return t.table.count(serverPort
 func (t *table) slotOf(port uint16, addr netip.Addr) *slot {
 	key := t.prefixes.key(port, addr)
 	hash := t.key.hash(&key)
-	group := uint32(hash>>16) & (t.groups - 1) * groupBuckets
-	for _, bucket := range []uint32{group + uint32(hash)%groupBuckets, group + uint32(hash>>8)%groupBuckets} {
-		for i := range bucketSlots {
-			if s := &t.slots[int(bucket)*bucketSlots+i]; s.hash.Load() == hash {
+	group := int(hash>>16) & (int(t.groups) - 1) * 8
+	a := int(hash & 7)
+	for _, bucket := range []int{group + a, group + (a ^ (int(hash>>3)&7 | 1))} {
+		for i := range 8 {
+			s, tag := &t.slots[bucket*8+i], byte(t.tags[bucket].Load()>>(8*i))
+			if s.hash.Load() == hash && tag == byte(max(1, hash>>56)) {
 				return s
 			}
 		}
@@ -233,7 +236,7 @@ func TestNoCountIsLostAmongClientsThatComeAndGo(t *testing.T) {
 }
 
 func TestClientsAreToldApartByTheirPrefixAndPort(t *testing.T) {
-	table := newTable(nil, 8, newPrefixes(24, 64), newHashKey())
+	table := newTable(newTableMemory(groupsFor(8)), 8, newPrefixes(24, 64), newHashKey())
 	table.addLimit(443, 1, 2, true)
 	table.addLimit(8443, 2, 9, true)
 	for _, c := range []struct {
@@ -425,4 +428,58 @@ func hammer(t *testing.T, inc, dec func(netip.Addr) error) map[string]uint32 {
 	all.Wait()
 	const left = goroutines * (ups - downs)
 	return map[string]uint32{alice.String(): left, bob.String(): left}
+}
+
+// A predecessor may have been killed at any moment, also between the writes of a slot and of
+// its tag.
+func TestAnHeirMendsTags(t *testing.T) {
+	before := newPortTable(5, 8)
+	testkit.Must(t, before.inc(alice))
+	whole := before.slotOf(serverPort, alice)
+	for i := range before.tags {
+		before.tags[i].Store(^before.tags[i].Load() & 0xff) // none where there is a client, and one where there is none
+	}
+	if before.slotOf(serverPort, alice) != nil {
+		t.Fatal("the tag is still there")
+	}
+	heir := &portTable{table: newTable(before.tableMemory, 8, byAddress, before.key)}
+	heir.addLimit(serverPort, 1, 5, false)
+	heir.inherit(time.Hour)
+	t.Cleanup(heir.close)
+	if got := heir.slotOf(serverPort, alice); got != whole {
+		t.Errorf("alice has slot %p, want %p", got, whole)
+	}
+	var tags int
+	for i := range heir.tags {
+		tags += 8 - bits.OnesCount64(bytesEqual(heir.tags[i].Load(), 0))
+	}
+	if tags != 1 {
+		t.Errorf("%d tags, want 1", tags)
+	}
+}
+
+// The program loads the cache line in which most clients have their slot before it knows
+// that they have one there.
+func TestAFullTableHasRoomForAllAndMostAreWhereTheProgramLooksFirst(t *testing.T) {
+	table := newPortTable(1, DefaultMaxClients)
+	full, early := 0, 0
+	for i := range uint32(DefaultMaxClients) {
+		addr := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		if err := table.inc(addr); errors.Is(err, ErrFull) {
+			full++
+			continue
+		}
+		var p place
+		testkit.Must(t, table.lock(&p, serverPort, addr))
+		p.mu.Unlock()
+		if p.index/4 == p.first*2+int(p.hash>>6&1) {
+			early++
+		}
+	}
+	if full > DefaultMaxClients/10_000 { // about one in 100,000
+		t.Errorf("%d clients found no slot", full)
+	}
+	if share := float64(early) / DefaultMaxClients; share < 0.9 {
+		t.Errorf("%.2f of the clients are in the line that is loaded early", share)
+	}
 }
