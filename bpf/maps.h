@@ -83,30 +83,18 @@ struct slot {
 
 #define PORT_BITS 24
 
-#define SLOTS 8
-#define GROUP_BUCKETS 8
-
-/* Two cache lines. */
-struct bucket {
-	struct slot slots[SLOTS];
-} __attribute__((aligned(64)));
-
-/* The tags of a group of buckets, in one cache line. A bucket's word has a byte for each
- * slot: some bits of its client's hash, or zero if it is free. */
-struct tags {
-	__u64 of_bucket[GROUP_BUCKETS];
-} __attribute__((aligned(64)));
+#define SLOTS 8 /* of a bucket, in two cache lines */
+#define GROUP_BUCKETS 8 /* their tags are one cache line */
 
 /* What is protected. It may change while the program runs. */
 struct application {
 	__u32 quota;
 	__u16 policy; /* enum policy */
 	__u16 lists; /* enum lists */
-	/* The rate limit, in units of 2^rate_shift ns. Both are even. */
-	__u32 interval; /* from token to token; zero is no rate limit */
-	__u32 burst; /* how far ahead of time tokens may be taken */
+	__u64 interval_ns; /* from token to token; zero is no rate limit */
+	__u64 burst_ns; /* how far ahead of time tokens may be taken */
 	__u32 network_quota; /* zero is none */
-	__u32 rate_shift;
+	__u32 zero;
 };
 
 struct prefix {
@@ -140,7 +128,7 @@ const volatile __u32 ipv6_network_mask[4] = { 0xffffffff, 0xffffffff }; /* netwo
 const volatile __u32 network_groups = 1; /* of their table, a power of two */
 const volatile __u64 hash_key[2] = {}; /* random */
 const volatile __u32 groups = 1; /* of the table, a power of two */
-const volatile __u32 rate_lines = 1; /* a power of two */
+const volatile __u32 rate_sets = 1; /* a power of two */
 const volatile __u64 tick_ns = 10000000; /* from tick to tick of the kernel (jiffies) */
 const volatile __u8 unusual_passed = 0; /* enum unusual */
 const volatile __u64 event_interval_ns = 0; /* one event in this time; zero is none at all */
@@ -182,46 +170,49 @@ struct {
 	__type(value, struct application);
 } applications SEC(".maps");
 
-/* A table. Each client has a place in one of two buckets of a group, which its hash
- * selects. A client without a place is below its quota. */
+/* The slots of a table. Each client has a place in one of two buckets of a group, which its
+ * hash selects. A client without a place is below its quota. BPF_F_MMAPABLE aligns the map to
+ * cache lines. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, GROUP_BUCKETS * SLOTS); /* user space sets it */
+	__type(key, __u32);
+	__type(value, struct slot);
+} clients SEC(".maps"), networks SEC(".maps");
+
+/* The tags of each bucket of a table: a byte for each slot, some bits of its client's hash, or
+ * zero if it is free. Most clients of a flood have no place in the table. The tags are enough
+ * to see that, and small enough for a CPU's caches. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, GROUP_BUCKETS); /* user space sets it */
 	__type(key, __u32);
-	__type(value, struct bucket);
-} clients SEC(".maps"), networks SEC(".maps");
-
-/* The tags of a table. Most clients of a flood have no place in it. The tags are enough to
- * see that, and small enough for a CPU's caches. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1); /* user space sets it */
-	__type(key, __u32);
-	__type(value, struct tags);
+	__type(value, __u64);
 } client_tags SEC(".maps"), network_tags SEC(".maps");
 
-#define RATE_WORDS 16
+#define RATE_TAG 0x7ffULL
+#define RATE_MARK 0x800ULL
+#define RATE_LOW (RATE_MARK | RATE_TAG)
+#define RATE_SHIFT 8 /* from ns to the unit of a bucket's time */
 
-/* One cache line. */
-struct rate_words {
-	__u32 words[RATE_WORDS];
-} __attribute__((aligned(64)));
+/* The token buckets of the rate limit that a client may use: half a cache line. Each is the
+ * time at which it is full again (the virtual scheduling form of ITU-T I.371's generic cell
+ * rate algorithm), in units of 1/256 ns, which wrap around after two years. The lowest bits
+ * are not of the time: some bits of its client's hash, and a mark, set from the client's first
+ * dropped packet until one passes. A client uses its own bucket; without one, a full bucket,
+ * which becomes its own; while all are in use, the fullest one, which it shares. */
+struct rate_set {
+	__u64 buckets[4];
+} __attribute__((aligned(32)));
 
-/* The token buckets of the rate limit. A client has two words of one cache line, and may
- * share each of them with others. It is over its rate if both are empty (as in a count-min
- * sketch). Each word is the time at which its bucket is full again (the virtual scheduling
- * form of ITU-T I.371's generic cell rate algorithm), in the units of its application. Its
- * lowest bit is set from the first dropped packet until one passes. The 32 bits of the clock
- * wrap around: a time that is further ahead than an empty bucket's is in the past.
- * BPF_F_MMAPABLE aligns the words to cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1); /* user space sets it */
 	__type(key, __u32);
-	__type(value, struct rate_words);
+	__type(value, struct rate_set);
 } rates SEC(".maps");
 
 /* User space sets their size. The program only checks that a value is not zero; the

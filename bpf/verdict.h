@@ -218,7 +218,7 @@ static __always_inline __u64 hash_of(const struct key *k)
 	SIP_ROUND(v0, v1, v2, v3);
 	SIP_ROUND(v0, v1, v2, v3);
 	v0 ^= v1 ^ v2 ^ v3;
-	return v0 ? v0 : 1; /* zero is a free place */
+	return v0 | 1ULL << 15; /* zero is a free place; nothing else uses this bit */
 }
 
 #define EVERY_BYTE(x) ((x) * 0x0101010101010101ULL)
@@ -239,50 +239,90 @@ static __always_inline __u32 first_of(__u64 bytes)
 	return (((bytes & -bytes) >> 7) * 0x0001020304050607ULL) >> 56;
 }
 
-/* The client's place in a table, if it has one. For a client without a place only tags are
- * read, unless another client of its buckets has the same tag: about one in 30, if the
- * table is full. */
-static __always_inline struct slot *find(void *table, void *table_tags, __u32 groups_of, __u64 hash)
+/* A client's buckets in a table of some groups. */
+static __always_inline __u32 first_bucket(__u32 groups_of, __u64 hash)
 {
-	__u32 group = (hash >> 16) & (groups_of - 1);
-	__u32 first = hash & (GROUP_BUCKETS - 1);
-	__u32 second = first ^ (((hash >> 3) & (GROUP_BUCKETS - 1)) | 1);
-	__u32 index = group * GROUP_BUCKETS + first;
-	struct tags *t = bpf_map_lookup_elem(table_tags, &group);
-	__u64 left, left_second;
-	struct bucket *b;
+	return ((hash >> 16) & (groups_of - 1)) * GROUP_BUCKETS + (hash & (GROUP_BUCKETS - 1));
+}
 
-	if (!t)
-		return NULL;
-	left = matches(t->of_bucket[first], hash);
-	left_second = matches(t->of_bucket[second], hash);
-	if (!(left | left_second))
-		return NULL;
-	b = bpf_map_lookup_elem(table, &index);
-	if (!b)
-		return NULL;
-	/* Nine in ten clients have a place in this cache line. A CPU that expects to find the
-	 * client loads it together with the tags. */
-	(void)*(volatile __u64 *)&b->slots[((hash >> 6) & 1) * (SLOTS / 2)].hash;
+static __always_inline __u32 second_bucket(__u32 groups_of, __u64 hash)
+{
+	return first_bucket(groups_of, hash) ^ (((hash >> 3) & (GROUP_BUCKETS - 1)) | 1);
+}
+
+/* Returns the number of a client's place in a table, negative if it has none. */
+static __always_inline int search(void *table, void *table_tags, __u32 groups_of, __u64 hash)
+{
+	__u32 bucket = first_bucket(groups_of, hash), second = second_bucket(groups_of, hash);
+	__u64 *tags = bpf_map_lookup_elem(table_tags, &bucket);
+	__u64 *second_tags = bpf_map_lookup_elem(table_tags, &second);
+	__u64 left, left_second;
+
+	if (!tags || !second_tags)
+		return -1;
+	left = matches(*tags, hash);
+	left_second = matches(*second_tags, hash);
 	for (int i = 0; i < 2 * SLOTS; i++) {
-		__u32 n;
+		struct slot *s;
+		__u32 index;
 
 		if (!left) {
 			if (!left_second)
-				return NULL;
+				return -1;
 			left = left_second;
 			left_second = 0;
-			index = group * GROUP_BUCKETS + second;
-			b = bpf_map_lookup_elem(table, &index);
-			if (!b)
-				return NULL;
+			bucket = second;
 		}
-		n = first_of(left) & (SLOTS - 1);
-		if (b->slots[n].hash == hash)
-			return &b->slots[n];
+		index = bucket * SLOTS + first_of(left);
+		s = bpf_map_lookup_elem(table, &index);
+		if (!s)
+			return -1;
+		if (s->hash == hash)
+			return index;
 		left &= left - 1;
 	}
-	return NULL;
+	return -1;
+}
+
+/* As global functions they are verified once. */
+__noinline int search_clients(__u64 hash)
+{
+	return search(&clients, &client_tags, groups, hash);
+}
+
+__noinline int search_networks(__u64 hash)
+{
+	return search(&networks, &network_tags, network_groups, hash);
+}
+
+/* The client's place in the table of clients, if it has one. For a client without a place
+ * only tags are read, unless another client of its buckets has the same tag: about one in
+ * 30, if the table is full. */
+static __always_inline struct slot *find_client(__u64 hash)
+{
+	__u32 bucket = first_bucket(groups, hash), second = second_bucket(groups, hash);
+	__u32 index = bucket * SLOTS + ((hash >> 6) & 1) * (SLOTS / 2);
+	__u64 *tags = bpf_map_lookup_elem(&client_tags, &bucket);
+	__u64 *second_tags = bpf_map_lookup_elem(&client_tags, &second);
+	struct slot *s;
+	__u64 left;
+
+	if (!tags || !second_tags)
+		return NULL;
+	left = matches(*tags, hash);
+	if (!(left | matches(*second_tags, hash)))
+		return NULL;
+	/* Nine in ten clients have a place in this cache line. A CPU that expects to find the
+	 * client loads it together with the tags. */
+	s = bpf_map_lookup_elem(&clients, &index);
+	if (s)
+		(void)*(volatile __u64 *)&s->hash;
+	index = bucket * SLOTS + first_of(left);
+	s = bpf_map_lookup_elem(&clients, &index);
+	if (s && s->hash == hash)
+		return s;
+	index = search_clients(hash);
+	return bpf_map_lookup_elem(&clients, &index); /* there is no place -1 */
 }
 
 /* Returns whether a handshake is in progress from a source port, or from
@@ -340,11 +380,13 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 {
 	struct slot *s;
 	struct key k;
+	__u32 index;
 
 	if (!d || !quota)
 		return 0;
 	make_key(d, &k, ipv4_network_mask, ipv6_network_mask);
-	s = find(&networks, &network_tags, network_groups, hash_of(&k));
+	index = search_networks(hash_of(&k));
+	s = bpf_map_lookup_elem(&networks, &index);
 	if (!s || s->connections < quota)
 		return 0;
 	if (outlives && owned_until_ns < bpf_ktime_get_ns())
@@ -354,57 +396,88 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 	return 1;
 }
 
-/* Returns all bits if a number is below another, and none if not. In a flood, no CPU can
- * predict that of two debts. */
-static __always_inline __u32 if_below(__u64 a, __u64 b)
+/* Returns all bits of a negative number's sign. The compiler must not know what they are, or
+ * it makes branches of them, which no CPU can predict in a flood. */
+static __always_inline __s64 if_negative(__s64 x)
 {
-	return (__s64)(a - b) >> 63;
+	x >>= 63;
+	asm volatile("" : "+r"(x));
+	return x;
 }
 
-/* Returns how far ahead of time tokens were taken from a bucket. */
-static __always_inline __u32 debt_of(__u32 word, __u32 now, const struct application *a)
+static __always_inline __s64 lower_of(__s64 a, __s64 b)
 {
-	__u32 debt = (word & ~1U) - now;
-
-	return debt & if_below(debt, a->burst + a->interval + 1);
+	return b + ((a - b) & if_negative(a - b));
 }
 
-/* Returns 1 if the client may open a connection now. It takes a token from its fuller
- * bucket. The other becomes as empty, unless clients that share it have emptied it
- * further (conservative update: Estan and Varghese, 2002). That is a plain store: a token
- * that another CPU takes from the same bucket at that moment may stay in it. Ticks are the
- * clock that costs least. */
+/* Returns a negative number if a bucket is the client's own. */
+static __always_inline __s64 is_own(__u64 bucket, __u64 tag)
+{
+	return ((bucket ^ tag) & RATE_TAG) - 1;
+}
+
+/* Returns a number that is lower, the better a client should use a bucket: its own before any
+ * other, and a fuller one before an emptier one. The lowest bits are the bucket's number. */
+static __always_inline __s64 rank(__u64 bucket, __u64 tag, __u64 now, int number)
+{
+	__s64 debt = (bucket & ~RATE_LOW) - now;
+	__s64 own = if_negative(is_own(bucket, tag));
+
+	return (debt >> 2 & ~own) | (own & -(1LL << 62)) | number;
+}
+
+/* Returns the number of the bucket that a client should use. In nearly all cases it is the
+ * one that its hash prefers, and the CPU need not wait for the others. */
+static __always_inline __u32 choose(volatile __u64 *b, __u64 tag, __u64 now, __u32 preferred)
+{
+	__u64 first = b[preferred];
+
+	if (is_own(first, tag) < 0)
+		return preferred;
+	if ((__s64)((first & ~RATE_LOW) - now) <= 0 &&
+	    (is_own(b[0], tag) | is_own(b[1], tag) | is_own(b[2], tag) | is_own(b[3], tag)) >= 0)
+		return preferred;
+	return lower_of(lower_of(rank(b[0], tag, now, 0), rank(b[1], tag, now, 1)),
+			lower_of(rank(b[2], tag, now, 2), rank(b[3], tag, now, 3))) & 3;
+}
+
+/* Returns 1 if the client may open a connection now, and takes a token. */
 static __always_inline int within_rate(__u64 hash, struct key *k, const struct application *a)
 {
-	__u32 now = (bpf_jiffies64() * tick_ns >> (a->rate_shift & 63)) & ~1ULL;
-	__u32 line = (hash >> 32) & (rate_lines - 1);
-	__u32 first = (hash >> 56) & (RATE_WORDS - 1);
-	__u32 differ = ((hash >> 60) & (RATE_WORDS - 1)) | 1; /* bits of the two numbers */
-	struct rate_words *l = bpf_map_lookup_elem(&rates, &line);
+	__s64 interval = a->interval_ns << RATE_SHIFT, burst = a->burst_ns << RATE_SHIFT;
+	__u64 tag = hash & RATE_TAG;
+	__u32 i = (hash >> 32) & (rate_sets - 1);
+	struct rate_set *s = bpf_map_lookup_elem(&rates, &i);
 
-	if (!l)
+	if (!s)
 		return 0;
-	for (int i = 0; i < RATE_ATTEMPTS; i++) {
-		volatile __u32 *words = l->words;
-		__u32 word = words[first], word2 = words[first ^ differ];
-		__u32 debt = debt_of(word, now, a), debt2 = debt_of(word2, now, a);
-		__u32 second_is_fuller = if_below(debt2, debt);
-		__u32 fuller = first ^ (differ & second_is_fuller);
-		__u32 old = word ^ ((word ^ word2) & second_is_fuller);
-		__u32 least = debt ^ ((debt ^ debt2) & second_is_fuller);
-		__u32 most = debt ^ debt2 ^ least;
-		__u32 taken = least + a->interval;
+	for (int n = 0; n < RATE_ATTEMPTS; n++) {
+		volatile __u64 *buckets = s->buckets, *bucket;
+		__u64 now = bpf_jiffies64() * tick_ns << RATE_SHIFT;
+		__u64 old, low;
+		__s64 debt;
+		int own;
 
-		if (least > a->burst) {
-			if (!(old & 1) && __sync_val_compare_and_swap(&words[fuller], old, old | 1) == old)
+		bucket = &buckets[choose(buckets, tag, now, hash >> 11 & 3) & 3];
+		old = *bucket;
+		own = (old & RATE_TAG) == tag;
+		debt = (old & ~RATE_LOW) - now;
+		low = own || debt <= 0 ? tag : old & RATE_LOW;
+		if (debt < 0)
+			debt = 0;
+		if (debt > burst) {
+			/* A bucket that is emptier than these settings allow was used before they changed. It
+			 * becomes just empty, or its client would wait for tokens of the old rate. */
+			__u64 from = (now + (debt < burst + interval ? debt : burst + interval)) & ~RATE_LOW;
+
+			if (own && old != (from | RATE_MARK | tag) &&
+			    __sync_val_compare_and_swap(bucket, old, from | RATE_MARK | tag) == old && !(old & RATE_MARK))
 				send_event(k, EVENT_OVER_RATE);
 			return 0;
 		}
-		if (__sync_val_compare_and_swap(&words[fuller], old, now + taken) != old)
+		if (__sync_val_compare_and_swap(bucket, old, ((now + debt + interval) & ~RATE_LOW) | low) != old)
 			continue;
-		if (most < taken)
-			words[fuller ^ differ] = (now + taken) | ((word ^ word2 ^ old) & 1);
-		if (old & 1)
+		if (own && old & RATE_MARK)
 			send_event(k, EVENT_UNDER_RATE);
 		return 1;
 	}
@@ -423,7 +496,7 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 
 	make_key(d, &k, ipv4_mask, ipv6_mask);
 	hash = hash_of(&k);
-	client = find(&clients, &client_tags, groups, hash);
+	client = find_client(hash);
 	/* Merged packets of a client that has connections are usually theirs. */
 	opens = client ? kind > KIND_MERGED && !continues(d, kind, client) : kind >= KIND_MERGED;
 	why = judge_quota(d, &k, client, kind, a, netfilter);
@@ -431,9 +504,20 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 		return why;
 	if (limits_networks && opens && is_network_full(d, a->network_quota))
 		return DROP_NETWORK;
-	if (kind < KIND_TOKEN || !a->interval)
+	if (kind < KIND_TOKEN || !a->interval_ns)
 		return why;
 	return within_rate(hash, &k, a) ? why : DROP_RATE;
+}
+
+/* Global functions are verified once, not once for each way to read a packet. */
+__noinline int judge_known(const struct datagram *d, const struct application *a, __u32 kind)
+{
+	return d && a ? judge_client(d, a, kind, 0) : PASS_MALFORMED;
+}
+
+__noinline int judge_known_netfilter(const struct datagram *d, const struct application *a, __u32 kind)
+{
+	return d && a ? judge_client(d, a, kind, 1) : PASS_MALFORMED;
 }
 
 static __always_inline enum reason judge(const struct view *v, const struct datagram *d, const struct application *a)
@@ -457,7 +541,7 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 		return PASS_NOT_QUIC;
 	if ((kind == KIND_INITIAL || kind == KIND_TOKEN) && d->length < QUIC_MIN_INITIAL)
 		return DROP_SHORT_INITIAL;
-	return judge_client(d, a, kind, v->hook == HOOK_NETFILTER);
+	return v->hook == HOOK_NETFILTER ? judge_known_netfilter(d, a, kind) : judge_known(d, a, kind);
 }
 
 /* Sends a dropped packet to user space, unless there are too many. */

@@ -237,7 +237,7 @@ func (o *Options) applications() []gatewayApplication {
 }
 
 func (a *gatewayApplication) setRate(r rate) {
-	a.Interval, a.Burst, a.RateShift = r.interval, r.burst, r.shift
+	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }
 
 // hook is what differs between the programs of the modes.

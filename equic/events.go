@@ -16,7 +16,9 @@ const (
 	Unblocked EventKind = "unblocked"
 	// RateLimited: the first packet of a client over its rate was dropped.
 	RateLimited EventKind = "rate_limited"
-	// RateLifted: a packet of a client that was over its rate passed again.
+	// RateLifted: a packet of a client that was over its rate passed again. There is no such
+	// event if, in the meantime, another client took the bucket of tokens that was the
+	// client's. A client that shares a bucket has no events of its rate.
 	RateLifted EventKind = "rate_lifted"
 	// Attached: the program is attached again, or the interface was renamed. The event
 	// has no client.

@@ -137,30 +137,31 @@ func (w *twin) compare(tb testing.TB, frame []byte, connections uint32, handshak
 	return w.compareToken(tb, want)
 }
 
+const rateTag = 1<<11 - 1 // RATE_TAG in bpf/maps.h
+
 // compareToken checks who took a token, and resets it.
 func (w *twin) compareToken(tb testing.TB, want judgement) string {
 	tb.Helper()
 	if !want.token && w.program.options.InitialsPerSecond == 0 {
 		return ""
 	}
-	lines := w.objs.Rates.MaxEntries()
-	var got, expected []uint32
-	for i := range lines {
-		var line gatewayRateWords
-		testkit.Must(tb, w.objs.Rates.Lookup(i, &line))
-		for j, word := range line.Words {
-			if word != 0 {
-				got = append(got, i*rateWords+uint32(j))
+	type taken struct{ set, tag uint64 }
+	var got, expected []taken
+	sets := w.objs.Rates.MaxEntries()
+	for i := range sets {
+		var s gatewayRateSet
+		testkit.Must(tb, w.objs.Rates.Lookup(i, &s))
+		for _, bucket := range s.Buckets {
+			if bucket != 0 {
+				got = append(got, taken{uint64(i), bucket & rateTag})
 			}
 		}
-		testkit.Must(tb, w.objs.Rates.Put(i, &gatewayRateWords{}))
+		testkit.Must(tb, w.objs.Rates.Put(i, &gatewayRateSet{}))
 	}
 	if want.token {
 		key := w.key(want.client)
 		hash := w.clients.key.hash(&key)
-		line, word := uint32(hash>>32)%lines*rateWords, uint32(hash>>56)%rateWords
-		expected = []uint32{line + word, line + word ^ (uint32(hash>>60)%rateWords | 1)}
-		slices.Sort(expected)
+		expected = []taken{{hash >> 32 % uint64(sets), hash & rateTag}}
 	}
 	if !slices.Equal(expected, got) {
 		return fmt.Sprintf("takes a token (-reference +program):\n%s", cmp.Diff(expected, got))

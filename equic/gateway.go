@@ -376,7 +376,7 @@ func (g *Gateway) Stats() (Stats, error) {
 	s, err := readStats(g.objs.Packets, g.objs.EventsLost, g.options.Ports)
 	s.EventsLost += g.events.lostEvents()
 	g.each(func(t *table) { s.Full += t.full.Load() })
-	s.HalfOpen = g.HalfOpen()
+	s.HalfOpen, s.HalfOpenLimit = g.HalfOpen(), g.options.HalfOpen.Total
 	return s, err
 }
 

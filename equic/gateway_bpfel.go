@@ -18,21 +18,10 @@ type gatewayApplication struct {
 	Quota        uint32
 	Policy       uint16
 	Lists        uint16
-	Interval     uint32
-	Burst        uint32
+	IntervalNs   uint64
+	BurstNs      uint64
 	NetworkQuota uint32
-	RateShift    uint32
-}
-
-type gatewayBucket struct {
-	_     structs.HostLayout
-	Slots [8]struct {
-		_           structs.HostLayout
-		Hash        uint64
-		Connections uint32
-		Ports       [3]uint8
-		Dropped     uint8
-	}
+	Zero         uint32
 }
 
 type gatewayPrefix struct {
@@ -44,14 +33,17 @@ type gatewayPrefix struct {
 	}
 }
 
-type gatewayRateWords struct {
-	_     structs.HostLayout
-	Words [16]uint32
+type gatewayRateSet struct {
+	_       structs.HostLayout
+	Buckets [4]uint64
 }
 
-type gatewayTags struct {
-	_        structs.HostLayout
-	OfBucket [8]uint64
+type gatewaySlot struct {
+	_           structs.HostLayout
+	Hash        uint64
+	Connections uint32
+	Ports       [3]uint8
+	Dropped     uint8
 }
 
 // Names of all BPF objects in the ELF.
@@ -93,7 +85,7 @@ const (
 	gatewayVarNetworkGroups    = "network_groups"
 	gatewayVarOutlives         = "outlives"
 	gatewayVarOwnedUntilNs     = "owned_until_ns"
-	gatewayVarRateLines        = "rate_lines"
+	gatewayVarRateSets         = "rate_sets"
 	gatewayVarSampleBurstNs    = "sample_burst_ns"
 	gatewayVarSampleIntervalNs = "sample_interval_ns"
 	gatewayVarSamplesFullNs    = "samples_full_ns"
@@ -190,7 +182,7 @@ type gatewayVariableSpecs struct {
 	NetworkGroups    *ebpf.VariableSpec `ebpf:"network_groups"`
 	Outlives         *ebpf.VariableSpec `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.VariableSpec `ebpf:"owned_until_ns"`
-	RateLines        *ebpf.VariableSpec `ebpf:"rate_lines"`
+	RateSets         *ebpf.VariableSpec `ebpf:"rate_sets"`
 	SampleBurstNs    *ebpf.VariableSpec `ebpf:"sample_burst_ns"`
 	SampleIntervalNs *ebpf.VariableSpec `ebpf:"sample_interval_ns"`
 	SamplesFullNs    *ebpf.VariableSpec `ebpf:"samples_full_ns"`
@@ -272,7 +264,7 @@ type gatewayVariables struct {
 	NetworkGroups    *ebpf.Variable `ebpf:"network_groups"`
 	Outlives         *ebpf.Variable `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.Variable `ebpf:"owned_until_ns"`
-	RateLines        *ebpf.Variable `ebpf:"rate_lines"`
+	RateSets         *ebpf.Variable `ebpf:"rate_sets"`
 	SampleBurstNs    *ebpf.Variable `ebpf:"sample_burst_ns"`
 	SampleIntervalNs *ebpf.Variable `ebpf:"sample_interval_ns"`
 	SamplesFullNs    *ebpf.Variable `ebpf:"samples_full_ns"`

@@ -182,12 +182,10 @@ func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	})
 	counts := make(map[string]uint32)
 	for i := range g.objs.Clients.MaxEntries() {
-		var bucket gatewayBucket
-		testkit.Must(t, g.objs.Clients.Lookup(i, &bucket))
-		for _, s := range bucket.Slots {
-			if s.Hash != 0 {
-				counts[addresses[s.Hash]] = s.Connections
-			}
+		var s gatewaySlot
+		testkit.Must(t, g.objs.Clients.Lookup(i, &s))
+		if s.Hash != 0 {
+			counts[addresses[s.Hash]] = s.Connections
 		}
 	}
 	return counts

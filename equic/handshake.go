@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -14,19 +15,22 @@ var ErrOverQuota = errors.New("client is over quota")
 
 // Defaults of HalfOpenLimits.
 const (
-	// DefaultHalfOpen is enough for 2,500 new connections per second at a round-trip
-	// time of 50 ms.
-	DefaultHalfOpen = 128
+	// DefaultHalfOpenPerCPU is enough for 640 new connections per second at a round-trip
+	// time of 50 ms. A CPU signs about as many with an RSA key of 2048 bits.
+	DefaultHalfOpenPerCPU = 32
 	// DefaultHalfOpenPerClient is more handshakes than the clients behind one address have
 	// in progress at once.
-	DefaultHalfOpenPerClient = 64
+	DefaultHalfOpenPerClient = 32
 )
+
+// DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses.
+func DefaultHalfOpen() int { return DefaultHalfOpenPerCPU * runtime.GOMAXPROCS(0) }
 
 // HalfOpenLimits limit the handshakes in progress from addresses that are not
 // validated. An attempt above a limit is not dropped: the server answers with a Retry,
 // and does nothing more for it until the client returns with the token.
 type HalfOpenLimits struct {
-	// Total is the limit for all clients together. Zero is DefaultHalfOpen.
+	// Total is the limit for all clients together. Zero is DefaultHalfOpen().
 	Total int
 	// PerClient is the limit for each client. Zero is DefaultHalfOpenPerClient. The
 	// client's quota is a further limit on its handshakes and connections together.
@@ -35,7 +39,7 @@ type HalfOpenLimits struct {
 
 func (l HalfOpenLimits) complete() HalfOpenLimits {
 	if l.Total == 0 {
-		l.Total = DefaultHalfOpen
+		l.Total = DefaultHalfOpen()
 	}
 	if l.PerClient == 0 {
 		l.PerClient = DefaultHalfOpenPerClient

@@ -52,7 +52,7 @@ func (l *loaded) mapTable(tags, buckets *ebpf.Map) (tableMemory, error) {
 
 // mapMemory maps a map into memory until l is closed.
 func (l *loaded) mapMemory(m *ebpf.Map) ([]byte, error) {
-	size := int(m.MaxEntries() * m.ValueSize())
+	size := int(m.MaxEntries()) * int(m.ValueSize())
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map a table into memory: %w", err)
@@ -100,12 +100,13 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, err
 	}
 	groups := groupsFor(o.MaxClients)
-	rateLines := max(1, nextPowerOfTwo(uint32(o.MaxClients))*wordsPerClient/rateWords) // validated
-	specs.ClientTags.MaxEntries, specs.Clients.MaxEntries = groups, groups*groupBuckets
-	specs.Rates.MaxEntries = rateLines
+	rateSets := max(1, nextPowerOfTwo(uint32(o.MaxClients))/4) // validated
+	buckets := groups * groupBuckets
+	specs.ClientTags.MaxEntries, specs.Clients.MaxEntries = buckets, buckets*bucketSlots
+	specs.Rates.MaxEntries = rateSets
 	specs.Quotas.MaxEntries = uint32(len(o.Quotas)) + 1
 	if o.Networks.Quota > 0 {
-		specs.NetworkTags.MaxEntries, specs.Networks.MaxEntries = groups, groups*groupBuckets
+		specs.NetworkTags.MaxEntries, specs.Networks.MaxEntries = buckets, buckets*bucketSlots
 	}
 	specs.Allowed.MaxEntries = uint32(o.MaxPrefixes) + 1 // validated; allIPv4 is always there
 	specs.Denied.MaxEntries = uint32(o.MaxPrefixes) + 1
@@ -119,7 +120,7 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		specs.Ipv6Mask.Set(mask(o.IPv6Prefix)),
 		specs.HashKey.Set(l.key),
 		specs.Groups.Set(groups),
-		specs.RateLines.Set(rateLines),
+		specs.RateSets.Set(rateSets),
 		specs.TickNs.Set(uint64(tick)),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
@@ -194,12 +195,6 @@ func (l *loaded) writeQuotas(o Options) error {
 	}
 	return nil
 }
-
-// The words of the rate limit.
-const (
-	rateWords      = 16 // in a cache line
-	wordsPerClient = 2
-)
 
 // tables returns tables that count in the memory of the kernel's maps.
 func (l *loaded) tables(o Options) counts {

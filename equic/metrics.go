@@ -31,6 +31,7 @@ import (
 //	equic_quota{port}                       connections that each client may have
 //	equic_list_prefixes{list,source}        prefixes on the list allowed or denied, each once; the source is file (the feed) or other
 //	equic_half_open{address}                handshakes in progress; the address is validated or unvalidated
+//	equic_half_open_limit                   those of unvalidated addresses above which new ones are validated
 //	equic_table_full_total                  times that there was no room for a client
 //	equic_events_lost_total                 events that were not delivered
 func MetricsHandler(g *Gateway) http.Handler {
@@ -75,6 +76,8 @@ func (g *Gateway) writeMetrics(w io.Writer) error {
 	m.head("equic_half_open", "gauge", "Handshakes in progress.")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Validated), "address", "validated")
 	m.sample("equic_half_open", uint64(s.HalfOpen.Unvalidated), "address", "unvalidated")
+	m.head("equic_half_open_limit", "gauge", "Unvalidated handshakes in progress above which new ones are validated.")
+	m.sample("equic_half_open_limit", uint64(s.HalfOpenLimit)) // validated
 	m.head("equic_table_full_total", "counter", "Times that there was no place for a client.")
 	m.sample("equic_table_full_total", s.Full)
 	m.head("equic_events_lost_total", "counter", "Events that were not delivered.")

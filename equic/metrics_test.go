@@ -22,6 +22,7 @@ func metricsOf(t *testing.T, g *Gateway) *httptest.ResponseRecorder {
 func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	p := newProgram(t, Options{
 		Ports: []Port{{Number: 443, Quota: 2}, {Number: 8443, Quota: 9}}, MaxClients: 8,
+		HalfOpen:   HalfOpenLimits{Total: 100},
 		Events:     make(chan Event), // never read
 		Allowed:    prefixList("198.18.0.0/24"),
 		Denied:     prefixList("198.18.1.0/24", "198.18.2.0/24", "198.18.3.0/24"),

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -345,16 +344,11 @@ func validQuota(n int) error {
 	return nil
 }
 
-// rate is a token bucket in the program's form (struct application in bpf/maps.h): the
-// time between two tokens, and how far ahead of time tokens may be taken. Both are even
-// numbers of units of 1<<shift ns. Zero is no limit.
+// rate is a token bucket in the program's form: the time between two tokens, and how
+// far ahead of time tokens may be taken. Zero is no limit.
 type rate struct {
-	interval, burst, shift uint32
+	interval, burst time.Duration
 }
-
-// intervalBits are enough for a rate that is exact to 0.2 %, and leave room in 32 bits for
-// the highest burst three times.
-const intervalBits = 10
 
 // The smallest default burst, and the range of valid rates and bursts.
 const (
@@ -362,7 +356,8 @@ const (
 	minRate         = 0.001
 	maxRate         = 1e6
 	maxBurst        = 1e6
-	// clockTick is the longest time from tick to tick of the program's coarse clock: the
+	maxBurstTime    = 100 * 24 * time.Hour // the program's times wrap around after more than two years
+	// clockTick is the longest time from tick to tick of the program's clock: the
 	// packets in between arrive at once.
 	clockTick = 10 * time.Millisecond
 )
@@ -381,8 +376,10 @@ func newRate(perSecond float64, burst int) (rate, error) {
 		burst = max(minDefaultBurst, int(math.Ceil(perSecond)))
 	}
 	burst = max(burst, int(math.Ceil(perSecond*clockTick.Seconds())))
-	ns := float64(time.Second) / perSecond
-	shift := max(0, bits.Len64(uint64(ns))-intervalBits)
-	interval := 2 * uint32(math.Round(ns/float64(uint64(2)<<shift)))
-	return rate{interval: interval, burst: uint32(burst-1) * interval, shift: uint32(shift)}, nil
+	interval := time.Duration(float64(time.Second) / perSecond)
+	if time.Duration(burst) > maxBurstTime/interval {
+		return rate{}, fmt.Errorf("burst is %d: at %v initials per second it would take more than %v to come back; "+
+			"give a smaller one", burst, perSecond, maxBurstTime)
+	}
+	return rate{interval: interval, burst: time.Duration(burst-1) * interval}, nil
 }

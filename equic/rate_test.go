@@ -2,6 +2,7 @@ package equic
 
 import (
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -37,28 +38,42 @@ func TestARateHoldsForEachClientAlone(t *testing.T) {
 func TestTokensComeBackWithTime(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: 20, Burst: 1})
 	frame := datagram(t, stranger, initial())
-	p.expect(t, frame, PassUnknownClient, serverPort)
 	start := time.Now()
+	p.expect(t, frame, PassUnknownClient, serverPort)
+	taken := time.Now()
 	testkit.Await(t, "the client may open a connection again", func() bool { return p.run(t, frame) == xdpPass })
-	if waited := time.Since(start); waited > 5*time.Second {
+	if waited := time.Since(start); waited < 50*time.Millisecond-clockTick {
+		t.Errorf("waited only %v for a token of 50 ms", waited)
+	}
+	if waited := time.Since(taken); waited > 5*time.Second {
 		t.Errorf("waited %v for a token of 50 ms", waited)
 	}
 }
 
-// Far more attempts than the rate allows, in a measured time: no more tokens are taken
-// than there were.
+// Far more attempts than the rate allows, on all CPUs at once and in a measured time: no more
+// tokens are taken than there were.
 func TestNoMorePassThanTheRateAndTheBurst(t *testing.T) {
 	const perSecond, burst = 200, 10
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: perSecond, Burst: burst})
 	frame := datagram(t, stranger, initial())
 	start := time.Now()
-	var passed float64
-	for range 5000 {
-		if p.run(t, frame) == xdpPass {
-			passed++
-		}
+	failed := make(chan error)
+	for range runtime.NumCPU() {
+		go func() {
+			var err error
+			for err == nil && time.Since(start) < 300*time.Millisecond {
+				_, _, err = p.objs.Program.Benchmark(frame, 1000, nil)
+			}
+			failed <- err
+		}()
+	}
+	for range runtime.NumCPU() {
+		testkit.Must(t, <-failed)
 	}
 	took := time.Since(start).Seconds()
+	s, err := p.Stats()
+	testkit.Must(t, err)
+	passed := float64(s.Packets[PassUnknownClient])
 	if most := burst + 1 + perSecond*(took+clockTick.Seconds()); passed > most {
 		t.Errorf("%v passed in %v s, want %v at most", passed, took, most)
 	}
@@ -161,49 +176,92 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 	send(PassUnknownClient)
 }
 
-// countersOf returns the numbers of a client's two counters of the rate limit, if there are
-// as few counters as possible.
-func countersOf(key hashKey, addr netip.Addr) [2]uint64 {
-	k := byAddress.key(serverPort, addr)
-	hash := key.hash(&k)
-	first := hash >> 56 % rateWords
-	return [...]uint64{first, first ^ (hash>>60%rateWords | 1)}
-}
-
-// withCounters returns a client that has these counters.
-func withCounters(key hashKey, a, b uint64) netip.Addr {
-	addr := netip.MustParseAddr("198.51.0.1")
-	for c := countersOf(key, addr); c != [...]uint64{a, b} && c != [...]uint64{b, a}; c = countersOf(key, addr) {
-		addr = addr.Next()
+// strangers returns clients that are distinguished in the rate limit, if all use one set.
+func strangers(t *testing.T, p *program, n int) []string {
+	t.Helper()
+	var list []string
+	seen := make(map[uint64]bool)
+	for addr := netip.MustParseAddr("198.51.0.1"); len(list) < n; addr = addr.Next() {
+		k := byAddress.key(serverPort, addr)
+		if tag := p.clients.key.hash(&k) & rateTag; !seen[tag] {
+			seen[tag] = true
+			list = append(list, addr.String())
+		}
 	}
-	return addr
+	return list
 }
 
-// A client that shares one of its counters with otown over their rate still has the other.
-func TestClientsThatShareACounterOfTheRateLimit(t *testing.T) {
-	const own, second, third = 0, 1, 2 // of the even counters, and of the odd ones: a client has one of each
-	type step struct{ even, odd, packets, pass int }
-	for name, steps := range map[string][]step{
-		"alone":                      {{own, own, 5, 4}},
-		"the first with an attacker": {{own, second, 5, 4}, {own, own, 5, 4}},
-		"the other with an attacker": {{second, own, 5, 4}, {own, own, 5, 4}},
-		"each with an attacker":      {{own, second, 5, 4}, {second, own, 5, 4}, {own, own, 5, 0}},
-		"one with an attacker, the other with two that have tokens left": {
-			{second, own, 5, 4}, {own, second, 3, 3}, {own, third, 3, 3}, {own, own, 5, 1},
-		},
+// A set has four buckets. As long as they are in use, a fifth client shares one.
+func TestClientsOverTheirRateTakeNoTokensOfOthers(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 3, MaxClients: 1})
+	all := strangers(t, p, 5)
+	for _, addr := range all[:4] {
+		for _, reason := range []string{PassUnknownClient, PassUnknownClient, PassUnknownClient, DropRate, DropRate} {
+			p.expect(t, datagram(t, addr, initial()), reason, serverPort)
+		}
+	}
+	p.expect(t, datagram(t, all[4], initial()), DropRate, serverPort)
+}
+
+func TestAClientWithoutABucketSharesTheFullest(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 3, MaxClients: 1})
+	all := strangers(t, p, 6)
+	for i, taken := range []int{3, 1, 2, 3} {
+		for range taken {
+			p.expect(t, datagram(t, all[i], initial()), PassUnknownClient, serverPort)
+		}
+	}
+	for _, step := range []struct {
+		client int
+		reason string
+	}{
+		{4, PassUnknownClient}, // of the second's, which has two left
+		{5, PassUnknownClient}, // of the second's or the third's
+		{4, PassUnknownClient}, // of the other
+		{4, DropRate},
+		{1, DropRate},
+		{2, DropRate},
 	} {
-		t.Run(name, func(t *testing.T) {
-			p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 4, MaxClients: 1})
-			for _, s := range steps {
-				from := withCounters(p.clients.key, uint64(2*s.even), uint64(2*s.odd+1)).String()
-				for n := range s.packets {
-					want := PassUnknownClient
-					if n >= s.pass {
-						want = DropRate
-					}
-					p.expect(t, datagram(t, from, initial()), want, serverPort)
-				}
-			}
-		})
+		p.expect(t, datagram(t, all[step.client], initial()), step.reason, serverPort)
 	}
+}
+
+// A client gives its bucket to others once its tokens have come back.
+func TestABucketThatIsFullAgainIsFree(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: 20, Burst: 1, MaxClients: 1})
+	all := strangers(t, p, 6)
+	for _, addr := range all {
+		frame := datagram(t, addr, initial())
+		testkit.Await(t, "a token", func() bool { return p.run(t, frame) == xdpPass })
+	}
+}
+
+// A bucket that was emptied further than a new burst allows is not full.
+func TestALowerBurstRefillsNoBucket(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 10})
+	frame := datagram(t, stranger, initial())
+	for range 10 {
+		p.expect(t, frame, PassUnknownClient, serverPort)
+	}
+	for _, burst := range []int{10, 4, 1} {
+		p.expect(t, frame, DropRate, serverPort)
+		testkit.Must(t, p.SetRate(serverPort, slow, burst))
+		p.expect(t, frame, DropRate, serverPort)
+	}
+}
+
+// Ports may have different limits, and their clients share sets.
+func TestPortsDoNotRefillTheBucketsOfEachOther(t *testing.T) {
+	p := newProgram(t, Options{
+		Ports:      []Port{{Number: serverPort, InitialsPerSecond: slow, Burst: 5}, {Number: 443, InitialsPerSecond: maxRate}},
+		MaxClients: 1,
+	})
+	frame := datagram(t, stranger, initial())
+	for range 5 {
+		p.expect(t, frame, PassUnknownClient, serverPort)
+	}
+	for _, addr := range strangers(t, p, 50) {
+		p.expect(t, datagramTo(t, addr, 443, initial()), PassUnknownClient, 443)
+	}
+	p.expect(t, frame, DropRate, serverPort)
 }

@@ -93,6 +93,8 @@ type Stats struct {
 	// HalfOpen is how many of the handshakes that Gateway.Begin counted are still in
 	// progress.
 	HalfOpen HalfOpen
+	// HalfOpenLimit is HalfOpenLimits.Total.
+	HalfOpenLimit int
 	// EventsLost is the number of events that were not delivered: they were above the
 	// rate limit, or the kernel's buffer or the channel had no room.
 	EventsLost uint64

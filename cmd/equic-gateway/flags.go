@@ -47,8 +47,9 @@ func (f *flags) register(set *pflag.FlagSet) {
 	set.IntVar(&o.Burst, "burst", 0, "such packets at once; 0 is one second's worth, at least 4")
 	set.DurationVar(&o.HoldDown, "hold-down", equic.DefaultHoldDown,
 		"how long an ended connection counts if its client was turned away lately (policy new)")
-	set.IntVar(&o.HalfOpen.Total, "half-open", equic.DefaultHalfOpen,
+	set.IntVar(&o.HalfOpen.Total, "half-open", equic.DefaultHalfOpen(),
 		"handshakes in progress from addresses that are not validated; above it, begin asks for a Retry")
+	set.Lookup("half-open").DefValue = strconv.Itoa(equic.DefaultHalfOpenPerCPU) + " per CPU"
 	set.IntVar(&o.HalfOpen.PerClient, "half-open-per-client", equic.DefaultHalfOpenPerClient, "the same for each client")
 	set.StringVar(&f.mode, "mode", string(equic.Native),
 		"where the program runs: native (XDP in the driver), generic (XDP), tc, netfilter, or auto (the first that works)")

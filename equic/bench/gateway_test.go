@@ -16,13 +16,13 @@ import (
 	"github.com/equic-bench/equic-bench/internal/testkit/netkit"
 )
 
-//go:generate go tool bpf2go -tags linux -target bpfel -output-suffix _test baseline ../../bpf/baseline.bpf.c -- -mcpu=v3 -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
+//go:generate go tool bpf2go -tags linux -target bpfel -output-suffix _test baseline ../../bpf/baseline.bpf.c -- -Wall -Wextra -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu
 
 const serverPort = 4433
 
 var onePort = []equic.Port{{Number: serverPort}}
 
-// slot is struct slot in bpf/maps.h. A bucket has eight of them.
+// slot is struct slot in bpf/maps.h.
 type slot struct {
 	Hash        uint64
 	Connections uint32
@@ -94,15 +94,13 @@ func (g *gateway) put(t *testing.T, connections int, clients ...netip.Addr) {
 func (g *gateway) slots(t *testing.T) (taken []slot) {
 	t.Helper()
 	const chunk = 1 << 14
-	keys, buckets := make([]uint32, chunk), make([][8]slot, chunk)
+	keys, all := make([]uint32, chunk), make([]slot, chunk)
 	var cursor ebpf.MapBatchCursor
 	for {
-		n, err := g.maps["clients"].BatchLookup(&cursor, keys, buckets, nil)
-		for _, bucket := range buckets[:n] {
-			for _, s := range bucket {
-				if s.Hash != 0 {
-					taken = append(taken, s)
-				}
+		n, err := g.maps["clients"].BatchLookup(&cursor, keys, all, nil)
+		for _, s := range all[:n] {
+			if s.Hash != 0 {
+				taken = append(taken, s)
 			}
 		}
 		if errors.Is(err, ebpf.ErrKeyNotExist) { // the end
