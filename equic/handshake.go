@@ -15,12 +15,12 @@ var ErrOverQuota = errors.New("client is over quota")
 
 // Defaults of HalfOpenLimits.
 const (
-	// DefaultHalfOpenPerCPU is enough for 640 new connections per second at a round-trip
+	// DefaultHalfOpenPerCPU is enough for 480 new connections per second at a round-trip
 	// time of 50 ms. A CPU signs about as many with an RSA key of 2048 bits.
-	DefaultHalfOpenPerCPU = 32
+	DefaultHalfOpenPerCPU = 24
 	// DefaultHalfOpenPerClient is more handshakes than the clients behind one address have
 	// in progress at once.
-	DefaultHalfOpenPerClient = 32
+	DefaultHalfOpenPerClient = 24
 )
 
 // DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses.
