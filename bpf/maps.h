@@ -159,6 +159,9 @@ volatile __u64 owned_until_ns;
 volatile __u64 events_full_ns; /* the bucket of all events but samples */
 volatile __u64 samples_full_ns; /* that of samples */
 
+/* The longest debt of a token bucket at the present rates. */
+volatile __u64 longest_debt_ns;
+
 /* Set if nothing is dropped: packets that would be are counted separately. It may
  * change while the program runs. */
 volatile __u8 monitoring;
@@ -192,19 +195,22 @@ struct {
 	__type(value, __u64);
 } client_tags SEC(".maps"), network_tags SEC(".maps");
 
+#define RATE_BUCKETS 4
 #define RATE_TAG 0x7ffULL
 #define RATE_MARK 0x800ULL
 #define RATE_LOW (RATE_MARK | RATE_TAG)
-#define RATE_SHIFT 8 /* from ns to the unit of a bucket's time */
+#define RATE_SHIFT 6 /* from ns to the unit of a bucket's time */
+#define RATE_MOST (8 * 86400 * 1000000000ULL << RATE_SHIFT) /* the longest debt that settings allow */
 
 /* The token buckets of the rate limit that a client may use: half a cache line. Each is the
  * time at which it is full again (the virtual scheduling form of ITU-T I.371's generic cell
- * rate algorithm), in units of 1/256 ns, which wrap around after two years. The lowest bits
- * are not of the time: some bits of its client's hash, and a mark, set from the client's first
- * dropped packet until one passes. A client uses its own bucket; without one, a full bucket,
- * which becomes its own; while all are in use, the fullest one, which it shares. */
+ * rate algorithm), in units of 1/64 ns. These wrap around every nine years; a time more than
+ * eight days ahead is in the past. The lowest bits are not of the time: some bits of its
+ * client's hash, and a mark, set from the client's first dropped packet until one passes. A
+ * client uses its own bucket; without one, a full bucket, which becomes its own; while all are
+ * in use, a certain one, which it shares. */
 struct rate_set {
-	__u64 buckets[4];
+	__u64 buckets[RATE_BUCKETS];
 } __attribute__((aligned(32)));
 
 struct {

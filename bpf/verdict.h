@@ -8,7 +8,9 @@
 #include "maps.h"
 #include "packet.h"
 
-#define RATE_ATTEMPTS 4 /* at a token that other CPUs want too */
+/* At a token that other CPUs want too. */
+#define EVENT_ATTEMPTS 4
+#define RATE_ATTEMPTS 2 /* which are unrolled */
 
 /* QUIC: RFC 8999 (any version), RFC 9000 (1), RFC 9369 (2). */
 #define QUIC_LONG_HEADER 0x80
@@ -96,28 +98,16 @@ static __always_inline enum kind kind_of(const struct view *v, const struct data
 	return type == QUIC_0RTT ? KIND_0RTT : established(d);
 }
 
-/* Takes a token from a bucket; returns 0 if there is none. A bucket that is
- * emptier than these settings allow was filled before a change of the
- * settings: it becomes just empty, or its client would wait for tokens of
- * the old rate. The lowest bit of the word is not part of the time; it is
- * one on return if there was no token. */
-static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 interval, __u64 burst, int *was_empty)
+/* Takes a token from the bucket of events or samples; returns 0 if there is none. */
+static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 interval, __u64 burst)
 {
-	for (int i = 0; i < RATE_ATTEMPTS; i++) {
+	for (int i = 0; i < EVENT_ATTEMPTS; i++) {
 		__u64 old = *full_ns;
-		__u64 time = old & ~1ULL;
-		__u64 from = time > now ? time : now;
-		int empty = from - now > burst;
+		__u64 from = old > now ? old : now;
 
-		*was_empty = old & 1;
-		if (empty) {
-			if (from - now > burst + interval)
-				from = now + burst + interval;
-			if (old != (from | 1))
-				__sync_val_compare_and_swap(full_ns, old, from | 1);
+		if (from - now > burst)
 			return 0;
-		}
-		if (__sync_val_compare_and_swap(full_ns, old, (from + interval) & ~1ULL) == old)
+		if (__sync_val_compare_and_swap(full_ns, old, from + interval) == old)
 			return 1;
 	}
 	return 0;
@@ -127,14 +117,13 @@ static __always_inline int take_token(volatile __u64 *full_ns, __u64 now, __u64 
 static __noinline int send_event(struct key *client, __u32 kind)
 {
 	struct event e = {};
-	int was_empty;
 
 	if (!event_interval_ns)
 		return 0;
 	e.at_ns = bpf_ktime_get_ns();
 	e.client = *client;
 	e.kind = kind;
-	if (!take_token(&events_full_ns, e.at_ns, event_interval_ns, event_burst_ns, &was_empty))
+	if (!take_token(&events_full_ns, e.at_ns, event_interval_ns, event_burst_ns))
 		count(&events_lost, LOST_LIMITED);
 	else if (bpf_ringbuf_output(&events, &e, sizeof(e), 0))
 		count(&events_lost, LOST_FULL);
@@ -396,86 +385,83 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 	return 1;
 }
 
-/* Returns all bits of a negative number's sign. The compiler must not know what they are, or
- * it makes branches of them, which no CPU can predict in a flood. */
-static __always_inline __s64 if_negative(__s64 x)
+/* Returns how far ahead of time tokens were taken from a bucket; zero is a full one. */
+static __always_inline __u64 debt_of(__u64 bucket, __u64 now)
 {
-	x >>= 63;
-	asm volatile("" : "+r"(x));
-	return x;
+	__u64 debt = (bucket & ~RATE_LOW) - now;
+
+	return debt <= RATE_MOST ? debt : 0;
 }
 
-static __always_inline __s64 lower_of(__s64 a, __s64 b)
+static __always_inline int is_own(__u64 bucket, __u64 tag)
 {
-	return b + ((a - b) & if_negative(a - b));
+	return (bucket & RATE_TAG) == tag;
 }
 
-/* Returns a negative number if a bucket is the client's own. */
-static __always_inline __s64 is_own(__u64 bucket, __u64 tag)
+/* Returns the number of the bucket that a client should use. In nearly all cases it is the one
+ * that its hash prefers. A CPU that expects this need not wait for the others. */
+static __always_inline __u32 choose(const volatile __u64 *b, __u64 tag, __u64 now, __u32 preferred)
 {
-	return ((bucket ^ tag) & RATE_TAG) - 1;
-}
+	__u64 bucket = b[preferred];
 
-/* Returns a number that is lower, the better a client should use a bucket: its own before any
- * other, and a fuller one before an emptier one. The lowest bits are the bucket's number. */
-static __always_inline __s64 rank(__u64 bucket, __u64 tag, __u64 now, int number)
-{
-	__s64 debt = (bucket & ~RATE_LOW) - now;
-	__s64 own = if_negative(is_own(bucket, tag));
-
-	return (debt >> 2 & ~own) | (own & -(1LL << 62)) | number;
-}
-
-/* Returns the number of the bucket that a client should use. In nearly all cases it is the
- * one that its hash prefers, and the CPU need not wait for the others. */
-static __always_inline __u32 choose(volatile __u64 *b, __u64 tag, __u64 now, __u32 preferred)
-{
-	__u64 first = b[preferred];
-
-	if (is_own(first, tag) < 0)
+	if (is_own(bucket, tag))
 		return preferred;
-	if ((__s64)((first & ~RATE_LOW) - now) <= 0 &&
-	    (is_own(b[0], tag) | is_own(b[1], tag) | is_own(b[2], tag) | is_own(b[3], tag)) >= 0)
+#pragma unroll
+	for (int n = 0; n < RATE_BUCKETS; n++) {
+		if (is_own(b[n], tag))
+			return n;
+	}
+	if (!debt_of(bucket, now))
 		return preferred;
-	return lower_of(lower_of(rank(b[0], tag, now, 0), rank(b[1], tag, now, 1)),
-			lower_of(rank(b[2], tag, now, 2), rank(b[3], tag, now, 3))) & 3;
+#pragma unroll
+	for (int n = 0; n < RATE_BUCKETS; n++) {
+		if (!debt_of(b[n], now))
+			return n;
+	}
+	return preferred;
+}
+
+/* Returns a number that the verifier does not know. Without CAP_PERFMON it refuses an offset
+ * that is constant on some paths only. */
+static __always_inline __u64 unknown(__u64 number, __u64 mask)
+{
+	number ^= mask;
+	asm volatile("" : "+r"(number));
+	return number ^ mask;
 }
 
 /* Returns 1 if the client may open a connection now, and takes a token. */
 static __always_inline int within_rate(__u64 hash, struct key *k, const struct application *a)
 {
-	__s64 interval = a->interval_ns << RATE_SHIFT, burst = a->burst_ns << RATE_SHIFT;
+	__u64 interval = a->interval_ns << RATE_SHIFT, burst = a->burst_ns << RATE_SHIFT;
 	__u64 tag = hash & RATE_TAG;
 	__u32 i = (hash >> 32) & (rate_sets - 1);
 	struct rate_set *s = bpf_map_lookup_elem(&rates, &i);
 
 	if (!s)
 		return 0;
+#pragma unroll
 	for (int n = 0; n < RATE_ATTEMPTS; n++) {
-		volatile __u64 *buckets = s->buckets, *bucket;
 		__u64 now = bpf_jiffies64() * tick_ns << RATE_SHIFT;
-		__u64 old, low;
-		__s64 debt;
-		int own;
+		__u32 chosen = choose(s->buckets, tag, now, hash >> 11 & (RATE_BUCKETS - 1));
+		volatile __u64 *bucket = &s->buckets[unknown(chosen, hash) & (RATE_BUCKETS - 1)];
+		__u64 old = *bucket, debt = debt_of(old, now);
+		int own = is_own(old, tag);
+		__u64 low = own || !debt ? tag : old & RATE_LOW;
 
-		bucket = &buckets[choose(buckets, tag, now, hash >> 11 & 3) & 3];
-		old = *bucket;
-		own = (old & RATE_TAG) == tag;
-		debt = (old & ~RATE_LOW) - now;
-		low = own || debt <= 0 ? tag : old & RATE_LOW;
-		if (debt < 0)
-			debt = 0;
 		if (debt > burst) {
-			/* A bucket that is emptier than these settings allow was used before they changed. It
-			 * becomes just empty, or its client would wait for tokens of the old rate. */
-			__u64 from = (now + (debt < burst + interval ? debt : burst + interval)) & ~RATE_LOW;
+			/* A bucket that is emptier than the settings allow was used before they changed. It
+			 * becomes just empty, or its clients would wait for tokens of the old rate. */
+			__u64 most = own ? burst + interval : longest_debt_ns << RATE_SHIFT;
 
-			if (own && old != (from | RATE_MARK | tag) &&
-			    __sync_val_compare_and_swap(bucket, old, from | RATE_MARK | tag) == old && !(old & RATE_MARK))
+			low |= own ? RATE_MARK : 0;
+			low |= (now + (debt < most ? debt : most)) & ~RATE_LOW;
+			if (low != old && __sync_val_compare_and_swap(bucket, old, low) == old && own && !(old & RATE_MARK))
 				send_event(k, EVENT_OVER_RATE);
 			return 0;
 		}
-		if (__sync_val_compare_and_swap(bucket, old, ((now + debt + interval) & ~RATE_LOW) | low) != old)
+		low |= (now + debt + interval + RATE_LOW) & ~RATE_LOW;
+		if (__sync_val_compare_and_swap(bucket, old, low) != old)
 			continue;
 		if (own && old & RATE_MARK)
 			send_event(k, EVENT_UNDER_RATE);
@@ -548,10 +534,9 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 static __noinline int send_sample(const struct datagram *d, __u32 why)
 {
 	struct event e = {};
-	int was_empty;
 
 	e.at_ns = bpf_ktime_get_ns();
-	if (!take_token(&samples_full_ns, e.at_ns, sample_interval_ns, sample_burst_ns, &was_empty))
+	if (!take_token(&samples_full_ns, e.at_ns, sample_interval_ns, sample_burst_ns))
 		return 0;
 	e.client.prefix = d->source;
 	e.client.port = d->port;

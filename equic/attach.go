@@ -236,6 +236,14 @@ func (o *Options) applications() []gatewayApplication {
 	return list
 }
 
+// longestDebt returns the longest debt of a token bucket, in nanoseconds.
+func longestDebt(applications []gatewayApplication) (longest uint64) {
+	for _, a := range applications {
+		longest = max(longest, a.BurstNs+a.IntervalNs)
+	}
+	return longest
+}
+
 func (a *gatewayApplication) setRate(r rate) {
 	a.IntervalNs, a.BurstNs = uint64(r.interval), uint64(r.burst)
 }

@@ -43,7 +43,7 @@ func TestOptionsThatCannotWorkSaySo(t *testing.T) {
 		{"a negative burst", func(o *Options) { o.InitialsPerSecond, o.Burst = 1, -1 }, "burst is -1"},
 		{
 			"a burst of 31 years", func(o *Options) { o.InitialsPerSecond, o.Burst = minRate, maxBurst },
-			"burst is 1000000: at 0.001 initials per second it would take more than 2400h0m0s",
+			"burst is 1000000: at 0.001 initials per second it would take more than 168h0m0s",
 		},
 		{"an IPv4 prefix of 33 bits", func(o *Options) { o.IPv4Prefix = 33 }, "IPv4 prefix is 33"},
 		{"an IPv6 prefix of 129 bits", func(o *Options) { o.IPv6Prefix = 129 }, "IPv6 prefix is 129"},
@@ -81,7 +81,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		Interfaces: []string{"eth0"},
 		Ports:      []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
 		Quota:      5, Policy: "new", Mode: "native", MaxClients: 65536, IPv4Prefix: 32, IPv6Prefix: 64, EventsPerSecond: 1000,
-		MaxPrefixes: 1 << 18, HalfOpen: HalfOpenLimits{Total: 24 * runtime.GOMAXPROCS(0), PerClient: 24}, HoldDown: time.Second,
+		MaxPrefixes: 1 << 18, HalfOpen: HalfOpenLimits{Total: 24 * max(2, runtime.GOMAXPROCS(0)), PerClient: 24}, HoldDown: time.Second,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)

@@ -253,10 +253,23 @@ func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) err
 			p.InitialsPerSecond, p.Burst = initialsPerSecond, burst
 		})
 	}
+	if err == nil {
+		err = g.noteLongestDebt()
+	}
 	if err != nil {
 		return fmt.Errorf("set rate of port %d: %w", port, err)
 	}
 	return nil
+}
+
+// noteLongestDebt tells the program the longest debt of a token bucket at the present rates.
+func (g *Gateway) noteLongestDebt() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return ErrClosed
+	}
+	return g.objs.LongestDebtNs.Set(longestDebt(g.applications))
 }
 
 // SetMonitor turns monitor mode on or off. The change is in force when it returns. In

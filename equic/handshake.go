@@ -23,8 +23,9 @@ const (
 	DefaultHalfOpenPerClient = 24
 )
 
-// DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses.
-func DefaultHalfOpen() int { return DefaultHalfOpenPerCPU * runtime.GOMAXPROCS(0) }
+// DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses, and for
+// two at least.
+func DefaultHalfOpen() int { return DefaultHalfOpenPerCPU * max(2, runtime.GOMAXPROCS(0)) }
 
 // HalfOpenLimits limit the handshakes in progress from addresses that are not
 // validated. An attempt above a limit is not dropped: the server answers with a Retry,

@@ -356,7 +356,7 @@ const (
 	minRate         = 0.001
 	maxRate         = 1e6
 	maxBurst        = 1e6
-	maxBurstTime    = 100 * 24 * time.Hour // the program's times wrap around after more than two years
+	maxBurstTime    = 7 * 24 * time.Hour // RATE_MOST in bpf/maps.h, minus an interval
 	// clockTick is the longest time from tick to tick of the program's clock: the
 	// packets in between arrive at once.
 	clockTick = 10 * time.Millisecond

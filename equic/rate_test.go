@@ -1,8 +1,10 @@
 package equic
 
 import (
+	"math"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,14 +178,13 @@ func TestARateChangesWhileTheProgramIsLoaded(t *testing.T) {
 	send(PassUnknownClient)
 }
 
-// strangers returns clients that are distinguished in the rate limit, if all use one set.
-func strangers(t *testing.T, p *program, n int) []string {
-	t.Helper()
+// strangers returns clients of a port that are distinguished in the rate limit, and from
+// another one, if all use one set.
+func strangers(p *program, port uint16, n int, other uint64) []string {
 	var list []string
-	seen := make(map[uint64]bool)
+	seen := map[uint64]bool{other: true}
 	for addr := netip.MustParseAddr("198.51.0.1"); len(list) < n; addr = addr.Next() {
-		k := byAddress.key(serverPort, addr)
-		if tag := p.clients.key.hash(&k) & rateTag; !seen[tag] {
+		if tag := tagOfRate(p, port, addr); !seen[tag] {
 			seen[tag] = true
 			list = append(list, addr.String())
 		}
@@ -191,10 +192,17 @@ func strangers(t *testing.T, p *program, n int) []string {
 	return list
 }
 
+func tagOfRate(p *program, port uint16, addr netip.Addr) uint64 {
+	k := byAddress.key(port, addr)
+	return p.clients.key.hash(&k) & rateTag
+}
+
+const noTag = rateTag + 1
+
 // A set has four buckets. As long as they are in use, a fifth client shares one.
 func TestClientsOverTheirRateTakeNoTokensOfOthers(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 3, MaxClients: 1})
-	all := strangers(t, p, 5)
+	all := strangers(p, serverPort, 5, noTag)
 	for _, addr := range all[:4] {
 		for _, reason := range []string{PassUnknownClient, PassUnknownClient, PassUnknownClient, DropRate, DropRate} {
 			p.expect(t, datagram(t, addr, initial()), reason, serverPort)
@@ -203,36 +211,44 @@ func TestClientsOverTheirRateTakeNoTokensOfOthers(t *testing.T) {
 	p.expect(t, datagram(t, all[4], initial()), DropRate, serverPort)
 }
 
-func TestAClientWithoutABucketSharesTheFullest(t *testing.T) {
+// A client that shares takes no more than the tokens of one bucket.
+func TestAClientWithoutABucketSharesOne(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 3, MaxClients: 1})
-	all := strangers(t, p, 6)
-	for i, taken := range []int{3, 1, 2, 3} {
-		for range taken {
-			p.expect(t, datagram(t, all[i], initial()), PassUnknownClient, serverPort)
+	all := strangers(p, serverPort, 5, noTag)
+	for _, addr := range all[:4] {
+		p.expect(t, datagram(t, addr, initial()), PassUnknownClient, serverPort)
+	}
+	for _, reason := range []string{PassUnknownClient, PassUnknownClient, DropRate} {
+		p.expect(t, datagram(t, all[4], initial()), reason, serverPort)
+	}
+	left := 0
+	for _, addr := range all[:4] {
+		for p.run(t, datagram(t, addr, initial())) == xdpPass {
+			left++
 		}
 	}
-	for _, step := range []struct {
-		client int
-		reason string
-	}{
-		{4, PassUnknownClient}, // of the second's, which has two left
-		{5, PassUnknownClient}, // of the second's or the third's
-		{4, PassUnknownClient}, // of the other
-		{4, DropRate},
-		{1, DropRate},
-		{2, DropRate},
-	} {
-		p.expect(t, datagram(t, all[step.client], initial()), step.reason, serverPort)
+	if left != 6 { // three of them had two left
+		t.Errorf("the others had %d tokens left, want 6", left)
 	}
 }
 
 // A client gives its bucket to others once its tokens have come back.
 func TestABucketThatIsFullAgainIsFree(t *testing.T) {
-	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: 20, Burst: 1, MaxClients: 1})
-	all := strangers(t, p, 6)
-	for _, addr := range all {
-		frame := datagram(t, addr, initial())
-		testkit.Await(t, "a token", func() bool { return p.run(t, frame) == xdpPass })
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: 20, Burst: 2, MaxClients: 1})
+	all := strangers(p, serverPort, 8, noTag)
+	for _, addr := range all[:4] {
+		p.expect(t, datagram(t, addr, initial()), PassUnknownClient, serverPort)
+	}
+	time.Sleep(50*time.Millisecond + 2*clockTick)
+	start := time.Now()
+	passed := 0
+	for _, addr := range all[4:] { // in the buckets of the others, all have two tokens
+		for p.run(t, datagram(t, addr, initial())) == xdpPass {
+			passed++
+		}
+	}
+	if most := 8 + int(20*(time.Since(start)+clockTick).Seconds()); passed < 8 || passed > max(most, 8)+4 {
+		t.Errorf("%d passed, want 8 to %d", passed, most)
 	}
 }
 
@@ -250,6 +266,22 @@ func TestALowerBurstRefillsNoBucket(t *testing.T) {
 	}
 }
 
+// After a higher rate is set, nobody waits for tokens of the old one, whether or not it has a
+// bucket.
+func TestAHigherRateLetsAllInSoon(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 1, MaxClients: 1})
+	all := strangers(p, serverPort, 5, noTag)
+	for _, addr := range all[:4] {
+		p.expect(t, datagram(t, addr, initial()), PassUnknownClient, serverPort)
+	}
+	p.expect(t, datagram(t, all[4], initial()), DropRate, serverPort)
+	testkit.Must(t, p.SetRate(serverPort, 20, 1))
+	for _, addr := range all {
+		frame := datagram(t, addr, initial())
+		testkit.Await(t, "a token", func() bool { return p.run(t, frame) == xdpPass })
+	}
+}
+
 // Ports may have different limits, and their clients share sets.
 func TestPortsDoNotRefillTheBucketsOfEachOther(t *testing.T) {
 	p := newProgram(t, Options{
@@ -260,8 +292,39 @@ func TestPortsDoNotRefillTheBucketsOfEachOther(t *testing.T) {
 	for range 5 {
 		p.expect(t, frame, PassUnknownClient, serverPort)
 	}
-	for _, addr := range strangers(t, p, 50) {
-		p.expect(t, datagramTo(t, addr, 443, initial()), PassUnknownClient, 443)
+	own := tagOfRate(p, serverPort, netip.MustParseAddr(stranger))
+	for _, addr := range strangers(p, 443, 50, own) {
+		p.run(t, datagramTo(t, addr, 443, initial()))
 	}
 	p.expect(t, frame, DropRate, serverPort)
+}
+
+// A bucket may not have been used for years, or never, and the program's times wrap around.
+func TestABucketWithAnImpossibleTimeIsFull(t *testing.T) {
+	const (
+		hour     = int64(time.Hour) << 6 // in the units of a bucket
+		year     = 365 * 24 * hour
+		interval = uint64(1000*time.Second) << 6
+	)
+	p := newProgram(t, Options{Ports: onePort, InitialsPerSecond: slow, Burst: 2, MaxClients: 1})
+	frame := datagram(t, stranger, initial())
+	p.run(t, frame)
+	var set gatewayRateSet
+	testkit.Must(t, p.objs.Rates.Lookup(uint32(0), &set))
+	now := slices.Max(set.Buckets[:])&^0xfff - interval
+	tag := tagOfRate(p, serverPort, netip.MustParseAddr(stranger))
+	for name, offset := range map[string]int64{
+		"an hour ago": -hour, "a year ago": -year, "4 years ago": -4 * year, "half of all times away": math.MinInt64,
+		"in 4 years": 4 * year, "in 200 hours": 200 * hour,
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range set.Buckets {
+				set.Buckets[i] = (now+uint64(offset))&^0xfff | tag
+			}
+			testkit.Must(t, p.objs.Rates.Put(uint32(0), &set))
+			for _, reason := range []string{PassUnknownClient, PassUnknownClient, DropRate} {
+				p.expect(t, frame, reason, serverPort)
+			}
+		})
+	}
 }

@@ -221,7 +221,7 @@ func (f *fake) Stats() (equic.Stats, error) {
 	all.Packets = map[string]uint64{equic.PassNotIP: 1, equic.PassEstablished: 3, equic.DropOverQuota: 3}
 	return equic.Stats{
 		Counts: all, Ports: map[uint16]equic.Counts{443: of},
-		HalfOpen: equic.HalfOpen{Unvalidated: 3}, Full: 1, EventsLost: 2,
+		HalfOpen: equic.HalfOpen{Unvalidated: 3}, HalfOpenLimit: 48, Full: 1, EventsLost: 2,
 	}, nil
 }
 

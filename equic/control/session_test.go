@@ -190,7 +190,7 @@ func TestStatusIsOneJSONObject(t *testing.T) {
 		`"would_drop":{"drop_denied":1}},` +
 		`{"port":8443,"quota":9,"policy":"new","initials_per_second":1.5,"burst":6,"connections":1,"clients":1,"blocked":0,` +
 		`"turned_away":0,"seen":0,"passed":0,"dropped":0,"packets":null,"would_drop":null}],` +
-		`"connections":4,"inherited":0,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3},` +
+		`"connections":4,"inherited":0,"clients":3,"blocked":1,"half_open":{"validated":0,"unvalidated":3,"limit":48},` +
 		`"seen":8,"passed":5,"dropped":3,` +
 		`"packets":{"drop_over_quota":3,"pass_established":3,"pass_not_ip":1},"would_drop":{"drop_denied":1},` +
 		`"table_full":1,"events_lost":2,"allowed":["192.0.2.0/28"],"denied":["203.0.113.9/32"],` +

@@ -55,10 +55,11 @@ type expiring struct {
 }
 
 // halfOpen is the number of handshakes in progress, from validated and from other
-// addresses.
+// addresses, and the limit on the latter.
 type halfOpen struct {
 	Validated   int `json:"validated"`
 	Unvalidated int `json:"unvalidated"`
+	Limit       int `json:"limit"`
 }
 
 // portStatus is one port in the reply to `status`.
@@ -88,7 +89,8 @@ func (s *Server) status() (string, error) {
 	report := status{
 		Monitor: s.Gateway.Monitor(), Inherited: s.Gateway.Inherited(),
 		Seen: stats.Seen, Passed: stats.Passed, Dropped: stats.Dropped, Packets: stats.Packets, WouldDrop: stats.WouldDrop,
-		HalfOpen: halfOpen(stats.HalfOpen), TableFull: stats.Full, EventsLost: stats.EventsLost,
+		HalfOpen:  halfOpen{stats.HalfOpen.Validated, stats.HalfOpen.Unvalidated, stats.HalfOpenLimit},
+		TableFull: stats.Full, EventsLost: stats.EventsLost,
 		AllowedFeed: s.Allowed.FeedSize(), DeniedFeed: s.Denied.FeedSize(), Expiring: []expiring{}, // not null in JSON
 	}
 	report.Allowed = report.list("allowed", s.Allowed.Added())
