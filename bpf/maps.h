@@ -159,13 +159,11 @@ volatile __u64 owned_until_ns;
 volatile __u64 events_full_ns; /* the bucket of all events but samples */
 volatile __u64 samples_full_ns; /* that of samples */
 
-/* The longest debt of a token bucket at the present rates. */
-volatile __u64 longest_debt_ns;
-
 /* Set if nothing is dropped: packets that would be are counted separately. It may
  * change while the program runs. */
 volatile __u8 monitoring;
 
+/* The first is none: its burst_ns is the longest debt that the rates of the others allow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MAX_APPLICATIONS);
@@ -200,15 +198,16 @@ struct {
 #define RATE_MARK 0x800ULL
 #define RATE_LOW (RATE_MARK | RATE_TAG)
 #define RATE_SHIFT 6 /* from ns to the unit of a bucket's time */
-#define RATE_MOST (8 * 86400 * 1000000000ULL << RATE_SHIFT) /* the longest debt that settings allow */
+#define RATE_SLACK (1000000000ULL << RATE_SHIFT)
+#define RATE_MOST (8 * 86400 * 1000000000ULL << RATE_SHIFT) /* a day more than settings allow */
 
 /* The token buckets of the rate limit that a client may use: half a cache line. Each is the
  * time at which it is full again (the virtual scheduling form of ITU-T I.371's generic cell
  * rate algorithm), in units of 1/64 ns. These wrap around every nine years; a time more than
  * eight days ahead is in the past. The lowest bits are not of the time: some bits of its
  * client's hash, and a mark, set from the client's first dropped packet until one passes. A
- * client uses its own bucket; without one, a full bucket, which becomes its own; while all are
- * in use, a certain one, which it shares. */
+ * client uses its own bucket; without one, a full bucket, which becomes its own. If all are in
+ * use, it shares the one that its hash prefers. */
 struct rate_set {
 	__u64 buckets[RATE_BUCKETS];
 } __attribute__((aligned(32)));

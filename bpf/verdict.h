@@ -435,33 +435,36 @@ static __always_inline int within_rate(__u64 hash, struct key *k, const struct a
 {
 	__u64 interval = a->interval_ns << RATE_SHIFT, burst = a->burst_ns << RATE_SHIFT;
 	__u64 tag = hash & RATE_TAG;
-	__u32 i = (hash >> 32) & (rate_sets - 1);
+	__u32 i = (hash >> 32) & (rate_sets - 1), none = 0;
 	struct rate_set *s = bpf_map_lookup_elem(&rates, &i);
+	struct application *all = bpf_map_lookup_elem(&applications, &none);
 
-	if (!s)
+	if (!s || !all)
 		return 0;
 #pragma unroll
 	for (int n = 0; n < RATE_ATTEMPTS; n++) {
-		__u64 now = bpf_jiffies64() * tick_ns << RATE_SHIFT;
+		__u64 now = (bpf_jiffies64() * tick_ns << RATE_SHIFT) & ~RATE_LOW;
 		__u32 chosen = choose(s->buckets, tag, now, hash >> 11 & (RATE_BUCKETS - 1));
 		volatile __u64 *bucket = &s->buckets[unknown(chosen, hash) & (RATE_BUCKETS - 1)];
 		__u64 old = *bucket, debt = debt_of(old, now);
 		int own = is_own(old, tag);
-		__u64 low = own || !debt ? tag : old & RATE_LOW;
+		__u64 marks = own || !debt ? tag : old & RATE_LOW, changed; /* its lowest bits */
 
 		if (debt > burst) {
-			/* A bucket that is emptier than the settings allow was used before they changed. It
-			 * becomes just empty, or its clients would wait for tokens of the old rate. */
-			__u64 most = own ? burst + interval : longest_debt_ns << RATE_SHIFT;
+			/* A bucket that is much emptier than the settings allow was used before they changed,
+			 * or by a client of another port. It becomes just empty, or its clients would wait
+			 * for tokens of the other rate. One that is a little emptier may have been used at
+			 * the next tick, by a CPU that saw it first. */
+			__u64 most = own ? burst + interval : all->burst_ns << RATE_SHIFT;
 
-			low |= own ? RATE_MARK : 0;
-			low |= (now + (debt < most ? debt : most)) & ~RATE_LOW;
-			if (low != old && __sync_val_compare_and_swap(bucket, old, low) == old && own && !(old & RATE_MARK))
+			changed = (now + (debt < most + RATE_SLACK ? debt : most)) | marks | (own ? RATE_MARK : 0);
+			if (changed != old && __sync_val_compare_and_swap(bucket, old, changed) == old && own &&
+			    !(old & RATE_MARK))
 				send_event(k, EVENT_OVER_RATE);
 			return 0;
 		}
-		low |= (now + debt + interval + RATE_LOW) & ~RATE_LOW;
-		if (__sync_val_compare_and_swap(bucket, old, low) != old)
+		changed = (now + debt + interval) | marks;
+		if (__sync_val_compare_and_swap(bucket, old, changed) != old)
 			continue;
 		if (own && old & RATE_MARK)
 			send_event(k, EVENT_UNDER_RATE);

@@ -98,7 +98,10 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 // Stats returns the counts of the datagrams that were passed to Drop. The error is always
 // nil.
 func (a *Application) Stats() (Stats, error) {
-	s := Stats{Counts: newCounts(), Full: a.clients.full.Load(), HalfOpen: a.HalfOpen()}
+	s := Stats{
+		Counts: newCounts(), Full: a.clients.full.Load(),
+		HalfOpen: a.HalfOpen(), HalfOpenLimit: a.clients.halfOpen.Total,
+	}
 	for _, reason := range slices.Sorted(maps.Keys(a.packets)) {
 		s.add(slices.Index(reasons[:], reason), a.packets[reason].Load())
 	}

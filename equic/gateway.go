@@ -253,23 +253,10 @@ func (g *Gateway) SetRate(port uint16, initialsPerSecond float64, burst int) err
 			p.InitialsPerSecond, p.Burst = initialsPerSecond, burst
 		})
 	}
-	if err == nil {
-		err = g.noteLongestDebt()
-	}
 	if err != nil {
 		return fmt.Errorf("set rate of port %d: %w", port, err)
 	}
 	return nil
-}
-
-// noteLongestDebt tells the program the longest debt of a token bucket at the present rates.
-func (g *Gateway) noteLongestDebt() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return ErrClosed
-	}
-	return g.objs.LongestDebtNs.Set(longestDebt(g.applications))
 }
 
 // SetMonitor turns monitor mode on or off. The change is in force when it returns. In
@@ -364,11 +351,27 @@ func (g *Gateway) write(i int, a gatewayApplication) error {
 	if g.closed {
 		return ErrClosed
 	}
-	if err := g.objs.Applications.Put(uint32(i+1), a); err != nil { // at most MaxPorts
+	before := g.applications
+	g.applications = slices.Clone(before)
+	g.applications[i] = a
+	err := g.noteLongestDebt(append(before, a)) // while it changes
+	if err == nil {
+		err = g.objs.Applications.Put(uint32(i+1), a) // at most MaxPorts
+	}
+	if err == nil {
+		err = g.noteLongestDebt(g.applications)
+	}
+	if err != nil {
+		g.applications = before
 		return fmt.Errorf("write settings: %w", err)
 	}
-	g.applications[i] = a
 	return nil
+}
+
+// noteLongestDebt tells the program the longest debt of a token bucket.
+func (g *Gateway) noteLongestDebt(applications []gatewayApplication) error {
+	none := gatewayApplication{BurstNs: longestDebt(applications)}
+	return g.objs.Applications.Put(uint32(0), none)
 }
 
 // application returns the index of a port, or a negative number if it is not protected.

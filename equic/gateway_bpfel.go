@@ -80,7 +80,6 @@ const (
 	gatewayVarIpv6NetworkMask  = "ipv6_network_mask"
 	gatewayVarLimitsNetworks   = "limits_networks"
 	gatewayVarLongIds          = "long_ids"
-	gatewayVarLongestDebtNs    = "longest_debt_ns"
 	gatewayVarMerges           = "merges"
 	gatewayVarMonitoring       = "monitoring"
 	gatewayVarNetworkGroups    = "network_groups"
@@ -178,7 +177,6 @@ type gatewayVariableSpecs struct {
 	Ipv6NetworkMask  *ebpf.VariableSpec `ebpf:"ipv6_network_mask"`
 	LimitsNetworks   *ebpf.VariableSpec `ebpf:"limits_networks"`
 	LongIds          *ebpf.VariableSpec `ebpf:"long_ids"`
-	LongestDebtNs    *ebpf.VariableSpec `ebpf:"longest_debt_ns"`
 	Merges           *ebpf.VariableSpec `ebpf:"merges"`
 	Monitoring       *ebpf.VariableSpec `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.VariableSpec `ebpf:"network_groups"`
@@ -261,7 +259,6 @@ type gatewayVariables struct {
 	Ipv6NetworkMask  *ebpf.Variable `ebpf:"ipv6_network_mask"`
 	LimitsNetworks   *ebpf.Variable `ebpf:"limits_networks"`
 	LongIds          *ebpf.Variable `ebpf:"long_ids"`
-	LongestDebtNs    *ebpf.Variable `ebpf:"longest_debt_ns"`
 	Merges           *ebpf.Variable `ebpf:"merges"`
 	Monitoring       *ebpf.Variable `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.Variable `ebpf:"network_groups"`

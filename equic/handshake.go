@@ -18,13 +18,13 @@ const (
 	// DefaultHalfOpenPerCPU is enough for 480 new connections per second at a round-trip
 	// time of 50 ms. A CPU signs about as many with an RSA key of 2048 bits.
 	DefaultHalfOpenPerCPU = 24
-	// DefaultHalfOpenPerClient is more handshakes than the clients behind one address have
-	// in progress at once.
+	// DefaultHalfOpenPerClient is more handshakes than the clients behind one address usually
+	// have in progress at once.
 	DefaultHalfOpenPerClient = 24
 )
 
-// DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses, and for
-// two at least.
+// DefaultHalfOpen returns DefaultHalfOpenPerCPU for each CPU that the process uses, but at
+// least for two.
 func DefaultHalfOpen() int { return DefaultHalfOpenPerCPU * max(2, runtime.GOMAXPROCS(0)) }
 
 // HalfOpenLimits limit the handshakes in progress from addresses that are not

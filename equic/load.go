@@ -122,7 +122,6 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		specs.Groups.Set(groups),
 		specs.RateSets.Set(rateSets),
 		specs.TickNs.Set(uint64(tick)),
-		specs.LongestDebtNs.Set(longestDebt(o.applications())),
 		specs.UnusualPassed.Set(uint8(o.Pass)),
 	)
 	if len(o.Quotas) > 0 {

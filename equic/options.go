@@ -82,7 +82,7 @@ type Options struct {
 	// takes a token of the client whose address it claims. Zero is no limit.
 	InitialsPerSecond float64
 	// Burst is the number of such packets that a client may send at once. Zero is one
-	// second's worth, and at least 4. The minimum is 10 ms' worth.
+	// second's worth, and at least 4. The minimum is 10 ms' worth, and the maximum a week's.
 	Burst int
 
 	// Mode selects where the program runs. Empty is Native.
@@ -356,7 +356,8 @@ const (
 	minRate         = 0.001
 	maxRate         = 1e6
 	maxBurst        = 1e6
-	maxBurstTime    = 7 * 24 * time.Hour // RATE_MOST in bpf/maps.h, minus an interval
+	maxBurstTime    = 7 * 24 * time.Hour   // a day less than RATE_MOST in bpf/maps.h
+	rateUnit        = 64 * time.Nanosecond // that of a bucket's time in the program
 	// clockTick is the longest time from tick to tick of the program's clock: the
 	// packets in between arrive at once.
 	clockTick = 10 * time.Millisecond
@@ -376,7 +377,7 @@ func newRate(perSecond float64, burst int) (rate, error) {
 		burst = max(minDefaultBurst, int(math.Ceil(perSecond)))
 	}
 	burst = max(burst, int(math.Ceil(perSecond*clockTick.Seconds())))
-	interval := time.Duration(float64(time.Second) / perSecond)
+	interval := time.Duration(float64(time.Second) / perSecond).Round(rateUnit)
 	if time.Duration(burst) > maxBurstTime/interval {
 		return rate{}, fmt.Errorf("burst is %d: at %v initials per second it would take more than %v to come back; "+
 			"give a smaller one", burst, perSecond, maxBurstTime)

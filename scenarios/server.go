@@ -142,8 +142,8 @@ func (d *decoder) server(s *Server) reader {
 				"(docs/method.md, Load)."),
 		"retry": d.retry(&s.Retry).about("When userspace-retry, and variants that drop packets under policy new, " +
 			"answer an attempt from an address that is not validated with a Retry: always, or above this number of handshakes " +
-			"in progress from such addresses, of one client or of all. Without it, the limits are 24 of one client, " +
-			"and of all 24 for each CPU of the server, but at least 48."),
+			"in progress from such addresses, of one client or of all. Without it, the limit is 24 for one client, " +
+			"and for all clients together 24 per CPU of the server, at least 48."),
 		"cpus": d.cpus(&s.CPUs).about("CPUs of the server, counted from 0. With auto it gets one CPU, on the " +
 			"fastest core, and the other " +
 			"hardware threads of that core stay idle."),

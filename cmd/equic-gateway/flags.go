@@ -49,7 +49,7 @@ func (f *flags) register(set *pflag.FlagSet) {
 		"how long an ended connection counts if its client was turned away lately (policy new)")
 	set.IntVar(&o.HalfOpen.Total, "half-open", equic.DefaultHalfOpen(),
 		"handshakes in progress from addresses that are not validated; above it, begin asks for a Retry")
-	set.Lookup("half-open").DefValue = strconv.Itoa(equic.DefaultHalfOpenPerCPU) + " per CPU"
+	set.Lookup("half-open").DefValue = strconv.Itoa(equic.DefaultHalfOpenPerCPU) + " per CPU, at least 48"
 	set.IntVar(&o.HalfOpen.PerClient, "half-open-per-client", equic.DefaultHalfOpenPerClient, "the same for each client")
 	set.StringVar(&f.mode, "mode", string(equic.Native),
 		"where the program runs: native (XDP in the driver), generic (XDP), tc, netfilter, or auto (the first that works)")

@@ -125,8 +125,7 @@ func measureRate(t *testing.T, table *speedTable) {
 	})
 }
 
-// measureFlood enables the rate limit, with more sources than the limit has words: many
-// share one.
+// measureFlood enables the rate limit, with more sources than it has buckets.
 func measureFlood(t *testing.T, table *speedTable) {
 	t.Helper()
 	const sources = 1 << 20
