@@ -81,7 +81,8 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		Interfaces: []string{"eth0"},
 		Ports:      []Port{{Number: 443, Quota: 5, Policy: "new"}, {Number: 8443, Quota: 9, Policy: "client"}},
 		Quota:      5, Policy: "new", Mode: "native", MaxClients: 65536, IPv4Prefix: 32, IPv6Prefix: 64, EventsPerSecond: 1000,
-		MaxPrefixes: 1 << 18, HalfOpen: HalfOpenLimits{Total: 24 * max(2, runtime.GOMAXPROCS(0)), PerClient: 24}, HoldDown: time.Second,
+		MaxPrefixes: 1 << 18, HoldDown: time.Second,
+		HalfOpen: HalfOpenLimits{Total: 24 * max(2, runtime.GOMAXPROCS(0)), PerClient: 24},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)

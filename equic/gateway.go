@@ -368,7 +368,7 @@ func (g *Gateway) write(i int, a gatewayApplication) error {
 	return nil
 }
 
-// noteLongestDebt tells the program the longest debt of a token bucket.
+// noteLongestDebt writes the longest debt that the rates allow, where the program reads it.
 func (g *Gateway) noteLongestDebt(applications []gatewayApplication) error {
 	none := gatewayApplication{BurstNs: longestDebt(applications)}
 	return g.objs.Applications.Put(uint32(0), none)

@@ -64,7 +64,8 @@ func options(args []string, stderr io.Writer) (o server.Options, err error) {
 			certificate.EnvKey+" are set: ecdsa-p256, rsa-2048 or rsa-4096")
 	flags.Func("retry", "when to answer with a Retry, if the variant does: always, or above this many handshakes from "+
 		"unvalidated addresses in progress; without it, above "+strconv.Itoa(equic.DefaultHalfOpenPerCPU)+
-		" for each CPU, at least for two, and "+strconv.Itoa(equic.DefaultHalfOpenPerClient)+" of one client", func(text string) (err error) {
+		" for each CPU, at least for two, and "+
+		strconv.Itoa(equic.DefaultHalfOpenPerClient)+" of one client", func(text string) (err error) {
 		o.Retry, err = server.ParseRetry(text)
 		return err
 	})
