@@ -320,5 +320,6 @@ func (s *Scenario) warnings() []string {
 // report then lists the attacks that the server withstands (docs/method.md, Holds, degrades, fails).
 func (s *Scenario) ladder() bool {
 	return s.Search == nil && s.Sequential.Count > 0 && s.Parallel.Count > 0 &&
-		(s.Parallel.Kind != record.Requests || len(s.Background) > 0 || slices.ContainsFunc(s.Variants, record.Variant.BeyondThePaper))
+		(s.Parallel.Kind != record.Requests || len(s.Background) > 0 ||
+			slices.ContainsFunc(s.Variants, record.Variant.BeyondThePaper))
 }

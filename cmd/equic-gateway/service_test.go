@@ -172,8 +172,8 @@ func TestThePrivilegesOfTheUnitSufficeToPin(t *testing.T) {
 	}
 }
 
-// prepareAsKeepConf runs the ExecStartPre commands of docs/gateway/keep.conf, for another mount point and
-// the user "nobody".
+// prepareAsKeepConf runs the ExecStartPre commands of docs/gateway/keep.conf with another mount point,
+// and gives the folder to the user nobody.
 func prepareAsKeepConf(t *testing.T, mount string) {
 	t.Helper()
 	text, err := os.ReadFile(keepFile)

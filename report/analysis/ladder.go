@@ -100,10 +100,10 @@ func (r *Report) Ladder() bool {
 	return slices.ContainsFunc(r.Parts, func(p *Part) bool {
 		e := p.Summary.Manifest.Experiment
 		kind := e.Parallel.Kind
+		beyond := func(v Variant) bool { return record.Variant(v.Name).BeyondThePaper() }
 		return e.Sequential.Clients > 0 && e.Parallel.Clients > 0 &&
-			(kind != "" && kind != record.Requests || len(e.Background) > 0 || slices.ContainsFunc(p.Summary.Variants, func(v Variant) bool {
-				return record.Variant(v.Name).BeyondThePaper()
-			}))
+			(kind != "" && kind != record.Requests || len(e.Background) > 0 ||
+				slices.ContainsFunc(p.Summary.Variants, beyond))
 	})
 }
 
