@@ -98,9 +98,9 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 //
 // The server has refused exactly those requests that a client reports as refused after
 // a handshake. Before it, the server can distinguish two attempts only by the port, and
-// counts one refusal if a port is drawn again within 100 ms (0.2 % at 500/s). It counts
-// one more each time that its transport dropped an answer and the client tried again.
-// The client's own times give that number: within 2 %.
+// counts one refusal if a port is drawn again within 100 ms: at 200/s for 20 of 28,000
+// ports, 0.07 %. It counts one more each time that its transport dropped an answer and
+// the client tried again. The client's own times say how often it may have tried.
 func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	for _, test := range []struct {
 		variant, requests, rate, body string
@@ -110,7 +110,7 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 		// accepted yet, the transport refuses by itself.
 		{"no-block", "60", "30", "262144", false, false, false},
 		{"userspace-block", "200", "300", "262144", true, false, false},
-		{"userspace-early", "2500", "500", "4000000", true, false, true},
+		{"userspace-early", "1000", "200", "4000000", true, false, true},
 		{"xdp-block", "200", "300", "262144", true, true, false},
 	} {
 		t.Run(test.variant, func(t *testing.T) {
@@ -130,8 +130,8 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 			at := server.collect()
 			for i, n := range nodes {
 				client, address := n.collect().outcomes, clientAddresses[i]
-				served, refused := at.served[address], float64(at.refused[address])
-				t.Logf("%s: %v, %d retries; the server served %d, refused %.0f", address, client, n.retries(), served, refused)
+				served, refused := at.served[address], at.refused[address]
+				t.Logf("%s: %v, %d retries; the server served %d, refused %d", address, client, n.retries(), served, refused)
 				lost := 0
 				if test.loses {
 					lost = client[record.Timeout] + client[record.Failed]
@@ -139,12 +139,12 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 				if served < client[record.OK] || served > client[record.OK]+lost {
 					t.Errorf("%s: %v, but the server served %d", address, client, served)
 				}
-				want, tolerance := float64(client[record.Refused]), 0.0
-				if test.early && want > 0 {
-					want, tolerance = want+float64(n.retries()), 0.02
+				least, most := client[record.Refused], client[record.Refused]
+				if test.early {
+					least, most = least-least/100, most+n.retries()
 				}
-				if math.Abs(refused-want) > tolerance*want {
-					t.Errorf("%s: %v, but the server refused %.0f; want %.0f", address, client, refused, want)
+				if refused < least || refused > most {
+					t.Errorf("%s: %v, but the server refused %d; want %d to %d", address, client, refused, least, most)
 				}
 			}
 			client := nodes[0].collect().outcomes
