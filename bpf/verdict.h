@@ -239,79 +239,36 @@ static __always_inline __u32 second_bucket(__u32 groups_of, __u64 hash)
 	return first_bucket(groups_of, hash) ^ (((hash >> 3) & (GROUP_BUCKETS - 1)) | 1);
 }
 
-/* Returns the number of a client's place in a table, negative if it has none. */
-static __always_inline int search(void *table, void *table_tags, __u32 groups_of, __u64 hash)
+#define LOWER_LINE 0xffffffffULL /* the tags of a bucket's first cache line of slots */
+
+/* Returns a client's place in a table, if it has one. At most two cache lines are read: that
+ * of the tags, and the first one of the client's four that has its tag. User space puts a
+ * client in no later one (equic/tags.go). */
+static __always_inline struct slot *find(void *table, void *table_tags, __u32 groups_of, __u64 hash)
 {
 	__u32 bucket = first_bucket(groups_of, hash), second = second_bucket(groups_of, hash);
 	__u64 *tags = bpf_map_lookup_elem(table_tags, &bucket);
 	__u64 *second_tags = bpf_map_lookup_elem(table_tags, &second);
-	__u64 left, left_second;
-
-	if (!tags || !second_tags)
-		return -1;
-	left = matches(*tags, hash);
-	left_second = matches(*second_tags, hash);
-	for (int i = 0; i < 2 * SLOTS; i++) {
-		struct slot *s;
-		__u32 index;
-
-		if (!left) {
-			if (!left_second)
-				return -1;
-			left = left_second;
-			left_second = 0;
-			bucket = second;
-		}
-		index = bucket * SLOTS + first_of(left);
-		s = bpf_map_lookup_elem(table, &index);
-		if (!s)
-			return -1;
-		if (s->hash == hash)
-			return index;
-		left &= left - 1;
-	}
-	return -1;
-}
-
-/* As global functions they are verified once. */
-__noinline int search_clients(__u64 hash)
-{
-	return search(&clients, &client_tags, groups, hash);
-}
-
-__noinline int search_networks(__u64 hash)
-{
-	return search(&networks, &network_tags, network_groups, hash);
-}
-
-/* The client's place in the table of clients, if it has one. For a client without a place
- * only tags are read, unless another client of its buckets has the same tag: about one in
- * 30, if the table is full. */
-static __always_inline struct slot *find_client(__u64 hash)
-{
-	__u32 bucket = first_bucket(groups, hash), second = second_bucket(groups, hash);
-	__u32 index = bucket * SLOTS + ((hash >> 6) & 1) * (SLOTS / 2);
-	__u64 *tags = bpf_map_lookup_elem(&client_tags, &bucket);
-	__u64 *second_tags = bpf_map_lookup_elem(&client_tags, &second);
-	struct slot *s;
 	__u64 left;
 
 	if (!tags || !second_tags)
 		return NULL;
 	left = matches(*tags, hash);
-	if (!(left | matches(*second_tags, hash)))
-		return NULL;
-	/* Nine in ten clients have a place in this cache line. A CPU that expects to find the
-	 * client loads it together with the tags. */
-	s = bpf_map_lookup_elem(&clients, &index);
-	if (s)
-		(void)*(volatile __u64 *)&s->hash;
-	index = bucket * SLOTS + first_of(left);
-	s = bpf_map_lookup_elem(&clients, &index);
-	if (s && s->hash == hash)
-		return s;
-	index = search_clients(hash);
-	return bpf_map_lookup_elem(&clients, &index); /* there is no place -1 */
+	if (!left) {
+		left = matches(*second_tags, hash);
+		bucket = second;
+	}
+	if (left & LOWER_LINE)
+		left &= LOWER_LINE;
+	for (int i = 0; i < SLOTS / 2 && left; i++) {
+		__u32 index = bucket * SLOTS + first_of(left);
+		struct slot *s = bpf_map_lookup_elem(table, &index);
+
+		if (!s || s->hash == hash)
+			return s;
+		left &= left - 1;
+	}
+	return NULL;
 }
 
 /* Returns whether a handshake is in progress from a source port, or from
@@ -369,13 +326,11 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 {
 	struct slot *s;
 	struct key k;
-	__u32 index;
 
 	if (!d || !quota)
 		return 0;
 	make_key(d, &k, ipv4_network_mask, ipv6_network_mask);
-	index = search_networks(hash_of(&k));
-	s = bpf_map_lookup_elem(&networks, &index);
+	s = find(&networks, &network_tags, network_groups, hash_of(&k));
 	if (!s || s->connections < quota)
 		return 0;
 	if (outlives && owned_until_ns < bpf_ktime_get_ns())
@@ -485,7 +440,7 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 
 	make_key(d, &k, ipv4_mask, ipv6_mask);
 	hash = hash_of(&k);
-	client = find_client(hash);
+	client = find(&clients, &client_tags, groups, hash);
 	/* Merged packets of a client that has connections are usually theirs. */
 	opens = client ? kind > KIND_MERGED && !continues(d, kind, client) : kind >= KIND_MERGED;
 	why = judge_quota(d, &k, client, kind, a, netfilter);

@@ -88,7 +88,7 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	}
 	var p place
 	t.locate(&p, t.prefixes.key(port, addr))
-	index := t.find(&p)
+	index := t.find(p.hash)
 	if index < 0 {
 		return nil
 	}

@@ -94,7 +94,7 @@ type Handshake interface {
 type handshake struct {
 	table     *table
 	stripe    *stripe
-	index     int
+	hash      uint64 // of its client, which may be moved to another slot
 	validated bool
 	allowed   bool // the client is on the list Allowed
 	counted   bool // in the kernel
@@ -151,7 +151,7 @@ func (t *table) begin(port uint16, from netip.AddrPort, validated, allowed bool)
 	if err := t.add(&p); err != nil {
 		return nil, fmt.Errorf("begin a handshake of %s: %w", addr, err)
 	}
-	h := &handshake{table: t, stripe: p.stripe, index: p.index, validated: validated, allowed: allowed}
+	h := &handshake{table: t, stripe: p.stripe, hash: p.hash, validated: validated, allowed: allowed}
 	h.change(1)
 	t.entries[p.index].ports |= portBit(from.Port())
 	t.publish(p.index)
@@ -167,10 +167,14 @@ func (t *table) isOver(e *entry, validated bool) bool {
 	return validated && e.admitted() >= quota
 }
 
+// index returns the slot of its client. The client has one while the handshake is in progress.
+// Callers hold the lock of the stripe.
+func (h *handshake) index() int { return h.table.find(h.hash) }
+
 // change adds by to the number of handshakes in progress. Callers hold the lock of the
 // stripe.
 func (h *handshake) change(by int) {
-	e := &h.table.entries[h.index]
+	e := &h.table.entries[h.index()]
 	if h.validated {
 		e.validated += uint32(by) // by is 1 or -1; -1 wraps around
 		h.table.validated.Add(int64(by))
@@ -190,11 +194,12 @@ func (h *handshake) Hello() {
 	if h.stage != stageHandshake || h.counted || h.stripe.closed {
 		return
 	}
-	e := &h.table.entries[h.index]
+	index := h.index()
+	e := &h.table.entries[index]
 	if h.table.limits[e.limit].admission && (h.validated || e.proven != forgotten) {
 		h.counted = true
 		e.counted++
-		h.table.publish(h.index)
+		h.table.publish(index)
 	}
 }
 
@@ -208,7 +213,8 @@ func (h *handshake) Complete() (admitted bool, err error) {
 		return false, ErrClosed
 	}
 	h.change(-1)
-	e := &h.table.entries[h.index]
+	index := h.index()
+	e := &h.table.entries[index]
 	h.stage = stageOver
 	over := !h.allowed && e.connections() >= h.table.quota(e.limit, &e.key)
 	e.turnedAway = e.turnedAway || over
@@ -216,7 +222,7 @@ func (h *handshake) Complete() (admitted bool, err error) {
 		e.open++
 		h.stage = stageOpen
 	}
-	h.table.publish(h.index)
+	h.table.publish(index)
 	return admitted, nil
 }
 
@@ -225,7 +231,7 @@ func (h *handshake) Close() { h.end(h.fail) }
 func (h *handshake) Cancel() {
 	h.end(func() {
 		h.change(-1)
-		h.table.publish(h.index)
+		h.table.publish(h.index())
 	})
 }
 
@@ -240,8 +246,8 @@ func (h *handshake) end(inProgress func()) {
 	case stageHandshake:
 		inProgress()
 	case stageOpen:
-		if h.table.entries[h.index].open > 0 { // else a Dec has removed it already
-			h.table.end(h.stripe, h.index)
+		if i := h.index(); i >= 0 && h.table.entries[i].open > 0 { // else a Dec has removed it already
+			h.table.end(h.stripe, i)
 		}
 	}
 	h.stage = stageOver
@@ -258,13 +264,13 @@ func (h *handshake) fail() {
 		h.change(-1)
 	case h.validated || h.counted:
 		h.change(-1)
-		t.hold(h.stripe, h.index)
+		t.hold(h.stripe, h.index())
 	default:
 		now := time.Now()
-		h.stripe.failed = append(h.stripe.failed, waitingSlot{h.index, now.Add(t.holdDown)})
+		h.stripe.failed = append(h.stripe.failed, waiting{h.hash, now.Add(t.holdDown)})
 		t.schedule(h.stripe, now)
 	}
-	t.publish(h.index)
+	t.publish(h.index())
 }
 
 // unbegun is a handshake that is not in a table. In monitor mode no attempt is answered with a

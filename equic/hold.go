@@ -20,9 +20,9 @@ const (
 
 func (m *memory) age() { *m -= min(*m, 1) }
 
-// waitingSlot is a slot that is due at a time. Lists of them are ordered by time.
-type waitingSlot struct {
-	index int
+// waiting is a client for which something is due at a time. Lists are ordered by time.
+type waiting struct {
+	hash  uint64
 	until time.Time
 }
 
@@ -48,7 +48,7 @@ func (t *table) end(s *stripe, index int) {
 func (t *table) hold(s *stripe, index int) {
 	now := time.Now()
 	t.entries[index].held++
-	s.held = append(s.held, waitingSlot{index, now.Add(t.holdDown)})
+	s.held = append(s.held, waiting{t.slots[index].hash.Load(), now.Add(t.holdDown)})
 	t.schedule(s, now)
 }
 
@@ -57,7 +57,7 @@ func (t *table) remember(s *stripe, index int) {
 	e := &t.entries[index]
 	if e.proven == forgotten {
 		now := time.Now()
-		s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
+		s.proven = append(s.proven, waiting{t.slots[index].hash.Load(), now.Add(provenFor)})
 		t.schedule(s, now)
 	}
 	e.proven = fresh
@@ -70,7 +70,7 @@ func (t *table) remember(s *stripe, index int) {
 // lock.
 func (t *table) schedule(s *stripe, now time.Time) {
 	var next time.Time
-	for _, list := range [][]waitingSlot{s.held, s.failed, s.proven} {
+	for _, list := range [][]waiting{s.held, s.failed, s.proven} {
 		if len(list) > 0 && (next.IsZero() || list[0].until.Before(next)) {
 			next = list[0].until
 		}
@@ -95,20 +95,20 @@ func (t *table) wake(s *stripe) {
 	}
 	now := time.Now()
 	for len(s.held) > 0 && !s.held[0].until.After(now) {
-		index := s.held[0].index
+		index := t.find(s.held[0].hash)
 		s.held = rest(s.held)
 		t.entries[index].held--
 		t.publish(index)
 	}
 	for len(s.failed) > 0 && !s.failed[0].until.After(now) {
-		index := s.failed[0].index
+		index := t.find(s.failed[0].hash)
 		s.failed = rest(s.failed)
 		t.entries[index].unvalidated--
 		t.unvalidated.Add(-1)
 		t.publish(index)
 	}
 	for len(s.proven) > 0 && !s.proven[0].until.After(now) {
-		index := s.proven[0].index
+		index := t.find(s.proven[0].hash)
 		s.proven = rest(s.proven)
 		e := &t.entries[index]
 		e.proven.age()
@@ -116,7 +116,7 @@ func (t *table) wake(s *stripe) {
 		if e.proven == forgotten {
 			t.publish(index)
 		} else {
-			s.proven = append(s.proven, waitingSlot{index, now.Add(provenFor)})
+			s.proven = append(s.proven, waiting{t.slots[index].hash.Load(), now.Add(provenFor)})
 		}
 	}
 	s.next = time.Time{}
@@ -124,7 +124,7 @@ func (t *table) wake(s *stripe) {
 }
 
 // rest returns a list without its first element. An empty list keeps no memory.
-func rest(list []waitingSlot) []waitingSlot {
+func rest(list []waiting) []waiting {
 	if len(list) == 1 {
 		return nil
 	}

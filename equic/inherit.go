@@ -9,13 +9,22 @@ import (
 // identify their clients, but a client that is named again is found by its hash. After wait,
 // the counts that no owner has claimed are removed. If wait is zero, all are removed at once.
 func (t *table) inherit(wait time.Duration) {
+	for i := range t.slots { // the predecessor may have ended between the two
+		tag := uint64(0)
+		if hash := t.slots[i].hash.Load(); hash != 0 {
+			tag = tagOf(hash)
+		}
+		t.setTag(i, tag)
+	}
 	for i := range t.slots {
 		s := &t.slots[i]
 		if s.hash.Load() == 0 {
-			t.setTag(i, 0) // the predecessor may have ended between the two
 			continue
 		}
-		t.setTag(i, tagOf(s.hash.Load()))
+		if t.find(s.hash.Load()) != i { // it ended while it moved a client, which has two slots
+			t.clear(i)
+			continue
+		}
 		t.room.Add(-1)
 		state := s.state.Load()
 		t.entries[i].inherited = uint32(state) // handshakes in progress are among them

@@ -11,11 +11,8 @@ import (
 )
 
 const (
-	bucketSlots  = 8 // a bucket is two cache lines
-	groupBuckets = 8
-	crowded      = 6  // used slots of a bucket
-	maxStripes   = 64 // a stripe is locked as a whole
-	minGroups    = 16
+	maxStripes = 64 // a stripe is locked as a whole
+	minGroups  = 16
 )
 
 // slot is a client's place in the table, in the kernel's format (struct slot in
@@ -103,12 +100,12 @@ func (l *limit) report(n uint64) uint64 {
 // table counts the connections of clients. The kernel reads the counts in the same
 // memory. Only user space writes them, so no change needs a system call.
 //
-// Each client has a slot in one of two buckets, which its hash selects: the first, or if
-// that is crowded, the one with more room. At most half of the slots are used. At that load
-// about one client in 100,000 finds both buckets full. Each slot has a tag: a byte of its
-// client's hash. The tags of a bucket are one word, so a few instructions find the slots that
-// may be a client's. The hash also selects one of the bucket's two cache lines, which has the
-// client's slot unless it is full: the program can load it before it has seen the tags.
+// Each client has a slot in one of two buckets, which its hash selects. Each slot has a tag: a
+// byte of its client's hash. The tags of a bucket are one word, so a few instructions find the
+// slots that may be a client's. The buckets are four cache lines of slots, and clients are
+// placed so that the first with the client's tag is the only one that the program reads: see
+// tags.go. At most half of the slots are used. At that load about one client in 70,000 finds
+// no slot.
 //
 // Both buckets are in one group, and the group in one stripe. The lock of the stripe
 // guards its tags, slots and entries. The kernel takes no lock: it reads the tags of a
@@ -143,11 +140,11 @@ type table struct {
 type stripe struct {
 	mu     sync.Mutex
 	closed bool
-	held   []waitingSlot // connections that have ended and still count
-	failed []waitingSlot // handshakes that have failed and still count as in progress
-	proven []waitingSlot // clients that are remembered
-	timer  *time.Timer   // fires when the next item is due
-	next   time.Time     // when the timer fires; zero if it does not run
+	held   []waiting   // connections that have ended and still count
+	failed []waiting   // handshakes that have failed and still count as in progress
+	proven []waiting   // clients that are remembered
+	timer  *time.Timer // fires when the next item is due
+	next   time.Time   // when the timer fires; zero if it does not run
 }
 
 // groupsFor returns the number of groups of a table for a number of clients. At most
@@ -192,11 +189,10 @@ func (t *table) addLimit(port uint16, number uint8, quota uint32, admission bool
 // not.
 type place struct {
 	*stripe
-	hash          uint64
-	key           clientKey
-	limit         uint8
-	first, second int // its buckets
-	index         int // its slot, negative if it has none
+	hash  uint64
+	key   clientKey
+	limit uint8
+	index int // its slot, negative if it has none
 }
 
 // lock finds a client and locks its stripe. After an error, nothing is locked.
@@ -215,7 +211,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	if p.index = t.find(p); p.index >= 0 {
+	if p.index = t.find(p.hash); p.index >= 0 {
 		if e := &t.entries[p.index]; e.inherited > 0 { // its client was not known until now
 			e.key, e.limit = p.key, p.limit
 		}
@@ -227,10 +223,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 func (t *table) locate(p *place, key clientKey) {
 	p.key = key
 	p.hash = t.key.hash(&p.key)
-	group := uint32(p.hash>>16) & (t.groups - 1)
-	p.first = int(group*groupBuckets + uint32(p.hash)%groupBuckets)
-	p.second = p.first ^ int(p.hash>>3%groupBuckets|1)
-	p.stripe = &t.stripes[group/(t.groups/uint32(len(t.stripes)))]
+	p.stripe = &t.stripes[t.groupOf(p.hash)/(int(t.groups)/len(t.stripes))]
 }
 
 // entryAt returns a client's entry, or a new empty one if it has none.
@@ -239,17 +232,6 @@ func (t *table) entryAt(p *place) *entry {
 		return &entry{key: p.key, limit: p.limit}
 	}
 	return &t.entries[p.index]
-}
-
-func (t *table) find(p *place) int {
-	for _, bucket := range [...]int{p.first, p.second} {
-		for left := bytesEqual(t.tags[bucket].Load(), tagOf(p.hash)); left != 0; left &= left - 1 {
-			if i := bucket*bucketSlots + bits.TrailingZeros64(left)/8; t.slots[i].hash.Load() == p.hash {
-				return i
-			}
-		}
-	}
-	return -1
 }
 
 // add gives a client a slot if it has none.
@@ -262,11 +244,9 @@ func (t *table) add(p *place) error {
 		t.full.Add(1)
 		return ErrFull
 	}
-	free, used := t.freeSlot(p, p.first)
-	if used >= crowded {
-		if other, otherUsed := t.freeSlot(p, p.second); otherUsed < used {
-			free = other
-		}
+	free := t.freeSlot(p.hash)
+	if free < 0 {
+		free = t.makeRoom(p.hash)
 	}
 	if free < 0 {
 		t.room.Add(1)
@@ -288,10 +268,7 @@ func (t *table) publish(index int) {
 	connections := e.connections() + e.counted
 	dropped := t.judge(e, s.state.Load(), connections)
 	if e.isEmpty() {
-		t.setTag(index, 0)
-		s.hash.Store(0)
-		s.state.Store(0)
-		*e = entry{}
+		t.clear(index)
 		t.room.Add(1)
 		return
 	}
