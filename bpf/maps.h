@@ -75,7 +75,7 @@ struct key {
 
 /* A client's place in a table. User space writes it, except `dropped`. */
 struct slot {
-	__u64 hash; /* of its key; zero is a free place */
+	__u64 hash; /* of its key; without HASH_AWAY, zero is a free place */
 	__u32 connections; /* open ones, and handshakes in progress that count */
 	__u8 ports[3]; /* a bit for each source port with a handshake in progress */
 	__u8 dropped; /* one from the first dropped packet on */
@@ -83,8 +83,19 @@ struct slot {
 
 #define PORT_BITS 24
 
-#define SLOTS 8 /* of a bucket, in two cache lines */
-#define GROUP_BUCKETS 8 /* their tags are one cache line */
+/* Every hash has the first bit and not the second, which is set in the first slot of a line
+ * if a client that belongs there has its place in another line. */
+#define HASH_USED (1ULL << 15)
+#define HASH_AWAY (1ULL << 14)
+
+#define LINE_SLOTS 4 /* of a cache line */
+#define GROUP_LINES 16
+
+/* A part of a table. A client belongs in one cache line, which its hash selects, or if that
+ * is full in a second one. */
+struct group {
+	struct slot slots[GROUP_LINES * LINE_SLOTS];
+};
 
 /* What is protected. It may change while the program runs. */
 struct application {
@@ -171,27 +182,15 @@ struct {
 	__type(value, struct application);
 } applications SEC(".maps");
 
-/* The slots of a table. Each client has a place in one of two buckets of a group, which its
- * hash selects. A client without a place is below its quota. BPF_F_MMAPABLE aligns the map to
+/* The tables. A client without a place is below its quota. BPF_F_MMAPABLE aligns a map to
  * cache lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GROUP_BUCKETS * SLOTS); /* user space sets it */
+	__uint(max_entries, 1); /* user space sets it */
 	__type(key, __u32);
-	__type(value, struct slot);
+	__type(value, struct group);
 } clients SEC(".maps"), networks SEC(".maps");
-
-/* The tags of each bucket of a table: a byte for each slot, some bits of its client's hash, or
- * zero if it is free. Most clients of a flood have no place in the table. The tags are enough
- * to see that, and small enough for a CPU's caches. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, GROUP_BUCKETS); /* user space sets it */
-	__type(key, __u32);
-	__type(value, __u64);
-} client_tags SEC(".maps"), network_tags SEC(".maps");
 
 #define RATE_BUCKETS 4
 #define RATE_TAG 0x7ffULL

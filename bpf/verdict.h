@@ -207,66 +207,39 @@ static __always_inline __u64 hash_of(const struct key *k)
 	SIP_ROUND(v0, v1, v2, v3);
 	SIP_ROUND(v0, v1, v2, v3);
 	v0 ^= v1 ^ v2 ^ v3;
-	return v0 | 1ULL << 15; /* zero is a free place; nothing else uses this bit */
+	return (v0 & ~HASH_AWAY) | HASH_USED; /* nothing else uses these bits */
 }
 
-#define EVERY_BYTE(x) ((x) * 0x0101010101010101ULL)
-
-/* Returns the highest bit of each byte of `tags` that is the tag of a hash. */
-static __always_inline __u64 matches(__u64 tags, __u64 hash)
+/* Returns a number that the verifier does not know. Without CAP_PERFMON it refuses an offset
+ * that is constant on some paths only. */
+static __always_inline __u64 unknown(__u64 number, __u64 mask)
 {
-	__u64 tag = hash >> 56;
-	__u64 differs = tags ^ EVERY_BYTE(tag ? tag : 1);
-
-	return ~(((differs & EVERY_BYTE(0x7f)) + EVERY_BYTE(0x7f)) | differs | EVERY_BYTE(0x7f));
+	number ^= mask;
+	asm volatile("" : "+r"(number));
+	return number ^ mask;
 }
 
-/* Returns the number of the lowest byte whose highest bit is set, of bytes like those
- * that matches() returns. The product moves it into the highest byte. */
-static __always_inline __u32 first_of(__u64 bytes)
+/* Returns a client's place in a table, if it has one. It reads one cache line, or two if a
+ * client that belongs in the first is in another one. */
+static __always_inline struct slot *find(void *table, __u32 groups_of, __u64 hash)
 {
-	return (((bytes & -bytes) >> 7) * 0x0001020304050607ULL) >> 56;
-}
+	__u32 number = (hash >> 16) & (groups_of - 1), line = hash & (GROUP_LINES - 1);
+	struct group *g = bpf_map_lookup_elem(table, &number);
 
-/* A client's buckets in a table of some groups. */
-static __always_inline __u32 first_bucket(__u32 groups_of, __u64 hash)
-{
-	return ((hash >> 16) & (groups_of - 1)) * GROUP_BUCKETS + (hash & (GROUP_BUCKETS - 1));
-}
-
-static __always_inline __u32 second_bucket(__u32 groups_of, __u64 hash)
-{
-	return first_bucket(groups_of, hash) ^ (((hash >> 3) & (GROUP_BUCKETS - 1)) | 1);
-}
-
-#define LOWER_LINE 0xffffffffULL /* the tags of a bucket's first cache line of slots */
-
-/* Returns a client's place in a table, if it has one. At most two cache lines are read: that
- * of the tags, and the first one of the client's four that has its tag. User space puts a
- * client in no later one (equic/tags.go). */
-static __always_inline struct slot *find(void *table, void *table_tags, __u32 groups_of, __u64 hash)
-{
-	__u32 bucket = first_bucket(groups_of, hash), second = second_bucket(groups_of, hash);
-	__u64 *tags = bpf_map_lookup_elem(table_tags, &bucket);
-	__u64 *second_tags = bpf_map_lookup_elem(table_tags, &second);
-	__u64 left;
-
-	if (!tags || !second_tags)
+	if (!g)
 		return NULL;
-	left = matches(*tags, hash);
-	if (!left) {
-		left = matches(*second_tags, hash);
-		bucket = second;
-	}
-	if (left & LOWER_LINE)
-		left &= LOWER_LINE;
-	for (int i = 0; i < SLOTS / 2 && left; i++) {
-		__u32 index = bucket * SLOTS + first_of(left);
-		struct slot *s = bpf_map_lookup_elem(table, &index);
+#pragma unroll
+	for (int n = 0; n < 2; n++) {
+		struct slot *slots = &g->slots[line * LINE_SLOTS];
+		__u64 first = slots->hash;
+		__u32 i = 0;
 
-		if (!s || s->hash == hash)
-			return s;
-		left &= left - 1;
+		if ((first & ~HASH_AWAY) == hash || (i++, slots[1].hash == hash) || (i++, slots[2].hash == hash) ||
+		    (i++, slots[3].hash == hash))
+			return &slots[unknown(i, hash) & (LINE_SLOTS - 1)];
+		if (!(first & HASH_AWAY))
+			return NULL;
+		line ^= (hash >> 4 & (GROUP_LINES - 1)) | 1;
 	}
 	return NULL;
 }
@@ -330,7 +303,7 @@ __noinline int is_network_full(const struct datagram *d, __u32 quota)
 	if (!d || !quota)
 		return 0;
 	make_key(d, &k, ipv4_network_mask, ipv6_network_mask);
-	s = find(&networks, &network_tags, network_groups, hash_of(&k));
+	s = find(&networks, network_groups, hash_of(&k));
 	if (!s || s->connections < quota)
 		return 0;
 	if (outlives && owned_until_ns < bpf_ktime_get_ns())
@@ -374,15 +347,6 @@ static __always_inline __u32 choose(const volatile __u64 *b, __u64 tag, __u64 no
 			return n;
 	}
 	return preferred;
-}
-
-/* Returns a number that the verifier does not know. Without CAP_PERFMON it refuses an offset
- * that is constant on some paths only. */
-static __always_inline __u64 unknown(__u64 number, __u64 mask)
-{
-	number ^= mask;
-	asm volatile("" : "+r"(number));
-	return number ^ mask;
 }
 
 /* Returns 1 if the client may open a connection now, and takes a token. */
@@ -440,7 +404,7 @@ static __always_inline enum reason judge_client(const struct datagram *d, const 
 
 	make_key(d, &k, ipv4_mask, ipv6_mask);
 	hash = hash_of(&k);
-	client = find(&clients, &client_tags, groups, hash);
+	client = find(&clients, groups, hash);
 	/* Merged packets of a client that has connections are usually theirs. */
 	opens = client ? kind > KIND_MERGED && !continues(d, kind, client) : kind >= KIND_MERGED;
 	why = judge_quota(d, &k, client, kind, a, netfilter);

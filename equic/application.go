@@ -92,7 +92,7 @@ func (t *table) seen(port uint16, addr netip.Addr) *slot {
 	if index < 0 {
 		return nil
 	}
-	return &t.slots[index]
+	return t.slot(index)
 }
 
 // Stats returns the counts of the datagrams that were passed to Drop. The error is always

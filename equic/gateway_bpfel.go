@@ -24,6 +24,17 @@ type gatewayApplication struct {
 	Zero         uint32
 }
 
+type gatewayGroup struct {
+	_     structs.HostLayout
+	Slots [64]struct {
+		_           structs.HostLayout
+		Hash        uint64
+		Connections uint32
+		Ports       [3]uint8
+		Dropped     uint8
+	}
+}
+
 type gatewayPrefix struct {
 	_       structs.HostLayout
 	Length  uint32
@@ -38,26 +49,16 @@ type gatewayRateSet struct {
 	Buckets [4]uint64
 }
 
-type gatewaySlot struct {
-	_           structs.HostLayout
-	Hash        uint64
-	Connections uint32
-	Ports       [3]uint8
-	Dropped     uint8
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	gatewayMapAllowed          = "allowed"
 	gatewayMapApplications     = "applications"
-	gatewayMapClientTags       = "client_tags"
 	gatewayMapClients          = "clients"
 	gatewayMapDenied           = "denied"
 	gatewayMapEvents           = "events"
 	gatewayMapEventsLost       = "events_lost"
-	gatewayMapNetworkTags      = "network_tags"
 	gatewayMapNetworks         = "networks"
 	gatewayMapPackets          = "packets"
 	gatewayMapQuotas           = "quotas"
@@ -147,12 +148,10 @@ type gatewayProgramSpecs struct {
 type gatewayMapSpecs struct {
 	Allowed      *ebpf.MapSpec `ebpf:"allowed"`
 	Applications *ebpf.MapSpec `ebpf:"applications"`
-	ClientTags   *ebpf.MapSpec `ebpf:"client_tags"`
 	Clients      *ebpf.MapSpec `ebpf:"clients"`
 	Denied       *ebpf.MapSpec `ebpf:"denied"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
 	EventsLost   *ebpf.MapSpec `ebpf:"events_lost"`
-	NetworkTags  *ebpf.MapSpec `ebpf:"network_tags"`
 	Networks     *ebpf.MapSpec `ebpf:"networks"`
 	Packets      *ebpf.MapSpec `ebpf:"packets"`
 	Quotas       *ebpf.MapSpec `ebpf:"quotas"`
@@ -212,12 +211,10 @@ func (o *gatewayObjects) Close() error {
 type gatewayMaps struct {
 	Allowed      *ebpf.Map `ebpf:"allowed"`
 	Applications *ebpf.Map `ebpf:"applications"`
-	ClientTags   *ebpf.Map `ebpf:"client_tags"`
 	Clients      *ebpf.Map `ebpf:"clients"`
 	Denied       *ebpf.Map `ebpf:"denied"`
 	Events       *ebpf.Map `ebpf:"events"`
 	EventsLost   *ebpf.Map `ebpf:"events_lost"`
-	NetworkTags  *ebpf.Map `ebpf:"network_tags"`
 	Networks     *ebpf.Map `ebpf:"networks"`
 	Packets      *ebpf.Map `ebpf:"packets"`
 	Quotas       *ebpf.Map `ebpf:"quotas"`
@@ -228,12 +225,10 @@ func (m *gatewayMaps) Close() error {
 	return _GatewayClose(
 		m.Allowed,
 		m.Applications,
-		m.ClientTags,
 		m.Clients,
 		m.Denied,
 		m.Events,
 		m.EventsLost,
-		m.NetworkTags,
 		m.Networks,
 		m.Packets,
 		m.Quotas,

@@ -182,10 +182,12 @@ func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	})
 	counts := make(map[string]uint32)
 	for i := range g.objs.Clients.MaxEntries() {
-		var s gatewaySlot
-		testkit.Must(t, g.objs.Clients.Lookup(i, &s))
-		if s.Hash != 0 {
-			counts[addresses[s.Hash]] = s.Connections
+		var group gatewayGroup
+		testkit.Must(t, g.objs.Clients.Lookup(i, &group))
+		for _, s := range group.Slots {
+			if s.Hash != 0 {
+				counts[addresses[s.Hash]] = s.Connections
+			}
 		}
 	}
 	return counts

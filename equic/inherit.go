@@ -9,49 +9,39 @@ import (
 // identify their clients, but a client that is named again is found by its hash. After wait,
 // the counts that no owner has claimed are removed. If wait is zero, all are removed at once.
 func (t *table) inherit(wait time.Duration) {
-	for i := range t.slots { // the predecessor may have ended between the two
-		tag := uint64(0)
-		if hash := t.slots[i].hash.Load(); hash != 0 {
-			tag = tagOf(hash)
-		}
-		t.setTag(i, tag)
-	}
-	for i := range t.slots {
-		s := &t.slots[i]
-		if s.hash.Load() == 0 {
+	for i := range t.entries {
+		s := t.slot(i)
+		hash, state := s.client(), s.state.Load()
+		if hash == 0 {
 			continue
 		}
-		if t.find(s.hash.Load()) != i { // it ended while it moved a client, which has two slots
+		// A predecessor that ended while it moved a client has left two slots.
+		if wait <= 0 || uint32(state) == 0 || t.find(hash) != i {
 			t.clear(i)
 			continue
 		}
 		t.room.Add(-1)
-		state := s.state.Load()
 		t.entries[i].inherited = uint32(state) // handshakes in progress are among them
-		if wait <= 0 || uint32(state) == 0 {
-			t.disinherit(i)
-			continue
-		}
 		s.state.Store(uint64(uint32(state)) | state>>droppedShift<<droppedShift)
+	}
+	for line := range len(t.entries) / lineSlots {
+		t.noteAway(line) // it may have ended just before it did
 	}
 	if wait > 0 {
 		t.inheritance = time.AfterFunc(wait, t.disinheritAll)
 	}
 }
 
-// disinherit removes the unclaimed connections of a client. Callers hold the lock of its
-// stripe, or run before t is shared.
-func (t *table) disinherit(index int) {
-	t.entries[index].inherited = 0
-	t.publish(index)
-}
-
+// disinheritAll removes the connections that no owner has claimed.
 func (t *table) disinheritAll() {
-	t.each(func(index int, e *entry, _ *slot) {
-		if e.inherited > 0 {
-			t.disinherit(index)
-		}
-	})
+	for t.inheritedNow() > 0 { // some may move
+		t.each(func(index int, e *entry, _ *slot) {
+			if e.inherited > 0 {
+				e.inherited = 0
+				t.publish(index)
+			}
+		})
+	}
 }
 
 // inheritedNow returns the number of connections that no owner has claimed yet.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -27,7 +26,7 @@ func (o *objects) Close() error { return errors.Join(o.Program.Close(), o.gatewa
 // loaded is a program with its maps. Those of clients and networks are mapped into memory.
 type loaded struct {
 	objs              *objects
-	clients, networks tableMemory // networks has none if they are not limited
+	clients, networks []group // networks has none if they are not limited
 	mapped            mappings
 	key               hashKey
 }
@@ -43,28 +42,15 @@ func (m mappings) close() error {
 	return err
 }
 
-// mapTable maps the maps of a table into memory.
-func (l *loaded) mapTable(tags, buckets *ebpf.Map) (tableMemory, error) {
-	t, errTags := l.mapMemory(tags)
-	b, errBuckets := l.mapMemory(buckets)
-	return tableMemory{tags: elements[atomic.Uint64](t), slots: elements[slot](b)}, errors.Join(errTags, errBuckets)
-}
-
-// mapMemory maps a map into memory until l is closed.
-func (l *loaded) mapMemory(m *ebpf.Map) ([]byte, error) {
-	size := int(m.MaxEntries()) * int(m.ValueSize())
+// mapTable maps the groups of a table into memory until l is closed.
+func (l *loaded) mapTable(m *ebpf.Map) ([]group, error) {
+	size := int(m.MaxEntries()) * int(unsafe.Sizeof(group{}))
 	b, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map a table into memory: %w", err)
 	}
 	l.mapped = append(l.mapped, b)
-	return b, nil
-}
-
-// elements returns memory as elements of a type. Its size is a multiple of theirs.
-func elements[T any](memory []byte) []T {
-	var one T
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(memory))), len(memory)/int(unsafe.Sizeof(one)))
+	return unsafe.Slice((*group)(unsafe.Pointer(unsafe.SliceData(b))), m.MaxEntries()), nil
 }
 
 // readInParts is set by a test: the program then reads every packet as if it were in several
@@ -101,12 +87,11 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 	}
 	groups := groupsFor(o.MaxClients)
 	rateSets := max(1, nextPowerOfTwo(uint32(o.MaxClients))/4) // validated
-	buckets := groups * groupBuckets
-	specs.ClientTags.MaxEntries, specs.Clients.MaxEntries = buckets, buckets*bucketSlots
+	specs.Clients.MaxEntries = groups
 	specs.Rates.MaxEntries = rateSets
 	specs.Quotas.MaxEntries = uint32(len(o.Quotas)) + 1
 	if o.Networks.Quota > 0 {
-		specs.NetworkTags.MaxEntries, specs.Networks.MaxEntries = buckets, buckets*bucketSlots
+		specs.Networks.MaxEntries = groups
 	}
 	specs.Allowed.MaxEntries = uint32(o.MaxPrefixes) + 1 // validated; allIPv4 is always there
 	specs.Denied.MaxEntries = uint32(o.MaxPrefixes) + 1
@@ -163,10 +148,10 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, explainPermission(err)
 	}
 	if err = l.writeQuotas(o); err == nil {
-		l.clients, err = l.mapTable(l.objs.ClientTags, l.objs.Clients)
+		l.clients, err = l.mapTable(l.objs.Clients)
 	}
 	if err == nil && o.Networks.Quota > 0 {
-		l.networks, err = l.mapTable(l.objs.NetworkTags, l.objs.Networks)
+		l.networks, err = l.mapTable(l.objs.Networks)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.close())

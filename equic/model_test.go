@@ -40,7 +40,7 @@ var (
 
 func newTableModel(limit int) *tableModel {
 	m := &tableModel{
-		table:   newTable(newTableMemory(groupsFor(limit)), limit, byAddress, newHashKey()),
+		table:   newTable(make([]group, groupsFor(limit)), limit, byAddress, newHashKey()),
 		limit:   limit,
 		quota:   map[uint16]uint32{443: 2, 8443: 3},
 		open:    map[clientKey]int{},

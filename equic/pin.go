@@ -230,9 +230,8 @@ func (p *pin) maps() (map[string]*ebpf.Map, error) {
 func (m *gatewayMaps) mapsToPin() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
 		gatewayMapAllowed: m.Allowed, gatewayMapDenied: m.Denied, gatewayMapApplications: m.Applications,
-		gatewayMapClients: m.Clients, gatewayMapClientTags: m.ClientTags, gatewayMapNetworks: m.Networks,
-		gatewayMapNetworkTags: m.NetworkTags, gatewayMapRates: m.Rates, gatewayMapPackets: m.Packets,
-		gatewayMapEventsLost: m.EventsLost,
+		gatewayMapClients: m.Clients, gatewayMapNetworks: m.Networks, gatewayMapRates: m.Rates,
+		gatewayMapPackets: m.Packets, gatewayMapEventsLost: m.EventsLost,
 	}
 }
 

@@ -475,7 +475,7 @@ func TestASuccessorTakesManyClientsAndALongListOver(t *testing.T) {
 	client := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{20, byte(i >> 16), byte(i >> 8), byte(i)}) }
 	o := Options{
 		Interfaces: []string{serverIface}, Ports: onePort, Pin: newBPFFolder(t), HoldDown: -1, Quota: 2,
-		MaxClients: 2 * clients, // so that none finds both of its buckets full
+		MaxClients: 2 * clients, // so that all find a slot
 	}
 	for i := range prefixes {
 		o.DeniedFeed = append(o.DeniedFeed, netip.PrefixFrom(netip.AddrFrom4([4]byte{100, byte(i >> 16), byte(i >> 8), byte(i)}), 32))

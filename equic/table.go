@@ -15,13 +15,6 @@ const (
 	minGroups  = 16
 )
 
-// slot is a client's place in the table, in the kernel's format (struct slot in
-// bpf/maps.h).
-type slot struct {
-	hash  atomic.Uint64 // zero if the slot is free
-	state atomic.Uint64 // connections (32 bits), ports (24), dropped (8)
-}
-
 const (
 	portsShift   = 32
 	portBits     = 24
@@ -100,24 +93,22 @@ func (l *limit) report(n uint64) uint64 {
 // table counts the connections of clients. The kernel reads the counts in the same
 // memory. Only user space writes them, so no change needs a system call.
 //
-// Each client has a slot in one of two buckets, which its hash selects. Each slot has a tag: a
-// byte of its client's hash. The tags of a bucket are one word, so a few instructions find the
-// slots that may be a client's. The buckets are four cache lines of slots, and clients are
-// placed so that the first with the client's tag is the only one that the program reads: see
-// tags.go. At most half of the slots are used. At that load about one client in 70,000 finds
-// no slot.
+// Each client has a slot in the cache line that its hash selects, or if that is full, in a
+// second one. The first line notes whether a client that belongs there is away. So the program
+// reads one line for nearly all clients, whether they have a slot or not, and never more than
+// two. See lines.go. At most half of the slots are used. At that load one line in seventeen
+// has clients away, and fewer than one client in 100,000 finds no slot.
 //
-// Both buckets are in one group, and the group in one stripe. The lock of the stripe
-// guards its tags, slots and entries. The kernel takes no lock: it reads the tags of a
-// bucket and the two words of a slot, each of them atomically.
+// Both lines are in one group, and the group in one stripe. The lock of the stripe guards
+// its slots and entries. The kernel takes no lock: it reads the two words of a slot, each of
+// them atomically.
 type table struct {
 	prefixes prefixes
 	key      hashKey
 	letIn    func(clientKey) // called when a client's packets are no longer dropped; not nil
 
-	tableMemory
+	groups  []group
 	entries []entry
-	groups  uint32
 	stripes []stripe
 
 	limitOf *[1 << 16]uint8 // index of each port in limits, zero is none; nil: limit 0 is for all
@@ -150,26 +141,23 @@ type stripe struct {
 // groupsFor returns the number of groups of a table for a number of clients. At most
 // half of the slots are used.
 func groupsFor(clients int) uint32 {
-	const groupClients = groupBuckets * bucketSlots / 2
+	const groupClients = groupSlots / 2
 	return max(minGroups, nextPowerOfTwo(uint32(clients))/groupClients) // MostClients is far below 1<<31
 }
 
 func nextPowerOfTwo(n uint32) uint32 { return 1 << bits.Len32(n-1) }
 
-// newTable makes a table in a memory of groupsFor(clients) groups. Set the limits of ports
-// with addLimit.
-func newTable(memory tableMemory, clients int, by prefixes, key hashKey) *table {
-	groups := groupsFor(clients)
+// newTable makes a table in groupsFor(clients) groups. Set the limits of ports with addLimit.
+func newTable(groups []group, clients int, by prefixes, key hashKey) *table {
 	t := &table{
-		prefixes:    by,
-		key:         key,
-		letIn:       func(clientKey) {},
-		tableMemory: memory,
-		entries:     make([]entry, len(memory.slots)),
-		groups:      groups,
-		stripes:     make([]stripe, min(maxStripes, groups)),
-		halfOpen:    HalfOpenLimits{}.complete(),
-		holdDown:    DefaultHoldDown,
+		prefixes: by,
+		key:      key,
+		letIn:    func(clientKey) {},
+		groups:   groups,
+		entries:  make([]entry, len(groups)*groupSlots),
+		stripes:  make([]stripe, min(maxStripes, len(groups))),
+		halfOpen: HalfOpenLimits{}.complete(),
+		holdDown: DefaultHoldDown,
 	}
 	t.room.Store(int64(clients))
 	return t
@@ -223,7 +211,7 @@ func (t *table) lock(p *place, port uint16, addr netip.Addr) error {
 func (t *table) locate(p *place, key clientKey) {
 	p.key = key
 	p.hash = t.key.hash(&p.key)
-	p.stripe = &t.stripes[t.groupOf(p.hash)/(int(t.groups)/len(t.stripes))]
+	p.stripe = &t.stripes[t.groupOf(p.hash)/(len(t.groups)/len(t.stripes))]
 }
 
 // entryAt returns a client's entry, or a new empty one if it has none.
@@ -244,32 +232,25 @@ func (t *table) add(p *place) error {
 		t.full.Add(1)
 		return ErrFull
 	}
-	free := t.freeSlot(p.hash)
-	if free < 0 {
-		free = t.makeRoom(p.hash)
-	}
-	if free < 0 {
+	if p.index = t.slotFor(p.hash); p.index < 0 {
 		t.room.Add(1)
 		t.full.Add(1)
 		return ErrFull
 	}
-	p.index = free
-	t.entries[free] = entry{key: p.key, limit: p.limit}
-	t.slots[free].state.Store(0) // the program may have marked it after publish freed it
-	t.slots[free].hash.Store(p.hash)
-	t.setTag(free, tagOf(p.hash))
+	t.fill(p.index, p.hash, 0, entry{key: p.key, limit: p.limit})
 	return nil
 }
 
-// publish writes an entry's counts to the kernel, or removes the entry if it is empty.
-// Callers hold the lock of its stripe.
+// publish writes an entry's counts to the kernel, or removes the entry if it is empty. Then
+// other entries of its group may move. Callers hold the lock of its stripe.
 func (t *table) publish(index int) {
-	e, s := &t.entries[index], &t.slots[index]
+	e, s := &t.entries[index], t.slot(index)
 	connections := e.connections() + e.counted
 	dropped := t.judge(e, s.state.Load(), connections)
 	if e.isEmpty() {
 		t.clear(index)
 		t.room.Add(1)
+		t.bringHome(index / lineSlots)
 		return
 	}
 	if e.inProgress() == 0 {
@@ -373,15 +354,16 @@ func (t *table) counted() []Client {
 	return list
 }
 
-// each calls do for each client. It locks one stripe at a time.
+// each calls do for each client. It locks one stripe at a time. If do removes clients, it may
+// not be called for some that move.
 func (t *table) each(do func(index int, e *entry, s *slot)) {
-	of := len(t.slots) / len(t.stripes)
+	of := len(t.entries) / len(t.stripes)
 	for number := range t.stripes {
 		s := &t.stripes[number]
 		s.mu.Lock()
 		for i := number * of; i < (number+1)*of && !s.closed; i++ {
-			if t.slots[i].hash.Load() != 0 {
-				do(i, &t.entries[i], &t.slots[i])
+			if t.slot(i).client() != 0 {
+				do(i, &t.entries[i], t.slot(i))
 			}
 		}
 		s.mu.Unlock()

@@ -16,8 +16,8 @@ type UserSpace struct{ clients *table }
 // NewUserSpace makes a counter that admits quota connections per client and port, for
 // up to DefaultMaxClients clients. With a quota of zero it admits none.
 func NewUserSpace(quota int) *UserSpace {
-	memory := newTableMemory(groupsFor(DefaultMaxClients))
-	t := newTable(memory, DefaultMaxClients, newPrefixes(DefaultIPv4Prefix, DefaultIPv6Prefix), newHashKey())
+	groups := make([]group, groupsFor(DefaultMaxClients))
+	t := newTable(groups, DefaultMaxClients, newPrefixes(DefaultIPv4Prefix, DefaultIPv6Prefix), newHashKey())
 	t.limits[0].quota.Store(uint32(min(uint64(max(0, quota)), math.MaxUint32)))
 	return &UserSpace{clients: t}
 }

@@ -30,6 +30,9 @@ type slot struct {
 	Dropped     uint8
 }
 
+// group is struct group in bpf/maps.h.
+type group struct{ Slots [64]slot }
+
 // gateway is an attached gateway, and its program and maps in the kernel.
 type gateway struct {
 	*equic.Gateway
@@ -85,7 +88,7 @@ func (g *gateway) put(t *testing.T, connections int, clients ...netip.Addr) {
 			testkit.Must(t, err)
 		}
 	}
-	if full > len(clients)/10_000 { // about one in 100,000; ten times that is no chance
+	if full > len(clients)/10_000 { // fewer than one in 100,000; ten times that is no chance
 		t.Fatalf("%d of %d clients found no place", full, len(clients))
 	}
 }
@@ -93,14 +96,16 @@ func (g *gateway) put(t *testing.T, connections int, clients ...netip.Addr) {
 // slots returns the used slots of the kernel's map.
 func (g *gateway) slots(t *testing.T) (taken []slot) {
 	t.Helper()
-	const chunk = 1 << 14
-	keys, all := make([]uint32, chunk), make([]slot, chunk)
+	const chunk = 1 << 8
+	keys, all := make([]uint32, chunk), make([]group, chunk)
 	var cursor ebpf.MapBatchCursor
 	for {
 		n, err := g.maps["clients"].BatchLookup(&cursor, keys, all, nil)
-		for _, s := range all[:n] {
-			if s.Hash != 0 {
-				taken = append(taken, s)
+		for _, group := range all[:n] {
+			for _, s := range group.Slots {
+				if s.Hash != 0 {
+					taken = append(taken, s)
+				}
 			}
 		}
 		if errors.Is(err, ebpf.ErrKeyNotExist) { // the end

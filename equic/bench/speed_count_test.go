@@ -196,7 +196,7 @@ func (s *speedStage) noteMemory(t *testing.T, table *speedTable, clients int) {
 	if clients < manyRoom {
 		return
 	}
-	ours := mapMiB(t, s.ours.maps["clients"]) + mapMiB(t, s.ours.maps["client_tags"])
+	ours := mapMiB(t, s.ours.maps["clients"])
 	table.addMemory("memory of the clients", mapMiB(t, s.quotas), ours)
 	table.addMemory("with the map of the rate limit", mapMiB(t, s.quotas), ours+mapMiB(t, s.ours.maps["rates"]))
 }
