@@ -69,6 +69,7 @@ func TestTheTableIsWhatItsModelIs(t *testing.T) {
 			"cancel":   m.onHandshake(m.cancel),
 			"setQuota": m.setQuota,
 			"drop":     m.drop,
+			"move":     m.move,
 			"":         m.check,
 		})
 	})
@@ -237,6 +238,29 @@ func (m *tableModel) drop(t *rapid.T) {
 	if s := m.slotOf(k.Port, addr); s != nil && uint32(s.state.Load()) >= m.quota[k.Port] {
 		s.state.Store(s.state.Load() | 1<<droppedShift)
 		m.dropped[k] = true
+	}
+}
+
+// move moves a client to its other line, as if its slot were needed.
+func (m *tableModel) move(t *rapid.T) {
+	k, _ := m.draw(t)
+	var p place
+	m.locate(&p, k)
+	from := m.find(p.hash)
+	if from < 0 {
+		return
+	}
+	lines := m.linesOf(p.hash)
+	m.table.move(from, m.makeRoom(lines[0]^lines[1]^from/lineSlots, 0))
+	m.checkAway(t)
+}
+
+// checkAway compares what the lines note with where the clients are.
+func (t *table) checkAway(tb rapid.TB) {
+	for line := range len(t.entries) / lineSlots {
+		if noted := t.slot(line*lineSlots).hash.Load()&hashAway != 0; noted != (t.away(line) >= 0) {
+			tb.Fatalf("line %d notes %v, and slot %d has a client that is away", line, noted, t.away(line))
+		}
 	}
 }
 

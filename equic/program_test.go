@@ -155,3 +155,30 @@ func (p *program) expectAll(t *testing.T, cases []packetCase) {
 		t.Run(c.name, func(t *testing.T) { p.expect(t, c.packet, c.reason, serverPort) })
 	}
 }
+
+// A client may be in any slot of its two cache lines, alone or among others.
+func TestTheProgramFindsAClientInEachSlotOfItsLines(t *testing.T) {
+	p := newProgram(t, Options{Ports: onePort, Quota: 3})
+	for _, client := range []string{over, over6} {
+		p.put(t, serverPort, client, 4)
+		var at place
+		p.clients.locate(&at, p.clients.prefixes.key(serverPort, netip.MustParseAddr(client)))
+		for _, alone := range []bool{true, false} {
+			for n, line := range p.clients.linesOf(at.hash) {
+				for i := line * lineSlots; i < (line+1)*lineSlots; i++ {
+					if from := p.clients.find(at.hash); from != i {
+						p.clients.move(from, i)
+						if !alone {
+							p.clients.fill(from, at.hash^uint64(i+1)<<32, 0, entry{})
+						}
+					}
+					p.expect(t, datagram(t, client, initial()), DropOverQuota, serverPort)
+					p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
+					if t.Failed() {
+						t.Fatalf("%s, alone: %t: slot %d of line %d", client, alone, i%lineSlots, n)
+					}
+				}
+			}
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/equic-bench/equic-bench/internal/testkit"
 )
@@ -554,6 +555,49 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 	if used, away := table.used(), table.linesWithClientsAway(); used != 0 || away != 0 {
 		t.Errorf("at the end %d slots are used, and clients of %d lines are away", used, away)
 	}
+}
+
+// In a single group that is nearly full, clients move all the time.
+func TestAGroupFindsItsClientsWhateverComesAndGoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		table := &portTable{table: newTable(make([]group, 1), groupSlots, byAddress, newHashKey())}
+		table.addLimit(serverPort, 1, 5, false)
+		want := make(map[netip.Addr]int)
+		addresses := rapid.Custom(func(t *rapid.T) netip.Addr {
+			return netip.AddrFrom4([4]byte{192, 0, 2, rapid.Byte().Draw(t, "host")})
+		})
+		come := func(t *rapid.T) {
+			for _, addr := range rapid.SliceOfN(addresses, 1, 20).Draw(t, "come") {
+				if err := table.inc(addr); err == nil {
+					want[addr]++
+				} else if !errors.Is(err, ErrFull) || want[addr] > 0 {
+					t.Fatal(err)
+				}
+			}
+		}
+		leave := func(t *rapid.T) {
+			for _, addr := range rapid.SliceOfN(addresses, 1, 20).Draw(t, "leave") {
+				for ; want[addr] > 0; want[addr]-- {
+					if err := table.dec(addr); err != nil {
+						t.Fatal(err)
+					}
+				}
+				delete(want, addr)
+			}
+		}
+		check := func(t *rapid.T) {
+			for addr, n := range want {
+				if s := table.slotOf(serverPort, addr); s == nil || int(uint32(s.state.Load())) != n || table.count(addr) != n {
+					t.Fatalf("%v: the kernel finds slot %v, user space counts %d; want %d", addr, s, table.count(addr), n)
+				}
+			}
+			if used, room := table.used(), int(table.room.Load()); used != len(want) || used+room != groupSlots {
+				t.Fatalf("%d slots are used and there is room for %d, with %d clients", used, room, len(want))
+			}
+			table.checkAway(t)
+		}
+		t.Repeat(map[string]func(*rapid.T){"come": come, "more come": come, "leave": leave, "": check})
+	})
 }
 
 // A client may be moved while it has connections, handshakes and connections that are held down.
