@@ -20,12 +20,16 @@ func (t *table) inherit(wait time.Duration) {
 			t.clear(i)
 			continue
 		}
+		t.noteIn(i, hash) // it may have ended before it did
 		t.room.Add(-1)
 		t.entries[i].inherited = uint32(state) // handshakes in progress are among them
 		s.state.Store(uint64(uint32(state)) | state>>droppedShift<<droppedShift)
 	}
 	for line := range len(t.entries) / lineSlots {
-		t.noteAway(line) // it may have ended just before it did
+		if t.slot(line*lineSlots).hash.Load()&hashAway != 0 {
+			t.noteAway(line)
+			t.bringHome(line)
+		}
 	}
 	if wait > 0 {
 		t.inheritance = time.AfterFunc(wait, t.disinheritAll)

@@ -96,9 +96,7 @@ func (t *table) fill(index int, hash, state uint64, e entry) {
 	t.entries[index] = e
 	t.slot(index).state.Store(state) // the program may have marked it after it was free
 	t.slot(index).setClient(hash)
-	if first := t.linesOf(hash)[0]; index/lineSlots != first {
-		t.noteAway(first)
-	}
+	t.noteIn(index, hash)
 }
 
 // clear makes a slot free.
@@ -107,15 +105,14 @@ func (t *table) clear(index int) {
 	t.slot(index).setClient(0)
 	t.slot(index).state.Store(0)
 	t.entries[index] = entry{}
-	if first := t.linesOf(hash)[0]; index/lineSlots != first {
-		t.noteAway(first)
-	}
+	t.noteIn(index, hash)
 }
 
 // move moves a client to a free slot. A packet that the program judges at this moment may be
 // judged as one of a client without connections.
 func (t *table) move(from, to int) {
 	t.fill(to, t.slot(from).client(), t.slot(from).state.Load(), t.entries[from])
+	t.slot(to).state.Or(t.slot(from).state.Load() >> droppedShift << droppedShift) // since then
 	t.clear(from)
 }
 
@@ -131,6 +128,13 @@ func (t *table) away(line int) int {
 	return -1
 }
 
+// noteIn calls noteAway after a change of a client's slot, if that is in its second line.
+func (t *table) noteIn(index int, hash uint64) {
+	if first := t.linesOf(hash)[0]; index/lineSlots != first {
+		t.noteAway(first)
+	}
+}
+
 // noteAway tells the program whether it has to look into a second line for some clients that
 // belong in a line.
 func (t *table) noteAway(line int) {
@@ -142,15 +146,16 @@ func (t *table) noteAway(line int) {
 	}
 }
 
-// bringHome moves a client that belongs in a line with a free slot back into it, and so on with
-// the line that it was in.
+// bringHome moves clients that belong in a line back into its free slots, and does the same
+// with the lines that they leave.
 func (t *table) bringHome(line int) {
 	for t.slot(line*lineSlots).hash.Load()&hashAway != 0 {
-		from, to := t.away(line), t.makeRoom(line, 0)
-		if from < 0 || to < 0 {
+		to := t.makeRoom(line, 0)
+		if to < 0 {
 			return
 		}
+		from := t.away(line)
 		t.move(from, to)
-		line = from / lineSlots
+		t.bringHome(from / lineSlots)
 	}
 }

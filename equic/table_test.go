@@ -443,6 +443,11 @@ func TestAnHeirMendsWhereClientsAre(t *testing.T) {
 	before := newPortTable(5, 8)
 	testkit.Must(t, before.inc(alice))
 	before.moveAway(t, alice)
+	var p place
+	before.locate(&p, byAddress.key(serverPort, alice))
+	for i := range lineSlots { // alice has to stay away
+		before.fill(before.linesOf(p.hash)[0]*lineSlots+i, p.hash^uint64(i+1)<<32, 1, entry{})
+	}
 	for line := range len(before.entries) / lineSlots {
 		first := &before.slot(line * lineSlots).hash
 		first.Store(first.Load() ^ hashAway)

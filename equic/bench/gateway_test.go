@@ -103,7 +103,7 @@ func (g *gateway) slots(t *testing.T) (taken []slot) {
 		n, err := g.maps["clients"].BatchLookup(&cursor, keys, all, nil)
 		for _, group := range all[:n] {
 			for _, s := range group.Slots {
-				if s.Hash != 0 {
+				if s.Hash>>15&1 != 0 { // HASH_USED
 					taken = append(taken, s)
 				}
 			}
