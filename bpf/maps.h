@@ -75,7 +75,7 @@ struct key {
 
 /* A client's place in a table. User space writes it, except `dropped`. */
 struct slot {
-	__u64 hash; /* of its key; without HASH_AWAY, zero is a free place */
+	__u64 hash; /* of its key; zero is a free place */
 	__u32 connections; /* open ones, and handshakes in progress that count */
 	__u8 ports[3]; /* a bit for each source port with a handshake in progress */
 	__u8 dropped; /* one from the first dropped packet on */
@@ -83,19 +83,15 @@ struct slot {
 
 #define PORT_BITS 24
 
-/* Every hash has the first bit and not the second, which is set in the first slot of a line
- * if a client that belongs there has its place in another line. */
-#define HASH_USED (1ULL << 15)
-#define HASH_AWAY (1ULL << 14)
-
 #define LINE_SLOTS 4 /* of a cache line */
-#define GROUP_LINES 16
+#define GROUP_LINES 16 /* their tags are one cache line */
 
-/* A part of a table. A client belongs in one cache line, which its hash selects, or if that
- * is full in a second one. */
+/* A part of a table. A client has its place in one of two cache lines, which its hash selects.
+ * A slot's tag is a byte: some bits of its client's hash, or zero if it is free. */
 struct group {
+	__u32 tags[GROUP_LINES]; /* of the line's slots, the lowest byte first */
 	struct slot slots[GROUP_LINES * LINE_SLOTS];
-};
+} __attribute__((aligned(64)));
 
 /* What is protected. It may change while the program runs. */
 struct application {

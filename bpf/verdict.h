@@ -207,41 +207,69 @@ static __always_inline __u64 hash_of(const struct key *k)
 	SIP_ROUND(v0, v1, v2, v3);
 	SIP_ROUND(v0, v1, v2, v3);
 	v0 ^= v1 ^ v2 ^ v3;
-	return (v0 & ~HASH_AWAY) | HASH_USED; /* nothing else uses these bits */
+	return v0 | 1ULL << 15; /* zero is a free place; nothing else uses this bit */
 }
 
-/* Returns a number that the verifier does not know. Without CAP_PERFMON it refuses an offset
- * that is constant on some paths only. */
-static __always_inline __u64 unknown(__u64 number, __u64 mask)
+#define EVERY_BYTE(x) ((x) * 0x0101010101010101ULL)
+
+/* Returns the highest bit of each byte of `tags` that is the tag of a hash. */
+static __always_inline __u64 matches(__u64 tags, __u64 hash)
 {
-	number ^= mask;
-	asm volatile("" : "+r"(number));
-	return number ^ mask;
+	__u64 tag = hash >> 56;
+	__u64 differs = tags ^ EVERY_BYTE(tag ? tag : 1);
+
+	return ~(((differs & EVERY_BYTE(0x7f)) + EVERY_BYTE(0x7f)) | differs | EVERY_BYTE(0x7f));
 }
 
-/* Returns a client's place in a table, if it has one. It reads one cache line, or two if a
- * client that belongs in the first is in another one. */
+/* Returns the number of the lowest byte whose highest bit is set, of bytes like those
+ * that matches() returns. The product moves it into the highest byte. */
+static __always_inline __u32 first_of(__u64 bytes)
+{
+	return (((bytes & -bytes) >> 7) * 0x0001020304050607ULL) >> 56;
+}
+
+/* Returns 1 if two hashes are the same, without a branch: the verifier would follow both. */
+static __always_inline __u64 is_same(__u64 a, __u64 b)
+{
+	__u64 differs = a ^ b, minus = -differs;
+
+	asm volatile("" : "+r"(minus)); /* the compiler would see the branch */
+	return ~(differs | minus) >> 63;
+}
+
+/* Returns a client's place in a table, if it has one. At most two cache lines are read: the
+ * tags, and the first one of the client's two that has its tag. If the first does, the client
+ * is not in the second (equic/lines.go). */
 static __always_inline struct slot *find(void *table, __u32 groups_of, __u64 hash)
 {
 	__u32 number = (hash >> 16) & (groups_of - 1), line = hash & (GROUP_LINES - 1);
+	__u32 other = line ^ ((hash >> 4 & (GROUP_LINES - 1)) | 1);
 	struct group *g = bpf_map_lookup_elem(table, &number);
+	__u64 there, any = 0, place = 0;
+	struct slot *slots, *s;
 
 	if (!g)
 		return NULL;
+	there = matches(g->tags[line] | (__u64)g->tags[other] << 32, hash);
+	if (!there)
+		return NULL;
+	slots = &g->slots[line * LINE_SLOTS];
+	if (there & 0xffffffff)
+		(void)*(volatile __u64 *)&slots->hash; /* a CPU that expects this loads it with the tags */
+	else
+		slots = &g->slots[other * LINE_SLOTS];
+	s = &slots[first_of(there) & (LINE_SLOTS - 1)];
+	if (s->hash == hash)
+		return s;
+	/* Another client of this line has the same tag. */
 #pragma unroll
-	for (int n = 0; n < 2; n++) {
-		struct slot *slots = &g->slots[line * LINE_SLOTS];
-		__u64 first = slots->hash;
-		__u32 i = 0;
+	for (int i = 0; i < LINE_SLOTS; i++) {
+		__u64 same = is_same(slots[i].hash, hash);
 
-		if ((first & ~HASH_AWAY) == hash || (i++, slots[1].hash == hash) || (i++, slots[2].hash == hash) ||
-		    (i++, slots[3].hash == hash))
-			return &slots[unknown(i, hash) & (LINE_SLOTS - 1)];
-		if (!(first & HASH_AWAY))
-			return NULL;
-		line ^= (hash >> 4 & (GROUP_LINES - 1)) | 1;
+		any |= same;
+		place += same * i;
 	}
-	return NULL;
+	return any ? &slots[place & (LINE_SLOTS - 1)] : NULL;
 }
 
 /* Returns whether a handshake is in progress from a source port, or from
@@ -347,6 +375,15 @@ static __always_inline __u32 choose(const volatile __u64 *b, __u64 tag, __u64 no
 			return n;
 	}
 	return preferred;
+}
+
+/* Returns a number that the verifier does not know. Without CAP_PERFMON it refuses an offset
+ * that is constant on some paths only. */
+static __always_inline __u64 unknown(__u64 number, __u64 mask)
+{
+	number ^= mask;
+	asm volatile("" : "+r"(number));
+	return number ^ mask;
 }
 
 /* Returns 1 if the client may open a connection now, and takes a token. */

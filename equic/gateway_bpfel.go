@@ -26,6 +26,7 @@ type gatewayApplication struct {
 
 type gatewayGroup struct {
 	_     structs.HostLayout
+	Tags  [16]uint32
 	Slots [64]struct {
 		_           structs.HostLayout
 		Hash        uint64

@@ -178,15 +178,15 @@ func kernelCounts(t *testing.T, g *Gateway) map[string]uint32 {
 	t.Helper()
 	addresses := make(map[uint64]string)
 	g.clients.each(func(_ int, e *entry, s *slot) {
-		addresses[s.client()] = netip.AddrFrom16(e.key.Prefix).Unmap().String()
+		addresses[s.hash.Load()] = netip.AddrFrom16(e.key.Prefix).Unmap().String()
 	})
 	counts := make(map[string]uint32)
 	for i := range g.objs.Clients.MaxEntries() {
 		var group gatewayGroup
 		testkit.Must(t, g.objs.Clients.Lookup(i, &group))
 		for _, s := range group.Slots {
-			if s.Hash&hashUsed != 0 {
-				counts[addresses[s.Hash&^hashAway]] = s.Connections
+			if s.Hash != 0 {
+				counts[addresses[s.Hash]] = s.Connections
 			}
 		}
 	}

@@ -19,7 +19,7 @@ func newHashKey() (k hashKey) {
 // hash returns the SipHash-1-3 (Aumasson and Bernstein, 2012) of the words of a client's
 // address that are not zero, with the port and which words they are as part of the key, as
 // hash_of in bpf/verdict.h computes it. It is never zero. Two clients have the same hash
-// with a probability of 2^-62. Without the key, an attacker cannot choose addresses that
+// with a probability of 2^-63. Without the key, an attacker cannot choose addresses that
 // collide.
 func (k *hashKey) hash(c *clientKey) uint64 {
 	high, low := binary.NativeEndian.Uint64(c.Prefix[:8]), binary.NativeEndian.Uint64(c.Prefix[8:])
@@ -45,7 +45,7 @@ func (k *hashKey) hash(c *clientKey) uint64 {
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
 	v0, v1, v2, v3 = sipRound(v0, v1, v2, v3)
-	return (v0^v1^v2^v3)&^hashAway | hashUsed
+	return (v0 ^ v1 ^ v2 ^ v3) | 1<<15
 }
 
 // sipRound is small enough for the compiler to inline it.

@@ -48,7 +48,7 @@ func (t *table) end(s *stripe, index int) {
 func (t *table) hold(s *stripe, index int) {
 	now := time.Now()
 	t.entries[index].held++
-	s.held = append(s.held, waiting{t.slot(index).client(), now.Add(t.holdDown)})
+	s.held = append(s.held, waiting{t.slot(index).hash.Load(), now.Add(t.holdDown)})
 	t.schedule(s, now)
 }
 
@@ -57,7 +57,7 @@ func (t *table) remember(s *stripe, index int) {
 	e := &t.entries[index]
 	if e.proven == forgotten {
 		now := time.Now()
-		s.proven = append(s.proven, waiting{t.slot(index).client(), now.Add(provenFor)})
+		s.proven = append(s.proven, waiting{t.slot(index).hash.Load(), now.Add(provenFor)})
 		t.schedule(s, now)
 	}
 	e.proven = fresh
@@ -116,7 +116,7 @@ func (t *table) wake(s *stripe) {
 		if e.proven == forgotten {
 			t.publish(index)
 		} else {
-			s.proven = append(s.proven, waiting{t.slot(index).client(), now.Add(provenFor)})
+			s.proven = append(s.proven, waiting{t.slot(index).hash.Load(), now.Add(provenFor)})
 		}
 	}
 	s.next = time.Time{}

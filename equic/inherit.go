@@ -9,27 +9,27 @@ import (
 // identify their clients, but a client that is named again is found by its hash. After wait,
 // the counts that no owner has claimed are removed. If wait is zero, all are removed at once.
 func (t *table) inherit(wait time.Duration) {
+	for i := range t.entries { // a predecessor may have ended before it set a tag
+		tag := uint32(0)
+		if hash := t.slot(i).hash.Load(); hash != 0 {
+			tag = tagOf(hash)
+		}
+		t.setTag(i, tag)
+	}
 	for i := range t.entries {
 		s := t.slot(i)
-		hash, state := s.client(), s.state.Load()
+		hash, state := s.hash.Load(), s.state.Load()
 		if hash == 0 {
 			continue
 		}
-		// A predecessor that ended while it moved a client has left two slots.
+		// One that ended while it moved a client has left two slots.
 		if wait <= 0 || uint32(state) == 0 || t.find(hash) != i {
 			t.clear(i)
 			continue
 		}
-		t.noteIn(i, hash) // it may have ended before it did
 		t.room.Add(-1)
 		t.entries[i].inherited = uint32(state) // handshakes in progress are among them
 		s.state.Store(uint64(uint32(state)) | state>>droppedShift<<droppedShift)
-	}
-	for line := range len(t.entries) / lineSlots {
-		if t.slot(line*lineSlots).hash.Load()&hashAway != 0 {
-			t.noteAway(line)
-			t.bringHome(line)
-		}
 	}
 	if wait > 0 {
 		t.inheritance = time.AfterFunc(wait, t.disinheritAll)
@@ -38,14 +38,12 @@ func (t *table) inherit(wait time.Duration) {
 
 // disinheritAll removes the connections that no owner has claimed.
 func (t *table) disinheritAll() {
-	for t.inheritedNow() > 0 { // some may move
-		t.each(func(index int, e *entry, _ *slot) {
-			if e.inherited > 0 {
-				e.inherited = 0
-				t.publish(index)
-			}
-		})
-	}
+	t.each(func(index int, e *entry, _ *slot) {
+		if e.inherited > 0 {
+			e.inherited = 0
+			t.publish(index)
+		}
+	})
 }
 
 // inheritedNow returns the number of connections that no owner has claimed yet.

@@ -156,27 +156,39 @@ func (p *program) expectAll(t *testing.T, cases []packetCase) {
 	}
 }
 
-// A client may be in any slot of its two cache lines, alone or among others.
+// A client may be in any slot of its two lines, alone or among others. Those in the same line
+// may have the same tag.
 func TestTheProgramFindsAClientInEachSlotOfItsLines(t *testing.T) {
 	p := newProgram(t, Options{Ports: onePort, Quota: 3})
 	for _, client := range []string{over, over6} {
 		p.put(t, serverPort, client, 4)
 		var at place
 		p.clients.locate(&at, p.clients.prefixes.key(serverPort, netip.MustParseAddr(client)))
-		for _, alone := range []bool{true, false} {
-			for n, line := range p.clients.linesOf(at.hash) {
-				for i := line * lineSlots; i < (line+1)*lineSlots; i++ {
-					if from := p.clients.find(at.hash); from != i {
-						p.clients.move(from, i)
-						if !alone {
-							p.clients.fill(from, at.hash^uint64(i+1)<<32, 0, entry{})
+		lines := p.clients.linesOf(at.hash)
+		for n := range lines {
+			for i := lines[n] * lineSlots; i < (lines[n]+1)*lineSlots; i++ {
+				if from := p.clients.find(at.hash); from != i {
+					p.clients.move(from, i)
+				}
+				p.expect(t, datagram(t, client, initial()), DropOverQuota, serverPort)
+				for j := range lineSlots {
+					same, other := lines[n]*lineSlots+j, lines[1-n]*lineSlots+j
+					if same != i {
+						p.clients.fill(same, at.hash^uint64(j+1)<<32, 0, entry{})
+					}
+					p.clients.fill(other, at.hash^uint64(j+1)<<32^1<<60, 0, entry{})
+				}
+				p.expect(t, datagram(t, client, initial()), DropOverQuota, serverPort)
+				p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
+				for j := range lineSlots {
+					for _, line := range lines {
+						if line*lineSlots+j != i {
+							p.clients.clear(line*lineSlots + j)
 						}
 					}
-					p.expect(t, datagram(t, client, initial()), DropOverQuota, serverPort)
-					p.expect(t, datagram(t, stranger, initial()), PassUnknownClient, serverPort)
-					if t.Failed() {
-						t.Fatalf("%s, alone: %t: slot %d of line %d", client, alone, i%lineSlots, n)
-					}
+				}
+				if t.Failed() {
+					t.Fatalf("%s: slot %d of line %d", client, i%lineSlots, n)
 				}
 			}
 		}

@@ -93,15 +93,15 @@ func (l *limit) report(n uint64) uint64 {
 // table counts the connections of clients. The kernel reads the counts in the same
 // memory. Only user space writes them, so no change needs a system call.
 //
-// Each client has a slot in the cache line that its hash selects, or if that is full, in a
-// second one. The first line notes whether a client that belongs there is away. So the program
-// reads one line for nearly all clients, whether they have a slot or not, and never more than
-// two. See lines.go. At most half of the slots are used. At that load one line in seventeen
-// has clients away, and fewer than one client in 100,000 finds no slot.
+// Each client has a slot in one of two cache lines, which its hash selects. Each slot has a
+// tag: a byte of its client's hash. The tags of a group of lines are one cache line, too. So
+// the program reads one line for most clients without a slot, and never more than two: the
+// first with the client's tag is the only one that can have the client. See lines.go. At most
+// half of the slots are used. At that load fewer than one client in 100,000 finds no slot.
 //
 // Both lines are in one group, and the group in one stripe. The lock of the stripe guards
-// its slots and entries. The kernel takes no lock: it reads the two words of a slot, each of
-// them atomically.
+// its tags, slots and entries. The kernel takes no lock: it reads the tags of a line and the
+// two words of a slot, each of them atomically.
 type table struct {
 	prefixes prefixes
 	key      hashKey
@@ -241,8 +241,8 @@ func (t *table) add(p *place) error {
 	return nil
 }
 
-// publish writes an entry's counts to the kernel, or removes the entry if it is empty. Then
-// other entries of its group may move. Callers hold the lock of its stripe.
+// publish writes an entry's counts to the kernel, or removes the entry if it is empty.
+// Callers hold the lock of its stripe.
 func (t *table) publish(index int) {
 	e, s := &t.entries[index], t.slot(index)
 	connections := e.connections() + e.counted
@@ -250,7 +250,6 @@ func (t *table) publish(index int) {
 	if e.isEmpty() {
 		t.clear(index)
 		t.room.Add(1)
-		t.bringHome(index / lineSlots)
 		return
 	}
 	if e.inProgress() == 0 {
@@ -354,15 +353,14 @@ func (t *table) counted() []Client {
 	return list
 }
 
-// each calls do for each client. It locks one stripe at a time. If do removes clients, it may
-// not be called for some that move.
+// each calls do for each client. It locks one stripe at a time.
 func (t *table) each(do func(index int, e *entry, s *slot)) {
 	of := len(t.entries) / len(t.stripes)
 	for number := range t.stripes {
 		s := &t.stripes[number]
 		s.mu.Lock()
 		for i := number * of; i < (number+1)*of && !s.closed; i++ {
-			if t.slot(i).client() != 0 {
+			if t.slot(i).hash.Load() != 0 {
 				do(i, &t.entries[i], t.slot(i))
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"sync"
@@ -61,15 +62,20 @@ func (t *portTable) count(addr netip.Addr) int { return t.table.count(serverPort
 func (t *table) slotOf(port uint16, addr netip.Addr) *slot {
 	key := t.prefixes.key(port, addr)
 	hash := t.key.hash(&key)
+	group := &t.groups[int(hash>>16)&(len(t.groups)-1)]
 	line := int(hash & 15)
 	for range 2 {
-		slots := t.groups[int(hash>>16)&(len(t.groups)-1)].slots[line*4:][:4]
-		for i := range slots {
-			if slots[i].hash.Load()&^(1<<14) == hash {
-				return &slots[i]
+		found := false
+		for i := range 4 {
+			if byte(group.tags[line].Load()>>(8*i)) != byte(max(1, hash>>56)) {
+				continue
 			}
+			if s := &group.slots[line*4+i]; s.hash.Load() == hash {
+				return s
+			}
+			found = true
 		}
-		if slots[0].hash.Load()>>14&1 == 0 {
+		if found { // it does not look into the other line
 			return nil
 		}
 		line ^= int(hash>>4&15 | 1)
@@ -399,10 +405,10 @@ func TestHashesOfClientsDiffer(t *testing.T) {
 			ones[bit] += int(hash >> bit & 1)
 		}
 	}
-	if ones[14] != 0 || ones[15] != len(seen) {
-		t.Errorf("%d and %d of %d hashes have the bits that have another purpose", ones[14], ones[15], len(seen))
+	if ones[15] != len(seen) {
+		t.Errorf("%d of %d hashes have the bit that makes them different from zero", ones[15], len(seen))
 	}
-	ones[14], ones[15] = ones[0], ones[0]
+	ones[15] = ones[0]
 	n := len(seen) // each other bit is set in half of the hashes, within 6 standard deviations
 	if low, high := slices.Min(ones[:]), slices.Max(ones[:]); low < n/2-3*110 || high > n/2+3*110 {
 		t.Errorf("bits are one in %d to %d of %d hashes", low, high, n)
@@ -437,31 +443,33 @@ func hammer(t *testing.T, inc, dec func(netip.Addr) error) map[string]uint32 {
 	return map[string]uint32{alice.String(): left, bob.String(): left}
 }
 
-// A predecessor may have been killed at any moment, also before it noted that a client is in
-// its second line, or no longer is.
-func TestAnHeirMendsWhereClientsAre(t *testing.T) {
+// A predecessor may have been killed at any moment, also between the writes of a slot and of
+// its tag.
+func TestAnHeirMendsTags(t *testing.T) {
 	before := newPortTable(5, 8)
 	testkit.Must(t, before.inc(alice))
-	before.moveAway(t, alice)
-	var p place
-	before.locate(&p, byAddress.key(serverPort, alice))
-	for i := range lineSlots { // alice has to stay away
-		before.fill(before.linesOf(p.hash)[0]*lineSlots+i, p.hash^uint64(i+1)<<32, 1, entry{})
-	}
+	whole := before.slotOf(serverPort, alice)
 	for line := range len(before.entries) / lineSlots {
-		first := &before.slot(line * lineSlots).hash
-		first.Store(first.Load() ^ hashAway)
+		before.tags(line).Store(^before.tags(line).Load() & 0xff) // none where there is a client, and one where there is none
 	}
 	if before.slotOf(serverPort, alice) != nil {
-		t.Fatal("the program still finds alice")
+		t.Fatal("the tag is still there")
 	}
 	heir := newHeir(t, before, 5)
-	if diff := cmp.Diff(map[string]uint32{alice.String(): 1}, heir.kernelCounts(alice)); diff != "" {
-		t.Errorf("in the kernel (-want +got):\n%s", diff)
+	if got := heir.slotOf(serverPort, alice); got != whole {
+		t.Errorf("alice has slot %p, want %p", got, whole)
 	}
-	if n := heir.linesWithClientsAway(); n != 1 {
-		t.Errorf("clients of %d lines are away, want 1", n)
+	if n := heir.tagsInUse(); n != 1 {
+		t.Errorf("%d tags, want 1", n)
 	}
+}
+
+// tagsInUse returns the number of slots that have a tag.
+func (t *table) tagsInUse() (n int) {
+	for line := range len(t.entries) / lineSlots {
+		n += lineSlots - bits.OnesCount32(t.tagged(line, 0))
+	}
+	return n
 }
 
 // newHeir returns a table that takes over the memory of another one, with room for 8 clients.
@@ -481,15 +489,7 @@ func (t *portTable) moveAway(tb testing.TB, addr netip.Addr) {
 	testkit.Must(tb, t.lock(&p, serverPort, addr))
 	defer p.mu.Unlock()
 	lines := t.linesOf(p.hash)
-	t.move(p.index, t.makeRoom(lines[0]^lines[1]^p.index/lineSlots, 0))
-}
-
-// linesWithClientsAway returns the number of lines for which the program looks into a second.
-func (t *table) linesWithClientsAway() (n int) {
-	for line := range len(t.entries) / lineSlots {
-		n += int(t.slot(line*lineSlots).hash.Load() >> 14 & 1)
-	}
-	return n
+	t.move(p.index, t.makeRoom(p.hash, lines[0]^lines[1]^p.index/lineSlots, 0))
 }
 
 // A predecessor may have been killed while it moved a client, which then has two slots.
@@ -504,14 +504,13 @@ func TestAnHeirOfAClientWithTwoSlotsKeepsOne(t *testing.T) {
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, heir.kernelCounts(alice)); diff != "" {
 		t.Errorf("in the kernel (-want +got):\n%s", diff)
 	}
-	if n := heir.used(); n != 1 || heir.room.Load() != 7 || heir.linesWithClientsAway() != 0 {
-		t.Errorf("%d slots are used, there is room for %d, and clients of %d lines are away; want 1, 7 and 0",
-			n, heir.room.Load(), heir.linesWithClientsAway())
+	if n := heir.used(); n != 1 || heir.room.Load() != 7 || heir.tagsInUse() != 1 {
+		t.Errorf("%d slots and %d tags are used, and there is room for %d; want 1, 1 and 7", n, heir.tagsInUse(), heir.room.Load())
 	}
 }
 
-// Clients come and go at a full table, and are moved. The program finds each of them, and for
-// nearly all it reads a single line.
+// Clients come and go at a full table, and are moved. The program finds each of them in the first
+// line that has its tag.
 func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 	table := newPortTable(9, DefaultMaxClients)
 	address := func(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)}) }
@@ -536,10 +535,6 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 	if full > 20 { // one is expected, at most
 		t.Errorf("%d times a client found no slot", full)
 	}
-	lines := len(table.entries) / lineSlots
-	if n := table.linesWithClientsAway(); n > lines/10 { // one in seventeen is expected
-		t.Errorf("clients of %d lines of %d are away", n, lines)
-	}
 	moved := 0
 	for addr, before := range slots {
 		now := table.slotOf(serverPort, addr)
@@ -557,8 +552,8 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 	for addr := range slots {
 		testkit.Must(t, errors.Join(table.dec(addr), table.dec(addr)))
 	}
-	if used, away := table.used(), table.linesWithClientsAway(); used != 0 || away != 0 {
-		t.Errorf("at the end %d slots are used, and clients of %d lines are away", used, away)
+	if used, tags := table.used(), table.tagsInUse(); used != 0 || tags != 0 {
+		t.Errorf("at the end %d slots and %d tags are used", used, tags)
 	}
 }
 
@@ -599,7 +594,9 @@ func TestAGroupFindsItsClientsWhateverComesAndGoes(t *testing.T) {
 			if used, room := table.used(), int(table.room.Load()); used != len(want) || used+room != groupSlots {
 				t.Fatalf("%d slots are used and there is room for %d, with %d clients", used, room, len(want))
 			}
-			table.checkAway(t)
+			if n := table.tagsInUse(); n != len(want) {
+				t.Fatalf("%d tags are used, with %d clients", n, len(want))
+			}
 		}
 		t.Repeat(map[string]func(*rapid.T){"come": come, "more come": come, "leave": leave, "": check})
 	})

@@ -31,7 +31,10 @@ type slot struct {
 }
 
 // group is struct group in bpf/maps.h.
-type group struct{ Slots [64]slot }
+type group struct {
+	Tags  [16]uint32
+	Slots [64]slot
+}
 
 // gateway is an attached gateway, and its program and maps in the kernel.
 type gateway struct {
@@ -103,7 +106,7 @@ func (g *gateway) slots(t *testing.T) (taken []slot) {
 		n, err := g.maps["clients"].BatchLookup(&cursor, keys, all, nil)
 		for _, group := range all[:n] {
 			for _, s := range group.Slots {
-				if s.Hash>>15&1 != 0 { // HASH_USED
+				if s.Hash != 0 {
 					taken = append(taken, s)
 				}
 			}
