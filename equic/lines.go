@@ -89,7 +89,7 @@ func (t *table) makeRoom(hash uint64, line, moves int) int {
 	}
 	for i := line * lineSlots; slot < 0 && moves > 0 && i < (line+1)*lineSlots; i++ {
 		other := t.slot(i).hash.Load()
-		if tagOf(other) == tagOf(hash) {
+		if tagOf(other) == tagOf(hash) { // in two lines, one could hide the other
 			continue
 		}
 		lines := t.linesOf(other)
