@@ -535,7 +535,7 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 	if full > 20 { // one is expected, at most
 		t.Errorf("%d times a client found no slot", full)
 	}
-	moved := 0
+	moved, first := 0, 0
 	for addr, before := range slots {
 		now := table.slotOf(serverPort, addr)
 		if now == nil || uint32(now.state.Load()) != 2 || table.count(addr) != 2 {
@@ -544,8 +544,16 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 		if now != before {
 			moved++
 		}
+		var p place
+		table.locate(&p, byAddress.key(serverPort, addr))
+		if table.find(p.hash)/lineSlots == table.linesOf(p.hash)[0] {
+			first++
+		}
 	}
-	t.Logf("%d clients were moved, %d found no slot", moved, full)
+	t.Logf("of %d clients %d are in their first line, %d were moved, and %d found no slot", len(slots), first, moved, full)
+	if first < len(slots)*8/10 {
+		t.Error("too few clients are in the line in which the program expects them")
+	}
 	if moved == 0 {
 		t.Error("no client was moved")
 	}
