@@ -43,16 +43,6 @@ func (a *Application) Drop(port uint16, from netip.AddrPort, datagram []byte) bo
 	return reason == DropOverQuota || reason == DropShortInitial
 }
 
-// noteDrop marks a slot as the kernel does: a packet of its client was dropped.
-func (s *slot) noteDrop() {
-	for {
-		old := s.state.Load()
-		if old>>droppedShift != 0 || s.state.CompareAndSwap(old, old|1<<droppedShift) {
-			return
-		}
-	}
-}
-
 // judge returns the reason for the verdict on a datagram, as bpf/verdict.h does.
 func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) string {
 	kind := kindOf(datagram)
@@ -64,35 +54,40 @@ func (a *Application) judge(port uint16, from netip.AddrPort, datagram []byte) s
 	case (kind == kindInitial || kind == kindToken) && len(datagram) < quicMinInitialBytes:
 		return DropShortInitial
 	}
-	s := a.clients.seen(port, from.Addr())
-	if s == nil {
-		return PassUnknownClient
+	for {
+		s, state := a.clients.seen(port, from.Addr())
+		if s == nil {
+			return PassUnknownClient
+		}
+		connections, ports := uint32(state), uint32(state>>portsShift)&(1<<portBits-1)
+		switch {
+		case connections < a.clients.limits[0].quota.Load():
+			return PassUnderQuota
+		case a.policy == PolicyNew && (kind == kindToken || kind == kind0RTT) && ports&portBit(from.Port()) != 0:
+			return PassHandshake
+		}
+		// As the kernel does, it marks a client of which it drops a packet.
+		if state>>droppedShift != 0 || s.state.CompareAndSwap(state, state|1<<droppedShift) {
+			return DropOverQuota
+		}
 	}
-	state := s.state.Load()
-	connections, ports := uint32(state), uint32(state>>portsShift)&(1<<portBits-1)
-	switch {
-	case connections < a.clients.limits[0].quota.Load():
-		return PassUnderQuota
-	case a.policy == PolicyNew && (kind == kindToken || kind == kind0RTT) && ports&portBit(from.Port()) != 0:
-		return PassHandshake
-	}
-	s.noteDrop()
-	return DropOverQuota
 }
 
-// seen returns the slot of a client, or nil if it has none. Like the kernel, it takes
-// no lock.
-func (t *table) seen(port uint16, addr netip.Addr) *slot {
+// seen returns the slot of a client and its state, or nil if it has none. Like the kernel, it
+// takes no lock.
+func (t *table) seen(port uint16, addr netip.Addr) (*slot, uint64) {
 	if !addr.IsValid() {
-		return nil
+		return nil, 0
 	}
 	var p place
 	t.locate(&p, t.prefixes.key(port, addr))
-	index := t.find(p.hash)
-	if index < 0 {
-		return nil
+	for index := t.find(p.hash); index >= 0; index = t.find(p.hash) {
+		s := t.slot(index)
+		if state := s.state.Load(); s.hash.Load() == p.hash { // else it has been moved
+			return s, state
+		}
 	}
-	return t.slot(index)
+	return nil, 0
 }
 
 // Stats returns the counts of the datagrams that were passed to Drop. The error is always

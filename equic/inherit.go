@@ -9,7 +9,7 @@ import (
 // identify their clients, but a client that is named again is found by its hash. After wait,
 // the counts that no owner has claimed are removed. If wait is zero, all are removed at once.
 func (t *table) inherit(wait time.Duration) {
-	for i := range t.entries { // a predecessor may have ended before it set a tag
+	for i := range t.entries { // the predecessor may have ended before it set a tag
 		tag := uint32(0)
 		if hash := t.slot(i).hash.Load(); hash != 0 {
 			tag = tagOf(hash)
@@ -22,7 +22,7 @@ func (t *table) inherit(wait time.Duration) {
 		if hash == 0 {
 			continue
 		}
-		// One that ended while it moved a client has left two slots.
+		// If it ended while it moved a client, that has two slots. Only the one that find returns counts.
 		if wait <= 0 || uint32(state) == 0 || t.find(hash) != i {
 			t.clear(i)
 			continue

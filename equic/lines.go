@@ -9,7 +9,7 @@ const (
 	lineSlots  = 4  // of a cache line
 	groupLines = 16 // their tags are one cache line
 	groupSlots = groupLines * lineSlots
-	mostMoves  = 2 // of other clients, so that one has a slot
+	mostMoves  = 2 // of other clients, to make room for one
 )
 
 // group is a part of a table, in the kernel's format (struct group in bpf/maps.h).
@@ -136,7 +136,7 @@ func (t *table) clear(index int) {
 }
 
 // move moves a client to a free slot. A packet that the program judges at this moment may be
-// judged as one of a client without connections.
+// judged as one of a client without connections, or of the one that gets the old slot.
 func (t *table) move(from, to int) {
 	t.fill(to, t.slot(from).hash.Load(), t.slot(from).state.Load(), t.entries[from])
 	t.slot(to).state.Or(t.slot(from).state.Load() >> droppedShift << droppedShift) // since then

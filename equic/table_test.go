@@ -498,8 +498,10 @@ func TestAnHeirOfAClientWithTwoSlotsKeepsOne(t *testing.T) {
 	testkit.Must(t, errors.Join(before.inc(alice), before.inc(alice)))
 	var p place
 	testkit.Must(t, before.lock(&p, serverPort, alice))
-	before.fill(before.linesOf(p.hash)[1]*lineSlots, p.hash, 2, entry{})
 	p.mu.Unlock()
+	for _, line := range before.linesOf(p.hash) {
+		before.fill(line*lineSlots+1, p.hash, 2, entry{})
+	}
 	heir := newHeir(t, before, 5)
 	if diff := cmp.Diff(map[string]uint32{alice.String(): 2}, heir.kernelCounts(alice)); diff != "" {
 		t.Errorf("in the kernel (-want +got):\n%s", diff)
@@ -551,7 +553,7 @@ func TestTheProgramFindsEveryClientOfAFullTable(t *testing.T) {
 		}
 	}
 	t.Logf("of %d clients %d are in their first line, %d were moved, and %d found no slot", len(slots), first, moved, full)
-	if first < len(slots)*8/10 {
+	if first < len(slots)*85/100 { // 88 % are
 		t.Error("too few clients are in the line in which the program expects them")
 	}
 	if moved == 0 {
