@@ -487,8 +487,8 @@ static __always_inline enum reason judge(const struct view *v, const struct data
 	if ((kind == KIND_INITIAL || kind == KIND_TOKEN) && d->length < QUIC_MIN_INITIAL)
 		return DROP_SHORT_INITIAL;
 	switch (v->hook) {
-	case HOOK_XDP: /* a call costs a quarter of the whole program */
-		return judge_client(d, a, kind, 0);
+	case HOOK_XDP:
+		return outlined ? judge_known(d, a, kind) : judge_client(d, a, kind, 0);
 	case HOOK_NETFILTER:
 		return judge_known_netfilter(d, a, kind);
 	default:

@@ -305,22 +305,31 @@ func isTaken(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST)
 }
 
+// capabilities are those of a thread that are in effect.
+type capabilities [2]unix.CapUserData
+
+// effectiveCapabilities returns those of the calling thread.
+func effectiveCapabilities() (c capabilities, err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	return c, unix.Capget(&header, &c[0])
+}
+
+func (c *capabilities) has(capability int) bool {
+	return c[capability/32].Effective&(1<<(capability%32)) != 0
+}
+
 // missingCapabilities names the capabilities that the calling thread lacks, as the
 // beginning of an error message.
 func missingCapabilities() string {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	if err := unix.Capget(&header, &sets[0]); err != nil {
+	capabilities, err := effectiveCapabilities()
+	if err != nil {
 		return "needs CAP_BPF and CAP_NET_ADMIN"
 	}
-	has := func(capability int) bool {
-		return sets[capability/32].Effective&(1<<(capability%32)) != 0
-	}
 	var missing []string
-	if !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
+	if !capabilities.has(unix.CAP_BPF) && !capabilities.has(unix.CAP_SYS_ADMIN) {
 		missing = append(missing, "CAP_BPF (or CAP_SYS_ADMIN)")
 	}
-	if !has(unix.CAP_NET_ADMIN) {
+	if !capabilities.has(unix.CAP_NET_ADMIN) {
 		missing = append(missing, "CAP_NET_ADMIN")
 	}
 	if len(missing) == 0 {

@@ -85,6 +85,7 @@ const (
 	gatewayVarMerges           = "merges"
 	gatewayVarMonitoring       = "monitoring"
 	gatewayVarNetworkGroups    = "network_groups"
+	gatewayVarOutlined         = "outlined"
 	gatewayVarOutlives         = "outlives"
 	gatewayVarOwnedUntilNs     = "owned_until_ns"
 	gatewayVarRateSets         = "rate_sets"
@@ -180,6 +181,7 @@ type gatewayVariableSpecs struct {
 	Merges           *ebpf.VariableSpec `ebpf:"merges"`
 	Monitoring       *ebpf.VariableSpec `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.VariableSpec `ebpf:"network_groups"`
+	Outlined         *ebpf.VariableSpec `ebpf:"outlined"`
 	Outlives         *ebpf.VariableSpec `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.VariableSpec `ebpf:"owned_until_ns"`
 	RateSets         *ebpf.VariableSpec `ebpf:"rate_sets"`
@@ -258,6 +260,7 @@ type gatewayVariables struct {
 	Merges           *ebpf.Variable `ebpf:"merges"`
 	Monitoring       *ebpf.Variable `ebpf:"monitoring"`
 	NetworkGroups    *ebpf.Variable `ebpf:"network_groups"`
+	Outlined         *ebpf.Variable `ebpf:"outlined"`
 	Outlives         *ebpf.Variable `ebpf:"outlives"`
 	OwnedUntilNs     *ebpf.Variable `ebpf:"owned_until_ns"`
 	RateSets         *ebpf.Variable `ebpf:"rate_sets"`

@@ -144,7 +144,7 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, err
 	}
 	spec.Programs = map[string]*ebpf.ProgramSpec{"program": spec.Programs[hookOf(o.Mode).name]}
-	if err := spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
+	if err := l.loadSpec(spec, &specs, maps); err != nil {
 		return nil, explainPermission(err)
 	}
 	if err = l.writeQuotas(o); err == nil {
@@ -157,6 +157,21 @@ func load(o Options, p *pin) (_ *loaded, err error) {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
+}
+
+// loadSpec loads the program in its fastest form that the kernel's verifier accepts. Without
+// CAP_PERFMON, the verifier also follows the paths that a CPU may speculate on, and would give
+// up after seconds.
+func (l *loaded) loadSpec(spec *ebpf.CollectionSpec, specs *gatewaySpecs, maps map[string]*ebpf.Map) error {
+	c, err := effectiveCapabilities()
+	if err == nil && (c.has(unix.CAP_PERFMON) || c.has(unix.CAP_SYS_ADMIN)) {
+		err = spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps})
+		if !errors.Is(err, unix.E2BIG) {
+			return err
+		}
+	}
+	return errors.Join(specs.Outlined.Set(uint8(1)),
+		spec.LoadAndAssign(l.objs, &ebpf.CollectionOptions{MapReplacements: maps}))
 }
 
 // kernelTick returns the time from tick to tick of the kernel, which is the resolution of

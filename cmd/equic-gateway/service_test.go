@@ -137,7 +137,8 @@ func TestAServiceManagerThatHasGoneDoesNotEndTheProtection(t *testing.T) {
 	}
 }
 
-// The unit's privileges, without systemd: its user, and its capabilities.
+// The unit's privileges, without systemd: its user, and its capabilities but CAP_PERFMON,
+// without which it is only slower.
 func TestThePrivilegesOfTheUnitSuffice(t *testing.T) {
 	client := newPair(t)
 	for _, mode := range []equic.Mode{equic.Native, equic.TC, equic.Generic, equic.Netfilter} {

@@ -100,7 +100,9 @@ func TestCrossCheckBytesAndPacketsWithTheInterface(t *testing.T) {
 // a handshake. Before it, the server can distinguish two attempts only by the port, and
 // counts one refusal if a port is drawn again within 100 ms: at 200/s for 20 of 28,000
 // ports, 0.07 %. It counts one more each time that its transport dropped an answer and
-// the client tried again. The client's own times say how often it may have tried.
+// the client tried again. The client's own times say how often it may have tried. A busy
+// server may read the two datagrams of a first flight more than 100 ms apart, so 2 % may
+// count twice.
 func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 	for _, test := range []struct {
 		variant, requests, rate, body string
@@ -141,7 +143,7 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 				}
 				least, most := client[record.Refused], client[record.Refused]
 				if test.early {
-					least, most = least-least/100, most+n.retries()
+					least, most = least-least/50, most+most/50+n.retries()
 				}
 				if refused < least || refused > most {
 					t.Errorf("%s: %v, but the server refused %d; want %d to %d", address, client, refused, least, most)

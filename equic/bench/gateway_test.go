@@ -48,8 +48,13 @@ type gateway struct {
 // the test.
 func attach(t *testing.T, o equic.Options) *gateway {
 	t.Helper()
+	return attachBy(t, equic.Attach, o)
+}
+
+func attachBy(t *testing.T, attach func(equic.Options) (*equic.Gateway, error), o equic.Options) *gateway {
+	t.Helper()
 	o.Interfaces = []string{netkit.ServerInterface}
-	attached, err := equic.Attach(o)
+	attached, err := attach(o)
 	testkit.Must(t, err)
 	g := &gateway{Gateway: attached, maps: make(map[string]*ebpf.Map)}
 	g.close = sync.OnceFunc(func() {

@@ -44,6 +44,22 @@ var (
 	goalsFlood       = [columns]float64{oursClient: goalFlood, oursNew: goalFlood}
 )
 
+// measureUnprivileged measures the program as the verifier accepts it without CAP_PERFMON.
+func measureUnprivileged(t *testing.T, table *speedTable) {
+	t.Helper()
+	s := newStageBy(t, attachWithoutPerfmon, manyRoom, equic.Port{})
+	s.put(t, speedQuota-1, netip.MustParseAddr(under))
+	s.put(t, speedQuota+1, netip.MustParseAddr(over))
+	v4 := layers.EthernetTypeIPv4
+	table.section("One packet again and again, loaded without CAP_PERFMON")
+	for _, c := range []speedCase{
+		{establishedCase, speedShort(t, framekit.Ethernet(v4), framekit.IPv4(under, nil)), "", dropsNone, [columns]float64{}},
+		{dropCase, speedInitial(t, framekit.Ethernet(v4), framekit.IPv4(over, nil)), "", dropsAll, [columns]float64{}},
+	} {
+		s.measure(t, table, c)
+	}
+}
+
 // measureHot repeats one packet, so the caches are warm.
 func measureHot(t *testing.T, table *speedTable) {
 	t.Helper()

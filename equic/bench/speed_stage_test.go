@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -55,6 +56,30 @@ const speedQuota = 5 // Algorithm 1 drops above it, ours from it on
 // CPU.
 func newStage(t *testing.T, room int, port equic.Port) *speedStage {
 	t.Helper()
+	return newStageBy(t, equic.Attach, room, port)
+}
+
+// attachWithoutPerfmon attaches a gateway as a process without CAP_PERFMON does. The test is
+// pinned to its thread.
+func attachWithoutPerfmon(o equic.Options) (*equic.Gateway, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var all [2]unix.CapUserData
+	if err := unix.Capget(&header, &all[0]); err != nil {
+		return nil, err
+	}
+	some := all
+	for _, c := range []int{unix.CAP_PERFMON, unix.CAP_SYS_ADMIN} { // which includes it
+		some[c/32].Effective &^= 1 << (c % 32)
+	}
+	if err := unix.Capset(&header, &some[0]); err != nil {
+		return nil, err
+	}
+	g, err := equic.Attach(o)
+	return g, errors.Join(err, unix.Capset(&header, &all[0]))
+}
+
+func newStageBy(t *testing.T, by func(equic.Options) (*equic.Gateway, error), room int, port equic.Port) *speedStage {
+	t.Helper()
 	netkit.NewPair(t)
 	pinTest(t)
 	s := &speedStage{settings: make(map[equic.Policy][]byte), runs: runsPerBurst}
@@ -63,7 +88,7 @@ func newStage(t *testing.T, room int, port equic.Port) *speedStage {
 		if s.ours != nil {
 			s.ours.close()
 		}
-		s.ours = attach(t, equic.Options{Ports: []equic.Port{port}, Quota: speedQuota, MaxClients: room})
+		s.ours = attachBy(t, by, equic.Options{Ports: []equic.Port{port}, Quota: speedQuota, MaxClients: room})
 		var err error
 		s.settings[port.Policy], err = s.ours.maps["applications"].LookupBytes(uint32(1))
 		testkit.Must(t, err)

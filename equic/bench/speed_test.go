@@ -27,6 +27,7 @@ func TestSpeed(t *testing.T) {
 	testkit.NeedRoot(t)
 	var table speedTable
 	t.Run("one packet, hot", func(t *testing.T) { measureHot(t, &table) })
+	t.Run("one packet, without CAP_PERFMON", func(t *testing.T) { measureUnprivileged(t, &table) })
 	for _, clients := range []int{1, 1 << 10, 1 << 16, 1 << 20} {
 		t.Run(fmt.Sprintf("%d clients", clients), func(t *testing.T) { measureSize(t, &table, clients) })
 	}
