@@ -133,7 +133,8 @@ func TestCrossCheckRequestsOfBothEnds(t *testing.T) {
 			for i, n := range nodes {
 				client, address := n.collect().outcomes, clientAddresses[i]
 				served, refused := at.served[address], at.refused[address]
-				t.Logf("%s: %v, %d retries; the server served %d, refused %d", address, client, n.retries(), served, refused)
+				t.Logf("%s: %v, %d retries; the server served %d, refused %d",
+					address, client, n.retries(), served, refused)
 				lost := 0
 				if test.loses {
 					lost = client[record.Timeout] + client[record.Failed]
