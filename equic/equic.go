@@ -56,9 +56,11 @@
 // Linux 5.18 or newer, with CAP_BPF and CAP_NET_ADMIN in the network namespace of the
 // interface (CAP_SYS_ADMIN can replace CAP_BPF). Without CAP_PERFMON, the kernel adds
 // barriers against speculation to the program, and each packet costs several times as
-// much. The package compiles on every system.
-// On systems other than Linux, and on big-endian machines, Attach returns
-// ErrUnsupported; a server can then count in user space (UserSpace).
+// much.
+//
+// The package compiles on every system. On systems other than Linux, and on big-endian
+// machines, Attach returns ErrUnsupported; a server can then count in user space
+// (UserSpace).
 package equic
 
 import (
